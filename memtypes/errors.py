@@ -1,0 +1,63 @@
+"""The errors of Remembrancer, one class for each thing a caller can do something about.
+
+Adapters translate a vendor's errors into these once, at their edge; nothing above an adapter sees a vendor's class.
+
+    RemembrancerError
+    ├── InvalidRequest          what was asked for can't be done as asked; `path` says where
+    ├── NotFound                no such thing in this tenant and namespace
+    ├── Conflict                it contradicts what is stored, or another version is current
+    ├── Overloaded              a queue is full; try again after `retry_after_s`
+    ├── Unavailable             a store or an engine is away; try again after `retry_after_s`
+    ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
+    ├── StoreInUse              another process holds the embedded store
+    └── SetupRequired           something that set-up prepares is missing or damaged
+"""
+
+from __future__ import annotations
+
+
+class RemembrancerError(Exception):
+    """The base of every error that Remembrancer raises on purpose; its text is fit for a caller to read."""
+
+
+class InvalidRequest(RemembrancerError):
+    """What was asked for can't be done as asked."""
+
+    def __init__(self, message: str, *, path: str = "", got: object = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.got = got
+
+
+class NotFound(RemembrancerError):
+    """No such thing in this tenant and namespace."""
+
+
+class Conflict(RemembrancerError):
+    """It contradicts what is stored, or another version is current."""
+
+
+class _Retryable(RemembrancerError):
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(_Retryable):
+    """A bounded queue is full."""
+
+
+class Unavailable(_Retryable):
+    """A store or an engine is away, or did not answer in time."""
+
+
+class EmbedderMismatch(RemembrancerError):
+    """The store was built with another embedder; nothing was changed."""
+
+
+class StoreInUse(RemembrancerError):
+    """Another process holds the embedded store; the text names the holder and the way out."""
+
+
+class SetupRequired(RemembrancerError):
+    """Something that set-up prepares is missing or damaged; the text names the command that prepares it."""

@@ -1,0 +1,49 @@
+"""The policy table: what differs between the types apart from their fields. One row a type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class MemoryType(StrEnum):
+    """The five types of memory."""
+
+    EPISODIC = "episodic"
+    SEMANTIC = "semantic"
+    PROSPECTIVE = "prospective"
+    PROCEDURAL = "procedural"
+    WORKING = "working"
+
+
+class Visibility(StrEnum):
+    """Who in a namespace sees a memory: everyone, or the session that wrote it."""
+
+    SESSION = "session"
+    NAMESPACE = "namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class TypePolicy:
+    """share: of the long-term budget, 0-1. half_life: of recency, None where age says nothing."""
+
+    visibility: Visibility
+    share: float
+    half_life: timedelta | None
+
+
+POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
+    {
+        MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
+        MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
+        MemoryType.PROSPECTIVE: TypePolicy(Visibility.SESSION, 0.125, timedelta(days=3)),
+        MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
+        MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
+    }
+)
+
+LONG_TERM: tuple[MemoryType, ...] = tuple(kind for kind in MemoryType if POLICIES[kind].share > 0)
+"""The types that share the long-term budget; working memory has its own."""

@@ -1,0 +1,226 @@
+"""The ports: what ingestion, retrieval and the API ask of a store, an encoder and a tokenizer.
+
+Each contract is the docstrings here, and one suite in tests/contracts that runs on every implementation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtypes.filters import Filter
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from memtypes.vectors import DenseVector, Embedding, SparseVector, Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A memory with its vectors, ready to be kept."""
+
+    memory: Memory
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of memories: newest first by created_at, ties by id.
+
+    types: which collections; empty for all. limit: 1-500. cursor: what the page before gave, or None for the first.
+    """
+
+    types: tuple[MemoryType, ...] = ()
+    filter: Filter | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """memories: at most the limit. next_cursor: None on the last page. total: how many match in all."""
+
+    memories: tuple[Memory, ...]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateSearch:
+    """One type's share of a retrieval.
+
+    dense, sparse: the query as vectors; None leaves that leg out. depth: candidates a leg. filter: on top of the scope.
+    """
+
+    type: MemoryType
+    dense: DenseVector | None
+    sparse: SparseVector | None
+    depth: int = 200
+    filter: Filter | None = None
+
+
+LIGHT_FIELDS: tuple[str, ...] = (
+    "created_at",
+    "accessed_at",
+    "access_count",
+    "importance",
+    "session_id",
+    "seq",
+    "tokens",
+    "content_hash",
+    "speaker",
+    "due_at",
+    "status",
+    "priority",
+    "last_used_at",
+    "todo_id",
+)
+"""What ranking needs of a memory; its text is read for the winners only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An id with its raw signals.
+
+    dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
+    Every candidate has the score of every leg that was asked for, whichever leg found it.
+    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`.
+    """
+
+    id: str
+    type: MemoryType
+    dense: float | None
+    sparse: float | None
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeStats:
+    """How many memories of a type, and how many tokens their contents have."""
+
+    count: int
+    tokens: int
+
+
+class MemoryStore(ABC):
+    """Where memories are kept: one collection a type.
+
+    Every call is bounded by its scope: no call reads, changes or removes anything outside its tenant and namespace,
+    and an id of another scope is as unknown as one that does not exist. Raises Unavailable when the engine is away or
+    too slow; an acknowledged write survives the death of every process.
+    """
+
+    @abstractmethod
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Keep `records`, replacing those with the same id; all of a type or none."""
+
+    @abstractmethod
+    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        """The memories of `ids` that exist, by id, of whatever type."""
+
+    @abstractmethod
+    async def patch(
+        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+    ) -> None:
+        """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
+
+        The values are JSON as in `Memory.to_payload`. Unknown ids are left out without an error.
+        """
+
+    @abstractmethod
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Remove the memories of `ids`; how many there were."""
+
+    @abstractmethod
+    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Remove every memory of `types` (empty: all) that matches; how many there were."""
+
+    @abstractmethod
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        """One page of memories. Raises InvalidRequest for a cursor that this store did not give."""
+
+    @abstractmethod
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+        """For each search the union of its legs' best, in no particular order.
+
+        Besides the search's own filter, a memory that only its session may see is found only when it is
+        `scope.session_id`. IDF is that of the scope's namespace, so other tenants' texts leave no trace.
+        """
+
+    @abstractmethod
+    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        """Counts of every type in the scope; all five types are keys."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return when the store can answer; raise Unavailable when it can't."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of everything that opening took."""
+
+
+class Embedder(ABC):
+    """Text to vectors."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Names the vectors: model, weights' hash, runtime precision, pooling; equal only when vectors may be mixed."""
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """Length of a dense vector."""
+
+    @abstractmethod
+    async def embed_query(self, text: str) -> Embedding:
+        """The embedding of one query, ahead of any documents that wait. Raises Overloaded when the queue is full."""
+
+    @abstractmethod
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """One embedding a text, in order. Raises Overloaded when the queue is full."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return when the engine can embed; raise Unavailable when it can't."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop the workers after what is under way."""
+
+
+class SparseEncoder(ABC):
+    """Text to term weights; the engine adds IDF."""
+
+    @abstractmethod
+    def encode_query(self, text: str) -> SparseVector:
+        """One weight a distinct term of the query; empty when it has no terms."""
+
+    @abstractmethod
+    def encode_document(self, text: str) -> SparseVector:
+        """BM25's saturated term frequency of each distinct term."""
+
+
+class Tokenizer(ABC):
+    """Counts tokens exactly as the named encoding does."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The encoding's name, such as cl100k_base."""
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """SHA-256 of the encoding's ranks file, in hexadecimal."""
+
+    @abstractmethod
+    def count(self, text: str) -> int:
+        """How many tokens `text` has; text that looks like a special token is text."""
+
+    @abstractmethod
+    def truncate(self, text: str, limit: int) -> str:
+        """The longest prefix of `text`, cut between characters, that has at most `limit` tokens."""

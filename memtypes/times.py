@@ -1,0 +1,48 @@
+"""Instants: always aware, always UTC, written as RFC 3339 with a `Z`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
+
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Gives the present instant; injected everywhere, so that an answer can be replayed at its own time."""
+
+
+def system_clock() -> datetime:
+    """The present instant in UTC."""
+    return datetime.now(UTC)
+
+
+def to_utc(value: datetime) -> datetime:
+    """The same instant in UTC."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from error
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.match(value)):
+        return value
+    raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
+
+
+def rfc3339(value: datetime) -> str:
+    """`value` as RFC 3339 in UTC, microseconds only where there are some."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(to_utc),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+]
+"""A time as it enters and leaves: any offset is accepted, a time without one is refused, UTC is kept."""
