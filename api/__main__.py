@@ -1,0 +1,3 @@
+from api.cli import serve_main
+
+serve_main()

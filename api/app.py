@@ -1,0 +1,64 @@
+"""The HTTP application, put together from services that are handed in ready-made."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+from litestar.datastructures import ResponseHeader, State
+from litestar.di import Provide
+
+from api.calls import encode
+from api.docs_page import page
+from api.gate import Gate
+from api.metrics import CountCalls
+from api.openapi import document
+from api.problems import answer_problem
+from api.routes import batch, health, memories, reference, search
+from api.services import Services
+
+BODY_BYTES = 2 * 1024 * 1024
+
+ROUTES = (
+    memories.post_memory,
+    memories.list_memories,
+    memories.erase_memories,
+    memories.get_memory,
+    memories.patch_memory,
+    memories.delete_memory,
+    memories.post_feedback,
+    batch.post_batch,
+    search.post_search,
+    search.post_retrieve,
+    health.stats,
+    health.live,
+    health.ready,
+    health.metrics,
+    reference.openapi_json,
+    reference.docs,
+)
+
+
+def create_app(services: Services) -> Litestar:
+    """The application over `services`, which stay the caller's to close.
+
+    Litestar's own reading of bodies and its own OpenAPI document are not used: `api.calls` says what a call takes, is
+    stricter about JSON, and documents exactly what is checked.
+    """
+    app = Litestar(
+        route_handlers=ROUTES,
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
+        guards=[Gate(services.keys, services.rate)],
+        middleware=[CountCalls(services.metrics)],
+        exception_handlers={Exception: answer_problem},
+        response_headers=[
+            ResponseHeader(name="Cache-Control", value="no-store"),
+            ResponseHeader(name="X-Content-Type-Options", value="nosniff"),
+        ],
+        request_max_body_size=BODY_BYTES,
+        openapi_config=None,
+        logging_config=None,
+        state=State(),
+    )
+    described = document(app)
+    app.state["openapi"] = encode(described)
+    app.state["docs"] = page(described)
+    return app

@@ -1,0 +1,127 @@
+"""Where a command works: on the embedded store, or on a running service. Both take and give what the HTTP API does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from api.calls import encode
+from api.client import ApiClient
+from api.keys import DEFAULT_TENANT, KeyRing
+from api.routes.search import RETRIEVE, SEARCH
+from api.services import Services
+from api.settings import Settings
+from api.validation import checked
+from api.wiring import open_services
+from ingest.outcome import ItemOutcome, Status
+from ingest.sinks import LocalSink, Sink
+from memtypes.errors import InvalidRequest
+from memtypes.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to work. url, key: a running service; without a url the embedded store, as `tenant`."""
+
+    settings: Settings
+    url: str | None = None
+    key: str | None = None
+    tenant: str = DEFAULT_TENANT
+
+
+class Backend(Protocol):
+    """What commands ask for; bodies and answers are those of HTTP."""
+
+    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/search."""
+        ...
+
+    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/retrieve."""
+        ...
+
+    def sink(self, namespace: str) -> Sink:
+        """Where an import writes."""
+        ...
+
+
+@asynccontextmanager
+async def open_backend(place: Place) -> AsyncIterator[Backend]:
+    """The backend of `place`, closed at the end."""
+    if place.url:
+        if place.tenant != DEFAULT_TENANT:
+            raise InvalidRequest("over --url the key decides the tenant; leave out --tenant")
+        async with ApiClient.open(place.url, place.key) as client:
+            yield RemoteBackend(client)
+    else:
+        async with open_services(place.settings, KeyRing()) as services:
+            yield LocalBackend(services, place.tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackend:
+    """The services of this process."""
+
+    services: Services
+    tenant: str
+
+    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/search."""
+        asked = checked(SEARCH, body)
+        return _members(await self.services.retriever.search(self._scope(asked.namespace, asked.session_id), asked))
+
+    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/retrieve."""
+        asked = checked(RETRIEVE, body)
+        return _members(await self.services.retriever.retrieve(self._scope(asked.namespace, asked.session_id), asked))
+
+    def sink(self, namespace: str) -> Sink:
+        """Writes with this process's ingestor."""
+        return LocalSink(self.services.ingestor, self._scope(namespace, None))
+
+    def _scope(self, namespace: str, session_id: str | None) -> Scope:
+        return Scope(self.tenant, namespace, session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBackend:
+    """A running service."""
+
+    client: ApiClient
+
+    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/search."""
+        return await self.client.post("/v1/search", body)
+
+    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/retrieve."""
+        return await self.client.post("/v1/retrieve", body)
+
+    def sink(self, namespace: str) -> Sink:
+        """Writes by batches over HTTP."""
+        return HttpSink(self.client, namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSink:
+    """An import's items as batches over HTTP."""
+
+    client: ApiClient
+    namespace: str
+
+    async def write(self, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+        """What the service says became of each item."""
+        answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
+        return [
+            ItemOutcome(Status(one["status"]), one.get("id"), one.get("reason"), one.get("merged_into"))
+            for one in answer["results"]
+        ]
+
+
+def _members(answer: object) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.json.decode(encode(answer))
+    return members

@@ -1,0 +1,160 @@
+"""What callers send besides the requests of `retrieval.request`: memories on their way in, and query parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, TypeAdapter
+
+from memtypes.episodic import EpisodicDraft
+from memtypes.memory import Draft, Model
+from memtypes.policy import MemoryType
+from memtypes.procedural import ProceduralDraft
+from memtypes.prospective import ProspectiveDraft
+from memtypes.scope import Name
+from memtypes.semantic import SemanticDraft
+from memtypes.times import Instant
+from memtypes.types import AnyDraft
+from memtypes.working import WorkingDraft
+
+MAX_BATCH = 1_000
+
+_DRAFTS: dict[MemoryType, type[Draft]] = {
+    MemoryType.EPISODIC: EpisodicDraft,
+    MemoryType.SEMANTIC: SemanticDraft,
+    MemoryType.PROSPECTIVE: ProspectiveDraft,
+    MemoryType.PROCEDURAL: ProceduralDraft,
+    MemoryType.WORKING: WorkingDraft,
+}
+
+
+class ItemFields(Model):
+    """What a caller may say about the writing itself. review: nothing reviews yet, so both words do the same."""
+
+    review: Literal["auto", "skip"] = "auto"
+
+    def draft(self) -> AnyDraft:
+        """The memory alone, without the fields about its writing; already validated, so not validated again."""
+        kind = _DRAFTS[self.type]  # type: ignore[attr-defined]
+        fields = {name: getattr(self, name) for name in kind.model_fields}
+        return kind.model_construct(self.model_fields_set & fields.keys(), **fields)  # type: ignore[return-value]
+
+
+class PostFields(ItemFields):
+    """A single memory says whose it is."""
+
+    namespace: Name
+
+
+class EpisodicItem(ItemFields, EpisodicDraft):
+    """An event in a batch."""
+
+
+class SemanticItem(ItemFields, SemanticDraft):
+    """A fact in a batch."""
+
+
+class ProspectiveItem(ItemFields, ProspectiveDraft):
+    """An intention in a batch."""
+
+
+class ProceduralItem(ItemFields, ProceduralDraft):
+    """A procedure in a batch."""
+
+
+class WorkingItem(ItemFields, WorkingDraft):
+    """A working item in a batch."""
+
+
+class EpisodicPost(PostFields, EpisodicDraft):
+    """An event."""
+
+
+class SemanticPost(PostFields, SemanticDraft):
+    """A fact."""
+
+
+class ProspectivePost(PostFields, ProspectiveDraft):
+    """An intention."""
+
+
+class ProceduralPost(PostFields, ProceduralDraft):
+    """A procedure."""
+
+
+class WorkingPost(PostFields, WorkingDraft):
+    """A working item."""
+
+
+AnyItem: TypeAlias = Annotated[
+    EpisodicItem | SemanticItem | ProspectiveItem | ProceduralItem | WorkingItem, Field(discriminator="type")
+]
+AnyPost: TypeAlias = Annotated[
+    EpisodicPost | SemanticPost | ProspectivePost | ProceduralPost | WorkingPost, Field(discriminator="type")
+]
+
+
+class Batch(Model):
+    """Many memories of one namespace."""
+
+    namespace: Name
+    items: list[AnyItem] = Field(max_length=MAX_BATCH)
+
+
+class Feedback(Model):
+    """What became of a memory that was recalled."""
+
+    outcome: Literal["used", "helpful", "unhelpful", "success", "failure"]
+
+
+POST: TypeAdapter[AnyPost] = TypeAdapter(AnyPost)
+BATCH: TypeAdapter[Batch] = TypeAdapter(Batch)
+FEEDBACK: TypeAdapter[Feedback] = TypeAdapter(Feedback)
+CHANGES: TypeAdapter[dict[str, Any]] = TypeAdapter(Annotated[dict[str, Any], Field(min_length=1)])
+
+
+def _whole(text: object) -> object:
+    return int(text) if isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}", text) else text
+
+
+def _flag(text: object) -> object:
+    return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
+
+
+QueryFlag: TypeAlias = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
+QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+
+
+class InNamespace(Model):
+    """The query of every call on one memory."""
+
+    namespace: Name
+
+
+class MaybeNamespace(Model):
+    """The query of a batch: newline-delimited JSON has no other place for the namespace."""
+
+    namespace: Name | None = None
+
+
+class ListQuery(InNamespace):
+    """Which memories to list. created_after includes its instant, created_before does not."""
+
+    type: MemoryType | None = None
+    session_id: Name | None = None
+    agent_id: Name | None = None
+    tag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
+    include_expired: QueryFlag = False
+    limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
+    cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
+
+
+class EraseQuery(InNamespace):
+    """Which memories to remove; `confirm=true` says that it is meant."""
+
+    confirm: Annotated[Literal["true"], Field(description="Must be true: what is removed is gone.")]
+    type: MemoryType | None = None
+    session_id: Name | None = None

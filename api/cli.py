@@ -1,0 +1,45 @@
+"""The command line: `remembrancer COMMAND`, `python -m api` and `python -m ingest`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from api.commands.asking import retrieve, search
+from api.commands.diagnosis import doctor
+from api.commands.importing import ingest
+from api.commands.serving import run_samples, serve, settings
+
+app = typer.Typer(
+    name="remembrancer",
+    help="A memory service for AI agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its frames show local values: contents and keys
+)
+app.command()(serve)
+app.command("run")(run_samples)
+app.command("ingest")(ingest)
+app.command()(search)
+app.command()(retrieve)
+app.command()(doctor)
+app.command()(settings)
+
+
+def main() -> None:
+    """Run `remembrancer`."""
+    app()
+
+
+def serve_main() -> None:
+    """Run `python -m api`: serves, unless another command is named."""
+    arguments = sys.argv[1:]
+    if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
+        arguments = ["serve", *arguments]
+    app(arguments, prog_name="python -m api")
+
+
+def ingest_main() -> None:
+    """Run `python -m ingest`."""
+    app(["ingest", *sys.argv[1:]], prog_name="python -m")

@@ -1,0 +1,23 @@
+"""What the API is: the OpenAPI document, and the same as a page that fetches nothing from anywhere."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from api.calls import JSON, Call, HttpRequest
+
+TAG = "Service"
+_OPENAPI = Call("This document", TAG, {200: dict}, role=None)
+_DOCS = Call("This document as a page", TAG, {200: str}, role=None, answer_type="text/html")
+
+
+@get("/openapi.json", opt=_OPENAPI.opt())
+async def openapi_json(request: HttpRequest) -> Response[bytes]:
+    """The OpenAPI document."""
+    return Response(request.app.state["openapi"], media_type=JSON)
+
+
+@get("/docs", opt=_DOCS.opt())
+async def docs(request: HttpRequest) -> Response[str]:
+    """The page."""
+    return Response(request.app.state["docs"], media_type="text/html; charset=utf-8")

@@ -1,0 +1,37 @@
+"""The two questions: what is known about this (search), and what belongs into a prompt of this size (retrieve)."""
+
+from __future__ import annotations
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+from pydantic import TypeAdapter
+
+from api.calls import Call, HttpRequest, answer, read_body, scope_of
+from api.services import Services
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.request import RetrieveRequest, SearchRequest
+
+TAG = "Search"
+SEARCH: TypeAdapter[SearchRequest] = TypeAdapter(SearchRequest)
+RETRIEVE: TypeAdapter[RetrieveRequest] = TypeAdapter(RetrieveRequest)
+
+_SEARCH = Call("The best memories for a query, ranked", TAG, {200: SearchAnswer}, body=SEARCH, may_fail=(503,))
+_RETRIEVE = Call(
+    "A context for a query that fits a budget of tokens", TAG, {200: RetrieveAnswer}, body=RETRIEVE, may_fail=(503,)
+)
+
+
+@post("/v1/search", opt=_SEARCH.opt(), status_code=200)
+async def post_search(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """Hits, best first."""
+    asked = await read_body(request, SEARCH)
+    scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
+    return answer(await services.retriever.search(scope, asked))
+
+
+@post("/v1/retrieve", opt=_RETRIEVE.opt(), status_code=200)
+async def post_retrieve(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """A context, what is in it, and what it cost."""
+    asked = await read_body(request, RETRIEVE)
+    scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
+    return answer(await services.retriever.retrieve(scope, asked))

@@ -1,0 +1,83 @@
+"""Listening: one process that opens everything, answers until it is told to stop, and closes everything."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from api.keys import KeyRing, load_keys
+from api.services import Services
+from api.settings import BadSettings, Settings
+from api.wiring import open_services
+
+_log = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can be reached from this machine only; a name that is not localhost is not trusted to be."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(host: str, keys: KeyRing) -> None:
+    """Raise BadSettings when strangers could reach a service that asks for no key."""
+    if not keys.entries and not is_loopback(host):
+        raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; taken first, so that a taken port is found out before anything is opened."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as error:
+        bound.close()
+        raise BadSettings(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    return bound
+
+
+async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]] | None = None) -> None:
+    """Answer until SIGTERM or SIGINT; then let running calls end, and close the stores.
+
+    first: what is done with the opened services before the first call is answered.
+    """
+    keys = load_keys(settings.keys)
+    check_exposure(settings.host, keys)
+    with listen(settings.host, settings.port) as bound:
+        async with open_services(settings, keys) as services:
+            if first is not None:
+                await first(services)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    create_app(services),
+                    log_config=None,
+                    log_level=settings.log_level,
+                    access_log=False,  # its lines would show namespaces
+                    server_header=False,
+                    timeout_graceful_shutdown=settings.shutdown_s,
+                )
+            )
+            _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
+            # uvicorn raises the signal again once it has stopped; without a handler that would end the process
+            # before the stores are closed.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _already_stopped)
+            await server.serve(sockets=[bound])
+    _log.info("stopped")
+
+
+def _already_stopped(number: int, _frame: FrameType | None) -> None:
+    _log.debug("signal %s after the stop", number)

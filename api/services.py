@@ -1,0 +1,33 @@
+"""What the HTTP layer works with, handed to it ready-made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from api.keys import KeyRing
+from api.metrics import Metrics
+from api.once import RecentAnswers
+from api.rate import RateLimit
+from ingest.pipeline import Ingestor
+from memtypes.ports import MemoryStore
+from memtypes.times import Clock, system_clock
+from retrieval.retriever import Retriever
+
+Ping: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a call may need. pings: of every opened resource, by the name that readiness shows."""
+
+    store: MemoryStore
+    ingestor: Ingestor
+    retriever: Retriever
+    pings: Mapping[str, Ping]
+    keys: KeyRing = field(default_factory=KeyRing)
+    rate: RateLimit = field(default_factory=RateLimit)
+    answered: RecentAnswers = field(default_factory=RecentAnswers)
+    metrics: Metrics = field(default_factory=Metrics)
+    clock: Clock = system_clock

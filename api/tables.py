@@ -1,0 +1,83 @@
+"""Answers as a person reads them in a terminal. Knows their shapes and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+MAX_TEXT = 160
+
+
+def hits_table(answer: Mapping[str, Any]) -> RenderableType:
+    """Search's hits, one a row; their signals too where they were asked for."""
+    table = Table(title=_title(answer), title_justify="left")
+    for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's Literal
+    for hit in answer["hits"]:
+        text = shortened(hit["memory"]["content"])
+        if hit.get("signals"):
+            text += "\n" + "  ".join(f"{name} {value:.2f}" for name, value in hit["signals"].items())
+        table.add_row(str(hit["rank"]), f"{hit['score']:.4f}", hit["type"], escape(text))
+    return table if answer["hits"] else Text("Nothing found.")
+
+
+def _title(answer: Mapping[str, Any]) -> str:
+    weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
+    return escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
+
+
+def context_view(answer: Mapping[str, Any]) -> RenderableType:
+    """A retrieval: the context as it would be sent, and what it cost."""
+    context = answer["context"]
+    shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
+    metadata = answer["metadata"]
+    return Group(
+        Panel(Text(shown or "(empty)"), title="context", title_align="left"),
+        metadata_table(metadata),
+    )
+
+
+def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
+    """What a context cost, a line each."""
+    table = Table(show_header=False, box=None)
+    per_type = ", ".join(f"{kind} {tokens}" for kind, tokens in metadata["per_type"].items())
+    rows = {
+        "tokens": f"{metadata['total_tokens']} by {metadata['tokenizer']}, working memory {metadata['working_tokens']}",
+        "budget": f"{metadata['budget']}, used {metadata['utilization']:.1%}",
+        "per type": per_type or "none",
+        "candidates": f"{metadata['candidates']}, left out {metadata['trimmed_count']}",
+        "outcome": str(metadata["outcome"]) + _degraded(metadata["degraded"]),
+    }
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    return table
+
+
+def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """Checks, one a row: what was checked, whether it is well, and what is wrong or found."""
+    table = Table("check", "", "found")
+    for name, check in checks.items():
+        mark = "[green]ok[/green]" if check["ok"] else "[red]wrong[/red]"
+        table.add_row(name, mark, escape(str(check.get("detail", ""))))
+    return table
+
+
+def shortened(text: str) -> str:
+    """`text` on one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+
+
+def _degraded(degraded: list[str]) -> str:
+    return f" (without {', '.join(degraded)})" if degraded else ""
+
+
+def show(console: Console, view: RenderableType) -> None:
+    """Print `view`."""
+    console.print(view)

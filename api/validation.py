@@ -1,0 +1,111 @@
+"""What pydantic says was wrong, as a caller can use it: the path in what was sent, the reason, and what stood there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from memtypes.errors import RemembrancerError
+
+MAX_SHOWN = 80
+MAX_KEPT = 100
+
+_Value = TypeVar("_Value")
+_ABOUT_A_KEY = frozenset({"missing", "extra_forbidden", "union_tag_not_found", "union_tag_invalid"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """path: such as `items[3].importance`, empty for the whole. got: what was sent, shortened; None when absent."""
+
+    path: str
+    message: str
+    got: Any = None
+
+    def members(self) -> dict[str, Any]:
+        """The entry of a problem's `errors`."""
+        members = {"path": self.path, "message": self.message}
+        return members if self.got is None else {**members, "got": self.got}
+
+
+class InvalidInput(RemembrancerError):
+    """The request's fields are not as they must be; `errors` says each."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first.path}: {first.message}{more}" if first.path else f"{first.message}{more}")
+        self.errors = tuple(errors)
+
+
+def checked(adapter: TypeAdapter[_Value], value: object) -> _Value:
+    """`value` as `adapter` has it. Raises InvalidInput."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error, value)) from error
+
+
+def field_errors(error: ValidationError, value: object) -> list[FieldError]:
+    """Each thing that pydantic found wrong with `value`."""
+    found = error.errors(include_url=False, include_context=False)[:MAX_KEPT]
+    return [_field_error(one, value) for one in found]
+
+
+def _field_error(one: Mapping[str, Any], value: object) -> FieldError:
+    steps = list(_real_steps(one["loc"], value, names_key=one["type"] in _ABOUT_A_KEY))
+    message = one["msg"].removeprefix("Value error, ")
+    if one["type"] == "union_tag_not_found":
+        return FieldError(
+            path_text([*steps, "type"]), "type is required: episodic, semantic, prospective, procedural or working"
+        )
+    got = None if one["type"] == "missing" else shown(one["input"])
+    return FieldError(path_text(steps), message, got)
+
+
+def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
+    """The steps of `loc` that exist in `value`; pydantic also lists the names of the union's branches it tried."""
+    steps = list(loc)
+    for number, step in enumerate(steps):
+        last = number == len(steps) - 1
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+            yield step
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step] if step < len(value) else None
+            yield step
+        elif last and names_key and isinstance(value, dict):
+            yield step
+
+
+def path_text(steps: Iterable[str | int]) -> str:
+    """`steps` as one path: `items[3].importance`."""
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
+    return _encodable(text.removeprefix("."))
+
+
+def shown(value: object) -> Any:
+    """`value` as a problem may quote it: plain JSON and short."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if isinstance(value, int) and abs(value) < 2**53 else _cut(str(value))
+    if isinstance(value, dict):
+        return f"an object with {len(value)} fields"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
+    return _encodable(short)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
