@@ -1,0 +1,166 @@
+"""Drafts in, stored memories out: gates, preparation, embedding, duplicates, writing, reading back.
+
+The stages run side by side on pieces of a batch: while one piece is written, the next is embedded and the one after
+that is prepared, so the encoder, which is the slow part, never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from ingest.feedback import FeedbackOutcome, Rater
+from ingest.gates import Gate
+from ingest.keeping import Encoded, Keeper
+from ingest.locks import ScopeLocks
+from ingest.order import ArrivalOrder
+from ingest.outcome import Outcome, Status
+from ingest.prepare import Arrival, Prepared, Preparer, check_draft
+from ingest.revise import Reviser
+from ingest.stages import Arriving, Stages
+from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
+from memtypes.memory import Memory
+from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
+from memtypes.scope import Scope
+from memtypes.times import Clock
+from memtypes.types import AnyDraft
+
+PIECE = 64
+"""Drafts that travel together: enough to fill the encoder's batches, few enough that a query gets in between."""
+
+_AHEAD = 1
+"""Finished pieces that may wait between two stages."""
+
+_EMBED_ATTEMPTS = 5
+"""How often a batch asks an encoder whose queue is full; it is in no hurry."""
+
+EntryT = TypeVar("EntryT")
+NextT = TypeVar("NextT")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestorParts:
+    """What ingestion works with. gates: see `ingest.gates`; none lets everything through."""
+
+    store: MemoryStore
+    embedder: Embedder
+    sparse: SparseEncoder
+    tokenizer: Tokenizer
+    clock: Clock
+    gates: tuple[Gate, ...] = ()
+
+
+class Ingestor:
+    """Writes, revises and rates memories."""
+
+    def __init__(self, parts: IngestorParts) -> None:
+        preparer = Preparer(parts.sparse, parts.tokenizer)
+        self._clock = parts.clock
+        self._locks = ScopeLocks()
+        self._order = ArrivalOrder()
+        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
+        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper)
+        self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
+        self._rater = Rater(parts.store, parts.clock)
+
+    async def write_one(self, scope: Scope, draft: AnyDraft) -> Outcome:
+        """What became of `draft`: stored, merged or rejected.
+
+        Raises InvalidRequest for a draft that can't be, Overloaded or Unavailable for one that could not be stored.
+        """
+        check_draft(draft, self._clock())
+        gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
+        prepared = await self._stages.prepare(gated)
+        encoded = await self._stages.embed(scope, prepared)
+        outcome = (await self._stages.keep(scope, encoded))[0]
+        if outcome.status is Status.FAILED:
+            raise Unavailable(f"the memory was not stored: {outcome.reason}")
+        return outcome
+
+    async def write(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Outcome]:
+        """What became of each of `drafts`, in order; what a store or an engine could not do is failed, with the reason.
+
+        Raises InvalidRequest, with the index in its path, before anything is stored.
+        """
+        now = self._clock()
+        for index, draft in enumerate(drafts):
+            _check_at(index, draft, now)
+        arriving = self._arrivals(scope, drafts)
+        return await self._run(scope, [arriving[start : start + PIECE] for start in range(0, len(arriving), PIECE)])
+
+    async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
+        """The memory after `changes`; see `ingest.revise`. Raises NotFound and InvalidRequest."""
+        async with self._locks.of(scope):
+            return await self._reviser.revise(scope, memory_id, changes)
+
+    async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
+        """The memory after `outcome`; see `ingest.feedback`. Raises NotFound."""
+        async with self._locks.of(scope):
+            return await self._rater.rate(scope, memory_id, outcome)
+
+    def _arrivals(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Arriving]:
+        now = self._clock()
+        first = self._order.take(now, len(drafts))
+        return [(draft, Arrival(scope, now, first + index)) for index, draft in enumerate(drafts)]
+
+    async def _run(self, scope: Scope, pieces: list[list[Arriving]]) -> list[Outcome]:
+        prepared_in, prepared_out = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
+        encoded_in, encoded_out = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
+        outcomes: list[Outcome] = []
+        async with anyio.create_task_group() as tasks, encoded_out:
+            tasks.start_soon(self._prepare_all, scope, pieces, prepared_in)
+            tasks.start_soon(self._embed_all, scope, prepared_out, encoded_in)
+            async for encoded in encoded_out:
+                outcomes += await _or_failed(self._stages.keep, scope, encoded)
+        return outcomes
+
+    async def _prepare_all(
+        self, scope: Scope, pieces: list[list[Arriving]], sink: MemoryObjectSendStream[list[Prepared | Outcome]]
+    ) -> None:
+        async with sink:
+            for piece in pieces:
+                gated: list[Arriving | Outcome] = []
+                for entry in piece:
+                    gated += await _or_failed(self._stages.gate, scope, [entry])
+                await sink.send(await self._stages.prepare(gated))
+
+    async def _embed_all(
+        self,
+        scope: Scope,
+        source: MemoryObjectReceiveStream[list[Prepared | Outcome]],
+        sink: MemoryObjectSendStream[list[Encoded | Outcome]],
+    ) -> None:
+        async with source, sink:
+            async for prepared in source:
+                await sink.send(await _or_failed(self._embed_patiently, scope, prepared))
+
+    async def _embed_patiently(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+        for _ in range(_EMBED_ATTEMPTS - 1):
+            try:
+                return await self._stages.embed(scope, entries)
+            except Overloaded as error:
+                await anyio.sleep(error.retry_after_s)
+        return await self._stages.embed(scope, entries)
+
+
+def _check_at(index: int, draft: AnyDraft, now: datetime) -> None:
+    try:
+        check_draft(draft, now)
+    except InvalidRequest as error:
+        raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
+
+
+async def _or_failed(
+    step: Callable[[Scope, list[EntryT]], Awaitable[Sequence[NextT | Outcome]]], scope: Scope, entries: list[EntryT]
+) -> list[NextT | Outcome]:
+    """What `step` makes of `entries`; all that had not ended yet failed, with the reason, when it can't."""
+    try:
+        return [*await step(scope, entries)]
+    except RemembrancerError as error:
+        failed = Outcome(Status.FAILED, reason=str(error))
+        return [entry if isinstance(entry, Outcome) else failed for entry in entries]

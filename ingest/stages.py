@@ -1,0 +1,68 @@
+"""The three stages of a write, each a step from one list of entries to the next. Knows the ports only.
+
+An entry that has ended on the way (rejected, failed) is an Outcome and passes through the later stages as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+
+from ingest.gates import Gate, Rejection, through_gates
+from ingest.keeping import Encoded, Keeper
+from ingest.outcome import Outcome, Status
+from ingest.prepare import Arrival, Prepared, Preparer
+from memtypes.ports import Embedder, MemoryStore
+from memtypes.scope import Scope
+from memtypes.types import AnyDraft
+
+Arriving: TypeAlias = tuple[AnyDraft, Arrival]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """gate and prepare, embed, keep: in this order."""
+
+    gates: tuple[Gate, ...]
+    preparer: Preparer
+    store: MemoryStore
+    embedder: Embedder
+    keeper: Keeper
+
+    async def gate(self, scope: Scope, entries: list[Arriving]) -> list[Arriving | Outcome]:
+        """Each draft as the gates let it through, or why it is rejected."""
+        return [await self._gate_one(scope, entry) for entry in entries]
+
+    async def _gate_one(self, scope: Scope, entry: Arriving) -> Arriving | Outcome:
+        draft, arrival = entry
+        verdict = await through_gates(self.gates, scope, draft)
+        if isinstance(verdict, Rejection):
+            return Outcome(Status.REJECTED, reason=verdict.reason)
+        return verdict, arrival
+
+    async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
+        """Each draft as a memory; counting tokens and terms is done in a thread, beside the event loop."""
+        return await anyio.to_thread.run_sync(self._prepare_all, entries)
+
+    def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
+        return [entry if isinstance(entry, Outcome) else self.preparer.prepare(*entry) for entry in entries]
+
+    async def embed(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+        """Each prepared memory with its embedding, which is left out for what the store has already."""
+        prepared = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Prepared)}
+        first_of = {entry.memory.id: index for index, entry in reversed(prepared.items())}
+        known = await self.store.get(scope, list(first_of)) if first_of else {}
+        new = [index for memory_id, index in first_of.items() if memory_id not in known]
+        made = await self.embedder.embed_documents([prepared[index].text for index in new]) if new else []
+        embeddings = dict(zip(new, made, strict=True))
+        return [
+            Encoded(entry, embeddings.get(index)) if isinstance(entry, Prepared) else entry
+            for index, entry in enumerate(entries)
+        ]
+
+    async def keep(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Outcome]:
+        """Each memory's outcome, after it was read back."""
+        kept = iter(await self.keeper.keep(scope, [entry for entry in entries if isinstance(entry, Encoded)]))
+        return [entry if isinstance(entry, Outcome) else next(kept) for entry in entries]
