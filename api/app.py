@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from litestar import Litestar
-from litestar.datastructures import ResponseHeader, State
+from litestar.datastructures import ResponseHeader
 from litestar.di import Provide
 
-from api.calls import encode
-from api.docs_page import page
 from api.gate import Gate
 from api.metrics import CountCalls
-from api.openapi import document
 from api.problems import answer_problem
 from api.routes import batch, health, memories, reference, search
 from api.services import Services
@@ -43,7 +40,7 @@ def create_app(services: Services) -> Litestar:
     Litestar's own reading of bodies and its own OpenAPI document are not used: `api.calls` says what a call takes, is
     stricter about JSON, and documents exactly what is checked.
     """
-    app = Litestar(
+    return Litestar(
         route_handlers=ROUTES,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
         guards=[Gate(services.keys, services.rate)],
@@ -56,9 +53,4 @@ def create_app(services: Services) -> Litestar:
         request_max_body_size=BODY_BYTES,
         openapi_config=None,
         logging_config=None,
-        state=State(),
     )
-    described = document(app)
-    app.state["openapi"] = encode(described)
-    app.state["docs"] = page(described)
-    return app

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from ingest.feedback import FeedbackOutcome
 from memtypes.episodic import EpisodicDraft
 from memtypes.memory import Draft, Model
 from memtypes.policy import MemoryType
@@ -105,7 +106,7 @@ class Batch(Model):
 class Feedback(Model):
     """What became of a memory that was recalled."""
 
-    outcome: Literal["used", "helpful", "unhelpful", "success", "failure"]
+    outcome: FeedbackOutcome
 
 
 POST: TypeAdapter[AnyPost] = TypeAdapter(AnyPost)

@@ -68,7 +68,7 @@ async def diagnose(settings: Settings) -> Diagnosis:
     await diagnosis.note("keys", lambda: _keys(settings))
     await diagnosis.note("port", lambda: _port(settings))
     async with AsyncExitStack() as opened:
-        await diagnosis.note("tokenizers", lambda: open_tokenizers(settings), lambda found: ", ".join(found))
+        await diagnosis.note("tokenizers", lambda: open_tokenizers(settings), ", ".join)
         embedder = await diagnosis.note("encoder", lambda: open_embedder(settings), lambda found: found.fingerprint)
         if embedder is None:
             return diagnosis
@@ -101,11 +101,16 @@ async def _python() -> str:
 
 
 async def _disk(directory: Path) -> str:
-    standing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    free = shutil.disk_usage(standing).free
+    standing, free = _free_bytes(directory)
     if free < LEAST_FREE_BYTES:
         raise BadSettings(f"only {free // 2**20} MiB are free in {standing}: make room, or choose another --data-dir")
     return f"{free // 2**20} MiB free in {standing}"
+
+
+def _free_bytes(directory: Path) -> tuple[Path, int]:
+    """The nearest folder that exists, and the room there."""
+    standing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return standing, shutil.disk_usage(standing).free
 
 
 async def _keys(settings: Settings) -> str:

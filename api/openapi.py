@@ -31,7 +31,14 @@ _SECURITY = {
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`'s routes."""
+    """The OpenAPI 3.1 document of `app`'s routes; made when it is first asked for."""
+    if "openapi" not in app.state:
+        app.state["openapi"] = _document(app)
+    made: dict[str, Any] = app.state["openapi"]
+    return made
+
+
+def _document(app: Litestar) -> dict[str, Any]:
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for path, method, call, name in described(app):

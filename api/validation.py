@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from memtypes.errors import RemembrancerError
+from memtypes.policy import MemoryType
 
 MAX_SHOWN = 80
 MAX_KEPT = 100
 
 _Value = TypeVar("_Value")
-_ABOUT_A_KEY = frozenset({"missing", "extra_forbidden", "union_tag_not_found", "union_tag_invalid"})
+_ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,19 @@ def field_errors(error: ValidationError, value: object) -> list[FieldError]:
 def _field_error(one: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(one["loc"], value, names_key=one["type"] in _ABOUT_A_KEY))
     message = one["msg"].removeprefix("Value error, ")
-    if one["type"] == "union_tag_not_found":
-        return FieldError(
-            path_text([*steps, "type"]), "type is required: episodic, semantic, prospective, procedural or working"
-        )
+    if one["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _type_error(steps, one["input"])
     got = None if one["type"] == "missing" else shown(one["input"])
     return FieldError(path_text(steps), message, got)
+
+
+def _type_error(steps: list[str | int], sent: object) -> FieldError:
+    """What is wrong with the `type` of a memory: it is left out, or names none."""
+    known = ", ".join(MemoryType)
+    path = path_text([*steps, "type"])
+    if not isinstance(sent, dict) or "type" not in sent:
+        return FieldError(path, f"type is required: one of {known}")
+    return FieldError(path, f"must be one of {known}", shown(sent["type"]))
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:

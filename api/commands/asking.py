@@ -22,7 +22,7 @@ AsOf: TypeAlias = Annotated[str | None, typer.Option(help="The instant that is a
 Explain: TypeAlias = Annotated[bool, typer.Option("--explain", help="Show the parts of each score.")]
 
 
-def search(  # noqa: PLR0913 - typer reads a command's options from its parameters
+def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
     query: Query,
     namespace: Namespace,
     types: Types = None,
@@ -49,7 +49,7 @@ def search(  # noqa: PLR0913 - typer reads a command's options from its paramete
     present(run(ask), hits_table, as_json=as_json)
 
 
-def retrieve(  # noqa: PLR0913 - typer reads a command's options from its parameters
+def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
     query: Query,
     namespace: Namespace,
     budget: Annotated[int, typer.Option(help="Tokens of the long-term part.")] = 8_000,

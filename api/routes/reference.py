@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from litestar import Response, get
 
-from api.calls import JSON, Call, HttpRequest
+from api.calls import Call, HttpRequest, answer
+from api.docs_page import page
+from api.openapi import document
 
 TAG = "Service"
 _OPENAPI = Call("This document", TAG, {200: dict}, role=None)
@@ -14,10 +16,10 @@ _DOCS = Call("This document as a page", TAG, {200: str}, role=None, answer_type=
 @get("/openapi.json", opt=_OPENAPI.opt())
 async def openapi_json(request: HttpRequest) -> Response[bytes]:
     """The OpenAPI document."""
-    return Response(request.app.state["openapi"], media_type=JSON)
+    return answer(document(request.app))
 
 
 @get("/docs", opt=_DOCS.opt())
 async def docs(request: HttpRequest) -> Response[str]:
     """The page."""
-    return Response(request.app.state["docs"], media_type="text/html; charset=utf-8")
+    return Response(page(document(request.app)), media_type="text/html; charset=utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from api.once import RecentAnswers
@@ -22,6 +23,7 @@ class Ticking:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
 
     def __call__(self) -> datetime:
+        """The time it was set to."""
         return self.now
 
 
@@ -33,8 +35,9 @@ class Maker:
         self._size = size
 
     async def __call__(self) -> bytes:
+        """The next answer."""
         self.asked += 1
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return b"x" * self._size + str(self.asked).encode()
 
 

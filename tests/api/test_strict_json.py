@@ -23,8 +23,8 @@ PLAIN = st.recursive(
 )
 
 
-@given(PLAIN, st.booleans())
-def test_what_is_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
+@given(value=PLAIN, ascii_only=st.booleans())
+def test_what_is_json_is_read_as_it_was_written(*, value: Any, ascii_only: bool) -> None:
     """Any JSON value survives the round trip, escaped or not."""
     assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 

@@ -1,0 +1,102 @@
+"""`remembrancer ingest` and `python -m ingest`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from api.backend import Place, open_backend
+from api.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from api.keys import DEFAULT_TENANT
+from ingest.progress import Bar, Quiet
+from ingest.readers.formats import Format
+from ingest.report import ImportReport
+from ingest.run import ImportRequest, run_import
+from memtypes.errors import InvalidRequest
+from memtypes.policy import MemoryType
+
+SHOWN_PROBLEMS = 50
+
+
+def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
+    namespace: Namespace,
+    kind: Annotated[MemoryType | None, typer.Option("--type", help="Type of rows that name none.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session of rows that name none.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Agent of rows that name none.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,
+    journal: Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")] = None,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")] = False,
+    data_dir: DataDir = None,
+    url: Url = None,
+    key: Key = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Write files into a namespace. Exit code 1 when a row was rejected or failed."""
+
+    async def work() -> ImportReport:
+        where = place(data_dir, url, key, tenant)
+        request = ImportRequest(
+            paths=tuple(paths),
+            namespace=namespace,
+            destination=_destination(where),
+            type=kind,
+            session_id=session,
+            agent_id=agent,
+            mapping=_mapping(mapping or []),
+            format=form,
+            strict=strict,
+            extra_to_metadata=extra,
+            journal=None if no_resume else journal or where.settings.data_dir / "journal",
+            stdin=sys.stdin.buffer,
+        )
+        async with open_backend(where) as backend:
+            progress = Quiet() if as_json else Bar(Console(stderr=True))
+            return await run_import(request, backend.sink(namespace), progress)
+
+    report = run(work)
+    present(report.to_json(), lambda _: _view(report), as_json=as_json)
+    raise typer.Exit(report.exit_code)
+
+
+def _destination(where: Place) -> str:
+    """What tells this import's journal from the same files imported elsewhere; a key is kept as its hash only."""
+    if where.url:
+        return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
+    return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for foreign, equals, ours in split:
+        if not (foreign and equals and ours):
+            end(InvalidRequest(f"--map needs FOREIGN=OURS, such as --map text=content, not {foreign}{equals}{ours}"))
+    return {foreign: ours for foreign, _, ours in split}
+
+
+def _view(report: ImportReport) -> RenderableType:
+    table = Table(show_header=False, box=None)
+    for status, count in report.counts.items():
+        table.add_row(str(status), str(count))
+    rate = report.read / report.seconds if report.seconds else 0.0
+    table.add_row("read", f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s")
+    if report.resumed:
+        table.add_row("resumed", f"{report.resumed} of them by an earlier run")
+    listed = [Text(str(problem)) for problem in report.problems[:SHOWN_PROBLEMS]]
+    more = len(report.problems) + report.omitted - len(listed)
+    if more:
+        listed.append(Text(f"... and {more} more; --json lists them"))
+    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:SHOWN_PROBLEMS]]
+    stopped = [Text(report.stopped)] if report.stopped else []
+    return Group(table, *listed, *skipped, *stopped)

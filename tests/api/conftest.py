@@ -1,0 +1,60 @@
+"""The application over fakes: real routes, real ingestion and retrieval, a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.keys import KeyEntry, KeyRing, Role
+from api.services import Services
+from tests.api.parts import fake_services
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+KEYS = {
+    ("acme", Role.READER): "acme-reader-key",
+    ("acme", Role.WRITER): "acme-writer-key",
+    ("acme", Role.ADMIN): "acme-admin-key",
+    ("other", Role.ADMIN): "other-admin-key",
+}
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@asynccontextmanager
+async def connect(services: Services, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application over `services`."""
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", **options) as client:
+        yield client
+
+
+@pytest.fixture
+def services() -> Services:
+    """Services over fakes, at a fixed time, without keys."""
+    return fake_services(lambda: NOW)
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application without keys."""
+    async with connect(services) as client:
+        yield client
+
+
+@pytest.fixture
+def guarded(services: Services) -> Services:
+    """The same services, with the keys of two tenants."""
+    entries = [KeyEntry(key=key, tenant=tenant, role=role) for (tenant, role), key in KEYS.items()]
+    return replace(services, keys=KeyRing.of(entries))
+
+
+def bearer(tenant: str, role: Role) -> dict[str, str]:
+    """The header of a key."""
+    return {"Authorization": f"Bearer {KEYS[tenant, role]}"}

@@ -1,0 +1,45 @@
+"""Services over fakes, and stores and embedders that fail on purpose."""
+
+from __future__ import annotations
+
+from api.services import Services
+from ingest.pipeline import Ingestor, IngestorParts
+from memtypes.errors import Unavailable
+from memtypes.policy import MemoryType
+from memtypes.ports import Listing, MemoryStore, Page, TypeStats
+from memtypes.scope import Scope
+from memtypes.times import Clock
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+
+class AwayStore(FakeStore):
+    """A store that is not there."""
+
+    async def get(self, scope: Scope, ids: object) -> dict[str, object]:
+        """Nothing: it is away."""
+        raise Unavailable("the store is away", retry_after_s=3)
+
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        """Nothing: it is away."""
+        raise Unavailable("the store is away", retry_after_s=3)
+
+    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        """Nothing: it is away."""
+        raise Unavailable("the store is away", retry_after_s=3)
+
+    async def ping(self) -> None:
+        """Nothing: it is away."""
+        raise Unavailable("the store is away", retry_after_s=3)
+
+
+def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
+    """Real ingestion and retrieval over `store`, or over an empty one in memory."""
+    kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    return Services(
+        store=kept,
+        ingestor=Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock)),
+        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock)),
+        pings={"store": kept.ping, "embedder": embedder.ping},
+        clock=clock,
+    )

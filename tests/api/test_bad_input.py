@@ -1,0 +1,292 @@
+"""Bad input: each gets a clear problem, nothing is stored, and no failure of the service comes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.api.test_memories import FACT
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"content-type": "application/json"}
+ASK: dict[str, Any] = {"query": "when does the build run?", "namespace": "n"}
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem in `response`, when it is one of `status`."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    members: dict[str, Any] = response.json()
+    assert members["status"] == status
+    assert members.keys() >= {"type", "title", "detail"}
+    return members
+
+
+async def count(client: httpx.AsyncClient, namespace: str = "n") -> int:
+    """How many memories a namespace has."""
+    total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"]["count"]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"nonsense": 1}, "nonsense"),
+        ({"tenant": "x"}, "tenant"),
+        ({"id": "x"}, "id"),
+        ({"steps": ["a"]}, "steps"),
+        ({"content": ""}, "content"),
+        ({"content": " \n"}, "content"),
+        ({"content": "a\u0000b"}, "content"),
+        ({"content": 5}, "content"),
+        ({"content": None}, "content"),
+        ({"content": "x" * 500_001}, "content"),
+        ({"content": "x" * 1_000_000}, "content"),
+        ({"importance": 0}, "importance"),
+        ({"importance": 11}, "importance"),
+        ({"importance": "5"}, "importance"),
+        ({"importance": 5.5}, "importance"),
+        ({"tags": "a"}, "tags"),
+        ({"tags": ["a", " "]}, "tags[1]"),
+        ({"tags": [f"t{number}" for number in range(65)]}, "tags"),
+        ({"metadata": {"tenant": "x"}}, "metadata"),
+        ({"metadata": {"a": "x" * 20_000}}, "metadata"),
+        ({"metadata": []}, "metadata"),
+        ({"created_at": "2026-02-01T10:00:00"}, "created_at"),
+        ({"created_at": "2026-02-01"}, "created_at"),
+        ({"created_at": 1_700_000_000}, "created_at"),
+        ({"created_at": "2999-01-01T00:00:00Z"}, "created_at"),
+        ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
+        ({"type": "nonsense"}, "type"),
+        ({"review": "never"}, "review"),
+        ({"confidence": 1.5}, "confidence"),
+        ({"pinned": "yes"}, "pinned"),
+        ({"namespace": ""}, "namespace"),
+        ({"namespace": " n"}, "namespace"),
+        ({"namespace": "n" * 257}, "namespace"),
+        ({"namespace": "a\nb"}, "namespace"),
+        ({"namespace": ["n"]}, "namespace"),
+        ({"session_id": ""}, "session_id"),
+        ({"source": {"file": "x", "page": 3}}, "source.page"),
+    ],
+)
+async def test_a_wrong_field_is_named_and_nothing_is_stored(
+    client: httpx.AsyncClient, fields: dict[str, Any], path: str
+) -> None:
+    """422 with the path of what was wrong."""
+    members = problem(await client.post("/v1/memories", json=FACT | fields), 422)
+    assert path in [error["path"] for error in members["errors"]]
+    assert all(len(json.dumps(error)) < 1_000 for error in members["errors"])
+    assert await count(client) == 0
+
+
+@pytest.mark.parametrize("field", ["namespace", "content", "type"])
+async def test_a_missing_field_is_named(client: httpx.AsyncClient, field: str) -> None:
+    """422 with the name of what is missing."""
+    body = {name: value for name, value in FACT.items() if name != field}
+    members = problem(await client.post("/v1/memories", json=body), 422)
+    assert [error["path"] for error in members["errors"]] == [field]
+    assert "required" in members["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/memories", "/v1/memories/batch", "/v1/search", "/v1/retrieve"])
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"query": NaN}', 400),
+        (b'{"query": Infinity}', 400),
+        (b'{"query": "\xff"}', 400),
+        (b'{"query": "\\ud800"}', 400),
+        (b'{"query": "a", "query": "b"}', 400),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400),
+        (b'{"filters":' + b'{"not":' * 100 + b"{}" + b"}" * 101, 400),
+        (b'{"top_k": 99999999999999999999}', 422),
+        (b'{"top_k": 1e999}', 422),
+        (b"[]", 422),
+        (b'"text"', 422),
+        (b"null", 422),
+        (b"1", 422),
+    ],
+)
+async def test_a_broken_body_is_a_clear_problem(client: httpx.AsyncClient, path: str, raw: bytes, status: int) -> None:
+    """Malformed JSON is 400; JSON that is no request is 422."""
+    problem(await client.post(path, content=raw, headers=JSON), status)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"])
+async def test_another_content_type_is_415(client: httpx.AsyncClient, kind: str) -> None:
+    """A body is JSON, and says so."""
+    response = await client.post("/v1/search", content=json.dumps(ASK), headers={"content-type": kind})
+    assert "application/json" in problem(response, 415)["detail"]
+
+
+async def test_a_packed_body_is_415(client: httpx.AsyncClient) -> None:
+    """Nothing is unpacked, so nothing can unpack to more than the limit."""
+    response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})
+    problem(response, 415)
+
+
+async def test_a_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
+    """A charset does not make it another type."""
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await client.post("/v1/search", content=json.dumps(ASK), headers=headers)).status_code == 200
+
+
+async def test_a_body_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
+    """Also when its length is not announced."""
+    body = b'{"query": "' + b"x" * (2 * 1024 * 1024) + b'"}'
+
+    async def pieces() -> Any:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    problem(await client.post("/v1/search", content=body, headers=JSON), 413)
+    problem(await client.post("/v1/search", content=pieces(), headers=JSON), 413)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"query": ""}, "query"),
+        ({"query": "  "}, "query"),
+        ({"query": "x" * 20_001}, "query"),
+        ({"query": "a\u0007"}, "query"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_k": 1_001}, "top_k"),
+        ({"top_k": 10**18}, "top_k"),
+        ({"top_k": "10"}, "top_k"),
+        ({"types": []}, "types"),
+        ({"types": ["nonsense"]}, "types[0]"),
+        ({"weights": {"luck": 1}}, "weights.luck"),
+        ({"weights": {"similarity": -1}}, "weights.similarity"),
+        ({"profile": "nonsense"}, "profile"),
+        ({"filters": {"nonsense": {"eq": 1}}}, "filters"),
+        ({"filters": {"importance": {"about": 5}}}, "filters.importance.about"),
+        ({"filters": {"importance": {"any": []}}}, "filters.importance.any"),
+        ({"filters": {"importance": {"between": [9, 1]}}}, "filters.importance.between"),
+        ({"filters": []}, "filters"),
+        ({"as_of": "yesterday"}, "as_of"),
+        ({"min_similarity": 2}, "min_similarity"),
+        ({"budget": 100}, "budget"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+async def test_a_wrong_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The path says which field."""
+    members = problem(await client.post("/v1/search", json=ASK | fields), 422)
+    assert path in [error["path"] for error in members["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"budget": -1}, "budget"),
+        ({"budget": 10**12}, "budget"),
+        ({"budget": "100"}, "budget"),
+        ({"budget": {"total": -1}}, "budget.total"),
+        ({"budget": {"per_type": {"luck": 1}}}, "budget.per_type.luck"),
+        ({"budget": {"per_type": {"working": 1}}}, "budget.per_type"),
+        ({"tokenizer": "p50k"}, "tokenizer"),
+        ({"format": "pdf"}, "format"),
+        ({"working_budget": -5}, "working_budget"),
+        ({"top_k": 3}, "top_k"),
+    ],
+)
+async def test_a_wrong_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The path says which field."""
+    members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
+    assert path in [error["path"] for error in members["errors"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "namespace=",
+        "namespace=%20n",
+        "namespace=a%00b",
+        "namespace=" + "n" * 257,
+        "namespace=n&namespace=m",
+        "namespace=n&nonsense=1",
+        "namespace=%ff",
+        "namespace=n&limit=0",
+        "namespace=n&limit=501",
+        "namespace=n&limit=ten",
+        "namespace=n&limit=1e2",
+        "namespace=n&limit=" + "9" * 5_000,
+        "namespace=n&type=nonsense",
+        "namespace=n&created_after=2026-01-01",
+        "namespace=n&created_after=2026-01-01T00:00:00",
+        "namespace=n&include_expired=maybe",
+        "namespace=n&cursor=nonsense",
+        "namespace=n&" + "&".join(f"a{number}=1" for number in range(100)),
+    ],
+)
+async def test_a_wrong_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
+    """Missing, repeated, unknown and impossible parameters are refused."""
+    problem(await client.get(f"/v1/memories?{query}"), 422)
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
+async def test_a_call_without_parameters_takes_none(client: httpx.AsyncClient, path: str) -> None:
+    """A parameter that would be ignored is refused."""
+    assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"
+
+
+async def test_an_unknown_path_is_404_and_an_unknown_method_405(client: httpx.AsyncClient) -> None:
+    """Both as problems; 405 lists what there is."""
+    problem(await client.get("/v1/nonsense"), 404)
+    problem(await client.post("/v1/threads", json={}), 404)
+    response = await client.put("/v1/memories", json={})
+    problem(response, 405)
+    assert {"GET", "POST", "DELETE"} <= set(response.headers["allow"].split(", "))
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(
+    lambda name: name == name.strip()
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(name=NAMES | st.sampled_from(["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]))
+async def test_a_namespace_of_any_script_is_its_own(client: httpx.AsyncClient, name: str) -> None:
+    """What is written there is found there, and nowhere else."""
+    await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
+    elsewhere = await count(client, "elsewhere")
+    written = await client.post("/v1/memories", json=FACT | {"namespace": name})
+    assert written.status_code == 201
+    assert await count(client, name) == 1
+    if name != "elsewhere":
+        assert await count(client, "elsewhere") == elsewhere
+    found = await client.get(f"/v1/memories/{written.json()['id']}", params={"namespace": name})
+    assert found.json()["namespace"] == name
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    path=st.sampled_from(["/v1/memories", "/v1/memories/batch", "/v1/search", "/v1/retrieve"]),
+    body=st.dictionaries(
+        st.sampled_from(
+            ["query", "namespace", "budget", "filters", "items", "type", "content", "top_k", "weights", "x"]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+            max_leaves=8,
+        ),
+        max_size=8,
+    ),
+)
+async def test_no_body_makes_the_service_fail(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
+    """Whatever is sent, the answer is one that the contract names."""
+    response = await client.post(path, content=json.dumps(body), headers=JSON)
+    assert response.status_code in (200, 201, 400, 422), response.text
