@@ -74,8 +74,17 @@ class Schemas:
 
     def _collected(self, schema: dict[str, Any]) -> dict[str, Any]:
         for name, definition in schema.pop("$defs", {}).items():
-            self._components.setdefault(name, definition)
+            self._components.setdefault(name, _with_short_source(definition))
         return schema
+
+
+def _with_short_source(schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema`, where a draft's source may also be the caller's name alone: pydantic can't see that in a validator."""
+    source = schema.get("properties", {}).get("source")
+    if source is None or "review" not in schema["properties"]:
+        return schema
+    short = {"type": "string", "maxLength": 256}
+    return {**schema, "properties": {**schema["properties"], "source": {**source, "anyOf": [short, *source["anyOf"]]}}}
 
 
 def _any_of(schemas: list[dict[str, Any] | None]) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""The OpenAPI document: it covers every route, and the application keeps to it under generated calls."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from api.app import ROUTES, create_app
+from api.openapi import described
+from tests.api.parts import fake_services
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
+"""All that apply: that valid data is accepted can't be told from a schema which has no word for "not blank"."""
+
+
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """One line of whatever was generated."""
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
+
+
+APP = create_app(fake_services(lambda: datetime(2026, 3, 1, 12, tzinfo=UTC)))
+# A body that is too large is refused before it is read, whatever else is wrong with it.
+CONFIG = schemathesis.Config.from_dict(
+    {"checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}}}
+)
+SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_the_application_keeps_to_its_document(case: schemathesis.Case) -> None:
+    """Whatever the document allows or forbids, the answer is one that it describes."""
+    case.call_and_validate(checks=CHECKS)
+
+
+def test_every_route_is_in_the_document() -> None:
+    """Nothing is served that is not described."""
+    assert len(list(described(APP))) == len(ROUTES)
+
+
+@pytest.mark.anyio
+async def test_the_page_fetches_nothing(client: httpx.AsyncClient) -> None:
+    """It reads offline: no script, and no address of another server."""
+    page = (await client.get("/docs")).text
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "https://" not in page
+    for path in ("/v1/retrieve", "/v1/memories/{memory_id}", "RetrieveRequest"):
+        assert path in page
+
+
+@pytest.mark.anyio
+async def test_the_document_says_what_a_call_needs(client: httpx.AsyncClient) -> None:
+    """Role, limits and problems of a call can be read there."""
+    document = (await client.get("/openapi.json")).json()
+    call = document["paths"]["/v1/memories"]["post"]
+    assert "writer" in call["description"]
+    assert call["responses"].keys() >= {"200", "201", "400", "401", "403", "413", "415", "422", "429", "503"}
+    assert "tenant" not in document["components"]["schemas"]["EpisodicMemory"]["properties"]
