@@ -52,7 +52,9 @@ class Stages:
     async def embed(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         """Each prepared memory with its embedding, which is left out for what the store has already."""
         prepared = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Prepared)}
-        first_of = {entry.memory.id: index for index, entry in reversed(prepared.items())}
+        first_of: dict[str, int] = {}
+        for index, entry in prepared.items():
+            first_of.setdefault(entry.memory.id, index)
         known = await self.store.get(scope, list(first_of)) if first_of else {}
         new = [index for memory_id, index in first_of.items() if memory_id not in known]
         made = await self.embedder.embed_documents([prepared[index].text for index in new]) if new else []

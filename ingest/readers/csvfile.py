@@ -34,7 +34,7 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def _records(reader: Iterator[list[str]], source: _Source, header: list[str]) -> Iterator[Reading]:
     while True:
-        line = source.line + 1
+        source.begin_record()
         try:
             cells = next(reader)
         except StopIteration:
@@ -42,11 +42,11 @@ def _records(reader: Iterator[list[str]], source: _Source, header: list[str]) ->
             return
         except csv.Error as error:
             yield from source.problems()
-            yield BadLine(source.file, line, f"is not CSV: {error}")
+            yield BadLine(source.file, source.record, f"is not CSV: {error}")
             continue
         yield from source.problems()
         if any(cells):
-            yield _row(cells, header, source.file, line)
+            yield _row(cells, header, source.file, source.record)
 
 
 def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
@@ -61,7 +61,8 @@ class _Source:
 
     def __init__(self, stream: BinaryIO, file: str) -> None:
         self.file = file
-        self.line = 0
+        self.record = 0
+        self._at_start = True
         self._lines = read_lines(stream, file)
         self._problems: list[BadLine] = []
 
@@ -73,9 +74,14 @@ class _Source:
             if isinstance(line, BadLine):
                 self._problems.append(line)
                 continue
-            self.line = line.number
+            if self._at_start:
+                self.record, self._at_start = line.number, False
             return line.text + "\n"
         raise StopIteration
+
+    def begin_record(self) -> None:
+        """Take the next line as the first of a record: `record` is then its number."""
+        self._at_start = True
 
     def problems(self) -> list[BadLine]:
         """The unreadable lines since the last call."""

@@ -70,16 +70,19 @@ def _unquoted(text: str) -> str:
 
 def _sections(lines: Iterator[LineReading], file: str) -> Iterator[Reading]:
     outline = _Outline()
-    block = Block(1)
+    block: Block | None = None
     for line in lines:
         if isinstance(line, BadLine):
             yield line
         elif outline.is_heading(line.text):
-            yield from block.reading(file)
+            if block:
+                yield from block.reading(file)
             block = Block(line.number, heading=outline.path())
-        else:
+        elif block or line.text.strip():
+            block = block or Block(line.number)
             block.add(line.text)
-    yield from block.reading(file)
+    if block:
+        yield from block.reading(file)
 
 
 class _Outline:

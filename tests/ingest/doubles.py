@@ -1,0 +1,230 @@
+"""A store in a dictionary, and an encoder and a tokenizer that only count: what ingestion is given in its tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from ingest.outcome import ItemOutcome
+from ingest.pipeline import Ingestor, IngestorParts
+from ingest.sinks import LocalSink
+from memtypes.errors import RemembrancerError
+from memtypes.filters import Filter
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.ports import (
+    Candidate,
+    CandidateSearch,
+    Embedder,
+    Listing,
+    MemoryStore,
+    Page,
+    Record,
+    SparseEncoder,
+    Tokenizer,
+    TypeStats,
+)
+from memtypes.scope import Scope
+from memtypes.types import DRAFT, AnyDraft, from_payload
+from memtypes.vectors import Embedding, SparseVector, Vectors
+
+SCOPE = Scope("acme", "shop")
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Stands at NOW until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, by: timedelta) -> None:
+        self.now += by
+
+
+Hook = Callable[[str, int], None]
+
+
+def no_trouble(call: str, nth: int) -> None:
+    """Let every call succeed."""
+
+
+class DictStore(MemoryStore):
+    """Payloads and vectors in a dictionary. trouble(call, n) is asked before the n-th call of each name."""
+
+    def __init__(self, trouble: Hook = no_trouble) -> None:
+        self.payloads: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.vectors: dict[str, Vectors] = {}
+        self.calls: dict[str, int] = {}
+        self.trouble = trouble
+
+    def _call(self, name: str) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+        self.trouble(name, self.calls[name])
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        self._call("upsert")
+        for record in records:
+            self.payloads[scope.tenant, scope.namespace, record.memory.id] = record.memory.to_payload()
+            self.vectors[record.memory.id] = record.vectors
+
+    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        self._call("get")
+        found = {one: self.payloads.get((scope.tenant, scope.namespace, one)) for one in ids}
+        return {one: from_payload(payload) for one, payload in found.items() if payload is not None}
+
+    async def patch(
+        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+    ) -> None:
+        self._call("patch")
+        for one, fields in changes.items():
+            payload = self.payloads.get((scope.tenant, scope.namespace, one))
+            if payload is not None:
+                payload.update(fields)
+                for name in removed:
+                    payload.pop(name, None)
+
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        return sum(self.payloads.pop((scope.tenant, scope.namespace, one), None) is not None for one in ids)
+
+    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        raise NotImplementedError
+
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        raise NotImplementedError
+
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+        raise NotImplementedError
+
+    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        raise NotImplementedError
+
+    async def ping(self) -> None:
+        self._call("ping")
+
+    async def aclose(self) -> None:
+        """Nothing was taken."""
+
+    def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:
+        """Everything in `scope`, by id."""
+        bound = (scope.tenant, scope.namespace)
+        return {key[2]: from_payload(payload) for key, payload in self.payloads.items() if key[:2] == bound}
+
+
+class CountingEmbedder(Embedder):
+    """Vectors that follow from the text; keeps the texts that it was given. trouble: as in DictStore."""
+
+    def __init__(self, trouble: Hook = no_trouble) -> None:
+        self.texts: list[str] = []
+        self.calls = 0
+        self.trouble = trouble
+
+    @property
+    def fingerprint(self) -> str:
+        return "counting"
+
+    @property
+    def dimensions(self) -> int:
+        return 4
+
+    async def embed_query(self, text: str) -> Embedding:
+        return vector_of(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        self.calls += 1
+        self.trouble("embed", self.calls)
+        self.texts += texts
+        return [vector_of(text) for text in texts]
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def aclose(self) -> None:
+        """Nothing was taken."""
+
+
+def vector_of(text: str) -> Embedding:
+    """Four numbers from the text's hash."""
+    raw = np.frombuffer(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], dtype=np.uint8)
+    return Embedding((raw / np.linalg.norm(raw + 1)).astype(np.float32))
+
+
+class LengthSparse(SparseEncoder):
+    """One term, weighted by the text's length."""
+
+    def encode_query(self, text: str) -> SparseVector:
+        return self.encode_document(text)
+
+    def encode_document(self, text: str) -> SparseVector:
+        return SparseVector(np.array([7], dtype=np.uint32), np.array([len(text)], dtype=np.float32))
+
+
+class CharTokenizer(Tokenizer):
+    """A token a character."""
+
+    @property
+    def name(self) -> str:
+        return "chars"
+
+    @property
+    def sha256(self) -> str:
+        return "0" * 64
+
+    def count(self, text: str) -> int:
+        return len(text)
+
+    def truncate(self, text: str, limit: int) -> str:
+        return text[:limit]
+
+
+@dataclass
+class Bench:
+    """An ingestor with everything that it was given."""
+
+    store: DictStore = field(default_factory=DictStore)
+    embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
+    clock: Clock = field(default_factory=Clock)
+    gates: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.ingestor = Ingestor(
+            IngestorParts(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
+        )
+
+    def sink(self, scope: Scope = SCOPE) -> LocalSink:
+        return LocalSink(self.ingestor, scope)
+
+
+def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
+    """A draft of `kind`."""
+    return DRAFT.validate_python({"type": kind, "content": content, **fields})
+
+
+def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
+    """Trouble: the calls of `call` with these numbers raise `error`."""
+
+    def trouble(name: str, nth: int) -> None:
+        if name == call and nth in numbers:
+            raise error
+
+    return trouble
+
+
+class ScriptedSink:
+    """Answers each write with what `answer` makes of it; keeps what it was given."""
+
+    def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[ItemOutcome]]) -> None:
+        self.answer = answer
+        self.written: list[list[dict[str, Any]]] = []
+
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+        self.written.append(items)
+        return self.answer(len(self.written), items)

@@ -1,0 +1,85 @@
+"""How far an import has come."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ingest.journal import Journal, Piece, file_identity
+from ingest.outcome import Status
+from ingest.readers.formats import Format
+from ingest.readers.sources import SourceFile
+from ingest.report import Problem
+
+FIRST = Piece("a", 0, 2, {Status.STORED: 1, Status.REJECTED: 1}, (Problem("f", 2, Status.REJECTED, "no"),))
+SECOND = Piece("b", 0, 5, {Status.MERGED: 5})
+
+
+def test_pieces_are_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    """Each piece comes back whole, for its file and its import only."""
+    journal = Journal.open(tmp_path / "deep" / "journal", ["import"])
+    journal.add(FIRST)
+    journal.add(SECOND)
+    again = Journal.open(tmp_path / "deep" / "journal", ["import"])
+    assert again.finished("a") == [FIRST]
+    assert again.finished("b") == [SECOND]
+    assert again.finished(None) == []
+    assert Journal.open(tmp_path / "deep" / "journal", ["other"]).pieces == []
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    """After a death in the middle of a line the pieces before it count, and the next one is whole."""
+    journal = Journal.open(tmp_path, ["import"])
+    journal.add(FIRST)
+    journal.add(SECOND)
+    path = next(tmp_path.iterdir())
+    path.write_bytes(path.read_bytes()[:-cut])
+    again = Journal.open(tmp_path, ["import"])
+    assert again.pieces == [FIRST]
+    again.add(SECOND)
+    assert Journal.open(tmp_path, ["import"]).pieces == [FIRST, SECOND]
+
+
+def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
+    """Its rows are sent again; the other pieces count."""
+    journal = Journal.open(tmp_path, ["import"])
+    journal.add(FIRST)
+    path = next(tmp_path.iterdir())
+    path.write_bytes(b'\xff{}\n{"file": "a"}\n[]\n5\n{"counts": 5}\n' + path.read_bytes())
+    assert Journal.open(tmp_path, ["import"]).pieces == [FIRST]
+
+
+def test_it_is_gone_after_an_import_that_ended_well(tmp_path: Path) -> None:
+    """A complete import leaves nothing; another one leaves its journal."""
+    journal = Journal.open(tmp_path, ["import"])
+    journal.add(FIRST)
+    journal.close(complete=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    journal.close(complete=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_directory_nothing_is_kept() -> None:
+    """An import may do without."""
+    journal = Journal.open(None, ["import"])
+    journal.add(FIRST)
+    journal.close(complete=True)
+    assert journal.pieces == [FIRST]
+
+
+def test_a_changed_file_is_another_file(tmp_path: Path) -> None:
+    """Path, size, time of change and beginning all count; a pipe has no identity."""
+    path = tmp_path / "f"
+
+    def identity(text: str, at: int) -> str | None:
+        path.write_text(text)
+        os.utime(path, ns=(at, at))
+        return file_identity(SourceFile(path, "f", Format.TEXT, None))
+
+    assert identity("abc", 1) == identity("abc", 1)
+    assert len({identity("abc", 1), identity("abd", 1), identity("abcd", 1), identity("abc", 2)}) == 4
+    assert file_identity(SourceFile(None, "-", Format.TEXT, None)) is None
+    assert file_identity(SourceFile(tmp_path, "dir", Format.TEXT, None)) is None

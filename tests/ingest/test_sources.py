@@ -1,0 +1,49 @@
+"""What the given paths stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.readers.formats import Format
+from ingest.readers.sources import find_sources
+from memtypes.errors import InvalidRequest
+
+
+def test_folders_are_read_through_in_order(tmp_path: Path) -> None:
+    """Sorted, without hidden entries; what no reader is known for is told; sizes are summed."""
+    for name in ("b.md", "a/z.jsonl", "a/.hidden.md", ".git/x.md", "c.png", "D.TXT"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1234")
+    found = find_sources((str(tmp_path),), None)
+    assert [Path(file.name).relative_to(tmp_path).as_posix() for file in found.files] == ["D.TXT", "a/z.jsonl", "b.md"]
+    assert [file.format for file in found.files] == [Format.TEXT, Format.JSONL, Format.MARKDOWN]
+    assert [Path(name).name for name in found.skipped] == ["c.png"]
+    assert found.size == 12
+
+
+def test_standard_input_and_chosen_formats(tmp_path: Path) -> None:
+    """A chosen format holds for everything, also for names that say nothing; standard input is JSON Lines by default."""
+    (tmp_path / "notes").write_text("x")
+    found = find_sources(("-", str(tmp_path / "notes"), "-"), Format.TEXT)
+    assert [(file.name, file.format) for file in found.files][0] == ("-", Format.TEXT)
+    assert len(found.files) == 2
+    assert found.size is None
+    assert find_sources(("-",), None).files[0].format is Format.JSONL
+    assert find_sources((str(tmp_path),), Format.TEXT).skipped == ()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.md", "there is no file or folder"), ("notes", "can't be told")])
+def test_paths_that_can_not_be_read_are_refused(tmp_path: Path, name: str, reason: str) -> None:
+    """A path that is not there, and a file of unknown format, are refused before anything is read."""
+    (tmp_path / "notes").write_text("x")
+    with pytest.raises(InvalidRequest, match=reason):
+        find_sources((str(tmp_path / name),), None)
+
+
+def test_no_path_is_refused() -> None:
+    """There has to be something to read."""
+    with pytest.raises(InvalidRequest, match="at least one"):
+        find_sources((), None)
