@@ -35,12 +35,18 @@ class Piece:
 
 
 def file_identity(source: SourceFile) -> str | None:
-    """What tells this state of a file from any other: path, size, time of change, first 64 KiB; None for a pipe."""
+    """What tells this state of a file from any other: path, size, time of change, first 64 KiB.
+
+    None for what has no identity: a pipe, and a file that can't be read, of which the reader tells.
+    """
     if source.path is None or not source.path.is_file():
         return None
-    state = source.path.stat()
-    with source.path.open("rb") as stream:
-        head = hashlib.sha256(stream.read(_HEAD)).hexdigest()
+    try:
+        state = source.path.stat()
+        with source.path.open("rb") as stream:
+            head = hashlib.sha256(stream.read(_HEAD)).hexdigest()
+    except OSError:
+        return None
     path = os.fsencode(source.path.resolve()).hex()
     return hashlib.sha256(json.dumps([path, state.st_size, state.st_mtime_ns, head]).encode()).hexdigest()
 

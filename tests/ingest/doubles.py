@@ -44,9 +44,11 @@ class Clock:
         self.now = NOW
 
     def __call__(self) -> datetime:
+        """The present instant."""
         return self.now
 
     def move(self, by: timedelta) -> None:
+        """Let `by` pass."""
         self.now += by
 
 
@@ -71,12 +73,14 @@ class DictStore(MemoryStore):
         self.trouble(name, self.calls[name])
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Keep the payloads."""
         self._call("upsert")
         for record in records:
             self.payloads[scope.tenant, scope.namespace, record.memory.id] = record.memory.to_payload()
             self.vectors[record.memory.id] = record.vectors
 
     async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        """The memories that exist."""
         self._call("get")
         found = {one: self.payloads.get((scope.tenant, scope.namespace, one)) for one in ids}
         return {one: from_payload(payload) for one, payload in found.items() if payload is not None}
@@ -84,6 +88,7 @@ class DictStore(MemoryStore):
     async def patch(
         self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
     ) -> None:
+        """Set and drop fields."""
         self._call("patch")
         for one, fields in changes.items():
             payload = self.payloads.get((scope.tenant, scope.namespace, one))
@@ -93,21 +98,27 @@ class DictStore(MemoryStore):
                     payload.pop(name, None)
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """How many there were."""
         return sum(self.payloads.pop((scope.tenant, scope.namespace, one), None) is not None for one in ids)
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Not needed here."""
         raise NotImplementedError
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
+        """Not needed here."""
         raise NotImplementedError
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+        """Not needed here."""
         raise NotImplementedError
 
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        """Not needed here."""
         raise NotImplementedError
 
     async def ping(self) -> None:
+        """Always there."""
         self._call("ping")
 
     async def aclose(self) -> None:
@@ -129,16 +140,20 @@ class CountingEmbedder(Embedder):
 
     @property
     def fingerprint(self) -> str:
+        """A name."""
         return "counting"
 
     @property
     def dimensions(self) -> int:
+        """Four."""
         return 4
 
     async def embed_query(self, text: str) -> Embedding:
+        """The vector of `text`."""
         return vector_of(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """The vectors of `texts`."""
         self.calls += 1
         self.trouble("embed", self.calls)
         self.texts += texts
@@ -161,9 +176,11 @@ class LengthSparse(SparseEncoder):
     """One term, weighted by the text's length."""
 
     def encode_query(self, text: str) -> SparseVector:
+        """The term of `text`."""
         return self.encode_document(text)
 
     def encode_document(self, text: str) -> SparseVector:
+        """The term of `text`."""
         return SparseVector(np.array([7], dtype=np.uint32), np.array([len(text)], dtype=np.float32))
 
 
@@ -172,16 +189,20 @@ class CharTokenizer(Tokenizer):
 
     @property
     def name(self) -> str:
+        """The encoding's name."""
         return "chars"
 
     @property
     def sha256(self) -> str:
+        """No real hash."""
         return "0" * 64
 
     def count(self, text: str) -> int:
+        """Characters."""
         return len(text)
 
     def truncate(self, text: str, limit: int) -> str:
+        """The first `limit` characters."""
         return text[:limit]
 
 
@@ -200,6 +221,7 @@ class Bench:
         )
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
+        """A sink into this bench."""
         return LocalSink(self.ingestor, scope)
 
 
@@ -226,5 +248,6 @@ class ScriptedSink:
         self.written: list[list[dict[str, Any]]] = []
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+        """What was scripted."""
         self.written.append(items)
         return self.answer(len(self.written), items)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 def memory(kind: str, **fields: object) -> Memory:
+    """A memory of `kind`."""
     return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), Arrival(SCOPE, NOW, 1)).memory
 
 

@@ -16,10 +16,12 @@ SEMANTIC = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> dict[str, Any]:
+    """The item that a row of `fields` becomes."""
     return to_item(RawItem(fields, "f.csv", 3, **raw), options, NOW)
 
 
 def why(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:
+    """Why a row of `fields` is refused."""
     with pytest.raises(InvalidRequest) as refused:
         item(fields, options, **raw)
     return str(refused.value)

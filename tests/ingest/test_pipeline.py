@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -28,6 +29,7 @@ AWAY = Unavailable("the store is away", retry_after_s=0)
 
 
 def statuses(outcomes: Sequence[Outcome]) -> list[Status]:
+    """The statuses alone."""
     return [outcome.status for outcome in outcomes]
 
 
@@ -76,15 +78,31 @@ async def test_repetitions_across_pieces_are_merged() -> None:
     assert {memory.evidence_count for memory in bench.store.memories().values()} == {2}
 
 
-async def test_a_write_that_is_sent_again_adds_no_evidence() -> None:
-    """A source that names the same line of the same file makes it the same write, not another witness."""
+@pytest.mark.parametrize(
+    "sources",
+    [
+        [{"file": "a.jsonl", "line": 1}, {"file": "a.jsonl", "line": 2}],
+        [{"thread_id": "t", "turns": [1]}, {"thread_id": "t", "turns": [2]}],
+    ],
+)
+async def test_a_write_that_is_sent_again_adds_no_evidence(sources: list[dict[str, Any]]) -> None:
+    """A source that names the same line or the same turns makes it the same write, not another witness."""
     bench = Bench()
-    drafts = [draft("same", source={"file": "a.jsonl", "line": line}) for line in (1, 2)]
+    drafts = [draft("same", source=source) for source in sources]
     await bench.ingestor.write(SCOPE, drafts)
     before = bench.store.memories()
     again = await bench.ingestor.write(SCOPE, drafts)
     assert statuses(again) == [Status.MERGED, Status.MERGED]
     assert bench.store.memories() == before
+
+
+@pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
+async def test_a_source_without_a_place_is_no_proof_of_the_same_write(source: object) -> None:
+    """What names no line and no turn counts as said again."""
+    bench = Bench()
+    for _ in range(2):
+        await bench.ingestor.write_one(SCOPE, draft("same", source=source))
+    assert [memory.evidence_count for memory in bench.store.memories().values()] == [2]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +166,7 @@ async def test_another_namespace_keeps_its_own() -> None:
 
 
 async def test_order_in_a_batch_is_kept() -> None:
-    """seq rises within a batch and from one batch to the next, even within one instant."""
+    """The sequence number rises within a batch and from one batch to the next, even within one instant."""
     bench = Bench()
     first = await bench.ingestor.write(SCOPE, [draft(f"a{index}") for index in range(5)])
     second = await bench.ingestor.write(SCOPE, [draft(f"b{index}") for index in range(5)])
@@ -163,6 +181,7 @@ class Censor:
         self.word = word
 
     async def examine(self, scope: Scope, draft: AnyDraft) -> AnyDraft | Rejection:
+        """Reject, fail or change."""
         if "crash" in draft.content:
             raise Unavailable(f"the censor of {scope.namespace} is ill")
         if draft.content == self.word:
@@ -275,6 +294,7 @@ class WatchedEmbedder(CountingEmbedder):
         self.overlaps = 0
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """Embed slowly."""
         await anyio.sleep(0.01)
         self.overlaps += self.store.writing
         return await super().embed_documents(texts)
@@ -286,6 +306,7 @@ class SlowStore(DictStore):
     writing = False
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Write slowly."""
         self.writing = True
         await anyio.sleep(0.02)
         self.writing = False

@@ -23,10 +23,12 @@ contents = st.text(min_size=1, max_size=60, alphabet=st.characters(exclude_categ
 
 
 def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Prepared:
+    """What a draft becomes."""
     return PREPARER.prepare(draft(content, kind, **fields), Arrival(scope, NOW, 7))
 
 
 def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Memory:
+    """The memory that a draft becomes."""
     return prepared(content, kind, scope, **fields).memory
 
 

@@ -22,17 +22,20 @@ from ingest.readers.rows import BadLine, RawItem, Reader, Reading
 
 
 def read(reader: Reader, data: str | bytes) -> list[Reading]:
+    """Everything that `reader` finds."""
     raw = data.encode() if isinstance(data, str) else data
     return list(reader(io.BytesIO(raw), "f"))
 
 
 def rows(reader: Reader, data: str | bytes) -> list[tuple[int, dict[str, Any]]]:
+    """Lines and fields, where all is well."""
     found = read(reader, data)
     assert all(isinstance(reading, RawItem) for reading in found), found
     return [(reading.line, reading.fields) for reading in found if isinstance(reading, RawItem)]
 
 
 def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
+    """Lines and reasons of what is not."""
     return [(reading.line, reading.reason) for reading in read(reader, data) if isinstance(reading, BadLine)]
 
 
@@ -183,7 +186,7 @@ def test_csv_cells_may_be_as_long_as_a_memory() -> None:
     assert rows(read_csv, "content\n" + "x" * 400_000 + "\n")[0][1] == {"content": "x" * 400_000}
 
 
-cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00\r\n"), min_size=1).filter(str.strip)
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1).filter(str.strip)
 
 
 @given(st.lists(st.tuples(cells, cells), max_size=8))

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: Any) -> Memory:
+    """A memory in the store, a minute old."""
     outcome = await bench.ingestor.write_one(SCOPE, draft(content, kind, **fields))
     assert outcome.memory is not None
     bench.clock.move(timedelta(minutes=1))

@@ -25,10 +25,10 @@ def test_folders_are_read_through_in_order(tmp_path: Path) -> None:
 
 
 def test_standard_input_and_chosen_formats(tmp_path: Path) -> None:
-    """A chosen format holds for everything, also for names that say nothing; standard input is JSON Lines by default."""
+    """A chosen format holds for everything, also for names that say nothing; the default for a pipe is JSON Lines."""
     (tmp_path / "notes").write_text("x")
     found = find_sources(("-", str(tmp_path / "notes"), "-"), Format.TEXT)
-    assert [(file.name, file.format) for file in found.files][0] == ("-", Format.TEXT)
+    assert (found.files[0].name, found.files[0].format) == ("-", Format.TEXT)
     assert len(found.files) == 2
     assert found.size is None
     assert find_sources(("-",), None).files[0].format is Format.JSONL
