@@ -33,15 +33,15 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     agent: Annotated[str | None, typer.Option(help="Agent of rows that name none.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
-    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
+    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
     journal: Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")] = None,
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")] = False,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")] = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
     tenant: Tenant = DEFAULT_TENANT,
-    as_json: AsJson = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Write files into a namespace. Exit code 1 when a row was rejected or failed."""
 

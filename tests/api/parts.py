@@ -16,15 +16,15 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 class AwayStore(FakeStore):
     """A store that is not there."""
 
-    async def get(self, scope: Scope, ids: object) -> dict[str, object]:
+    async def get(self, _scope: Scope, _ids: object) -> dict[str, object]:
         """Nothing: it is away."""
         raise Unavailable("the store is away", retry_after_s=3)
 
-    async def page(self, scope: Scope, listing: Listing) -> Page:
+    async def page(self, _scope: Scope, _listing: Listing) -> Page:
         """Nothing: it is away."""
         raise Unavailable("the store is away", retry_after_s=3)
 
-    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+    async def stats(self, _scope: Scope) -> dict[MemoryType, TypeStats]:
         """Nothing: it is away."""
         raise Unavailable("the store is away", retry_after_s=3)
 

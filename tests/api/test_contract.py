@@ -49,8 +49,8 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_application_keeps_to_its_document(case: schemathesis.Case) -> None:
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_the_application_keeps_to_its_document(case: schemathesis.Case[Any]) -> None:
     """Whatever the document allows or forbids, the answer is one that it describes."""
     case.call_and_validate(checks=CHECKS)
 

@@ -1,0 +1,105 @@
+"""The one place where things are opened. What is opened here is closed here, in reverse."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from anyio import to_thread
+
+from api.keys import KeyRing
+from api.rate import RateLimit
+from api.services import Services
+from api.settings import Settings
+from ingest.pipeline import Ingestor, IngestorParts
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.cached import CachedEmbedder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.encoders.prepare import prepare
+from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
+from memtypes.encoders.tiktoken import TiktokenTokenizer
+from memtypes.errors import SetupRequired
+from memtypes.ports import Embedder, MemoryStore, Tokenizer
+from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.qdrant import QdrantSettings, QdrantStore
+from memtypes.times import system_clock
+from retrieval.retriever import Retriever, RetrieverParts
+
+TOKENIZERS = ("cl100k_base", "o200k_base")
+"""The first counts what is written."""
+
+QUERY_CACHE = 4_096
+"""Query vectors that are remembered: 6 MB."""
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
+    """Everything that calls need, closed in reverse at the end.
+
+    Raises SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    """
+    async with AsyncExitStack() as opened:
+        embedder = await prepared_embedder(settings)
+        opened.push_async_callback(embedder.aclose)
+        sparse = Bm25Encoder()
+        tokenizers = await open_tokenizers(settings)
+        store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
+        opened.push_async_callback(store.aclose)
+        parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
+        yield Services(
+            store=store,
+            ingestor=Ingestor(parts),
+            retriever=Retriever(RetrieverParts(store, embedder, sparse, tokenizers, system_clock)),
+            pings={"store": store.ping, "embedder": embedder.ping},
+            keys=keys,
+            rate=RateLimit(settings.calls_per_minute),
+        )
+
+
+async def open_embedder(settings: Settings) -> Embedder:
+    """The configured engine. Raises SetupRequired when it is not prepared or not installed."""
+    if settings.embedder == "onnx":
+        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path))
+    return await SentenceTransformersEmbedder.open(SentenceTransformersSettings(settings.model))
+
+
+async def prepared_embedder(settings: Settings) -> Embedder:
+    """The configured engine with a memory for queries; the default one is prepared when it is not yet."""
+    try:
+        inner = await open_embedder(settings)
+    except SetupRequired as error:
+        if settings.embedder != "onnx":
+            raise
+        _log.info("%s; preparing the encoder, once", error)
+        await to_thread.run_sync(prepare, settings.encoder_path)
+        inner = await open_embedder(settings)
+    return CachedEmbedder(inner, QUERY_CACHE)
+
+
+async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
+    """Each tokenizer by name. Raises SetupRequired."""
+    directory: Path = settings.data_dir / "tokenizers"
+    return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
+
+
+async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MemoryStore:
+    """The embedded store, or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    if settings.qdrant_url is None:
+        return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
+    key = settings.qdrant_api_key
+    return await QdrantStore.open(
+        QdrantSettings(
+            url=settings.qdrant_url,
+            fingerprint=fingerprint,
+            dimensions=embedder.dimensions,
+            api_key=key.get_secret_value() if key else None,
+            shards=settings.qdrant_shards,
+            replicas=settings.qdrant_replicas,
+            write_consistency=settings.qdrant_write_consistency,
+            quantization=settings.qdrant_quantization,
+        )
+    )

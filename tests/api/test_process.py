@@ -1,0 +1,134 @@
+"""The service as a process: it starts, answers, finishes what is running, and ends with 0."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.demo import NAMESPACE
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+START_S = 60.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """`python -m api` with a data folder and a port of its own."""
+
+    def __init__(self, home: Path, encoder: Path, *arguments: str) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
+        command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
+        with (home / "log").open("ab") as log:
+            self.child = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        self.log = home / "log"
+
+    def wait_until_ready(self) -> None:
+        """Return once /health/ready says so."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.child.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        pytest.fail(f"it did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(timeout=30)
+
+
+@pytest.fixture
+def process(tmp_path: Path, onnx_directory: Path) -> Iterator[Process]:
+    """A running service, stopped at the end."""
+    started = Process(tmp_path, onnx_directory)
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        started.stop()
+
+
+def test_what_was_written_is_there_after_a_restart(tmp_path: Path, onnx_directory: Path) -> None:
+    """SIGTERM ends it with 0, and the next process finds the memory; the log shows no contents."""
+    content = "The stock counter uses advisory locks."
+    first = Process(tmp_path, onnx_directory)
+    try:
+        first.wait_until_ready()
+        body = {"type": "semantic", "namespace": "secret-place", "content": content}
+        assert httpx.post(f"{first.url}/v1/memories", json=body, timeout=10).status_code == 201
+    finally:
+        assert first.stop() == 0
+    second = Process(tmp_path, onnx_directory)
+    try:
+        second.wait_until_ready()
+        asked = {"query": "stock counter", "namespace": "secret-place", "budget": 100}
+        answer = httpx.post(f"{second.url}/v1/retrieve", json=asked, timeout=10).json()
+    finally:
+        assert second.stop() == 0
+    assert content in answer["context"]
+    log = first.log.read_text()
+    assert "listening" in log
+    assert content not in log
+    assert "secret-place" not in log
+
+
+def test_a_taken_port_is_one_clear_line(process: Process, tmp_path: Path) -> None:
+    """Exit code 2, and no trace."""
+    port = process.url.rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "api", "--port", port, "--data-dir", str(tmp_path / "other")],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_line_works_on_a_running_service(process: Process, tmp_path: Path) -> None:
+    """Import and search by --url."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
+    for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "api", *command, "-n", "n", "--url", process.url, "--json"],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+    assert answer["hits"][0]["memory"]["content"] == "The build runs on Friday."
+
+
+def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: Path) -> None:
+    """The sample memories are there, once, and one retrieval is shown."""
+    for _ in range(2):
+        running = Process(tmp_path, onnx_directory, "run")
+        try:
+            running.wait_until_ready()
+            stats = httpx.get(f"{running.url}/v1/stats", params={"namespace": NAMESPACE}, timeout=10).json()
+        finally:
+            assert running.stop() == 0
+        assert all(one["count"] for one in stats["types"].values())
+    shown = running.log.read_text()
+    assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)

@@ -1,0 +1,113 @@
+"""Health, metrics, and what happens when the service itself fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from api.services import Services
+from memtypes.errors import Overloaded, RemembrancerError, Unavailable
+from memtypes.scope import Scope
+from tests.api.conftest import connect
+from tests.api.parts import AwayStore
+from tests.api.test_bad_input import ASK, problem
+from tests.api.test_memories import FACT
+
+pytestmark = pytest.mark.anyio
+
+
+class FailingRetriever:
+    """Raises what it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def search(self, _scope: Scope, _request: Any) -> Any:
+        """No answer."""
+        raise self._error
+
+
+async def test_live_says_ok(client: httpx.AsyncClient) -> None:
+    """It needs nothing but the process."""
+    response = await client.get("/health/live")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_ready_pings_every_resource(client: httpx.AsyncClient) -> None:
+    """Each has its own line."""
+    answer = (await client.get("/health/ready")).json()
+    assert answer["status"] == "ok"
+    assert answer["checks"].keys() == {"store", "embedder"}
+    assert all(check["ok"] and check["ms"] >= 0 for check in answer["checks"].values())
+
+
+async def test_ready_is_503_when_one_is_away(services: Services) -> None:
+    """It says which, and why."""
+    async with connect(replace(services, pings={**services.pings, "store": AwayStore().ping})) as client:
+        response = await client.get("/health/ready")
+    checks = response.json()["checks"]
+    assert (response.status_code, response.json()["status"]) == (503, "unavailable")
+    assert (checks["store"]["ok"], checks["store"]["detail"]) == (False, "the store is away")
+    assert checks["embedder"]["ok"]
+
+
+async def test_ready_does_not_wait_for_ever(services: Services) -> None:
+    """A resource that hangs is a resource that is away."""
+    async with connect(replace(services, pings={"slow": anyio.sleep_forever})) as client:
+        response = await client.get("/health/ready")
+    assert response.status_code == 503
+    assert "no answer" in response.json()["checks"]["slow"]["detail"]
+
+
+async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
+    """Routes are templates, so no id or namespace shows."""
+    written = (await client.post("/v1/memories", json=FACT)).json()
+    await client.get(f"/v1/memories/{written['id']}?namespace=secret-place")
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
+    assert 'remembrancer_requests_total{method="POST",route="/v1/memories",status="201"} 1' in lines
+    assert 'remembrancer_requests_total{method="GET",route="/v1/memories/{memory_id}",status="404"} 1' in lines
+    assert 'remembrancer_request_seconds_bucket{method="POST",route="/v1/memories",le="+Inf"} 1' in lines
+    assert "remembrancer_requests_in_flight 1" in lines
+    assert "secret-place" not in response.text
+    assert written["id"] not in response.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [(Overloaded("the queue is full"), 429, "1"), (Unavailable("away", retry_after_s=7), 503, "7")],
+)
+async def test_what_may_be_tried_again_says_when(
+    services: Services, error: Exception, status: int, retry_after: str
+) -> None:
+    """Retry-After in seconds."""
+    failing: Any = FailingRetriever(error)
+    async with connect(replace(services, retriever=failing)) as client:
+        response = await client.post("/v1/search", json=ASK)
+    problem(response, status)
+    assert response.headers["retry-after"] == retry_after
+
+
+@pytest.mark.parametrize("error", [ValueError("the text of a memory"), RemembrancerError("the text of a memory")])
+async def test_a_fault_of_the_service_reveals_nothing(
+    services: Services, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500 with a plain sentence; the log names the kind of error and no contents."""
+    failing: Any = FailingRetriever(error)
+    async with connect(replace(services, retriever=failing)) as client:
+        response = await client.post("/v1/search", json=ASK)
+    assert "the text of a memory" not in str(problem(response, 500))
+    assert type(error).__name__ in caplog.text
+    assert "the text of a memory" not in caplog.text
+
+
+async def test_answers_are_not_to_be_cached(client: httpx.AsyncClient) -> None:
+    """Neither by browsers nor on the way."""
+    for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,81 @@
+"""Settings: where they come from, what is refused, and how they are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.settings import BadSettings, Settings, read_settings, settings_table, unknown_variables
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the machine's own settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
+
+
+def test_without_anything_the_service_is_on_loopback() -> None:
+    """The defaults are those of the contract."""
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.keys, settings.embedder) == ("127.0.0.1", 8707, None, "onnx")
+    assert settings.store_path == settings.data_dir / "memories"
+    assert settings.encoder_path == settings.data_dir / "encoder"
+
+
+def test_a_flag_comes_before_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Flags, then the environment, then defaults; a flag that was not given says nothing."""
+    monkeypatch.setenv("REMEMBRANCER_PORT", "9001")
+    monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(tmp_path))
+    settings = read_settings({"port": 9002, "host": None})
+    assert (settings.port, settings.host, settings.encoder_path) == (9002, "::1", tmp_path)
+
+
+def test_the_data_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """XDG_DATA_HOME decides where it is set."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert read_settings().data_dir == tmp_path / "remembrancer"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert read_settings().data_dir == Path.home() / ".remembrancer"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The message has the flag and the variable."""
+    monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
+    with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}"):
+        read_settings()
+
+
+def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the settings' text nor in the table."""
+    monkeypatch.setenv("REMEMBRANCER_QDRANT_API_KEY", "hidden-value")
+    assert "hidden-value" not in repr(read_settings())
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    """What begins like a setting and is none."""
+    assert unknown_variables({"REMEMBRANCER_PROT": "1", "REMEMBRANCER_PORT": "1", "HOME": "/"}) == ["REMEMBRANCER_PROT"]
+
+
+def test_the_table_lists_every_setting() -> None:
+    """One row each, with what it sets."""
+    rows = settings_table().splitlines()[2:]
+    assert len(rows) == len(Settings.model_fields)
+    assert all(field.description for field in Settings.model_fields.values())
+    assert str(Path.home()) not in settings_table()
+
+
+def test_the_readme_has_the_table() -> None:
+    """Where the README has its place for it, it is this one."""
+    text = README.read_text()
+    if "<!-- settings -->" in text:
+        between = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
+        assert between.strip() == settings_table()
