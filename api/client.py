@@ -63,6 +63,10 @@ class ApiClient:
         """The answer to a POST of `body` as JSON."""
         return await self._call("POST", path, json=body)
 
+    async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to a DELETE."""
+        return await self._call("DELETE", path, params=query)
+
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         with _translated(str(self._http.base_url)):
             response = await self._http.request(method, path, **sent)

@@ -82,16 +82,29 @@ async def diagnose(settings: Settings) -> Diagnosis:
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """The checks of a running service: what its readiness says."""
+    """The checks of a running service: its readiness, the key, and a memory there and back."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.note(
             "service", lambda: client.get("/health/ready"), lambda found: str(found["status"])
         )
-        for name, check in (answer or {}).get("checks", {}).items():
-            diagnosis.checks[name] = check
-        await diagnosis.note("key", lambda: client.get("/v1/stats", {"namespace": "doctor"}), lambda _: "accepted")
+        diagnosis.checks.update((answer or {}).get("checks", {}))
+        if answer is not None:
+            await diagnosis.note("round trip", lambda: _remote_round_trip(client))
     return diagnosis
+
+
+async def _remote_round_trip(client: ApiClient) -> str:
+    """Write, find and remove one memory over HTTP, in a namespace of its own."""
+    namespace = f"doctor-{uuid.uuid4()}"
+    await client.post("/v1/memories", {"type": "episodic", "namespace": namespace, "content": _PROBE})
+    try:
+        answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
+    finally:
+        removed = await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
+    if len(answer["hits"]) != 1 or removed["remaining"]:
+        raise Unavailable("a memory that was written is not found, or not removed; see the service's log")
+    return "written, found and removed"
 
 
 async def _python() -> str:

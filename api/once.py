@@ -18,6 +18,7 @@ from memtypes.times import Clock, system_clock
 
 KEPT_FOR = timedelta(hours=24)
 MAX_BYTES = 64 * 1024 * 1024
+MAX_ANSWERS = 10_000
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class RecentAnswers:
     def __init__(self, clock: Clock = system_clock, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
         self._max_bytes = max_bytes
+        self._bytes = 0
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     async def once(self, key: tuple[str, str], digest: bytes, make: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -52,17 +54,26 @@ class RecentAnswers:
 
     async def _made(self, key: tuple[str, str], make: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
-            return await make()
+            answer = await make()
         except BaseException:
             self._entries.pop(key, None)
             raise
+        self._bytes += len(answer)
+        return answer
 
     def _forget_old(self) -> None:
+        """Drop answers from the oldest on, until the rest is young and small enough; a call under way stays."""
         oldest_kept = self._clock() - KEPT_FOR
-        size = sum(len(entry.answer or b"") for entry in self._entries.values())
-        for key, entry in list(self._entries.items()):
-            if entry.at >= oldest_kept and size <= self._max_bytes:
-                break
-            if entry.answer is not None:
-                size -= len(entry.answer)
-                del self._entries[key]
+        while self._is_due(oldest_kept):
+            key, entry = next(iter(self._entries.items()))
+            if entry.answer is None:
+                return
+            self._bytes -= len(entry.answer)
+            del self._entries[key]
+
+    def _is_due(self, oldest_kept: datetime) -> bool:
+        first = next(iter(self._entries.values()), None)
+        return first is not None and (first.at < oldest_kept or not self._fits())
+
+    def _fits(self) -> bool:
+        return self._bytes <= self._max_bytes and len(self._entries) < MAX_ANSWERS

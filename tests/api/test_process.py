@@ -118,6 +118,11 @@ def test_the_command_line_works_on_a_running_service(process: Process, tmp_path:
         )  # fmt: skip
         answer = json.loads(done.stdout)
     assert answer["hits"][0]["memory"]["content"] == "The build runs on Friday."
+    checked = subprocess.run(
+        [sys.executable, "-m", "api", "doctor", "--url", process.url, "--json"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
 
 
 def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: Path) -> None:
