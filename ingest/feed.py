@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from ingest.items import RowOptions, to_item
-from ingest.journal import Piece
 from ingest.outcome import Status
 from ingest.readers.formats import READERS
 from ingest.readers.rows import BadLine, Reading
@@ -67,13 +66,13 @@ class Feed:
         self._clock = clock
         self._row = 0
 
-    def next_batch(self, done: Sequence[Piece], *, strict: bool) -> Batch | None:
-        """The next rows that are in none of the pieces `done`; None at the end. strict: a bad row ends the batch."""
+    def next_batch(self, done: Sequence[tuple[int, int]], *, strict: bool) -> Batch | None:
+        """The next rows that are in none of the spans `done`; None at the end. strict: a bad row ends the batch."""
         batch: Batch | None = None
         for reading in self._readings:
             row = self._row
             self._row += 1
-            if any(piece.first <= row < piece.end for piece in done):
+            if any(first <= row < end for first, end in done):
                 if batch is not None:
                     return batch
                 continue

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,17 @@ class Journal:
         """Forget everything when the import is complete; else keep it for the next run."""
         if complete and self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
+    """The rows of `pieces` as few spans (first, end), in order: neighbours are joined."""
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted((piece.first, piece.end) for piece in pieces):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return joined
 
 
 def _read(path: Path) -> list[Piece]:

@@ -59,8 +59,9 @@ class Keeper:
     async def _settle(self, scope: Scope, arriving: Sequence[Encoded]) -> tuple[list[Encoded], dict[str, Memory]]:
         """`arriving` under the ids that they will have, and what is stored there now.
 
-        A memory whose content was revised keeps its id, so an id may be taken by other words. The statement that comes
-        back in the old words is then a memory of its own, under the next id that follows from its identity.
+        A memory that was revised keeps its id, so an id may be taken by other words, or by the same words for another
+        day. The statement that comes back as it was is then a memory of its own, under the next id that follows from
+        its identity.
         """
         settled = list(arriving)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -114,7 +115,7 @@ async def existing(store: MemoryStore, scope: Scope, memory_id: str) -> Memory:
 
 def _taken(memory: Memory, stored: Mapping[str, Memory]) -> bool:
     other = stored.get(memory.id)
-    return other is not None and other.content_hash != memory.content_hash and not same_place(other, memory)
+    return other is not None and other.identity() != memory.identity() and not same_place(other, memory)
 
 
 def _renamed(scope: Scope, encoded: Encoded, attempt: int) -> Encoded:

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from ingest.keeping import NOT_READ_BACK, existing, record_of
 from ingest.prepare import Preparer, check_expiry, own_defaults
 from ingest.problems import as_invalid
-from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.errors import Conflict, InvalidRequest, Unavailable
+from memtypes.ids import memory_id
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
 from memtypes.scope import Scope
@@ -36,12 +37,17 @@ class Reviser:
     preparer: Preparer
     clock: Clock
 
-    async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
-        """The memory as read back after `changes`. Raises NotFound, and InvalidRequest for what can't be changed so."""
-        before = await existing(self.store, scope, memory_id)
+    async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
+        """The memory as read back after `changes`.
+
+        Raises NotFound, InvalidRequest for what can't be changed so, and Conflict when it would then say the same as
+        another memory.
+        """
+        before = await existing(self.store, scope, known_id)
         after = revised(before, changes)
         if after == before:
             return before
+        await self._refuse_double(scope, before, after)
         updated = after.model_copy(update={"updated_at": self.clock()})
         prepared = await anyio.to_thread.run_sync(self.preparer.finish, updated)
         if prepared.text == before.embedding_text():
@@ -49,10 +55,18 @@ class Reviser:
         else:
             embedding = (await self.embedder.embed_documents([prepared.text]))[0]
             await self.store.upsert(scope, [record_of(prepared, embedding)])
-        kept = await existing(self.store, scope, memory_id)
+        kept = await existing(self.store, scope, known_id)
         if (kept.content_hash, kept.updated_at) != (prepared.memory.content_hash, prepared.memory.updated_at):
             raise Unavailable(f"the change was not kept: {NOT_READ_BACK}")
         return kept
+
+    async def _refuse_double(self, scope: Scope, before: Memory, after: Memory) -> None:
+        if after.identity() == before.identity():
+            return
+        namesake = memory_id(scope, after.type, after.identity())
+        other = (await self.store.get(scope, [namesake])).get(namesake)
+        if other is not None and other.id != after.id and other.identity() == after.identity():
+            raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _patch(self, scope: Scope, before: Memory, after: Memory) -> None:
         old, new = before.to_payload(), after.to_payload()

@@ -12,7 +12,7 @@ import anyio
 from ingest.delivery import deliver
 from ingest.feed import Batch, Feed, open_readings
 from ingest.items import RowOptions, check_mapping
-from ingest.journal import Journal, Piece, file_identity
+from ingest.journal import Journal, Piece, file_identity, spans
 from ingest.outcome import ItemOutcome, Status, count_statuses
 from ingest.progress import ImportProgress, Quiet
 from ingest.readers.formats import Format
@@ -96,8 +96,9 @@ class _Import:
 
     async def _file(self, source: SourceFile, clock: Clock) -> None:
         identity = file_identity(source)
-        done = self._journal.finished(identity)
-        self._resume(done)
+        finished = self._journal.finished(identity)
+        self._resume(finished)
+        done = spans(finished)
         with open_readings(source, self._request.stdin) as (readings, stream):
             feed = Feed(readings, self._request.row_options(), clock)
             while not self._ledger.stopped and (batch := await self._next(feed, done)):
@@ -106,12 +107,12 @@ class _Import:
                 self._progress.advance(self._bytes_before + position, self._ledger.read)
         self._bytes_before += source.size or 0
 
-    def _resume(self, done: Sequence[Piece]) -> None:
-        for piece in done:
+    def _resume(self, finished: Sequence[Piece]) -> None:
+        for piece in finished:
             self._ledger.add(piece.counts, piece.problems)
             self._ledger.resumed += piece.end - piece.first
 
-    async def _next(self, feed: Feed, done: Sequence[Piece]) -> Batch | None:
+    async def _next(self, feed: Feed, done: Sequence[tuple[int, int]]) -> Batch | None:
         """The next batch, read in a thread: a pipe may keep the reader waiting."""
 
         def read() -> Batch | None:

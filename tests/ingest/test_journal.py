@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingest.journal import Journal, Piece, file_identity
+from ingest.journal import Journal, Piece, file_identity, spans
 from ingest.outcome import Status
 from ingest.readers.formats import Format
 from ingest.readers.sources import SourceFile
@@ -83,3 +85,12 @@ def test_a_changed_file_is_another_file(tmp_path: Path) -> None:
     assert len({identity("abc", 1), identity("abd", 1), identity("abcd", 1), identity("abc", 2)}) == 4
     assert file_identity(SourceFile(None, "-", Format.TEXT, None)) is None
     assert file_identity(SourceFile(tmp_path, "dir", Format.TEXT, None)) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=8))
+def test_spans_hold_the_same_rows_as_their_pieces(pieces: list[tuple[int, int]]) -> None:
+    """Joining loses no row and adds none, and what is left lies apart."""
+    found = spans([Piece("a", first, first + length, {}) for first, length in pieces])
+    rows = {row for first, length in pieces for row in range(first, first + length)}
+    assert {row for first, end in found for row in range(first, end)} == rows
+    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))

@@ -140,6 +140,16 @@ async def test_a_revised_memory_does_not_swallow_the_old_words() -> None:
     }
 
 
+async def test_a_postponed_task_does_not_swallow_the_one_for_the_old_day() -> None:
+    """A task whose due time was revised keeps its id; the same task for the old day is a memory of its own."""
+    bench = Bench()
+    task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
+    first = await bench.ingestor.write_one(SCOPE, task)
+    await bench.ingestor.revise(SCOPE, first.id or "", {"due_at": "2026-12-08T08:00:00Z"})
+    assert statuses([await bench.ingestor.write_one(SCOPE, task) for _ in range(2)]) == [Status.STORED, Status.MERGED]
+    assert len(bench.store.memories()) == 2
+
+
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
     """The error names the index and field, and the valid ones are not stored either."""
     bench = Bench()

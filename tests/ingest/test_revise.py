@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memtypes.errors import InvalidRequest, NotFound, Unavailable
+from memtypes.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.memory import Memory
 from memtypes.scope import Scope
 from tests.ingest.doubles import NOW, SCOPE, Bench, DictStore, draft
@@ -116,6 +116,16 @@ async def test_what_may_not_be_changed_is_refused_by_name(changes: dict[str, Any
     with pytest.raises(InvalidRequest) as refused:
         await bench.ingestor.revise(SCOPE, before.id, changes)
     assert refused.value.path == path
+    assert bench.store.memories()[before.id] == before
+
+
+async def test_a_change_that_repeats_another_memory_is_a_conflict() -> None:
+    """Two memories never come to say the same; the other one is named, and nothing changes."""
+    bench = Bench()
+    other = await stored(bench, "Mill packs twelve.")
+    before = await stored(bench, "Mill packs ten.")
+    with pytest.raises(Conflict, match=other.id):
+        await bench.ingestor.revise(SCOPE, before.id, {"content": "Mill  packs twelve."})
     assert bench.store.memories()[before.id] == before
 
 
