@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from ingest.outcome import Status
 from ingest.readers.sources import SourceFile
 from ingest.report import Problem
+from memtypes.errors import InvalidRequest
 
 _HEAD = 64 * 1024
 
@@ -60,13 +62,17 @@ class Journal:
 
     @classmethod
     def open(cls, directory: Path | None, identity: object) -> Journal:
-        """The journal of the import that `identity` (plain JSON) names, with what it holds already."""
+        """The journal of the import that `identity` (plain JSON) names, with what it holds already.
+
+        Raises InvalidRequest for a directory that can't be used.
+        """
         if directory is None:
             return cls(None)
-        directory.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
         path = directory / f"import-{name}.jsonl"
-        return cls(path, _read(path))
+        with _usable(path):
+            directory.mkdir(parents=True, exist_ok=True)
+            return cls(path, _read(path))
 
     def finished(self, file: str | None) -> list[Piece]:
         """The finished pieces of the file of that identity."""
@@ -77,7 +83,7 @@ class Journal:
         self.pieces.append(piece)
         if self.path is None:
             return
-        with self.path.open("ab") as stream:
+        with _usable(self.path), self.path.open("ab") as stream:
             stream.write(json.dumps(_to_json(piece)).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -97,6 +103,16 @@ def spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
         else:
             joined.append((first, end))
     return joined
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Pass the system's refusal on as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        message = f"the journal {path} can't be used: {error.strerror or error}; choose another place, or do without"
+        raise InvalidRequest(message, path="journal") from error
 
 
 def _read(path: Path) -> list[Piece]:

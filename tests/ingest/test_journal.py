@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ingest.outcome import Status
 from ingest.readers.formats import Format
 from ingest.readers.sources import SourceFile
 from ingest.report import Problem
+from memtypes.errors import InvalidRequest
 
 FIRST = Piece("a", 0, 2, {Status.STORED: 1, Status.REJECTED: 1}, (Problem("f", 2, Status.REJECTED, "no"),))
 SECOND = Piece("b", 0, 5, {Status.MERGED: 5})
@@ -72,6 +74,19 @@ def test_without_a_directory_nothing_is_kept() -> None:
     assert journal.pieces == [FIRST]
 
 
+def test_a_place_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
+    """A file where the directory should be, and a journal that is a folder, are told in one sentence."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidRequest, match="can't be used: Not a directory") as refused:
+        Journal.open(tmp_path / "file" / "journal", ["import"])
+    assert refused.value.path == "journal"
+    journal = Journal.open(tmp_path, ["import"])
+    assert journal.path is not None
+    journal.path.mkdir()
+    with pytest.raises(InvalidRequest, match="can't be used: Is a directory"):
+        journal.add(FIRST)
+
+
 def test_a_changed_file_is_another_file(tmp_path: Path) -> None:
     """Path, size, time of change and beginning all count; a pipe has no identity."""
     path = tmp_path / "f"
@@ -93,4 +108,4 @@ def test_spans_hold_the_same_rows_as_their_pieces(pieces: list[tuple[int, int]])
     found = spans([Piece("a", first, first + length, {}) for first, length in pieces])
     rows = {row for first, length in pieces for row in range(first, first + length)}
     assert {row for first, end in found for row in range(first, end)} == rows
-    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(found))

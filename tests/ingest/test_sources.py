@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.feed import open_readings
 from ingest.readers.formats import Format
-from ingest.readers.sources import find_sources
+from ingest.readers.rows import BadLine
+from ingest.readers.sources import SourceFile, find_sources
 from memtypes.errors import InvalidRequest
 
 
@@ -41,6 +43,12 @@ def test_paths_that_can_not_be_read_are_refused(tmp_path: Path, name: str, reaso
     (tmp_path / "notes").write_text("x")
     with pytest.raises(InvalidRequest, match=reason):
         find_sources((str(tmp_path / name),), None)
+
+
+def test_a_file_that_is_gone_is_one_bad_row(tmp_path: Path) -> None:
+    """A file that was there when the folder was listed and can't be opened now is told."""
+    with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (readings, _):
+        assert list(readings) == [BadLine("gone", None, "can't be read: No such file or directory")]
 
 
 def test_no_path_is_refused() -> None:
