@@ -1,0 +1,63 @@
+"""What a retrieved context is worth, and whether it kept its budget. Knows answers of retrieve, and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.metrics import kept_share
+from retrieval.answer import RetrieveAnswer
+
+KEPT_ENOUGH = 0.8
+"""A text that was cut counts as shown when this share of its words is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextScore:
+    """What one context showed and cost.
+
+    recall: share of the evidence shown. tokens: of the context, recounted. allowed: the budget, working memory's tokens
+    added. told: the total that the answer states. utilization: as the answer states it.
+    """
+
+    recall: float
+    tokens: int
+    allowed: int
+    told: int
+    utilization: float
+
+    @property
+    def violates(self) -> bool:
+        """Whether there is more than was allowed."""
+        return self.tokens > self.allowed
+
+    @property
+    def understates(self) -> bool:
+        """Whether there is more than the answer says."""
+        return self.tokens > self.told
+
+
+def score_context(
+    answer: RetrieveAnswer, budget: int, evidence: Mapping[str, str], recount: Callable[[str], int]
+) -> ContextScore:
+    """`answer` scored. evidence: memory id to the text that it must show. recount: counts tokens independently."""
+    shown = {item.id: item for item in answer.items}
+    found = 0
+    for memory_id, text in evidence.items():
+        item = shown.get(memory_id)
+        if item is not None and (not item.cut or kept_share(text, item.content) >= KEPT_ENOUGH):
+            found += 1
+    metadata = answer.metadata
+    return ContextScore(
+        recall=found / len(evidence),
+        tokens=recount(_text(answer)),
+        allowed=budget + metadata.working_tokens,
+        told=metadata.total_tokens,
+        utilization=metadata.utilization,
+    )
+
+
+def _text(answer: RetrieveAnswer) -> str:
+    if not isinstance(answer.context, str):
+        raise TypeError("only a context that is one text can be recounted whole")
+    return answer.context

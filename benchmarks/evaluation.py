@@ -1,0 +1,136 @@
+"""Asks every question of a set, in two ways: of its right types only, and of all types. Knows retrieval's two calls.
+
+A question's evidence is a set of memories: corpus ids that merged into one memory are one piece of evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from benchmarks.contexts import ContextScore, score_context
+from benchmarks.data import Conversation, EvaluationSet, Question
+from benchmarks.loading import Loaded, scope_of
+from benchmarks.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from retrieval.request import RetrieveRequest, SearchRequest
+from retrieval.retriever import Retriever
+
+RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
+VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
+_DEPTH = 1_000
+"""Hits that are asked for to learn how many tokens the candidates have: the most that search gives."""
+
+_AT_ONCE = 2
+"""Questions under way at a time: one is ranked here while the engine searches for the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How questions are asked. sample: so many of a set's are asked with the budgets that only violations need."""
+
+    retriever: Retriever
+    recount: Callable[[str], int]
+    profile: str | None = None
+    sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WayScore:
+    """One question asked in one way. figures: of its ranking. candidate_tokens: of all that could be shown."""
+
+    figures: Mapping[str, float]
+    contexts: Mapping[int, ContextScore]
+    candidate_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionScore:
+    """One question asked in both ways."""
+
+    question: Question
+    right: WayScore
+    every: WayScore
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with what it takes to ask and to score it. evidence: memory id to text."""
+
+    question: Question
+    scope: Scope
+    evidence: Mapping[str, str]
+    budgets: tuple[int, ...]
+
+
+async def evaluate(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> list[QuestionScore]:
+    """A score a question, in the order of the set."""
+    scores: dict[int, QuestionScore] = {}
+    limiter = anyio.Semaphore(_AT_ONCE)
+
+    async def score(index: int, one: _Asked) -> None:
+        async with limiter:
+            scores[index] = await _score(evaluation, one, asked.types)
+
+    async with anyio.create_task_group() as tasks:
+        for index, one in enumerate(_all_asked(evaluation, asked, loaded)):
+            tasks.start_soon(score, index, one)
+    return [scores[index] for index in range(len(scores))]
+
+
+def _all_asked(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> Iterator[_Asked]:
+    every = sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})
+    limit = asked.questions if evaluation.sample is None else evaluation.sample
+    chosen = {index * asked.questions // limit for index in range(limit)} if limit else set()
+    pairs = ((conversation, question) for conversation in asked.conversations for question in conversation.questions)
+    for index, (conversation, question) in enumerate(pairs):
+        budgets = tuple(every) if index in chosen else RECALL_BUDGETS
+        scope = scope_of(asked.name, conversation.name)
+        yield _Asked(question, scope, _evidence(question, conversation, loaded), budgets)
+
+
+def _evidence(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
+    wanted = set(question.evidence)
+    ids = loaded.ids[conversation.name]
+    return {ids[entry.id]: entry.text for entry in conversation.corpus if entry.id in wanted}
+
+
+async def _score(evaluation: Evaluation, one: _Asked, types: Iterable[MemoryType]) -> QuestionScore:
+    right = await _score_way(evaluation, one, list(types))
+    every = await _score_way(evaluation, one, None)
+    return QuestionScore(one.question, right, every)
+
+
+async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType] | None) -> WayScore:
+    common = {
+        "query": one.question.text,
+        "namespace": one.scope.namespace,
+        "types": types,
+        "as_of": one.question.asked_at,
+        "profile": evaluation.profile,
+    }
+    ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
+    deep = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=_DEPTH))
+    contexts = {}
+    for budget in one.budgets:
+        answer = await evaluation.retriever.retrieve(one.scope, RetrieveRequest(**common, budget=budget))
+        contexts[budget] = score_context(answer, budget, one.evidence, evaluation.recount)
+    return WayScore(
+        figures=rank_figures([hit.id for hit in ranked.hits], list(one.evidence)),
+        contexts=contexts,
+        candidate_tokens=sum(hit.memory.tokens.line for hit in deep.hits),
+    )
+
+
+def rank_figures(ranking: list[str], evidence: list[str]) -> dict[str, float]:
+    """The figures of a ranking by name; MRR looks at ten ranks, as the others do."""
+    return {
+        "R@5": recall_at(ranking, evidence, 5),
+        "R@10": recall_at(ranking, evidence, 10),
+        "hit@10": hit_at(ranking, evidence, 10),
+        "MRR": reciprocal_rank(ranking[:10], evidence),
+        "nDCG@10": ndcg_at(ranking, evidence, 10),
+    }

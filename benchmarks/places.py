@@ -1,0 +1,28 @@
+"""Where benchmarks keep what they make: data folders of their own, never the one that is in use."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+from api.settings import Settings, read_settings
+
+
+def settings_in(directory: Path) -> Settings:
+    """The settings of the environment with their data in `directory`, and the encoder where it is anyway."""
+    usual = read_settings()
+    return usual.model_copy(update={"data_dir": directory, "encoder_dir": usual.encoder_path})
+
+
+@contextmanager
+def data_directory(kept: Path | None = None) -> Iterator[Path]:
+    """`kept`, made when it is missing; or a temporary folder that is gone at the end."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as made:
+        yield Path(made)

@@ -1,0 +1,88 @@
+"""`quality`: how much of the evidence is found and shown, and how budgets are kept, on evaluation sets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.keys import KeyRing
+from api.services import Services
+from api.wiring import open_services
+from benchmarks.data import EvaluationSet, find_sets, limit_questions, read_set
+from benchmarks.evaluation import Evaluation, evaluate
+from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
+from benchmarks.places import data_directory, settings_in
+from benchmarks.recount import independent_count
+from benchmarks.report import Report, Table
+from benchmarks.summaries import SetScores, budget_table, context_table, figures, ranking_table
+
+_NOTES = (
+    "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
+    "Intervals are 95 %: Wilson's for hit@10, else percentile bootstrap over queries (2,000 resamples).",
+    "right: only the set's own types are asked for; all: no types are named.",
+    "Memories with the same content merge; evidence is counted in memories.",
+    "A memory that was cut counts as shown when 80 % of its words are left.",
+    "enough: contexts whose candidates have together more tokens than the budget; utilization is their mean.",
+    "violations: the context, recounted by the tokenizer's reference implementation, is above the budget.",
+    "understated: the recount is above what the answer says.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRequest:
+    """data: the folder of sets. sets: their names; none for all. store: where the ingested store is kept."""
+
+    command: str
+    data: Path
+    sets: tuple[str, ...] = ()
+    profile: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+    store: Path | None = None
+
+
+async def measure_quality(request: QualityRequest) -> Report:
+    """The report over every set that has answerable queries. Raises BadSet and NotLoaded."""
+    sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
+    asked = [one for one in sets if one.questions]
+    results: list[SetScores] = []
+    timings: list[tuple[str, int, int, int, float, float]] = []
+    with data_directory(request.store) as directory:
+        async with open_services(settings_in(directory), KeyRing()) as services:
+            for one in asked:
+                loaded = await _loaded(services, one, directory if request.store else None)
+                scores, seconds = await _evaluated(services, request, one, loaded)
+                results.append(scores)
+                timings.append((one.name, one.memories, loaded.merged, one.questions, loaded.seconds, seconds))
+    work = ("set", "memories", "merged", "queries", "ingestion s", "evaluation s")
+    tables = (
+        ranking_table(results),
+        context_table(results),
+        budget_table(results),
+        Table("Work", work, tuple(timings)),
+    )
+    skipped = tuple(f"{one.name} has no answerable query with evidence: left out." for one in sets if not one.questions)
+    return Report(request.command, tables, _NOTES + skipped, {one.name: figures(one) for one in results})
+
+
+async def _loaded(services: Services, wanted: EvaluationSet, kept: Path | None) -> Loaded:
+    """`wanted` in the store: loaded now, or found there and verified."""
+    path = None if kept is None else manifest_path(kept, wanted.name)
+    if path is not None and path.is_file():
+        loaded = read_manifest(path)
+        await verify(services.store, wanted, loaded)
+        return loaded
+    loaded = await load(services.ingestor, services.store, wanted)
+    if path is not None:
+        write_manifest(path, loaded)
+    return loaded
+
+
+async def _evaluated(
+    services: Services, request: QualityRequest, whole: EvaluationSet, loaded: Loaded
+) -> tuple[SetScores, float]:
+    evaluation = Evaluation(services.retriever, independent_count(), request.profile, request.sample)
+    began = time.perf_counter()
+    scores = await evaluate(evaluation, limit_questions(whole, request.limit), loaded)
+    return SetScores(whole.name, tuple(scores)), time.perf_counter() - began
