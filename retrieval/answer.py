@@ -1,0 +1,88 @@
+"""What comes back: the two answers, with the names and shapes of the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memtypes.policy import MemoryType
+from memtypes.times import Instant
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Answer(BaseModel):
+    """The base of every answer: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class SearchHit(Answer):
+    """A ranked memory. signals: only when the request asked to explain."""
+
+    rank: int = Field(ge=1)
+    id: str
+    type: MemoryType
+    score: float
+    signals: dict[str, Unit] | None = None
+    memory: dict[str, Any]
+
+
+class SearchAnswer(Answer):
+    """The best memories for a query."""
+
+    hits: list[SearchHit]
+    profile: str
+    weights: dict[str, float]
+    as_of: Instant
+    degraded: list[str] = Field(default_factory=list)
+
+
+class ContextItem(Answer):
+    """A memory in a context. tokens: of its entry. content: the text that is shown; cut: whether only its beginning."""
+
+    id: str
+    type: MemoryType
+    rank: int = Field(ge=1)
+    score: float
+    tokens: int = Field(ge=0)
+    content: str
+    signals: dict[str, Unit] | None = None
+    cut: bool | None = None
+
+
+class ContextMetadata(Answer):
+    """What the context cost.
+
+    total_tokens: of the whole context. budget: of its long-term part; utilization: the share of it that was used.
+    trimmed_count: ranked memories that did not get in. candidates: how many were ranked.
+    """
+
+    total_tokens: int
+    budget: int
+    utilization: Unit
+    per_type: dict[MemoryType, int]
+    working_tokens: int
+    trimmed_count: int
+    candidates: int
+    tokenizer: str
+    model: str | None = None
+    outcome: Literal["ok", "empty", "nothing_fits"]
+    as_of: Instant
+    degraded: list[str] = Field(default_factory=list)
+
+
+class Message(Answer):
+    """A chat message; recalled text never has a system role."""
+
+    role: Literal["user"] = "user"
+    content: str
+
+
+class RetrieveAnswer(Answer):
+    """A context within its budget, what is in it, and what it cost."""
+
+    context: str | list[Message]
+    items: list[ContextItem]
+    metadata: ContextMetadata

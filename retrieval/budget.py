@@ -1,0 +1,176 @@
+"""Which hits go into a context of so many tokens: decided on counts alone, never above any limit.
+
+Knows entries with their costs; does not know texts, scores or stores. Items are taken in score order; one that does
+not fit is passed over, and the fill goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from memtypes.policy import MemoryType
+from retrieval.shares import BudgetPlan, Tokens, hand_on, initial_shares, shifted_shares
+
+HAND_ON_ORDER: tuple[MemoryType, ...] = (
+    MemoryType.SEMANTIC,
+    MemoryType.EPISODIC,
+    MemoryType.PROCEDURAL,
+    MemoryType.PROSPECTIVE,
+)
+"""Who takes first what others can't use: the largest share first."""
+
+LEAST_CUT = 32
+"""Tokens below which the beginning of a memory says too little to be worth its place."""
+
+
+class Outcome(StrEnum):
+    """What became of a candidate."""
+
+    INCLUDED = "included"
+    OVER_TYPE_BUDGET = "over_type_budget"
+    OVER_TOTAL = "over_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A hit as the budget sees it. tokens: of its piece. group: the heading it stands under, where it needs one."""
+
+    id: str
+    type: MemoryType
+    tokens: int
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Tokens that are not entries: of the wrapper around everything, of each type's heading, of each group's."""
+
+    wrapper: int
+    headings: Mapping[MemoryType, int]
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An entry that is in. allowed: tokens for its piece; less than it has when `cut`."""
+
+    entry: Entry
+    allowed: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """chosen: in score order. used: tokens of each type's part, headings included. outcomes: of every entry, by id."""
+
+    chosen: tuple[Chosen, ...]
+    used: Tokens
+    initial: Tokens
+    shifted: Tokens
+    final: Tokens
+    outcomes: Mapping[str, Outcome]
+
+
+class _Part:
+    """One type's part of the context while it is filled."""
+
+    def __init__(self, kind: MemoryType, costs: Costs) -> None:
+        self._costs = costs
+        self._heading = costs.headings[kind]
+        self._groups: set[str] = set()
+        self.used = 0
+        self.chosen: list[Chosen] = []
+
+    def overhead(self, entry: Entry) -> int:
+        """Tokens that `entry` brings along: the part's heading when it is the first, its group's when that is new."""
+        heading = 0 if self.chosen else self._heading
+        group = self._costs.groups[entry.group] if entry.group and entry.group not in self._groups else 0
+        return heading + group
+
+    def take(self, chosen: Chosen) -> None:
+        self.used += self.overhead(chosen.entry) + chosen.allowed
+        self.chosen.append(chosen)
+        if chosen.entry.group:
+            self._groups.add(chosen.entry.group)
+
+    def fit(self, entry: Entry, limit: int) -> Chosen | None:
+        """`entry` whole, when it goes below `limit`."""
+        room = limit - self.used - self.overhead(entry)
+        return Chosen(entry, entry.tokens) if entry.tokens <= room else None
+
+    def cut_to_fit(self, entry: Entry, limit: int) -> Chosen | None:
+        """The beginning of an `entry` that is larger than the whole of `limit`, in at most half of it."""
+        room = min(limit - self.used - self.overhead(entry), limit // 2)
+        oversize = entry.tokens + self._heading > limit
+        return Chosen(entry, room, cut=True) if oversize and room >= LEAST_CUT else None
+
+
+def fill(plan: BudgetPlan, entries: Sequence[Entry], costs: Costs, *, cut: bool = False) -> Fill:
+    """The entries that go in, `entries` being in score order, of types of the plan.
+
+    The sum of all parts and the wrapper is at most plan.total, each part at most its final share, and a cap is never
+    lifted. What a type can't use is handed on twice: by what its candidates need in all, before the fill; and what
+    stayed free after it, because an entry does not fit exactly.
+    """
+    spendable = max(0, plan.total - costs.wrapper)
+    initial = initial_shares(plan, spendable)
+    shifted = shifted_shares(plan, initial)
+    by_type = {kind: [entry for entry in entries if entry.type == kind] for kind in plan.types}
+    demand = {kind: _demand(kind, of_type, costs) for kind, of_type in by_type.items()}
+    limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
+    parts = {kind: _Part(kind, costs) for kind in plan.types}
+    for kind, of_type in by_type.items():
+        _fill_part(parts[kind], of_type, limits[kind], cut=cut)
+    final = _fill_rest(plan, parts, by_type, spendable)
+    return _result(entries, parts, Fill((), {}, initial, shifted, final, {}))
+
+
+def _demand(kind: MemoryType, entries: Sequence[Entry], costs: Costs) -> int:
+    groups = {entry.group for entry in entries if entry.group}
+    headings = costs.headings[kind] if entries else 0
+    return sum(entry.tokens for entry in entries) + sum(costs.groups[group] for group in groups) + headings
+
+
+def _fill_part(part: _Part, entries: Sequence[Entry], limit: int, *, cut: bool) -> None:
+    for entry in entries:
+        chosen = part.fit(entry, limit) or (part.cut_to_fit(entry, limit) if cut else None)
+        if chosen is not None:
+            part.take(chosen)
+
+
+def _fill_rest(
+    plan: BudgetPlan, parts: Mapping[MemoryType, _Part], by_type: Mapping[MemoryType, Sequence[Entry]], spendable: int
+) -> Tokens:
+    """The final share of each type, after what stayed free was offered to each in the fixed order."""
+    spare = spendable - sum(part.used for part in parts.values())
+    for kind in HAND_ON_ORDER:
+        if kind in parts:
+            before = parts[kind].used
+            within = {chosen.entry.id for chosen in parts[kind].chosen}
+            limit = min(before + spare, plan.caps.get(kind, plan.total))
+            left = [entry for entry in by_type[kind] if entry.id not in within]
+            _fill_part(parts[kind], left, limit, cut=False)
+            spare -= parts[kind].used - before
+    return {kind: part.used for kind, part in parts.items()}
+
+
+def _result(entries: Sequence[Entry], parts: Mapping[MemoryType, _Part], shares: Fill) -> Fill:
+    chosen = {one.entry.id: one for part in parts.values() for one in part.chosen}
+    spent = sum(part.used for part in parts.values())
+    room = sum(shares.initial.values()) - spent
+    outcomes = {
+        entry.id: Outcome.INCLUDED
+        if entry.id in chosen
+        else (Outcome.OVER_TYPE_BUDGET if entry.tokens <= room else Outcome.OVER_TOTAL)
+        for entry in entries
+    }
+    return Fill(
+        tuple(chosen[entry.id] for entry in entries if entry.id in chosen),
+        {kind: part.used for kind, part in parts.items()},
+        shares.initial,
+        shares.shifted,
+        shares.final,
+        outcomes,
+    )

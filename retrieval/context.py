@@ -1,0 +1,216 @@
+"""Ranked hits to the answer of a retrieval: which go in, their texts, the context and its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from memtypes.memory import Memory
+from memtypes.policy import LONG_TERM, MemoryType
+from memtypes.ports import MemoryStore, Tokenizer
+from memtypes.scope import Scope
+from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
+from retrieval.budget import Chosen, Costs, Entry, Fill, fill
+from retrieval.intent import is_how_to, is_task_like
+from retrieval.layout import day_heading
+from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown
+from retrieval.request import Budget, RetrieveRequest
+from retrieval.scoring import Hit, Ranking
+from retrieval.shares import BudgetPlan
+from retrieval.trace import Trace
+
+PRIORITY = 3
+"""The priority of a working item that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What was found. degraded: the parts that did not answer."""
+
+    ranking: Ranking
+    as_of: datetime
+    degraded: tuple[str, ...]
+
+
+class ContextWriter:
+    """Writes the context of one request."""
+
+    def __init__(self, store: MemoryStore, tokenizer: Tokenizer, scope: Scope, request: RetrieveRequest) -> None:
+        self._store = store
+        self._tokenizer = tokenizer
+        self._scope = scope
+        self._request = request
+        self._renderer = Renderer(LAYOUTS[request.format], tokenizer)
+        budget = request.budget
+        self._budget = budget if isinstance(budget, Budget) else Budget(total=budget)
+
+    async def write(self, ranked: Ranked, trace: Trace) -> tuple[RetrieveAnswer, list[Memory]]:
+        """The answer, and the memories that it shows."""
+        hits = ranked.ranking.hits
+        long_term = [hit for hit in hits if hit.candidate.type is not MemoryType.WORKING]
+        working = _task_first([hit for hit in hits if hit.candidate.type is MemoryType.WORKING], self._request.todo_id)
+        with trace.stage("render"):
+            texts = await self._texts_to_count(hits)
+        with trace.stage("budget"):
+            chosen = self._fill(long_term, texts)
+            working_chosen = self._fill_working(working, texts)
+        with trace.stage("render"):
+            wanted = [one.entry.id for one in (*chosen.chosen, *working_chosen.chosen)]
+            texts |= await self._fetch([wanted_id for wanted_id in wanted if wanted_id not in texts])
+            places = {hit.candidate.id: hit for hit in hits}
+            shown = self._shown(chosen.chosen, texts, places)
+            working_shown = self._shown(working_chosen.chosen, texts, places)
+            blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
+            counts = (len(hits), len(hits) - len(shown) - len(working_shown), bool(long_term))
+            answer = self._answer(ranked, blocks, [*working_shown, *shown], places, counts)
+        return answer, [one.memory for one in (*working_shown, *shown)]
+
+    async def _texts_to_count(self, hits: Sequence[Hit]) -> dict[str, Memory]:
+        """The memories whose entries must be counted now, because the stored counts are of another form.
+
+        Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
+        """
+        if self._counts_are_stored(hits):
+            return {}
+        room = 2 * (self._budget.total + self._request.working_budget) + 2_000
+        needed: list[str] = []
+        for hit in hits:
+            if room <= 0:
+                break
+            needed.append(hit.candidate.id)
+            room -= int(hit.candidate.payload["tokens"]["count"])
+        return await self._fetch(needed)
+
+    def _counts_are_stored(self, hits: Sequence[Hit]) -> bool:
+        if not self._renderer.layout.stored_counts:
+            return False
+        name = self._tokenizer.name
+        return all(hit.candidate.payload["tokens"]["tokenizer"] == name for hit in hits)
+
+    async def _fetch(self, ids: Sequence[str]) -> dict[str, Memory]:
+        return await self._store.get(self._scope, ids) if ids else {}
+
+    def _entries(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> list[Entry]:
+        """`hits` as the budget sees them; where texts had to be read, those that were not are left out."""
+        if self._counts_are_stored(hits):
+            return [_stored_entry(hit) for hit in hits]
+        counted: list[Entry] = []
+        for hit in hits:
+            memory = texts.get(hit.candidate.id)
+            if memory is not None:
+                tokens = self._renderer.shown(memory, hit.rank).tokens
+                counted.append(Entry(memory.id, memory.type, tokens, self._renderer.layout.group(memory)))
+        return counted
+
+    def _fill(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Fill:
+        entries = self._entries(hits, texts)
+        kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
+        query = self._request.query
+        caps = self._budget.per_type or {}
+        plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query))
+        return fill(plan, entries, self._costs(kinds, entries, BLOCK), cut=self._request.oversize == "cut")
+
+    def _fill_working(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Fill:
+        """Working memory within its own budget; the to-do at hand first."""
+        entries = self._entries(hits, texts)
+        kinds = (MemoryType.WORKING,)
+        limit = self._request.working_budget
+        plan = BudgetPlan(limit, kinds, {MemoryType.WORKING: limit})
+        return fill(plan, entries, self._costs(kinds, entries, WORKING_BLOCK), cut=self._request.oversize == "cut")
+
+    def _costs(self, kinds: Sequence[MemoryType], entries: Sequence[Entry], block: str) -> Costs:
+        groups = {entry.group for entry in entries if entry.group}
+        return Costs(
+            self._renderer.wrapper_tokens(block),
+            {kind: self._renderer.heading_tokens(kind) for kind in kinds},
+            {group: self._renderer.cost(group) for group in groups},
+        )
+
+    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Memory], places: Mapping[str, Hit]) -> list[Shown]:
+        """The chosen memories with their entries; one that was removed meanwhile is left out."""
+        shown: list[Shown] = []
+        for one in chosen:
+            memory = texts.get(one.entry.id)
+            if memory is None:
+                continue
+            place = places[memory.id].rank
+            if not one.cut:
+                shown.append(self._renderer.shown(memory, place, self._known_tokens(one, memory)))
+            elif (beginning := self._renderer.shown_cut(memory, place, one.allowed)) is not None:
+                shown.append(beginning)
+        return shown
+
+    def _known_tokens(self, one: Chosen, memory: Memory) -> int | None:
+        """The tokens of an entry, unless its memory was rewritten since it was ranked."""
+        stored = self._renderer.layout.stored_counts and memory.tokens.tokenizer == self._tokenizer.name
+        current = memory.tokens.line if stored else one.allowed
+        return one.allowed if current == one.allowed else None
+
+    def _answer(
+        self,
+        ranked: Ranked,
+        blocks: tuple[Block, Block],
+        shown: Sequence[Shown],
+        places: Mapping[str, Hit],
+        counts: tuple[int, int, bool],
+    ) -> RetrieveAnswer:
+        working, long_term = blocks
+        candidates, trimmed, some = counts
+        total = self._budget.total
+        outcome: Literal["ok", "empty", "nothing_fits"] = (
+            "ok" if long_term.text else ("nothing_fits" if some else "empty")
+        )
+        metadata = ContextMetadata(
+            total_tokens=working.tokens + long_term.tokens,
+            budget=total,
+            utilization=long_term.tokens / total if total else 0.0,
+            per_type=dict(long_term.per_type),
+            working_tokens=working.tokens,
+            trimmed_count=trimmed,
+            candidates=candidates,
+            tokenizer=self._tokenizer.name,
+            model=self._request.model,
+            outcome=outcome,
+            as_of=ranked.as_of,
+            degraded=list(ranked.degraded),
+        )
+        items = [_item(one, places[one.memory.id], explain=self._request.explain) for one in shown]
+        return RetrieveAnswer(context=self._context(working, long_term), items=items, metadata=metadata)
+
+    def _context(self, working: Block, long_term: Block) -> str | list[Message]:
+        texts = [block.text for block in (working, long_term) if block.text]
+        if self._request.format == "messages":
+            return [Message(content=text) for text in texts]
+        return self._renderer.layout.whole(texts) if texts else ""
+
+
+def _task_first(hits: Sequence[Hit], todo_id: str | None) -> list[Hit]:
+    """Working items of the to-do at hand before the others, then by priority (5 first), then by score."""
+
+    def order(hit: Hit) -> tuple[bool, int, int]:
+        payload = hit.candidate.payload
+        return (todo_id is None or payload.get("todo_id") != todo_id, -payload.get("priority", PRIORITY), hit.rank)
+
+    return sorted(hits, key=order)
+
+
+def _stored_entry(hit: Hit) -> Entry:
+    candidate = hit.candidate
+    day = candidate.payload["created_at"][:10] if candidate.type is MemoryType.EPISODIC else None
+    group = day_heading(day) if day else None
+    return Entry(candidate.id, candidate.type, int(candidate.payload["tokens"]["line"]), group)
+
+
+def _item(one: Shown, hit: Hit, *, explain: bool) -> ContextItem:
+    return ContextItem(
+        id=one.memory.id,
+        type=one.memory.type,
+        rank=one.rank,
+        score=hit.score,
+        tokens=one.tokens,
+        content=one.content,
+        signals=dict(hit.signals) if explain else None,
+        cut=True if one.cut else None,
+    )

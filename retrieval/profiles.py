@@ -1,0 +1,55 @@
+"""Profiles: named weights of the signals, and how a question shifts them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from memtypes.errors import InvalidRequest
+from retrieval.request import RankedRequest
+
+SIGNALS = ("similarity", "recency", "importance", "access")
+DEFAULT_PROFILE = "default"
+LATEST_RECENCY = 0.15
+"""What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
+
+PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        # Everything but similarity only tells near-equals apart: on conversations every additive weight of recency or
+        # importance that can outvote similarity costs recall.
+        DEFAULT_PROFILE: {"similarity": 0.94, "recency": 0.02, "importance": 0.03, "access": 0.01},
+        "balanced": {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1},
+        "relevance": {"similarity": 1.0, "recency": 0.0, "importance": 0.0, "access": 0.0},
+        "recent": {"similarity": 0.6, "recency": 0.4, "importance": 0.0, "access": 0.0},
+    }
+)
+
+_LATEST = re.compile(
+    r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_latest(query: str) -> bool:
+    """Whether `query` asks for how things stand now rather than for what was."""
+    return _LATEST.search(query) is not None
+
+
+def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
+    """The name of the profile and the weight of every signal.
+
+    Weights in the request replace the profile's, and unnamed signals get 0. The default profile is raised in recency by
+    a question for the latest. Raises InvalidRequest for a profile that does not exist.
+    """
+    name = request.profile or DEFAULT_PROFILE
+    if name not in PROFILES:
+        known = ", ".join(sorted(PROFILES))
+        raise InvalidRequest(f"unknown profile {name!r}; known are {known}", path="profile", got=name)
+    if request.weights is not None:
+        return name, {signal: float(request.weights.get(signal, 0.0)) for signal in SIGNALS}  # type: ignore[call-overload]
+    weights = dict(PROFILES[name])
+    if name == DEFAULT_PROFILE and asks_for_latest(request.query):
+        weights["recency"] += LATEST_RECENCY
+        weights["similarity"] -= LATEST_RECENCY
+    return name, weights

@@ -1,0 +1,115 @@
+"""Chosen memories to the text that is sent, with the exact tokens of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.ports import Tokenizer
+from retrieval.layout import CUT_MARK, ORDER, Json, Layout, Markdown
+
+BLOCK = "memories"
+WORKING_BLOCK = "working_memory"
+
+LAYOUTS: Mapping[str, Layout] = {"markdown": Markdown(), "json": Json(), "messages": Markdown()}
+"""By the name a request gives; messages carry Markdown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown."""
+
+    memory: Memory
+    entry: str
+    tokens: int
+    rank: int
+    content: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a context. text: empty when nothing is in it. tokens: of the whole; per_type: of each part."""
+
+    text: str
+    tokens: int
+    per_type: Mapping[MemoryType, int] = field(default_factory=dict)
+
+
+class Renderer:
+    """Writes blocks in one layout and counts them with one tokenizer."""
+
+    def __init__(self, layout: Layout, tokenizer: Tokenizer) -> None:
+        self.layout = layout
+        self._tokenizer = tokenizer
+        self._frame = self.cost(layout.whole([])) if layout.whole([]) else 0
+
+    def cost(self, piece: str) -> int:
+        """The most tokens that `piece` takes, wherever it stands."""
+        first = self.layout.first(piece)
+        alone = self._tokenizer.count(first)
+        return alone if first == piece else max(alone, self._tokenizer.count(piece))
+
+    def wrapper_tokens(self, block: str) -> int:
+        """Tokens of the pieces around a block."""
+        return self._frame + self.cost(self.layout.opening(block)) + self.cost(self.layout.closing(block))
+
+    def heading_tokens(self, kind: MemoryType) -> int:
+        """Tokens of what stands around a type's part."""
+        footing = self.layout.footing()
+        return self.cost(self.layout.heading(kind)) + (self.cost(footing) if footing else 0)
+
+    def shown(self, memory: Memory, rank: int, tokens: int | None = None) -> Shown:
+        """`memory` as a whole; tokens: of its entry, where they are known already."""
+        entry = self.layout.entry(memory, memory.line())
+        return Shown(memory, entry, self.cost(entry) if tokens is None else tokens, rank, memory.content)
+
+    def shown_cut(self, memory: Memory, rank: int, allowed: int) -> Shown | None:
+        """The beginning of `memory` in at most `allowed` tokens; None when not even the mark fits."""
+        room = allowed
+        while room > 0:
+            text = self._tokenizer.truncate(memory.line(), room) + CUT_MARK
+            entry = self.layout.entry(memory, text)
+            tokens = self.cost(entry)
+            if tokens <= allowed:
+                return Shown(memory, entry, tokens, rank, text, cut=True)
+            room -= tokens - allowed
+        return None
+
+    def block(self, name: str, shown: Sequence[Shown]) -> Block:
+        """`shown` as one block: parts in their order, each in reading order."""
+        parts: list[str] = []
+        per_type: dict[MemoryType, int] = {}
+        for kind in (MemoryType.WORKING, *ORDER):
+            of_type = [one for one in shown if one.memory.type is kind]
+            if of_type:
+                text, per_type[kind] = self._part(kind, of_type)
+                parts.append(text)
+        if not parts:
+            return Block("", 0)
+        text = self.layout.opening(name) + self.layout.first("".join(parts)) + self.layout.closing(name)
+        return Block(text, self.wrapper_tokens(name) + sum(per_type.values()), per_type)
+
+    def _part(self, kind: MemoryType, shown: Sequence[Shown]) -> tuple[str, int]:
+        entries: list[str] = []
+        tokens = self.heading_tokens(kind)
+        group: str | None = None
+        for one in sorted(shown, key=_reading_order):
+            heading = self.layout.group(one.memory)
+            if heading is not None and heading != group:
+                entries.append(heading)
+                tokens += self.cost(heading)
+                group = heading
+            entries.append(one.entry)
+            tokens += one.tokens
+        text = self.layout.heading(kind) + self.layout.first("".join(entries)) + self.layout.footing()
+        return text, tokens
+
+
+def _reading_order(shown: Shown) -> tuple[float, int, str]:
+    """Events in the order in which they happened; everything else best first."""
+    if shown.memory.type is MemoryType.EPISODIC:
+        return (shown.memory.created_at.timestamp(), shown.memory.seq, shown.memory.id)
+    return (shown.rank, 0, shown.memory.id)

@@ -1,0 +1,155 @@
+"""Query in, ranked hits or a budgeted context out: the flow, and nothing of the arithmetic.
+
+embed the query -> candidates of every type in one call -> signals and score -> budget -> texts of the winners -> render
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from memtypes.errors import InvalidRequest, Overloaded, Unavailable
+from memtypes.filters import Filter, all_of
+from memtypes.memory import Memory
+from memtypes.policy import LONG_TERM, MemoryType
+from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
+from memtypes.scope import Scope
+from memtypes.times import Clock, to_utc
+from memtypes.vectors import DenseVector, SparseVector
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.context import ContextWriter, Ranked
+from retrieval.current import asked_about, names_status, wanted_in_context
+from retrieval.hits import search_answer
+from retrieval.profiles import weights_for
+from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
+from retrieval.scoring import Ranking, Scoring, rank
+from retrieval.trace import OnTimings, Trace
+
+DEPTH = 400
+"""Candidates a leg and type. Deeper ranks better: top-10 overlap with ranking everything is 1.0 from here on."""
+
+OnShown: TypeAlias = Callable[[Scope, Sequence[Memory], datetime], None]
+"""Told what a context has shown; returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieverParts:
+    """What retrieval works with. tokenizers: by name. on_shown and on_timings are told, and must not wait."""
+
+    store: MemoryStore
+    embedder: Embedder
+    sparse: SparseEncoder
+    tokenizers: Mapping[str, Tokenizer]
+    clock: Clock
+    depth: int = DEPTH
+    on_shown: OnShown | None = None
+    on_timings: OnTimings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryVectors:
+    dense: DenseVector | None
+    sparse: SparseVector | None
+    degraded: tuple[str, ...] = ()
+
+
+class Retriever:
+    """Answers the two questions. Raises InvalidRequest for what can't be asked, Unavailable when the store is away."""
+
+    def __init__(self, parts: RetrieverParts) -> None:
+        self._parts = parts
+
+    async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
+        """The `top_k` best memories, best first."""
+        trace = Trace()
+        as_of = self._as_of(request)
+        profile, weights = weights_for(request)
+        where = asked_about(request, as_of)
+        types = request.types or list(MemoryType)
+        asked = [(kind, where) for kind in types]
+        depth = max(self._parts.depth, request.top_k)
+        ranking, degraded = await self._ranked(scope, request, asked, _Pass(trace, weights, as_of, depth))
+        best = ranking.hits[: request.top_k]
+        with trace.stage("render"):
+            memories = await self._parts.store.get(scope, [hit.candidate.id for hit in best]) if best else {}
+            answer = search_answer(best, memories, request.explain)
+        self._told(trace)
+        return SearchAnswer(hits=answer, profile=profile, weights=weights, as_of=as_of, degraded=list(degraded))
+
+    async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
+        """A context within its budget."""
+        trace = Trace()
+        as_of = self._as_of(request)
+        _, weights = weights_for(request)
+        writer = ContextWriter(self._parts.store, self._tokenizer(request), scope, request)
+        found, degraded = await self._ranked(
+            scope, request, self._wanted(request, as_of), _Pass(trace, weights, as_of, self._parts.depth)
+        )
+        answer, shown = await writer.write(Ranked(found, as_of, degraded), trace)
+        if self._parts.on_shown and shown:
+            self._parts.on_shown(scope, shown, self._parts.clock())
+        self._told(trace)
+        return answer
+
+    def _as_of(self, request: RankedRequest) -> datetime:
+        return request.as_of or to_utc(self._parts.clock())
+
+    def _tokenizer(self, request: RetrieveRequest) -> Tokenizer:
+        if request.tokenizer not in self._parts.tokenizers:
+            known = ", ".join(sorted(self._parts.tokenizers))
+            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
+        return self._parts.tokenizers[request.tokenizer]
+
+    def _wanted(self, request: RetrieveRequest, as_of: datetime) -> list[tuple[MemoryType, Filter]]:
+        """The types of a context, with what each leaves out. Working memory depends on include_working alone."""
+        where = asked_about(request, as_of)
+        kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
+        wanted = [(kind, where if names_status(request) else all_of(where, wanted_in_context(kind))) for kind in kinds]
+        if request.include_working and request.working_budget > 0:
+            unfiltered = asked_about(request.model_copy(update={"filters": None}), as_of)
+            wanted.append((MemoryType.WORKING, all_of(unfiltered, wanted_in_context(MemoryType.WORKING))))
+        return wanted
+
+    async def _ranked(
+        self, scope: Scope, request: RankedRequest, asked: Sequence[tuple[MemoryType, Filter]], one: _Pass
+    ) -> tuple[Ranking, tuple[str, ...]]:
+        with one.trace.stage("embed"):
+            vectors = await self._vectors(request.query)
+        with one.trace.stage("candidates"):
+            found = await self._candidates(scope, asked, vectors, one.depth)
+        with one.trace.stage("score"):
+            scoring = Scoring(one.weights, one.as_of, request.min_similarity, request.min_score)
+            return rank(found, scoring), vectors.degraded
+
+    async def _candidates(
+        self, scope: Scope, asked: Sequence[tuple[MemoryType, Filter]], vectors: _QueryVectors, depth: int
+    ) -> list[Candidate]:
+        if vectors.dense is None and vectors.sparse is None:
+            return []
+        searches = [CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where) for kind, where in asked]
+        return [candidate for found in await self._parts.store.candidates(scope, searches) for candidate in found]
+
+    async def _vectors(self, query: str) -> _QueryVectors:
+        """The query as vectors; without an embedder the words alone are searched, and the answer says so."""
+        encoded = self._parts.sparse.encode_query(query)
+        sparse = encoded if encoded.indices.size else None
+        try:
+            return _QueryVectors((await self._parts.embedder.embed_query(query)).dense, sparse)
+        except (Unavailable, Overloaded):
+            return _QueryVectors(None, sparse, ("embedder",))
+
+    def _told(self, trace: Trace) -> None:
+        if self._parts.on_timings:
+            self._parts.on_timings(trace.timings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What one request's ranking goes by."""
+
+    trace: Trace
+    weights: Mapping[str, float]
+    as_of: datetime
+    depth: int

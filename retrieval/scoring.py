@@ -1,0 +1,96 @@
+"""Candidates to ranked hits: one weighted sum, ties by id, the same for the same store and clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.ports import Candidate
+from retrieval.fusion import similarity
+from retrieval.profiles import SIGNALS
+from retrieval.signals import signals
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How candidates become hits. weights: of every signal. The two gates let through what reaches them."""
+
+    weights: Mapping[str, float]
+    as_of: datetime
+    min_similarity: float | None = None
+    min_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A ranked candidate. rank: 1-based. signals: those that made its score."""
+
+    rank: int
+    candidate: Candidate
+    score: float
+    signals: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """hits: best first. below: how many candidates a gate held back; duplicates: how many repeated a better hit."""
+
+    hits: tuple[Hit, ...]
+    below: int = 0
+    duplicates: int = 0
+
+
+def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
+    """`candidates` of all types of one query, ranked together by score = sum(weight * signal)."""
+    if not candidates:
+        return Ranking(())
+    found = sorted(candidates, key=lambda candidate: candidate.id)
+    table = _signal_table(found, scoring.as_of)
+    scores = np.array([scoring.weights[name] for name in SIGNALS]) @ np.vstack([table[name] for name in SIGNALS])
+    passed = _gate(table["similarity"], scores, scoring)
+    order = np.argsort(-scores, kind="stable")
+    kept = [int(index) for index in order if passed[index]]
+    unique = _without_repetitions(found, kept)
+    hits = tuple(_hit(place, found[index], float(scores[index]), index, table) for place, index in enumerate(unique, 1))
+    return Ranking(hits, below=len(found) - len(kept), duplicates=len(kept) - len(unique))
+
+
+def _signal_table(found: Sequence[Candidate], as_of: datetime) -> dict[str, NDArray[np.float64]]:
+    return {"similarity": similarity(_leg(found, "dense"), _leg(found, "sparse")), **signals(found, as_of)}
+
+
+def _leg(found: Sequence[Candidate], name: str) -> NDArray[np.float64] | None:
+    scores = [getattr(candidate, name) for candidate in found]
+    if all(score is None for score in scores):
+        return None
+    return np.array([0.0 if score is None else score for score in scores], dtype=np.float64)
+
+
+def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:
+    passed = np.ones(scores.shape, dtype=np.bool_)
+    if scoring.min_similarity is not None:
+        passed &= similar >= scoring.min_similarity
+    if scoring.min_score is not None:
+        passed &= scores >= scoring.min_score
+    return passed
+
+
+def _without_repetitions(found: Sequence[Candidate], order: Sequence[int]) -> list[int]:
+    """`order` without those whose words a better one of the same type and speaker has already."""
+    seen: set[tuple[object, ...]] = set()
+    unique: list[int] = []
+    for index in order:
+        payload = found[index].payload
+        said = (found[index].type, payload["content_hash"], payload.get("speaker"), payload.get("due_at"))
+        if said not in seen:
+            seen.add(said)
+            unique.append(index)
+    return unique
+
+
+def _hit(place: int, candidate: Candidate, score: float, index: int, table: Mapping[str, NDArray[np.float64]]) -> Hit:
+    return Hit(place, candidate, score, {name: float(table[name][index]) for name in SIGNALS})
