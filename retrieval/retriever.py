@@ -105,7 +105,7 @@ class Retriever:
     def _wanted(self, request: RetrieveRequest, as_of: datetime) -> list[tuple[MemoryType, Filter]]:
         """The types of a context, with what each leaves out. Working memory depends on include_working alone."""
         where = asked_about(request, as_of)
-        kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
+        kinds: list[MemoryType] = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
         wanted = [(kind, where if names_status(request) else all_of(where, wanted_in_context(kind))) for kind in kinds]
         if request.include_working and request.working_budget > 0:
             unfiltered = asked_about(request.model_copy(update={"filters": None}), as_of)
