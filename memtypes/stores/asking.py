@@ -1,0 +1,228 @@
+"""The port, turned into questions: what every store that answers `asks` has in common.
+
+Checks what only the port's caller can have got wrong; knows no vendor. A store adds how a question is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from memtypes.errors import InvalidRequest
+from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType, Visibility
+from memtypes.ports import Candidate, CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.scope import Scope
+from memtypes.stores import asks
+from memtypes.stores.codec import dense_bytes, sparse_bytes, tokens_bytes
+from memtypes.stores.conditions import to_where
+from memtypes.stores.paging import cursor_of, parse_cursor
+from memtypes.types import from_payload
+from memtypes.vectors import DenseVector
+
+PIECE_RECORDS = 64
+PIECE_CHARACTERS = 1_000_000
+"""A write goes out in pieces of at most this much, so that questions are answered between them."""
+
+MAX_PAGE = 500
+IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
+_INTEGERS = range(-(2**63), 2**64)
+
+
+class AskingStore(MemoryStore):
+    """A store that answers questions. dimensions: of its dense vectors."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+
+    @abstractmethod
+    async def _answer(self, ask: asks.AnyAsk) -> Any:
+        """The answer, of the type that `ask.answer` names."""
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Keep `records`. Everything is checked before anything is written.
+
+        When the engine dies midway some pieces may have been kept; repeating the call completes it.
+        """
+        checked = list({record.memory.id: self._checked(scope, record) for record in records}.values())
+        writes = []
+        for piece in pieces(checked):
+            writes.append(asks.Upsert(**_bounds(scope), type=piece[0].memory.type, points=[point_of(r) for r in piece]))
+            await asyncio.sleep(0)  # a long list must not hold up the event loop
+        for write in writes:
+            await self._answer(write)
+
+    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        """The memories of `ids` that exist, in the order of `ids`."""
+        wanted = known_ids(ids)
+        if not wanted:
+            return {}
+        payloads = await self._answer(asks.Get(**_bounds(scope), ids=wanted))
+        found = {payload["id"]: from_payload(payload) for payload in payloads}
+        return {one: found[one] for one in wanted if one in found}
+
+    async def patch(
+        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+    ) -> None:
+        """Set and drop top-level payload fields; the identity of a memory can't be patched."""
+        for fields in (*changes.values(), dict.fromkeys(removed)):
+            fixed = sorted(IDENTITY.intersection(fields))
+            if fixed:
+                raise InvalidRequest(f"can't be changed: {', '.join(fixed)}", path=fixed[0])
+        known = known_ids(list(changes))
+        if known:
+            grouped = group_changes({one: changes[one] for one in known})
+            await self._answer(asks.Patch(**_bounds(scope), changes=grouped, removed=list(removed)))
+
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Remove the memories of `ids`; how many there were."""
+        wanted = known_ids(ids)
+        if not wanted:
+            return 0
+        removed: int = await self._answer(asks.Delete(**_bounds(scope), ids=wanted))
+        return removed
+
+    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Remove every memory of `types` that matches; how many there were."""
+        ask = asks.DeleteWhere(**_bounds(scope), types=_types(types), where=to_where(where))
+        removed: int = await self._answer(ask)
+        return removed
+
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        """One page of memories."""
+        if not 1 <= listing.limit <= MAX_PAGE:
+            raise InvalidRequest(f"must be 1 to {MAX_PAGE}", path="limit", got=listing.limit)
+        ask = asks.List(
+            **_bounds(scope),
+            types=_types(listing.types),
+            where=to_where(listing.filter),
+            limit=listing.limit,
+            after=None if listing.cursor is None else parse_cursor(listing.cursor),
+        )
+        listed: asks.Listed = await self._answer(ask)
+        following = cursor_of(listed.payloads[-1]) if listed.more and listed.payloads else None
+        return Page(tuple(map(from_payload, listed.payloads)), following, listed.total)
+
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+        """For each search the union of its legs' best; all searches are one question."""
+        if not searches:
+            return []
+        asked = [self._type_search(scope, search) for search in searches]
+        answers: list[asks.Found] = await self._answer(asks.Candidates(**_bounds(scope), searches=asked))
+        return [candidates_of(search.type, found) for search, found in zip(searches, answers, strict=True)]
+
+    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        """Counts of every type in the scope."""
+        counted: dict[MemoryType, tuple[int, int]] = await self._answer(asks.Stats(**_bounds(scope)))
+        return {kind: TypeStats(*counted[kind]) for kind in MemoryType}
+
+    def _checked(self, scope: Scope, record: Record) -> Record:
+        memory = record.memory
+        if (memory.tenant, memory.namespace) != (scope.tenant, scope.namespace):
+            raise InvalidRequest(f"memory {memory.id} belongs to another scope", path="namespace")
+        if not known_ids([memory.id]):
+            raise InvalidRequest("must be a UUID in lower case with hyphens", path="id", got=memory.id)
+        self._check_dense(record.vectors.dense)
+        return record
+
+    def _check_dense(self, vector: DenseVector) -> None:
+        if vector.shape != (self._dimensions,):
+            raise InvalidRequest(f"a dense vector of shape {vector.shape}; the store keeps ({self._dimensions},)")
+
+    def _type_search(self, scope: Scope, search: CandidateSearch) -> asks.TypeSearch:
+        if search.depth < 1:
+            raise InvalidRequest("must be at least 1", path="depth", got=search.depth)
+        if search.dense is not None:
+            self._check_dense(search.dense)
+        terms, weights = (None, None) if search.sparse is None else sparse_bytes(search.sparse)
+        return asks.TypeSearch(
+            search.type,
+            None if search.dense is None else dense_bytes(search.dense),
+            terms,
+            weights,
+            search.depth,
+            to_where(all_of(search.filter, visible_to(scope.session_id))),
+        )
+
+
+def visible_to(session_id: str | None) -> Filter:
+    """What a caller in this session may find: what the namespace sees, and the session's own."""
+    public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
+    return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
+
+
+def pieces(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """`records` in pieces of one type, bounded in number and in characters of content."""
+    for kind in MemoryType:
+        piece: list[Record] = []
+        size = 0
+        for record in (one for one in records if one.memory.type is kind):
+            if piece and (len(piece) == PIECE_RECORDS or size + len(record.memory.content) > PIECE_CHARACTERS):
+                yield piece
+                piece, size = [], 0
+            piece.append(record)
+            size += len(record.memory.content)
+        if piece:
+            yield piece
+
+
+def point_of(record: Record) -> asks.Point:
+    """The point of a memory. Raises InvalidRequest for an integer that no store can keep exactly."""
+    payload, vectors = record.memory.to_payload(), record.vectors
+    check_integers(payload, record.memory.id)
+    tokens = None if vectors.tokens is None else tokens_bytes(vectors.tokens)
+    return asks.Point(record.memory.id, dense_bytes(vectors.dense), *sparse_bytes(vectors.sparse), tokens, payload)
+
+
+def check_integers(value: object, path: str) -> None:
+    """Nothing. Raises InvalidRequest where `value`, plain JSON, holds an integer beyond 64 bits."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            check_integers(member, f"{path}.{key}")
+    elif isinstance(value, list):
+        for member in value:
+            check_integers(member, path)
+    elif isinstance(value, int) and value not in _INTEGERS:
+        raise InvalidRequest("an integer beyond 64 bits can't be kept exactly; write it as text", path=path)
+
+
+def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[asks.FieldChange]:
+    """The changes with the ids that share them; many memories are often touched in the same way."""
+    groups: dict[str, asks.FieldChange] = {}
+    for one, fields in changes.items():
+        plain = dict(fields)
+        check_integers(plain, one)
+        groups.setdefault(json.dumps(plain, sort_keys=True), asks.FieldChange([], plain)).ids.append(one)
+    return list(groups.values())
+
+
+def known_ids(ids: Sequence[str]) -> list[str]:
+    """Those of `ids` that can name a memory, each once: UUIDs in their usual form. Others are unknown to any store."""
+    return list(dict.fromkeys(one for one in ids if _is_id(one)))
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def candidates_of(kind: MemoryType, found: asks.Found) -> list[Candidate]:
+    """The candidates of one search's columns."""
+    nothing = [None] * len(found.ids)
+    rows = zip(found.ids, found.dense or nothing, found.sparse or nothing, found.payloads, strict=True)
+    return [Candidate(one, kind, dense, sparse, payload) for one, dense, sparse, payload in rows]
+
+
+def _bounds(scope: Scope) -> dict[str, str]:
+    return {"tenant": scope.tenant, "namespace": scope.namespace}
+
+
+def _types(types: Sequence[MemoryType]) -> list[MemoryType]:
+    return list(dict.fromkeys(types)) or list(MemoryType)

@@ -1,0 +1,200 @@
+"""The embedded engine: one shard a type, and every step that plans ask of it.
+
+Synchronous, and the engine never releases the GIL, so this lives in a process of its own (see `server`). An update is
+in the write-ahead log before it is acknowledged, so it survives the death of this process; `sync_log` makes it survive
+the death of the machine, and `flush_one` lets the log be forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import qdrant_edge as edge
+
+from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.policy import MemoryType
+from memtypes.stores import steps
+from memtypes.stores.asks import AnyAsk
+from memtypes.stores.codec import TOKEN_DIMENSIONS
+from memtypes.stores.edge.translate import to_filter, to_point, to_query
+from memtypes.stores.plans import plan_for
+from memtypes.stores.schema import DENSE, INDEXES, SPARSE, TOKENS, Index
+
+_NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+"""Exact scans: within one namespace they take a millisecond or two."""
+
+_INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
+    {
+        Index.TENANT: edge.KeywordIndexParams(is_tenant=True),
+        Index.KEYWORD: edge.KeywordIndexParams(),
+        Index.TIME: edge.DatetimeIndexParams(),
+        Index.INTEGER: edge.IntegerIndexParams(lookup=True, range=True),
+        Index.FLAG: edge.BoolIndexParams(),
+    }
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let the engine's errors out as ours. It raises bare Exception for all but arguments of a wrong form."""
+    try:
+        yield
+    except RemembrancerError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"the embedded engine refused the request: {error}") from error
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise StoreInUse(str(error)) from error
+        raise Unavailable(f"the embedded engine failed: {error}") from error
+
+
+class Engine:
+    """The five shards of one store."""
+
+    def __init__(self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path]) -> None:
+        self._shards = shards
+        self._paths = paths
+        self._unsynced: set[MemoryType] = set()
+        self._unflushed: set[MemoryType] = set()
+
+    @classmethod
+    def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
+        """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
+        with translated():
+            return cls({kind: _open_shard(path, dimensions) for kind, path in paths.items()}, paths)
+
+    def answer(self, ask: AnyAsk) -> Any:
+        """The answer of `ask`."""
+        return steps.run(plan_for(ask), self._do)
+
+    @property
+    def unflushed(self) -> bool:
+        """Whether something is in a log alone."""
+        return bool(self._unflushed)
+
+    def take_unsynced(self) -> list[Path]:
+        """The directories of the logs that were written since the last call."""
+        logs = [self._paths[kind] / "wal" for kind in self._unsynced]
+        self._unsynced.clear()
+        return logs
+
+    def flush_one(self) -> None:
+        """Write one changed shard's segments to disk, so that its log can be forgotten."""
+        kind = next(iter(self._unflushed))
+        with translated():
+            self._shards[kind].flush()
+        self._unflushed.discard(kind)
+
+    def close(self) -> None:
+        """Flush and let go of every shard."""
+        with translated():
+            for shard in self._shards.values():
+                shard.flush()
+                shard.close()
+
+    def _do(self, kind: MemoryType, step: steps.Step) -> Any:
+        with translated():
+            if isinstance(step, steps.Write):
+                return self._write(kind, step)
+            return _read(self._shards[kind], step)
+
+    def _write(self, kind: MemoryType, step: steps.Write) -> None:
+        self._unsynced.add(kind)
+        self._unflushed.add(kind)
+        for change in step.changes:
+            self._shards[kind].update(_operation(change))
+
+
+def sync_log(directory: Path) -> None:
+    """Return when a log is on the disk. Releases the GIL, unlike a flush, so it may run in a thread."""
+    for path in (directory, *directory.iterdir()):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _open_shard(path: Path, dimensions: int) -> edge.EdgeShard:
+    config = _config(dimensions)
+    if (path / "edge_config.json").exists():
+        shard = edge.EdgeShard.load(str(path), config)
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        shard = edge.EdgeShard.create(str(path), config)
+    present = shard.info().payload_schema
+    for field, index in INDEXES.items():
+        if field not in present:
+            shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_PARAMS[index]))
+    return shard
+
+
+def _config(dimensions: int) -> edge.EdgeConfig:
+    tokens = edge.EdgeVectorParams(
+        TOKEN_DIMENSIONS,
+        edge.Distance.Dot,
+        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+        datatype=edge.VectorStorageDatatype.Uint8,
+        hnsw_config=_NO_GRAPH,
+    )
+    return edge.EdgeConfig(
+        vectors={
+            DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH),
+            TOKENS: tokens,
+        },
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        wal_enabled=True,
+    )
+
+
+def _read(shard: edge.EdgeShard, step: steps.Reading) -> Any:
+    match step:
+        case steps.Search(queries):
+            found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
+            return [[(hit.id, hit.score) for hit in hits] for hits in found]
+        case steps.Scroll():
+            return _scroll(shard, step)
+        case steps.Fetch(ids, fields):
+            records = shard.retrieve(list(ids), _selection(fields), False) if ids else []
+            return {record.id: record.payload or {} for record in records}
+        case steps.Count(where):
+            return shard.count(edge.CountRequest(exact=True, filter=to_filter(where)))
+        case steps.Facet(key, where, limit):
+            facets = shard.facet(edge.FacetRequest(key, limit, exact=True, filter=to_filter(where)))
+            return [(hit.value, hit.count) for hit in facets.hits]
+
+
+def _scroll(shard: edge.EdgeShard, step: steps.Scroll) -> list[tuple[Any, dict[str, Any]]]:
+    request = edge.ScrollRequest(
+        offset=step.start,
+        limit=step.limit,
+        filter=to_filter(step.where),
+        with_payload=_selection(step.fields),
+        with_vector=False,
+        order_by=edge.OrderBy("created_at", edge.Direction.Desc) if step.newest_first else None,
+    )
+    records, _ = shard.scroll(request)
+    return [(record.id, record.payload or {}) for record in records]
+
+
+def _selection(fields: tuple[str, ...] | None) -> bool | list[str]:
+    return True if fields is None else list(fields) or False
+
+
+def _operation(change: steps.Change) -> edge.UpdateOperation:
+    where = to_filter(change.where)
+    match change:
+        case steps.Put(points, _):
+            return edge.UpdateOperation.upsert_points([to_point(point) for point in points], condition=where)
+        case steps.SetFields(_, fields):
+            return edge.UpdateOperation.set_payload_by_filter(where, fields)
+        case steps.DropFields(_, keys):
+            return edge.UpdateOperation.delete_payload_by_filter(where, list(keys))
+        case steps.Remove():
+            return edge.UpdateOperation.delete_points_by_filter(where)

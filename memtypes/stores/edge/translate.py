@@ -1,0 +1,64 @@
+"""Conditions, vectors and points in the embedded engine's own classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qdrant_edge as edge
+
+from memtypes.stores.asks import Point
+from memtypes.stores.codec import dense_of, shifted_tokens, sparse_of
+from memtypes.stores.conditions import Where
+from memtypes.stores.schema import DENSE, SPARSE, TOKENS
+from memtypes.stores.steps import Nearest
+from memtypes.vectors import SparseVector
+
+
+def to_filter(where: Where) -> edge.Filter:
+    """The engine's filter for `where`."""
+    if where and not where.keys() & {"must", "should", "must_not"}:
+        return edge.Filter(must=[_condition(where)])
+    return edge.Filter(**{key: [_condition(part) for part in parts] for key, parts in where.items()})
+
+
+def _condition(where: Where) -> Any:
+    match where:
+        case {"has_id": ids}:
+            return edge.HasIdCondition(set(ids))
+        case {"is_empty": {"key": key}}:
+            return edge.IsEmptyCondition(key)
+        case {"key": key, "match": {"any": values}}:
+            return edge.FieldCondition(key, match=edge.MatchAny(values))
+        case {"key": key, "match": {"value": value}}:
+            return edge.FieldCondition(key, match=edge.MatchValue(value))
+        case {"key": key, "range": ends}:
+            timed = any(isinstance(end, str) for end in ends.values())
+            return edge.FieldCondition(key, range=edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends))
+        case _:
+            return to_filter(where)
+
+
+def to_point(point: Point) -> edge.Point:
+    """The engine's point. Without terms there is no sparse vector, so a text without words counts for no IDF."""
+    vectors: dict[str, Any] = {DENSE: dense_of(point.dense).tolist()}
+    if point.terms:
+        vectors[SPARSE] = _sparse(sparse_of(point.terms, point.weights))
+    if point.tokens:
+        vectors[TOKENS] = shifted_tokens(point.tokens).astype(float).tolist()
+    return edge.Point(point.id, vectors, point.payload)
+
+
+def to_query(query: Nearest) -> edge.QueryRequest:
+    """The engine's query. Payloads are read once, for the union of the legs."""
+    where = to_filter(query.where)
+    if isinstance(query.vector, SparseVector):
+        params = edge.SearchParams(idf=edge.IdfParams(to_filter(query.corpus)))
+        nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
+    else:
+        params = edge.SearchParams(exact=query.exact)
+        nearest = edge.Query.Nearest(query.vector.tolist(), DENSE)
+    return edge.QueryRequest(query.limit, query=nearest, filter=where, params=params, with_payload=False)
+
+
+def _sparse(vector: SparseVector) -> edge.SparseVector:
+    return edge.SparseVector(vector.indices.tolist(), vector.values.tolist())

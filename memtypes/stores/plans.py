@@ -1,0 +1,111 @@
+"""How each question but searching is carried out, in steps that every engine knows.
+
+Every condition is made by `within`, so nothing here reaches beyond the scope; see `searching` for candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from memtypes.errors import Conflict
+from memtypes.policy import MemoryType
+from memtypes.stores import asks
+from memtypes.stores.conditions import has_ids, negated, within
+from memtypes.stores.paging import list_page
+from memtypes.stores.searching import find_candidates
+from memtypes.stores.steps import Change, Count, DropFields, Facet, Plan, Put, Remove, Scroll, SetFields, Write
+
+TOKENS = "tokens.count"
+
+
+def plan_for(ask: asks.AnyAsk) -> Plan[Any]:  # noqa: PLR0911 - one line a question
+    """The plan that answers `ask`."""
+    match ask:
+        case asks.Upsert():
+            return upsert(ask)
+        case asks.Get():
+            return get(ask)
+        case asks.Patch():
+            return patch(ask)
+        case asks.Delete():
+            return delete(ask)
+        case asks.DeleteWhere():
+            return delete_where(ask)
+        case asks.List():
+            return list_page(ask)
+        case asks.Candidates():
+            return find_candidates(ask)
+        case asks.Stats():
+            return stats(ask)
+
+
+def upsert(ask: asks.Upsert) -> Plan[None]:
+    """Nothing, once the points are kept. Raises Conflict when an id belongs to another scope."""
+    ids = has_ids(point.id for point in ask.points)
+    (foreign,) = yield [(ask.type, Count({"must": [ids, negated(within(ask))]}))]
+    if foreign:
+        raise Conflict(f"{foreign} of the ids can't be used here")
+    # An insert that is conditional on the scope inserts what is missing and replaces only what is the scope's own,
+    # even when another writer came between.
+    yield [(ask.type, Write((Put(tuple(ask.points), within(ask)),)))]
+
+
+def get(ask: asks.Get) -> Plan[list[dict[str, Any]]]:
+    """The payloads of the ids that exist."""
+    scroll = Scroll(within(ask, has_ids(ask.ids)), len(ask.ids), None)
+    found = yield [(kind, scroll) for kind in MemoryType]
+    return [payload for pairs in found for _, payload in pairs]
+
+
+def patch(ask: asks.Patch) -> Plan[None]:
+    """Nothing, once the fields of those that exist are set and dropped."""
+    existing = yield from _existing(ask, (one for change in ask.changes for one in change.ids))
+    writes = {kind: _patches(ask, ids) for kind, ids in existing.items()}
+    yield [(kind, Write(changes)) for kind, changes in writes.items() if changes]
+
+
+def _patches(ask: asks.Patch, existing: set[str]) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    for change in ask.changes:
+        ids = existing.intersection(change.ids)
+        if ids and change.fields:
+            changes.append(SetFields(within(ask, has_ids(sorted(ids))), change.fields))
+    if existing and ask.removed:
+        changes.append(DropFields(within(ask, has_ids(sorted(existing))), tuple(ask.removed)))
+    return tuple(changes)
+
+
+def delete(ask: asks.Delete) -> Plan[int]:
+    """How many of the ids there were."""
+    existing = {kind: ids for kind, ids in (yield from _existing(ask, ask.ids)).items() if ids}
+    yield [(kind, Write((Remove(within(ask, has_ids(sorted(ids)))),))) for kind, ids in existing.items()]
+    return sum(map(len, existing.values()))
+
+
+def delete_where(ask: asks.DeleteWhere) -> Plan[int]:
+    """How many matched."""
+    where = within(ask, ask.where)
+    counts: list[int] = yield [(kind, Count(where)) for kind in ask.types]
+    hit = [kind for kind, count in zip(ask.types, counts, strict=True) if count]
+    yield [(kind, Write((Remove(where),))) for kind in hit]
+    return sum(counts)
+
+
+def stats(ask: asks.Stats) -> Plan[dict[MemoryType, tuple[int, int]]]:
+    """Count and tokens of each type; the tokens are summed from how often each count of tokens occurs."""
+    where = within(ask)
+    counts: list[int] = yield [(kind, Count(where)) for kind in MemoryType]
+    count_of = dict(zip(MemoryType, counts, strict=True))
+    filled = [kind for kind in MemoryType if count_of[kind]]
+    facets = yield [(kind, Facet(TOKENS, where, count_of[kind])) for kind in filled]
+    tokens = {kind: sum(value * often for value, often in hits) for kind, hits in zip(filled, facets, strict=True)}
+    return {kind: (count_of[kind], tokens.get(kind, 0)) for kind in MemoryType}
+
+
+def _existing(ask: asks.Patch | asks.Delete, ids: Iterable[str]) -> Plan[dict[MemoryType, set[str]]]:
+    """The ids that exist in the scope, by type."""
+    wanted = list(dict.fromkeys(ids))
+    scroll = Scroll(within(ask, has_ids(wanted)), len(wanted), ())
+    found = yield [(kind, scroll) for kind in MemoryType]
+    return {kind: {str(one) for one, _ in pairs} for kind, pairs in zip(MemoryType, found, strict=True)}

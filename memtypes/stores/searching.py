@@ -1,0 +1,119 @@
+"""Candidates: both legs' best, and the exact score of each leg for what only the other one found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from memtypes.ports import LIGHT_FIELDS
+from memtypes.stores import asks
+from memtypes.stores.codec import dense_of, sparse_of
+from memtypes.stores.conditions import Where, has_ids, within
+from memtypes.stores.steps import Fetch, Id, Nearest, Plan, Search
+from memtypes.vectors import DenseVector, SparseVector
+
+Scores: TypeAlias = dict[Id, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leg:
+    """One vector of one search. no_match: the score of what the engine leaves out, None where it leaves out nothing."""
+
+    vector: DenseVector | SparseVector
+    depth: int
+    no_match: float | None
+
+    @property
+    def silent(self) -> bool:
+        """Whether it can find nothing: a query without terms."""
+        return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
+
+
+def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
+    """The candidates of each search: one round for the legs, one for the missing scores, one for the payloads."""
+    corpus = within(ask)
+    legs = [legs_of(search) for search in ask.searches]
+    asked = [
+        [Nearest(leg.vector, leg.depth, within(ask, search.where), corpus) for leg in pair if leg and not leg.silent]
+        for search, pair in zip(ask.searches, legs, strict=True)
+    ]
+    best = yield from _search(ask, asked)
+    scores = [scored(pair, hits) for pair, hits in zip(legs, best, strict=True)]
+    asked = [list(_missing(pair, found, corpus, ask)) for pair, found in zip(legs, scores, strict=True)]
+    late = yield from _search(ask, asked)
+    for pair, found, hits in zip(legs, scores, late, strict=True):
+        fill(pair, found, hits)
+    unions = [list(union(found)) for found in scores]
+    payloads = yield [
+        (search.type, Fetch(tuple(ids), LIGHT_FIELDS)) for search, ids in zip(ask.searches, unions, strict=True)
+    ]
+    return [columns(*one) for one in zip(unions, scores, payloads, strict=True)]
+
+
+def legs_of(search: asks.TypeSearch) -> tuple[Leg | None, Leg | None]:
+    """The dense and the sparse leg; None for one that was not asked for."""
+    dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, None)
+    sparse = None
+    if search.terms is not None and search.weights is not None:
+        sparse = Leg(sparse_of(search.terms, search.weights), search.depth, 0.0)
+    return dense, sparse
+
+
+def scored(pair: tuple[Leg | None, ...], hits: list[list[tuple[Id, float]]]) -> list[Scores | None]:
+    """Each leg's scores by id: none for a silent leg, None for one that was not asked for."""
+    given = iter(hits)
+    return [None if leg is None else {} if leg.silent else dict(next(given)) for leg in pair]
+
+
+def lacking(leg: Leg | None, own: Scores | None, everything: Iterable[Id]) -> list[Id]:
+    """The ids whose score the engine must still be asked for.
+
+    A sparse leg that came back with fewer than its depth has named every memory that shares a term with the query.
+    """
+    if leg is None or own is None or leg.silent or (leg.no_match is not None and len(own) < leg.depth):
+        return []
+    return [one for one in everything if one not in own]
+
+
+def _missing(
+    pair: tuple[Leg | None, ...], found: list[Scores | None], corpus: Where, ask: asks.Candidates
+) -> Iterator[Nearest]:
+    everything = list(union(found))
+    for leg, own in zip(pair, found, strict=True):
+        ids = lacking(leg, own, everything)
+        if leg is not None and ids:
+            yield Nearest(leg.vector, len(ids), within(ask, has_ids(ids)), corpus, exact=True)
+
+
+def fill(pair: tuple[Leg | None, ...], found: list[Scores | None], late: list[list[tuple[Id, float]]]) -> None:
+    """Add the late scores, in the order in which they were asked for, and the score of what shares no term."""
+    everything, given = list(union(found)), iter(late)
+    wanted = [lacking(leg, own, everything) for leg, own in zip(pair, found, strict=True)]
+    for leg, own, ids in zip(pair, found, wanted, strict=True):
+        if leg is None or own is None:
+            continue
+        own.update(next(given) if ids else [])
+        if leg.no_match is not None:
+            own.update({one: leg.no_match for one in everything if one not in own})
+
+
+def union(found: Iterable[Scores | None]) -> Iterator[Id]:
+    """Every id once, in the order of the legs."""
+    return iter(dict.fromkeys(one for scores in found for one in scores or {}))
+
+
+def columns(ids: list[Id], found: list[Scores | None], payloads: dict[Id, dict[str, Any]]) -> asks.Found:
+    """The candidates that are still there and have every score."""
+    kept = [one for one in ids if one in payloads and all(own is None or one in own for own in found)]
+    dense, sparse = (None if own is None else [own[one] for one in kept] for own in found)
+    return asks.Found([str(one) for one in kept], dense, sparse, [payloads[one] for one in kept])
+
+
+def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[Id, float]]]]]:
+    """The hits of every search's queries; a search without a query costs no step."""
+    busy = [
+        (search.type, Search(tuple(queries))) for search, queries in zip(ask.searches, asked, strict=True) if queries
+    ]
+    hits = iter((yield list(busy)))
+    return [next(hits) if queries else [] for queries in asked]

@@ -1,0 +1,144 @@
+"""The few things that plans ask of an engine, and the two ways to carry a plan out.
+
+A plan is a generator: it yields a round of steps, each for one type, and is sent their answers in order. So what a
+store does is written once, for an engine that answers at once and for one that is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from memtypes.policy import MemoryType
+from memtypes.stores.asks import Point
+from memtypes.stores.conditions import Where
+from memtypes.vectors import DenseVector, SparseVector
+
+Id: TypeAlias = Hashable
+"""A point's id as the engine gives it; `str` of it is the memory's id."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """The best `limit` by one vector. corpus: what the sparse IDF is taken over. exact: no approximate index."""
+
+    vector: DenseVector | SparseVector
+    limit: int
+    where: Where
+    corpus: Where
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """For each query its (id, score) pairs, best first."""
+
+    queries: tuple[Nearest, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scroll:
+    """(id, payload) pairs, by id from `start` on, or newest first. fields: None for all."""
+
+    where: Where
+    limit: int
+    fields: tuple[str, ...] | None
+    start: str | None = None
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fetch:
+    """The payloads of `ids` by id. fields: None for all."""
+
+    ids: tuple[Id, ...]
+    fields: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Count:
+    """How many points meet the condition, exactly."""
+
+    where: Where
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facet:
+    """(value, count) pairs of an integer field."""
+
+    key: str
+    where: Where
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Put:
+    """Insert `points`; replace those that exist and meet the condition."""
+
+    points: tuple[Point, ...]
+    where: Where
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetFields:
+    """Merge `fields` into the payloads of what meets the condition."""
+
+    where: Where
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DropFields:
+    """Drop payload fields of what meets the condition."""
+
+    where: Where
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remove:
+    """Remove what meets the condition."""
+
+    where: Where
+
+
+Change: TypeAlias = Put | SetFields | DropFields | Remove
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """Make the changes, in order; None."""
+
+    changes: tuple[Change, ...]
+
+
+Reading: TypeAlias = Search | Scroll | Fetch | Count | Facet
+Step: TypeAlias = Reading | Write
+Round: TypeAlias = list[tuple[MemoryType, Step]]
+
+T = TypeVar("T")
+Plan: TypeAlias = Generator[Round, list[Any], T]
+
+
+def run(plan: Plan[T], do: Callable[[MemoryType, Step], Any]) -> T:
+    """The answer of `plan`, each step carried out by `do` at once."""
+    try:
+        steps = next(plan)
+        while True:
+            steps = plan.send([do(kind, step) for kind, step in steps])
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+
+
+async def run_async(plan: Plan[T], do: Callable[[MemoryType, Step], Awaitable[Any]]) -> T:
+    """The answer of `plan`, the steps of a round carried out by `do` side by side."""
+    try:
+        steps = next(plan)
+        while True:
+            steps = plan.send(list(await asyncio.gather(*(do(kind, step) for kind, step in steps))))
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
