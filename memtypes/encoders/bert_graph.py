@@ -10,20 +10,18 @@ depend on the texts that share its run: callers run one text at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-Weights: TypeAlias = Mapping[str, NDArray[Any]]
+from memtypes.encoders.graph_writer import GraphWriter, Weights, quantised
 
 OPSET = 20  # the first with both LayerNormalization and Gelu
 IR_VERSION = 9  # the oldest that carries this opset, so that older runtimes open the file too
-EPSILON = 1e-12  # BERT's own, in every layer normalisation
 MASKED = -10_000.0  # added to the attention scores of padding: e^-10000 is 0 in float32
 HEAD_SIZE = 32  # of every MiniLM: 384 / 12
 SMOOTHING = 0.9  # measured on 1,215 texts: least cosine to fp32 .982, against .974 without smoothing
@@ -32,46 +30,13 @@ INPUT_IDS, MASK = "input_ids", "attention_mask"
 SENTENCE, TOKENS = "sentence", "tokens"
 
 
-@dataclass(slots=True)
-class _Writer:
-    """Collects nodes and constants; every method gives the name of the tensor that it wrote."""
-
-    weights: Weights
-    int8: bool
-    nodes: list[Any] = field(default_factory=list)
-    constants: dict[str, Any] = field(default_factory=dict)
-
-    def constant(self, name: str, array: NDArray[Any] | Sequence[Any]) -> str:
-        value = np.asarray(array)
-        if value.dtype == np.float64:
-            value = value.astype(np.float32)
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def indices(self, *values: int) -> str:
-        name = "indices_" + "_".join(str(value).replace("-", "minus") for value in values)
-        return self.constant(name, np.array(values, np.int64))
-
-    def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def float_(self, source: str, name: str) -> str:
-        return self.node("Cast", [source], name, to=TensorProto.FLOAT)
-
-    def normalised(self, source: str, key: str, name: str) -> str:
-        scale = self.constant(f"{name}_scale", self.weights[f"{key}.weight"])
-        shift = self.constant(f"{name}_shift", self.weights[f"{key}.bias"])
-        return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
-
-
 def build_graph(weights: Weights, *, int8: bool) -> Any:
     """The encoder as an ONNX model.
 
     Inputs: input_ids and attention_mask, int64 (texts, tokens). Outputs, all of unit length: sentence, float32
     (texts, dimensions), the mean over the tokens; tokens, float32 (texts, tokens, dimensions), the last layer's states.
     """
-    writer = _Writer(weights, int8)
+    writer = GraphWriter(weights, int8)
     mask = writer.float_(MASK, "mask")
     bias = _attention_bias(writer, mask)
     states = _embeddings(writer)
@@ -93,7 +58,7 @@ def _width(weights: Weights) -> int:
     return int(weights["embeddings.word_embeddings.weight"].shape[1])
 
 
-def _embeddings(writer: _Writer) -> str:
+def _embeddings(writer: GraphWriter) -> str:
     """Word and position vectors added; the token type is always the first, so it is folded into the positions."""
     word = writer.weights["embeddings.word_embeddings.weight"]
     kind = writer.weights["embeddings.token_type_embeddings.weight"][0]
@@ -105,52 +70,23 @@ def _embeddings(writer: _Writer) -> str:
     return writer.normalised(summed, "embeddings.LayerNorm", "states")
 
 
-def _words(writer: _Writer, table: NDArray[Any]) -> str:
+def _words(writer: GraphWriter, table: NDArray[Any]) -> str:
     if not writer.int8:
         return writer.node("Gather", [writer.constant("word_table", table), INPUT_IDS], "words")
-    rows, scales = _quantised(table, axis=1)
+    rows, scales = quantised(table, axis=1)
     small = writer.node("Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8")
     scale = writer.node("Gather", [writer.constant("word_scales", scales), INPUT_IDS], "words_scale")
     return writer.node("Mul", [writer.float_(small, "words_float"), scale], "words")
 
 
-def _quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 values and the scale along `axis` that gives the matrix back: matrix is about values * scale."""
-    scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
-    scale[scale == 0] = 1
-    return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
-
-
-def _attention_bias(writer: _Writer, mask: str) -> str:
+def _attention_bias(writer: GraphWriter, mask: str) -> str:
     padding = writer.node("Sub", [writer.constant("one", np.float32(1)), mask], "padding")  # type: ignore[arg-type]
     low = writer.node("Mul", [padding, writer.constant("masked", np.float32(MASKED))], "low")  # type: ignore[arg-type]
     return writer.node("Unsqueeze", [low, writer.indices(1, 2)], "attention_bias")
 
 
-def _linear(writer: _Writer, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-    """source @ matrix + bias; `sources` is what `_entry` gave."""
-    if writer.int8:
-        values, scales = _quantised(matrix, axis=0)
-        source, scale, zero = sources
-        whole = writer.node("MatMulInteger", [source, writer.constant(f"{name}_w", values), zero], f"{name}_int32")
-        both = writer.node("Mul", [scale, writer.constant(f"{name}_s", scales[0])], f"{name}_scale")
-        product = writer.node("Mul", [writer.float_(whole, f"{name}_float"), both], f"{name}_product")
-    else:
-        product = writer.node("MatMul", [sources[0], writer.constant(f"{name}_w", matrix)], f"{name}_product")
-    return writer.node("Add", [product, writer.constant(f"{name}_b", bias)], name)
-
-
-def _entry(writer: _Writer, source: str, name: str) -> tuple[str, ...]:
-    """The tensors that a matrix product takes: the source itself, or its uint8 form with scale and zero point."""
-    if not writer.int8:
-        return (source,)
-    names = (f"{name}_uint8", f"{name}_scale", f"{name}_zero")
-    writer.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], list(names), name=name))
-    return names
-
-
 def _smoothed(
-    writer: _Writer, source: str, normed_by: str, matrices: Sequence[NDArray[Any]], name: str
+    writer: GraphWriter, source: str, normed_by: str, matrices: Sequence[NDArray[Any]], name: str
 ) -> tuple[str, list[NDArray[Any]]]:
     """The source with its few large channels damped, and the matrices that undo it.
 
@@ -168,7 +104,7 @@ def _smoothed(
     return damped, [matrix * damping[:, None] for matrix in matrices]
 
 
-def _attention(writer: _Writer, key: str, states: str, bias: str, normed_by: str) -> str:
+def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by: str) -> str:
     weights, name = writer.weights, key.replace("encoder.layer.", "layer")
     part = {kind: f"{key}.attention.self.{kind}" for kind in ("query", "key", "value")}
     matrices = [weights[f"{part[kind]}.weight"].T for kind in part]
@@ -176,17 +112,16 @@ def _attention(writer: _Writer, key: str, states: str, bias: str, normed_by: str
     biases = [weights[f"{part[kind]}.bias"] for kind in part]
     biases[0] = biases[0] * np.float32(HEAD_SIZE**-0.5)
     source, matrices = _smoothed(writer, states, normed_by, matrices, f"{name}_attention_in")
-    entry = _entry(writer, source, f"{name}_attention_entry")
+    entry = writer.entry(source, f"{name}_attention_entry")
     heads = [
-        _heads(writer, _linear(writer, entry, matrix, offset, f"{name}_{kind}"), order)
+        _heads(writer, writer.linear(entry, matrix, offset, f"{name}_{kind}"), order)
         for kind, matrix, offset, order in zip(
             part, matrices, biases, ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3)), strict=True
         )
     ]
     mixed = _mix(writer, heads, bias, name)
-    out = _linear(
-        writer,
-        _entry(writer, mixed, f"{name}_mixed_entry"),
+    out = writer.linear(
+        writer.entry(mixed, f"{name}_mixed_entry"),
         weights[f"{key}.attention.output.dense.weight"].T,
         weights[f"{key}.attention.output.dense.bias"],
         f"{name}_attention_out",
@@ -195,13 +130,13 @@ def _attention(writer: _Writer, key: str, states: str, bias: str, normed_by: str
     return writer.normalised(residual, f"{key}.attention.output.LayerNorm", f"{name}_attended")
 
 
-def _heads(writer: _Writer, source: str, order: tuple[int, ...]) -> str:
+def _heads(writer: GraphWriter, source: str, order: tuple[int, ...]) -> str:
     count = _width(writer.weights) // HEAD_SIZE
     split = writer.node("Reshape", [source, writer.indices(0, 0, count, HEAD_SIZE)], f"{source}_split")
     return writer.node("Transpose", [split], f"{source}_heads", perm=list(order))
 
 
-def _mix(writer: _Writer, heads: Sequence[str], bias: str, name: str) -> str:
+def _mix(writer: GraphWriter, heads: Sequence[str], bias: str, name: str) -> str:
     query, key, value = heads
     scores = writer.node("Add", [writer.node("MatMul", [query, key], f"{name}_scores"), bias], f"{name}_biased")
     attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
@@ -210,16 +145,15 @@ def _mix(writer: _Writer, heads: Sequence[str], bias: str, name: str) -> str:
     return writer.node("Reshape", [joined, writer.indices(0, 0, _width(writer.weights))], f"{name}_mixed")
 
 
-def _feed_forward(writer: _Writer, key: str, states: str) -> str:
+def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
     weights, name = writer.weights, key.replace("encoder.layer.", "layer")
     wide = [weights[f"{key}.intermediate.dense.weight"].T]
     source, wide = _smoothed(writer, states, f"{key}.attention.output.LayerNorm", wide, f"{name}_wide_in")
-    entry = _entry(writer, source, f"{name}_wide_entry")
-    widened = _linear(writer, entry, wide[0], weights[f"{key}.intermediate.dense.bias"], f"{name}_wide")
+    entry = writer.entry(source, f"{name}_wide_entry")
+    widened = writer.linear(entry, wide[0], weights[f"{key}.intermediate.dense.bias"], f"{name}_wide")
     active = writer.node("Gelu", [widened], f"{name}_active")
-    narrowed = _linear(
-        writer,
-        _entry(writer, active, f"{name}_narrow_entry"),
+    narrowed = writer.linear(
+        writer.entry(active, f"{name}_narrow_entry"),
         weights[f"{key}.output.dense.weight"].T,
         weights[f"{key}.output.dense.bias"],
         f"{name}_narrow",
@@ -228,7 +162,7 @@ def _feed_forward(writer: _Writer, key: str, states: str) -> str:
     return writer.normalised(residual, f"{key}.output.LayerNorm", f"{name}_states")
 
 
-def _pool(writer: _Writer, states: str, mask: str) -> None:
+def _pool(writer: GraphWriter, states: str, mask: str) -> None:
     """Both outputs. The sum needs no division by the count: its direction is the mean's."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
@@ -236,7 +170,7 @@ def _pool(writer: _Writer, states: str, mask: str) -> None:
     writer.node("LpNormalization", [states], TOKENS, axis=-1, p=2)
 
 
-def _model(writer: _Writer) -> Any:
+def _model(writer: GraphWriter) -> Any:
     width = _width(writer.weights)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "length"]) for name in (INPUT_IDS, MASK)]
     outputs = [

@@ -47,7 +47,9 @@ def read_manifest(directory: Path) -> Manifest:
         found = {name: sha256_of(directory / name) for name in manifest.files}
     except FileNotFoundError as error:
         missing = Path(error.filename).name
-        raise SetupRequired(f"no prepared encoder in {directory} ({missing} is missing); {way_out(directory)}") from error
+        raise SetupRequired(
+            f"no prepared encoder in {directory} ({missing} is missing); {way_out(directory)}"
+        ) from error
     except (OSError, ValidationError) as error:
         raise SetupRequired(f"the encoder in {directory} can't be read; {way_out(directory)}") from error
     damaged = sorted(name for name, digest in manifest.files.items() if found[name] != digest)

@@ -40,6 +40,7 @@ SOURCES = {
 """The official files' SHA-256."""
 
 MODEL_NAME = "all-MiniLM-L6-v2"
+RECIPE = "int8-1"  # the number rises with every change of the graph that changes vectors
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what the model was trained and evaluated with
 DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
@@ -55,7 +56,7 @@ def unwatched(step: str) -> None:
 
 def fingerprint() -> str:
     """Names the vectors of the encoder that this file prepares."""
-    return f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:int8:mean:{MAX_TOKENS}"
+    return f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
 
 
 def prepare(directory: Path, watch: Watch = unwatched) -> Manifest:
