@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ from memtypes.vectors import Embedding, SparseVector, Vectors
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
-_COMPARED = {
+_COMPARED: dict[Op, Callable[[Any, Any], bool]] = {
     Op.EQ: lambda have, want: have == want,
     Op.GT: lambda have, want: have > want,
     Op.GTE: lambda have, want: have >= want,
@@ -46,7 +46,7 @@ _COMPARED = {
 }
 
 
-def holds(tree: Filter | None, payload: Mapping[str, Any]) -> bool:
+def holds(tree: Filter | None, payload: Mapping[str, Any]) -> bool:  # noqa: C901, PLR0911 - one line a kind of node
     """Whether `payload` meets the filter."""
     match tree:
         case None:

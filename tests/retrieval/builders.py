@@ -1,0 +1,75 @@
+"""Retrieval over stand-ins, and the memories that it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.pipeline import Ingestor, IngestorParts
+from memtypes.memory import Memory
+from memtypes.ports import Embedder, Tokenizer
+from memtypes.scope import Scope
+from memtypes.types import DRAFT
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.request import RetrieveRequest, SearchRequest
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SCOPE = Scope("acme", "shop", session_id="s1")
+
+
+def clock() -> datetime:
+    """Always NOW."""
+    return NOW
+
+
+@dataclass
+class World:
+    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far."""
+
+    embedder: Embedder = field(default_factory=FakeEmbedder)
+    tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
+    store: FakeStore = field(default_factory=FakeStore)
+    shown: list[Memory] = field(default_factory=list)
+    timings: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ingestor = Ingestor(IngestorParts(self.store, FakeEmbedder(), FakeSparse(), self.tokenizer, clock))
+        self.retriever = Retriever(
+            RetrieverParts(
+                self.store,
+                self.embedder,
+                FakeSparse(),
+                {self.tokenizer.name: self.tokenizer},
+                clock,
+                on_shown=lambda _scope, memories, _at: self.shown.extend(memories),
+                on_timings=lambda timings: self.timings.append(dict(timings)),
+            )
+        )
+
+    async def add(self, kind: str, content: str, **fields: Any) -> str:
+        """The id of a new memory in session s1, made at NOW unless `fields` say otherwise."""
+        draft = DRAFT.validate_python({"type": kind, "content": content, "session_id": "s1"} | fields)
+        outcome = await self.ingestor.write_one(SCOPE, draft)
+        assert outcome.status == "stored", outcome
+        assert outcome.id is not None
+        return outcome.id
+
+    async def add_all(self, kind: str, contents: Sequence[str], **fields: Any) -> list[str]:
+        """The ids of new memories."""
+        return [await self.add(kind, content, **fields) for content in contents]
+
+    async def search(self, query: str, scope: Scope = SCOPE, **fields: Any) -> SearchAnswer:
+        """The answer of a search."""
+        return await self.retriever.search(
+            scope, SearchRequest.model_validate({"query": query, "namespace": "shop"} | fields)
+        )
+
+    async def retrieve(self, query: str, scope: Scope = SCOPE, **fields: Any) -> RetrieveAnswer:
+        """The answer of a retrieval."""
+        return await self.retriever.retrieve(
+            scope, RetrieveRequest.model_validate({"query": query, "namespace": "shop"} | fields)
+        )
