@@ -70,14 +70,12 @@ def before(field: str, instant: str) -> Where:
 def to_where(tree: Filter | None) -> Where:
     """The condition that `tree` stands for. Raises InvalidRequest for a metadata key that no path can name."""
     match tree:
-        case None | All(()):
+        case None:
             return EVERYTHING
         case All(parts):
             return {"must": [to_where(part) for part in parts]}
-        case AnyOf(()):
-            return NOTHING
         case AnyOf(parts):
-            return {"should": [to_where(part) for part in parts]}
+            return {"should": [to_where(part) for part in parts] or [NOTHING]}
         case Not(part):
             return negated(to_where(part))
         case Absent(field):

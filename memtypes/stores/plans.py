@@ -19,25 +19,31 @@ from memtypes.stores.steps import Change, Count, DropFields, Facet, Plan, Put, R
 TOKENS = "tokens.count"
 
 
-def plan_for(ask: asks.AnyAsk) -> Plan[Any]:  # noqa: PLR0911 - one line a question
+def plan_for(ask: asks.AnyAsk) -> Plan[Any]:
     """The plan that answers `ask`."""
     match ask:
-        case asks.Upsert():
-            return upsert(ask)
         case asks.Get():
             return get(ask)
-        case asks.Patch():
-            return patch(ask)
-        case asks.Delete():
-            return delete(ask)
-        case asks.DeleteWhere():
-            return delete_where(ask)
         case asks.List():
             return list_page(ask)
         case asks.Candidates():
             return find_candidates(ask)
         case asks.Stats():
             return stats(ask)
+        case _:
+            return _writing(ask)
+
+
+def _writing(ask: asks.Upsert | asks.Patch | asks.Delete | asks.DeleteWhere) -> Plan[Any]:
+    match ask:
+        case asks.Upsert():
+            return upsert(ask)
+        case asks.Patch():
+            return patch(ask)
+        case asks.Delete():
+            return delete(ask)
+        case asks.DeleteWhere():
+            return delete_where(ask)
 
 
 def upsert(ask: asks.Upsert) -> Plan[None]:

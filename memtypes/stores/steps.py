@@ -7,7 +7,8 @@ store does is written once, for an engine that answers at once and for one that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Hashable
+import uuid
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,7 +17,7 @@ from memtypes.stores.asks import Point
 from memtypes.stores.conditions import Where
 from memtypes.vectors import DenseVector, SparseVector
 
-Id: TypeAlias = Hashable
+Id: TypeAlias = str | uuid.UUID
 """A point's id as the engine gives it; `str` of it is the memory's id."""
 
 

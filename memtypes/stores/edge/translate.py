@@ -18,7 +18,11 @@ def to_filter(where: Where) -> edge.Filter:
     """The engine's filter for `where`."""
     if where and not where.keys() & {"must", "should", "must_not"}:
         return edge.Filter(must=[_condition(where)])
-    return edge.Filter(**{key: [_condition(part) for part in parts] for key, parts in where.items()})
+    return edge.Filter(
+        must=[_condition(part) for part in where.get("must", ())],
+        should=[_condition(part) for part in where.get("should", ())],
+        must_not=[_condition(part) for part in where.get("must_not", ())],
+    )
 
 
 def _condition(where: Where) -> Any:

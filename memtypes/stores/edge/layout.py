@@ -1,0 +1,185 @@
+"""The directory of an embedded store: what lies where, which version is current, and with what it was built.
+
+    store.json       current version of each type, the embedder's fingerprint and dimensions; replaced as a whole
+    TYPE/VERSION/    one shard
+    engine.json      who serves it now: process id, socket, protocol
+    engine.lock      held by that process for as long as it lives
+    opening.lock     held while someone looks whether there is an engine, and starts one
+    engine.log       what the engine wrote to its standard output and error
+
+Knows no engine and no vendor library.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from memtypes.errors import EmbedderMismatch, Unavailable
+from memtypes.policy import MemoryType
+from memtypes.stores.schema import VERSION, mismatch
+
+MAX_SOCKET_BYTES = 100
+"""A unix socket's path may have about 104 bytes on macOS and 107 on Linux."""
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """Which version of each type is current, and with what they were built."""
+
+    fingerprint: str
+    dimensions: int
+    current: dict[MemoryType, str]
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The engine that serves a store."""
+
+    pid: int
+    socket: str
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places in one store's directory."""
+
+    directory: Path
+
+    @property
+    def alias_path(self) -> Path:
+        """Where the alias is."""
+        return self.directory / "store.json"
+
+    @property
+    def holder_path(self) -> Path:
+        """Where the engine names itself."""
+        return self.directory / "engine.json"
+
+    @property
+    def engine_lock(self) -> Path:
+        """What the engine holds while it lives."""
+        return self.directory / "engine.lock"
+
+    @property
+    def opening_lock(self) -> Path:
+        """What an opener holds while it looks for an engine and starts one."""
+        return self.directory / "opening.lock"
+
+    @property
+    def log_path(self) -> Path:
+        """Where the engine's output goes."""
+        return self.directory / "engine.log"
+
+    def shard_paths(self) -> Mapping[MemoryType, Path]:
+        """The current version's directory of each type."""
+        alias = self.read_alias()
+        if alias is None:
+            raise Unavailable(f"{self.alias_path} is missing")
+        return {kind: self.directory / kind / version for kind, version in alias.current.items()}
+
+    def read_alias(self) -> Alias | None:
+        """The alias, or None for a new store. Raises Unavailable when it can't be read."""
+        try:
+            return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
+
+    def read_holder(self) -> Holder | None:
+        """The engine that named itself last, alive or not."""
+        try:
+            return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def prepare(self, fingerprint: str, dimensions: int) -> None:
+        """Make a new store's directory and alias, or check an existing one's. Raises EmbedderMismatch; drops nothing.
+
+        Call it with the opening lock held.
+        """
+        alias = self.read_alias()
+        if alias is None and any((self.directory / kind).exists() for kind in MemoryType):
+            raise EmbedderMismatch(
+                f"{self.directory} holds memories, but store.json, which names their embedder, is missing. Nothing was "
+                "changed. Put store.json back, or use another --data-dir."
+            )
+        if alias is None:
+            fresh = Alias(fingerprint, dimensions, dict.fromkeys(MemoryType, VERSION))
+            replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(fresh)))
+        elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
+            kept, given = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
+            raise EmbedderMismatch(mismatch(f"the store in {self.directory}", kept, given))
+
+    def socket_path(self) -> Path:
+        """Where to listen: in the directory, or, where that path is too long, in an owner-only place for sockets."""
+        own = self.directory / "engine.sock"
+        if len(os.fsencode(own)) <= MAX_SOCKET_BYTES:
+            return own
+        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:24]
+        return _private_directory() / f"{name}.sock"
+
+
+def make_directory(path: Path) -> Layout:
+    """The layout of `path`, made for its owner alone where it does not exist. Raises Unavailable."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Layout(path.resolve(strict=True))
+    except OSError as error:
+        raise Unavailable(f"the directory {path} can't be used for memories: {error}") from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` as a whole: whoever reads sees the old or the new one, after a power cut too."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path`, this process's id in it, if nobody does; whether it is held now."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+            yield True
+    finally:
+        os.close(handle)
+
+
+def holder_of(path: Path) -> str:
+    """The id of the process that took the lock file `path` last, as text."""
+    return path.read_text(encoding="ascii").strip() or "unknown"
+
+
+def _private_directory() -> Path:
+    """A directory for sockets that only this user can enter. Raises Unavailable when someone else made it."""
+    path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise Unavailable(f"{path}, where sockets are made, must be a directory that only its owner can enter")
+    return path
