@@ -1,0 +1,103 @@
+"""The contract of Tokenizer, on both encodings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtypes.encoders.tiktoken import SHA256, TiktokenTokenizer
+from memtypes.ports import Tokenizer
+
+TOKENIZERS = {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
+each = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+
+TRICKY = st.sampled_from(
+    [*" \n\r\t/-#<'.,!?aZ1", "\u00a0", "\u2028", "\x85", "\x0b", "\x1c", "\u3000", "'s", "'LL", "  ", "\n\n", " \n"]
+    + [
+        "\u0301",
+        "\u4e2d",
+        "\u3002",
+        "\U0001f600",
+        "\u200d",
+        "\u00e9",
+        "\u00bd",
+        "\u2167",
+        "<|endoftext|>",
+        "foo",
+        "\u0e33",
+    ]
+)
+ANY = st.one_of(st.text(max_size=40), st.lists(TRICKY, max_size=30).map("".join))
+LONG = st.lists(st.one_of(TRICKY, st.text(max_size=8)), max_size=60).map("".join)
+
+
+@each
+def test_empty(tokenizer: Tokenizer) -> None:
+    """The empty text has no tokens, and nothing fits a limit of none."""
+    assert tokenizer.count("") == 0
+    assert tokenizer.truncate("some text", 0) == ""
+    assert tokenizer.truncate("", 5) == ""
+
+
+@each
+def test_special_tokens_are_text(tokenizer: Tokenizer) -> None:
+    """What looks like a special token is counted as the text that it is."""
+    assert tokenizer.count("<|endoftext|>") > 1
+
+
+@pytest.mark.parametrize(("name", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)])
+def test_known_count(name: str, tokens: int) -> None:
+    """A sentence has the count that is published for the encoding."""
+    assert TOKENIZERS[name].count("Hello, world! How are you?") == tokens
+
+
+@each
+@settings(deadline=None)
+@given(text=ANY)
+def test_truncate_is_a_prefix_that_fits_and_the_longest(tokenizer: Tokenizer, text: str) -> None:
+    """Of all prefixes, truncate gives the longest that fits; at any limit."""
+    counts = [tokenizer.count(text[:length]) for length in range(len(text) + 1)]
+    for limit in (0, 1, 2, 3, 5, 8, 13, counts[-1]):
+        longest = max(length for length, count in enumerate(counts) if count <= limit)
+        assert tokenizer.truncate(text, limit) == text[:longest]
+
+
+@each
+@settings(deadline=None)
+@given(text=LONG, limit=st.integers(0, 200))
+def test_truncate_of_longer_texts_fits(tokenizer: Tokenizer, text: str, limit: int) -> None:
+    """The prefix never has more tokens than the limit, and all of a text that fits is kept."""
+    kept = tokenizer.truncate(text * 20, limit)
+    assert (text * 20).startswith(kept)
+    assert tokenizer.count(kept) <= limit
+    assert tokenizer.truncate(text, tokenizer.count(text)) == text
+
+
+@each
+@settings(deadline=None, max_examples=400)
+@given(first=ANY, second=ANY, mark=st.sampled_from("-#<"))
+def test_counts_of_lines_add_up(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
+    """A piece that ends with a line's end and one that begins with a mark count as much together as apart."""
+    left, right = f"{first}\n", f"{mark}{second}"
+    assert tokenizer.count(left + right) == tokenizer.count(left) + tokenizer.count(right)
+
+
+@each
+@pytest.mark.parametrize(
+    "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
+)
+def test_long_runs_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
+    """Half a million characters of one kind are counted and cut in seconds at the most."""
+    text = unit * (500_000 // len(unit))
+    begun = time.perf_counter()
+    count = tokenizer.count(text)
+    for limit in (1, 1_000, count - 1, count):
+        kept = tokenizer.truncate(text, limit)
+        assert tokenizer.count(kept) <= limit
+        assert len(kept) > len(text) * limit // count - 500
+    assert kept == text
+    assert time.perf_counter() - begun < 20
