@@ -24,7 +24,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     payload: dict[str, Any]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
     """The base of every question: the tenant and the namespace that bound it."""
 
     answer: ClassVar[Any] = None

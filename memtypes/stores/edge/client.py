@@ -106,11 +106,15 @@ class EdgeStore(AskingStore):
             connection = await Connection.open(holder.socket)
         except OSError:
             return None
+        answered = False
         try:
             await connection.ask(Hello(PROTOCOL), max(0.0, deadline - time.monotonic()))
+            answered = True
         except (ConnectionLostError, Unavailable):
-            await connection.aclose()
             return None
+        finally:
+            if not answered:
+                await connection.aclose()
         return connection
 
     async def _hang_up(self) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from typing import Any
+
+import msgspec
 
 from memtypes.errors import Unavailable
 from memtypes.stores.edge.wire import (
@@ -21,6 +24,8 @@ from memtypes.stores.edge.wire import (
 )
 
 _BUFFER = 1 << 22
+
+_log = logging.getLogger(__name__)
 
 
 class ConnectionLostError(Exception):
@@ -61,8 +66,8 @@ class Connection:
             raise Unavailable(f"the embedded engine did not answer within {timeout_s:g} s") from error
         finally:
             self._waiting.pop(number).cancel()
-        if reply.answer is None or reply.failure is not None:
-            raise error_of(reply.failure) if reply.failure else Unavailable("the embedded engine gave no answer")
+        if reply.failure is not None:
+            raise error_of(reply.failure)
         return decode_answer(question, reply.answer)
 
     async def aclose(self) -> None:
@@ -88,8 +93,8 @@ class Connection:
                 waiting = self._waiting.get(reply.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # told to everyone who waits, below
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError) as error:
+            _log.debug("the connection to the embedded engine ended: %r", error)  # those who wait are told below
         finally:
             self._lost = True
             for waiting in self._waiting.values():

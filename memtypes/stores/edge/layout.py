@@ -141,7 +141,7 @@ def make_directory(path: Path) -> Layout:
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` at `path` as a whole: whoever reads sees the old or the new one, after a power cut too."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    with scratch.open("wb") as file:
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

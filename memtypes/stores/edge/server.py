@@ -105,13 +105,12 @@ class EngineServer:
         try:
             call = decode_call(message)
         except msgspec.MsgspecError as error:
-            return encode(
-                Reply(_number_of(message), None, Failure("Unavailable", f"the engine can't read it: {error}"))
-            )
+            unread = Failure("Unavailable", f"the engine can't read the question: {error}")
+            return encode(Reply(_number_of(message), failure=unread))
         try:
-            return encode(Reply(call.number, msgspec.Raw(encode(self._answer(call))), None))
+            return encode(Reply(call.number, msgspec.Raw(encode(self._answer(call)))))
         except RemembrancerError as error:
-            return encode(Reply(call.number, None, failure_of(error)))
+            return encode(Reply(call.number, failure=failure_of(error)))
 
     def _answer(self, call: Call) -> Any:
         if isinstance(call.question, Hello):

@@ -22,7 +22,7 @@ MAX_MESSAGE = 1 << 30
 _LENGTH = 4
 
 
-class Hello(msgspec.Struct, frozen=True, tag=True):
+class Hello(msgspec.Struct, frozen=True, tag=True, tag_field="ask"):
     """The first message on a connection, and the way to ask whether the engine still answers."""
 
     protocol: int
@@ -53,12 +53,15 @@ class Failure(msgspec.Struct, frozen=True):
     path: str = ""
 
 
+NOTHING = msgspec.Raw(msgspec.msgpack.encode(None))
+
+
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The encoded answer to one call, or why there is none."""
 
     number: int
-    answer: msgspec.Raw | None
-    failure: Failure | None
+    answer: msgspec.Raw = NOTHING
+    failure: Failure | None = None
 
 
 _ERRORS: Mapping[str, type[errors.RemembrancerError]] = MappingProxyType(

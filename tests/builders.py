@@ -1,0 +1,60 @@
+"""Memories and vectors for tests, made by the real classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from memtypes.ids import content_hash, memory_id
+from memtypes.memory import Memory, TokenCount
+from memtypes.policy import POLICIES, MemoryType
+from memtypes.ports import Record
+from memtypes.scope import Scope
+from memtypes.types import MEMORY_CLASSES
+from memtypes.vectors import DenseVector, SparseVector, Vectors
+
+SCOPE = Scope("acme", "shop")
+NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+DIMENSIONS = 8
+
+
+def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, **fields: Any) -> Memory:
+    """A memory of `kind` in `scope`; whatever `fields` do not say is made up from the content."""
+    made = {
+        "tenant": scope.tenant,
+        "namespace": scope.namespace,
+        "session_id": scope.session_id,
+        "agent_id": scope.agent_id,
+        "content": content,
+        "visibility": POLICIES[kind].visibility,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "valid_from": NOW,
+        "content_hash": content_hash(content),
+        "tokens": TokenCount(count=len(content.split()), tokenizer="words"),
+    }
+    return MEMORY_CLASSES[kind].model_validate({"id": memory_id(scope, kind, (content,)), **made, **fields})
+
+
+def make_dense(seed: int, dimensions: int = DIMENSIONS) -> DenseVector:
+    """A unit vector that follows from `seed`."""
+    vector = np.random.default_rng(seed).standard_normal(dimensions)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def make_sparse(weights: Mapping[int, float] | Iterable[int]) -> SparseVector:
+    """Term weights; 1 each where only the terms are given."""
+    given = dict(weights) if isinstance(weights, Mapping) else dict.fromkeys(weights, 1.0)
+    terms = sorted(given)
+    return SparseVector(np.array(terms, np.uint32), np.array([given[term] for term in terms], np.float32))
+
+
+def make_record(
+    memory: Memory, dense: DenseVector | None = None, terms: Mapping[int, float] | Iterable[int] = (1,)
+) -> Record:
+    """A memory with vectors; the dense one follows from its id when it is not given."""
+    chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
+    return Record(memory, Vectors(chosen, make_sparse(terms)))
