@@ -1,6 +1,6 @@
 """Fills a store with made-up memories straight through the store's port.
 
-Texts, token counts and word weights are real; the vectors are random unit vectors, because embedding 100,000 texts would
+Texts, token counts and word weights are real. Vectors are random unit vectors: to embed 100,000 texts would
 take twenty minutes.
 """
 
@@ -10,15 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from api.settings import Settings
-from api.wiring import TOKENIZERS, open_tokenizers
+from benchmarks.opened import Opened
 from benchmarks.synthetic import Turn, turns
 from ingest.prepare import Arrival, Prepared, Preparer
-from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.policy import POLICIES, MemoryType, Visibility
-from memtypes.ports import MemoryStore, Record
+from memtypes.ports import Record
 from memtypes.scope import Scope
-from memtypes.types import DRAFT
+from memtypes.types import DRAFT, AnyDraft
 from memtypes.vectors import Vectors
 
 TENANT = "default"
@@ -31,18 +29,16 @@ def namespace_of(index: int) -> str:
     return f"namespace-{index}"
 
 
-async def fill(store: MemoryStore, settings: Settings, count: int, namespaces: int, *, seed: int = 3) -> None:
+async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3) -> None:
     """Write `count` memories, spread evenly over the types and over `namespaces`; each namespace has all types."""
-    tokenizers = await open_tokenizers(settings)
-    preparer = Preparer(Bm25Encoder(), tokenizers[TOKENIZERS[0]])
     rng = np.random.default_rng([seed, 2])
     waiting: dict[Scope, list[Record]] = {}
-    for scope, prepared in _memories(preparer, count, namespaces, seed):
+    for scope, prepared in _memories(opened.preparer, count, namespaces, seed):
         waiting.setdefault(scope, []).append(_record(prepared, rng))
         if len(waiting[scope]) == _AT_ONCE:
-            await store.upsert(scope, waiting.pop(scope))
+            await opened.store.upsert(scope, waiting.pop(scope))
     for scope, records in waiting.items():
-        await store.upsert(scope, records)
+        await opened.store.upsert(scope, records)
 
 
 def _memories(preparer: Preparer, count: int, namespaces: int, seed: int) -> Iterator[tuple[Scope, Prepared]]:
@@ -53,7 +49,7 @@ def _memories(preparer: Preparer, count: int, namespaces: int, seed: int) -> Ite
         yield scope, preparer.prepare(_draft(turn, kinds[kind]), Arrival(scope, turn.at, index))
 
 
-def _draft(turn: Turn, kind: MemoryType) -> object:
+def _draft(turn: Turn, kind: MemoryType) -> AnyDraft:
     fields: dict[str, object] = {"type": kind.value, "content": turn.text, "created_at": turn.at}
     if kind is MemoryType.EPISODIC:
         fields["speaker"] = turn.speaker

@@ -191,7 +191,7 @@ def _question(row: dict[str, Any], place: str) -> Question | None:
         id=row["id"],
         conversation=row["conversation"],
         text=row["text"],
-        category=row.get("category") or "all",
+        category=row.get("category") or "none",
         evidence=tuple(dict.fromkeys(evidence)),
         asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
     )

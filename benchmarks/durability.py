@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from api.settings import Settings
-from benchmarks.places import data_directory, settings_in
+from benchmarks.opened import settings_in
+from benchmarks.places import data_directory
 from benchmarks.processes import Service, running, start
 from benchmarks.report import Report, Table
 from benchmarks.synthetic import turns

@@ -17,13 +17,10 @@ from benchmarks.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from retrieval.request import RetrieveRequest, SearchRequest
-from retrieval.retriever import Retriever
+from retrieval.retriever import DEPTH, Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
-_DEPTH = 1_000
-"""Hits that are asked for to learn how many tokens the candidates have: the most that search gives."""
-
 _AT_ONCE = 2
 """Questions under way at a time: one is ranked here while the engine searches for the other."""
 
@@ -40,7 +37,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """One question asked in one way. figures: of its ranking. candidate_tokens: of all that could be shown."""
+    """One question asked in one way. figures: of its ranking.
+
+    candidate_tokens: what the best candidates, as many as a leg of the search gives, would cost together.
+    """
 
     figures: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -113,7 +113,7 @@ async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType
         "profile": evaluation.profile,
     }
     ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
-    deep = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=_DEPTH))
+    deep = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=DEPTH))
     contexts = {}
     for budget in one.budgets:
         answer = await evaluation.retriever.retrieve(one.scope, RetrieveRequest(**common, budget=budget))
@@ -121,7 +121,7 @@ async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType
     return WayScore(
         figures=rank_figures([hit.id for hit in ranked.hits], list(one.evidence)),
         contexts=contexts,
-        candidate_tokens=sum(hit.memory.tokens.line for hit in deep.hits),
+        candidate_tokens=sum(hit.memory["tokens"]["line"] for hit in deep.hits),
     )
 
 

@@ -12,17 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from api.keys import KeyRing
-from api.settings import Settings
-from api.wiring import TOKENIZERS, open_embedder, open_services, open_tokenizers
+from api.wiring import open_embedder
 from benchmarks.data import find_sets, read_set, to_draft
-from benchmarks.places import data_directory, settings_in
+from benchmarks.opened import Opened, open_parts, settings_in
+from benchmarks.places import data_directory
 from benchmarks.report import Report, Table
 from benchmarks.synthetic import turns
 from ingest.outcome import Status
 from ingest.pipeline import PIECE, Ingestor
-from ingest.prepare import Arrival, Preparer
-from memtypes.encoders.bm25 import Bm25Encoder
+from ingest.prepare import Arrival
 from memtypes.ports import Embedder
 from memtypes.scope import Scope
 from memtypes.times import system_clock
@@ -71,13 +69,13 @@ async def measure_ingestion(request: IngestRequest) -> Report:
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
-        warm_up, *portions = await _portions(request, settings)
-        async with open_services(settings, KeyRing()) as services:
+        async with open_parts(settings) as opened:
+            warm_up, *portions = _portions(request, opened)
             bare = await open_embedder(settings)
             try:
-                await _round(services.ingestor, bare, warm_up, Rates(), pipeline_first=True)
+                await _round(opened.ingestor, bare, warm_up, Rates(), pipeline_first=True)
                 for index, portion in enumerate(portions):
-                    await _round(services.ingestor, bare, portion, rates, pipeline_first=bool(index % 2))
+                    await _round(opened.ingestor, bare, portion, rates, pipeline_first=bool(index % 2))
             finally:
                 await bare.aclose()
     return _report(request, rates, sum(len(portion.drafts) for portion in portions))
@@ -108,11 +106,10 @@ async def _encoder_rate(bare: Embedder, texts: list[str]) -> float:
     return len(texts) / (time.perf_counter() - began)
 
 
-async def _portions(request: IngestRequest, settings: Settings) -> list[Portion]:
+def _portions(request: IngestRequest, opened: Opened) -> list[Portion]:
     """A small one to warm up with, then one a round."""
     drafts = _drafts(request)
-    tokenizers = await open_tokenizers(settings)
-    preparer = Preparer(Bm25Encoder(), tokenizers[TOKENIZERS[0]])
+    preparer = opened.preparer
     texts = [preparer.prepare(draft, Arrival(_SCOPE, system_clock(), 0)).text for draft in drafts]
     size = max(1, (len(drafts) - _WARM_UP) // request.rounds)
     bounds = [(0, _WARM_UP), *((_WARM_UP + n * size, _WARM_UP + (n + 1) * size) for n in range(request.rounds))]

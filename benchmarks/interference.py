@@ -15,12 +15,11 @@ from typing import Any
 import anyio
 import httpx
 
-from api.keys import KeyRing
 from api.settings import Settings
-from api.wiring import open_services
 from benchmarks.bulk import fill
 from benchmarks.metrics import percentile
-from benchmarks.places import data_directory, settings_in
+from benchmarks.opened import open_parts, settings_in
+from benchmarks.places import data_directory
 from benchmarks.processes import Service, environment, running
 from benchmarks.report import Report, Table
 from benchmarks.synthetic import questions, turns
@@ -63,8 +62,8 @@ def measure_interference(request: InterferenceRequest) -> Report:
 
 
 async def _filled(settings: Settings, count: int) -> None:
-    async with open_services(settings, KeyRing()) as services:
-        await fill(services.store, settings, count, _NAMESPACES)
+    async with open_parts(settings) as opened:
+        await fill(opened, count, _NAMESPACES)
 
 
 def _phases(request: InterferenceRequest, settings: Settings, service: Service, directory: Path) -> list[Phase]:

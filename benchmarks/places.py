@@ -8,15 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-from api.settings import Settings, read_settings
-
-
-def settings_in(directory: Path) -> Settings:
-    """The settings of the environment with their data in `directory`, and the encoder where it is anyway."""
-    usual = read_settings()
-    return usual.model_copy(update={"data_dir": directory, "encoder_dir": usual.encoder_path})
-
-
 @contextmanager
 def data_directory(kept: Path | None = None) -> Iterator[Path]:
     """`kept`, made when it is missing; or a temporary folder that is gone at the end."""

@@ -108,7 +108,7 @@ def rss_mb(pid: int) -> float:
 
 def holders(store_path: Path, *, besides: set[int]) -> list[int]:
     """The processes whose command line names `store_path`, other than `besides`."""
-    wanted = str(store_path).encode()
+    wanted = str(store_path.resolve()).encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):

@@ -6,14 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.keys import KeyRing
-from api.services import Services
-from api.wiring import open_services
 from benchmarks.data import EvaluationSet, find_sets, limit_questions, read_set
 from benchmarks.evaluation import Evaluation, evaluate
 from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
-from benchmarks.places import data_directory, settings_in
-from benchmarks.recount import independent_count
+from benchmarks.opened import Opened, open_parts, settings_in
+from benchmarks.places import data_directory
 from benchmarks.report import Report, Table
 from benchmarks.summaries import SetScores, budget_table, context_table, figures, ranking_table
 
@@ -24,7 +21,7 @@ _NOTES = (
     "Memories with the same content merge; evidence is counted in memories.",
     "A memory that was cut counts as shown when 80 % of its words are left.",
     "enough: contexts whose candidates have together more tokens than the budget; utilization is their mean.",
-    "violations: the context, recounted by the tokenizer's reference implementation, is above the budget.",
+    "violations: the context, recounted whole, by tiktoken, is above the budget.",
     "understated: the recount is above what the answer says.",
 )
 
@@ -49,10 +46,10 @@ async def measure_quality(request: QualityRequest) -> Report:
     results: list[SetScores] = []
     timings: list[tuple[str, int, int, int, float, float]] = []
     with data_directory(request.store) as directory:
-        async with open_services(settings_in(directory), KeyRing()) as services:
+        async with open_parts(settings_in(directory)) as opened:
             for one in asked:
-                loaded = await _loaded(services, one, directory if request.store else None)
-                scores, seconds = await _evaluated(services, request, one, loaded)
+                loaded = await _loaded(opened, one, directory if request.store else None)
+                scores, seconds = await _evaluated(opened, request, one, loaded)
                 results.append(scores)
                 timings.append((one.name, one.memories, loaded.merged, one.questions, loaded.seconds, seconds))
     work = ("set", "memories", "merged", "queries", "ingestion s", "evaluation s")
@@ -66,23 +63,23 @@ async def measure_quality(request: QualityRequest) -> Report:
     return Report(request.command, tables, _NOTES + skipped, {one.name: figures(one) for one in results})
 
 
-async def _loaded(services: Services, wanted: EvaluationSet, kept: Path | None) -> Loaded:
+async def _loaded(opened: Opened, wanted: EvaluationSet, kept: Path | None) -> Loaded:
     """`wanted` in the store: loaded now, or found there and verified."""
     path = None if kept is None else manifest_path(kept, wanted.name)
     if path is not None and path.is_file():
         loaded = read_manifest(path)
-        await verify(services.store, wanted, loaded)
+        await verify(opened.store, wanted, loaded)
         return loaded
-    loaded = await load(services.ingestor, services.store, wanted)
+    loaded = await load(opened.ingestor, opened.store, wanted)
     if path is not None:
         write_manifest(path, loaded)
     return loaded
 
 
 async def _evaluated(
-    services: Services, request: QualityRequest, whole: EvaluationSet, loaded: Loaded
+    opened: Opened, request: QualityRequest, whole: EvaluationSet, loaded: Loaded
 ) -> tuple[SetScores, float]:
-    evaluation = Evaluation(services.retriever, independent_count(), request.profile, request.sample)
+    evaluation = Evaluation(opened.retriever, opened.tokenizer.count, request.profile, request.sample)
     began = time.perf_counter()
     scores = await evaluate(evaluation, limit_questions(whole, request.limit), loaded)
     return SetScores(whole.name, tuple(scores)), time.perf_counter() - began

@@ -6,7 +6,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from benchmarks.places import data_directory, settings_in
+from benchmarks.opened import settings_in
+from benchmarks.places import data_directory
 from benchmarks.processes import running
 from benchmarks.report import Report, Table
 

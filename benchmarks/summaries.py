@@ -11,7 +11,9 @@ from benchmarks.metrics import Interval, bootstrap, wilson
 from benchmarks.report import Cell, Table
 
 FIGURES = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
-ALL = "all"
+ALL = "(all)"
+"""The row of a whole set; no category is called so."""
+
 UTILIZATION_FROM = 500
 """Utilization is told for budgets from here on: below, one memory may be larger than all of it."""
 

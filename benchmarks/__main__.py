@@ -1,0 +1,152 @@
+"""`python -m benchmarks COMMAND`: each prints its tables and, with --json FILE, writes everything it measured."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+
+from benchmarks.data import BadSet
+from benchmarks.durability import DurabilityRequest, measure_durability
+from benchmarks.ingestion import IngestRequest, NotStored, measure_ingestion
+from benchmarks.interference import InterferenceRequest, measure_interference
+from benchmarks.latency import LatencyRequest, measure_latency
+from benchmarks.loading import NotLoaded
+from benchmarks.processes import NotReady
+from benchmarks.quality import QualityRequest, measure_quality
+from benchmarks.report import Report, publish
+from benchmarks.startup import StartupRequest, measure_startup
+from memtypes.errors import RemembrancerError
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - the type has no other name
+Measure: TypeAlias = Callable[[argparse.Namespace, str], Report]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 when everything was measured, 1 when not, with the reason on standard error."""
+    given = parser().parse_args(arguments)
+    measure: Measure = given.measure
+    try:
+        report = measure(given, " ".join(["python -m benchmarks", *arguments]))
+    except (BadSet, NotLoaded, NotReady, NotStored, RemembrancerError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    publish(report, given.json)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_quality, _add_latency, _add_ingest, _add_interference, _add_startup, _add_durability):
+        add(commands)
+    return made
+
+
+def _add_quality(commands: Commands) -> None:
+    command = _command(commands, "quality", "Recall and budgets on evaluation sets.", _quality)
+    command.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    command.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
+    command.add_argument("--profile", metavar="NAME", help="profile of weights; the default one without")
+    command.add_argument("--limit-queries", type=_at_least(1), metavar="N", help="at most N queries a set")
+    command.add_argument(
+        "--violation-sample", type=_at_least(0), metavar="N", help="budgets for violations alone: N queries a set"
+    )
+    command.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
+
+
+def _quality(given: argparse.Namespace, command: str) -> Report:
+    request = QualityRequest(
+        command=command,
+        data=given.data,
+        sets=tuple(given.sets),
+        profile=given.profile,
+        limit=given.limit_queries,
+        sample=given.violation_sample,
+        store=given.store,
+    )
+    return anyio.run(measure_quality, request)
+
+
+def _add_latency(commands: Commands) -> None:
+    command = _command(commands, "latency", "Retrieve and search over the bare floor.", _latency)
+    default = LatencyRequest("")
+    sizes = list(default.sizes)
+    command.add_argument("--sizes", nargs="+", type=_at_least(5), default=sizes, metavar="N", help="memories")
+    command.add_argument("--namespaces", type=_at_least(1), default=default.namespaces, metavar="N")
+    command.add_argument("--queries", type=_at_least(1), default=default.queries, metavar="N")
+
+
+def _latency(given: argparse.Namespace, command: str) -> Report:
+    request = LatencyRequest(command, tuple(given.sizes), given.namespaces, given.queries)
+    return anyio.run(measure_latency, request)
+
+
+def _add_ingest(commands: Commands) -> None:
+    command = _command(commands, "ingest", "The pipeline over the bare encoder.", _ingest)
+    default = IngestRequest("")
+    command.add_argument("--n", type=_at_least(1), default=default.count, metavar="N", help="memories")
+    command.add_argument("--rounds", type=_at_least(1), default=default.rounds, metavar="N")
+    command.add_argument("--data", type=Path, metavar="DIR", help="texts of these sets; made-up ones without")
+
+
+def _ingest(given: argparse.Namespace, command: str) -> Report:
+    return anyio.run(measure_ingestion, IngestRequest(command, given.n, given.rounds, given.data))
+
+
+def _add_interference(commands: Commands) -> None:
+    command = _command(commands, "interference", "Retrieval while a batch is written.", _interference)
+    default = InterferenceRequest("")
+    command.add_argument("--n", type=_at_least(1), default=default.written, metavar="N", help="memories in the batch")
+    command.add_argument("--stored", type=_at_least(5), default=default.stored, metavar="N", help="memories before")
+    command.add_argument("--idle", type=_at_least(1), default=default.idle, metavar="N", help="retrievals without it")
+
+
+def _interference(given: argparse.Namespace, command: str) -> Report:
+    return measure_interference(InterferenceRequest(command, given.n, given.stored, given.idle))
+
+
+def _add_startup(commands: Commands) -> None:
+    command = _command(commands, "startup", "Time to readiness, and idle memory.", _startup)
+    command.add_argument("--rounds", type=_at_least(1), default=StartupRequest("").rounds, metavar="N")
+
+
+def _startup(given: argparse.Namespace, command: str) -> Report:
+    return measure_startup(StartupRequest(command, given.rounds))
+
+
+def _add_durability(commands: Commands) -> None:
+    command = _command(commands, "durability", "Acknowledged writes after kill -9.", _durability)
+    default = DurabilityRequest("")
+    command.add_argument("--rounds", type=_at_least(1), default=default.rounds, metavar="N")
+    command.add_argument("--seed", type=int, default=default.seed, metavar="N")
+
+
+def _durability(given: argparse.Namespace, command: str) -> Report:
+    return measure_durability(DurabilityRequest(command, given.rounds, given.seed))
+
+
+def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything measured here")
+    command.set_defaults(measure=measure)
+    return command
+
+
+def _at_least(least: int) -> Callable[[str], Any]:
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"needs a whole number from {least} on")
+        return value
+
+    return whole
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
