@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from anyio import to_thread
+from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 
 from api.keys import KeyRing
 from api.rate import RateLimit
@@ -23,8 +24,8 @@ from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.times import system_clock
+from retrieval.freshness import Freshness
 from retrieval.retriever import Retriever, RetrieverParts
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
@@ -49,11 +50,22 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         tokenizers = await open_tokenizers(settings)
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         opened.push_async_callback(store.aclose)
+        freshness = await opened.enter_async_context(Freshness(store).running())
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
         yield Services(
             store=store,
             ingestor=Ingestor(parts),
-            retriever=Retriever(RetrieverParts(store, embedder, sparse, tokenizers, system_clock)),
+            retriever=Retriever(
+                RetrieverParts(
+                    store,
+                    embedder,
+                    sparse,
+                    tokenizers,
+                    system_clock,
+                    depth=settings.candidate_depth,
+                    on_shown=freshness.note,
+                )
+            ),
             pings={"store": store.ping, "embedder": embedder.ping},
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
