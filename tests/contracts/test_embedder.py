@@ -119,12 +119,11 @@ async def test_no_documents(embedder: Embedder) -> None:
 async def test_many_callers_at_once(embedder: Embedder) -> None:
     """Queries and documents that come together all get what they get alone."""
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
-    queries = [embedder.embed_query(text) for text in texts]
-    batches = [embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)]
-    answers = await asyncio.gather(*queries, *batches)
-    documents = [embedding for batch in answers[12:] for embedding in batch]  # type: ignore[union-attr]
-    for query, document in zip(answers[:12], documents, strict=True):
-        assert query.dense @ document.dense > 0.99999  # type: ignore[union-attr]
+    batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
+    queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])
+    documents = [embedding for batch in await batches for embedding in batch]
+    for query, document in zip(queries, documents, strict=True):
+        assert query.dense @ document.dense > 0.99999
 
 
 async def test_vectors_can_not_be_changed(embedder: Embedder) -> None:

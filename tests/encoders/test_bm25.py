@@ -135,7 +135,7 @@ def _crc(stem: str) -> int:
 
 
 def _same(left: SparseVector, right: SparseVector) -> bool:
-    return left.indices.tolist() == right.indices.tolist() and left.values.tolist() == right.values.tolist()
+    return np.array_equal(left.indices, right.indices) and np.array_equal(left.values, right.values)
 
 
 def test_several_threads_get_the_same() -> None:

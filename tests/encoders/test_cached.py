@@ -28,13 +28,16 @@ class Counting(Embedder):
 
     @property
     def fingerprint(self) -> str:
+        """A name."""
         return "counting"
 
     @property
     def dimensions(self) -> int:
+        """One."""
         return 1
 
     async def embed_query(self, text: str) -> Embedding:
+        """A vector of its own for each call."""
         self.asked.append(text)
         await self.open.wait()
         if self.error:
@@ -42,13 +45,16 @@ class Counting(Embedder):
         return Embedding(np.ones(1, np.float32))
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """A vector for each text."""
         self.asked.extend(texts)
         return [Embedding(np.ones(1, np.float32)) for _ in texts]
 
     async def ping(self) -> None:
+        """Noted."""
         self.asked.append("ping")
 
     async def aclose(self) -> None:
+        """Noted."""
         self.closed = True
 
 

@@ -28,6 +28,7 @@ class Gate:
         self.open.set()
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
+        """The doubles, once the gate is open."""
         self.runs.append(list(numbers))
         self.threads.add(threading.get_ident())
         self.entered.set()
@@ -36,6 +37,7 @@ class Gate:
 
 
 def lane_of(work: Callable[[Sequence[int]], list[int]], *, turn: int = 4, waiting: int = 100) -> Lane[int, int]:
+    """A running lane."""
     return Lane.start(LaneSettings("test lane", turn, waiting), work)
 
 
@@ -99,7 +101,7 @@ async def test_a_long_call_does_not_hold_up_a_short_one() -> None:
         await asyncio.sleep(0)
         short = asyncio.create_task(lane.run([9]))
         await asyncio.sleep(0)
-    assert await asyncio.gather(first, long, short) == [[0], [2, 4, 6, 8, 10, 12], [18]]
+    assert list(await asyncio.gather(first, long, short)) == [[0], [2, 4, 6, 8, 10, 12], [18]]
     assert gate.runs == [[0], [1, 2], [9, 3], [4, 5], [6]]
     await lane.aclose()
 
@@ -116,7 +118,7 @@ async def test_full_queue_refuses() -> None:
             await lane.run([3, 4])
         third = asyncio.create_task(lane.run([5]))
         await asyncio.sleep(0)
-    assert await asyncio.gather(first, second, third) == [[0], [2, 4], [10]]
+    assert list(await asyncio.gather(first, second, third)) == [[0], [2, 4], [10]]
     assert await lane.run([7]) == [14]
     await lane.aclose()
 
