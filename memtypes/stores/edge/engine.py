@@ -23,7 +23,7 @@ from memtypes.stores.asks import AnyAsk
 from memtypes.stores.codec import TOKEN_DIMENSIONS
 from memtypes.stores.edge.translate import to_filter, to_point, to_query
 from memtypes.stores.plans import plan_for
-from memtypes.stores.schema import DENSE, INDEXES, SPARSE, TOKENS, Index
+from memtypes.stores.schema import DENSE, SPARSE, TOKENS, Index, indexes_of
 
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 """Exact scans: within one namespace they take a millisecond or two."""
@@ -34,7 +34,6 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
         Index.KEYWORD: edge.KeywordIndexParams(),
         Index.TIME: edge.DatetimeIndexParams(),
         Index.INTEGER: edge.IntegerIndexParams(lookup=True, range=True),
-        Index.FLAG: edge.BoolIndexParams(),
     }
 )
 
@@ -67,7 +66,7 @@ class Engine:
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
         """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
         with translated():
-            return cls({kind: _open_shard(path, dimensions) for kind, path in paths.items()}, paths)
+            return cls({kind: _open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}, paths)
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""
@@ -121,7 +120,7 @@ def sync_log(directory: Path) -> None:
             os.close(handle)
 
 
-def _open_shard(path: Path, dimensions: int) -> edge.EdgeShard:
+def _open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edge.EdgeShard:
     config = _config(dimensions)
     if (path / "edge_config.json").exists():
         shard = edge.EdgeShard.load(str(path), config)
@@ -129,7 +128,7 @@ def _open_shard(path: Path, dimensions: int) -> edge.EdgeShard:
         path.mkdir(parents=True, exist_ok=True)
         shard = edge.EdgeShard.create(str(path), config)
     present = shard.info().payload_schema
-    for field, index in INDEXES.items():
+    for field, index in indexes.items():
         if field not in present:
             shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_PARAMS[index]))
     return shard
