@@ -1,0 +1,75 @@
+"""The stores that the contract of MemoryStore is held against, and a scope of its own for every test.
+
+A genuine Qdrant server is used when QDRANT_TEST_URL names one (and QDRANT_TEST_API_KEY its key); else it is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from memtypes.policy import MemoryType
+from memtypes.ports import MemoryStore
+from memtypes.scope import Scope
+from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.qdrant import LOCAL, QdrantSettings, QdrantStore
+from tests.builders import DIMENSIONS
+
+FINGERPRINT = "test-embedder"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A store with its name."""
+
+    name: str
+    store: MemoryStore
+
+
+@pytest.fixture(scope="module", params=["edge", "qdrant-local", "qdrant-server"])
+async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """Each store in turn; one for a whole module, so every test finds other tests' memories around its own."""
+    name: str = request.param
+    url = os.environ.get("QDRANT_TEST_URL")
+    if name == "qdrant-server" and not url:
+        pytest.skip("QDRANT_TEST_URL names no Qdrant server")
+    prefix = f"test{uuid.uuid4().hex[:12]}"
+    store = await _open(name, url or LOCAL, prefix, tmp_path_factory.mktemp("edge"))
+    yield Bench(name, store)
+    await store.aclose()
+    if name == "qdrant-server" and url:
+        await _drop(url, prefix)
+
+
+@pytest.fixture
+def store(bench: Bench) -> MemoryStore:
+    """The store alone."""
+    return bench.store
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """A namespace that no other test uses."""
+    return Scope("acme", f"ns-{uuid.uuid4()}")
+
+
+async def _open(name: str, url: str, prefix: str, directory: Path) -> MemoryStore:
+    if name == "edge":
+        return await EdgeStore.open(EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, linger_s=0.2))
+    key = os.environ.get("QDRANT_TEST_API_KEY") if name == "qdrant-server" else None
+    return await QdrantStore.open(
+        QdrantSettings(LOCAL if name == "qdrant-local" else url, FINGERPRINT, DIMENSIONS, api_key=key, prefix=prefix)
+    )
+
+
+async def _drop(url: str, prefix: str) -> None:
+    client = AsyncQdrantClient(url, api_key=os.environ.get("QDRANT_TEST_API_KEY"), check_compatibility=False)
+    for kind in MemoryType:
+        await client.delete_collection(f"{prefix}_{kind}_v1")
+    await client.close()
