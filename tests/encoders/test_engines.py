@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_both_engines_give_the_same_vectors(onnx_directory: Path, torch_vectors: list[np.ndarray]) -> None:
-    """For the same model the int8 vectors have cosine .99 to sentence-transformers' on the average, .975 at least."""
+    """For the same model the int8 vectors have cosine .99 to sentence-transformers' on the average, .98 at least."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     small = [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
     await embedder.aclose()
     cosines = [float(left @ right) for left, right in zip(small, torch_vectors, strict=True)]
     assert np.mean(cosines) > 0.99
-    assert min(cosines) > 0.975
+    assert min(cosines) > 0.98
 
 
 async def test_a_text_has_one_vector_whatever_comes_with_it(onnx_directory: Path) -> None:

@@ -131,7 +131,7 @@ def test_neither_torch_nor_the_weights_package_is_imported() -> None:
 
 
 async def test_int8_stays_close_to_float32(onnx_directory: Path) -> None:
-    """The int8 vectors' cosine to those of the float32 graph is .99 on the average and .975 at least."""
+    """The int8 vectors' cosine to those of the float32 graph is .99 on the average and .98 at least."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -147,7 +147,7 @@ async def test_int8_stays_close_to_float32(onnx_directory: Path) -> None:
         cosines.append(float(full @ embedding.dense))
     await embedder.aclose()
     assert np.mean(cosines) > 0.99
-    assert min(cosines) > 0.975
+    assert min(cosines) > 0.98
 
 
 async def test_float32_graph_is_the_model(torch_vectors: list[np.ndarray]) -> None:
