@@ -58,6 +58,9 @@ def _add_quality(commands: Commands) -> None:
         "--violation-sample", type=_at_least(0), metavar="N", help="budgets for violations alone: N queries a set"
     )
     command.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
+    command.add_argument(
+        "--company", type=_at_least(0), default=0, metavar="N", help="N memories of each other type in every namespace"
+    )
 
 
 def _quality(given: argparse.Namespace, command: str) -> Report:
@@ -69,6 +72,7 @@ def _quality(given: argparse.Namespace, command: str) -> Report:
         limit=given.limit_queries,
         sample=given.violation_sample,
         store=given.store,
+        company=given.company,
     )
     return anyio.run(measure_quality, request)
 

@@ -17,7 +17,8 @@ class ContextScore:
     """What one context showed and cost.
 
     recall: share of the evidence shown. tokens: of the context, recounted. allowed: the budget, working memory's tokens
-    added. told: the total that the answer states. utilization: as the answer states it.
+    added. told: the total that the answer states. utilization: as the answer states it. left_out: candidates that are
+    not shown.
     """
 
     recall: float
@@ -25,6 +26,7 @@ class ContextScore:
     allowed: int
     told: int
     utilization: float
+    left_out: int
 
     @property
     def violates(self) -> bool:
@@ -54,6 +56,7 @@ def score_context(
         allowed=budget + metadata.working_tokens,
         told=metadata.total_tokens,
         utilization=metadata.utilization,
+        left_out=metadata.trimmed_count,
     )
 
 

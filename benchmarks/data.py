@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is searched together: a namespace."""
+    """What is searched together: a namespace. company: memories of other types, which answer no question here."""
 
     name: str
     corpus: tuple[CorpusEntry, ...]
     questions: tuple[Question, ...]
+    company: tuple[CorpusEntry, ...] = ()
+
+    @property
+    def written(self) -> tuple[CorpusEntry, ...]:
+        """Everything that is in the namespace."""
+        return self.corpus + self.company
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +133,37 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
     every = [question for conversation in whole.conversations for question in conversation.questions]
     kept = {every[index * len(every) // limit].id for index in range(limit)}
     conversations = tuple(
-        Conversation(one.name, one.corpus, tuple(question for question in one.questions if question.id in kept))
+        replace(one, questions=tuple(question for question in one.questions if question.id in kept))
         for one in whole.conversations
     )
-    return EvaluationSet(whole.name, conversations, whole.dropped)
+    return replace(whole, conversations=conversations)
+
+
+def in_company(whole: EvaluationSet, others: Sequence[EvaluationSet], count: int) -> EvaluationSet:
+    """`whole` with up to `count` memories of each type that it does not have beside each conversation.
+
+    They are spread evenly over `others`, and as old as the conversation, so that its questions can find them.
+    """
+    entries = [entry for other in others for part in other.conversations for entry in part.corpus]
+    company: list[CorpusEntry] = []
+    for kind in MemoryType:
+        if kind not in whole.types:
+            company += _spread([entry for entry in entries if entry.type is kind], count)
+    return replace(whole, conversations=tuple(_joined_by(one, company) for one in whole.conversations))
+
+
+def _joined_by(conversation: Conversation, company: Sequence[CorpusEntry]) -> Conversation:
+    known = (entry.timestamp for entry in conversation.corpus if entry.timestamp)
+    at = min(known, default=None)
+    return replace(
+        conversation, company=tuple(replace(entry, id=f"company:{entry.id}", timestamp=at) for entry in company)
+    )
+
+
+def _spread(entries: Sequence[CorpusEntry], count: int) -> list[CorpusEntry]:
+    if len(entries) <= count:
+        return list(entries)
+    return [entries[index * len(entries) // count] for index in range(count)]
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:

@@ -17,7 +17,7 @@ from benchmarks.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from retrieval.request import RetrieveRequest, SearchRequest
-from retrieval.retriever import DEPTH, Retriever
+from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
@@ -37,14 +37,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """One question asked in one way. figures: of its ranking.
-
-    candidate_tokens: what the best candidates, as many as a leg of the search gives, would cost together.
-    """
+    """One question asked in one way. figures: of its ranking; contexts: by budget."""
 
     figures: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
-    candidate_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +109,11 @@ async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType
         "profile": evaluation.profile,
     }
     ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
-    deep = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=DEPTH))
     contexts = {}
     for budget in one.budgets:
         answer = await evaluation.retriever.retrieve(one.scope, RetrieveRequest(**common, budget=budget))
         contexts[budget] = score_context(answer, budget, one.evidence, evaluation.recount)
-    return WayScore(
-        figures=rank_figures([hit.id for hit in ranked.hits], list(one.evidence)),
-        contexts=contexts,
-        candidate_tokens=sum(hit.memory["tokens"]["line"] for hit in deep.hits),
-    )
+    return WayScore(rank_figures([hit.id for hit in ranked.hits], list(one.evidence)), contexts)
 
 
 def rank_figures(ranking: list[str], evidence: list[str]) -> dict[str, float]:

@@ -90,7 +90,7 @@ def drafts_sha256(wanted: EvaluationSet) -> str:
     return _sha256(
         f"{conversation.name}\n{entry.id}\n{to_draft(entry).model_dump_json()}"
         for conversation in wanted.conversations
-        for entry in conversation.corpus
+        for entry in conversation.written
     )
 
 
@@ -101,8 +101,8 @@ async def _load_conversation(
     scope = scope_of(set_name, conversation.name)
     ids: dict[str, str] = {}
     merged = 0
-    for start in range(0, len(conversation.corpus), _PORTION):
-        portion = conversation.corpus[start : start + _PORTION]
+    for start in range(0, len(conversation.written), _PORTION):
+        portion = conversation.written[start : start + _PORTION]
         outcomes = await ingestor.write(scope, [to_draft(entry) for entry in portion])
         for entry, outcome in zip(portion, outcomes, strict=True):
             if outcome.id is None or outcome.status not in (Status.STORED, Status.MERGED):
@@ -118,7 +118,7 @@ async def _texts_sha256(store: MemoryStore, wanted: EvaluationSet, ids: dict[str
     for conversation in wanted.conversations:
         known = ids.get(conversation.name, {})
         kept = await store.get(scope_of(wanted.name, conversation.name), sorted(set(known.values())))
-        for entry in conversation.corpus:
+        for entry in conversation.written:
             memory = kept.get(known.get(entry.id, ""))
             _check_kept(memory, entry.id, content_hash(entry.text))
             texts.append(memory.embedding_text() if memory else "")

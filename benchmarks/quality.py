@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data import EvaluationSet, find_sets, limit_questions, read_set
+from benchmarks.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
 from benchmarks.evaluation import Evaluation, evaluate
 from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
 from benchmarks.opened import Opened, open_parts, settings_in
@@ -20,7 +20,7 @@ _NOTES = (
     "right: only the set's own types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
     "A memory that was cut counts as shown when 80 % of its words are left.",
-    "enough: contexts whose candidates have together more tokens than the budget; utilization is their mean.",
+    "enough: contexts that left some candidate out; utilization is their mean, least the lowest of them.",
     "violations: the context, recounted whole, by tiktoken, is above the budget.",
     "understated: the recount is above what the answer says.",
 )
@@ -28,7 +28,10 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """data: the folder of sets. sets: their names; none for all. store: where the ingested store is kept."""
+    """data: the folder of sets. sets: their names; none for all. limit, sample: see `evaluate`.
+
+    store: where the ingested store is kept. company: so many memories of each other type stand beside a conversation.
+    """
 
     command: str
     data: Path
@@ -37,11 +40,12 @@ class QualityRequest:
     limit: int | None = None
     sample: int | None = None
     store: Path | None = None
+    company: int = 0
 
 
 async def measure_quality(request: QualityRequest) -> Report:
     """The report over every set that has answerable queries. Raises BadSet and NotLoaded."""
-    sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
+    sets = _read(request)
     asked = [one for one in sets if one.questions]
     results: list[SetScores] = []
     timings: list[tuple[str, int, int, int, float, float]] = []
@@ -60,7 +64,18 @@ async def measure_quality(request: QualityRequest) -> Report:
         Table("Work", work, tuple(timings)),
     )
     skipped = tuple(f"{one.name} has no answerable query with evidence: left out." for one in sets if not one.questions)
-    return Report(request.command, tables, _NOTES + skipped, {one.name: figures(one) for one in results})
+    company = (
+        (f"Beside each conversation stand {request.company} memories of each other type.",) if request.company else ()
+    )
+    return Report(request.command, tables, _NOTES + company + skipped, {one.name: figures(one) for one in results})
+
+
+def _read(request: QualityRequest) -> list[EvaluationSet]:
+    sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
+    if not request.company:
+        return sets
+    others = [read_set(folder) for folder in find_sets(request.data)]
+    return [in_company(one, others, request.company) for one in sets]
 
 
 async def _loaded(opened: Opened, wanted: EvaluationSet, kept: Path | None) -> Loaded:

@@ -72,7 +72,7 @@ def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How one budget was kept and used. enough: contexts whose candidates have more tokens than the budget."""
+    """How one budget was kept and used. enough: contexts that left some candidate out; utilization is theirs."""
 
     contexts: int
     violations: int
@@ -84,12 +84,12 @@ class BudgetFigures:
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
     """How `budget` was kept and used over all `ways` that were asked with it."""
-    asked = [(way, way.contexts[budget]) for way in ways if budget in way.contexts]
-    used = [context.utilization for way, context in asked if way.candidate_tokens > budget >= UTILIZATION_FROM]
+    asked = [way.contexts[budget] for way in ways if budget in way.contexts]
+    used = [context.utilization for context in asked if context.left_out and budget >= UTILIZATION_FROM]
     return BudgetFigures(
         contexts=len(asked),
-        violations=sum(context.violates for _, context in asked),
-        understated=sum(context.understates for _, context in asked),
+        violations=sum(context.violates for context in asked),
+        understated=sum(context.understates for context in asked),
         enough=len(used),
         utilization=sum(used) / len(used) if used else None,
         least=min(used, default=None),

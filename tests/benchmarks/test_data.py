@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.data import BadSet, CorpusEntry, find_sets, limit_questions, read_set, to_draft
+from benchmarks.data import BadSet, CorpusEntry, find_sets, in_company, limit_questions, read_set, to_draft
 from memtypes.policy import MemoryType
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 
@@ -118,3 +118,16 @@ def test_what_a_session_would_hide_is_visible_to_the_queries(kind: MemoryType) -
     """A query comes from no session, so types that only their session sees are written for the namespace."""
     draft = to_draft(CorpusEntry("1", "Call Jon", kind, "s1", None, None))
     assert draft.visibility == "namespace"
+
+
+def test_company_is_of_other_types_and_as_old_as_the_conversation(tmp_path: Path) -> None:
+    """Each conversation gets so many memories of each type that the set lacks, at its own first time."""
+    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    rows = [{**CORPUS[3], "id": f"p{n}", "memory_type": "procedural", "text": f"Step {n}"} for n in range(9)]
+    other = read_set(write_set(tmp_path / "other", rows, []))
+    first, second = in_company(whole, [whole, other], 3).conversations
+    assert [entry.id for entry in first.company] == ["company:p0", "company:p3", "company:p6"]
+    assert {entry.timestamp for entry in first.company} == {"2024-01-02T10:00:00Z"}
+    assert {entry.timestamp for entry in second.company} == {None}
+    assert first.written == first.corpus + first.company
+    assert len(in_company(whole, [other], 20).conversations[0].company) == 9

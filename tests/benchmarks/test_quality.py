@@ -186,26 +186,25 @@ def test_only_a_context_of_one_text_is_recounted() -> None:
         score_context(_answer([], context=[Message(content="a")]), 10, {"m": "x"}, len)
 
 
-def _way(recall: float, candidate_tokens: int, contexts: dict[int, ContextScore]) -> WayScore:
-    return WayScore(
-        {"R@5": recall, "R@10": recall, "hit@10": float(recall > 0), "MRR": recall, "nDCG@10": recall},
-        contexts,
-        candidate_tokens,
-    )
+def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
+    found = {"R@5": recall, "R@10": recall, "hit@10": float(recall > 0), "MRR": recall, "nDCG@10": recall}
+    return WayScore(found, contexts)
 
 
-def _contexts(recall: float, utilization: float, *, over: int = 0) -> dict[int, ContextScore]:
+def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
+    """Contexts of some budgets; from `all_from` tokens on nothing is left out."""
     return {
-        budget: ContextScore(recall, budget + over, budget, budget, utilization)
+        budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
         for budget in (0, 500, 1_000, 2_000, 4_000)
     }
 
 
 def test_utilization_is_taken_where_candidates_are_enough() -> None:
-    """Only contexts whose candidates have more tokens than the budget count, from 500 on; violations always do."""
-    ways = [_way(1.0, 900, _contexts(1.0, 0.9)), _way(0.0, 5_000, _contexts(0.0, 0.7, over=1))]
+    """Only contexts that left something out count, from 500 tokens on; violations always do."""
+    ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
-    assert (at_500.enough, at_500.utilization, at_500.least, at_500.violations) == (2, pytest.approx(0.8), 0.7, 1)
+    assert at_500.utilization == pytest.approx(0.8)
+    assert (at_500.enough, at_500.least, at_500.violations) == (2, 0.7, 1)
     assert (at_1000.enough, at_1000.utilization) == (1, 0.7)
     assert (at_0.enough, at_0.utilization, at_0.contexts, at_0.understated) == (0, None, 2, 1)
 
@@ -214,7 +213,7 @@ def test_tables_show_all_and_each_category(small: EvaluationSet) -> None:
     """Every table has the whole set first and its categories after, with intervals, and figures say the same."""
     questions = [question for part in small.conversations for question in part.questions]
     scores = tuple(
-        QuestionScore(question, _way(recall, 900, _contexts(recall, 0.9)), _way(0.0, 900, _contexts(0.0, 0.9)))
+        QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))
         for question, recall in zip(questions, (1.0, 0.5, 0.0), strict=True)
     )
     one = SetScores("small", scores)
