@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from anyio import to_thread
-from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 
 from api.keys import KeyRing
 from api.rate import RateLimit
@@ -24,6 +23,7 @@ from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.times import system_clock
 from retrieval.freshness import Freshness
 from retrieval.retriever import Retriever, RetrieverParts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.services import Services
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.errors import Unavailable
+from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Listing, MemoryStore, Page, TypeStats
 from memtypes.scope import Scope
@@ -16,7 +17,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 class AwayStore(FakeStore):
     """A store that is not there."""
 
-    async def get(self, _scope: Scope, _ids: object) -> dict[str, object]:
+    async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
         """Nothing: it is away."""
         raise Unavailable("the store is away", retry_after_s=3)
 
