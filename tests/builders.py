@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 DIMENSIONS = 8
 
 
-def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, **fields: Any) -> Memory:
+def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, /, **fields: Any) -> Memory:
     """A memory of `kind` in `scope`; whatever `fields` do not say is made up from the content."""
     made = {
         "tenant": scope.tenant,

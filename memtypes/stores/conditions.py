@@ -22,7 +22,7 @@ EVERYTHING: Where = {}
 NOTHING: Where = {"has_id": []}
 
 _EXACT = 2**53
-"""Whole numbers below this are exact as float64, the type in which ranges are compared."""
+"""Whole numbers below this are exact as float64, the type in which engines compare ranges; equality is always exact."""
 _INT64 = range(-(2**63), 2**63)
 _METADATA = "metadata."
 

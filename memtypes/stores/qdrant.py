@@ -21,7 +21,7 @@ from memtypes.stores import asks, steps
 from memtypes.stores.asking import AskingStore
 from memtypes.stores.codec import TOKEN_DIMENSIONS
 from memtypes.stores.plans import plan_for
-from memtypes.stores.qdrant_errors import translated
+from memtypes.stores.qdrant_errors import tolerated_conflict, translated
 from memtypes.stores.qdrant_models import to_filter, to_operation, to_query
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS, VERSION, Index, collection_name, indexes_of, mismatch
 
@@ -111,7 +111,8 @@ class QdrantStore(AskingStore):
         """Check the collection behind the alias, or make it, and the alias last: an alias names a finished one."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
-            await self._create(wanted)
+            with tolerated_conflict():  # another process of the same service may be starting too
+                await self._create(wanted)
         await self._check(wanted)
         if not self._local:
             await self._index(kind, wanted)

@@ -27,6 +27,16 @@ def translated(url: str) -> Iterator[None]:
         raise Unavailable(f"the Qdrant server at {url} asks for a pause", retry_after_s=wait) from error
 
 
+@contextmanager
+def tolerated_conflict() -> Iterator[None]:
+    """Let it pass that what should be made exists already."""
+    try:
+        yield
+    except UnexpectedResponse as error:
+        if error.status_code != 409:
+            raise
+
+
 def _refused(url: str, error: UnexpectedResponse) -> RemembrancerError:
     code = error.status_code
     if code in (401, 403):

@@ -24,12 +24,12 @@ def to_query(query: steps.Nearest, *, local: bool) -> models.QueryRequest:
     """The client's query. Payloads are read once, for the union of the legs. local: the client's own exact mode."""
     if isinstance(query.vector, SparseVector):
         vector: Any = _sparse(query.vector)
-        using, params = SPARSE, models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
+        params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
+        asked = models.QueryRequest(query=vector, using=SPARSE, params=params)
     else:
-        vector, using, params = query.vector.tolist(), DENSE, None if local else _dense_params(query)
-    return models.QueryRequest(
-        query=vector, using=using, filter=to_filter(query.where), limit=query.limit, params=params, with_payload=False
-    )
+        vector = query.vector.tolist()
+        asked = models.QueryRequest(query=vector, using=DENSE, params=None if local else _dense_params(query))
+    return asked.model_copy(update={"filter": to_filter(query.where), "limit": query.limit, "with_payload": False})
 
 
 def _dense_params(query: steps.Nearest) -> models.SearchParams:

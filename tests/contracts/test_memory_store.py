@@ -10,15 +10,16 @@ import pytest
 
 from memtypes.errors import Conflict, InvalidRequest
 from memtypes.filters import parse_filter
-from memtypes.memory import Memory, Source, TokenCount
+from memtypes.memory import Source, TokenCount
 from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import Listing, MemoryStore, TypeStats
+from memtypes.ports import Listing, MemoryStore
 from memtypes.procedural import ProcedureCategory
 from memtypes.prospective import Status, TriggerType
 from memtypes.scope import Scope
 from memtypes.semantic import Category
 from memtypes.working import ContextType, WorkingScope
 from tests.builders import NOW, make_dense, make_memory, make_record
+from tests.contracts.keeping import keep
 
 pytestmark = pytest.mark.anyio
 
@@ -84,32 +85,11 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
 }
 
 
-def make_one(kind: MemoryType, content: str, in_scope: Scope, **fields: Any) -> Memory:
-    """A memory; the keyword `scope` is a working item's own field, so the scope goes by position."""
-    return make_memory(kind, content, in_scope).replace(**fields)
-
-
-async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
-    """Keep memories with vectors that follow from their ids."""
-    await store.upsert(scope, [make_record(memory) for memory in memories])
-
-
-async def listed(store: MemoryStore, scope: Scope, **listing: Any) -> list[Memory]:
-    """Every memory of all pages."""
-    found: list[Memory] = []
-    page = await store.page(scope, Listing(**listing))
-    while True:
-        found += page.memories
-        if page.next_cursor is None:
-            return found
-        page = await store.page(scope, Listing(**listing, cursor=page.next_cursor))
-
-
 @pytest.mark.parametrize("kind", MemoryType)
 async def test_a_memory_comes_back_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
     """What is kept is what is read, whatever the type, all fields given or none."""
-    full = make_one(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
-    bare = make_one(kind, "only what must be", scope)
+    full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
+    bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
     found = await store.get(scope, [full.id, bare.id])
     assert found == {full.id: full, bare.id: bare}
@@ -118,7 +98,7 @@ async def test_a_memory_comes_back_with_every_field(store: MemoryStore, scope: S
 
 async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
     """One call keeps memories of every type, and one call reads them, in the order in which they are asked for."""
-    memories = [make_one(kind, f"a {kind}", scope) for kind in MemoryType]
+    memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     asked = [memory.id for memory in reversed(memories)]
     found = await store.get(scope, asked)
@@ -128,8 +108,8 @@ async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
 
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
     """The same id again leaves nothing of the first one behind."""
-    old = make_one(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")
-    new = make_one(MemoryType.SEMANTIC, "new", scope, id=old.id)
+    old = make_memory(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")
+    new = make_memory(MemoryType.SEMANTIC, "new", scope, id=old.id)
     await keep(store, scope, old)
     await keep(store, scope, new)
     assert (await store.get(scope, [old.id]))[old.id] == new
@@ -138,15 +118,15 @@ async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Sc
 
 async def test_the_last_of_two_equal_ids_in_one_call_stays(store: MemoryStore, scope: Scope) -> None:
     """A call that names an id twice keeps the later memory."""
-    first = make_one(MemoryType.SEMANTIC, "first", scope)
+    first = make_memory(MemoryType.SEMANTIC, "first", scope)
     await keep(store, scope, first, first.replace(importance=1))
     assert (await store.get(scope, [first.id]))[first.id].importance == 1
 
 
 async def test_many_records_and_a_large_one(store: MemoryStore, scope: Scope) -> None:
     """More records than go out in one piece are all kept, half a million characters among them."""
-    memories = [make_one(MemoryType.EPISODIC, f"number {n}", scope) for n in range(150)]
-    large = make_one(MemoryType.SEMANTIC, "ü" * 500_000, scope)
+    memories = [make_memory(MemoryType.EPISODIC, f"number {n}", scope) for n in range(150)]
+    large = make_memory(MemoryType.SEMANTIC, "ü" * 500_000, scope)
     await keep(store, scope, *memories, large)
     assert (await store.get(scope, [large.id]))[large.id] == large
     assert await store.get(scope, [memory.id for memory in memories]) == {memory.id: memory for memory in memories}
@@ -167,13 +147,13 @@ async def test_unknown_ids_are_left_out(store: MemoryStore, scope: Scope) -> Non
 
 async def test_what_can_not_be_kept_is_refused_as_a_whole(store: MemoryStore, scope: Scope) -> None:
     """A record of another scope, with a wrong vector, an odd id or a huge integer keeps all records out."""
-    good = make_record(make_one(MemoryType.SEMANTIC, "good", scope))
-    elsewhere = make_one(MemoryType.SEMANTIC, "x", Scope(scope.tenant, "elsewhere"))
+    good = make_record(make_memory(MemoryType.SEMANTIC, "good", scope))
+    elsewhere = make_memory(MemoryType.SEMANTIC, "x", Scope(scope.tenant, "elsewhere"))
     bad = [
         make_record(elsewhere),
-        make_record(make_one(MemoryType.SEMANTIC, "x", scope), dense=make_dense(1, 3)),
-        make_record(make_one(MemoryType.SEMANTIC, "x", scope, id="ABCDEF00-0000-4000-8000-000000000000")),
-        make_record(make_one(MemoryType.SEMANTIC, "x", scope, metadata={"deep": [{"n": 2**64}]})),
+        make_record(make_memory(MemoryType.SEMANTIC, "x", scope), dense=make_dense(1, 3)),
+        make_record(make_memory(MemoryType.SEMANTIC, "x", scope, id="ABCDEF00-0000-4000-8000-000000000000")),
+        make_record(make_memory(MemoryType.SEMANTIC, "x", scope, metadata={"deep": [{"n": 2**64}]})),
     ]
     for record in bad:
         with pytest.raises(InvalidRequest):
@@ -183,9 +163,9 @@ async def test_what_can_not_be_kept_is_refused_as_a_whole(store: MemoryStore, sc
 
 async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -> None:
     """A patch replaces top-level fields as a whole, drops others, and leaves the rest and the other memories alone."""
-    before = make_one(MemoryType.SEMANTIC, "a", scope, metadata={"old": 1, "k": 2}, session_id="s", tags=["t"])
-    other = make_one(MemoryType.EPISODIC, "b", scope, session_id="s")
-    third = make_one(MemoryType.EPISODIC, "c", scope, session_id="s")
+    before = make_memory(MemoryType.SEMANTIC, "a", scope, metadata={"old": 1, "k": 2}, session_id="s", tags=["t"])
+    other = make_memory(MemoryType.EPISODIC, "b", scope, session_id="s")
+    third = make_memory(MemoryType.EPISODIC, "c", scope, session_id="s")
     await keep(store, scope, before, other, third)
     await store.patch(
         scope,
@@ -200,7 +180,7 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
 
 async def test_a_patch_leaves_identity_alone(store: MemoryStore, scope: Scope) -> None:
     """Neither a value nor a removal may touch what says whose memory it is."""
-    memory = make_one(MemoryType.SEMANTIC, "a", scope)
+    memory = make_memory(MemoryType.SEMANTIC, "a", scope)
     await keep(store, scope, memory)
     with pytest.raises(InvalidRequest, match="tenant"):
         await store.patch(scope, {memory.id: {"tenant": "other"}})
@@ -211,7 +191,7 @@ async def test_a_patch_leaves_identity_alone(store: MemoryStore, scope: Scope) -
 
 async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, scope: Scope) -> None:
     """Filters see what a patch wrote, and no longer what it replaced or dropped."""
-    memory = make_one(MemoryType.SEMANTIC, "a", scope, importance=2, tags=["old"])
+    memory = make_memory(MemoryType.SEMANTIC, "a", scope, importance=2, tags=["old"])
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"importance": 8}}, removed=["tags"])
     for tree, hits in (
@@ -224,7 +204,7 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
 
 async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> None:
     """Each memory that was there counts once, and is gone."""
-    memories = [make_one(kind, "x", scope) for kind in MemoryType]
+    memories = [make_memory(kind, "x", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     gone = [memories[0].id, memories[1].id, memories[0].id]
     assert await store.delete(scope, gone) == 2
@@ -234,7 +214,7 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
 
 async def test_delete_where_removes_what_matches(store: MemoryStore, scope: Scope) -> None:
     """A condition and types bound the removal; without them everything in the scope goes."""
-    memories = [make_one(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
+    memories = [make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
     await keep(store, scope, *memories)
     low = parse_filter({"importance": {"eq": 1}})
     assert await store.delete_where(scope, (MemoryType.SEMANTIC,), low) == 1
@@ -245,79 +225,9 @@ async def test_delete_where_removes_what_matches(store: MemoryStore, scope: Scop
     assert (await store.page(scope, Listing())).total == 0
 
 
-async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope) -> None:
-    """Every type has its count and the sum of its contents' tokens; an empty one has zeros."""
-    assert await store.stats(scope) == dict.fromkeys(MemoryType, TypeStats(0, 0))
-    counts = [1, 7, 7, 120_000]
-    await keep(
-        store,
-        scope,
-        *(
-            make_one(MemoryType.EPISODIC, f"e{n}", scope, tokens=TokenCount(count=c, tokenizer="t"))
-            for n, c in enumerate(counts)
-        ),
-        make_one(MemoryType.WORKING, "w", scope, tokens=TokenCount(count=0, tokenizer="t")),
-    )
-    stats = await store.stats(scope)
-    assert stats[MemoryType.EPISODIC] == TypeStats(4, 120_015)
-    assert stats[MemoryType.WORKING] == TypeStats(1, 0)
-    assert stats[MemoryType.SEMANTIC] == TypeStats(0, 0)
-
-
-async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
-    """Newest first, ties by id, across types; no memory is lost or repeated at any page size."""
-    kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
-    memories = [
-        make_one(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
-    ]
-    await keep(store, scope, *memories)
-    expected = sorted(sorted(memories, key=lambda m: m.id), key=lambda m: m.created_at, reverse=True)
-    for limit in (1, 4, 7, 39, 40, 41, 500):
-        found = await listed(store, scope, limit=limit)
-        assert [memory.id for memory in found] == [memory.id for memory in expected], limit
-
-
-async def test_a_page_says_how_many_match_in_all(store: MemoryStore, scope: Scope) -> None:
-    """Total counts what the types and the filter let through, on every page; the last page has no cursor."""
-    await keep(store, scope, *(make_one(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3)))
-    wanted = Listing((MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}}), limit=3)
-    first = await store.page(scope, wanted)
-    assert (len(first.memories), first.total) == (3, 4)
-    assert first.next_cursor is not None
-    second = await store.page(scope, Listing(wanted.types, wanted.filter, 3, first.next_cursor))
-    assert (len(second.memories), second.total, second.next_cursor) == (1, 4, None)
-    assert {memory.type for memory in (*first.memories, *second.memories)} == set(wanted.types)
-
-
-async def test_paging_goes_on_when_the_cursors_memory_is_gone(store: MemoryStore, scope: Scope) -> None:
-    """A cursor is a place in the order, so removing the memory it was made from loses and repeats nothing."""
-    memories = [make_one(MemoryType.EPISODIC, f"m{n}", scope) for n in range(6)]
-    await keep(store, scope, *memories)
-    order = sorted(memory.id for memory in memories)
-    first = await store.page(scope, Listing(limit=3))
-    await store.delete(scope, [order[2]])
-    rest = await store.page(scope, Listing(limit=10, cursor=first.next_cursor))
-    assert [memory.id for memory in rest.memories] == order[3:]
-
-
-@pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
-async def test_a_foreign_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
-    """A cursor that no page gave is an error that names the field."""
-    with pytest.raises(InvalidRequest) as caught:
-        await store.page(scope, Listing(cursor=cursor))
-    assert caught.value.path == "cursor"
-
-
-@pytest.mark.parametrize("limit", [0, -1, 501])
-async def test_a_page_has_a_limit(store: MemoryStore, scope: Scope, limit: int) -> None:
-    """A page of no memories, or of more than 500, is refused."""
-    with pytest.raises(InvalidRequest):
-        await store.page(scope, Listing(limit=limit))
-
-
 async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> None:
     """A memory may have token vectors, and may be kept again without them."""
-    memory = make_one(MemoryType.SEMANTIC, "t", scope)
+    memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
     vectors = type(record.vectors)(record.vectors.dense, record.vectors.sparse, tokens)
@@ -333,10 +243,10 @@ async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
     """Keeping a memory under an id that belongs to another scope is refused, and the owner's stays as it was."""
-    theirs = make_one(MemoryType.SEMANTIC, "theirs", scope)
+    theirs = make_memory(MemoryType.SEMANTIC, "theirs", scope)
     await keep(store, scope, theirs)
     other = Scope("rival", scope.namespace)
     with pytest.raises(Conflict):
-        await keep(store, other, make_one(MemoryType.SEMANTIC, "mine", other, id=theirs.id))
+        await keep(store, other, make_memory(MemoryType.SEMANTIC, "mine", other, id=theirs.id))
     assert (await store.get(scope, [theirs.id]))[theirs.id] == theirs
     assert await store.get(other, [theirs.id]) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 
 from memtypes.stores.asks import Point
@@ -34,12 +35,17 @@ def _condition(where: Where) -> Any:
         case {"key": key, "match": {"any": values}}:
             return edge.FieldCondition(key, match=edge.MatchAny(values))
         case {"key": key, "match": {"value": value}}:
-            return edge.FieldCondition(key, match=edge.MatchValue(value))
+            return edge.FieldCondition(key, match=edge.MatchValue(_unmistakable(value)))
         case {"key": key, "range": ends}:
             timed = any(isinstance(end, str) for end in ends.values())
             return edge.FieldCondition(key, range=edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends))
         case _:
             return to_filter(where)
+
+
+def _unmistakable(value: str | int) -> Any:
+    """`value`, a flag as numpy's: the engine's binding would take Python's own for the number 1 or 0."""
+    return np.bool_(value) if isinstance(value, bool) else value
 
 
 def to_point(point: Point) -> edge.Point:

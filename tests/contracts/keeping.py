@@ -1,0 +1,26 @@
+"""Small steps that the suites of MemoryStore share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memtypes.memory import Memory
+from memtypes.ports import Listing, MemoryStore
+from memtypes.scope import Scope
+from tests.builders import make_record
+
+
+async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
+    """Keep memories with vectors that follow from their ids."""
+    await store.upsert(scope, [make_record(memory) for memory in memories])
+
+
+async def listed(store: MemoryStore, scope: Scope, **listing: Any) -> list[Memory]:
+    """Every memory of all pages."""
+    found: list[Memory] = []
+    page = await store.page(scope, Listing(**listing))
+    while True:
+        found += page.memories
+        if page.next_cursor is None:
+            return found
+        page = await store.page(scope, Listing(**listing, cursor=page.next_cursor))

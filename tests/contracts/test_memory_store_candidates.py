@@ -1,0 +1,175 @@
+"""The contract of MemoryStore: candidates and their exact scores, on every implementation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from memtypes.errors import InvalidRequest
+from memtypes.filters import parse_filter
+from memtypes.policy import MemoryType
+from memtypes.ports import LIGHT_FIELDS, Candidate, CandidateSearch, MemoryStore, Record
+from memtypes.scope import Scope
+from memtypes.vectors import DenseVector
+from tests.builders import make_dense, make_memory, make_record, make_sparse
+
+pytestmark = pytest.mark.anyio
+
+KIND = MemoryType.SEMANTIC
+QUERY = make_dense(999)
+
+
+def corpus(scope: Scope, size: int) -> list[Record]:
+    """Records whose terms are shared by more and more of them: every second has term 2, every third term 3 ..."""
+    return [
+        make_record(
+            make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
+            make_dense(n),
+            {term: 1.0 + n / 7 for term in (2, 3, 5, 7) if n % term == 0},
+        )
+        for n in range(size)
+    ]
+
+
+def cosine(record: Record, query: DenseVector) -> float:
+    """The dense score as numpy has it."""
+    return float(np.dot(record.vectors.dense, query))
+
+
+def bm25(records: list[Record], record: Record, query: dict[int, float]) -> float:
+    """The sparse score with the IDF of `records`; those without any term are not part of the collection."""
+    texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
+    own = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
+    score = 0.0
+    for term, weight in query.items():
+        holding = sum(term in text for text in texts)
+        idf = math.log((len(texts) - holding + 0.5) / (holding + 0.5) + 1)
+        score += weight * idf * own.get(term, 0.0)
+    return score
+
+
+async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[Candidate]:
+    """The candidates of one search."""
+    (hits,) = await store.candidates(scope, [asked])
+    return hits
+
+
+def best(scores: dict[str, float], depth: int) -> set[str]:
+    """The ids of the `depth` highest scores."""
+    return set(sorted(scores, key=lambda one: -scores[one])[:depth])
+
+
+@pytest.mark.parametrize("depth", [1, 3, 10, 100])
+async def test_the_union_of_both_legs_with_every_score(store: MemoryStore, scope: Scope, depth: int) -> None:
+    """Each leg gives its best `depth`, and every candidate has both scores, exact, whichever leg found it."""
+    records = corpus(scope, 40)
+    await store.upsert(scope, records)
+    terms = {2: 1.0, 5: 0.5, 7: 2.0}
+    dense = {record.memory.id: cosine(record, QUERY) for record in records}
+    sparse = {record.memory.id: bm25(records, record, terms) for record in records}
+    hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse(terms), depth))
+    named = {one for one in best(sparse, depth) if sparse[one] > 0}
+    assert {hit.id for hit in hits} == best(dense, depth) | named
+    assert len(hits) == len({hit.id for hit in hits})
+    for hit in hits:
+        assert hit.type is KIND
+        assert hit.dense == pytest.approx(dense[hit.id], abs=1e-5)
+        assert hit.sparse == pytest.approx(sparse[hit.id], abs=1e-4)
+
+
+async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
+    """A leg that is not asked for leaves None, and finds nothing."""
+    records = corpus(scope, 12)
+    await store.upsert(scope, records)
+    dense_only = await search(store, scope, CandidateSearch(KIND, QUERY, None, 4))
+    assert len(dense_only) == 4
+    assert {hit.sparse for hit in dense_only} == {None}
+    sparse_only = await search(store, scope, CandidateSearch(KIND, None, make_sparse([7]), 4))
+    assert {hit.id for hit in sparse_only} == {records[0].memory.id, records[7].memory.id}
+    assert {hit.dense for hit in sparse_only} == {None}
+    assert await search(store, scope, CandidateSearch(KIND, None, None, 4)) == []
+
+
+async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
+    """A sparse leg that was asked for and matches nothing gives 0, whether the query has no terms or unknown ones."""
+    await store.upsert(scope, corpus(scope, 5))
+    for terms in ([], [4_000_000_000]):
+        hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse(terms), 10))
+        assert [hit.sparse for hit in hits] == [0.0] * 5
+        assert await search(store, scope, CandidateSearch(KIND, None, make_sparse(terms), 10)) == []
+
+
+async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
+    """One answer a search, also for two of one type and for a type that is empty."""
+    memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
+    kept = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
+    await store.upsert(scope, [make_record(memory) for memory in kept])
+    kinds = [MemoryType.WORKING, MemoryType.PROCEDURAL, MemoryType.EPISODIC, MemoryType.WORKING]
+    answers = await store.candidates(scope, [CandidateSearch(kind, QUERY, make_sparse([1]), 5) for kind in kinds])
+    expected = [[memories[kind].id] if kind is not MemoryType.PROCEDURAL else [] for kind in kinds]
+    assert [[hit.id for hit in hits] for hits in answers] == expected
+    assert await store.candidates(scope, []) == []
+
+
+async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
+    """Both legs give the best of what the filter lets through, not what is left of the best."""
+    records = corpus(scope, 40)
+    await store.upsert(scope, records)
+    low = parse_filter({"importance": {"lte": 3}})
+    hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse([2]), 3, low))
+    allowed = [record for record in records if record.memory.importance <= 3]
+    dense = {record.memory.id: cosine(record, QUERY) for record in allowed}
+    sparse = {record.memory.id: bm25(records, record, {2: 1.0}) for record in allowed}
+    assert {hit.id for hit in hits} == best(dense, 3) | best(sparse, 3)
+
+
+async def test_other_scopes_leave_no_trace_in_idf(store: MemoryStore, scope: Scope) -> None:
+    """The sparse scores are those of the namespace alone, however common a term is in others."""
+    records = corpus(scope, 20)
+    await store.upsert(scope, records)
+    asked = CandidateSearch(KIND, QUERY, make_sparse([2, 7]), 50)
+    before = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
+    for other in (Scope(scope.tenant, f"{scope.namespace}x"), Scope("another", scope.namespace)):
+        await store.upsert(other, [make_record(make_memory(KIND, f"o{n}", other), terms=[7]) for n in range(60)])
+    after = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
+    assert after == pytest.approx(before, abs=1e-6)
+    assert before[records[7].memory.id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
+
+
+async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
+    """A candidate carries what ranking needs, as it was written, and no text."""
+    memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
+    await store.upsert(scope, [make_record(memory)])
+    inside = Scope(scope.tenant, scope.namespace, "s")
+    (hit,) = await search(store, inside, CandidateSearch(memory.type, QUERY, None, 1))
+    assert hit.payload == {key: value for key, value in memory.to_payload().items() if key in LIGHT_FIELDS}
+
+
+async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Scope) -> None:
+    """After a replacement old vectors find nothing, after a patch the vectors stay, after a removal nothing is left."""
+    memory = make_memory(KIND, "x", scope)
+    asked = CandidateSearch(KIND, QUERY, make_sparse([1, 2]), 5)
+    await store.upsert(scope, [make_record(memory, QUERY, [1])])
+    await store.upsert(scope, [make_record(memory, make_dense(5), [])])
+    (hit,) = await search(store, scope, asked)
+    assert hit.dense == pytest.approx(float(np.dot(make_dense(5), QUERY)), abs=1e-5)
+    assert hit.sparse == 0.0
+    await store.upsert(scope, [make_record(memory, QUERY, [2])])
+    await store.patch(scope, {memory.id: {"importance": 1}})
+    (hit,) = await search(store, scope, asked)
+    assert hit.dense == pytest.approx(1.0, abs=1e-5)
+    assert hit.sparse is not None
+    assert hit.sparse > 0
+    assert hit.payload["importance"] == 1
+    await store.delete(scope, [memory.id])
+    assert await search(store, scope, asked) == []
+
+
+async def test_a_query_that_does_not_fit_is_refused(store: MemoryStore, scope: Scope) -> None:
+    """A dense query of another length, or a depth below 1, is an error."""
+    with pytest.raises(InvalidRequest):
+        await search(store, scope, CandidateSearch(KIND, make_dense(1, 5), None, 5))
+    with pytest.raises(InvalidRequest):
+        await search(store, scope, CandidateSearch(KIND, QUERY, None, 0))

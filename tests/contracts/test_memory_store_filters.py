@@ -1,0 +1,194 @@
+"""The contract of MemoryStore: what filters let through, compared with plain Python, on every implementation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memtypes.errors import InvalidRequest
+from memtypes.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, parse_filter
+from memtypes.memory import Memory, TokenCount
+from memtypes.policy import MemoryType
+from memtypes.ports import CandidateSearch, Listing, MemoryStore
+from memtypes.scope import Scope
+from tests.builders import NOW, make_dense, make_memory
+from tests.contracts.conftest import Bench
+from tests.contracts.holding import holds
+from tests.contracts.keeping import keep
+
+pytestmark = pytest.mark.anyio
+
+FIRST, LAST = NOW - timedelta(days=2), NOW + timedelta(microseconds=1)
+METADATA: list[dict[str, Any]] = [
+    {},
+    {"n": 1, "s": "1", "f": True, "a.b": "x", "ключ ключ": "да"},
+    {"n": 1.5, "s": "one", "f": False, "list": [1, "x", 2.5], "a": {"b": "x"}},
+    {"n": 2, "s": "", "list": [], "f": 1, "in [0]": 3},
+    {"n": -1e300, "s": "2026-03-01T09:30:00Z", "list": ["x"], "n8": 2**53 + 1},
+]
+
+
+def make_memories(scope: Scope) -> list[Memory]:
+    """Memories in which every field that is filtered by is there, absent, and of several values."""
+    memories: list[Memory] = []
+    for n, metadata in enumerate(METADATA):
+        common: dict[str, Any] = {
+            "metadata": metadata,
+            "importance": n + 1,
+            "pinned": n % 2 == 0,
+            "tags": ["red", "blue", "ünï"][: n % 4],
+            "session_id": f"s{n % 2}" if n else None,
+            "created_at": [FIRST, NOW, LAST][n % 3],
+            "valid_to": [None, NOW, LAST][n % 3],
+            "tokens": TokenCount(count=n * 10, tokenizer="t"),
+            "visibility": "namespace",
+        }
+        memories += [
+            make_memory(MemoryType.EPISODIC, f"e{n}", scope, **common, emotional_valence=n - 2),
+            make_memory(MemoryType.SEMANTIC, f"s{n}", scope, **common, confidence=n / 4),
+            make_memory(MemoryType.PROSPECTIVE, f"p{n}", scope, **common, due_at=[None, NOW][n % 2], priority=n + 1),
+        ]
+    return memories
+
+
+OPERANDS: dict[str, list[Any]] = {
+    "session_id": ["s0", "s1", "S1", ""],
+    "status": ["pending", "active"],
+    "tags": ["red", "blue", "ünï", "re"],
+    "type": ["semantic"],
+    "importance": [0, 1, 3, 3.5, 5, 10**400, float("inf"), -1],
+    "emotional_valence": [-2, 0, 0.5, -0.5, 2],
+    "priority": [2, 2.0, 99],
+    "tokens.count": [0, 10, 35.5, 2**53 + 1],
+    "confidence": [0, 0.25, 0.3, 1],
+    "pinned": [True, False],
+    "created_at": [FIRST, NOW, LAST],
+    "valid_to": [NOW, LAST],
+    "due_at": [NOW],
+    "metadata.n": [1, 1.0, 1.5, 2, "1", -1e300, float("-inf")],
+    "metadata.s": ["1", "one", "", 1, "2026-03-01T09:30:00Z"],
+    "metadata.f": [True, False, 1],
+    "metadata.list": [1, "x", 2.5, 2],
+    "metadata.a.b": ["x"],
+    "metadata.ключ ключ": ["да"],
+    "metadata.in [0]": [3],
+}
+"""Values to compare each field with; those that occur, their neighbours, and the odd ones."""
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Filter:
+    """A comparison that the parser would let pass."""
+    field = draw(st.sampled_from(sorted(OPERANDS)))
+    pool = st.sampled_from(OPERANDS[field])
+    value = draw(pool)
+    ordered = not isinstance(value, bool | str)
+    if draw(st.booleans()) and draw(st.booleans()):
+        return Absent(field)
+    op = draw(st.sampled_from([op for op in Op if ordered or op in (Op.EQ, Op.NE, Op.ANY, Op.ALL)]))
+    if op in (Op.ANY, Op.ALL):
+        return Compare(field, op, tuple(draw(st.lists(pool, min_size=1, max_size=3))))
+    if op is Op.BETWEEN:
+        other = draw(pool.filter(lambda one: not isinstance(one, bool | str)))
+        return Compare(field, op, (min(value, other), max(value, other)))
+    return Compare(field, op, value)
+
+
+FILTERS = st.recursive(
+    leaves(),
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(All, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(AnyOf, st.lists(inner, max_size=3).map(tuple)),
+    ),
+    max_leaves=6,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A store with the memories of `make_memories` in a scope."""
+
+    store: MemoryStore
+    scope: Scope
+    memories: list[Memory]
+
+
+@pytest.fixture(scope="module")
+async def shelf(bench: Bench) -> AsyncIterator[Shelf]:
+    """One set of memories for all filters."""
+    scope = Scope("acme", f"filters-{uuid.uuid4()}")
+    memories = make_memories(scope)
+    await keep(bench.store, scope, *memories)
+    yield Shelf(bench.store, scope, memories)
+    await bench.store.delete_where(scope, (), None)
+
+
+async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
+    """The store lists, counts and finds what plain Python lets through."""
+    expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
+    page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
+    assert {memory.content for memory in page.memories} == expected
+    assert page.total == len(expected)
+
+
+@pytest.mark.parametrize("field", sorted(OPERANDS))
+async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
+    """Each operator with each operand lets through what plain Python does, absent fields included."""
+    await assert_lets_through(shelf, Absent(field))
+    for value in OPERANDS[field]:
+        ranges = () if isinstance(value, bool | str) else (Op.GT, Op.GTE, Op.LT, Op.LTE)
+        for op in (Op.EQ, Op.NE, *ranges):
+            await assert_lets_through(shelf, Compare(field, op, value))
+        for op in (Op.ANY, Op.ALL):
+            await assert_lets_through(shelf, Compare(field, op, (value,)))
+            await assert_lets_through(shelf, Compare(field, op, tuple(OPERANDS[field])))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tree=FILTERS)
+async def test_any_filter_means_the_same_everywhere(shelf: Shelf, tree: Filter) -> None:
+    """Whatever is joined or negated, the store agrees with plain Python."""
+    await assert_lets_through(shelf, tree)
+
+
+async def test_large_whole_numbers_are_told_apart(shelf: Shelf) -> None:
+    """Equality is exact beyond what a float holds; an integer that no store can keep equals nothing."""
+    for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
+        for op in (Op.EQ, Op.NE):
+            await assert_lets_through(shelf, Compare("metadata.n8", op, value))
+    await assert_lets_through(shelf, Compare("metadata.n8", Op.ANY, (2**53 + 1, 2**70)))
+
+
+async def test_times_are_compared_as_instants(shelf: Shelf) -> None:
+    """An offset changes how a time is written, not when it is."""
+    same = parse_filter({"created_at": {"eq": "2026-03-01T14:30:00+05:00"}})
+    page = await shelf.store.page(shelf.scope, Listing(filter=same))
+    assert {memory.created_at for memory in page.memories} == {NOW}
+
+
+async def test_candidates_take_the_same_filters(shelf: Shelf) -> None:
+    """A search's filter lets the same memories through as a page's."""
+    tree = parse_filter(
+        {"or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}], "pinned": {"eq": True}}
+    )
+    search = CandidateSearch(MemoryType.SEMANTIC, make_dense(1), None, 100, tree)
+    (hits,) = await shelf.store.candidates(shelf.scope, [search])
+    page = await shelf.store.page(shelf.scope, Listing((MemoryType.SEMANTIC,), tree))
+    assert {hit.id for hit in hits} == {memory.id for memory in page.memories}
+    assert hits
+
+
+@pytest.mark.parametrize("key", ['quo"te', "back\\slash"])
+async def test_a_key_that_no_path_can_name_is_refused(shelf: Shelf, key: str) -> None:
+    """A metadata key with a quotation mark or a backslash gives an error that names the field, not a wrong answer."""
+    with pytest.raises(InvalidRequest) as caught:
+        await shelf.store.page(shelf.scope, Listing(filter=Compare(f"metadata.{key}", Op.EQ, 1)))
+    assert caught.value.path == f"filters.metadata.{key}"

@@ -1,0 +1,90 @@
+"""The contract of MemoryStore: pages and counts, on every implementation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from memtypes.errors import InvalidRequest
+from memtypes.filters import parse_filter
+from memtypes.memory import TokenCount
+from memtypes.policy import MemoryType
+from memtypes.ports import Listing, MemoryStore, TypeStats
+from memtypes.scope import Scope
+from tests.builders import NOW, make_memory
+from tests.contracts.keeping import keep, listed
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope) -> None:
+    """Every type has its count and the sum of its contents' tokens; an empty one has zeros."""
+    assert await store.stats(scope) == dict.fromkeys(MemoryType, TypeStats(0, 0))
+    counts = [1, 7, 7, 120_000]
+    await keep(
+        store,
+        scope,
+        *(
+            make_memory(MemoryType.EPISODIC, f"e{n}", scope, tokens=TokenCount(count=c, tokenizer="t"))
+            for n, c in enumerate(counts)
+        ),
+        make_memory(MemoryType.WORKING, "w", scope, tokens=TokenCount(count=0, tokenizer="t")),
+    )
+    stats = await store.stats(scope)
+    assert stats[MemoryType.EPISODIC] == TypeStats(4, 120_015)
+    assert stats[MemoryType.WORKING] == TypeStats(1, 0)
+    assert stats[MemoryType.SEMANTIC] == TypeStats(0, 0)
+
+
+async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
+    """Newest first, ties by id, across types; no memory is lost or repeated at any page size."""
+    kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
+    memories = [
+        make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
+    ]
+    await keep(store, scope, *memories)
+    expected = sorted(sorted(memories, key=lambda m: m.id), key=lambda m: m.created_at, reverse=True)
+    for limit in (1, 4, 7, 39, 40, 41, 500):
+        found = await listed(store, scope, limit=limit)
+        assert [memory.id for memory in found] == [memory.id for memory in expected], limit
+
+
+async def test_a_page_says_how_many_match_in_all(store: MemoryStore, scope: Scope) -> None:
+    """Total counts what the types and the filter let through, on every page; the last page has no cursor."""
+    await keep(
+        store, scope, *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3))
+    )
+    wanted = Listing((MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}}), limit=3)
+    first = await store.page(scope, wanted)
+    assert (len(first.memories), first.total) == (3, 4)
+    assert first.next_cursor is not None
+    second = await store.page(scope, Listing(wanted.types, wanted.filter, 3, first.next_cursor))
+    assert (len(second.memories), second.total, second.next_cursor) == (1, 4, None)
+    assert {memory.type for memory in (*first.memories, *second.memories)} == set(wanted.types)
+
+
+async def test_paging_goes_on_when_the_cursors_memory_is_gone(store: MemoryStore, scope: Scope) -> None:
+    """A cursor is a place in the order, so removing the memory it was made from loses and repeats nothing."""
+    memories = [make_memory(MemoryType.EPISODIC, f"m{n}", scope) for n in range(6)]
+    await keep(store, scope, *memories)
+    order = sorted(memory.id for memory in memories)
+    first = await store.page(scope, Listing(limit=3))
+    await store.delete(scope, [order[2]])
+    rest = await store.page(scope, Listing(limit=10, cursor=first.next_cursor))
+    assert [memory.id for memory in rest.memories] == order[3:]
+
+
+@pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
+async def test_a_foreign_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
+    """A cursor that no page gave is an error that names the field."""
+    with pytest.raises(InvalidRequest) as caught:
+        await store.page(scope, Listing(cursor=cursor))
+    assert caught.value.path == "cursor"
+
+
+@pytest.mark.parametrize("limit", [0, -1, 501])
+async def test_a_page_has_a_limit(store: MemoryStore, scope: Scope, limit: int) -> None:
+    """A page of no memories, or of more than 500, is refused."""
+    with pytest.raises(InvalidRequest):
+        await store.page(scope, Listing(limit=limit))

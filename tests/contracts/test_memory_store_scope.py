@@ -1,0 +1,119 @@
+"""The contract of MemoryStore: nothing reaches beyond its tenant and namespace, on every implementation."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from memtypes.filters import AnyOf, Compare, Filter, Not, Op
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.ports import Candidate, CandidateSearch, Listing, MemoryStore
+from memtypes.scope import Scope
+from tests.builders import make_dense, make_memory, make_sparse
+from tests.contracts.keeping import keep, listed
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = [
+    "a&b=c",
+    "a%2Fb",
+    "a/b",
+    "a:b",
+    "a,b",
+    "a b",
+    'a"b',
+    "a'b",
+    "a\\b",
+    "a.b[0]",
+    "*",
+    "ä😀",
+    "a\u0308😀",
+    "名前空間",
+    '{"must": []}',
+    "' OR 1=1 --",
+    "${x}{{x}}%s",
+    "a" * 256,
+]
+EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant", Op.NE, "x"))))
+"""True of every memory of every tenant: a condition that must not widen anything."""
+
+
+async def found(store: MemoryStore, scope: Scope) -> list[Candidate]:
+    """Every candidate that `scope` can be given."""
+    searches = [CandidateSearch(kind, make_dense(1), make_sparse([1]), 50, EVERYTHING) for kind in MemoryType]
+    return [candidate for hits in await store.candidates(scope, searches) for candidate in hits]
+
+
+async def assert_sees_only(store: MemoryStore, scope: Scope, own: Memory, others: list[Memory]) -> None:
+    """Every read of `scope` shows its own memory and none of the others."""
+    assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [own.id]
+    assert set(await store.get(scope, [own.id, *(memory.id for memory in others)])) == {own.id}
+    assert [candidate.id for candidate in await found(store, scope)] == [own.id]
+    assert sum(one.count for one in (await store.stats(scope)).values()) == 1
+
+
+@pytest.mark.parametrize("part", ["tenant", "namespace"])
+async def test_names_are_only_names(store: MemoryStore, part: str) -> None:
+    """Tenants and namespaces with marks, blanks and any script are kept apart by their exact characters."""
+    fixed = uuid.uuid4().hex
+    scopes = [Scope(fixed, name) if part == "namespace" else Scope(name, fixed) for name in HOSTILE]
+    memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
+    for scope, memory in zip(scopes, memories, strict=True):
+        await keep(store, scope, memory)
+    for scope, memory in zip(scopes, memories, strict=True):
+        await assert_sees_only(store, scope, memory, [other for other in memories if other is not memory])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
+)
+async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[str, str]) -> None:
+    """Removing and patching by id or by condition leaves a neighbour's memory exactly as it was."""
+    fixed = uuid.uuid4().hex
+    mine = Scope(f"{fixed}t", f"{fixed}n")
+    theirs = (
+        Scope(*(f"{fixed}{name}".strip() for name in other)) if other[0] != "t " else Scope(f"{fixed}tt", f"{fixed}n")
+    )
+    memory = make_memory(MemoryType.EPISODIC, "mine", mine)
+    await keep(store, mine, memory)
+    assert await store.delete(theirs, [memory.id]) == 0
+    assert await store.delete_where(theirs, (), None) == 0
+    assert await store.delete_where(theirs, (), EVERYTHING) == 0
+    await store.patch(theirs, {memory.id: {"importance": 1}}, removed=["tags"])
+    await assert_sees_only(store, mine, memory, [])
+    assert (await store.get(mine, [memory.id]))[memory.id] == memory
+
+
+async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
+    """A cursor made in one namespace, used in another, pages through the other's own memories only."""
+    other = Scope(scope.tenant, f"{scope.namespace}-2")
+    for owner in (scope, other):
+        await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
+    cursor = (await store.page(scope, Listing(limit=1))).next_cursor
+    page = await store.page(other, Listing(limit=10, cursor=cursor))
+    assert {memory.namespace for memory in page.memories} <= {other.namespace}
+    assert page.total == 4
+
+
+async def test_a_session_and_an_agent_do_not_bound_reads_by_id(store: MemoryStore, scope: Scope) -> None:
+    """session_id and agent_id of the caller filter neither reads by id nor pages."""
+    memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
+    await keep(store, scope, memory)
+    elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
+    assert set(await store.get(elsewhere, [memory.id])) == {memory.id}
+    assert (await store.page(elsewhere, Listing())).total == 1
+
+
+async def test_what_only_a_session_may_see_is_found_in_it_alone(store: MemoryStore, scope: Scope) -> None:
+    """Candidates show a session's private memories in that session only, and public ones everywhere."""
+    first, second = (Scope(scope.tenant, scope.namespace, name) for name in ("s1", "s2"))
+    private = make_memory(MemoryType.WORKING, "private", first)
+    public = make_memory(MemoryType.SEMANTIC, "public", first)
+    homeless = make_memory(MemoryType.WORKING, "of no session", scope)
+    await keep(store, scope, private, public, homeless)
+    assert {one.id for one in await found(store, first)} == {private.id, public.id}
+    assert {one.id for one in await found(store, second)} == {public.id}
+    assert {one.id for one in await found(store, scope)} == {public.id}
