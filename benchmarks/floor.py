@@ -56,13 +56,15 @@ class BareEngine:
         """How many points the queries of one retrieval gave, each with `fields`."""
         here = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
+        namespace_idf = SearchParams(idf=IdfParams(here))
         by_vector = self._request(Query.Nearest(question.dense.tolist(), "dense"), here, fields)
-        by_words = self._request(Query.Nearest(terms, "sparse"), here, fields)
+        by_words = self._request(Query.Nearest(terms, "sparse"), here, fields, namespace_idf)
         return sum(len(shard.query(request)) for shard in self._shards for request in (by_vector, by_words))
 
-    def _request(self, query: Query, here: Filter, fields: tuple[str, ...]) -> QueryRequest:
+    def _request(
+        self, query: Query, here: Filter, fields: tuple[str, ...], params: SearchParams | None = None
+    ) -> QueryRequest:
         """A query of one leg; the population of word statistics is the namespace, as for retrieval."""
-        params = SearchParams(idf=IdfParams(here))
         payload = list(fields) or False
         return QueryRequest(self._depth, query=query, filter=here, with_payload=payload, params=params)
 
