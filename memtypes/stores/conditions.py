@@ -89,9 +89,11 @@ def path_of(field: str) -> str:
     if not field.startswith(_METADATA):
         return field
     key = field.removeprefix(_METADATA)
-    if '"' in key or "\\" in key:
+    if '"' in key or "\\" in key or not _encodable(key):
         raise InvalidRequest(
-            "a metadata key with a quotation mark or a backslash can't be filtered by", path=f"filters.{field}", got=key
+            "a metadata key with a quotation mark, a backslash or half a character can't be filtered by",
+            path=f"filters.{field}",
+            got=key,
         )
     return f'{_METADATA}"{key}"'
 
@@ -116,15 +118,24 @@ def _compare(leaf: Compare) -> Where:
 
 def _equal(key: str, value: Any, *, whole: bool) -> Where:
     """Exact for texts, flags and whole numbers of any size; 1 and 1.0 are equal."""
-    if isinstance(value, bool | str) or (isinstance(value, int) and abs(value) >= _EXACT):
-        return _match(key, value) if isinstance(value, bool | str) or value in _INT64 else NOTHING
+    if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
+        return _match(key, value)
+    if isinstance(value, str) or (isinstance(value, int) and value not in _INT64):
+        return NOTHING
+    if isinstance(value, int) and abs(value) >= _EXACT:
+        return _match(key, value)
     return _range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
 
 
 def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Where:
-    if all(isinstance(value, str) for value in values):
+    if all(isinstance(value, str) and _encodable(value) for value in values):
         return {"key": key, "match": {"any": list(values)}}
     return {"should": [_equal(key, value, whole=whole) for value in values]}
+
+
+def _encodable(text: str) -> bool:
+    """Whether any stored text can be `text`: one with half of a surrogate pair is none."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _match(key: str, value: str | int) -> Where:

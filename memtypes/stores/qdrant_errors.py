@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def translated(url: str) -> Iterator[None]:
     except UnexpectedResponse as error:
         raise _refused(url, error) from error
     except ResponseHandlingException as error:
+        raise _unreached(url, error.source) from error
+    except (json.JSONDecodeError, AssertionError) as error:  # how the client says that an answer is not what it expects
         raise _unreached(url, error) from error
     except ResourceExhaustedResponse as error:
         wait = max(1, math.ceil(error.retry_after_s))
@@ -46,8 +49,7 @@ def _refused(url: str, error: UnexpectedResponse) -> RemembrancerError:
     return Unavailable(f"the Qdrant server at {url} answered {code}: {_said(error)}")
 
 
-def _unreached(url: str, error: ResponseHandlingException) -> Unavailable:
-    cause = error.source
+def _unreached(url: str, cause: Exception) -> Unavailable:
     if isinstance(cause, httpx.TimeoutException):
         return Unavailable(f"the Qdrant server at {url} did not answer in time")
     if isinstance(cause, httpx.TransportError):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.layout import Holder, Layout
@@ -20,8 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     """Settings with short waits."""
-    given: dict[str, float | str] = {"fingerprint": "test-embedder", "linger_s": 0.2, "start_timeout_s": 60.0} | changes
-    return EdgeSettings(directory, dimensions=DIMENSIONS, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "linger_s": 0.2}
+    return EdgeSettings(directory, **given | changes)
 
 
 def holder_in(directory: Path) -> Holder:
@@ -44,6 +45,11 @@ async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+def has_socket(holder: Holder) -> bool:
+    """Whether the engine's socket is there, answered or not."""
+    return Path(holder.socket).exists()
 
 
 def ended(pid: int) -> bool:

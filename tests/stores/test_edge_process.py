@@ -18,7 +18,7 @@ from memtypes.scope import Scope
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import MAX_SOCKET_BYTES, Layout, locked
 from tests.builders import SCOPE, make_memory, make_record
-from tests.stores.engines import ended, holder_in, kill_engine, settings_for, start_python, until
+from tests.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +107,7 @@ async def test_the_engine_leaves_after_its_last_client_and_keeps_everything(tmp_
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
         holder = holder_in(tmp_path)
     await until(lambda: ended(holder.pid))
-    assert not Path(holder.socket).exists()
+    assert not has_socket(holder)
     assert Layout(tmp_path).read_holder() is None
     assert Layout(tmp_path).log_path.read_text() == ""
     async with opened(tmp_path) as store:
@@ -120,7 +120,7 @@ async def test_calls_go_on_after_the_engine_died(tmp_path: Path) -> None:
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
         first = kill_engine(tmp_path)
         await until(lambda: ended(first))
-        assert Path(holder_in(tmp_path).socket).exists()
+        assert has_socket(holder_in(tmp_path))
         assert await total(store) == 1
         second = kill_engine(tmp_path, signal.SIGTERM)
         assert second != first

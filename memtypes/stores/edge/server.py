@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -199,7 +200,8 @@ def main() -> int:
 
 def _report(message: bytes) -> None:
     """Tell whoever started this process; from then on standard output is the log, as they stop listening."""
-    os.write(sys.stdout.fileno(), message + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # they waited no longer; whoever opens next finds this engine ready
+        os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
