@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     encoder_dir: Path | None = Field(None, description="Where the prepared encoder is; `encoder` in the data folder.")
     candidate_depth: int = Field(
-        400, ge=50, le=2_000, description="Candidates a type and leg that are ranked: deeper finds more and costs more."
+        200, ge=50, le=2_000, description="Candidates a type and leg that are ranked: deeper finds more and costs more."
     )
     qdrant_url: str | None = Field(None, description="A Qdrant server in place of the embedded store.")
     qdrant_api_key: SecretStr | None = Field(None, description="The server's API key.")

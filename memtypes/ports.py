@@ -63,16 +63,12 @@ class CandidateSearch:
 
 LIGHT_FIELDS: tuple[str, ...] = (
     "created_at",
-    "accessed_at",
     "access_count",
     "importance",
-    "session_id",
-    "seq",
     "tokens",
     "content_hash",
     "speaker",
     "due_at",
-    "status",
     "priority",
     "last_used_at",
     "todo_id",

@@ -27,8 +27,8 @@ from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
 from retrieval.trace import OnTimings, Trace
 
-DEPTH = 400
-"""Candidates a leg and type. Deeper ranks better: top-10 overlap with ranking everything is 1.0 from here on."""
+DEPTH = 200
+"""Candidates a leg and type. Twice as many cost twice as much and find no more evidence (see benchmarks/LOG.md)."""
 
 OnShown: TypeAlias = Callable[[Scope, Sequence[Memory], datetime], None]
 """Told what a context has shown; returns at once."""

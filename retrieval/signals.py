@@ -16,11 +16,18 @@ FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
 
 
+_REFERENCE = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
+_HALF_LIVES = {
+    kind: policy.half_life.total_seconds() if policy.half_life else np.inf for kind, policy in POLICIES.items()
+}
+"""In seconds; endless where age says nothing."""
+
+
 def signals(candidates: Sequence[Candidate], as_of: datetime) -> dict[str, NDArray[np.float64]]:
     """recency, importance and access of each candidate, arrays of shape (candidates,), in [0, 1]."""
     payloads = [candidate.payload for candidate in candidates]
     return {
-        "recency": np.array([recency(found.type, found.payload, as_of) for found in candidates], dtype=np.float64),
+        "recency": recency(candidates, as_of),
         "importance": importance(np.array([payload.get("importance", 5) for payload in payloads], dtype=np.float64)),
         "access": access(np.array([payload.get("access_count", 0) for payload in payloads], dtype=np.float64)),
     }
@@ -37,22 +44,26 @@ def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(scaled, 1.0)
 
 
-def decay(seconds: float, half_life_seconds: float) -> float:
+def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
     """0.5 ** (age / half-life): 1 at no age, one half after each half-life. A negative age counts as none."""
-    return float(0.5 ** (max(0.0, seconds) / half_life_seconds))
+    scaled: NDArray[np.float64] = np.maximum(seconds, 0.0) / half_lives
+    return np.exp2(-scaled)
 
 
-def recency(kind: MemoryType, payload: Mapping[str, Any], as_of: datetime) -> float:
-    """How recent a memory of type `kind` is at `as_of`, in [0, 1].
+def recency(candidates: Sequence[Candidate], as_of: datetime) -> NDArray[np.float64]:
+    """How recent each candidate is at `as_of`, shape (candidates,), in [0, 1].
 
     An intention with a due time is measured by the time that is left: 1 once it is due. Where age says nothing, 1.
     """
-    half_life = POLICIES[kind].half_life
-    if half_life is None:
-        return 1.0
-    due = payload.get("due_at") if kind is MemoryType.PROSPECTIVE else None
-    if due is not None:
-        return decay((datetime.fromisoformat(due) - as_of).total_seconds(), half_life.total_seconds())
-    since = payload.get("last_used_at") if kind is MemoryType.PROCEDURAL else None
-    age = as_of - datetime.fromisoformat(since or payload["created_at"])
-    return decay(age.total_seconds(), half_life.total_seconds())
+    since = [reference_time(candidate.type, candidate.payload) for candidate in candidates]
+    # Read all at once: numpy reads a thousand times in the time that datetime takes for a hundred.
+    instants = np.array([time.removesuffix("Z") for time in since], dtype="datetime64[us]")
+    ages = (np.datetime64(as_of.replace(tzinfo=None), "us") - instants).astype(np.float64) / 1e6
+    awaited = np.array([candidate.payload.get("due_at") is not None for candidate in candidates], dtype=np.bool_)
+    return decay(np.where(awaited, -ages, ages), np.array([_HALF_LIVES[candidate.type] for candidate in candidates]))
+
+
+def reference_time(kind: MemoryType, payload: Mapping[str, Any]) -> str:
+    """The time from which `kind` counts, as in `Memory.reference_time`."""
+    field = _REFERENCE.get(kind, "created_at")
+    return str(payload.get(field) or payload["created_at"])
