@@ -156,12 +156,13 @@ def _read(shard: edge.EdgeShard, step: steps.Reading) -> Any:
     match step:
         case steps.Search(queries):
             found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
-            return [[(hit.id, hit.score) for hit in hits] for hits in found]
+            # As text: a UUID is hashed in Python each time that a dictionary sees it, a text once.
+            return [[(str(hit.id), hit.score) for hit in hits] for hits in found]
         case steps.Scroll():
             return _scroll(shard, step)
         case steps.Fetch(ids, fields):
             records = shard.retrieve(list(ids), _selection(fields), False) if ids else []
-            return {record.id: record.payload or {} for record in records}
+            return {str(record.id): record.payload or {} for record in records}
         case steps.Count(where):
             return shard.count(edge.CountRequest(exact=True, filter=to_filter(where)))
         case steps.Facet(key, where, limit):
@@ -179,7 +180,7 @@ def _scroll(shard: edge.EdgeShard, step: steps.Scroll) -> list[tuple[Any, dict[s
         order_by=edge.OrderBy("created_at", edge.Direction.Desc) if step.newest_first else None,
     )
     records, _ = shard.scroll(request)
-    return [(record.id, record.payload or {}) for record in records]
+    return [(str(record.id), record.payload or {}) for record in records]
 
 
 def _selection(fields: tuple[str, ...] | None) -> bool | list[str]:
