@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -51,6 +52,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         opened.push_async_callback(store.aclose)
         freshness = await opened.enter_async_context(Freshness(store).running())
+        keep_for_good()
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
         yield Services(
             store=store,
@@ -70,6 +72,12 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
         )
+
+
+def keep_for_good() -> None:
+    """Tell the garbage collector that what is loaded by now stays: looking through it again costs 100 ms a time."""
+    gc.collect()
+    gc.freeze()
 
 
 async def open_embedder(settings: Settings) -> Embedder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.settings import Settings, read_settings
-from api.wiring import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
+from api.wiring import TOKENIZERS, keep_for_good, open_store, open_tokenizers, prepared_embedder
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.prepare import Preparer
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -53,6 +53,7 @@ async def open_parts(settings: Settings, on_timings: OnTimings | None = None) ->
         tokenizers = await open_tokenizers(settings)
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         opened.push_async_callback(store.aclose)
+        keep_for_good()
         parts = RetrieverParts(
             store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=on_timings
         )

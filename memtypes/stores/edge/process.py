@@ -47,7 +47,16 @@ def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> in
         layout.prepare(settings.fingerprint, settings.dimensions)
         with locked(layout.engine_lock) as free:
             pass
-        return _start(layout, settings, deadline) if free else None
+        if not free:
+            return None
+        try:
+            return _start(layout, settings, deadline)
+        except StoreInUse:
+            # The engine of an opener that gave up waiting may have come first: then that one is to be joined.
+            with locked(layout.engine_lock) as nobody_else:
+                if nobody_else:
+                    raise
+            return None
 
 
 def in_use(layout: Layout) -> StoreInUse:
