@@ -120,6 +120,7 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
     dense: list[float] | None
     sparse: list[float] | None
     payloads: list[dict[str, Any]]
+    """Or, before they travel, their encoded form."""
 
 
 class Candidates(Ask, frozen=True, kw_only=True, tag=True):

@@ -17,18 +17,17 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.conditions import Where, at, before, within
-from memtypes.stores.steps import Count, Fetch, Id, Plan, Scroll
+from memtypes.stores.steps import Count, Fetch, Plan, Scroll
 
 CREATED = "created_at"
 
 
 class Key(NamedTuple):
-    """Where a memory stands in the order. id: its text; point: the engine's own form of it."""
+    """Where a memory stands in the order."""
 
     created: str
     id: str
     type: MemoryType
-    point: Id
 
 
 def cursor_of(payload: dict[str, Any]) -> str:
@@ -70,9 +69,9 @@ def list_page(ask: asks.List) -> Plan[asks.Listed]:
     return asks.Listed(payloads, len(chosen) > ask.limit, sum(counts))
 
 
-def keys_of(kind: MemoryType, pairs: Iterable[tuple[Id, dict[str, Any]]]) -> list[Key]:
+def keys_of(kind: MemoryType, pairs: Iterable[tuple[str, dict[str, Any]]]) -> list[Key]:
     """The keys of (id, payload) pairs."""
-    return [Key(payload[CREATED], str(point), kind, point) for point, payload in pairs]
+    return [Key(payload[CREATED], one, kind) for one, payload in pairs]
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:
@@ -113,7 +112,7 @@ def _instant(ask: asks.List, created: str) -> Where:
 def _payloads(keys: list[Key]) -> Plan[list[dict[str, Any]]]:
     """The payloads of `keys`, in their order; without those that were removed meanwhile."""
     kinds = list(dict.fromkeys(key.type for key in keys))
-    found = yield [(kind, Fetch(tuple(key.point for key in keys if key.type is kind), None)) for kind in kinds]
+    found = yield [(kind, Fetch(tuple(key.id for key in keys if key.type is kind))) for kind in kinds]
     by_type = dict(zip(kinds, found, strict=True))
-    payloads = (by_type[key.type].get(key.point) for key in keys)
+    payloads = (by_type[key.type].get(key.id) for key in keys)
     return [payload for payload in payloads if payload is not None]

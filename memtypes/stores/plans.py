@@ -114,4 +114,4 @@ def _existing(ask: asks.Patch | asks.Delete, ids: Iterable[str]) -> Plan[dict[Me
     wanted = list(dict.fromkeys(ids))
     scroll = Scroll(within(ask, has_ids(wanted)), len(wanted), ())
     found = yield [(kind, scroll) for kind in MemoryType]
-    return {kind: {str(one) for one, _ in pairs} for kind, pairs in zip(MemoryType, found, strict=True)}
+    return {kind: {one for one, _ in pairs} for kind, pairs in zip(MemoryType, found, strict=True)}

@@ -17,6 +17,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from memtypes.errors import EmbedderMismatch
 from memtypes.policy import MemoryType
+from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import asks, steps
 from memtypes.stores.asking import AskingStore
 from memtypes.stores.codec import TOKEN_DIMENSIONS
@@ -161,12 +162,13 @@ class QdrantStore(AskingStore):
             case steps.Search(queries):
                 asked = [to_query(query, local=self._local) for query in queries]
                 found = await self._client.query_batch_points(name, asked)
-                return [[(hit.id, hit.score) for hit in hits.points] for hits in found]
+                return [[(str(hit.id), hit.score) for hit in hits.points] for hits in found]
             case steps.Scroll():
                 return await self._scroll(name, step)
-            case steps.Fetch(ids, fields):
-                records = await self._client.retrieve(name, list(ids), with_payload=_selection(fields)) if ids else []
-                return {record.id: record.payload or {} for record in records}
+            case steps.Fetch(ids):
+                return await self._payloads(name, ids, fields=True)
+            case steps.Glance(ids):
+                return await self._payloads(name, ids, fields=list(LIGHT_FIELDS))
             case steps.Count(where):
                 return (await self._client.count(name, to_filter(where), exact=True)).count
             case steps.Facet(key, where, limit):
@@ -181,9 +183,13 @@ class QdrantStore(AskingStore):
             limit=step.limit,
             offset=step.start,
             order_by=newest_first if step.newest_first else None,
-            with_payload=_selection(step.fields),
+            with_payload=True if step.fields is None else list(step.fields) or False,
         )
-        return [(record.id, record.payload or {}) for record in records]
+        return [(str(record.id), record.payload or {}) for record in records]
+
+    async def _payloads(self, name: str, ids: tuple[str, ...], *, fields: bool | list[str]) -> dict[str, Any]:
+        records = await self._client.retrieve(name, list(ids), with_payload=fields) if ids else []
+        return {str(record.id): record.payload or {} for record in records}
 
 
 def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
@@ -203,7 +209,3 @@ def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
             on_disk=True,
         ),
     }
-
-
-def _selection(fields: tuple[str, ...] | None) -> bool | list[str]:
-    return True if fields is None else list(fields) or False

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_of, sparse_of
 from memtypes.stores.conditions import Where, has_ids, within
-from memtypes.stores.steps import Fetch, Id, Nearest, Plan, Search
+from memtypes.stores.steps import Glance, Nearest, Plan, Search
 from memtypes.vectors import DenseVector, SparseVector
 
-Scores: TypeAlias = dict[Id, float]
+Scores: TypeAlias = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +44,8 @@ def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
     for pair, found, hits in zip(legs, scores, late, strict=True):
         fill(pair, found, hits)
     unions = [list(union(found)) for found in scores]
-    payloads = yield [
-        (search.type, Fetch(tuple(ids), LIGHT_FIELDS)) for search, ids in zip(ask.searches, unions, strict=True)
-    ]
-    return [columns(*one) for one in zip(unions, scores, payloads, strict=True)]
+    glances = yield [(search.type, Glance(tuple(one))) for search, one in zip(ask.searches, unions, strict=True)]
+    return [columns(*one) for one in zip(scores, glances, strict=True)]
 
 
 def legs_of(search: asks.TypeSearch) -> tuple[Leg | None, Leg | None]:
@@ -60,13 +57,13 @@ def legs_of(search: asks.TypeSearch) -> tuple[Leg | None, Leg | None]:
     return dense, sparse
 
 
-def scored(pair: tuple[Leg | None, ...], hits: list[list[tuple[Id, float]]]) -> list[Scores | None]:
+def scored(pair: tuple[Leg | None, ...], hits: list[list[tuple[str, float]]]) -> list[Scores | None]:
     """Each leg's scores by id: none for a silent leg, None for one that was not asked for."""
     given = iter(hits)
     return [None if leg is None else {} if leg.silent else dict(next(given)) for leg in pair]
 
 
-def lacking(leg: Leg | None, own: Scores | None, everything: Iterable[Id]) -> list[Id]:
+def lacking(leg: Leg | None, own: Scores | None, everything: Iterable[str]) -> list[str]:
     """The ids whose score the engine must still be asked for.
 
     A sparse leg that came back with fewer than its depth has named every memory that shares a term with the query.
@@ -86,7 +83,7 @@ def _missing(
             yield Nearest(leg.vector, len(ids), within(ask, has_ids(ids)), corpus, exact=True)
 
 
-def fill(pair: tuple[Leg | None, ...], found: list[Scores | None], late: list[list[tuple[Id, float]]]) -> None:
+def fill(pair: tuple[Leg | None, ...], found: list[Scores | None], late: list[list[tuple[str, float]]]) -> None:
     """Add the late scores, in the order in which they were asked for, and the score of what shares no term."""
     everything, given = list(union(found)), iter(late)
     wanted = [lacking(leg, own, everything) for leg, own in zip(pair, found, strict=True)]
@@ -98,19 +95,19 @@ def fill(pair: tuple[Leg | None, ...], found: list[Scores | None], late: list[li
             own.update({one: leg.no_match for one in everything if one not in own})
 
 
-def union(found: Iterable[Scores | None]) -> Iterator[Id]:
+def union(found: Iterable[Scores | None]) -> Iterator[str]:
     """Every id once, in the order of the legs."""
     return iter(dict.fromkeys(one for scores in found for one in scores or {}))
 
 
-def columns(ids: list[Id], found: list[Scores | None], payloads: dict[Id, dict[str, Any]]) -> asks.Found:
-    """The candidates that are still there and have every score."""
-    kept = [one for one in ids if one in payloads and all(own is None or one in own for own in found)]
+def columns(found: list[Scores | None], seen: dict[str, Any]) -> asks.Found:
+    """The candidates that are still there and have every score; a removal may come between two rounds."""
+    kept = [one for one in seen if all(own is None or one in own for own in found)]
     dense, sparse = (None if own is None else [own[one] for one in kept] for own in found)
-    return asks.Found([str(one) for one in kept], dense, sparse, [payloads[one] for one in kept])
+    return asks.Found(kept, dense, sparse, [seen[one] for one in kept])
 
 
-def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[Id, float]]]]]:
+def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[str, float]]]]]:
     """The hits of every search's queries; a search without a query costs no step."""
     busy = [
         (search.type, Search(tuple(queries))) for search, queries in zip(ask.searches, asked, strict=True) if queries

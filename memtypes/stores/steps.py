@@ -7,7 +7,6 @@ store does is written once, for an engine that answers at once and for one that 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -16,9 +15,6 @@ from memtypes.policy import MemoryType
 from memtypes.stores.asks import Point
 from memtypes.stores.conditions import Where
 from memtypes.vectors import DenseVector, SparseVector
-
-Id: TypeAlias = str | uuid.UUID
-"""A point's id as the engine gives it; `str` of it is the memory's id."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +48,16 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fetch:
-    """The payloads of `ids` by id. fields: None for all."""
+    """The whole payloads of `ids` by id."""
 
-    ids: tuple[Id, ...]
-    fields: tuple[str, ...] | None
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """The light payloads of `ids` by id; those that an engine has encoded already may stay so."""
+
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +117,7 @@ class Write:
     changes: tuple[Change, ...]
 
 
-Reading: TypeAlias = Search | Scroll | Fetch | Count | Facet
+Reading: TypeAlias = Search | Scroll | Fetch | Glance | Count | Facet
 Step: TypeAlias = Reading | Write
 Round: TypeAlias = list[tuple[MemoryType, Step]]
 

@@ -18,7 +18,7 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.paging import Key, cursor_of, in_order, list_page, parse_cursor, split_at_cut
-from memtypes.stores.steps import Count, Fetch, Id, Scroll, Step, run
+from memtypes.stores.steps import Count, Fetch, Scroll, Step, run
 from memtypes.times import rfc3339
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,13 +47,13 @@ def engine_of(payloads: list[Payload], seed: int) -> Callable[[MemoryType, Step]
         match step:
             case Count():
                 return len(own)
-            case Fetch(ids, _):
+            case Fetch(ids):
                 return {payload["id"]: payload for payload in own if payload["id"] in ids}
             case Scroll():
                 return scroll(own, step)
         raise AssertionError(step)
 
-    def scroll(own: list[Payload], step: Scroll) -> list[tuple[Id, Payload]]:
+    def scroll(own: list[Payload], step: Scroll) -> list[tuple[str, Payload]]:
         matching = [payload for payload in own if meets(payload, step.where)]
         if step.newest_first:
             shuffled.shuffle(matching)
@@ -109,16 +109,12 @@ def test_anything_else_is_no_cursor(text: str) -> None:
 
 def test_a_group_is_only_cut_where_the_engine_stopped() -> None:
     """With fewer keys than were asked for nothing was cut; else the oldest instant has to be read again."""
-    keys = [
-        Key(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC, str(n)) for n, at in enumerate((3, 2, 2))
-    ]
+    keys = [Key(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC) for n, at in enumerate((3, 2, 2))]
     assert split_at_cut(keys, 4) == (keys, None)
     assert split_at_cut(keys, 3) == (keys[:1], "2026-01-01T00:00:02Z")
 
 
 def test_times_are_ordered_as_instants() -> None:
     """Microseconds are written only where there are some; the order does not depend on that."""
-    keys = [
-        Key(text, "x", MemoryType.EPISODIC, "x") for text in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
-    ]
+    keys = [Key(text, "x", MemoryType.EPISODIC) for text in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")]
     assert in_order(keys) == keys[::-1]

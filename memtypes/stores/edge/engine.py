@@ -21,6 +21,7 @@ from memtypes.policy import MemoryType
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk
 from memtypes.stores.codec import TOKEN_DIMENSIONS
+from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.translate import to_filter, to_point, to_query
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS, Index, indexes_of
@@ -59,6 +60,7 @@ class Engine:
     def __init__(self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path]) -> None:
         self._shards = shards
         self._paths = paths
+        self._glances = {kind: GlanceCache() for kind in shards}
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
 
@@ -101,12 +103,15 @@ class Engine:
         with translated():
             if isinstance(step, steps.Write):
                 return self._write(kind, step)
+            if isinstance(step, steps.Glance):
+                return self._glances[kind].read(step.ids, self._shards[kind])
             return _read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
         for change in step.changes:
+            self._glances[kind].forget(change)
             self._shards[kind].update(_operation(change))
 
 
@@ -152,7 +157,7 @@ def _config(dimensions: int) -> edge.EdgeConfig:
     )
 
 
-def _read(shard: edge.EdgeShard, step: steps.Reading) -> Any:
+def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch | steps.Count | steps.Facet) -> Any:
     match step:
         case steps.Search(queries):
             found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
@@ -160,9 +165,8 @@ def _read(shard: edge.EdgeShard, step: steps.Reading) -> Any:
             return [[(str(hit.id), hit.score) for hit in hits] for hits in found]
         case steps.Scroll():
             return _scroll(shard, step)
-        case steps.Fetch(ids, fields):
-            records = shard.retrieve(list(ids), _selection(fields), False) if ids else []
-            return {str(record.id): record.payload or {} for record in records}
+        case steps.Fetch(ids):
+            return {str(record.id): record.payload for record in shard.retrieve(list(ids), True, False)}
         case steps.Count(where):
             return shard.count(edge.CountRequest(exact=True, filter=to_filter(where)))
         case steps.Facet(key, where, limit):
@@ -175,16 +179,12 @@ def _scroll(shard: edge.EdgeShard, step: steps.Scroll) -> list[tuple[Any, dict[s
         offset=step.start,
         limit=step.limit,
         filter=to_filter(step.where),
-        with_payload=_selection(step.fields),
+        with_payload=True if step.fields is None else list(step.fields) or False,
         with_vector=False,
         order_by=edge.OrderBy("created_at", edge.Direction.Desc) if step.newest_first else None,
     )
     records, _ = shard.scroll(request)
     return [(str(record.id), record.payload or {}) for record in records]
-
-
-def _selection(fields: tuple[str, ...] | None) -> bool | list[str]:
-    return True if fields is None else list(fields) or False
 
 
 def _operation(change: steps.Change) -> edge.UpdateOperation:
