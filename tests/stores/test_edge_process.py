@@ -15,8 +15,10 @@ from memtypes.errors import Unavailable
 from memtypes.policy import MemoryType
 from memtypes.ports import Listing
 from memtypes.scope import Scope
+from memtypes.stores import asks
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import MAX_SOCKET_BYTES, Layout, locked
+from memtypes.stores.edge.wire import Call, decode_reply, encode, framed, read_message
 from tests.builders import SCOPE, make_memory, make_record
 from tests.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
 
@@ -154,6 +156,25 @@ async def test_an_engine_that_is_too_slow_is_unavailable(tmp_path: Path) -> None
         kill_engine(tmp_path, signal.SIGCONT)
         await store.ping()
         assert await total(store) == 0
+
+
+async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path) -> None:
+    """What the engine can't read or carry out is told to the asker, is in the log, and nobody else notices."""
+    async with opened(tmp_path) as store:
+        holder = holder_in(tmp_path)
+        reader, writer = await asyncio.open_unix_connection(holder.socket)
+        broken = asks.TypeSearch(MemoryType.EPISODIC, None, b"odd", b"odd", 5, {})
+        question = asks.Candidates(tenant="t", namespace="n", searches=[broken])
+        for message in (encode(Call(7, question)), encode([8, {"ask": "Nonsense"}]), encode("no call")):
+            writer.write(framed(message))
+        replies = [decode_reply(await read_message(reader)) for _ in range(3)]
+        assert [reply.number for reply in replies] == [7, 8, 0]
+        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 3
+        writer.close()
+        await writer.wait_closed()
+        await store.ping()
+        assert holder_in(tmp_path) == holder
+        assert "a question could not be answered" in Layout(tmp_path).log_path.read_text()
 
 
 async def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:

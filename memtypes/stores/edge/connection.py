@@ -83,6 +83,7 @@ class Connection:
             self._writer.write(message)
             await self._writer.drain()
         except ConnectionError as error:
+            self._lost = True  # the listener may not have noticed yet, and nobody shall ask here again
             raise ConnectionLostError from error
         return await future
 

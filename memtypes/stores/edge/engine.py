@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -60,7 +61,7 @@ class Engine:
     def __init__(self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path]) -> None:
         self._shards = shards
         self._paths = paths
-        self._glances = {kind: GlanceCache() for kind in shards}
+        self._glances = {kind: GlanceCache(partial(_payloads, shard)) for kind, shard in shards.items()}
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
 
@@ -104,7 +105,7 @@ class Engine:
             if isinstance(step, steps.Write):
                 return self._write(kind, step)
             if isinstance(step, steps.Glance):
-                return self._glances[kind].read(step.ids, self._shards[kind])
+                return self._glances[kind].read(step.ids)
             return _read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:
@@ -166,12 +167,16 @@ def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch
         case steps.Scroll():
             return _scroll(shard, step)
         case steps.Fetch(ids):
-            return {str(record.id): record.payload for record in shard.retrieve(list(ids), True, False)}
+            return _payloads(shard, list(ids), fields=True)
         case steps.Count(where):
             return shard.count(edge.CountRequest(exact=True, filter=to_filter(where)))
         case steps.Facet(key, where, limit):
             facets = shard.facet(edge.FacetRequest(key, limit, exact=True, filter=to_filter(where)))
             return [(hit.value, hit.count) for hit in facets.hits]
+
+
+def _payloads(shard: edge.EdgeShard, ids: list[str], fields: bool | list[str]) -> dict[str, dict[str, Any]]:  # noqa: FBT001 - the vendor's own form of a selection
+    return {str(record.id): record.payload or {} for record in shard.retrieve(list(ids), fields, False)}
 
 
 def _scroll(shard: edge.EdgeShard, step: steps.Scroll) -> list[tuple[Any, dict[str, Any]]]:

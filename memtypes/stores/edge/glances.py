@@ -6,10 +6,11 @@ larger part of every search. The engine process is the only writer of its shards
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
-import qdrant_edge as edge
 
 from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import steps
@@ -18,11 +19,15 @@ from memtypes.stores.conditions import Where
 LIMIT = 50_000
 """Payloads of one type that are remembered: some 25 MB."""
 
+ReadPayloads: TypeAlias = Callable[[list[str], list[str]], Mapping[str, dict[str, Any]]]
+"""Payloads by id, of these ids and with these fields."""
+
 
 class GlanceCache:
-    """The encoded light payloads of one shard's points, by id."""
+    """The encoded light payloads of one shard's points, by id. read_payloads: how those that are unknown are read."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, read_payloads: ReadPayloads, limit: int = LIMIT) -> None:
+        self._read_payloads = read_payloads
         self._limit = limit
         self._known: dict[str, msgspec.Raw] = {}
         self._encode = msgspec.msgpack.Encoder().encode
@@ -30,15 +35,15 @@ class GlanceCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def read(self, ids: Sequence[str], shard: edge.EdgeShard) -> dict[str, msgspec.Raw]:
+    def read(self, ids: Sequence[str]) -> dict[str, msgspec.Raw]:
         """The light payloads of those points that exist."""
         unread = [one for one in ids if one not in self._known]
         if unread:
-            for record in shard.retrieve(list(unread), list(LIGHT_FIELDS), False):
-                self._known[str(record.id)] = msgspec.Raw(self._encode(record.payload))
+            for one, payload in self._read_payloads(unread, list(LIGHT_FIELDS)).items():
+                self._known[one] = msgspec.Raw(self._encode(payload))
         found = {one: self._known[one] for one in ids if one in self._known}
-        for oldest in list(self._known)[: max(0, len(self._known) - self._limit)] if unread else ():
-            del self._known[oldest]
+        if len(self._known) > self._limit:
+            self._drop_oldest(len(self._known) - self._limit)
         return found
 
     def forget(self, change: steps.Change) -> None:
@@ -49,6 +54,10 @@ class GlanceCache:
             return
         for one in ids:
             self._known.pop(one, None)
+
+    def _drop_oldest(self, number: int) -> None:
+        for one in list(itertools.islice(self._known, number)):
+            del self._known[one]
 
 
 def named_ids(where: Where) -> list[str] | None:

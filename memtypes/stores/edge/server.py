@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -46,6 +47,8 @@ QUIET_S = 0.5
 
 FLUSH_AT_LATEST_S = 60.0
 FIRST_CLIENT_S = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -112,6 +115,9 @@ class EngineServer:
             return encode(Reply(call.number, msgspec.Raw(encode(self._answer(call)))))
         except RemembrancerError as error:
             return encode(Reply(call.number, failure=failure_of(error)))
+        except Exception:  # noqa: BLE001 - a fault of ours: the log has it in full, the asker is told, others go on
+            _log.exception("a question could not be answered")
+            return encode(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
     def _answer(self, call: Call) -> Any:
         if isinstance(call.question, Hello):

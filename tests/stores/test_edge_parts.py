@@ -1,0 +1,200 @@
+"""Parts of the embedded store that need no process: remembered payloads, messages, files and locks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.errors import Conflict, InvalidRequest, NotFound, RemembrancerError, StoreInUse, Unavailable
+from memtypes.policy import MemoryType
+from memtypes.ports import LIGHT_FIELDS
+from memtypes.stores import asks
+from memtypes.stores.conditions import has_ids, within
+from memtypes.stores.edge import wire
+from memtypes.stores.edge.connection import Connection, ConnectionLostError
+from memtypes.stores.edge.engine import translated
+from memtypes.stores.edge.glances import GlanceCache
+from memtypes.stores.edge.layout import Layout, holder_of, locked, replace_file
+from memtypes.stores.steps import Change, DropFields, Put, Remove, SetFields
+from tests.builders import SCOPE
+
+pytestmark = pytest.mark.anyio
+
+
+class Shelf:
+    """Payloads that can be read, and how often they were."""
+
+    def __init__(self, count: int) -> None:
+        self.payloads = {str(n): {"importance": n} for n in range(count)}
+        self.read: list[str] = []
+
+    def __call__(self, ids: list[str], fields: list[str]) -> Mapping[str, dict[str, Any]]:
+        """The payloads of `ids`."""
+        assert fields == list(LIGHT_FIELDS)
+        self.read += ids
+        return {one: self.payloads[one] for one in ids if one in self.payloads}
+
+
+def decoded(found: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """The payloads in `found`."""
+    return {one: msgspec.msgpack.decode(raw) for one, raw in found.items()}
+
+
+def test_a_payload_is_read_once() -> None:
+    """What was read is remembered, what does not exist is asked for again."""
+    shelf = Shelf(2)
+    cache = GlanceCache(shelf)
+    for _ in range(2):
+        assert decoded(cache.read(["1", "0", "9"])) == {"1": {"importance": 1}, "0": {"importance": 0}}
+    assert shelf.read == ["1", "0", "9", "9"]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (Put((asks.Point("1", b"", b"", b"", None, {}),), {}), ["0", "2"]),
+        (SetFields(within(SCOPE, has_ids(["0", "1"])), {}), ["2"]),
+        (DropFields(within(SCOPE, has_ids(["2"])), ("tags",)), ["0", "1"]),
+        (Remove(within(SCOPE, has_ids([]))), ["0", "1", "2"]),
+        (Remove(within(SCOPE)), []),
+        (Remove({}), []),
+    ],
+)
+def test_a_change_is_forgotten_where_it_may_touch(change: Change, left: list[str]) -> None:
+    """A change that names points drops those, and one that does not drops everything."""
+    shelf = Shelf(3)
+    cache = GlanceCache(shelf)
+    cache.read(["0", "1", "2"])
+    shelf.read.clear()
+    cache.forget(change)
+    cache.read(["0", "1", "2"])
+    assert shelf.read == [one for one in ("0", "1", "2") if one not in left]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Beyond the limit the oldest go, and a read larger than the limit is still whole."""
+    shelf = Shelf(10)
+    cache = GlanceCache(shelf, limit=3)
+    assert len(cache.read([str(n) for n in range(10)])) == 10
+    assert len(cache) == 3
+    shelf.read.clear()
+    cache.read(["7", "8", "9", "0"])
+    assert shelf.read == ["0"]
+
+
+@pytest.mark.parametrize(
+    "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
+)
+def test_errors_travel(error: RemembrancerError) -> None:
+    """An error comes out as what it went in as; one that has no name on the wire is unavailable."""
+    back = wire.error_of(wire.failure_of(error))
+    assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
+    assert str(back) == str(error)
+
+
+def test_an_invalid_request_keeps_its_path() -> None:
+    """The place that was wrong travels along."""
+    back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
+    assert isinstance(back, InvalidRequest)
+    assert back.path == "filters.x"
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**31))
+def test_questions_travel(raw: bytes, number: int) -> None:
+    """A call comes out as it went in, bytes and nested values included."""
+    searches = [asks.TypeSearch(MemoryType.WORKING, raw, None, None, 5, {"must": [{"has_id": ["x"]}]})]
+    questions: list[wire.Question] = [
+        asks.Candidates(tenant="t", namespace="n", searches=searches),
+        asks.Upsert(
+            tenant="t",
+            namespace="n",
+            type=MemoryType.EPISODIC,
+            points=[asks.Point("i", raw, raw, raw, None, {"a": [1]})],
+        ),
+        asks.List(tenant="t", namespace="n", types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b")),
+        wire.Hello(1),
+    ]
+    for question in questions:
+        assert wire.decode_call(wire.encode(wire.Call(number, question))) == wire.Call(number, question)
+
+
+async def test_messages_have_their_length_in_front() -> None:
+    """Messages are told apart however they arrive; a length out of bounds is refused."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(wire.framed(b"one") + wire.framed(b"") + wire.framed(b"three")[:5])
+    assert [await wire.read_message(reader), await wire.read_message(reader)] == [b"one", b""]
+    reader.feed_data(b"hree")
+    assert await wire.read_message(reader) == b"three"
+    reader.feed_data(b"\xff\xff\xff\xff")
+    with pytest.raises(ValueError, match="4294967295 bytes"):
+        await wire.read_message(reader)
+
+
+async def test_a_connection_that_broke_is_lost_at_once(tmp_path: Path) -> None:
+    """Whoever is told that an answer will not come finds the connection lost, so nothing more is asked there."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    path = str(tmp_path / "socket")
+    async with await asyncio.start_unix_server(hang_up, path):
+        for pause in (0.0, 0.01):
+            connection = await Connection.open(path)
+            await asyncio.sleep(pause)
+            with pytest.raises(ConnectionLostError):
+                await connection.ask(wire.Hello(1), 5.0)
+            assert connection.lost
+            await connection.aclose()
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (Exception("Can't init WAL: Kind(WouldBlock)"), StoreInUse),
+        (Exception("disk full"), Unavailable),
+        (ValueError("invalid JSON path"), InvalidRequest),
+        (TypeError("wrong"), InvalidRequest),
+        (Conflict("ours"), Conflict),
+    ],
+)
+def test_what_the_engines_errors_become(raised: Exception, expected: type[RemembrancerError]) -> None:
+    """The engine raises bare exceptions; each becomes one of ours, with its text."""
+    with pytest.raises(expected, match=str(raised).split("(")[0]), translated():
+        raise raised
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    """While a lock is held nobody else gets it, and it names its holder."""
+    path = tmp_path / "lock"
+    with locked(path) as first, locked(path) as second:
+        assert (first, second) == (True, False)
+        assert holder_of(path) == str(os.getpid())
+    with locked(path) as again:
+        assert again
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """The new content is there, readable by its owner alone, and nothing else is left behind."""
+    path = tmp_path / "file"
+    for content in (b"a long first content", b"short"):
+        replace_file(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_store_without_an_alias_has_no_shards(tmp_path: Path) -> None:
+    """Asking for the shards of a directory that is no store is an error; a damaged holder file is nobody."""
+    layout = Layout(tmp_path)
+    with pytest.raises(Unavailable, match=r"store\.json is missing"):
+        layout.shard_paths()
+    layout.holder_path.write_bytes(b"{")
+    assert layout.read_holder() is None
