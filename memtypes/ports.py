@@ -113,8 +113,8 @@ class MemoryStore(ABC):
         """Keep `records`, replacing those with the same id; all of a type or none."""
 
     @abstractmethod
-    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, by id, of whatever type."""
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+        """The memories of `ids` that exist, by id: of whatever type, or each of the type that it is mapped to."""
 
     @abstractmethod
     async def patch(

@@ -57,8 +57,8 @@ class ContextWriter:
             chosen = self._fill(long_term, texts)
             working_chosen = self._fill_working(working, texts)
         with trace.stage("render"):
-            wanted = [one.entry.id for one in (*chosen.chosen, *working_chosen.chosen)]
-            texts |= await self._fetch([wanted_id for wanted_id in wanted if wanted_id not in texts])
+            entries = [one.entry for one in (*chosen.chosen, *working_chosen.chosen)]
+            texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
             places = {hit.candidate.id: hit for hit in hits}
             shown = self._shown(chosen.chosen, texts, places)
             working_shown = self._shown(working_chosen.chosen, texts, places)
@@ -75,11 +75,11 @@ class ContextWriter:
         if self._counts_are_stored(hits):
             return {}
         room = 2 * (self._budget.total + self._request.working_budget) + 2_000
-        needed: list[str] = []
+        needed: dict[str, MemoryType] = {}
         for hit in hits:
             if room <= 0:
                 break
-            needed.append(hit.candidate.id)
+            needed[hit.candidate.id] = hit.candidate.type
             room -= int(hit.candidate.payload["tokens"]["count"])
         return await self._fetch(needed)
 
@@ -89,8 +89,8 @@ class ContextWriter:
         name = self._tokenizer.name
         return all(hit.candidate.payload["tokens"]["tokenizer"] == name for hit in hits)
 
-    async def _fetch(self, ids: Sequence[str]) -> dict[str, Memory]:
-        return await self._store.get(self._scope, ids) if ids else {}
+    async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Memory]:
+        return await self._store.get(self._scope, wanted) if wanted else {}
 
     def _entries(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> list[Entry]:
         """`hits` as the budget sees them; where texts had to be read, those that were not are left out."""

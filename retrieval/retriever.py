@@ -21,7 +21,7 @@ from memtypes.vectors import DenseVector, SparseVector
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context import ContextWriter, Ranked
 from retrieval.current import asked_about, names_status, wanted_in_context
-from retrieval.hits import search_answer
+from retrieval.hits import search_answer, types_of
 from retrieval.profiles import weights_for
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
@@ -73,7 +73,7 @@ class Retriever:
         ranking, degraded = await self._ranked(scope, request, asked, _Pass(trace, weights, as_of, depth))
         best = ranking.hits[: request.top_k]
         with trace.stage("render"):
-            memories = await self._parts.store.get(scope, [hit.candidate.id for hit in best]) if best else {}
+            memories = await self._parts.store.get(scope, types_of(best)) if best else {}
             answer = search_answer(best, memories, request.explain)
         self._told(trace)
         return SearchAnswer(hits=answer, profile=profile, weights=weights, as_of=as_of, degraded=list(degraded))

@@ -90,7 +90,7 @@ class FakeStore(MemoryStore):
             key = (scope.tenant, scope.namespace, record.memory.id)
             self._kept[key] = (record.memory.to_payload(), record.vectors)
 
-    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories that exist."""
         wanted = set(ids)
         return {one["id"]: from_payload(one) for one, _ in self._in(scope) if one["id"] in wanted}

@@ -9,7 +9,7 @@ import asyncio
 import json
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memtypes.errors import InvalidRequest
@@ -57,12 +57,12 @@ class AskingStore(MemoryStore):
         for write in writes:
             await self._answer(write)
 
-    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, in the order of `ids`."""
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+        """The memories of `ids` that exist, in the order of `ids`. Where the types are known no other is searched."""
         wanted = known_ids(ids)
         if not wanted:
             return {}
-        payloads = await self._answer(asks.Get(**_bounds(scope), ids=wanted))
+        payloads = await self._answer(asks.Get(**_bounds(scope), ids=by_type(wanted, ids)))
         found = {payload["id"]: from_payload(payload) for payload in payloads}
         return {one: found[one] for one in wanted if one in found}
 
@@ -201,7 +201,17 @@ def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[asks.FieldCh
     return list(groups.values())
 
 
-def known_ids(ids: Sequence[str]) -> list[str]:
+def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
+    """Which of `wanted` to look for in which type: in its own where `ids` tells it, else in every one."""
+    if not isinstance(ids, Mapping):
+        return {kind: list(wanted) for kind in MemoryType}
+    typed: dict[MemoryType, list[str]] = {}
+    for one in wanted:
+        typed.setdefault(ids[one], []).append(one)
+    return typed
+
+
+def known_ids(ids: Iterable[str]) -> list[str]:
     """Those of `ids` that can name a memory, each once: UUIDs in their usual form. Others are unknown to any store."""
     return list(dict.fromkeys(one for one in ids if _is_id(one)))
 

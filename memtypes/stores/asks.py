@@ -43,11 +43,11 @@ class Upsert(Ask, frozen=True, kw_only=True, tag=True):
 
 
 class Get(Ask, frozen=True, kw_only=True, tag=True):
-    """The payloads of `ids` that exist."""
+    """The payloads of those ids that exist, each looked for among the types that it is listed under."""
 
     answer: ClassVar[Any] = list[dict[str, Any]]
 
-    ids: list[str]
+    ids: dict[MemoryType, list[str]]
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):

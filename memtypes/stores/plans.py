@@ -59,8 +59,7 @@ def upsert(ask: asks.Upsert) -> Plan[None]:
 
 def get(ask: asks.Get) -> Plan[list[dict[str, Any]]]:
     """The payloads of the ids that exist."""
-    scroll = Scroll(within(ask, has_ids(ask.ids)), len(ask.ids), None)
-    found = yield [(kind, scroll) for kind in MemoryType]
+    found = yield [(kind, Scroll(within(ask, has_ids(ids)), len(ids), None)) for kind, ids in ask.ids.items()]
     return [payload for pairs in found for _, payload in pairs]
 
 

@@ -106,6 +106,17 @@ async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
     assert list(found.values()) == memories[::-1]
 
 
+async def test_where_the_type_is_known_no_other_is_searched(store: MemoryStore, scope: Scope) -> None:
+    """Ids that are mapped to their types come back in order; one that is mapped to another type is not found."""
+    memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
+    await keep(store, scope, *memories)
+    known = {memory.id: memory.type for memory in reversed(memories)}
+    assert list((await store.get(scope, known)).values()) == memories[::-1]
+    wrong = {memories[0].id: memories[1].type, memories[2].id: memories[2].type}
+    assert list(await store.get(scope, wrong)) == [memories[2].id]
+    assert await store.get(Scope(scope.tenant, "another"), known) == {}
+
+
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
     """The same id again leaves nothing of the first one behind."""
     old = make_memory(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")

@@ -79,7 +79,7 @@ class DictStore(MemoryStore):
             self.payloads[scope.tenant, scope.namespace, record.memory.id] = record.memory.to_payload()
             self.vectors[record.memory.id] = record.vectors
 
-    async def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories that exist."""
         self._call("get")
         found = {one: self.payloads.get((scope.tenant, scope.namespace, one)) for one in ids}
