@@ -34,7 +34,10 @@ _COMMON: Mapping[str, Index] = MappingProxyType(
     }
 )
 _OWN: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
-    {MemoryType.PROSPECTIVE: MappingProxyType({"status": Index.KEYWORD, "due_at": Index.TIME})}
+    {
+        MemoryType.PROSPECTIVE: MappingProxyType({"status": Index.KEYWORD, "due_at": Index.TIME}),
+        MemoryType.WORKING: MappingProxyType({"cleared_at": Index.TIME}),
+    }
 )
 
 

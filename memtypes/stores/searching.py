@@ -102,7 +102,8 @@ def union(found: Iterable[Scores | None]) -> Iterator[str]:
 
 def columns(found: list[Scores | None], seen: dict[str, Any]) -> asks.Found:
     """The candidates that are still there and have every score; a removal may come between two rounds."""
-    kept = [one for one in seen if all(own is None or one in own for own in found)]
+    known = set(seen).intersection(*(own for own in found if own is not None))
+    kept = list(seen) if len(known) == len(seen) else [one for one in seen if one in known]
     dense, sparse = (None if own is None else [own[one] for one in kept] for own in found)
     return asks.Found(kept, dense, sparse, [seen[one] for one in kept])
 

@@ -20,11 +20,12 @@ from memtypes.stores import asks
 from memtypes.stores.conditions import has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
-from memtypes.stores.edge.engine import translated
+from memtypes.stores.asking import point_of
+from memtypes.stores.edge.engine import WARM_STEP, Engine, translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout, holder_of, locked, replace_file
 from memtypes.stores.steps import Change, DropFields, Put, Remove, SetFields
-from tests.builders import SCOPE
+from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,17 @@ def test_a_change_is_forgotten_where_it_may_touch(change: Change, left: list[str
     cache.forget(change)
     cache.read(["0", "1", "2"])
     assert shelf.read == [one for one in ("0", "1", "2") if one not in left]
+
+
+def test_what_was_learnt_is_not_read() -> None:
+    """Of a payload that was written or read ahead only what ranking needs is remembered, while there is room."""
+    shelf = Shelf(3)
+    cache = GlanceCache(shelf, limit=2)
+    assert cache.learn([("0", {"importance": 7, "content": "long"})])
+    assert decoded(cache.read(["0"])) == {"0": {"importance": 7}}
+    assert not cache.learn([("1", {"importance": 1}), ("2", {"importance": 2})])
+    assert shelf.read == []
+    assert len(cache) == 2
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -136,6 +148,23 @@ async def test_messages_have_their_length_in_front() -> None:
     reader.feed_data(b"\xff\xff\xff\xff")
     with pytest.raises(ValueError, match="4294967295 bytes"):
         await wire.read_message(reader)
+
+
+def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None:
+    """Reading ahead ends, and after it a search gives every candidate with its payload as it is now."""
+    memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(WARM_STEP + 20)]
+    points = [point_of(make_record(memory)) for memory in memories]
+    bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
+    engine = Engine.open({MemoryType.SEMANTIC: tmp_path / "semantic"}, DIMENSIONS)
+    engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
+    assert sum(1 for _ in engine.warm()) == 2
+    change = asks.FieldChange([memories[0].id], {"importance": 9})
+    engine.answer(asks.Patch(**bounds, changes=[change], removed=[]))
+    search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})
+    (found,) = engine.answer(asks.Candidates(**bounds, searches=[search]))
+    importance = {one: msgspec.msgpack.decode(raw)["importance"] for one, raw in zip(found.ids, found.payloads)}
+    engine.close()
+    assert importance == {memory.id: memory.importance for memory in memories} | {memories[0].id: 9}
 
 
 async def test_a_connection_that_broke_is_lost_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Light payloads that were read before, encoded and ready to be sent.
+"""Light payloads that were read or written before, encoded and ready to be sent.
 
 Reading a payload costs the engine several microseconds and a search needs thousands of them, which made them the
 larger part of every search. The engine process is the only writer of its shards, so it knows what has changed.
@@ -7,7 +7,7 @@ larger part of every search. The engine process is the only writer of its shards
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -42,9 +42,17 @@ class GlanceCache:
             for one, payload in self._read_payloads(unread, list(LIGHT_FIELDS)).items():
                 self._known[one] = msgspec.Raw(self._encode(payload))
         found = {one: self._known[one] for one in ids if one in self._known}
-        if len(self._known) > self._limit:
-            self._drop_oldest(len(self._known) - self._limit)
+        self._drop_oldest()
         return found
+
+    def learn(self, payloads: Iterable[tuple[str, Mapping[str, Any]]]) -> bool:
+        """Whether there is room for more, once these whole payloads by id are remembered."""
+        for one, payload in payloads:
+            light = {field: payload[field] for field in LIGHT_FIELDS if field in payload}
+            self._known[one] = msgspec.Raw(self._encode(light))
+        room = len(self._known) < self._limit
+        self._drop_oldest()
+        return room
 
     def forget(self, change: steps.Change) -> None:
         """Drop what `change` may touch: the points that it names, or everything when it names none."""
@@ -55,8 +63,8 @@ class GlanceCache:
         for one in ids:
             self._known.pop(one, None)
 
-    def _drop_oldest(self, number: int) -> None:
-        for one in list(itertools.islice(self._known, number)):
+    def _drop_oldest(self) -> None:
+        for one in list(itertools.islice(self._known, max(0, len(self._known) - self._limit))):
             del self._known[one]
 
 
