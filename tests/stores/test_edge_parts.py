@@ -17,10 +17,10 @@ from memtypes.errors import Conflict, InvalidRequest, NotFound, RemembrancerErro
 from memtypes.policy import MemoryType
 from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import asks
+from memtypes.stores.asking import point_of
 from memtypes.stores.conditions import has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
-from memtypes.stores.asking import point_of
 from memtypes.stores.edge.engine import WARM_STEP, Engine, translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout, holder_of, locked, replace_file
@@ -155,14 +155,15 @@ def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None
     memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(WARM_STEP + 20)]
     points = [point_of(make_record(memory)) for memory in memories]
     bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
-    engine = Engine.open({MemoryType.SEMANTIC: tmp_path / "semantic"}, DIMENSIONS)
+    engine = Engine.open({kind: tmp_path / kind for kind in MemoryType}, DIMENSIONS)
     engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
-    assert sum(1 for _ in engine.warm()) == 2
+    assert sum(1 for _ in engine.warm()) == 2 + len(MemoryType) - 1
     change = asks.FieldChange([memories[0].id], {"importance": 9})
     engine.answer(asks.Patch(**bounds, changes=[change], removed=[]))
     search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})
     (found,) = engine.answer(asks.Candidates(**bounds, searches=[search]))
-    importance = {one: msgspec.msgpack.decode(raw)["importance"] for one, raw in zip(found.ids, found.payloads)}
+    seen = decoded(dict(zip(found.ids, found.payloads, strict=True)))
+    importance = {one: payload["importance"] for one, payload in seen.items()}
     engine.close()
     assert importance == {memory.id: memory.importance for memory in memories} | {memories[0].id: 9}
 

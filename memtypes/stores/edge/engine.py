@@ -183,7 +183,7 @@ def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch
         case steps.Search(queries):
             found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
             # As text: a UUID is hashed in Python each time that a dictionary sees it, a text once.
-            return [[(_text(hit.id.int), hit.score) for hit in hits] for hits in found]
+            return [[(_text(_number(hit.id)), hit.score) for hit in hits] for hits in found]
         case steps.Scroll():
             return _scroll(shard, step)
         case steps.Fetch(ids):
@@ -193,6 +193,11 @@ def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch
         case steps.Facet(key, where, limit):
             facets = shard.facet(edge.FacetRequest(key, limit, exact=True, filter=to_filter(where)))
             return [(hit.value, hit.count) for hit in facets.hits]
+
+
+def _number(point_id: Any) -> int:
+    number: int = point_id.int  # every id is a UUID: the store refuses others
+    return number
 
 
 @lru_cache(maxsize=100_000)
