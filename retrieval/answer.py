@@ -81,8 +81,9 @@ class Message(Answer):
 
 
 class RetrieveAnswer(Answer):
-    """A context within its budget, what is in it, and what it cost."""
+    """A context within its budget, what is in it, and what it cost. receipt_id: of its receipt, where one was kept."""
 
     context: str | list[Message]
     items: list[ContextItem]
     metadata: ContextMetadata
+    receipt_id: str | None = None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from memtypes.policy import MemoryType
+from retrieval.outcome import Outcome
 from retrieval.shares import BudgetPlan, Tokens, hand_on, initial_shares, shifted_shares
 
 HAND_ON_ORDER: tuple[MemoryType, ...] = (
@@ -23,14 +23,6 @@ HAND_ON_ORDER: tuple[MemoryType, ...] = (
 
 LEAST_CUT = 32
 """Tokens below which the beginning of a memory says too little to be worth its place."""
-
-
-class Outcome(StrEnum):
-    """What became of a candidate."""
-
-    INCLUDED = "included"
-    OVER_TYPE_BUDGET = "over_type_budget"
-    OVER_TOTAL = "over_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +99,17 @@ class _Part:
         return Chosen(entry, room, cut=True) if oversize and room >= LEAST_CUT else None
 
 
-def fill(plan: BudgetPlan, entries: Sequence[Entry], costs: Costs, *, cut: bool = False) -> Fill:
+def fill(
+    plan: BudgetPlan,
+    entries: Sequence[Entry],
+    costs: Costs,
+    *,
+    cut: bool = False,
+    unlisted: Mapping[MemoryType, int] | None = None,
+) -> Fill:
     """The entries that go in, `entries` being in score order, of types of the plan.
+
+    unlisted: tokens that each type's candidates would take which are known not to get in and are not in `entries`.
 
     The sum of all parts and the wrapper is at most plan.total, each part at most its final share, and a cap is never
     lifted. What a type can't use is handed on twice: by what its candidates need in all, before the fill; and what
@@ -118,7 +119,8 @@ def fill(plan: BudgetPlan, entries: Sequence[Entry], costs: Costs, *, cut: bool 
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
     by_type = {kind: [entry for entry in entries if entry.type == kind] for kind in plan.types}
-    demand = {kind: _demand(kind, of_type, costs) for kind, of_type in by_type.items()}
+    beyond = unlisted or {}
+    demand = {kind: demand_of(kind, of_type, costs) + beyond.get(kind, 0) for kind, of_type in by_type.items()}
     limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
     parts = {kind: _Part(kind, costs) for kind in plan.types}
     for kind, of_type in by_type.items():
@@ -127,7 +129,8 @@ def fill(plan: BudgetPlan, entries: Sequence[Entry], costs: Costs, *, cut: bool 
     return _result(entries, parts, Fill((), {}, initial, shifted, final, {}))
 
 
-def _demand(kind: MemoryType, entries: Sequence[Entry], costs: Costs) -> int:
+def demand_of(kind: MemoryType, entries: Sequence[Entry], costs: Costs) -> int:
+    """Tokens that all of a type's `entries` would take, with their headings."""
     groups = {entry.group for entry in entries if entry.group}
     headings = costs.headings[kind] if entries else 0
     return sum(entry.tokens for entry in entries) + sum(costs.groups[group] for group in groups) + headings

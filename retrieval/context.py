@@ -12,7 +12,7 @@ from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import MemoryStore, Tokenizer
 from memtypes.scope import Scope
 from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
-from retrieval.budget import Chosen, Costs, Entry, Fill, fill
+from retrieval.budget import Chosen, Costs, Entry, fill
 from retrieval.intent import is_how_to, is_task_like
 from retrieval.layout import day_heading
 from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown
@@ -20,6 +20,7 @@ from retrieval.request import Budget, RetrieveRequest
 from retrieval.scoring import Hit, Ranking
 from retrieval.shares import BudgetPlan
 from retrieval.trace import Trace
+from retrieval.written import Filled, Written
 
 PRIORITY = 3
 """The priority of a working item that names none."""
@@ -46,8 +47,8 @@ class ContextWriter:
         budget = request.budget
         self._budget = budget if isinstance(budget, Budget) else Budget(total=budget)
 
-    async def write(self, ranked: Ranked, trace: Trace) -> tuple[RetrieveAnswer, list[Memory]]:
-        """The answer, and the memories that it shows."""
+    async def write(self, ranked: Ranked, trace: Trace) -> Written:
+        """The answer, with what it shows and how that was chosen."""
         hits = ranked.ranking.hits
         long_term = [hit for hit in hits if hit.candidate.type is not MemoryType.WORKING]
         working = _task_first([hit for hit in hits if hit.candidate.type is MemoryType.WORKING], self._request.todo_id)
@@ -57,15 +58,15 @@ class ContextWriter:
             chosen = self._fill(long_term, texts)
             working_chosen = self._fill_working(working, texts)
         with trace.stage("render"):
-            entries = [one.entry for one in (*chosen.chosen, *working_chosen.chosen)]
+            entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
             places = {hit.candidate.id: hit for hit in hits}
-            shown = self._shown(chosen.chosen, texts, places)
-            working_shown = self._shown(working_chosen.chosen, texts, places)
+            shown = self._shown(chosen.fill.chosen, texts, places)
+            working_shown = self._shown(working_chosen.fill.chosen, texts, places)
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
             counts = (len(hits), len(hits) - len(shown) - len(working_shown), bool(long_term))
             answer = self._answer(ranked, blocks, [*working_shown, *shown], places, counts)
-        return answer, [one.memory for one in (*working_shown, *shown)]
+        return Written(answer, (*working_shown, *shown), chosen, working_chosen)
 
     async def _texts_to_count(self, hits: Sequence[Hit]) -> dict[str, Memory]:
         """The memories whose entries must be counted now, because the stored counts are of another form.
@@ -104,21 +105,26 @@ class ContextWriter:
                 counted.append(Entry(memory.id, memory.type, tokens, self._renderer.layout.group(memory)))
         return counted
 
-    def _fill(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Fill:
+    def _fill(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Filled:
         entries = self._entries(hits, texts)
         kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
         query = self._request.query
         caps = self._budget.per_type or {}
         plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query))
-        return fill(plan, entries, self._costs(kinds, entries, BLOCK), cut=self._request.oversize == "cut")
+        return self._filled(plan, entries, BLOCK)
 
-    def _fill_working(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Fill:
+    def _fill_working(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Filled:
         """Working memory within its own budget; the to-do at hand first."""
         entries = self._entries(hits, texts)
         kinds = (MemoryType.WORKING,)
         limit = self._request.working_budget
         plan = BudgetPlan(limit, kinds, {MemoryType.WORKING: limit})
-        return fill(plan, entries, self._costs(kinds, entries, WORKING_BLOCK), cut=self._request.oversize == "cut")
+        return self._filled(plan, entries, WORKING_BLOCK)
+
+    def _filled(self, plan: BudgetPlan, entries: Sequence[Entry], block: str) -> Filled:
+        costs = self._costs(plan.types, entries, block)
+        cut = self._request.oversize == "cut"
+        return Filled(plan, tuple(entries), costs, cut, fill(plan, entries, costs, cut=cut))
 
     def _costs(self, kinds: Sequence[MemoryType], entries: Sequence[Entry], block: str) -> Costs:
         groups = {entry.group for entry in entries if entry.group}

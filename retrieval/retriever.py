@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
@@ -26,6 +26,7 @@ from retrieval.profiles import weights_for
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
 from retrieval.trace import OnTimings, Trace
+from retrieval.written import Retrieval
 
 DEPTH = 200
 """Candidates a leg and type. Twice as many cost twice as much and find no more evidence (see benchmarks/LOG.md)."""
@@ -34,9 +35,23 @@ OnShown: TypeAlias = Callable[[Scope, Sequence[Memory], datetime], None]
 """Told what a context has shown; returns at once."""
 
 
+Adjust: TypeAlias = Callable[[list[Candidate]], list[Candidate]]
+
+
+class Recorder(Protocol):
+    """Keeps the receipt of a retrieval."""
+
+    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
+        """The answer with the id of its receipt, or as degraded when the receipt could not be kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
-    """What retrieval works with. tokenizers: by name. on_shown and on_timings are told, and must not wait."""
+    """What retrieval works with. tokenizers: by name. on_shown and on_timings are told, and must not wait.
+
+    receipts: keeps how each answer came to be. adjust: changes what was found before it is ranked, for a replay.
+    """
 
     store: MemoryStore
     embedder: Embedder
@@ -46,6 +61,8 @@ class RetrieverParts:
     depth: int = DEPTH
     on_shown: OnShown | None = None
     on_timings: OnTimings | None = None
+    receipts: Recorder | None = None
+    adjust: Adjust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +104,17 @@ class Retriever:
         found, degraded = await self._ranked(
             scope, request, self._wanted(request, as_of), _Pass(trace, weights, as_of, self._parts.depth)
         )
-        answer, shown = await writer.write(Ranked(found, as_of, degraded), trace)
-        if self._parts.on_shown and shown:
-            self._parts.on_shown(scope, shown, self._parts.clock())
+        written = await writer.write(Ranked(found, as_of, degraded), trace)
+        if self._parts.on_shown and written.shown:
+            self._parts.on_shown(scope, written.memories, self._parts.clock())
         self._told(trace)
-        return answer
+        if self._parts.receipts is None or not request.receipt:
+            return written.answer
+        embedder = self._parts.embedder.fingerprint
+        tokenizer = self._tokenizer(request)
+        return await self._parts.receipts.record(
+            Retrieval(scope, request, as_of, weights, embedder, tokenizer, found, written)
+        )
 
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())
@@ -129,7 +152,8 @@ class Retriever:
         if vectors.dense is None and vectors.sparse is None:
             return []
         searches = [CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where) for kind, where in asked]
-        return [candidate for found in await self._parts.store.candidates(scope, searches) for candidate in found]
+        found = [one for of_type in await self._parts.store.candidates(scope, searches) for one in of_type]
+        return self._parts.adjust(found) if self._parts.adjust else found
 
     async def _vectors(self, query: str) -> _QueryVectors:
         """The query as vectors; without an embedder the words alone are searched, and the answer says so."""

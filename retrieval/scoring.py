@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memtypes.ports import Candidate
 from retrieval.fusion import similarity
+from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 from retrieval.signals import signals
 
@@ -36,12 +37,22 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A candidate that was scored and is no hit. of: the id of the hit that it repeats."""
+
+    candidate: Candidate
+    score: float
+    signals: Mapping[str, float]
+    outcome: Outcome
+    of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
-    """hits: best first. below: how many candidates a gate held back; duplicates: how many repeated a better hit."""
+    """hits: best first. left: what a gate held back, and what repeated a better hit."""
 
     hits: tuple[Hit, ...]
-    below: int = 0
-    duplicates: int = 0
+    left: tuple[Left, ...] = ()
 
 
 def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
@@ -54,9 +65,19 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     passed = _gate(table["similarity"], scores, scoring)
     order = np.argsort(-scores, kind="stable")
     kept = [int(index) for index in order if passed[index]]
-    unique = _without_repetitions(found, kept)
+    repeats = _repetitions(found, kept)
+    unique = [index for index in kept if index not in repeats]
     hits = tuple(_hit(place, found[index], float(scores[index]), index, table) for place, index in enumerate(unique, 1))
-    return Ranking(hits, below=len(found) - len(kept), duplicates=len(kept) - len(unique))
+    below = {int(index): None for index in order if not passed[index]}
+    left = tuple(
+        Left(found[index], float(scores[index]), _signals(index, table), _why(of), of)
+        for index, of in {**repeats, **below}.items()
+    )
+    return Ranking(hits, left)
+
+
+def _why(of: str | None) -> Outcome:
+    return Outcome.BELOW_THRESHOLD if of is None else Outcome.DUPLICATE_OF
 
 
 def _signal_table(found: Sequence[Candidate], as_of: datetime) -> dict[str, NDArray[np.float64]]:
@@ -79,18 +100,22 @@ def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Sc
     return passed
 
 
-def _without_repetitions(found: Sequence[Candidate], order: Sequence[int]) -> list[int]:
-    """`order` without those whose words a better one of the same type and speaker has already."""
-    seen: set[tuple[object, ...]] = set()
-    unique: list[int] = []
+def _repetitions(found: Sequence[Candidate], order: Sequence[int]) -> dict[int, str]:
+    """Those of `order` whose words a better one of the same type and speaker has already, with the id of that one."""
+    seen: dict[tuple[object, ...], str] = {}
+    repeats: dict[int, str] = {}
     for index in order:
         payload = found[index].payload
         said = (found[index].type, payload["content_hash"], payload.get("speaker"), payload.get("due_at"))
-        if said not in seen:
-            seen.add(said)
-            unique.append(index)
-    return unique
+        first = seen.setdefault(said, found[index].id)
+        if first != found[index].id:
+            repeats[index] = first
+    return repeats
+
+
+def _signals(index: int, table: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    return {name: float(table[name][index]) for name in SIGNALS}
 
 
 def _hit(place: int, candidate: Candidate, score: float, index: int, table: Mapping[str, NDArray[np.float64]]) -> Hit:
-    return Hit(place, candidate, score, {name: float(table[name][index]) for name in SIGNALS})
+    return Hit(place, candidate, score, _signals(index, table))

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.policy import LONG_TERM, MemoryType
-from retrieval.budget import HAND_ON_ORDER, Costs, Entry, Fill, Outcome, fill
+from retrieval.budget import HAND_ON_ORDER, Costs, Entry, Fill, fill
+from retrieval.outcome import Outcome
 from retrieval.shares import BudgetPlan, hand_on, initial_shares, shifted_shares
 
 EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM

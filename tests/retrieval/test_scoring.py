@@ -71,7 +71,7 @@ def test_gates_hold_back_what_does_not_reach_them() -> None:
     found = [candidate("a", 0.9, 9.0), candidate("b", 0.5, 1.0), candidate("c", 0.1, 0.0, importance=10)]
     relevance = PROFILES["relevance"]
     similar = rank(found, Scoring(relevance, NOW, min_similarity=0.9))
-    assert ([hit.candidate.id for hit in similar.hits], similar.below) == (["a"], 2)
+    assert ([hit.candidate.id for hit in similar.hits], len(similar.left)) == (["a"], 2)
     important = Scoring({"similarity": 0.0, "recency": 0.0, "importance": 1.0, "access": 0.0}, NOW, min_score=1.0)
     assert [hit.candidate.id for hit in rank(found, important).hits] == ["c"]
 
@@ -84,7 +84,10 @@ def test_the_same_words_are_shown_once() -> None:
         candidate("c", 0.7, content_hash="same", speaker="Ana"),
     ]
     ranking = rank(found, BALANCED)
-    assert ([hit.candidate.id for hit in ranking.hits], ranking.duplicates) == (["a", "c"], 1)
+    assert ([hit.candidate.id for hit in ranking.hits], [(one.candidate.id, one.of) for one in ranking.left]) == (
+        ["a", "c"],
+        [("b", "a")],
+    )
 
 
 def test_without_candidates_there_are_no_hits() -> None:

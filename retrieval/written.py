@@ -1,0 +1,68 @@
+"""What writing a context leaves behind: the answer, and everything that a receipt tells about how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from memtypes.memory import Memory
+from memtypes.ports import Candidate, Tokenizer
+from memtypes.scope import Scope
+from retrieval.answer import RetrieveAnswer
+from retrieval.budget import Costs, Entry, Fill
+from retrieval.outcome import Outcome
+from retrieval.render import Shown
+from retrieval.request import RetrieveRequest
+from retrieval.scoring import Ranking
+from retrieval.shares import BudgetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """One fill with what it went by; entries: in the order in which they were offered."""
+
+    plan: BudgetPlan
+    entries: tuple[Entry, ...]
+    costs: Costs
+    cut: bool
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """answer: as it is sent. shown: what stands in it, working memory first. The two fills that chose it."""
+
+    answer: RetrieveAnswer
+    shown: tuple[Shown, ...]
+    long_term: Filled
+    working: Filled
+
+    @property
+    def memories(self) -> list[Memory]:
+        """The memories that the context shows."""
+        return [one.memory for one in self.shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A memory that would have been found, had it been current. since: when it ceased to be."""
+
+    candidate: Candidate
+    outcome: Outcome
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """One retrieval, whole. embedder: fingerprint. passed: what was no longer current."""
+
+    scope: Scope
+    request: RetrieveRequest
+    as_of: datetime
+    weights: Mapping[str, float]
+    embedder: str
+    tokenizer: Tokenizer
+    ranking: Ranking
+    written: Written
+    passed: tuple[Passed, ...] = ()
