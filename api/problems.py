@@ -14,7 +14,15 @@ from pydantic import BaseModel
 
 from api.strict_json import MalformedBody
 from api.validation import FieldError, InvalidInput, shown
-from memtypes.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
+from memtypes.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RemembrancerError,
+    Unavailable,
+    VersionConflict,
+)
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
@@ -77,6 +85,7 @@ class ProblemAnswer(BaseModel):
     status: int
     detail: str
     instance: str | None = None
+    current_version: int | None = None
     errors: list[ProblemField] | None = None
 
 
@@ -88,6 +97,7 @@ class Problem:
     detail: str
     errors: tuple[FieldError, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
+    current_version: int | None = None
 
     def body(self, instance: str) -> bytes:
         """The problem as JSON; `instance` is the path that was called."""
@@ -99,6 +109,8 @@ class Problem:
             "detail": self.detail,
             "instance": instance,
         }
+        if self.current_version is not None:
+            members["current_version"] = self.current_version
         if self.errors:
             members["errors"] = [error.members() for error in self.errors[:MAX_ERRORS]]
         return msgspec.json.encode(members)
@@ -111,7 +123,8 @@ def problem_of(error: Exception) -> Problem:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status == 500:
         return Problem(500, _HINTS[500])
-    return Problem(status, str(error), _field_errors(error), _headers(error, status))
+    version = error.current_version if isinstance(error, VersionConflict) else None
+    return Problem(status, str(error), _field_errors(error), _headers(error, status), version)
 
 
 def _http_problem(error: HTTPException) -> Problem:

@@ -5,7 +5,8 @@ Adapters translate a vendor's errors into these once, at their edge; nothing abo
     RemembrancerError
     ├── InvalidRequest          what was asked for can't be done as asked; `path` says where
     ├── NotFound                no such thing in this tenant and namespace
-    ├── Conflict                it contradicts what is stored, or another version is current
+    ├── Conflict                it contradicts what is stored
+    │   └── VersionConflict     another version is current; `current_version` says which
     ├── Overloaded              a queue is full; try again after `retry_after_s`
     ├── Unavailable             a store or an engine is away; try again after `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
@@ -34,7 +35,15 @@ class NotFound(RemembrancerError):
 
 
 class Conflict(RemembrancerError):
-    """It contradicts what is stored, or another version is current."""
+    """It contradicts what is stored."""
+
+
+class VersionConflict(Conflict):
+    """Another version is current than the caller expected; nothing was changed."""
+
+    def __init__(self, message: str, *, current_version: int) -> None:
+        super().__init__(message)
+        self.current_version = current_version
 
 
 class _Retryable(RemembrancerError):
