@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.once import RecentAnswers
 from api.rate import RateLimit
 from ingest.pipeline import Ingestor
+from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
 from memtypes.times import Clock, system_clock
 from retrieval.retriever import Retriever
@@ -20,7 +21,10 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need. pings: of every opened resource, by the name that readiness shows."""
+    """Everything that a call may need.
+
+    pings: of every opened resource, by the name that readiness shows. models: what the names of models mean.
+    """
 
     store: MemoryStore
     ingestor: Ingestor
@@ -31,3 +35,4 @@ class Services:
     answered: RecentAnswers = field(default_factory=RecentAnswers)
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock
+    models: Models = Registry

@@ -22,6 +22,7 @@ from memtypes.encoders.prepare import prepare
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
+from memtypes.models.files import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
@@ -42,8 +43,9 @@ _log = logging.getLogger(__name__)
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """Everything that calls need, closed in reverse at the end.
 
-    Raises SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
     """
+    models = RegistrySource(settings.models)
     async with AsyncExitStack() as opened:
         embedder = await prepared_embedder(settings)
         opened.push_async_callback(embedder.aclose)
@@ -66,11 +68,13 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                     system_clock,
                     depth=settings.candidate_depth,
                     on_shown=freshness.note,
+                    models=models,
                 )
             ),
             pings={"store": store.ping, "embedder": embedder.ping},
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
+            models=models,
         )
 
 

@@ -56,7 +56,8 @@ class ContextMetadata(Answer):
     """What the context cost.
 
     total_tokens: of the whole context. budget: of its long-term part; utilization: the share of it that was used.
-    trimmed_count: ranked memories that did not get in. candidates: how many were ranked.
+    trimmed_count: ranked memories that did not get in. candidates: how many were ranked. tokenizer: counted all of
+    these. margin: the share by which the model's own count may be higher; the budget holds for that too.
     """
 
     total_tokens: int
@@ -68,6 +69,7 @@ class ContextMetadata(Answer):
     candidates: int
     tokenizer: str
     model: str | None = None
+    margin: float = Field(default=0.0, ge=0.0)
     outcome: Literal["ok", "empty", "nothing_fits"]
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)

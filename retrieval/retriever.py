@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
 from memtypes.memory import Memory
+from memtypes.models.registry import Models, Registry
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
@@ -22,6 +23,7 @@ from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context import ContextWriter, Ranked
 from retrieval.current import asked_about, names_status, wanted_in_context
 from retrieval.hits import search_answer, types_of
+from retrieval.models import settle
 from retrieval.profiles import weights_for
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
@@ -51,6 +53,7 @@ class RetrieverParts:
     """What retrieval works with. tokenizers: by name. on_shown and on_timings are told, and must not wait.
 
     receipts: keeps how each answer came to be. adjust: changes what was found before it is ranked, for a replay.
+    models: what the names of models mean.
     """
 
     store: MemoryStore
@@ -63,6 +66,7 @@ class RetrieverParts:
     on_timings: OnTimings | None = None
     receipts: Recorder | None = None
     adjust: Adjust | None = None
+    models: Models = Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class Retriever:
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
         """A context within its budget."""
         trace = Trace()
+        settled = settle(request, self._parts.models())
+        request = settled.request
         as_of = self._as_of(request)
         _, weights = weights_for(request)
         writer = ContextWriter(self._parts.store, self._tokenizer(request), scope, request)
@@ -109,12 +115,13 @@ class Retriever:
             self._parts.on_shown(scope, written.memories, self._parts.clock())
         self._told(trace)
         if self._parts.receipts is None or not request.receipt:
-            return written.answer
+            return settled.told(written.answer)
         embedder = self._parts.embedder.fingerprint
         tokenizer = self._tokenizer(request)
-        return await self._parts.receipts.record(
+        recorded = await self._parts.receipts.record(
             Retrieval(scope, request, as_of, weights, embedder, tokenizer, found, written)
         )
+        return settled.told(recorded)
 
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())

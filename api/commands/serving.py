@@ -19,16 +19,21 @@ Port: TypeAlias = Annotated[int | None, typer.Option(help="Port to listen on.", 
 Keys: TypeAlias = Annotated[
     Path | None, typer.Option(help='JSON list of {"key", "tenant", "role"}.', show_default=False)
 ]
+Models: TypeAlias = Annotated[Path | None, typer.Option(help="YAML registry of models.", show_default=False)]
 
 
-def serve(host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None) -> None:
+def serve(
+    host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None, models: Models = None
+) -> None:
     """Answer over HTTP until stopped."""
-    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys}, None)
+    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models}, None)
 
 
-def run_samples(host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None) -> None:
+def run_samples(
+    host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None, models: Models = None
+) -> None:
     """Load the sample memories the first time, show one retrieval, then serve."""
-    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys}, show_samples)
+    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models}, show_samples)
 
 
 def _serve(flags: dict[str, object], first: Callable[[Services], Awaitable[None]] | None) -> None:
