@@ -77,6 +77,7 @@ async def diagnose(settings: Settings) -> Diagnosis:
             "store", lambda: opened.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
         )
         if services is not None:
+            await diagnosis.note("live", services.pings["live"], lambda _: "answers")
             await diagnosis.note("round trip", lambda: _round_trip(services))
     return diagnosis
 

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     qdrant_write_consistency: int = Field(1, ge=1, le=64, description="Replicas that acknowledge a write.")
     qdrant_quantization: Literal["none", "int8"] = Field("none", description="Quantization of dense vectors.")
 
+    redis_url: str | None = Field(
+        None,
+        description="A Redis or Valkey server in place of the own one; also `redis+sentinel://`, `redis+cluster://`.",
+    )
+
     @property
     def encoder_path(self) -> Path:
         """Where the prepared encoder is."""
@@ -70,6 +75,11 @@ class Settings(BaseSettings):
     def store_path(self) -> Path:
         """Where the embedded store is."""
         return self.data_dir / "memories"
+
+    @property
+    def live_path(self) -> Path:
+        """Where the embedded server of live state keeps its files."""
+        return self.data_dir / "live"
 
 
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:

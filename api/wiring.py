@@ -26,6 +26,7 @@ from memtypes.models.files import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
+from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.times import system_clock
 from retrieval.freshness import Freshness
 from retrieval.retriever import Retriever, RetrieverParts
@@ -53,6 +54,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         tokenizers = await open_tokenizers(settings)
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         opened.push_async_callback(store.aclose)
+        live = await LiveClient.open(LiveSettings(settings.live_path, settings.redis_url))
+        opened.push_async_callback(live.aclose)
         freshness = await opened.enter_async_context(Freshness(store).running())
         keep_for_good()
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
@@ -71,7 +74,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                     models=models,
                 )
             ),
-            pings={"store": store.ping, "embedder": embedder.ping},
+            pings={"store": store.ping, "embedder": embedder.ping, "live": live.ping},
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
             models=models,

@@ -23,7 +23,8 @@ from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.engine import WARM_STEP, Engine, translated
 from memtypes.stores.edge.glances import GlanceCache
-from memtypes.stores.edge.layout import Layout, holder_of, locked, replace_file
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.files import holder_of, locked, replace_file
 from memtypes.stores.steps import Change, DropFields, Put, Remove, SetFields
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 

@@ -17,8 +17,9 @@ from memtypes.ports import Listing
 from memtypes.scope import Scope
 from memtypes.stores import asks
 from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.layout import MAX_SOCKET_BYTES, Layout, locked
+from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.wire import Call, decode_reply, encode, framed, read_message
+from memtypes.stores.files import MAX_SOCKET_BYTES, locked
 from tests.builders import SCOPE, make_memory, make_record
 from tests.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
 

@@ -12,8 +12,9 @@ import pytest
 from memtypes.errors import EmbedderMismatch, StoreInUse, Unavailable
 from memtypes.policy import MemoryType
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.edge.layout import Holder, Layout, locked
+from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.wire import PROTOCOL
+from memtypes.stores.files import locked
 from tests.builders import SCOPE, make_memory, make_record
 from tests.stores.engines import ended, holder_in, settings_for, start_python, until
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.anyio
 HOLD_LOCK = """
 import sys
 from pathlib import Path
-from memtypes.stores.edge.layout import locked
+from memtypes.stores.files import locked
 with locked(Path(sys.argv[1])) as held:
     print(held, flush=True)
     sys.stdin.read()

@@ -12,13 +12,7 @@ Knows no engine and no vendor library.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import stat
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +20,8 @@ import msgspec
 
 from memtypes.errors import EmbedderMismatch, Unavailable
 from memtypes.policy import MemoryType
+from memtypes.stores.files import private_directory, replace_file, socket_in
 from memtypes.stores.schema import VERSION, mismatch
-
-MAX_SOCKET_BYTES = 100
-"""A unix socket's path may have about 104 bytes on macOS and 107 on Linux."""
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -122,64 +114,9 @@ class Layout:
 
     def socket_path(self) -> Path:
         """Where to listen: in the directory, or, where that path is too long, in an owner-only place for sockets."""
-        own = self.directory / "engine.sock"
-        if len(os.fsencode(own)) <= MAX_SOCKET_BYTES:
-            return own
-        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:24]
-        return _private_directory() / f"{name}.sock"
+        return socket_in(self.directory, "engine.sock")
 
 
 def make_directory(path: Path) -> Layout:
     """The layout of `path`, made for its owner alone where it does not exist. Raises Unavailable."""
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Layout(path.resolve(strict=True))
-    except OSError as error:
-        raise Unavailable(f"the directory {path} can't be used for memories: {error}") from error
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` as a whole: whoever reads sees the old or the new one, after a power cut too."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path`, this process's id in it, if nobody does; whether it is held now."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
-            yield True
-    finally:
-        os.close(handle)
-
-
-def holder_of(path: Path) -> str:
-    """The id of the process that took the lock file `path` last, as text."""
-    return path.read_text(encoding="ascii").strip() or "unknown"
-
-
-def _private_directory() -> Path:
-    """A directory for sockets that only this user can enter. Raises Unavailable when someone else made it."""
-    path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise Unavailable(f"{path}, where sockets are made, must be a directory that only its owner can enter")
-    return path
+    return Layout(private_directory(path))

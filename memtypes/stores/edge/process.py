@@ -15,8 +15,9 @@ import msgspec
 
 import memtypes
 from memtypes.errors import RemembrancerError, StoreInUse, Unavailable
-from memtypes.stores.edge.layout import Layout, holder_of, locked
+from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.wire import Failure, error_of
+from memtypes.stores.files import holder_of, locked
 
 _POLL_S = 0.02
 _SERVER = "memtypes.stores.edge.server"

@@ -26,7 +26,7 @@ import msgspec
 
 from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine import Engine, sync_log
-from memtypes.stores.edge.layout import Holder, Layout, locked, replace_file
+from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.wire import (
     PROTOCOL,
     Call,
@@ -40,6 +40,7 @@ from memtypes.stores.edge.wire import (
     framed,
     read_message,
 )
+from memtypes.stores.files import locked, replace_file
 
 SYNC_S = 1.0
 QUIET_S = 0.5

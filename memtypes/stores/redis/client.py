@@ -1,0 +1,205 @@
+"""Calls to Redis or Valkey: bounded in time, refused while the server is known to be away, translated once.
+
+A URL names a server (`redis://`, `rediss://`, `unix://`), a set of sentinels (`redis+sentinel://host:port,host:port/name`)
+or a cluster (`redis+cluster://host:port`); without one the embedded server is used, and started again when it died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.scope import Scope
+from memtypes.stores.redis.breaker import Breaker
+from memtypes.stores.redis.keys import scope_prefix
+from memtypes.stores.redis.server import EmbeddedServer
+
+T = TypeVar("T")
+
+READ_S = 0.1
+"""What a retrieval waits for live state at most."""
+
+CALL_S = 2.0
+CONNECT_S = 2.0
+CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Which server. url: None for the embedded one. directory: of the embedded one's files."""
+
+    directory: Path
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, named by its hash so that its text is sent once."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+class _LostError(Exception):
+    """The connection went: whether the call was carried out is unknown."""
+
+
+class LiveClient:
+    """One pool of connections. Use it in the event loop that opened it."""
+
+    def __init__(self, redis: Redis, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
+        self._redis = redis
+        self._server = server
+        self._breaker = Breaker(clock)
+
+    @classmethod
+    async def open(cls, settings: LiveSettings, clock: Callable[[], float] = time.monotonic) -> LiveClient:
+        """A client of the embedded server, which is running then, or of the configured one, which may be away.
+
+        Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
+        """
+        if settings.url is not None:
+            return cls(connect(settings.url), None, clock)
+        server = EmbeddedServer.at(settings.directory)
+        await server.ensure()
+        return cls(connect(f"unix://{server.socket}"), server, clock)
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, timeout_s: float = CALL_S) -> T:
+        """What `call` gives; one that is repeatable is tried once more on a new connection.
+
+        Raises Unavailable when the server is away, too slow, or was found away a moment ago.
+        """
+        if not self._breaker.allow():
+            raise Unavailable("the live store is away", retry_after_s=5)
+        try:
+            answer = await self._tried(call, timeout_s, tries=2 if repeatable else 1)
+        except Unavailable:
+            self._breaker.note(worked=False)
+            raise
+        self._breaker.note(worked=True)
+        return answer
+
+    async def script(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | int | float],
+        *,
+        repeatable: bool,
+        timeout_s: float = CALL_S,
+    ) -> Any:
+        """What the script gives. keys: all of one namespace."""
+
+        async def call(redis: Redis) -> Any:
+            try:
+                return await redis.evalsha(script.sha, len(keys), *keys, *args)
+            except NoScriptError:  # nothing was done yet
+                return await redis.eval(script.text, len(keys), *keys, *args)
+
+        return await self.run(call, repeatable=repeatable, timeout_s=timeout_s)
+
+    async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
+        """Every key of a namespace."""
+        pattern = scope_prefix(scope).replace("[", "\\[").replace("*", "\\*").replace("?", "\\?") + "*"
+        cursor = 0
+        while True:
+            cursor, keys = await self.run(partial(_scanned, cursor=cursor, pattern=pattern), repeatable=True)
+            for key in keys:
+                yield key
+            if cursor == 0:
+                return
+
+    async def ping(self) -> None:
+        """Return when the server answers. Raises Unavailable."""
+        await self.run(lambda redis: redis.ping(), repeatable=True)
+
+    async def aclose(self) -> None:
+        """Hang up, and end the embedded server if it is ours."""
+        await self._redis.aclose()
+        if self._server is not None:
+            await self._server.stop()
+
+    async def _tried(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
+        for left in reversed(range(tries)):
+            try:
+                async with asyncio.timeout(timeout_s):
+                    with _translated():
+                        return await call(self._redis)
+            except TimeoutError as error:
+                raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
+            except _LostError as error:
+                await self._bring_back()
+                if not left:
+                    raise Unavailable(f"the live store went away: {error}") from error
+        raise AssertionError("a call is tried at least once")
+
+    async def _bring_back(self) -> None:
+        """Let go of broken connections; start the embedded server again where it died."""
+        if not isinstance(self._redis, RedisCluster):  # which finds its nodes again by itself
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+        if self._server is not None:
+            await self._server.ensure()
+
+
+def _scanned(redis: Redis, cursor: int, pattern: str) -> Awaitable[Any]:
+    return redis.scan(cursor, match=pattern, count=1_000)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Let the client's errors out as ours."""
+    try:
+        yield
+    except RedisTimeoutError as error:
+        raise TimeoutError from error
+    except (RedisConnectionError, OSError) as error:
+        raise _LostError(str(error)) from error
+    except RedisError as error:
+        raise Unavailable(f"the live store failed: {error}") from error
+
+
+def connect(url: str) -> Any:
+    """A client for `url`; nothing is sent yet. Raises InvalidRequest for a URL that can't be used."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": CALL_S,
+        "retry": Retry(NoBackoff(), 0),  # what may be repeated is repeated above, once
+    }
+    try:
+        return _connected(url, options)
+    except ValueError as error:
+        raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
+
+
+def _connected(url: str, options: dict[str, Any]) -> Any:
+    parts = urlsplit(url)
+    if parts.scheme == "redis+sentinel":
+        pairs = (one.partition(":") for one in parts.netloc.split(","))
+        hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
+        sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+        return sentinels.master_for(parts.path.strip("/") or "mymaster")
+    if parts.scheme == "redis+cluster":
+        return RedisCluster(host=parts.hostname or "localhost", port=parts.port or 6_379, **options)
+    return Redis.from_url(url, max_connections=CONNECTIONS, **options)
