@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, memories, reference, search
+from api.routes import batch, health, memories, receipts, reference, search
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -25,6 +25,9 @@ ROUTES = (
     batch.post_batch,
     search.post_search,
     search.post_retrieve,
+    receipts.get_receipt,
+    receipts.verify_receipt,
+    receipts.replay_receipt,
     health.stats,
     health.live,
     health.ready,

@@ -10,8 +10,11 @@ from memtypes.policy import MemoryType
 from memtypes.ports import Listing, MemoryStore, Page, TypeStats
 from memtypes.scope import Scope
 from memtypes.times import Clock
+from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes_receipts import FakeReceipts
 
 
 class AwayStore(FakeStore):
@@ -37,10 +40,14 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    chain = FakeReceipts()
+    recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
+    parts = RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, receipts=recorder)
     return Services(
         store=kept,
         ingestor=Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock)),
-        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock)),
+        retriever=Retriever(parts),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
+        receipts=Receipts(chain, parts),
     )
