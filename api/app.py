@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, memories, receipts, reference, search
+from api.routes import batch, health, memories, reference, search, workflows
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -25,9 +25,13 @@ ROUTES = (
     batch.post_batch,
     search.post_search,
     search.post_retrieve,
-    receipts.get_receipt,
-    receipts.verify_receipt,
-    receipts.replay_receipt,
+    workflows.post_workflow,
+    workflows.post_event,
+    workflows.get_workflow,
+    workflows.get_workflow_chain,
+    workflows.get_workflow_resources,
+    workflows.get_events,
+    workflows.post_continue,
     health.stats,
     health.live,
     health.ready,

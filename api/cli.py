@@ -9,7 +9,6 @@ import typer
 from api.commands.asking import retrieve, search
 from api.commands.diagnosis import doctor
 from api.commands.importing import ingest
-from api.commands.receipts import verify
 from api.commands.serving import run_samples, serve, settings
 
 app = typer.Typer(
@@ -24,7 +23,6 @@ app.command("run")(run_samples)
 app.command("ingest")(ingest)
 app.command()(search)
 app.command()(retrieve)
-app.command()(verify)
 app.command()(doctor)
 app.command()(settings)
 

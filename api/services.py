@@ -14,7 +14,7 @@ from ingest.pipeline import Ingestor
 from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
 from memtypes.times import Clock, system_clock
-from retrieval.receipts.service import Receipts
+from memtypes.workflows.engine import Workflows
 from retrieval.retriever import Retriever
 
 Ping: TypeAlias = Callable[[], Awaitable[None]]
@@ -37,4 +37,4 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock
     models: Models = Registry
-    receipts: Receipts | None = None
+    workflows: Workflows | None = None

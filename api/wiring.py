@@ -15,6 +15,7 @@ from api.rate import RateLimit
 from api.services import Services
 from api.settings import Settings
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.workflows import WorkflowRecorder
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
@@ -27,7 +28,9 @@ from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.times import system_clock
+from memtypes.workflows.engine import Workflows
 from retrieval.freshness import Freshness
 from retrieval.retriever import Retriever, RetrieverParts
 
@@ -59,9 +62,10 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         freshness = await opened.enter_async_context(Freshness(store).running())
         keep_for_good()
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
+        ingestor = Ingestor(parts)
         yield Services(
             store=store,
-            ingestor=Ingestor(parts),
+            ingestor=ingestor,
             retriever=Retriever(
                 RetrieverParts(
                     store,
@@ -78,6 +82,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
             models=models,
+            workflows=Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor)),
         )
 
 

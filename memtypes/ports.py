@@ -72,8 +72,6 @@ LIGHT_FIELDS: tuple[str, ...] = (
     "priority",
     "last_used_at",
     "todo_id",
-    "valid_to",
-    "expires_at",
 )
 """What ranking needs of a memory; its text is read for the winners only."""
 

@@ -1,4 +1,4 @@
-"""What can become of a candidate, in the words of a receipt."""
+"""What can become of a candidate: the eight words that a receipt uses."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """What became of a candidate.
 
-    The first three are decided by the budget, the next two by the ranking, the three after them before it.
-    REMOVED: it was chosen, and deleted before its text was read.
+    The first three are decided by the budget, the next two by the ranking, the last three before it.
     """
 
     INCLUDED = "included"
@@ -20,4 +19,3 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
     NOT_DUE = "not_due"
-    REMOVED = "removed"

@@ -17,7 +17,7 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 
-class EventType(StrEnum):
+class WorkflowEventType(StrEnum):
     """What may happen."""
 
     STARTED = "started"
@@ -32,9 +32,9 @@ class EventType(StrEnum):
     CANCELLED = "cancelled"
 
 
-STEP_TYPES = frozenset({EventType.STEP_STARTED, EventType.STEP_COMPLETED, EventType.STEP_FAILED})
-END_TYPES = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED})
-_NEEDED = {EventType.RESOURCE_CHANGED: "resources", EventType.DATA_SET: "data"}
+_STEP_TYPES = (WorkflowEventType.STEP_STARTED, WorkflowEventType.STEP_COMPLETED, WorkflowEventType.STEP_FAILED)
+END_TYPES = frozenset({WorkflowEventType.COMPLETED, WorkflowEventType.FAILED, WorkflowEventType.CANCELLED})
+_NEEDED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
 
 
 def small_json(value: object) -> object:
@@ -68,7 +68,7 @@ class NewEvent(Model):
     expected_version: refuse the event when another version is current.
     """
 
-    type: EventType
+    type: WorkflowEventType
     step_id: Name | None = None
     agent: Name | None = None
     input: Json = None
@@ -80,7 +80,7 @@ class NewEvent(Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.type in STEP_TYPES and self.step_id is None:
+        if self.type in _STEP_TYPES and self.step_id is None:
             raise ValueError(f"an event of type {self.type} needs a step_id")
         needed = _NEEDED.get(self.type)
         if needed and getattr(self, needed) is None:
@@ -98,7 +98,7 @@ class NewEvent(Model):
 class Event:
     """What happened at an instant. version: its place in the log from 1 on; 0 before it has one."""
 
-    type: EventType
+    type: WorkflowEventType
     at: datetime
     version: int = 0
     step_id: str | None = None

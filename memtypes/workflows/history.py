@@ -13,28 +13,28 @@ from typing import Any
 from memtypes.piece import bullet
 from memtypes.ports import Tokenizer
 from memtypes.times import rfc3339
-from memtypes.workflows.events import Event, EventType
+from memtypes.workflows.events import Event, WorkflowEventType
 from memtypes.workflows.state import StepStatus, WorkflowState
 
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
 CUT_MARK = " [cut]"
 LEAST = 16
-"""Tokens below which the beginning of an event says too little."""
+"""Tokens of the shortest event worth showing; its time alone takes a dozen."""
 
 _WORDS = {
-    EventType.STARTED: "workflow started",
-    EventType.STEP_STARTED: "started",
-    EventType.STEP_COMPLETED: "completed",
-    EventType.STEP_FAILED: "failed",
-    EventType.RESOURCE_CHANGED: "resources changed",
-    EventType.DATA_SET: "data set",
-    EventType.NOTE: "note",
-    EventType.COMPLETED: "workflow completed",
-    EventType.FAILED: "workflow failed",
-    EventType.CANCELLED: "workflow cancelled",
+    WorkflowEventType.STARTED: "workflow started",
+    WorkflowEventType.STEP_STARTED: "started",
+    WorkflowEventType.STEP_COMPLETED: "completed",
+    WorkflowEventType.STEP_FAILED: "failed",
+    WorkflowEventType.RESOURCE_CHANGED: "resources changed",
+    WorkflowEventType.DATA_SET: "data set",
+    WorkflowEventType.NOTE: "note",
+    WorkflowEventType.COMPLETED: "workflow completed",
+    WorkflowEventType.FAILED: "workflow failed",
+    WorkflowEventType.CANCELLED: "workflow cancelled",
 }
-_ENDS = {StepStatus.COMPLETED: EventType.STEP_COMPLETED, StepStatus.FAILED: EventType.STEP_FAILED}
+_ENDS = {StepStatus.COMPLETED: WorkflowEventType.STEP_COMPLETED, StepStatus.FAILED: WorkflowEventType.STEP_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class _Filling:
         head = self._tokenizer.count(heading)
         for event in reversed(past.events):
             room = self._room - (0 if pieces else head)
+            if room < LEAST:
+                break
             piece, cut = self._fitting(line(event), room)
             if piece is not None:
                 self._room = room - self._tokenizer.count(piece)
@@ -147,6 +149,6 @@ def told_by(state: WorkflowState) -> list[Event]:
     for step_id, step in state.steps.items():
         at = step.ended_at or step.started_at
         if at is not None:
-            kind = _ENDS.get(step.status, EventType.STEP_STARTED)
+            kind = _ENDS.get(step.status, WorkflowEventType.STEP_STARTED)
             told.append(Event(kind, at, state.version, step_id, step.agent, step.input, step.output, step.error))
     return sorted(told, key=lambda event: event.at)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from memtypes.workflows.events import Event, EventType
+from memtypes.workflows.events import Event, WorkflowEventType
 
 SNAPSHOT_EVERY = 50
 """Events between two snapshots: no read folds more than this many."""
@@ -39,18 +39,18 @@ class StepStatus(StrEnum):
     FAILED = "failed"
 
 
-STATUS_AFTER: Mapping[EventType, Status] = {
-    EventType.STARTED: Status.RUNNING,
-    EventType.STEP_STARTED: Status.RUNNING,
-    EventType.STEP_COMPLETED: Status.RUNNING,
-    EventType.STEP_FAILED: Status.RUNNING,
-    EventType.COMPLETED: Status.COMPLETED,
-    EventType.FAILED: Status.FAILED,
-    EventType.CANCELLED: Status.CANCELLED,
+STATUS_AFTER: Mapping[WorkflowEventType, Status] = {
+    WorkflowEventType.STARTED: Status.RUNNING,
+    WorkflowEventType.STEP_STARTED: Status.RUNNING,
+    WorkflowEventType.STEP_COMPLETED: Status.RUNNING,
+    WorkflowEventType.STEP_FAILED: Status.RUNNING,
+    WorkflowEventType.COMPLETED: Status.COMPLETED,
+    WorkflowEventType.FAILED: Status.FAILED,
+    WorkflowEventType.CANCELLED: Status.CANCELLED,
 }
 """The status that an event leads to, whatever it was; other events leave it."""
 
-_STEP_ENDS = {EventType.STEP_COMPLETED: StepStatus.COMPLETED, EventType.STEP_FAILED: StepStatus.FAILED}
+_STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEventType.STEP_FAILED: StepStatus.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class _Folding:
             self._status(after, event)
 
     def _step(self, event: Event, step_id: str) -> None:
-        if event.type is EventType.STEP_STARTED:
+        if event.type is WorkflowEventType.STEP_STARTED:
             self.steps[step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
         elif event.type in _STEP_ENDS:
             self.steps[step_id] = self.steps.get(step_id, Step(StepStatus.RUNNING)).ended(event)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from api.services import Services
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.workflows import WorkflowRecorder
 from memtypes.errors import Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Listing, MemoryStore, Page, TypeStats
 from memtypes.scope import Scope
 from memtypes.times import Clock
-from retrieval.receipts.recorder import Past, ReceiptRecorder
-from retrieval.receipts.service import Receipts
+from memtypes.workflows.engine import Workflows
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
-from tests.fakes_receipts import FakeReceipts
+from tests.fakes_workflows import FakeWorkflows
 
 
 class AwayStore(FakeStore):
@@ -40,14 +40,12 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
-    chain = FakeReceipts()
-    recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
-    parts = RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, receipts=recorder)
+    ingestor = Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock))
     return Services(
         store=kept,
-        ingestor=Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock)),
-        retriever=Retriever(parts),
+        ingestor=ingestor,
+        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock)),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
-        receipts=Receipts(chain, parts),
+        workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from memtypes.workflows.events import END_TYPES, Event, EventType, NewEvent
+from memtypes.workflows.events import END_TYPES, Event, NewEvent, WorkflowEventType
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = st.sampled_from(["a", "b", "c", "résumé"])
@@ -16,7 +16,7 @@ VALUES = st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=20), st.lists
 @st.composite
 def new_events(draw: st.DrawFn, *, ending: bool = False) -> NewEvent:
     """Any event that a caller may send."""
-    kinds = [kind for kind in EventType if ending or kind not in END_TYPES]
+    kinds = [kind for kind in WorkflowEventType if ending or kind not in END_TYPES]
     return NewEvent(
         type=draw(st.sampled_from(kinds)),
         step_id=draw(NAMES),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.ports import Tokenizer
-from memtypes.workflows.events import Event, EventType, NewEvent
+from memtypes.workflows.events import Event, NewEvent, WorkflowEventType
 from memtypes.workflows.history import CUT_MARK, Past, history, line, told_by
 from memtypes.workflows.state import WorkflowState, fold
 from tests.fakes import FakeTokenizer
@@ -27,7 +27,7 @@ class WholeTextTokenizer(FakeTokenizer):
 
 def noted(*texts: str) -> list[Event]:
     """A note for each text."""
-    return logged([NewEvent(type=EventType.NOTE, input=text) for text in texts])
+    return logged([NewEvent(type=WorkflowEventType.NOTE, input=text) for text in texts])
 
 
 @given(log=LOGS, budget=st.integers(0, 400), cut=st.integers(0, 30))
@@ -84,7 +84,7 @@ def test_a_huge_event_is_cut_and_leaves_room_for_others() -> None:
 
 def test_a_line_says_when_who_and_what() -> None:
     """Everything that an event carries is there."""
-    event = NewEvent(type=EventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, data={"k": "v"})
+    event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, data={"k": "v"})
     assert line(event.at(START)) == ('2026-03-01T12:00:00Z step s completed by ann\noutput: {"n": 1}\ndata: k = v')
 
 
@@ -92,9 +92,9 @@ def test_a_state_without_its_log_still_tells_of_its_steps() -> None:
     """An ended parent whose events are gone is told from its snapshot."""
     log = logged(
         [
-            NewEvent(type=EventType.STEP_STARTED, step_id="one", input="in"),
-            NewEvent(type=EventType.STEP_STARTED, step_id="two"),
-            NewEvent(type=EventType.STEP_COMPLETED, step_id="one", output="out"),
+            NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", input="in"),
+            NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="two"),
+            NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output="out"),
         ]
     )
     told = told_by(fold(WorkflowState(), log))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from memtypes.workflows.events import MAX_EVENT_BYTES, Event, EventType, NewEvent
+from memtypes.workflows.events import MAX_EVENT_BYTES, Event, NewEvent, WorkflowEventType
 from memtypes.workflows.state import SNAPSHOT_EVERY, Status, StepStatus, WorkflowState, fold, needs_snapshot
 from tests.workflows.events import LOGS, START, logged
 
@@ -50,8 +50,8 @@ def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
 def test_a_step_runs_and_completes() -> None:
     """A step carries who did it, what went in, what came out, and when."""
     state = state_after(
-        NewEvent(type=EventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
-        NewEvent(type=EventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
+        NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
+        NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
     )
     step = state.steps["one"]
     assert (step.status, step.agent, step.input, step.output) == (StepStatus.COMPLETED, "ann", "go", {"n": 1})
@@ -63,8 +63,8 @@ def test_a_step_runs_and_completes() -> None:
 
 def test_a_failed_step_can_be_tried_again() -> None:
     """A new attempt takes the place of the failed one."""
-    failed = NewEvent(type=EventType.STEP_FAILED, step_id="one", error="no disk")
-    started = NewEvent(type=EventType.STEP_STARTED, step_id="one")
+    failed = NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="one", error="no disk")
+    started = NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one")
     assert state_after(started, failed).steps["one"].error == "no disk"
     again = state_after(started, failed, started).steps["one"]
     assert (again.status, again.error, again.ended_at) == (StepStatus.RUNNING, None, None)
@@ -72,7 +72,7 @@ def test_a_failed_step_can_be_tried_again() -> None:
 
 def test_an_end_without_a_beginning_is_a_step_without_a_start() -> None:
     """A caller that reports only what was done is believed, and the missing start shows."""
-    step = state_after(NewEvent(type=EventType.STEP_COMPLETED, step_id="one")).steps["one"]
+    step = state_after(NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one")).steps["one"]
     assert (step.status, step.started_at) == (StepStatus.COMPLETED, None)
 
 
@@ -83,7 +83,9 @@ def test_an_end_without_a_beginning_is_a_step_without_a_start() -> None:
 def test_a_workflow_ends(kind: str, status: Status) -> None:
     """It goes from pending over running to the end that was reported."""
     assert WorkflowState().status is Status.PENDING
-    ended = state_after(NewEvent(type=EventType.STARTED), NewEvent(type=EventType(kind), output="o", error="e"))
+    ended = state_after(
+        NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
+    )
     assert (ended.status, ended.output, ended.error) == (status, "o", "e")
     assert ended.status.ended
     assert ended.started_at is not None
@@ -91,7 +93,10 @@ def test_a_workflow_ends(kind: str, status: Status) -> None:
 
 def test_notes_and_data_leave_a_workflow_pending() -> None:
     """Only a start, of the whole or of a step, makes it run."""
-    assert state_after(NewEvent(type=EventType.NOTE), NewEvent(type=EventType.DATA_SET, data={})).status == "pending"
+    assert (
+        state_after(NewEvent(type=WorkflowEventType.NOTE), NewEvent(type=WorkflowEventType.DATA_SET, data={})).status
+        == "pending"
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_what_can_not_be_an_event_is_refused(fields: dict[str, object], message:
 
 def test_an_event_is_kept_without_what_is_absent() -> None:
     """The log holds what was said, and nothing else."""
-    event = NewEvent(type=EventType.NOTE, input="hello").at(START)
+    event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
 

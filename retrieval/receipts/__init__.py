@@ -1,1 +1,0 @@
-"""Receipts: how an answer came to be, checked offline and run again."""
