@@ -14,6 +14,7 @@ from api.keys import KeyRing
 from api.rate import RateLimit
 from api.services import Services
 from api.settings import Settings
+from api.upkeep import repeating
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -40,6 +41,9 @@ TOKENIZERS = ("cl100k_base", "o200k_base")
 QUERY_CACHE = 4_096
 """Query vectors that are remembered: 6 MB."""
 
+RECORDING_S = 120.0
+"""Seconds between two looks for ended workflows whose record was missed."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +67,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         keep_for_good()
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
         ingestor = Ingestor(parts)
+        workflows = Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor))
+        await opened.enter_async_context(repeating("records of workflows", workflows.record_ended, RECORDING_S))
         yield Services(
             store=store,
             ingestor=ingestor,
@@ -82,7 +88,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
             models=models,
-            workflows=Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor)),
+            workflows=workflows,
         )
 
 

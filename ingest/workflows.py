@@ -54,7 +54,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
     counted = f"{len(_completed(state))} of {len(state.steps)} steps completed"
     lines = [
         f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counted}",
-        *(f"{step_id}: {_told(step)}" for step_id, step in list(state.steps.items())[:200]),
+        *(f"{step_id}: {step.status}{_told(step)}" for step_id, step in list(state.steps.items())[:200]),
         *(f"{word}: {_short(value)}" for word, value in _ends(state)),
     ]
     return EpisodicDraft(
@@ -74,10 +74,10 @@ def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
     name = _clean(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
     return ProceduralDraft(
         type=MemoryType.PROCEDURAL,
-        content=_clean(f"{name}: done in {len(completed)} steps ({', '.join(completed)})"),
+        content=f"{name}\n" + _clean(f"Done in {len(completed)} steps: {', '.join(completed)}"),
         procedure_name=name,
-        steps=[_clean(f"{step_id}: {_told(step)}") for step_id, step in list(completed.items())[:200]],
-        failure_patterns=[_clean(f"{step_id}: {_told(step)}") for step_id, step in _failed(state)[:100]],
+        steps=[_clean(f"{step_id}{_told(step)}") for step_id, step in list(completed.items())[:200]],
+        failure_patterns=[_clean(f"{step_id}{_told(step)}") for step_id, step in _failed(state)[:100]],
         tags=["workflow"],
         source=_source(workflow_id, state),
         created_at=state.ended_at,
@@ -99,11 +99,11 @@ def _ends(state: WorkflowState) -> list[tuple[str, object]]:
 
 
 def _told(step: Step) -> str:
-    """A step in one line: how it stands, who did it, what went in and came out."""
+    """Who did a step, what went in and what came out."""
     who = f" by {step.agent}" if step.agent else ""
     values = (("input", step.input), ("output", step.output), ("error", step.error))
     said = "; ".join(f"{word} {_short(value)}" for word, value in values if value is not None)
-    return f"{step.status}{who}" + (f" ({said})" if said else "")
+    return who + (f" ({said})" if said else "")
 
 
 def _name(state: WorkflowState) -> str | None:

@@ -57,7 +57,8 @@ class History:
 def history(chain: Sequence[Past], budget: int, tokenizer: Tokenizer) -> History:
     """What happened in `chain`, oldest workflow first: collected newest first until the budget, shown oldest first.
 
-    An event that takes more than half of the budget is cut to half, with a mark; one that does not fit is passed over.
+    An event that takes more than half of the budget is cut, with a mark. At the first that does not fit the history
+    ends: nothing older is shown, so that there is no hole in it.
     """
     filling = _Filling(tokenizer, budget)
     for past in reversed(chain):
@@ -82,18 +83,20 @@ class _Filling:
         head = self._tokenizer.count(heading)
         for event in reversed(past.events):
             room = self._room - (0 if pieces else head)
-            if room < LEAST:
-                break
             piece, cut = self._fitting(line(event), room)
-            if piece is not None:
-                self._room = room - self._tokenizer.count(piece)
-                self.whole += not cut
-                pieces.append(piece)
+            if piece is None:
+                self._room = 0  # what is older stays out too: a history has no hole in it
+                break
+            self._room = room - self._tokenizer.count(piece)
+            self.whole += not cut
+            pieces.append(piece)
         if pieces:
             self._parts.append((heading, pieces))
 
     def _fitting(self, text: str, room: int) -> tuple[str | None, bool]:
         """The piece of an event in `room`, and whether it was cut; None when it does not fit."""
+        if room < LEAST:
+            return None, False
         limit = self._budget // 2
         piece = bullet(text)
         tokens = self._tokenizer.count(piece)

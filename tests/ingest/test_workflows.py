@@ -60,7 +60,8 @@ def test_a_procedure_has_the_steps_in_order() -> None:
     """Named by the workflow's data, or by its first and last step."""
     told = procedure("w", ended(6, goal="Bake bread"))
     assert told.procedure_name == "Bake bread"
-    assert [step.split(":")[0] for step in told.steps] == [f"step {number}" for number in range(6)]
+    assert told.steps == [f"step {number} by ann (output result {number})" for number in range(6)]
+    assert told.content.splitlines()[0] == "Bake bread"
     assert procedure("w", ended(6)).procedure_name == "step 0 to step 5"
 
 

@@ -66,6 +66,15 @@ def test_the_newest_goes_in_first_and_is_shown_last() -> None:
     assert told.omitted == 40 - len(shown) > 0
 
 
+def test_a_history_has_no_hole() -> None:
+    """A short old event does not slip in behind a longer one that did not fit."""
+    log = noted("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
+    told = history([Past("parent", noted("short")), Past("w", log)], 200, FakeTokenizer())
+    assert "entry 0" in told.text
+    assert "short" not in told.text
+    assert told.omitted == 3
+
+
 def test_parents_come_before_their_children() -> None:
     """Each workflow has a heading, and the chain reads from its beginning."""
     told = history([Past("parent", noted("first")), Past("child", noted("second"))], 500, FakeTokenizer())
