@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 async def repeating(name: str, work: Callable[[], Awaitable[int]], every_s: float) -> AsyncIterator[None]:
     """Within the context `work` runs at once and `every_s` seconds after it ended; it is cancelled at the end.
 
-    What it could not do is logged, and tried again the next time.
+    What it could not do, and any fault of it, is logged and tried again the next time: upkeep never ends the service.
     """
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_repeat, name, work, every_s)
@@ -33,6 +33,8 @@ async def _repeat(name: str, work: Callable[[], Awaitable[int]], every_s: float)
             done = await work()
         except RemembrancerError as error:
             _log.warning("%s: %s", name, error)
+        except Exception:  # noqa: BLE001 - a fault of upkeep must not cancel the calls that run beside it
+            _log.exception("%s failed", name)
         else:
             if done:
                 _log.info("%s: %s done", name, done)

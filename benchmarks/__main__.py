@@ -15,6 +15,7 @@ from benchmarks.durability import DurabilityRequest, measure_durability
 from benchmarks.ingestion import IngestRequest, NotStored, measure_ingestion
 from benchmarks.interference import InterferenceRequest, measure_interference
 from benchmarks.latency import LatencyRequest, measure_latency
+from benchmarks.live import LiveRequest, measure_live
 from benchmarks.loading import NotLoaded
 from benchmarks.processes import NotReady
 from benchmarks.quality import QualityRequest, measure_quality
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_quality, _add_latency, _add_ingest, _add_interference, _add_startup, _add_durability):
+    for add in (_add_quality, _add_latency, _add_ingest, _add_interference, _add_startup, _add_durability, _add_live):
         add(commands)
     return made
 
@@ -133,6 +134,18 @@ def _add_durability(commands: Commands) -> None:
 
 def _durability(given: argparse.Namespace, command: str) -> Report:
     return measure_durability(DurabilityRequest(command, given.rounds, given.seed))
+
+
+def _add_live(commands: Commands) -> None:
+    command = _command(commands, "live", "Live state over a bare ping, and the memory it takes.", _live)
+    default = LiveRequest("")
+    clients = list(default.clients)
+    command.add_argument("--clients", nargs="+", type=_at_least(1), default=clients, metavar="N", help="at once")
+    command.add_argument("--calls", type=_at_least(1), default=default.calls, metavar="N", help="of each kind")
+
+
+def _live(given: argparse.Namespace, command: str) -> Report:
+    return anyio.run(measure_live, LiveRequest(command, tuple(given.clients), given.calls))
 
 
 def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:

@@ -22,9 +22,11 @@ async def test_work_is_repeated_until_the_end(caplog: pytest.LogCaptureFixture) 
         runs.append(1)
         if len(runs) == 1:
             raise Unavailable("the store is away")
-        if len(runs) == 3:
+        if len(runs) == 2:
+            raise ZeroDivisionError
+        if len(runs) == 4:
             enough.set()
-        return len(runs) - 2
+        return len(runs) - 3
 
     with caplog.at_level(logging.INFO):
         async with repeating("sweep", work, 0.001):
@@ -34,5 +36,6 @@ async def test_work_is_repeated_until_the_end(caplog: pytest.LogCaptureFixture) 
     await anyio.sleep(0.02)
     assert len(runs) == count
     assert "sweep: the store is away" in caplog.messages
+    assert "sweep failed" in caplog.messages
     assert "sweep: 1 done" in caplog.messages
     assert "sweep: 0 done" not in caplog.messages

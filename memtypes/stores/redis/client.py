@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -202,4 +202,5 @@ def _connected(url: str, options: dict[str, Any]) -> Any:
         return sentinels.master_for(parts.path.strip("/") or "mymaster")
     if parts.scheme == "redis+cluster":
         return RedisCluster(host=parts.hostname or "localhost", port=parts.port or 6_379, **options)
-    return Redis.from_url(url, max_connections=CONNECTIONS, **options)
+    # More callers than connections wait their turn; the plain pool would refuse them.
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=CALL_S, **options))

@@ -141,6 +141,13 @@ async def test_a_call_has_a_time_limit(live: LiveClient) -> None:
     await live.ping()
 
 
+async def test_more_callers_than_connections_wait_their_turn(live: LiveClient) -> None:
+    """Three hundred calls at once are all answered."""
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(300):
+            tasks.create_task(live.ping())
+
+
 async def test_a_scripts_text_is_sent_once(live: LiveClient) -> None:
     """A script is known by its hash after its first run, and gives the same either way."""
     scope = fresh_scope()

@@ -1,0 +1,125 @@
+"""`live`: what each call on live state costs over bare pings of as many round trips, and the memory it takes.
+
+Every client is a task that makes its calls one after the other on one shared client, as the service does. Its floor is
+the same number of tasks that send as many pings a call, in the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from redis.asyncio import Redis
+
+from benchmarks.live_calls import LiveCall, live_calls, memory_of_a_log, memory_of_a_thread
+from benchmarks.metrics import percentile
+from benchmarks.places import data_directory
+from benchmarks.report import Cell, Report, Table
+from memtypes.stores.redis.client import LiveClient, LiveSettings
+
+_AT = (0.5, 0.95, 0.99)
+_WARM = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRequest:
+    """clients: at once, one run each. calls: of each kind in a run, shared out among the clients."""
+
+    command: str
+    clients: tuple[int, ...] = (1, 10, 100)
+    calls: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One kind of call with so many clients: milliseconds of each call, and of its floor's."""
+
+    name: str
+    clients: int
+    round_trips: int
+    ms: tuple[float, ...]
+    floor_ms: tuple[float, ...]
+
+    def row(self) -> tuple[Cell, ...]:
+        """The row of the table."""
+        own = [percentile(self.ms, at) for at in _AT]
+        floor = [percentile(self.floor_ms, at) for at in _AT]
+        ratios = [a / b for a, b in zip(own, floor, strict=True)]
+        return (self.name, self.clients, self.round_trips, *own, *ratios)
+
+
+async def measure_live(request: LiveRequest) -> Report:
+    """The report over an embedded server of its own."""
+    with data_directory() as directory:
+        live = await LiveClient.open(LiveSettings(directory / "live"))
+        try:
+            idle = await _resident_mb(live)
+            measured = [
+                await _measured(live, call, clients, request.calls)
+                for clients in request.clients
+                for call in await live_calls(live, directory)
+            ]
+            sizes = await _sizes(live, idle, directory)
+        finally:
+            await live.aclose()
+    columns = ("call", "clients", "round trips", "p50 ms", "p95 ms", "p99 ms", "p50 x", "p95 x", "p99 x")
+    tables = (Table("Calls over pings", columns, tuple(one.row() for one in measured)), sizes)
+    notes = ("x: over bare pings, one after the other, of as many round trips and with as many clients.",)
+    figures = {f"{one.name}, {one.clients}": {"ms": one.ms, "floor_ms": one.floor_ms} for one in measured}
+    return Report(request.command, tables, notes, figures)
+
+
+async def _measured(live: LiveClient, call: LiveCall, clients: int, calls: int) -> Measured:
+    async def ping(_client: int, _number: int) -> None:
+        for _ in range(call.round_trips):
+            await live.run(_ping, repeatable=True)
+
+    each = max(1, calls // clients)
+    floor = await _timed(ping, clients, each)
+    return Measured(call.name, clients, call.round_trips, await _timed(call.make, clients, each), floor)
+
+
+def _ping(redis: Redis) -> Awaitable[object]:
+    return redis.ping()
+
+
+async def _timed(make: Callable[[int, int], Awaitable[None]], clients: int, each: int) -> tuple[float, ...]:
+    """Milliseconds of each of `each` calls of each of `clients`; the first few of every client do not count."""
+    ms: list[float] = []
+
+    async def work(client: int) -> None:
+        for number in range(each + _WARM // clients + 1):
+            began = time.perf_counter()
+            await make(client, number)
+            if number > _WARM // clients:
+                ms.append((time.perf_counter() - began) * 1_000)
+
+    async with anyio.create_task_group() as tasks:
+        for client in range(clients):
+            tasks.start_soon(work, client)
+    return tuple(ms)
+
+
+async def _sizes(live: LiveClient, idle_mb: float, directory: Path) -> Table:
+    thread = await memory_of_a_thread(live, directory)
+    rows: list[tuple[Cell, ...]] = [
+        ("server resident, empty, MB", idle_mb, 10.0),
+        ("server resident after the run, MB", await _resident_mb(live), None),
+        ("workflow of 50 events, MB", (await memory_of_a_log(live)) / 2**20, 1.0),
+    ]
+    if thread is not None:
+        rows.append(("thread of 50 turns, MB", thread / 2**20, 1.0))
+    return Table("Memory", ("what", "measured", "at most"), tuple(rows))
+
+
+async def _resident_mb(live: LiveClient) -> float:
+    info = await live.run(_memory, repeatable=True)
+    return float(info["used_memory_rss"]) / 2**20
+
+
+def _memory(redis: Redis) -> Awaitable[dict[str, Any]]:
+    return redis.info("memory")

@@ -1,0 +1,26 @@
+"""The benchmark of live state, on a real server and at a small scale."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.live import LiveRequest, Measured, measure_live
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_call_is_measured_beside_its_floor() -> None:
+    """Each kind with each number of clients; sizes stay below what they may take."""
+    report = await measure_live(LiveRequest("live", clients=(1, 3), calls=6))
+    calls, sizes = report.tables
+    assert {row[1] for row in calls.rows} == {1, 3}
+    assert "workflow: event" in {row[0] for row in calls.rows}
+    assert all(isinstance(cell, float) and cell > 0 for row in calls.rows for cell in row[3:])
+    measured = {row[0]: row[1] for row in sizes.rows}
+    assert 0 < float(measured["workflow of 50 events, MB"] or 0) < 1
+
+
+def test_a_ratio_is_of_the_same_percentile() -> None:
+    """The p50 over the floor's p50, and so on."""
+    row = Measured("call", 1, 2, (2.0, 4.0), (1.0, 1.0)).row()
+    assert row == ("call", 1, 2, 2.0, 4.0, 4.0, 2.0, 4.0, 4.0)
