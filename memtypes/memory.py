@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -29,6 +30,7 @@ from memtypes.times import Instant
 MAX_CONTENT = 500_000
 MAX_TAGS = 64
 MAX_TAG = 128
+MAX_LINKS = 1_000
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL = 500
 """Characters of a title, concept or name; those that default to the content's first line are cut here."""
@@ -102,6 +104,23 @@ class Source(Model):
     caller: str | None = Field(default=None, max_length=256)
 
 
+class LinkType(StrEnum):
+    """What a memory has to do with the one that it points to."""
+
+    REINFORCES = "reinforces"
+    CONTRADICTS = "contradicts"
+    EXTENDS = "extends"
+    REFINES = "refines"
+    DERIVED_FROM = "derived_from"
+
+
+class Link(Model):
+    """From a memory to the memory `id` of its namespace."""
+
+    type: LinkType
+    id: Name
+
+
 class TokenCount(Model):
     """count: tokens of the content. line: tokens of the memory as a context shows it. Both by `tokenizer`."""
 
@@ -120,6 +139,7 @@ class Draft(Model):
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
     source: Source | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
     pinned: Flag = False
     created_at: Instant | None = None
     expires_at: Instant | None = None
@@ -174,6 +194,7 @@ class Memory(Model):
     tags: list[str] = Field(default_factory=list)
     source: Source | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
     pinned: Flag = False
     visibility: Visibility
     seq: Whole = 0

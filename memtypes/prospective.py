@@ -44,7 +44,10 @@ OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
 
 
 class ProspectiveFields(BaseModel):
-    """The fields of an intention."""
+    """The fields of an intention.
+
+    due_text: the words that due_at was read from. fired_at: when it was last delivered as due.
+    """
 
     intention_type: IntentionType = IntentionType.TODO
     title: Label | None = None
@@ -53,6 +56,8 @@ class ProspectiveFields(BaseModel):
     priority: Whole = Field(default=3, ge=1, le=5)
     status: Status = Status.PENDING
     due_at: Instant | None = None
+    due_text: Label | None = None
+    fired_at: Instant | None = None
     completed_at: Instant | None = None
 
 

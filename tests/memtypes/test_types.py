@@ -205,3 +205,15 @@ def test_types_that_have_defaults_fill_them_from_the_content() -> None:
     assert names[MemoryType.EPISODIC] == {"title": "First line"}
     assert names[MemoryType.PROCEDURAL] == {"procedure_name": "First line"}
     assert names[MemoryType.WORKING] == {}
+
+
+def test_links_and_due_words_survive_the_payload() -> None:
+    """What an intention points to, the words of its due time and when it fired come back as they went in."""
+    given = {
+        "links": [{"type": "derived_from", "id": "m-1"}],
+        "due_text": "tomorrow at 3pm",
+        "fired_at": "2026-03-01T15:00:00Z",
+    }
+    kept = memory("prospective", **given)
+    assert kept.to_payload().items() >= given.items()
+    assert from_payload(kept.to_payload()) == kept
