@@ -209,7 +209,7 @@ def test_types_that_have_defaults_fill_them_from_the_content() -> None:
 
 def test_links_and_due_words_survive_the_payload() -> None:
     """What an intention points to, the words of its due time and when it fired come back as they went in."""
-    given = {
+    given: dict[str, Any] = {
         "links": [{"type": "derived_from", "id": "m-1"}],
         "due_text": "tomorrow at 3pm",
         "fired_at": "2026-03-01T15:00:00Z",
