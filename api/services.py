@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.once import RecentAnswers
 from api.rate import RateLimit
 from ingest.pipeline import Ingestor
+from memtypes.models.counting import TokenCounter
 from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
 from memtypes.times import Clock, system_clock
@@ -25,6 +26,7 @@ class Services:
     """Everything that a call may need.
 
     pings: of every opened resource, by the name that readiness shows. models: what the names of models mean.
+    counter: asks a provider for its count of a context, where the registry names its endpoint.
     """
 
     store: MemoryStore
@@ -37,4 +39,5 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock
     models: Models = Registry
+    counter: TokenCounter | None = None
     workflows: Workflows | None = None

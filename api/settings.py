@@ -93,6 +93,11 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         raise BadSettings(f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {first['msg']}") from None
 
 
+def secret(name: str) -> str | None:
+    """The value of the environment variable `name`, which a registry of models names as holding a provider's key."""
+    return os.environ.get(name)
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """The variables that begin like a setting and are none; a typing error must not pass in silence."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

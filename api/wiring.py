@@ -8,22 +8,25 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import httpx
 from anyio import to_thread
 
 from api.keys import KeyRing
 from api.rate import RateLimit
 from api.services import Services
-from api.settings import Settings
+from api.settings import Settings, secret
 from api.upkeep import repeating
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
+from memtypes.encoders.endpoints import EndpointCounter
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.prepare import prepare
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
+from memtypes.models.counting import LocalCounter
 from memtypes.models.files import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
@@ -66,6 +69,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         freshness = await opened.enter_async_context(Freshness(store).running())
         keep_for_good()
         parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
+        http = await opened.enter_async_context(httpx.AsyncClient())
         ingestor = Ingestor(parts)
         workflows = Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor))
         await opened.enter_async_context(repeating("records of workflows", workflows.record_ended, RECORDING_S))
@@ -88,6 +92,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             keys=keys,
             rate=RateLimit(settings.calls_per_minute),
             models=models,
+            counter=EndpointCounter(http, models, secret, LocalCounter(tokenizers, models)),
             workflows=workflows,
         )
 

@@ -57,7 +57,8 @@ class ContextMetadata(Answer):
 
     total_tokens: of the whole context. budget: of its long-term part; utilization: the share of it that was used.
     trimmed_count: ranked memories that did not get in. candidates: how many were ranked. tokenizer: counted all of
-    these. margin: the share by which the model's own count may be higher; the budget holds for that too.
+    these. margin: the share by which the model's own count may be higher; the budget holds for that too. model_tokens:
+    of the context by the model's provider, where one is set to count.
     """
 
     total_tokens: int
@@ -70,6 +71,7 @@ class ContextMetadata(Answer):
     tokenizer: str
     model: str | None = None
     margin: float = Field(default=0.0, ge=0.0)
+    model_tokens: int | None = None
     outcome: Literal["ok", "empty", "nothing_fits"]
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from pydantic import TypeAdapter
 
 from api.calls import Call, HttpRequest, answer, read_body, scope_of
+from api.provider_counts import counted_by_provider
 from api.services import Services
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.request import RetrieveRequest, SearchRequest
@@ -34,4 +35,4 @@ async def post_retrieve(request: HttpRequest, services: NamedDependency[Services
     """A context, what is in it, and what it cost."""
     asked = await read_body(request, RETRIEVE)
     scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
-    return answer(await services.retriever.retrieve(scope, asked))
+    return answer(await counted_by_provider(services, asked.model, await services.retriever.retrieve(scope, asked)))

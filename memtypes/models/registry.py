@@ -136,6 +136,11 @@ class Registry:
         margin = settings.margin if entry.margin is None else entry.margin
         return KnownModel(entry.names[0], provider, entry.window, settings.tokenizer, margin)
 
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Where the provider of the model `name` counts tokens, if the registry says so."""
+        settings = self.providers.get(self.find(name).provider)
+        return settings.count if settings else None
+
     def provider_of(self, name: str) -> str:
         """The provider of a model's name: by its prefix, else by its beginning; "unknown" when none is recognised."""
         first, _, rest = name.lower().partition("/")
