@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, memories, reference, search, workflows
+from api.routes import batch, health, keys, memories, reference, search, workflows
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -32,6 +32,9 @@ ROUTES = (
     workflows.get_workflow_resources,
     workflows.get_events,
     workflows.post_continue,
+    keys.post_key,
+    keys.list_keys,
+    keys.delete_key,
     health.stats,
     health.live,
     health.ready,

@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.calls import Call, refuse_query
-from api.keys import KeyRing
+from api.keybook import KeyBook
 from api.problems import Forbidden, Unauthorized
 from api.rate import RateLimit
 
@@ -18,7 +18,7 @@ _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY
 class Gate:
     """Lets a call in, or raises Unauthorized, Forbidden or TooMany."""
 
-    def __init__(self, keys: KeyRing, rate: RateLimit) -> None:
+    def __init__(self, keys: KeyBook, rate: RateLimit) -> None:
         self._keys = keys
         self._rate = rate
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.metrics import Metrics
 from api.once import RecentAnswers
@@ -33,7 +34,7 @@ class Services:
     ingestor: Ingestor
     retriever: Retriever
     pings: Mapping[str, Ping]
-    keys: KeyRing = field(default_factory=KeyRing)
+    keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)
     answered: RecentAnswers = field(default_factory=RecentAnswers)
     metrics: Metrics = field(default_factory=Metrics)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 from anyio import to_thread
 
+from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.rate import RateLimit
 from api.services import Services
@@ -54,9 +55,10 @@ _log = logging.getLogger(__name__)
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """Everything that calls need, closed in reverse at the end.
 
-    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    Raises BadKeys, BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
     """
     models = RegistrySource(settings.models)
+    book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         embedder = await prepared_embedder(settings)
         opened.push_async_callback(embedder.aclose)
@@ -89,7 +91,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                 )
             ),
             pings={"store": store.ping, "embedder": embedder.ping, "live": live.ping},
-            keys=keys,
+            keys=book,
             rate=RateLimit(settings.calls_per_minute),
             models=models,
             counter=EndpointCounter(http, models, secret, LocalCounter(tokenizers, models)),

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.keybook import KeyBook
 from api.keys import KeyEntry, KeyRing, Role
 from api.services import Services
 from tests.api.parts import fake_services
@@ -52,7 +53,7 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 def guarded(services: Services) -> Services:
     """The same services, with the keys of two tenants."""
     entries = [KeyEntry(key=key, tenant=tenant, role=role) for (tenant, role), key in KEYS.items()]
-    return replace(services, keys=KeyRing.of(entries))
+    return replace(services, keys=KeyBook(KeyRing.of(entries)))
 
 
 def bearer(tenant: str, role: Role) -> dict[str, str]:
