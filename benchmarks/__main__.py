@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import anyio
 
 from benchmarks.data import BadSet
+from benchmarks.due import measure_due
 from benchmarks.durability import DurabilityRequest, measure_durability
 from benchmarks.ingestion import IngestRequest, NotStored, measure_ingestion
 from benchmarks.interference import InterferenceRequest, measure_interference
@@ -44,7 +45,16 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_quality, _add_latency, _add_ingest, _add_interference, _add_startup, _add_durability, _add_live):
+    for add in (
+        _add_quality,
+        _add_latency,
+        _add_ingest,
+        _add_interference,
+        _add_startup,
+        _add_durability,
+        _add_live,
+        _add_due,
+    ):
         add(commands)
     return made
 
@@ -146,6 +156,10 @@ def _add_live(commands: Commands) -> None:
 
 def _live(given: argparse.Namespace, command: str) -> Report:
     return anyio.run(measure_live, LiveRequest(command, tuple(given.clients), given.calls))
+
+
+def _add_due(commands: Commands) -> None:
+    _command(commands, "due", "Due times read from written phrases.", lambda _, command: measure_due(command))
 
 
 def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ that is prepared, so the encoder, which is the slow part, never waits.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ NextT = TypeVar("NextT")
 
 @dataclass(frozen=True, slots=True)
 class IngestorParts:
-    """What ingestion works with. gates: see `ingest.gates`; none lets everything through."""
+    """What ingestion works with. gates: see `ingest.gates`; none lets everything through. locks: of all that writes here."""
 
     store: MemoryStore
     embedder: Embedder
@@ -53,6 +53,7 @@ class IngestorParts:
     tokenizer: Tokenizer
     clock: Clock
     gates: tuple[Gate, ...] = ()
+    locks: ScopeLocks = field(default_factory=ScopeLocks)
 
 
 class Ingestor:
@@ -61,7 +62,7 @@ class Ingestor:
     def __init__(self, parts: IngestorParts) -> None:
         preparer = Preparer(parts.sparse, parts.tokenizer)
         self._clock = parts.clock
-        self._locks = ScopeLocks()
+        self._locks = parts.locks
         self._order = ArrivalOrder()
         keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper)

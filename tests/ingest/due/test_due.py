@@ -1,0 +1,112 @@
+"""Due times: read from words, never invented, never raising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.due import misses
+from benchmarks.due_phrases import phrases
+from ingest.due.gate import DueTimes, zone_of
+from ingest.due.reading import due_in
+from ingest.gates import Rejection
+from memtypes.prospective import ProspectiveDraft
+from memtypes.scope import Scope
+from memtypes.types import DRAFT, AnyDraft
+
+NOW = datetime(2026, 3, 4, 10, tzinfo=UTC)
+SCOPE = Scope("acme", "ann")
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_written_phrases_are_read_as_meant() -> None:
+    """Of a hundred phrases at least 95 are read as the time that is meant."""
+    assert len(phrases()) >= 100
+    assert len(misses()) <= 5, misses()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31 February",
+        "at 25",
+        "13pm",
+        "buy 3 apples",
+        "may be nice",
+        "the 42nd",
+        "2026-13-01",
+        "the evening dress",
+        "25:00",
+    ],
+)
+def test_what_is_no_time_is_not_due(text: str) -> None:
+    """Words that name no time that there is give none."""
+    assert due_in(text, NOW) is None
+
+
+def test_the_zone_decides_the_hour() -> None:
+    """Three in the afternoon is another instant in another zone; summer time counts."""
+    assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
+    assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
+    assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
+
+
+def _at(text: str, zone: ZoneInfo | None) -> datetime | None:
+    due = due_in(text, NOW, zone)
+    return due.at if due else None
+
+
+@given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_no_text_raises(text: str, now: datetime) -> None:
+    """Whatever the text is, there is an aware time or none."""
+    due = due_in(text, now.replace(tzinfo=UTC))
+    assert due is None or due.at.tzinfo is UTC
+
+
+@given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_minutes_are_counted_exactly(minutes: int, now: datetime) -> None:
+    """A number of minutes from now is so many minutes later."""
+    said = now.replace(tzinfo=UTC)
+    due = due_in(f"in {minutes} minutes", said, ZoneInfo("Europe/Berlin"))
+    assert due is not None
+    assert due.at - said == timedelta(minutes=minutes)
+
+
+async def test_an_intention_gets_its_due_time_and_the_words() -> None:
+    """The gate sets due_at from the content, in the zone that the metadata names, and keeps the words."""
+    fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
+    draft = await _gated({"type": "prospective", **fields})
+    assert isinstance(draft, ProspectiveDraft)
+    assert (draft.due_at, draft.due_text) == (datetime(2026, 3, 5, 14, tzinfo=UTC), "tomorrow at 3pm")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "episodic", "content": "We meet tomorrow at 3pm"},
+        {"type": "prospective", "content": "tomorrow", "due_at": "2027-01-01T00:00:00Z"},
+        {"type": "prospective", "content": "tomorrow", "trigger_type": "event", "trigger_condition": "deploy"},
+        {"type": "prospective", "content": "no time here"},
+    ],
+)
+async def test_other_drafts_are_left_as_they_are(fields: Mapping[str, object]) -> None:
+    """Other types, set due times and other triggers are not touched."""
+    assert await _gated(fields) == DRAFT.validate_python(fields)
+
+
+async def _gated(fields: Mapping[str, object]) -> AnyDraft:
+    draft = await DueTimes(lambda: NOW).examine(SCOPE, DRAFT.validate_python(fields))
+    assert not isinstance(draft, Rejection)
+    return draft
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
+def test_a_zone_that_is_none_is_no_zone(name: object) -> None:
+    """What names no zone is passed over."""
+    assert zone_of(name) is None
