@@ -17,6 +17,7 @@ from api.rate import RateLimit
 from api.services import Services
 from api.settings import Settings, secret
 from api.upkeep import repeating
+from ingest.due.gate import DueTimes
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -70,7 +71,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         opened.push_async_callback(live.aclose)
         freshness = await opened.enter_async_context(Freshness(store).running())
         keep_for_good()
-        parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)
+        gates = (DueTimes(system_clock),)
+        parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock, gates)
         http = await opened.enter_async_context(httpx.AsyncClient())
         ingestor = Ingestor(parts)
         workflows = Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.services import Services
+from ingest.due.gate import DueTimes
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.errors import Unavailable
@@ -40,7 +41,7 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
-    ingestor = Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock))
+    ingestor = Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),)))
     return Services(
         store=kept,
         ingestor=ingestor,
