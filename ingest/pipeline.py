@@ -45,7 +45,10 @@ NextT = TypeVar("NextT")
 
 @dataclass(frozen=True, slots=True)
 class IngestorParts:
-    """What ingestion works with. gates: see `ingest.gates`; none lets everything through. locks: of all that writes here."""
+    """What ingestion works with. gates: see `ingest.gates`; none lets everything through.
+
+    locks: those of everything that writes here.
+    """
 
     store: MemoryStore
     embedder: Embedder
