@@ -24,7 +24,8 @@ from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.endpoints import EndpointCounter
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.prepare import prepare
+from memtypes.encoders.prepare import DIMENSIONS, prepare
+from memtypes.encoders.projection import token_projection
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
@@ -110,7 +111,7 @@ def keep_for_good() -> None:
 async def open_embedder(settings: Settings) -> Embedder:
     """The configured engine. Raises SetupRequired when it is not prepared or not installed."""
     if settings.embedder == "onnx":
-        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path))
+        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, projection=token_projection(DIMENSIONS)))
     return await SentenceTransformersEmbedder.open(SentenceTransformersSettings(settings.model))
 
 

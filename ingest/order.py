@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import UTC, datetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = 1_000_000
 
 
-class ArrivalOrder:
-    """Gives out numbers that only rise: microseconds since 1970 (below 2**53 until the year 2255), one an item.
+REMEMBERED = 20_000
+"""Sessions whose last number is known: the ones that were written to last."""
 
-    A batch that arrives within the microseconds which the one before it used up is numbered after it. Two processes
-    agree as far as their clocks do.
+
+class ArrivalOrder:
+    """Gives out numbers that only rise within a session: neighbours in a session have neighbouring numbers.
+
+    The first number of a session is the instant in microseconds since 1970 (below 2**53 until the year 2255), so what
+    another process wrote before stands before. What belongs to no session is numbered as if it were one.
     """
 
     def __init__(self) -> None:
-        self._next = 0
+        self._last: dict[Hashable, int] = {}
 
-    def take(self, at: datetime, count: int) -> int:
-        """The first of `count` numbers in a row for what arrived at `at`."""
-        elapsed = at - _EPOCH
-        microseconds = (elapsed.days * 86_400 + elapsed.seconds) * _MICROSECOND + elapsed.microseconds
-        first = max(microseconds, self._next)
-        self._next = first + count
-        return first
+    def take(self, at: datetime, session: Hashable) -> int:
+        """The number of what arrived in `session` at `at`."""
+        last = self._last.pop(session, None)
+        number = _microseconds(at) if last is None else last + 1
+        self._last[session] = number
+        if len(self._last) > REMEMBERED:
+            del self._last[next(iter(self._last))]
+        return number
+
+
+def _microseconds(at: datetime) -> int:
+    elapsed = at - _EPOCH
+    return (elapsed.days * 86_400 + elapsed.seconds) * _MICROSECOND + elapsed.microseconds

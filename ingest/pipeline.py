@@ -109,8 +109,7 @@ class Ingestor:
 
     def _arrivals(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Arriving]:
         now = self._clock()
-        first = self._order.take(now, len(drafts))
-        return [(draft, Arrival(scope, now, first + index)) for index, draft in enumerate(drafts)]
+        return [(draft, Arrival(scope, now, self._order.take(now, _session(scope, draft)))) for draft in drafts]
 
     async def _run(self, scope: Scope, pieces: list[list[Arriving]]) -> list[Outcome]:
         prepared_in, prepared_out = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
@@ -168,3 +167,8 @@ async def _or_failed(
     except RemembrancerError as error:
         failed = Outcome(Status.FAILED, reason=str(error))
         return [entry if isinstance(entry, Outcome) else failed for entry in entries]
+
+
+def _session(scope: Scope, draft: AnyDraft) -> tuple[str | None, ...]:
+    """What is numbered together: the memories of one type in one session."""
+    return (scope.tenant, scope.namespace, draft.type, draft.session_id or scope.session_id)

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memtypes.filters import Filter
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
-from memtypes.vectors import DenseVector, Embedding, SparseVector, Vectors
+from memtypes.vectors import DenseVector, Embedding, SparseVector, TokenVectors, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +55,7 @@ class CandidateSearch:
     """One type's share of a retrieval.
 
     dense, sparse: the query as vectors; None leaves that leg out. depth: candidates a leg. filter: on top of the scope.
+    tokens: the query's token vectors, with which the candidates are compared once they are found; None leaves that out.
     """
 
     type: MemoryType
@@ -59,6 +63,7 @@ class CandidateSearch:
     sparse: SparseVector | None
     depth: int = 200
     filter: Filter | None = None
+    tokens: TokenVectors | None = None
 
 
 LIGHT_FIELDS: tuple[str, ...] = (
@@ -72,17 +77,21 @@ LIGHT_FIELDS: tuple[str, ...] = (
     "priority",
     "last_used_at",
     "todo_id",
+    "session_id",
+    "seq",
 )
 """What ranking needs of a memory; its text is read for the winners only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """An id with its raw signals.
 
     dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
     Every candidate has the score of every leg that was asked for, whichever leg found it.
     payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`.
+    late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
+    has no token vectors; None when the search gave none.
     """
 
     id: str
@@ -90,6 +99,7 @@ class Candidate:
     dense: float | None
     sparse: float | None
     payload: Mapping[str, Any]
+    late: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,26 @@ from types import MappingProxyType
 from memtypes.errors import InvalidRequest
 from retrieval.request import RankedRequest
 
-SIGNALS = ("similarity", "recency", "importance", "access")
+SIGNALS = ("similarity", "context", "mention", "recency", "importance", "access")
 DEFAULT_PROFILE = "default"
-LATEST_RECENCY = 0.15
+LATEST_RECENCY = 0.1
 """What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
+
+
+def _weights(**named: float) -> Mapping[str, float]:
+    return MappingProxyType({signal: named.get(signal, 0.0) for signal in SIGNALS})
+
 
 PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        # Everything but similarity only tells near-equals apart: on conversations every additive weight of recency or
-        # importance that can outvote similarity costs recall.
-        DEFAULT_PROFILE: {"similarity": 0.94, "recency": 0.02, "importance": 0.03, "access": 0.01},
-        "balanced": {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1},
-        "relevance": {"similarity": 1.0, "recency": 0.0, "importance": 0.0, "access": 0.0},
-        "recent": {"similarity": 0.6, "recency": 0.4, "importance": 0.0, "access": 0.0},
+        # What was said next to it and who said it help to find a turn. The rest only tells near-equals apart: every
+        # additive weight of recency or importance that can outvote similarity costs recall.
+        DEFAULT_PROFILE: _weights(
+            similarity=0.63, context=0.19, mention=0.12, recency=0.02, importance=0.03, access=0.01
+        ),
+        "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
+        "relevance": _weights(similarity=1.0),
+        "recent": _weights(similarity=0.6, recency=0.4),
     }
 )
 

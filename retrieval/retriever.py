@@ -18,7 +18,7 @@ from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
 from memtypes.times import Clock, to_utc
-from memtypes.vectors import DenseVector, SparseVector
+from memtypes.vectors import DenseVector, SparseVector, TokenVectors
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context import ContextWriter, Ranked
 from retrieval.current import asked_about, names_status, wanted_in_context
@@ -73,6 +73,7 @@ class RetrieverParts:
 class _QueryVectors:
     dense: DenseVector | None
     sparse: SparseVector | None
+    tokens: TokenVectors | None = None
     degraded: tuple[str, ...] = ()
 
 
@@ -150,7 +151,7 @@ class Retriever:
         with one.trace.stage("candidates"):
             found = await self._candidates(scope, asked, vectors, one.depth)
         with one.trace.stage("score"):
-            scoring = Scoring(one.weights, one.as_of, request.min_similarity, request.min_score)
+            scoring = Scoring(one.weights, one.as_of, request.query, request.min_similarity, request.min_score)
             return rank(found, scoring), vectors.degraded
 
     async def _candidates(
@@ -158,7 +159,9 @@ class Retriever:
     ) -> list[Candidate]:
         if vectors.dense is None and vectors.sparse is None:
             return []
-        searches = [CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where) for kind, where in asked]
+        searches = [
+            CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where, vectors.tokens) for kind, where in asked
+        ]
         found = [one for of_type in await self._parts.store.candidates(scope, searches) for one in of_type]
         return self._parts.adjust(found) if self._parts.adjust else found
 
@@ -167,9 +170,10 @@ class Retriever:
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
-            return _QueryVectors((await self._parts.embedder.embed_query(query)).dense, sparse)
+            embedded = await self._parts.embedder.embed_query(query)
         except (Unavailable, Overloaded):
-            return _QueryVectors(None, sparse, ("embedder",))
+            return _QueryVectors(None, sparse, degraded=("embedder",))
+        return _QueryVectors(embedded.dense, sparse, embedded.tokens)
 
     def _told(self, trace: Trace) -> None:
         if self._parts.on_timings:

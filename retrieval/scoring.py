@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 
 from memtypes.ports import Candidate
 from retrieval.fusion import similarity
+from retrieval.late import late_similarity
+from retrieval.mention import mention
+from retrieval.neighbours import neighbours
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
-from retrieval.signals import signals
+from retrieval.signals import context, signals
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How candidates become hits. weights: of every signal. The two gates let through what reaches them."""
+    """How candidates become hits. weights: of every signal. query: its words. The gates pass what reaches them."""
 
     weights: Mapping[str, float]
     as_of: datetime
+    query: str = ""
     min_similarity: float | None = None
     min_score: float | None = None
 
@@ -60,7 +64,7 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     if not candidates:
         return Ranking(())
     found = sorted(candidates, key=lambda candidate: candidate.id)
-    table = _signal_table(found, scoring.as_of)
+    table = _signal_table(found, scoring)
     scores = np.array([scoring.weights[name] for name in SIGNALS]) @ np.vstack([table[name] for name in SIGNALS])
     passed = _gate(table["similarity"], scores, scoring)
     order = np.argsort(-scores, kind="stable")
@@ -80,8 +84,15 @@ def _why(of: str | None) -> Outcome:
     return Outcome.BELOW_THRESHOLD if of is None else Outcome.DUPLICATE_OF
 
 
-def _signal_table(found: Sequence[Candidate], as_of: datetime) -> dict[str, NDArray[np.float64]]:
-    return {"similarity": similarity(_leg(found, "dense"), _leg(found, "sparse")), **signals(found, as_of)}
+def _signal_table(found: Sequence[Candidate], scoring: Scoring) -> dict[str, NDArray[np.float64]]:
+    near = neighbours(found)
+    similar = similarity(_leg(found, "dense"), _leg(found, "sparse"), late_similarity(found, near))
+    return {
+        "similarity": similar,
+        "context": context(similar, near),
+        "mention": mention(scoring.query, found),
+        **signals(found, scoring.as_of),
+    }
 
 
 def _leg(found: Sequence[Candidate], name: str) -> NDArray[np.float64] | None:

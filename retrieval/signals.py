@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memtypes.policy import POLICIES, MemoryType
 from memtypes.ports import Candidate
+from retrieval.neighbours import Neighbours
 
 FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
@@ -31,6 +32,12 @@ def signals(candidates: Sequence[Candidate], as_of: datetime) -> dict[str, NDArr
         "importance": importance(np.array([payload.get("importance", 5) for payload in payloads], dtype=np.float64)),
         "access": access(np.array([payload.get("access_count", 0) for payload in payloads], dtype=np.float64)),
     }
+
+
+def context(similar: NDArray[np.float64], near: Neighbours) -> NDArray[np.float64]:
+    """How similar the neighbouring turns are, in [0, 1]: two parts the better neighbour, one part two places away."""
+    around: NDArray[np.float64] = (2.0 * near.next_to(similar) + near.two_away(similar)) / 3.0
+    return np.minimum(around, 1.0)
 
 
 def importance(given: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ from memtypes.ports import (
     TypeStats,
 )
 from memtypes.scope import Scope
+from memtypes.stores.maxsim import maxima
 from memtypes.types import from_payload
 from memtypes.vectors import Embedding, SparseVector, Vectors
 
@@ -139,6 +140,7 @@ class FakeStore(MemoryStore):
                 None if search.dense is None else float(search.dense @ vectors.dense),
                 None if search.sparse is None else _dot(search.sparse, vectors.sparse),
                 {name: payload[name] for name in LIGHT_FIELDS if name in payload},
+                None if search.tokens is None else maxima(search.tokens, [vectors.tokens])[0],
             )
             for payload, vectors in self._in(scope)
             if payload["type"] == search.type

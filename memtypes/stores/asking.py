@@ -12,6 +12,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from memtypes.errors import InvalidRequest
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.memory import Memory
@@ -147,6 +149,7 @@ class AskingStore(MemoryStore):
             weights,
             search.depth,
             to_where(all_of(search.filter, visible_to(scope.session_id))),
+            None if search.tokens is None else tokens_bytes(search.tokens),
         )
 
 
@@ -226,8 +229,9 @@ def _is_id(text: str) -> bool:
 def candidates_of(kind: MemoryType, found: asks.Found) -> list[Candidate]:
     """The candidates of one search's columns."""
     nothing = [None] * len(found.ids)
-    rows = zip(found.ids, found.dense or nothing, found.sparse or nothing, found.payloads, strict=True)
-    return [Candidate(one, kind, dense, sparse, payload) for one, dense, sparse, payload in rows]
+    late: Any = np.frombuffer(found.late, np.float32).reshape(len(found.ids), -1) if found.late else nothing
+    rows = zip(found.ids, found.dense or nothing, found.sparse or nothing, found.payloads, late, strict=True)
+    return [Candidate(one, kind, dense, sparse, payload, maxima) for one, dense, sparse, payload, maxima in rows]
 
 
 def _bounds(scope: Scope) -> dict[str, str]:

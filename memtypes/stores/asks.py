@@ -111,6 +111,8 @@ class TypeSearch(msgspec.Struct, frozen=True, array_like=True):
     weights: bytes | None
     depth: int
     where: dict[str, Any]
+    tokens: bytes | None = None
+    """The query's token vectors, int8, 128 a token; None asks for no late interaction."""
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):
@@ -121,6 +123,8 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
     sparse: list[float] | None
     payloads: list[dict[str, Any]]
     """Or, before they travel, their encoded form."""
+    late: bytes | None = None
+    """The best cosine of each query token in each candidate, float32, row by row."""
 
 
 class Candidates(Ask, frozen=True, kw_only=True, tag=True):

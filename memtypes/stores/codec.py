@@ -36,7 +36,12 @@ def tokens_bytes(tokens: TokenVectors) -> bytes:
     return np.ascontiguousarray(tokens, dtype=np.int8).tobytes()
 
 
-def shifted_tokens(raw: bytes) -> NDArray[np.uint8]:
-    """Token vectors as Qdrant keeps them, -128..127 moved to 0..255. Shape (tokens, 128)."""
-    signed = np.frombuffer(raw, dtype=np.int8).reshape(-1, TOKEN_DIMENSIONS)
-    return (signed.astype(np.int16) + 128).astype(np.uint8)
+def tokens_of(raw: bytes) -> TokenVectors:
+    """The vectors of `tokens_bytes`, shape (tokens, 128)."""
+    return np.frombuffer(raw, dtype=np.int8).reshape(-1, TOKEN_DIMENSIONS)
+
+
+def unit_tokens(tokens: TokenVectors) -> NDArray[np.float32]:
+    """Token vectors of unit length, as a server keeps and compares them. Shape (tokens, 128)."""
+    scaled: NDArray[np.float32] = tokens.astype(np.float32) / np.float32(127.0)
+    return scaled

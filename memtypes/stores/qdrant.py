@@ -23,7 +23,7 @@ from memtypes.stores.asking import AskingStore
 from memtypes.stores.codec import TOKEN_DIMENSIONS
 from memtypes.stores.plans import plan_for
 from memtypes.stores.qdrant_errors import tolerated_conflict, translated
-from memtypes.stores.qdrant_models import to_filter, to_operation, to_query
+from memtypes.stores.qdrant_models import to_filter, to_maxima, to_operation, to_query, to_token_queries
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS, VERSION, Index, collection_name, indexes_of, mismatch
 
 LOCAL = ":memory:"
@@ -155,6 +155,8 @@ class QdrantStore(AskingStore):
             operations = [to_operation(change) for change in step.changes]
             await self._client.batch_update_points(name, operations, wait=True)
             return None
+        if isinstance(step, steps.Late):
+            return to_maxima(step, await self._client.query_batch_points(name, to_token_queries(step)))
         return await self._read(name, step)
 
     async def _read(self, name: str, step: steps.Reading) -> Any:
@@ -203,7 +205,7 @@ def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
         TOKENS: models.VectorParams(
             size=TOKEN_DIMENSIONS,
             distance=models.Distance.DOT,
-            datatype=models.Datatype.UINT8,
+            datatype=models.Datatype.FLOAT16,
             multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
             hnsw_config=models.HnswConfigDiff(m=0, payload_m=0),
             on_disk=True,

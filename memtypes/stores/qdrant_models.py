@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qdrant_client import models
 
 from memtypes.stores import steps
 from memtypes.stores.asks import Point
-from memtypes.stores.codec import dense_of, shifted_tokens, sparse_of
+from memtypes.stores.codec import dense_of, sparse_of, tokens_of, unit_tokens
 from memtypes.stores.conditions import Where
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS
 from memtypes.vectors import SparseVector
@@ -30,6 +33,25 @@ def to_query(query: steps.Nearest, *, local: bool) -> models.QueryRequest:
         vector = query.vector.tolist()
         asked = models.QueryRequest(query=vector, using=DENSE, params=None if local else _dense_params(query))
     return asked.model_copy(update={"filter": to_filter(query.where), "limit": query.limit, "with_payload": False})
+
+
+def to_token_queries(late: steps.Late) -> list[models.QueryRequest]:
+    """One query a token: its best cosine in each of the memories that have token vectors."""
+    among = models.Filter(must=[models.HasIdCondition(has_id=list(late.ids))])
+    return [
+        models.QueryRequest(query=[token], using=TOKENS, filter=among, limit=len(late.ids), with_payload=False)
+        for token in unit_tokens(late.tokens).tolist()
+    ]
+
+
+def to_maxima(late: steps.Late, answers: Sequence[models.QueryResponse]) -> NDArray[np.float32]:
+    """The answers of `to_token_queries` as the step wants them; see `memtypes.stores.maxsim`."""
+    place = {one: row for row, one in enumerate(late.ids)}
+    best = np.full((len(late.ids), len(late.tokens)), np.nan, dtype=np.float32)
+    for column, answer in enumerate(answers):
+        for hit in answer.points:
+            best[place[str(hit.id)], column] = hit.score
+    return best
 
 
 def _dense_params(query: steps.Nearest) -> models.SearchParams:
@@ -60,7 +82,7 @@ def to_point(point: Point) -> models.PointStruct:
     if point.terms:
         vectors[SPARSE] = _sparse(sparse_of(point.terms, point.weights))
     if point.tokens:
-        vectors[TOKENS] = shifted_tokens(point.tokens).tolist()
+        vectors[TOKENS] = unit_tokens(tokens_of(point.tokens)).tolist()
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
 
 

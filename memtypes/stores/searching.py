@@ -1,4 +1,4 @@
-"""Candidates: both legs' best, and the exact score of each leg for what only the other one found."""
+"""Candidates: both legs' best, the exact score of each leg for what only the other one found, and late interaction."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import msgspec
+
 from memtypes.stores import asks
-from memtypes.stores.codec import dense_of, sparse_of
+from memtypes.stores.codec import dense_of, sparse_of, tokens_of
 from memtypes.stores.conditions import Where, has_ids, within
-from memtypes.stores.steps import Glance, Nearest, Plan, Search
+from memtypes.stores.steps import Glance, Late, Nearest, Plan, Search
 from memtypes.vectors import DenseVector, SparseVector
 
 Scores: TypeAlias = dict[str, float]
@@ -45,7 +47,7 @@ def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
         fill(pair, found, hits)
     unions = [list(union(found)) for found in scores]
     glances = yield [(search.type, Glance(tuple(one))) for search, one in zip(ask.searches, unions, strict=True)]
-    return [columns(*one) for one in zip(scores, glances, strict=True)]
+    return (yield from _with_maxima(ask, [columns(*one) for one in zip(scores, glances, strict=True)]))
 
 
 def legs_of(search: asks.TypeSearch) -> tuple[Leg | None, Leg | None]:
@@ -106,6 +108,21 @@ def columns(found: list[Scores | None], seen: dict[str, Any]) -> asks.Found:
     kept = list(seen) if len(known) == len(seen) else [one for one in seen if one in known]
     dense, sparse = (None if own is None else [own[one] for one in kept] for own in found)
     return asks.Found(kept, dense, sparse, [seen[one] for one in kept])
+
+
+def _with_maxima(ask: asks.Candidates, found: list[asks.Found]) -> Plan[list[asks.Found]]:
+    """`found` with late interaction's scores where they were asked for."""
+    lates = {
+        place: Late(tokens_of(search.tokens), tuple(one.ids))
+        for place, (search, one) in enumerate(zip(ask.searches, found, strict=True))
+        if search.tokens and one.ids
+    }
+    matrices = (yield [(ask.searches[place].type, late) for place, late in lates.items()]) if lates else []
+    late_of = dict(zip(lates, matrices, strict=True))
+    return [
+        msgspec.structs.replace(one, late=late_of[place].tobytes()) if place in late_of else one
+        for place, one in enumerate(found)
+    ]
 
 
 def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[str, float]]]]]:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from memtypes.policy import MemoryType
 from memtypes.stores.asks import Point
 from memtypes.stores.conditions import Where
-from memtypes.vectors import DenseVector, SparseVector
+from memtypes.vectors import DenseVector, SparseVector, TokenVectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +57,14 @@ class Fetch:
 class Glance:
     """The light payloads of `ids` by id; those that an engine has encoded already may stay so."""
 
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Late:
+    """The `maxima` (see `memtypes.stores.maxsim`) of the query's tokens in each of `ids`."""
+
+    tokens: TokenVectors
     ids: tuple[str, ...]
 
 
@@ -118,7 +126,7 @@ class Write:
 
 
 Reading: TypeAlias = Search | Scroll | Fetch | Glance | Count | Facet
-Step: TypeAlias = Reading | Write
+Step: TypeAlias = Reading | Late | Write
 Round: TypeAlias = list[tuple[MemoryType, Step]]
 
 T = TypeVar("T")

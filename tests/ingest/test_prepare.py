@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.order import ArrivalOrder
+from ingest.order import REMEMBERED, ArrivalOrder
 from ingest.prepare import Arrival, Prepared, Preparer, check_draft
 from memtypes.errors import InvalidRequest
 from memtypes.memory import Memory
@@ -123,12 +123,22 @@ def test_a_day_ahead_is_allowed() -> None:
     check_draft(draft("x", created_at="2026-11-21T12:00:00Z", expires_at="2026-11-21T12:00:01Z"), NOW)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 50)), max_size=20))
-def test_arrival_numbers_only_rise(batches: list[tuple[int, int]]) -> None:
-    """Batches that follow within microseconds never share or go below earlier numbers, and numbers stay exact."""
-    order, at, last = ArrivalOrder(), NOW, -1
-    for later, count in batches:
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
+def test_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
+    """However sessions alternate, neighbours in one have neighbouring numbers, and all numbers stay exact."""
+    order, at, last = ArrivalOrder(), NOW, dict[str, int]()
+    for later, session in arrivals:
         at += timedelta(microseconds=later)
-        first = order.take(at, count)
-        assert last < first < 2**53
-        last = first + count - 1
+        number = order.take(at, session)
+        assert number < 2**53
+        assert session not in last or number == last[session] + 1
+        last[session] = number
+
+
+def test_only_the_last_sessions_are_remembered() -> None:
+    """A session that was written to long ago goes on from the clock, above what it had."""
+    order = ArrivalOrder()
+    first = order.take(NOW, "a")
+    for other in range(REMEMBERED):
+        order.take(NOW, other)
+    assert order.take(NOW + timedelta(seconds=1), "a") == first + 1_000_000

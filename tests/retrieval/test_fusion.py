@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import DENSE_SHARE, similarity, stretched
+from retrieval.fusion import SHARES, SHARES_OF_TWO, similarity, stretched
 
 cosines = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_size=30)
@@ -16,7 +16,9 @@ pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_
 def test_both_legs_count_by_their_share() -> None:
     """The best of both legs has 1, the worst of both 0, the best of one leg that leg's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
-    assert fused.tolist() == pytest.approx([1.0, 0.0, DENSE_SHARE])
+    assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_OF_TWO.dense])
+    late = similarity(np.array([0.9, 0.1, 0.1]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
+    assert late.tolist() == pytest.approx(list(SHARES))
 
 
 def test_a_leg_that_was_not_searched_leaves_its_share_to_the_other() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memtypes.policy import MemoryType
 from memtypes.ports import Candidate
-from retrieval.profiles import PROFILES
+from retrieval.profiles import PROFILES, SIGNALS
 from retrieval.scoring import Scoring, rank
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -72,7 +72,7 @@ def test_gates_hold_back_what_does_not_reach_them() -> None:
     relevance = PROFILES["relevance"]
     similar = rank(found, Scoring(relevance, NOW, min_similarity=0.9))
     assert ([hit.candidate.id for hit in similar.hits], len(similar.left)) == (["a"], 2)
-    important = Scoring({"similarity": 0.0, "recency": 0.0, "importance": 1.0, "access": 0.0}, NOW, min_score=1.0)
+    important = Scoring(dict.fromkeys(SIGNALS, 0.0) | {"importance": 1.0}, NOW, min_score=1.0)
     assert [hit.candidate.id for hit in rank(found, important).hits] == ["c"]
 
 

@@ -83,11 +83,11 @@ def test_integers_of_64_bits_pass() -> None:
 
 
 @given(hnp.arrays(np.int8, st.tuples(st.integers(1, 5), st.just(128))))
-def test_token_vectors_are_shifted_without_loss(tokens: NDArray[np.int8]) -> None:
-    """Signed bytes come out as unsigned ones, 128 higher."""
-    shifted = codec.shifted_tokens(codec.tokens_bytes(tokens))
-    assert shifted.dtype == np.uint8
-    assert np.array_equal(shifted.astype(np.int16) - 128, tokens)
+def test_token_vectors_come_back_from_bytes(tokens: NDArray[np.int8]) -> None:
+    """Token vectors survive as raw bytes, and as the unit vectors that a server keeps."""
+    back = codec.tokens_of(codec.tokens_bytes(tokens))
+    assert np.array_equal(back, tokens)
+    assert np.array_equal(np.rint(codec.unit_tokens(back) * 127), tokens)
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), unique=True), st.integers(1, 9))

@@ -189,7 +189,7 @@ async def test_settings_reach_the_server() -> None:
     assert (made["shard_number"], made["replication_factor"], made["write_consistency_factor"]) == (3, 2, 2)
     assert made["metadata"] == {"fingerprint": "test-embedder", "dimensions": DIMENSIONS}
     assert made["vectors"]["dense"]["quantization_config"]["scalar"]["type"] == "int8"
-    assert made["vectors"]["tokens"]["datatype"] == "uint8"
+    assert made["vectors"]["tokens"]["datatype"] == "float16"
     assert made["sparse_vectors"]["sparse"]["modifier"] == "idf"
     fields = {body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")}
     assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields

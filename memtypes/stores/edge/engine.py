@@ -23,11 +23,12 @@ from memtypes.policy import MemoryType
 from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk
-from memtypes.stores.codec import TOKEN_DIMENSIONS
 from memtypes.stores.edge.glances import GlanceCache
+from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter, to_point, to_query
+from memtypes.stores.maxsim import maxima
 from memtypes.stores.plans import plan_for
-from memtypes.stores.schema import DENSE, SPARSE, TOKENS, Index, indexes_of
+from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
 
 WARM_STEP = 100
 """Memories that are read ahead in one go: one or two milliseconds."""
@@ -66,6 +67,7 @@ class Engine:
     def __init__(self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path]) -> None:
         self._shards = shards
         self._paths = paths
+        self._tokens = {kind: TokenFile(path / "tokens" / "vectors.bin") for kind, path in paths.items()}
         self._glances = {kind: GlanceCache(partial(_payloads, shard)) for kind, shard in shards.items()}
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
@@ -100,7 +102,8 @@ class Engine:
 
     def take_unsynced(self) -> list[Path]:
         """The directories of the logs that were written since the last call."""
-        logs = [self._paths[kind] / "wal" for kind in self._unsynced]
+        written = [(self._paths[kind] / "wal", self._tokens[kind].directory) for kind in self._unsynced]
+        logs = [directory for pair in written for directory in pair]
         self._unsynced.clear()
         return logs
 
@@ -117,6 +120,8 @@ class Engine:
             for shard in self._shards.values():
                 shard.flush()
                 shard.close()
+        for tokens in self._tokens.values():
+            tokens.close()
 
     def _do(self, kind: MemoryType, step: steps.Step) -> Any:
         with translated():
@@ -124,6 +129,8 @@ class Engine:
                 return self._write(kind, step)
             if isinstance(step, steps.Glance):
                 return self._glances[kind].read(step.ids)
+            if isinstance(step, steps.Late):
+                return maxima(step.tokens, self._tokens[kind].read(step.ids))
             return _read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:
@@ -131,9 +138,22 @@ class Engine:
         self._unflushed.add(kind)
         for change in step.changes:
             self._glances[kind].forget(change)
+            if isinstance(change, steps.Put):  # its plan has made sure that no other scope's points are meant
+                self._tokens[kind].put((point.id, point.tokens) for point in change.points if point.tokens)
+            gone = self._without_tokens(kind, change)
             self._shards[kind].update(_operation(change))
-            if isinstance(change, steps.Put):  # its plan has made sure that no other scope's points were meant
+            self._tokens[kind].remove(gone)
+            if isinstance(change, steps.Put):
                 self._glances[kind].learn((point.id, point.payload) for point in change.points)
+
+    def _without_tokens(self, kind: MemoryType, change: steps.Change) -> list[str]:
+        """The ids that will have no token vectors after `change`: what it removes, and what it keeps without any."""
+        if isinstance(change, steps.Put):
+            return [point.id for point in change.points if not point.tokens]
+        if not isinstance(change, steps.Remove):
+            return []
+        count = self._shards[kind].count(edge.CountRequest(exact=True, filter=to_filter(change.where)))
+        return [one for one, _ in _scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
 
 
 def sync_log(directory: Path) -> None:
@@ -161,18 +181,8 @@ def _open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> ed
 
 
 def _config(dimensions: int) -> edge.EdgeConfig:
-    tokens = edge.EdgeVectorParams(
-        TOKEN_DIMENSIONS,
-        edge.Distance.Dot,
-        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-        datatype=edge.VectorStorageDatatype.Uint8,
-        hnsw_config=_NO_GRAPH,
-    )
     return edge.EdgeConfig(
-        vectors={
-            DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH),
-            TOKENS: tokens,
-        },
+        vectors={DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH)},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         wal_enabled=True,
     )

@@ -8,9 +8,9 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.stores.asks import Point
-from memtypes.stores.codec import dense_of, shifted_tokens, sparse_of
+from memtypes.stores.codec import dense_of, sparse_of
 from memtypes.stores.conditions import Where
-from memtypes.stores.schema import DENSE, SPARSE, TOKENS
+from memtypes.stores.schema import DENSE, SPARSE
 from memtypes.stores.steps import Nearest
 from memtypes.vectors import SparseVector
 
@@ -49,12 +49,13 @@ def _unmistakable(value: str | int) -> Any:
 
 
 def to_point(point: Point) -> edge.Point:
-    """The engine's point. Without terms there is no sparse vector, so a text without words counts for no IDF."""
+    """The engine's point, without its token vectors, which are kept in a file (see `tokens`).
+
+    Without terms there is no sparse vector, so a text without words counts for no IDF.
+    """
     vectors: dict[str, Any] = {DENSE: dense_of(point.dense).tolist()}
     if point.terms:
         vectors[SPARSE] = _sparse(sparse_of(point.terms, point.weights))
-    if point.tokens:
-        vectors[TOKENS] = shifted_tokens(point.tokens).astype(float).tolist()
     return edge.Point(point.id, vectors, point.payload)
 
 

@@ -1,0 +1,132 @@
+"""Token vectors of one shard, in a file beside it: appended, found by id, read without going through the engine.
+
+The engine gives vectors as lists of Python floats, and a search needs millions of them; here they are rows of a mapped
+file. A record is the id's 16 bytes, the number of tokens, and 128 bytes a token. It is written before the memory that
+it belongs to, so a memory that is there has its record; one without a memory is found by nobody. The last record of an
+id counts. What is removed is overwritten with zeros, and the file is written anew when more than half of it is dead.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.stores.codec import TOKEN_DIMENSIONS
+
+_HEAD = struct.Struct("<16sI")
+_NOBODY = bytes(16)
+LEAST_DEAD_BYTES = 1 << 20
+
+
+class TokenFile:
+    """The token vectors of one shard. One process writes it: the engine's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._live_bytes = 0
+        self._mapped: mmap.mmap | None = None
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._size = self._scan()
+        self._compact()
+
+    @property
+    def directory(self) -> Path:
+        """Where the file is; nothing else is there."""
+        return self._path.parent
+
+    def put(self, records: Iterable[tuple[str, bytes]]) -> None:
+        """Keep token vectors (int8, 128 a token) by id, in place of those that the ids had."""
+        content = bytearray()
+        for one, raw in records:
+            key = UUID(one).bytes
+            self._drop(key)
+            start = self._size + len(content) + _HEAD.size
+            self._places[key] = (start, len(raw))
+            self._live_bytes += _HEAD.size + len(raw)
+            content += _HEAD.pack(key, len(raw) // TOKEN_DIMENSIONS) + raw
+        if content:
+            self._write(bytes(content), self._size)
+            self._size += len(content)
+
+    def read(self, ids: Sequence[str]) -> list[NDArray[np.int8] | None]:
+        """The token vectors of each id, shape (tokens, 128); None where there are none."""
+        whole = self._view()
+        found: list[NDArray[np.int8] | None] = []
+        for one in ids:
+            place = self._places.get(UUID(one).bytes)
+            found.append(None if place is None else whole[place[0] : sum(place)].reshape(-1, TOKEN_DIMENSIONS))
+        return found
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Overwrite the token vectors of `ids`."""
+        for one in ids:
+            self._drop(UUID(one).bytes)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._mapped = None  # unmapped when the last row that was read is gone
+        os.close(self._handle)
+
+    def _drop(self, key: bytes) -> None:
+        """Forget a record; its id and its numbers become zeros, its length stays so that the next one is found."""
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        start, length = place
+        self._live_bytes -= _HEAD.size + length
+        if start < self._size:
+            self._write(bytes(length), start)
+            self._write(_NOBODY, start - _HEAD.size)
+
+    def _scan(self) -> int:
+        """Where the next record goes, once all are found; a torn one at the end is overwritten by it."""
+        size = os.fstat(self._handle).st_size
+        offset = 0
+        while offset + _HEAD.size <= size:
+            key, count = _HEAD.unpack(os.pread(self._handle, _HEAD.size, offset))
+            start, length = offset + _HEAD.size, count * TOKEN_DIMENSIONS
+            if start + length > size:
+                break
+            if key != _NOBODY:
+                self._places[key] = (start, length)
+            offset = start + length
+        self._live_bytes = sum(_HEAD.size + length for _, length in self._places.values())
+        os.ftruncate(self._handle, offset)
+        return offset
+
+    def _compact(self) -> None:
+        dead = self._size - self._live_bytes
+        if dead <= max(LEAST_DEAD_BYTES, self._live_bytes):
+            return
+        scratch = self._path.with_suffix(".new")
+        scratch.unlink(missing_ok=True)
+        fresh = TokenFile(scratch)
+        for key, (start, length) in self._places.items():
+            fresh.put([(str(UUID(bytes=key)), os.pread(self._handle, length, start))])
+        os.fsync(fresh._handle)
+        os.close(self._handle)
+        scratch.replace(self._path)
+        self._handle, self._places = fresh._handle, fresh._places
+        self._size, self._live_bytes = fresh._size, fresh._live_bytes
+
+    def _write(self, content: bytes, offset: int) -> None:
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._handle, content[written:], offset + written)
+
+    def _view(self) -> NDArray[np.int8]:
+        """The file as numbers, mapped anew after it has grown."""
+        if self._size == 0:
+            return np.empty(0, dtype=np.int8)
+        if self._mapped is None or len(self._mapped) < self._size:
+            self._mapped = mmap.mmap(self._handle, self._size, prot=mmap.PROT_READ)
+        return np.frombuffer(self._mapped, dtype=np.int8)

@@ -1,0 +1,56 @@
+"""Late interaction: how well each token of the query is met somewhere in a memory, as one number a candidate.
+
+Knows the best cosines that the store gives (see `Candidate.late`), not the texts. Every constant was chosen on
+conversations, facts, how-tos and long messages together, where each has a broad optimum (see benchmarks/LOG.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.ports import Candidate
+from retrieval.neighbours import Neighbours
+
+SHARPNESS = 2.0
+"""A cosine of 0.9 says more than twice as much as one of 0.45."""
+
+RARITY = 1.5
+"""How much more a query token counts that only few candidates meet well; IDF, read off the pool itself."""
+
+NEXT, TWO_AWAY = 0.75, 0.5
+"""What a match counts that stands in the neighbouring turn, or the one after: an answer often omits what was asked."""
+
+
+def late_similarity(candidates: Sequence[Candidate], near: Neighbours) -> NDArray[np.float64] | None:
+    """The score of each candidate, 0 and up, shape (candidates,); None when the store gave no token scores."""
+    rows = [candidate.late for candidate in candidates]
+    width = next((len(row) for row in rows if row is not None and len(row)), 0)
+    if not width:
+        return None
+    nothing = np.full(width, np.nan, dtype=np.float32)
+    met = np.vstack([nothing if row is None else row for row in rows]).astype(np.float64)
+    known = np.isfinite(met[:, 0])
+    if not known.any():
+        return None
+    met = np.where(known[:, None], np.maximum(met, 0.0), 0.0)
+    weights = token_weights(met[known])
+    sharp = met**SHARPNESS
+    around = np.maximum(NEXT * near.next_to(sharp), TWO_AWAY * near.two_away(sharp))
+    widened: NDArray[np.float64] = np.where(known[:, None], np.maximum(sharp, around), 0.0)
+    return widened @ weights
+
+
+def token_weights(met: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weight of each query token, summing to 1. met: best cosines, shape (candidates, tokens).
+
+    A token that every candidate meets alike tells nothing apart; one that stands out in few is what is sought.
+    """
+    spread = np.maximum(met.max(axis=0) - met.mean(axis=0), 0.0) ** RARITY  # a mean of equals may be rounded up
+    total = float(spread.sum())
+    if total <= 1e-9:
+        return np.full(met.shape[1], 1.0 / met.shape[1])
+    weights: NDArray[np.float64] = spread / total
+    return weights

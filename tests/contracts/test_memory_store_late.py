@@ -1,0 +1,93 @@
+"""The contract of MemoryStore: late interaction's scores, on every implementation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from memtypes.policy import MemoryType
+from memtypes.ports import Candidate, CandidateSearch, MemoryStore, Record
+from memtypes.scope import Scope
+from memtypes.vectors import TokenVectors
+from tests.builders import make_dense, make_memory, make_record
+
+pytestmark = pytest.mark.anyio
+
+KIND = MemoryType.SEMANTIC
+QUERY = make_dense(999)
+
+
+def make_tokens(seed: int, count: int) -> TokenVectors:
+    """Unit vectors in steps of 1/127."""
+    states = np.random.default_rng(seed).standard_normal((count, 128))
+    tokens: TokenVectors = np.rint(states / np.linalg.norm(states, axis=1, keepdims=True) * 127).astype(np.int8)
+    return tokens
+
+
+def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Record:
+    """A record with these token vectors."""
+    record = make_record(make_memory(KIND, f"text {number}", scope), make_dense(number))
+    return replace(record, vectors=replace(record.vectors, tokens=tokens))
+
+
+def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
+    """The best cosine of each query token, one by one."""
+    scaled = memory.astype(float) / 127
+    return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
+
+
+async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, Candidate]:
+    """The candidates by id."""
+    (found,) = await store.candidates(scope, [CandidateSearch(KIND, QUERY, None, 50, tokens=tokens)])
+    return {candidate.id: candidate for candidate in found}
+
+
+async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
+    """Whatever the numbers of tokens, each score is that of the best pair; without token vectors there is none."""
+    query = make_tokens(7, 3)
+    kept = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
+    records = [record_with(scope, n, tokens) for n, tokens in kept.items()] + [record_with(scope, 99, None)]
+    await store.upsert(scope, records)
+    found = await late_of(store, scope, query)
+    for record, tokens in zip(records, kept.values(), strict=False):
+        late = found[record.memory.id].late
+        assert late is not None
+        assert late.tolist() == pytest.approx(expected(query, tokens), abs=2e-3)
+    bare = found[records[-1].memory.id].late
+    assert bare is not None
+    assert np.isnan(bare).all()
+    assert bare.shape == (3,)
+
+
+async def test_late_interaction_is_left_out_where_it_is_not_asked_for(store: MemoryStore, scope: Scope) -> None:
+    """A search without token vectors gives no scores of theirs."""
+    await store.upsert(scope, [record_with(scope, 1, make_tokens(1, 4))])
+    assert [candidate.late for candidate in (await late_of(store, scope, None)).values()] == [None]
+
+
+async def test_a_rewritten_memory_has_its_new_token_vectors(store: MemoryStore, scope: Scope) -> None:
+    """The same id with other token vectors is compared with those, and with none once it has none."""
+    query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 40))
+    await store.upsert(scope, [record])
+    newer = make_tokens(2, 3)
+    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=newer))])
+    late = (await late_of(store, scope, query))[record.memory.id].late
+    assert late is not None
+    assert late.tolist() == pytest.approx(expected(query, newer), abs=2e-3)
+    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=None))])
+    late = (await late_of(store, scope, query))[record.memory.id].late
+    assert late is not None
+    assert np.isnan(late).all()
+
+
+async def test_what_was_removed_and_kept_again_is_compared_anew(store: MemoryStore, scope: Scope) -> None:
+    """Nothing of a removed memory's token vectors is left."""
+    query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 4))
+    await store.upsert(scope, [record])
+    assert await store.delete(scope, [record.memory.id]) == 1
+    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=None))])
+    late = (await late_of(store, scope, query))[record.memory.id].late
+    assert late is not None
+    assert np.isnan(late).all()

@@ -1,0 +1,128 @@
+"""Late interaction, neighbours and mention: from what the store gives to signals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from memtypes.policy import MemoryType
+from memtypes.ports import Candidate
+from retrieval.late import NEXT, SHARPNESS, TWO_AWAY, late_similarity, token_weights
+from retrieval.mention import mention, names
+from retrieval.neighbours import neighbours
+from retrieval.signals import context
+
+
+def candidate(
+    number: int, late: list[float] | None = None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC
+) -> Candidate:
+    """The turn with this number of a session."""
+    payload = {"seq": number} if session is None else {"seq": number, "session_id": session}
+    return Candidate(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
+
+
+def late_of(found: list[Candidate]) -> list[float]:
+    """The late scores, which must be there."""
+    scores = late_similarity(found, neighbours(found))
+    assert scores is not None
+    return [float(score) for score in scores]
+
+
+def test_a_token_that_stands_out_counts_more() -> None:
+    """A query token that few candidates meet outweighs one that all meet alike."""
+    found = [candidate(10 * n, row) for n, row in enumerate([[0.9, 0.2], [0.8, 0.9], [0.9, 0.2], [0.85, 0.1]])]
+    scores = late_of(found)
+    assert scores.index(max(scores)) == 1
+    common, rare = token_weights(np.array([[0.9, 0.2], [0.8, 0.9], [0.9, 0.2], [0.85, 0.1]]))
+    assert rare > 5 * common
+
+
+def test_a_match_next_door_counts_less_than_ones_own() -> None:
+    """A token that the neighbouring turn meets counts in part, two places away less, farther not at all."""
+    rows = [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
+    found = [candidate(n, row) for n, row in enumerate(rows)]
+    scores = late_of(found)
+    assert scores == pytest.approx([0.5, 0.5 * NEXT, 0.5 * 2 * TWO_AWAY, 0.5 * NEXT, 0.5])
+    assert SHARPNESS > 1
+
+
+def test_without_token_vectors_there_is_no_late_score() -> None:
+    """A memory without them has 0, next to those that have some; when none has any there is no late interaction."""
+    nan = float("nan")
+    assert late_of([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
+    empty: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
+    for rows in empty:
+        found = [candidate(n, row) for n, row in enumerate(rows)]
+        assert late_similarity(found, neighbours(found)) is None
+
+
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 8)), elements=st.floats(0, 1)))
+def test_weights_are_a_distribution(met: NDArray[np.float64]) -> None:
+    """Whatever the cosines, no weight is negative and they sum to 1."""
+    weights = token_weights(met)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1.0)
+
+
+@given(st.permutations(range(8)))
+def test_neighbours_do_not_depend_on_the_order_of_arrival(order: list[int]) -> None:
+    """The neighbours' values are those of the numbers before and after, wherever they stand in the list."""
+    near = neighbours([candidate(number) for number in order])
+    values = np.array([number + 1.0 for number in order])
+    expected = [number + 2.0 if number < 7 else number + 0.0 for number in order]
+    assert near.next_to(values).tolist() == expected
+    assert near.two_away(values).tolist() == [number + 3.0 if number < 6 else number - 1.0 for number in order]
+
+
+def test_sessions_types_and_loners_have_no_common_neighbours() -> None:
+    """Only memories of one ordered type in one session stand next to each other."""
+    found = [
+        candidate(1),
+        candidate(2, session="other"),
+        candidate(2, kind=MemoryType.SEMANTIC),
+        candidate(0, session=None),
+        candidate(7, kind=MemoryType.PROCEDURAL),
+        candidate(8, kind=MemoryType.PROCEDURAL),
+    ]
+    near = neighbours(found)
+    assert near.next_to(np.ones(6)).tolist() == [0.0] * 6
+    assert near.two_away(np.ones(6)).tolist() == [0.0] * 6
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_context_lies_between_0_and_1(similar: list[float]) -> None:
+    """The neighbours' similarity, two parts next door and one part two places away."""
+    near = neighbours([candidate(number) for number in range(len(similar))])
+    signal = context(np.array(similar), near)
+    assert ((signal >= 0) & (signal <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "named"),
+    [
+        ("What did Gina buy?", "Gina", True),
+        ("what did GINA's brother say", "gina", True),
+        ("Imagination", "Gina", False),
+        ("Anna-Lena or Jo?", "Jo", True),
+        ("What about José?", "JOSÉ", True),
+        ("2+2 (a.b)", "a.b", True),
+        ("2+2 (aXb)", "a.b", False),
+    ],
+)
+def test_a_name_is_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
+    """In whatever case, whatever its signs, but not within another word."""
+    assert names(query, name) is named
+
+
+def test_mention_marks_what_the_named_said() -> None:
+    """1 for the speakers that the query names, 0 for others and for what nobody said."""
+    speakers = ["Gina", "Jon", None, "Gina"]
+    found = [
+        Candidate(str(n), MemoryType.EPISODIC, 0.1, None, {} if who is None else {"speaker": who})
+        for n, who in enumerate(speakers)
+    ]
+    assert mention("Where did Gina go?", found).tolist() == [1.0, 0.0, 0.0, 1.0]
