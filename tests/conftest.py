@@ -18,7 +18,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveClient]:
     """A client of a real server of live state; each test takes a scope of its own."""
     async with running_server(tmp_path_factory.mktemp("live")) as client:
