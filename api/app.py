@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, keys, memories, reference, search, workflows
+from api.routes import batch, health, hooks, keys, memories, prospective, reference, search, workflows
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -23,6 +23,12 @@ ROUTES = (
     memories.delete_memory,
     memories.post_feedback,
     batch.post_batch,
+    prospective.get_due,
+    prospective.complete,
+    prospective.cancel,
+    prospective.snooze,
+    hooks.session_stop,
+    hooks.prompt_submit,
     search.post_search,
     search.post_retrieve,
     workflows.post_workflow,

@@ -11,6 +11,7 @@ from api.keys import KeyRing
 from api.metrics import Metrics
 from api.once import RecentAnswers
 from api.rate import RateLimit
+from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
 from memtypes.models.counting import TokenCounter
 from memtypes.models.registry import Models, Registry
@@ -33,6 +34,7 @@ class Services:
     store: MemoryStore
     ingestor: Ingestor
     retriever: Retriever
+    intentions: Intentions
     pings: Mapping[str, Ping]
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)

@@ -18,6 +18,7 @@ from api.services import Services
 from api.settings import Settings, secret
 from api.upkeep import repeating
 from ingest.due.gate import DueTimes
+from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -81,6 +82,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         yield Services(
             store=store,
             ingestor=ingestor,
+            intentions=Intentions(IntentionParts(store, embedder, ingestor, parts.locks, system_clock)),
             retriever=Retriever(
                 RetrieverParts(
                     store,

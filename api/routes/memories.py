@@ -91,7 +91,7 @@ async def get_memory(
 ) -> Response[bytes]:
     """The memory."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    known = _known(memory_id)
+    known = known_id(memory_id)
     found = await services.store.get(scope, [known])
     if known not in found:
         raise _unknown()
@@ -105,14 +105,14 @@ async def patch_memory(
     """The memory after the change."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     changes: dict[str, Any] = await read_body(request, CHANGES)
-    return answer(await services.ingestor.revise(scope, _known(memory_id), changes))
+    return answer(await services.ingestor.revise(scope, known_id(memory_id), changes))
 
 
 @delete("/v1/memories/{memory_id:str}", opt=_DELETE.opt(), status_code=204)
 async def delete_memory(request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]) -> None:
     """Nothing, once it is gone."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    if not await services.store.delete(scope, [_known(memory_id)]):
+    if not await services.store.delete(scope, [known_id(memory_id)]):
         raise _unknown()
 
 
@@ -123,7 +123,7 @@ async def post_feedback(
     """The memory after the feedback."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     feedback = await read_body(request, FEEDBACK)
-    return answer(await services.ingestor.feedback(scope, _known(memory_id), feedback.outcome))
+    return answer(await services.ingestor.feedback(scope, known_id(memory_id), feedback.outcome))
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:
@@ -143,7 +143,7 @@ def _not_past(field: str, now: datetime) -> Filter:
     return AnyOf((Absent(field), Compare(field, Op.GT, now)))
 
 
-def _known(memory_id: str) -> str:
+def known_id(memory_id: str) -> str:
     """`memory_id` when it can be an id at all; what can't is as unknown as an id of another scope."""
     if not _UUID.fullmatch(memory_id):
         raise _unknown()

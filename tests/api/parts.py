@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.services import Services
 from ingest.due.gate import DueTimes
+from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
 from memtypes.errors import Unavailable
@@ -41,10 +42,12 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
-    ingestor = Ingestor(IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),)))
+    parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),))
+    ingestor = Ingestor(parts)
     return Services(
         store=kept,
         ingestor=ingestor,
+        intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
         retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock)),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,

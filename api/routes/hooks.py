@@ -1,0 +1,114 @@
+"""What an agent's host calls when a prompt is sent and when a session ends."""
+
+from __future__ import annotations
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+from pydantic import Field, TypeAdapter
+
+from api.answers import BatchAnswer, batch_answer
+from api.bodies import MAX_BATCH
+from api.calls import Call, HttpRequest, answer, read_body, scope_of
+from api.keys import Role
+from api.services import Services
+from ingest.intentions import DueQuestion
+from ingest.sessions import Message, drafts_of
+from memtypes.memory import Label, Model, Text
+from memtypes.policy import MemoryType
+from memtypes.scope import Name
+from memtypes.times import Instant
+from retrieval.answer import RetrieveAnswer
+from retrieval.request import DEFAULT_BUDGET, Budget, Query, RetrieveRequest, Tokens
+
+TAG = "Hooks"
+
+
+class MessageIn(Model):
+    """One message of a conversation."""
+
+    role: Label
+    content: Text
+    timestamp: Instant | None = None
+
+    def plain(self) -> Message:
+        """The message as ingestion takes it."""
+        return Message(self.role, self.content, self.timestamp)
+
+
+class SessionStop(Model):
+    """A conversation that has ended, oldest message first."""
+
+    namespace: Name
+    session_id: Name
+    messages: list[MessageIn] = Field(max_length=MAX_BATCH)
+
+
+class PromptSubmit(Model):
+    """A prompt that is about to be sent."""
+
+    namespace: Name
+    session_id: Name
+    prompt: Query
+    todo_id: Name | None = None
+    budget: Tokens | Budget = DEFAULT_BUDGET
+
+    def request(self) -> RetrieveRequest:
+        """The retrieval that it asks for."""
+        return RetrieveRequest(
+            query=self.prompt,
+            namespace=self.namespace,
+            session_id=self.session_id,
+            todo_id=self.todo_id,
+            budget=self.budget,
+        )
+
+
+STOP: TypeAdapter[SessionStop] = TypeAdapter(SessionStop)
+PROMPT: TypeAdapter[PromptSubmit] = TypeAdapter(PromptSubmit)
+
+_STOP = Call(
+    "A session ended: keep what was said in it",
+    TAG,
+    {200: BatchAnswer},
+    role=Role.WRITER,
+    body=STOP,
+    may_fail=(409, 503),
+)
+_PROMPT = Call(
+    "A prompt is sent: the context for it; intentions that are due and shown have fired",
+    TAG,
+    {200: RetrieveAnswer},
+    role=Role.WRITER,
+    body=PROMPT,
+    may_fail=(503,),
+)
+
+
+@post("/v1/hooks/session-stop", opt=_STOP.opt(), status_code=200)
+async def session_stop(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """What became of each message; an intention that a message states has a result of its own, after the message's.
+
+    A result's index is that of its message. The same conversation sent again adds nothing.
+    """
+    ended = await read_body(request, STOP)
+    scope = scope_of(request, ended.namespace, ended.session_id)
+    said = drafts_of(ended.session_id, [message.plain() for message in ended.messages])
+    outcomes = await services.ingestor.write(scope, [one.draft for one in said])
+    told = batch_answer(outcomes)
+    for one, result in zip(said, told["results"], strict=True):
+        result["index"] = one.index
+    return answer(told)
+
+
+@post("/v1/hooks/prompt-submit", opt=_PROMPT.opt(), status_code=200)
+async def prompt_submit(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """The context for the prompt. What is due now, or waits for such a prompt, and is in the context, fires."""
+    sent = await read_body(request, PROMPT)
+    scope = scope_of(request, sent.namespace, sent.session_id)
+    made = await services.retriever.retrieve(scope, sent.request())
+    shown = {one.id for one in made.items if one.type is MemoryType.PROSPECTIVE}
+    if shown:
+        question = DueQuestion(services.clock(), context=sent.prompt, session_id=sent.session_id)
+        due = await services.intentions.due(scope, question)
+        await services.intentions.mark(scope, [one.id for one in due if one.id in shown])
+    return answer(made)

@@ -1,0 +1,105 @@
+"""The hooks: a session that ends is kept once; a prompt gets its context and fires what is due."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import NOW
+
+pytestmark = pytest.mark.anyio
+
+TALK = [
+    {
+        "role": "user",
+        "content": "We moved the billing service to Postgres last week.",
+        "timestamp": "2026-03-01T10:00:00Z",
+    },
+    {
+        "role": "assistant",
+        "content": "Noted: the billing service runs on Postgres now.",
+        "timestamp": "2026-03-01T10:01:00Z",
+    },
+    {
+        "role": "user",
+        "content": "Great. Remind me to rotate the keys tomorrow at 3pm. Thanks!",
+        "timestamp": "2026-03-01T10:02:00Z",
+    },
+]
+
+
+async def _stop(client: httpx.AsyncClient, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    body = {"namespace": "ann", "session_id": "s1", "messages": messages}
+    sent = await client.post("/v1/hooks/session-stop", json=body)
+    assert sent.status_code == 200, sent.text
+    told: dict[str, Any] = sent.json()
+    return told
+
+
+async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
+    got = await client.get("/v1/memories", params={"namespace": "ann", "type": kind})
+    memories: list[dict[str, Any]] = got.json()["memories"]
+    return memories
+
+
+async def test_a_conversation_becomes_memories(client: httpx.AsyncClient) -> None:
+    """Each message is an event of its speaker in its order; what is to be remembered for later is an intention."""
+    told = await _stop(client, TALK)
+    assert [one["index"] for one in told["results"]] == [0, 1, 2, 2]
+    assert told["counts"]["stored"] == 4
+    events = sorted(await _listed(client, "episodic"), key=lambda one: one["seq"])
+    assert [(one["speaker"], one["session_id"]) for one in events] == [
+        ("user", "s1"),
+        ("assistant", "s1"),
+        ("user", "s1"),
+    ]
+    assert [one["event_type"] for one in events] == ["user_query", "agent_response", "user_query"]
+    assert events[0]["created_at"] == "2026-03-01T10:00:00Z"
+    (later,) = await _listed(client, "prospective")
+    assert later["content"] == "Remind me to rotate the keys tomorrow at 3pm."
+    assert later["due_at"] == "2026-03-02T15:00:00Z"
+
+
+async def test_sent_again_nothing_is_added(client: httpx.AsyncClient) -> None:
+    """The same conversation, also when it has grown, is kept once."""
+    await _stop(client, TALK[:2])
+    again = await _stop(client, TALK)
+    assert again["counts"] == {"stored": 2, "merged": 2, "rejected": 0, "failed": 0}
+    assert all(one["evidence_count"] == 1 for one in await _listed(client, "episodic"))
+    assert (await _stop(client, TALK))["counts"]["merged"] == 4
+
+
+async def test_a_prompt_fires_what_it_shows(client: httpx.AsyncClient) -> None:
+    """What is due is in the prompt's context, and has fired; what is due later has not."""
+    for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
+        body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
+        assert (await client.post("/v1/memories", json=body)).status_code == 201
+    prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?"}
+    sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
+    assert sent.status_code == 200, sent.text
+    assert "pay the rent" in sent.json()["context"]
+    states = {one["content"]: one["status"] for one in await _listed(client, "prospective")}
+    assert states == {"pay the rent": "active", "pay the tax": "pending"}
+
+
+async def test_a_prompt_keeps_its_budget(client: httpx.AsyncClient) -> None:
+    """The budget is the retrieval's; what did not fit has not fired."""
+    body = {"type": "prospective", "namespace": "ann", "content": "pay the rent", "due_at": NOW.isoformat()}
+    assert (await client.post("/v1/memories", json=body)).status_code == 201
+    prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
+    sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
+    assert sent.json()["metadata"]["outcome"] == "nothing_fits"
+    assert [one["status"] for one in await _listed(client, "prospective")] == ["pending"]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"messages": [{"role": "user", "content": " "}]}, {"messages": [{"content": "x"}]}, {}]
+)
+async def test_a_broken_conversation_is_refused(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
+    """Blank texts and messages without a role are refused, and nothing is stored."""
+    body = {"namespace": "ann", "session_id": "s1", **broken}
+    assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
+    assert await _listed(client, "episodic") == []
