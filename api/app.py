@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, hooks, keys, memories, prospective, reference, search, workflows
+from api.routes import batch, health, hooks, keys, memories, prospective, reference, search, workflows, working
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -31,6 +31,11 @@ ROUTES = (
     hooks.prompt_submit,
     search.post_search,
     search.post_retrieve,
+    working.post_working,
+    working.list_working,
+    working.clear_working,
+    working.todo_created,
+    working.todo_completed,
     workflows.post_workflow,
     workflows.post_event,
     workflows.get_workflow,

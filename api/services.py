@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from api.jobs import Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.metrics import Metrics
@@ -13,6 +14,7 @@ from api.once import RecentAnswers
 from api.rate import RateLimit
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
+from ingest.working import WorkingMemory
 from memtypes.models.counting import TokenCounter
 from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
@@ -29,6 +31,7 @@ class Services:
 
     pings: of every opened resource, by the name that readiness shows. models: what the names of models mean.
     counter: asks a provider for its count of a context, where the registry names its endpoint.
+    jobs: the background work.
     """
 
     store: MemoryStore
@@ -44,3 +47,5 @@ class Services:
     models: Models = Registry
     counter: TokenCounter | None = None
     workflows: Workflows | None = None
+    working: WorkingMemory | None = None
+    jobs: Jobs | None = None

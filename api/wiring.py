@@ -11,16 +11,18 @@ from pathlib import Path
 import httpx
 from anyio import to_thread
 
+from api.jobs import Job, Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.rate import RateLimit
 from api.services import Services
 from api.settings import Settings, secret
-from api.upkeep import repeating
+from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
+from ingest.working import WorkingMemory
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.endpoints import EndpointCounter
@@ -36,7 +38,9 @@ from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
+from memtypes.stores.redis.working import RedisWorking
 from memtypes.times import system_clock
 from memtypes.workflows.engine import Workflows
 from retrieval.freshness import Freshness
@@ -50,6 +54,9 @@ QUERY_CACHE = 4_096
 
 RECORDING_S = 120.0
 """Seconds between two looks for ended workflows whose record was missed."""
+
+SWEEP_S = 1.0
+"""Seconds between two sweeps of working memory; one that finds nothing due costs three round trips."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +85,11 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         http = await opened.enter_async_context(httpx.AsyncClient())
         ingestor = Ingestor(parts)
         workflows = Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor))
-        await opened.enter_async_context(repeating("records of workflows", workflows.record_ended, RECORDING_S))
+        items = RedisWorking(live)
+        copies = Copies(items, store, system_clock)
+        records = Job("workflow records", RECORDING_S, lambda _: workflows.record_ended())
+        jobs = Jobs(RedisLocks(live), [Job("working", SWEEP_S, copies.sweep), records])
+        await opened.enter_async_context(jobs.running())
         yield Services(
             store=store,
             ingestor=ingestor,
@@ -93,6 +104,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                     depth=settings.candidate_depth,
                     on_shown=freshness.note,
                     models=models,
+                    live=items,
                 )
             ),
             pings={"store": store.ping, "embedder": embedder.ping, "live": live.ping},
@@ -101,6 +113,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             models=models,
             counter=EndpointCounter(http, models, secret, LocalCounter(tokenizers, models)),
             workflows=workflows,
+            working=WorkingMemory(items, copies, ingestor, store, system_clock),
+            jobs=jobs,
         )
 
 

@@ -6,7 +6,8 @@ Adapters translate a vendor's errors into these once, at their edge; nothing abo
     ├── InvalidRequest          what was asked for can't be done as asked; `path` says where
     ├── NotFound                no such thing in this tenant and namespace
     ├── Conflict                it contradicts what is stored
-    │   └── VersionConflict     another version is current; `current_version` says which
+    │   ├── VersionConflict     another version is current; `current_version` says which
+    │   └── LockLost            the lock that guarded this is another's now; nothing was changed
     ├── Overloaded              a queue is full; try again after `retry_after_s`
     ├── Unavailable             a store or an engine is away; try again after `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
@@ -44,6 +45,10 @@ class VersionConflict(Conflict):
     def __init__(self, message: str, *, current_version: int) -> None:
         super().__init__(message)
         self.current_version = current_version
+
+
+class LockLost(Conflict):
+    """The lock that guarded this write is another's by now; nothing was changed."""
 
 
 class _Retryable(RemembrancerError):

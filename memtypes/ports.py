@@ -79,6 +79,7 @@ LIGHT_FIELDS: tuple[str, ...] = (
     "todo_id",
     "session_id",
     "seq",
+    "live",
 )
 """What ranking needs of a memory; its text is read for the winners only."""
 
@@ -128,11 +129,17 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def patch(
-        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
     ) -> None:
         """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
 
-        The values are JSON as in `Memory.to_payload`. Unknown ids are left out without an error.
+        The values are JSON as in `Memory.to_payload`. Unknown ids are left out without an error. With the fence of a
+        lock a memory that was patched under a higher one stays as it is, and LockLost is raised at the end.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.memory import Draft, Memory, Whole
+from memtypes.memory import Draft, Flag, Memory, Whole
 from memtypes.policy import MemoryType
 from memtypes.scope import Name
 from memtypes.times import Instant
@@ -46,12 +46,24 @@ class WorkingDraft(WorkingFields, Draft):
     type: Literal[MemoryType.WORKING]
 
 
+class LiveDraft(WorkingDraft):
+    """The embedded copy of a live item on its way in; callers can't send one."""
+
+    live: Flag = True
+
+
 class Working(WorkingFields, Memory):
-    """A working item."""
+    """A working item.
+
+    live: whether it is the embedded copy of a live item, which is what contexts show in its place. fence: of the last
+    holder of the lock under which copies are brought into step.
+    """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
 
     type: Literal[MemoryType.WORKING] = MemoryType.WORKING
+    live: Flag = False
+    fence: Whole = Field(default=0, ge=0)
 
     def identity(self) -> tuple[str | None, ...]:
         """The to-do counts: the same note for another task is another item."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -28,11 +28,12 @@ PRIORITY = 3
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What was found. degraded: the parts that did not answer."""
+    """What was found. degraded: the parts that did not answer. texts: of memories that need not be read again."""
 
     ranking: Ranking
     as_of: datetime
     degraded: tuple[str, ...]
+    texts: Mapping[str, Memory] = field(default_factory=dict)
 
 
 class ContextWriter:
@@ -53,7 +54,7 @@ class ContextWriter:
         long_term = [hit for hit in hits if hit.candidate.type is not MemoryType.WORKING]
         working = _task_first([hit for hit in hits if hit.candidate.type is MemoryType.WORKING], self._request.todo_id)
         with trace.stage("render"):
-            texts = await self._texts_to_count(hits)
+            texts = {**await self._texts_to_count(hits), **ranked.texts}
         with trace.stage("budget"):
             chosen = self._fill(long_term, texts)
             working_chosen = self._fill_working(working, texts)

@@ -5,6 +5,7 @@ embed the query -> candidates of every type in one call -> signals and score -> 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
+from memtypes.live import LiveItems
 from memtypes.memory import Memory
 from memtypes.models.registry import Models, Registry
 from memtypes.policy import LONG_TERM, MemoryType
@@ -28,6 +30,7 @@ from retrieval.profiles import weights_for
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
 from retrieval.trace import OnTimings, Trace
+from retrieval.working import read_live, slide, with_live
 from retrieval.written import Retrieval
 
 DEPTH = 200
@@ -53,7 +56,7 @@ class RetrieverParts:
     """What retrieval works with. tokenizers: by name. on_shown and on_timings are told, and must not wait.
 
     receipts: keeps how each answer came to be. adjust: changes what was found before it is ranked, for a replay.
-    models: what the names of models mean.
+    models: what the names of models mean. live: where live working memory is; None where there is none.
     """
 
     store: MemoryStore
@@ -67,6 +70,7 @@ class RetrieverParts:
     receipts: Recorder | None = None
     adjust: Adjust | None = None
     models: Models = Registry
+    live: LiveItems | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,14 @@ class Retriever:
         as_of = self._as_of(request)
         _, weights = weights_for(request)
         writer = ContextWriter(self._parts.store, self._tokenizer(request), scope, request)
-        found, degraded = await self._ranked(
-            scope, request, self._wanted(request, as_of), _Pass(trace, weights, as_of, self._parts.depth)
+        (found, degraded), live = await asyncio.gather(
+            self._ranked(scope, request, self._wanted(request, as_of), _Pass(trace, weights, as_of, self._parts.depth)),
+            read_live(self._parts.live, scope, request, as_of),
         )
-        written = await writer.write(Ranked(found, as_of, degraded), trace)
+        found, degraded = with_live(found, live), (*degraded, *live.degraded)
+        written = await writer.write(Ranked(found, as_of, degraded, live.memories), trace)
+        if request.as_of is None:
+            written = await slide(self._parts.live, scope, written, self._parts.clock())
         if self._parts.on_shown and written.shown:
             self._parts.on_shown(scope, written.memories, self._parts.clock())
         self._told(trace)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.errors import InvalidRequest
+from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
@@ -97,14 +97,22 @@ class FakeStore(MemoryStore):
         return {one["id"]: from_payload(one) for one, _ in self._in(scope) if one["id"] in wanted}
 
     async def patch(
-        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
     ) -> None:
         """Set and drop fields."""
-        for payload, _ in self._in(scope):
-            if payload["id"] in changes:
-                payload.update(changes[payload["id"]])
-                for name in removed:
-                    payload.pop(name, None)
+        wanted = [payload for payload, _ in self._in(scope) if payload["id"] in changes]
+        held_back = [one for one in wanted if fence is not None and one.get("fence", 0) > fence]
+        for payload in (one for one in wanted if one not in held_back):
+            payload.update(changes[payload["id"]], **({} if fence is None else {"fence": fence}))
+            for name in removed:
+                payload.pop(name, None)
+        if held_back:
+            raise LockLost("a later holder was here")
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """How many there were."""

@@ -42,7 +42,8 @@ async def ready(services: NamedDependency[Services]) -> Response[bytes]:
 @get("/metrics", opt=_METRICS.opt())
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """Prometheus' text format."""
-    return Response(services.metrics.text(), media_type=METRICS_TEXT)
+    work = "" if services.jobs is None else "\n".join(services.jobs.lines()) + "\n"
+    return Response(services.metrics.text() + work, media_type=METRICS_TEXT)
 
 
 @get("/v1/stats", opt=_STATS.opt())

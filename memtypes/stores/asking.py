@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.errors import InvalidRequest
+from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
@@ -69,7 +69,12 @@ class AskingStore(MemoryStore):
         return {one: found[one] for one in wanted if one in found}
 
     async def patch(
-        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
     ) -> None:
         """Set and drop top-level payload fields; the identity of a memory can't be patched."""
         for fields in (*changes.values(), dict.fromkeys(removed)):
@@ -79,7 +84,9 @@ class AskingStore(MemoryStore):
         known = known_ids(list(changes))
         if known:
             grouped = group_changes({one: changes[one] for one in known})
-            await self._answer(asks.Patch(**_bounds(scope), changes=grouped, removed=list(removed)))
+            ask = asks.Patch(**_bounds(scope), changes=grouped, removed=list(removed), fence=fence)
+            if held_back := await self._answer(ask):
+                raise LockLost(f"{held_back} memories were patched by a later holder of the lock")
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories of `ids`; how many there were."""

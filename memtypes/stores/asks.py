@@ -58,10 +58,13 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Patch(Ask, frozen=True, kw_only=True, tag=True):
-    """Set fields of those ids that exist, and drop the fields `removed` of all of them."""
+    """Set fields of those ids that exist, and drop the fields `removed` of all of them; how many a fence held back."""
+
+    answer: ClassVar[Any] = int
 
     changes: list[FieldChange]
     removed: list[str]
+    fence: int | None = None
 
 
 class Delete(Ask, frozen=True, kw_only=True, tag=True):

@@ -57,6 +57,11 @@ def negated(condition: Where) -> Where:
     return {"must_not": [condition]}
 
 
+def above(field: str, number: int) -> Where:
+    """Those whose number in `field` is higher; not those without one."""
+    return _range(field, gt=number)
+
+
 def at(field: str, instant: str) -> Where:
     """Those whose time in `field` is `instant`."""
     return _range(field, gte=instant, lte=instant)

@@ -11,12 +11,13 @@ from typing import Any
 from memtypes.errors import Conflict
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
-from memtypes.stores.conditions import has_ids, negated, within
+from memtypes.stores.conditions import above, has_ids, negated, within
 from memtypes.stores.paging import list_page
 from memtypes.stores.searching import find_candidates
 from memtypes.stores.steps import Change, Count, DropFields, Facet, Plan, Put, Remove, Scroll, SetFields, Write
 
 TOKENS = "tokens.count"
+FENCE = "fence"
 
 
 def plan_for(ask: asks.AnyAsk) -> Plan[Any]:
@@ -63,21 +64,28 @@ def get(ask: asks.Get) -> Plan[list[dict[str, Any]]]:
     return [payload for pairs in found for _, payload in pairs]
 
 
-def patch(ask: asks.Patch) -> Plan[None]:
-    """Nothing, once the fields of those that exist are set and dropped."""
+def patch(ask: asks.Patch) -> Plan[int]:
+    """How many a fence held back, once the fields of the others that exist are set and dropped."""
     existing = yield from _existing(ask, (one for change in ask.changes for one in change.ids))
     writes = {kind: _patches(ask, ids) for kind, ids in existing.items()}
     yield [(kind, Write(changes)) for kind, changes in writes.items() if changes]
+    if ask.fence is None:
+        return 0
+    held = {kind: within(ask, has_ids(sorted(ids)), above(FENCE, ask.fence)) for kind, ids in existing.items() if ids}
+    return sum((yield [(kind, Count(where)) for kind, where in held.items()]))
 
 
 def _patches(ask: asks.Patch, existing: set[str]) -> tuple[Change, ...]:
+    """The changes; under a fence each is conditional, and leaves the fence for those who come later."""
     changes: list[Change] = []
+    open_to = {} if ask.fence is None else negated(above(FENCE, ask.fence))
+    mark = {} if ask.fence is None else {FENCE: ask.fence}
     for change in ask.changes:
         ids = existing.intersection(change.ids)
-        if ids and change.fields:
-            changes.append(SetFields(within(ask, has_ids(sorted(ids))), change.fields))
+        if ids and (change.fields or mark):
+            changes.append(SetFields(within(ask, has_ids(sorted(ids)), open_to), {**change.fields, **mark}))
     if existing and ask.removed:
-        changes.append(DropFields(within(ask, has_ids(sorted(existing))), tuple(ask.removed)))
+        changes.append(DropFields(within(ask, has_ids(sorted(existing)), open_to), tuple(ask.removed)))
     return tuple(changes)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from api.services import Services
+from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.workflows import WorkflowRecorder
+from ingest.working import WorkingMemory
 from memtypes.errors import Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
@@ -17,6 +19,7 @@ from memtypes.workflows.engine import Workflows
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 from tests.fakes_workflows import FakeWorkflows
+from tests.fakes_working import FakeItems
 
 
 class AwayStore(FakeStore):
@@ -44,12 +47,14 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),))
     ingestor = Ingestor(parts)
+    items = FakeItems()
     return Services(
         store=kept,
         ingestor=ingestor,
         intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
-        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock)),
+        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items)),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
+        working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
     )

@@ -86,9 +86,15 @@ class DictStore(MemoryStore):
         return {one: from_payload(payload) for one, payload in found.items() if payload is not None}
 
     async def patch(
-        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
     ) -> None:
         """Set and drop fields."""
+        assert fence is None
         self._call("patch")
         for one, fields in changes.items():
             payload = self.payloads.get((scope.tenant, scope.namespace, one))

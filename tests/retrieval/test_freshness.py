@@ -64,10 +64,15 @@ class AwayStore(FakeStore):
     """A store that can't be written."""
 
     async def patch(
-        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], *, removed: Sequence[str] = ()
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
     ) -> None:
         """Nothing."""
-        raise Unavailable(f"{scope.tenant} {len(changes)} {len(removed)}")
+        raise Unavailable(f"{scope.tenant} {len(changes)} {len(removed)} {fence}")
 
 
 async def test_a_failure_is_counted_and_told_to_nobody_who_asked() -> None:

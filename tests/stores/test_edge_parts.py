@@ -160,7 +160,7 @@ def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None
     engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
     assert sum(1 for _ in engine.warm()) == 2 + len(MemoryType) - 1
     change = asks.FieldChange([memories[0].id], {"importance": 9})
-    engine.answer(asks.Patch(**bounds, changes=[change], removed=[]))
+    engine.answer(asks.Patch(**bounds, changes=[change], removed=[], fence=None))
     search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})
     (found,) = engine.answer(asks.Candidates(**bounds, searches=[search]))
     seen = decoded(dict(zip(found.ids, found.payloads, strict=True)))

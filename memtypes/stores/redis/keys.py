@@ -26,5 +26,10 @@ def tenant_key(tenant: str, kind: str, *parts: str) -> str:
     return f"rm:{{{_part(tenant)}}}:" + ":".join([kind, *map(_part, parts)])
 
 
+def service_key(kind: str, *parts: str) -> str:
+    """The key of one thing of the whole service. No namespace has this tag: a part is never empty."""
+    return "rm:{/}:" + ":".join([kind, *map(_part, parts)])
+
+
 def _part(text: str) -> str:
     return quote(text, safe="", errors="surrogatepass")

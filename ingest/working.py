@@ -1,0 +1,151 @@
+"""The life of working memory: made by hand or with a to-do, cleared by hand or when the to-do is done.
+
+The embedded copy is written first, with the same end as the item: whoever dies before the item lives leaves a copy that
+expires by itself. After that the item leads and its copy follows (see `ingest.copies`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ingest.copies import Copies
+from ingest.outcome import Status
+from ingest.pipeline import Ingestor
+from memtypes.errors import InvalidRequest, RemembrancerError
+from memtypes.filters import Absent, Compare, Filter, Not, Op, all_of
+from memtypes.live import Clearing, LiveItem, LiveItems
+from memtypes.policy import MemoryType
+from memtypes.ports import Listing, MemoryStore
+from memtypes.procedural import ProceduralDraft
+from memtypes.scope import Scope
+from memtypes.times import Clock
+from memtypes.working import ContextType, LiveDraft, Working, WorkingScope
+
+TTL_S = 300
+COMPLEX_STEPS = 5
+"""A to-do that took more steps than this is worth keeping as a procedure."""
+
+MAX_CLEARED = 500
+"""Cleared items that are listed, the newest."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A working item as it is asked for."""
+
+    content: str
+    todo_id: str | None = None
+    context_type: ContextType = ContextType.TASK_CONTEXT
+    lasts: WorkingScope = WorkingScope.TASK
+    priority: int = 3
+    ttl: timedelta = field(default=timedelta(seconds=TTL_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What the end of a to-do did: items cleared, and the procedure that was learnt from it, if any."""
+
+    cleared: int
+    procedural_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingMemory:
+    """Makes, lists and clears live items. Every scope names a session."""
+
+    items: LiveItems
+    copies: Copies
+    ingestor: Ingestor
+    store: MemoryStore
+    clock: Clock
+
+    async def create(self, scope: Scope, new: NewItem) -> Working:
+        """The item, alive; the same one again where the session has it already. Raises InvalidRequest."""
+        now = self.clock()
+        draft = LiveDraft(
+            type=MemoryType.WORKING,
+            content=new.content,
+            session_id=scope.session_id,
+            agent_id=scope.agent_id,
+            expires_at=now + new.ttl,
+            todo_id=new.todo_id,
+            context_type=new.context_type,
+            scope=new.lasts,
+            priority=new.priority,
+        )
+        outcome = await self.ingestor.write_one(scope, draft)
+        if outcome.status is Status.REJECTED or not isinstance(outcome.memory, Working):
+            raise InvalidRequest(f"not kept: {outcome.reason}", path="content")
+        item = outcome.memory.model_copy(
+            update={
+                **_asked(draft),
+                "updated_at": now,
+                "accessed_at": None,
+                "cleared_at": None,
+                "live": True,
+                "fence": 0,
+            }
+        )
+        await self.items.put(scope, LiveItem(item, new.ttl))
+        if outcome.status is Status.MERGED:
+            await self._follow(scope)
+        return item
+
+    async def listed(self, scope: Scope, todo_id: str | None, *, cleared: bool) -> list[Working]:
+        """The items that live now, oldest first, and on request those that were cleared."""
+        now = self.clock()
+        entries = await self.items.items(scope)
+        found = {one.memory.id: one.memory for one in entries if one.live_at(now)}
+        if cleared:
+            unswept = {one.memory.id: one.memory for one in entries if one.memory.cleared_at is not None}
+            kept = await self._copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
+            found = {one.id: one for one in kept} | unswept | found
+        wanted = (one for one in found.values() if todo_id in (None, one.todo_id))
+        return sorted(wanted, key=lambda one: (one.created_at, one.id))
+
+    async def clear(self, scope: Scope, which: Clearing) -> int:
+        """How many were cleared. Their copies are kept and say so."""
+        cleared = await self.items.clear(scope, which, self.clock())
+        if cleared:
+            await self._follow(scope)
+        return len(cleared)
+
+    async def complete(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Completed:
+        """What the end of the to-do did. The procedure comes first: asking again after a failure adds nothing."""
+        learnt = await self._learn(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
+        return Completed(await self.clear(scope, Clearing(todo_id=todo_id)), learnt)
+
+    async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> str | None:
+        alive = await self.listed(scope, todo_id, cleared=False)
+        about = alive or await self._copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+        goal = about[0].content if about else todo_id
+        draft = ProceduralDraft(
+            type=MemoryType.PROCEDURAL,
+            content=goal,
+            session_id=scope.session_id,
+            agent_id=scope.agent_id,
+            steps=list(steps),
+        )
+        return (await self.ingestor.write_one(scope, draft)).id
+
+    async def _copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
+        session = Compare("session_id", Op.EQ, scope.session_id)
+        page = await self.store.page(scope, Listing((MemoryType.WORKING,), all_of(session, where), limit))
+        return [one for one in page.memories if isinstance(one, Working)]
+
+    async def _follow(self, scope: Scope) -> None:
+        """Let the copies say so at once; if they can't, the next sweep lets them."""
+        try:
+            await self.copies.bring_into_step(scope)
+        except RemembrancerError as error:
+            _log.warning("copies of working memory follow with the next sweep: %s", error)
+
+
+def _asked(draft: LiveDraft) -> dict[str, object]:
+    """What holds for the item even where the same words were kept before."""
+    return {name: getattr(draft, name) for name in ("context_type", "scope", "priority", "expires_at", "agent_id")}

@@ -1,0 +1,91 @@
+"""Live working memory in a retrieval: read beside the candidates, shown whatever the query, used when it was shown.
+
+Live items are not searched for: every one of the session is a hit, with no signals and so with score 0. Their embedded
+copies, which a search may find, are left out. Without the place where they live the answer has no working memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from memtypes.errors import Unavailable
+from memtypes.live import LiveItems
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.ports import LIGHT_FIELDS, Candidate
+from memtypes.scope import Scope
+from memtypes.working import Working
+from retrieval.profiles import SIGNALS
+from retrieval.request import RetrieveRequest
+from retrieval.scoring import Hit, Ranking
+from retrieval.written import Written
+
+AWAY = "live"
+"""What an answer says is degraded when live state did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What lives in the session of a request. asked: whether there is a place for it at all. away: no answer came."""
+
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    asked: bool = False
+    away: bool = False
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What the answer has to say about it."""
+        return (AWAY,) if self.away else ()
+
+
+async def read_live(items: LiveItems | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
+    """The items that lived at `as_of`, as far as they are known."""
+    if items is None:
+        return LiveView()
+    if not request.include_working or request.working_budget == 0 or scope.session_id is None:
+        return LiveView(asked=True)
+    try:
+        entries = await items.items(scope)
+    except Unavailable:
+        return LiveView(asked=True, away=True)
+    return LiveView({one.memory.id: one.memory for one in entries if one.live_at(as_of)}, asked=True)
+
+
+def with_live(ranking: Ranking, view: LiveView) -> Ranking:
+    """`ranking` with every live item, and without their copies; without working memory where that is away."""
+    if not view.asked:
+        return ranking
+
+    def stays(candidate: Candidate) -> bool:
+        if candidate.type is not MemoryType.WORKING:
+            return True
+        return not (view.away or candidate.payload.get("live") or candidate.id in view.memories)
+
+    found = [hit for hit in ranking.hits if stays(hit.candidate)]
+    nothing = dict.fromkeys(SIGNALS, 0.0)
+    found += [Hit(0, _candidate(memory), 0.0, nothing) for memory in view.memories.values()]
+    found.sort(key=lambda hit: (-hit.score, hit.candidate.id))
+    hits = tuple(replace(hit, rank=place) for place, hit in enumerate(found, 1))
+    return replace(ranking, hits=hits, left=tuple(one for one in ranking.left if stays(one.candidate)))
+
+
+async def slide(items: LiveItems | None, scope: Scope, written: Written, at: datetime) -> Written:
+    """`written`, once the time limits of the live items that it shows have begun again; it says when they could not."""
+    used = [memory.id for memory in written.memories if isinstance(memory, Working) and memory.live]
+    if items is None or not used:
+        return written
+    try:
+        await items.touch(scope, used, at)
+    except Unavailable:
+        metadata = written.answer.metadata
+        told = metadata.model_copy(update={"degraded": [*metadata.degraded, AWAY]})
+        return replace(written, answer=written.answer.model_copy(update={"metadata": told}))
+    return written
+
+
+def _candidate(memory: Memory) -> Candidate:
+    payload = memory.to_payload()
+    light = {name: payload[name] for name in LIGHT_FIELDS if name in payload}
+    return Candidate(memory.id, memory.type, None, None, light)

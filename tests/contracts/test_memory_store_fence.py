@@ -1,0 +1,43 @@
+"""The contract of MemoryStore: a patch under the fence of a lock."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtypes.errors import LockLost
+from memtypes.policy import MemoryType
+from memtypes.ports import MemoryStore
+from memtypes.scope import Scope
+from memtypes.working import Working
+from tests.builders import make_memory
+from tests.contracts.keeping import keep
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -> None:
+    """What was patched under a higher fence stays as it is, and the one that came late is told; the rest is changed."""
+    memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
+    await keep(store, scope, memory, other)
+    await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
+    with pytest.raises(LockLost):
+        await store.patch(scope, {memory.id: {"importance": 1}, other.id: {"importance": 2}}, fence=10)
+    with pytest.raises(LockLost):
+        await store.patch(scope, {memory.id: {"importance": 1}}, removed=["session_id"], fence=19)
+    found = await store.get(scope, [memory.id, other.id])
+    kept, changed = found[memory.id], found[other.id]
+    assert isinstance(kept, Working)
+    assert isinstance(changed, Working)
+    assert (kept.importance, kept.fence, kept.session_id) == (8, 20, "s")
+    assert (changed.importance, changed.fence) == (2, 10)
+
+
+async def test_the_same_and_a_later_holder_go_on(store: MemoryStore, scope: Scope) -> None:
+    """A fence holds back only those before it; without one nothing is checked; what is missing stays missing."""
+    memory = make_memory(MemoryType.WORKING, "a", scope)
+    missing = make_memory(MemoryType.WORKING, "missing", scope)
+    await keep(store, scope, memory)
+    for fence, importance in ((1_772_000_000_000, 3), (1_772_000_000_000, 4), (1_772_000_000_001, 5), (None, 6)):
+        await store.patch(scope, {memory.id: {"importance": importance}, missing.id: {"importance": 1}}, fence=fence)
+        found = await store.get(scope, [memory.id, missing.id])
+        assert [one.importance for one in found.values()] == [importance]
