@@ -109,7 +109,9 @@ class Renderer:
 
 
 def _reading_order(shown: Shown) -> tuple[float, int, str]:
-    """Events in the order in which they happened; everything else best first."""
+    """Events in the order in which they happened; the task at hand as it was chosen; everything else best first."""
+    if shown.memory.type is MemoryType.WORKING:
+        return (0.0, 0, "")
     if shown.memory.type is MemoryType.EPISODIC:
         return (shown.memory.created_at.timestamp(), shown.memory.seq, shown.memory.id)
     return (shown.rank, 0, shown.memory.id)

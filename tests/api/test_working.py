@@ -124,6 +124,7 @@ async def test_every_prompt_gets_it_whatever_it_asks_and_the_to_do_at_hand_comes
     await world.make("the task at hand", priority=1, todo_id="t1")
     answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
     assert [item["content"] for item in answer["items"]] == ["the task at hand", "urgent other thing"]
+    assert answer["context"].index("the task at hand") < answer["context"].index("urgent other thing")
     assert answer["metadata"]["working_tokens"] > 0
     assert answer["metadata"]["degraded"] == []
     unasked = await world.recall("zebras", include_working=False)

@@ -72,6 +72,7 @@ class LiveClient:
         self._redis = redis
         self._server = server
         self._breaker = Breaker(clock)
+        self._returning: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, settings: LiveSettings, clock: Callable[[], float] = time.monotonic) -> LiveClient:
@@ -137,6 +138,8 @@ class LiveClient:
     async def aclose(self) -> None:
         """Hang up, and end the embedded server if it is ours."""
         await self._redis.aclose()
+        if self._returning is not None:
+            await asyncio.wait({self._returning})
         if self._server is not None:
             await self._server.stop()
 
@@ -149,10 +152,19 @@ class LiveClient:
             except TimeoutError as error:
                 raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
             except _LostError as error:
-                await self._bring_back()
+                await self._back_again(timeout_s)
                 if not left:
                     raise Unavailable(f"the live store went away: {error}") from error
         raise AssertionError("a call is tried at least once")
+
+    async def _back_again(self, timeout_s: float) -> None:
+        """Return when the server is back. All callers wait for one attempt, none of them longer than it wanted to."""
+        if self._returning is None or self._returning.done():
+            self._returning = asyncio.create_task(self._bring_back())
+        done, _ = await asyncio.wait({self._returning}, timeout=timeout_s)
+        if not done:
+            raise Unavailable("the live store is being started again")
+        self._returning.result()
 
     async def _bring_back(self) -> None:
         """Let go of broken connections; start the embedded server again where it died."""
