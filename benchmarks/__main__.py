@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from benchmarks.comparisons import Wanted
 from benchmarks.data import BadSet
 from benchmarks.due import measure_due
 from benchmarks.durability import DurabilityRequest, measure_durability
@@ -72,6 +73,9 @@ def _add_quality(commands: Commands) -> None:
     command.add_argument(
         "--company", type=_at_least(0), default=0, metavar="N", help="N memories of each other type in every namespace"
     )
+    command.add_argument("--against", metavar="NAME", help="a paired test against this profile")
+    command.add_argument("--ablate", action="store_true", help="rank without each signal and leg")
+    command.add_argument("--pooled", action="store_true", help="compare with a store of its own for each conversation")
 
 
 def _quality(given: argparse.Namespace, command: str) -> Report:
@@ -84,6 +88,7 @@ def _quality(given: argparse.Namespace, command: str) -> Report:
         sample=given.violation_sample,
         store=given.store,
         company=given.company,
+        compared=Wanted(given.against, given.ablate, given.pooled),
     )
     return anyio.run(measure_quality, request)
 

@@ -85,10 +85,11 @@ def _all_asked(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> 
     for index, (conversation, question) in enumerate(pairs):
         budgets = tuple(every) if index in chosen else RECALL_BUDGETS
         scope = scope_of(asked.name, conversation.name)
-        yield _Asked(question, scope, _evidence(question, conversation, loaded), budgets)
+        yield _Asked(question, scope, evidence_of(question, conversation, loaded), budgets)
 
 
-def _evidence(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
+def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
+    """The memories that answer `question`, with their texts."""
     wanted = set(question.evidence)
     ids = loaded.ids[conversation.name]
     return {ids[entry.id]: entry.text for entry in conversation.corpus if entry.id in wanted}

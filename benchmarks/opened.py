@@ -30,7 +30,12 @@ class Opened:
     sparse: SparseEncoder
     tokenizers: Mapping[str, Tokenizer]
     ingestor: Ingestor
-    retriever: Retriever
+    parts: RetrieverParts
+
+    @property
+    def retriever(self) -> Retriever:
+        """Asks."""
+        return Retriever(self.parts)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -63,7 +68,7 @@ async def open_parts(settings: Settings, on_timings: OnTimings | None = None) ->
             sparse=sparse,
             tokenizers=tokenizers,
             ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)),
-            retriever=Retriever(parts),
+            parts=parts,
         )
 
 

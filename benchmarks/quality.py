@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.comparisons import (
+    PAIRED_NOTES,
+    Compared,
+    Wanted,
+    measure_comparisons,
+    paired_figures,
+    paired_table,
+)
 from benchmarks.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
 from benchmarks.evaluation import Evaluation, evaluate
 from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
@@ -31,6 +39,7 @@ class QualityRequest:
     """data: the folder of sets. sets: their names; none for all. limit, sample: see `evaluate`.
 
     store: where the ingested store is kept. company: so many memories of each other type stand beside a conversation.
+    compared: what else is measured of each set.
     """
 
     command: str
@@ -41,6 +50,7 @@ class QualityRequest:
     sample: int | None = None
     store: Path | None = None
     company: int = 0
+    compared: Wanted = field(default_factory=Wanted)
 
 
 async def measure_quality(request: QualityRequest) -> Report:
@@ -48,6 +58,7 @@ async def measure_quality(request: QualityRequest) -> Report:
     sets = _read(request)
     asked = [one for one in sets if one.questions]
     results: list[SetScores] = []
+    compared: list[Compared] = []
     timings: list[tuple[str, int, int, int, float, float]] = []
     with data_directory(request.store) as directory:
         async with open_parts(settings_in(directory)) as opened:
@@ -55,19 +66,28 @@ async def measure_quality(request: QualityRequest) -> Report:
                 loaded = await _loaded(opened, one, directory if request.store else None)
                 scores, seconds = await _evaluated(opened, request, one, loaded)
                 results.append(scores)
+                limited = limit_questions(one, request.limit)
+                compared += await measure_comparisons(request.compared, opened, limited, loaded, request.profile)
                 timings.append((one.name, one.memories, loaded.merged, one.questions, loaded.seconds, seconds))
-    work = ("set", "memories", "merged", "queries", "ingestion s", "evaluation s")
     tables = (
         ranking_table(results),
         context_table(results),
         budget_table(results),
-        Table("Work", work, tuple(timings)),
+        *((paired_table(compared),) if compared else ()),
+        Table("Work", ("set", "memories", "merged", "queries", "ingestion s", "evaluation s"), tuple(timings)),
     )
-    skipped = tuple(f"{one.name} has no answerable query with evidence: left out." for one in sets if not one.questions)
-    company = (
-        (f"Beside each conversation stand {request.company} memories of each other type.",) if request.company else ()
+    paired = {"comparisons": paired_figures(compared)} if compared else {}
+    return Report(request.command, tables, _notes(request, sets), {one.name: figures(one) for one in results} | paired)
+
+
+def _notes(request: QualityRequest, sets: list[EvaluationSet]) -> tuple[str, ...]:
+    company = f"Beside each conversation stand {request.company} memories of each other type."
+    return (
+        *_NOTES,
+        *(PAIRED_NOTES if request.compared.any else ()),
+        *((company,) if request.company else ()),
+        *(f"{one.name} has no answerable query with evidence: left out." for one in sets if not one.questions),
     )
-    return Report(request.command, tables, _NOTES + company + skipped, {one.name: figures(one) for one in results})
 
 
 def _read(request: QualityRequest) -> list[EvaluationSet]:
