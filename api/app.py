@@ -9,7 +9,19 @@ from litestar.di import Provide
 from api.gate import Gate
 from api.metrics import CountCalls
 from api.problems import answer_problem
-from api.routes import batch, health, hooks, keys, memories, prospective, reference, search, workflows, working
+from api.routes import (
+    batch,
+    health,
+    hooks,
+    keys,
+    memories,
+    prospective,
+    reembed,
+    reference,
+    search,
+    workflows,
+    working,
+)
 from api.services import Services
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -46,6 +58,7 @@ ROUTES = (
     keys.post_key,
     keys.list_keys,
     keys.delete_key,
+    reembed.post_reembed,
     health.stats,
     health.live,
     health.ready,

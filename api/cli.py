@@ -9,6 +9,7 @@ import typer
 from api.commands.asking import retrieve, search
 from api.commands.diagnosis import doctor
 from api.commands.importing import ingest
+from api.commands.reembedding import reembed
 from api.commands.serving import run_samples, serve, settings
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command("ingest")(ingest)
 app.command()(search)
 app.command()(retrieve)
 app.command()(doctor)
+app.command()(reembed)
 app.command()(settings)
 
 

@@ -20,6 +20,7 @@ from memtypes.errors import (
     NotFound,
     Overloaded,
     RemembrancerError,
+    StoreInUse,
     Unavailable,
     VersionConflict,
 )
@@ -52,6 +53,7 @@ STATUS: dict[type[RemembrancerError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    StoreInUse: 409,
     UnsupportedMedia: 415,
     InvalidInput: 422,
     InvalidRequest: 422,

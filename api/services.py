@@ -12,6 +12,7 @@ from api.keys import KeyRing
 from api.metrics import Metrics
 from api.once import RecentAnswers
 from api.rate import RateLimit
+from api.reembedding import Reembedding
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
 from ingest.working import WorkingMemory
@@ -49,3 +50,4 @@ class Services:
     workflows: Workflows | None = None
     working: WorkingMemory | None = None
     jobs: Jobs | None = None
+    reembedding: Reembedding | None = None

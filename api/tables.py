@@ -81,3 +81,11 @@ def _degraded(degraded: list[str]) -> str:
 def show(console: Console, view: RenderableType) -> None:
     """Print `view`."""
     console.print(view)
+
+
+def counts_table(counts: Mapping[str, Any]) -> RenderableType:
+    """How many of each, a line each."""
+    table = Table(show_header=False, box=None)
+    for name, count in counts.items():
+        table.add_row(escape(name), str(count))
+    return table

@@ -15,6 +15,7 @@ from api.jobs import Job, Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.rate import RateLimit
+from api.reembedding import Reembedding, store_fingerprint
 from api.services import Services
 from api.settings import Settings, secret
 from ingest.copies import Copies
@@ -74,7 +75,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         opened.push_async_callback(embedder.aclose)
         sparse = Bm25Encoder()
         tokenizers = await open_tokenizers(settings)
-        store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
+        store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
         opened.push_async_callback(store.aclose)
         live = await LiveClient.open(LiveSettings(settings.live_path, settings.redis_url))
         opened.push_async_callback(live.aclose)
@@ -115,6 +116,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             workflows=workflows,
             working=WorkingMemory(items, copies, ingestor, store, system_clock),
             jobs=jobs,
+            reembedding=Reembedding(settings, embedder, sparse),
         )
 
 

@@ -20,11 +20,13 @@ from api.keys import DEFAULT_TENANT, BadKeys
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
 from api.validation import InvalidInput
 from memtypes.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
+from memtypes.models.files import BadRegistry
 
 USAGE = 2
 FAILED = 1
 _TO_BE_SET_RIGHT = (
-    BadSettings, BadKeys, InvalidInput, InvalidRequest, SetupRequired, StoreInUse, EmbedderMismatch, Refused
+    BadSettings, BadKeys, BadRegistry, InvalidInput, InvalidRequest, SetupRequired, StoreInUse, EmbedderMismatch,
+    Refused,
 )  # fmt: skip
 """Errors that the one who typed the command can set right: exit code 2."""
 

@@ -55,7 +55,7 @@ def mismatch(where: str, kept: tuple[str, int], given: tuple[str, int]) -> str:
     return (
         f"{where} was built with the embedder {kept[0]} ({kept[1]} dimensions), and {given[0]} ({given[1]} dimensions) "
         "was given. Nothing was changed. Use the embedder that it was built with, or another --data-dir or collection "
-        "prefix for the new one; `remembrancer reembed`, which moves memories to another embedder, is planned."
+        "prefix for the new one. `remembrancer reembed` moves an embedded store to the new embedder."
     )
 
 

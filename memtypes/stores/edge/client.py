@@ -59,6 +59,12 @@ class EdgeStore(AskingStore):
     async def _ask(self, question: Question, timeout_s: float) -> Any:
         """The answer; when the engine dies over it, a question that may be asked twice is asked the next one once."""
         try:
+            return await self._asked(question, timeout_s)
+        except StoreInUse as error:  # it was open before: another version of it is being built, which takes a while
+            raise Unavailable(str(error), retry_after_s=5) from error
+
+    async def _asked(self, question: Question, timeout_s: float) -> Any:
+        try:
             return await (await self._connected()).ask(question, timeout_s)
         except ConnectionLostError as error:
             if not isinstance(question, Hello) and not question.repeatable:

@@ -33,6 +33,9 @@ from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
 WARM_STEP = 100
 """Memories that are read ahead in one go: one or two milliseconds."""
 
+EVERY_STEP = 64
+"""Memories that are embedded again in one go."""
+
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 """Exact scans: within one namespace they take a millisecond or two."""
 
@@ -99,6 +102,23 @@ class Engine:
                 if not room or len(found) < WARM_STEP:
                     break
                 start = found[-1][0]
+
+    def every(self, kind: MemoryType) -> Iterator[list[dict[str, Any]]]:
+        """The payloads of every memory of a type, of all scopes, in pieces: for building the next version alone."""
+        start: str | None = None
+        while True:
+            with translated():
+                found = _scroll(self._shards[kind], steps.Scroll({}, EVERY_STEP + 1, None, start))
+            if found:
+                yield [payload for _, payload in found[:EVERY_STEP]]
+            if len(found) <= EVERY_STEP:
+                return
+            start = found[-1][0]
+
+    def count(self, kind: MemoryType) -> int:
+        """How many memories of a type there are, of all scopes."""
+        with translated():
+            return int(_read(self._shards[kind], steps.Count({})))
 
     def take_unsynced(self) -> list[Path]:
         """The directories of the logs that were written since the last call."""

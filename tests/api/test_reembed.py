@@ -1,0 +1,37 @@
+"""Embedding again over HTTP and on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.keys import Role
+from api.reembedding import Reembedding
+from api.services import Services
+from api.settings import Settings
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.errors import Conflict
+from tests.api.conftest import bearer, connect
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_without_an_embedded_store_there_is_nothing_to_do(client: httpx.AsyncClient) -> None:
+    """409 with the reason."""
+    assert (await client.post("/v1/admin/reembed")).status_code == 409
+
+
+async def test_only_an_admin_embeds_again(guarded: Services) -> None:
+    """A writer is 403."""
+    async with connect(guarded) as client:
+        assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
+
+
+async def test_a_servers_collections_are_not_touched(tmp_path: Path) -> None:
+    """The reason says that only the embedded store can be."""
+    settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
+    with pytest.raises(Conflict, match="only the embedded store"):
+        await Reembedding(settings, FakeEmbedder(), Bm25Encoder()).run(stop_engine=True)
