@@ -52,6 +52,17 @@ class RecentAnswers:
                 entry.answer = await self._made(key, make)
             return entry.answer
 
+    def forget(self, tenant: str) -> int:
+        """How many finished answers of `tenant` were dropped."""
+        finished = [key for key, entry in self._entries.items() if key[0] == tenant and entry.answer is not None]
+        for key in finished:
+            self._bytes -= len(self._entries.pop(key).answer or b"")
+        return len(finished)
+
+    def count(self, tenant: str) -> int:
+        """How many finished answers of `tenant` there are."""
+        return sum(key[0] == tenant and entry.answer is not None for key, entry in self._entries.items())
+
     async def _made(self, key: tuple[str, str], make: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
             answer = await make()

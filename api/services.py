@@ -16,6 +16,7 @@ from api.reembedding import Reembedding
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
 from ingest.working import WorkingMemory
+from memtypes.erasure import Erasable
 from memtypes.models.counting import TokenCounter
 from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
@@ -31,6 +32,7 @@ class Services:
     """Everything that a call may need.
 
     pings: of every opened resource, by the name that readiness shows. models: what the names of models mean.
+    places: everything that erasure must empty, by name.
     counter: asks a provider for its count of a context, where the registry names its endpoint.
     jobs: the background work.
     """
@@ -51,3 +53,4 @@ class Services:
     working: WorkingMemory | None = None
     jobs: Jobs | None = None
     reembedding: Reembedding | None = None
+    places: Mapping[str, Erasable] = field(default_factory=dict)

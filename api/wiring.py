@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 from anyio import to_thread
 
+from api.erasure import Answers, Memories
 from api.jobs import Job, Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
+from api.once import RecentAnswers
 from api.rate import RateLimit
 from api.reembedding import Reembedding, store_fingerprint
 from api.services import Services
@@ -39,6 +41,7 @@ from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.stores.redis.erasure import LiveState
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
@@ -91,6 +94,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         records = Job("workflow records", RECORDING_S, lambda _: workflows.record_ended())
         jobs = Jobs(RedisLocks(live), [Job("working", SWEEP_S, copies.sweep), records])
         await opened.enter_async_context(jobs.running())
+        answered = RecentAnswers()
         yield Services(
             store=store,
             ingestor=ingestor,
@@ -117,6 +121,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             working=WorkingMemory(items, copies, ingestor, store, system_clock),
             jobs=jobs,
             reembedding=Reembedding(settings, embedder, sparse),
+            answered=answered,
+            places={"memories": Memories(store), "answers": Answers(answered), "live": LiveState(live)},
         )
 
 

@@ -18,6 +18,7 @@ from ingest.feedback import FeedbackOutcome, Rater
 from ingest.gates import Gate
 from ingest.keeping import Encoded, Keeper
 from ingest.locks import ScopeLocks
+from ingest.moving import Restorer
 from ingest.order import ArrivalOrder
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Arrival, Prepared, Preparer, check_draft
@@ -71,6 +72,7 @@ class Ingestor:
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper)
         self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
         self._rater = Rater(parts.store, parts.clock)
+        self._restorer = Restorer(parts.store, parts.embedder, preparer, self._locks)
 
     async def write_one(self, scope: Scope, draft: AnyDraft) -> Outcome:
         """What became of `draft`: stored, merged or rejected.
@@ -106,6 +108,10 @@ class Ingestor:
         """The memory after `outcome`; see `ingest.feedback`. Raises NotFound."""
         async with self._locks.of(scope):
             return await self._rater.rate(scope, memory_id, outcome)
+
+    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
+        """What became of memories that come from elsewhere as they are; see `ingest.moving`."""
+        return await self._restorer.restore(scope, memories)
 
     def _arrivals(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Arriving]:
         now = self._clock()

@@ -71,20 +71,20 @@ def read_batch(raw: bytes, kind: str, named: str | None) -> Batch:
     if kind == NDJSON:
         if named is None:
             raise InvalidInput([FieldError("namespace", "newline-delimited JSON needs ?namespace=")])
-        return checked(BATCH, {"namespace": named, "items": _lines(raw)})
+        return checked(BATCH, {"namespace": named, "items": read_lines(raw, MAX_BATCH)})
     if named is not None:
         raise InvalidInput([FieldError("namespace", "belongs into the body of a JSON batch, not into the query")])
     return checked(BATCH, strict_json(raw))
 
 
-def _lines(raw: bytes) -> list[Any]:
-    """The value of each line that is not blank."""
+def read_lines(raw: bytes, limit: int) -> list[Any]:
+    """The value of each line that is not blank. Raises MalformedBody or InvalidInput with the line at fault."""
     values: list[Any] = []
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
             continue
-        if len(values) == MAX_BATCH:
-            raise InvalidInput([FieldError("items", f"at most {MAX_BATCH} items in one batch")])
+        if len(values) == limit:
+            raise InvalidInput([FieldError("items", f"at most {limit} items in one batch")])
         values.append(_line(line, f"items[{len(values)}]", number))
     return values
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from api.erasure import Answers, Memories
+from api.once import RecentAnswers
 from api.services import Services
 from ingest.copies import Copies
 from ingest.due.gate import DueTimes
@@ -45,6 +47,7 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    answered = RecentAnswers(clock)
     parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),))
     ingestor = Ingestor(parts)
     items = FakeItems()
@@ -56,5 +59,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
+        answered=answered,
+        places={"memories": Memories(kept), "answers": Answers(answered)},
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
     )
