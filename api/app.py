@@ -20,6 +20,7 @@ from api.routes import (
     reembed,
     reference,
     search,
+    upkeep,
     workflows,
     working,
 )
@@ -42,6 +43,7 @@ ROUTES = (
     prospective.snooze,
     hooks.session_stop,
     hooks.prompt_submit,
+    upkeep.run_job,
     search.post_search,
     search.post_retrieve,
     working.post_working,

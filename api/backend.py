@@ -13,12 +13,14 @@ from api.calls import encode
 from api.client import ApiClient
 from api.keys import DEFAULT_TENANT, KeyRing
 from api.routes.search import RETRIEVE, SEARCH
+from api.routes.upkeep import JOB, named
 from api.services import Services
 from api.settings import Settings
 from api.validation import checked
 from api.wiring import open_services
 from ingest.outcome import ItemOutcome, Status
 from ingest.sinks import LocalSink, Sink
+from ingest.upkeep.plan import Job
 from memtypes.errors import InvalidRequest
 from memtypes.scope import Scope
 
@@ -42,6 +44,10 @@ class Backend(Protocol):
 
     async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
+        ...
+
+    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/admin/jobs/NAME."""
         ...
 
     def sink(self, namespace: str) -> Sink:
@@ -79,6 +85,12 @@ class LocalBackend:
         asked = checked(RETRIEVE, body)
         return _members(await self.services.retriever.retrieve(self._scope(asked.namespace, asked.session_id), asked))
 
+    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/admin/jobs/NAME."""
+        asked = checked(JOB, body)
+        scope = self._scope(named(asked), None)
+        return _members(await self.services.upkeep.run(scope, Job(name), asked))
+
     def sink(self, namespace: str) -> Sink:
         """Writes with this process's ingestor."""
         return LocalSink(self.services.ingestor, self._scope(namespace, None))
@@ -100,6 +112,10 @@ class RemoteBackend:
     async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
         return await self.client.post("/v1/retrieve", body)
+
+    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of POST /v1/admin/jobs/NAME."""
+        return await self.client.post(f"/v1/admin/jobs/{name}", body)
 
     def sink(self, namespace: str) -> Sink:
         """Writes by batches over HTTP."""

@@ -11,6 +11,7 @@ from api.commands.diagnosis import doctor
 from api.commands.importing import ingest
 from api.commands.reembedding import reembed
 from api.commands.serving import run_samples, serve, settings
+from api.commands.upkeep import jobs
 
 app = typer.Typer(
     name="remembrancer",
@@ -24,6 +25,7 @@ app.command("run")(run_samples)
 app.command("ingest")(ingest)
 app.command()(search)
 app.command()(retrieve)
+app.command()(jobs)
 app.command()(doctor)
 app.command()(reembed)
 app.command()(settings)

@@ -15,6 +15,7 @@ from api.rate import RateLimit
 from api.reembedding import Reembedding
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
+from ingest.upkeep.executor import Upkeep
 from ingest.working import WorkingMemory
 from memtypes.erasure import Erasable
 from memtypes.models.counting import TokenCounter
@@ -41,6 +42,7 @@ class Services:
     ingestor: Ingestor
     retriever: Retriever
     intentions: Intentions
+    upkeep: Upkeep
     pings: Mapping[str, Ping]
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)

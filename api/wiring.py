@@ -24,6 +24,7 @@ from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.upkeep.executor import Upkeep
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -98,6 +99,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         yield Services(
             store=store,
             ingestor=ingestor,
+            upkeep=Upkeep(store, embedder, ingestor, parts.locks, system_clock),
             intentions=Intentions(IntentionParts(store, embedder, ingestor, parts.locks, system_clock)),
             retriever=Retriever(
                 RetrieverParts(

@@ -9,6 +9,7 @@ from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.upkeep.executor import Upkeep
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
 from memtypes.errors import Unavailable
@@ -54,6 +55,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     return Services(
         store=kept,
         ingestor=ingestor,
+        upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
         intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
         retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items)),
         pings={"store": kept.ping, "embedder": embedder.ping},

@@ -1,0 +1,89 @@
+"""Upkeep over HTTP: dry runs change nothing, real runs do what the dry run said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.keys import Role
+from api.services import Services
+from tests.api.conftest import bearer, connect
+
+pytestmark = pytest.mark.anyio
+
+
+async def _write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
+    body = {"type": "episodic", "namespace": "ann", "content": content, **fields}
+    made = await client.post("/v1/memories", json=body)
+    assert made.status_code in (200, 201), made.text
+    one: str = made.json()["id"]
+    return one
+
+
+async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str, Any]:
+    done = await client.post(f"/v1/admin/jobs/{name}", json={"namespace": "ann", **fields})
+    assert done.status_code == 200, done.text
+    told: dict[str, Any] = done.json()
+    return told
+
+
+async def _total(client: httpx.AsyncClient, **params: str) -> int:
+    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true", **params})
+    total: int = listed.json()["total"]
+    return total
+
+
+async def test_promotion_makes_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
+    """A statement of three sessions becomes a fact that links to the event; a second run finds nothing to do."""
+    for session in ("s1", "s2", "s3"):
+        seen = await _write(client, "The build breaks on Fridays", session_id=session)
+    await _write(client, "Said once", session_id="s1")
+    assert (await _job(client, "promote"))["ids"] == [seen]
+    assert await _total(client, type="semantic") == 0
+    assert (await _job(client, "promote", dry_run=False))["counts"]["made"] == 1
+    (fact,) = (await client.get("/v1/memories", params={"namespace": "ann", "type": "semantic"})).json()["memories"]
+    assert (fact["content"], fact["evidence_count"]) == ("The build breaks on Fridays", 3)
+    assert fact["links"] == [{"type": "derived_from", "id": seen}]
+    assert fact["source_sessions"] == ["s1", "s2", "s3"]
+    assert (await _job(client, "promote", dry_run=False))["ids"] == []
+
+
+async def test_forgetting_spares_what_is_pinned(client: httpx.AsyncClient) -> None:
+    """What is too old goes, but for what is pinned; the dry run lists it and removes nothing."""
+    old = await _write(client, "old", created_at="2025-01-01T00:00:00Z")
+    await _write(client, "old and pinned", created_at="2025-01-01T00:00:00Z", pinned=True)
+    await _write(client, "new")
+    told = await _job(client, "forget", max_age_days=90)
+    assert (told["dry_run"], told["ids"], await _total(client)) == (True, [old], 3)
+    assert (await _job(client, "forget", max_age_days=90, dry_run=False))["ids"] == [old]
+    assert await _total(client) == 2
+
+
+async def test_expiry_removes_what_is_past(client: httpx.AsyncClient) -> None:
+    """What has expired is gone for good."""
+    past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
+    gone = await _write(client, "past", **past)
+    await _write(client, "stays")
+    assert (await _job(client, "expire", dry_run=False))["ids"] == [gone]
+    assert await _total(client) == 1
+
+
+async def test_compaction_merges_near_duplicates(client: httpx.AsyncClient) -> None:
+    """Two facts that differ in their full stop become one with the evidence of both; another number stays apart."""
+    for content in ("Rex likes long walks", "Rex likes long walks.", "Rex is 4 years old", "Rex is 5 years old"):
+        await _write(client, content, type="semantic")
+    told = await _job(client, "compact", dry_run=False, similarity=0.6)
+    assert told["counts"] == {"removed": 1, "changed": 1, "made": 0}
+    listed = await client.get("/v1/memories", params={"namespace": "ann"})
+    assert sorted(one["evidence_count"] for one in listed.json()["memories"]) == [1, 1, 2]
+
+
+async def test_jobs_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
+    """An unknown job is not found; a limit that can't be is invalid; a writer may not run one."""
+    assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
+    broken = await client.post("/v1/admin/jobs/forget", json={"namespace": "ann", "max_age_days": 0})
+    assert broken.status_code == 422
+    async with connect(guarded, headers=bearer("acme", Role.WRITER)) as writer:
+        assert (await writer.post("/v1/admin/jobs/expire", json={"namespace": "ann"})).status_code == 403
