@@ -32,7 +32,9 @@ class ImportRequest:
 
     paths: files, folders, or - for stdin. destination: names the store; with the namespace it tells this import's
     journal from others. type, session_id, agent_id, mapping, extra_to_metadata: see `RowOptions`. format: None goes by
-    the files' names. strict: stop at the first bad row. journal: the directory for it; None does without, so that an
+    the files' names, with
+    by_shape by what they hold first. strict: stop at the first bad row.
+    journal: the directory for it; None does without, so that an
     interrupted import begins anew.
     """
 
@@ -44,6 +46,7 @@ class ImportRequest:
     agent_id: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     format: Format | None = None
+    by_shape: bool = False
     strict: bool = False
     extra_to_metadata: bool = False
     journal: Path | None = None
@@ -57,7 +60,7 @@ class ImportRequest:
         """What makes two runs the same import, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
         options = [self.type, self.session_id, self.agent_id, sorted(self.mapping.items()), self.extra_to_metadata]
-        return [self.destination, self.namespace, paths, self.format, options]
+        return [self.destination, self.namespace, paths, self.format, self.by_shape, options]
 
 
 async def run_import(
@@ -65,7 +68,7 @@ async def run_import(
 ) -> ImportReport:
     """The report of the whole import. Raises InvalidRequest for paths, formats and mappings that can't be."""
     check_mapping(request.mapping)
-    sources = find_sources(request.paths, request.format)
+    sources = find_sources(request.paths, request.format, by_shape=request.by_shape)
     journal = Journal.open(request.journal, request.identity())
     return await _Import(request, sink, progress or Quiet(), journal).run(sources, clock)
 

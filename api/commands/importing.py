@@ -16,6 +16,7 @@ from api.backend import Place, open_backend
 from api.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
 from api.keys import DEFAULT_TENANT
 from ingest.progress import Bar, Quiet
+from ingest.readers.exports.shape import Origin
 from ingest.readers.formats import Format
 from ingest.report import ImportReport
 from ingest.run import ImportRequest, run_import
@@ -23,6 +24,7 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 
 SHOWN_PROBLEMS = 50
+AUTO = "auto"
 
 
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
@@ -33,6 +35,9 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     agent: Annotated[str | None, typer.Option(help="Agent of rows that name none.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to tell by what they hold.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
     extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
     journal: Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")] = None,
@@ -55,7 +60,8 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
             session_id=session,
             agent_id=agent,
             mapping=_mapping(mapping or []),
-            format=form,
+            format=form or _origin(origin),
+            by_shape=origin == AUTO,
             strict=strict,
             extra_to_metadata=extra,
             journal=None if no_resume else journal or where.settings.data_dir / "journal",
@@ -75,6 +81,15 @@ def _destination(where: Place) -> str:
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
+
+
+def _origin(name: str | None) -> Format | None:
+    """The format of the program's exports."""
+    if name is None or name == AUTO:
+        return None
+    if name not in set(Origin):
+        end(InvalidRequest(f"--from knows {', '.join(Origin)} and {AUTO}, not {name}"))
+    return Format(name)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

@@ -8,6 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ingest.readers.csvfile import read_csv
+from ingest.readers.exports.chats import read_chatgpt, read_claude
+from ingest.readers.exports.memories import read_mcp, read_mem0
+from ingest.readers.exports.notes import read_notes
+from ingest.readers.exports.shape import LOOK, origin_of
 from ingest.readers.jsonfile import read_json
 from ingest.readers.jsonl import read_jsonl
 from ingest.readers.markdown import read_markdown
@@ -23,6 +27,11 @@ class Format(StrEnum):
     CSV = "csv"
     MARKDOWN = "markdown"
     TEXT = "text"
+    CHATGPT = "chatgpt"
+    CLAUDE = "claude"
+    MEM0 = "mem0"
+    MCP = "mcp"
+    NOTES = "notes"
 
 
 READERS: Mapping[Format, Reader] = MappingProxyType(
@@ -32,6 +41,11 @@ READERS: Mapping[Format, Reader] = MappingProxyType(
         Format.CSV: read_csv,
         Format.MARKDOWN: read_markdown,
         Format.TEXT: read_text,
+        Format.CHATGPT: read_chatgpt,
+        Format.CLAUDE: read_claude,
+        Format.MEM0: read_mem0,
+        Format.MCP: read_mcp,
+        Format.NOTES: read_notes,
     }
 )
 
@@ -53,3 +67,14 @@ SUFFIXES: Mapping[str, Format] = MappingProxyType(
 def format_of(path: Path) -> Format | None:
     """The format that the name of `path` stands for, if it stands for one."""
     return SUFFIXES.get(path.suffix.lower())
+
+
+def format_by_shape(path: Path) -> Format | None:
+    """The format of another program's export, told from the beginning of the file; else by the name."""
+    try:
+        with path.open("rb") as stream:
+            beginning = stream.read(LOOK)
+    except OSError:
+        return format_of(path)  # reading it will say what is wrong
+    origin = origin_of(path.name, beginning)
+    return Format(origin) if origin else format_of(path)

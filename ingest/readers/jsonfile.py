@@ -20,6 +20,11 @@ _LISTS = ("memories", "items")
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """A row for each object of the list."""
+    return read_objects(stream, file, _LISTS)
+
+
+def read_objects(stream: BinaryIO, file: str, lists: tuple[str, ...]) -> Iterator[Reading]:
+    """A row for each object of the list, which may stand under one of the names `lists`."""
     data = stream.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         yield BadLine(file, None, f"is larger than {MAX_FILE} bytes; split it, or make it JSON Lines")
@@ -29,13 +34,14 @@ def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
     except UnicodeDecodeError as error:
         yield BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8")
         return
-    yield from _Walk(text, file).rows()
+    yield from _Walk(text, file, lists).rows()
 
 
 class _Walk:
     """Steps through one JSON text; `at` is where it stands and `line` the line of that place."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, lists: tuple[str, ...]) -> None:
+        self._lists = lists
         self._text = text
         self._file = file
         self._at = 0
@@ -51,7 +57,8 @@ class _Walk:
                     yield from self._object()
                     self._end()
                 case _:
-                    yield BadLine(self._file, self._line, 'must be a list, or an object with "memories" or "items"')
+                    names = " or ".join(f'"{name}"' for name in self._lists)
+                    yield BadLine(self._file, self._line, f"must be a list, or an object with {names}")
         except NotJson as error:
             self._advance(max(error.position, self._at))
             yield BadLine(self._file, self._line, f"{error}; nothing after it was read")
@@ -64,7 +71,7 @@ class _Walk:
             if not isinstance(key, str):
                 raise NotJson("is not JSON: a name must be text", self._at)
             self._expect(":")
-            if key in _LISTS and self._peek() == "[":
+            if key in self._lists and self._peek() == "[":
                 listed = True
                 yield from self._list()
             else:

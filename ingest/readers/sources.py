@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.readers.formats import SUFFIXES, Format, format_of
+from ingest.readers.formats import SUFFIXES, Format, format_by_shape, format_of
 from memtypes.errors import InvalidRequest
 
 STDIN = "-"
@@ -37,14 +37,17 @@ class Sources:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def find_sources(paths: tuple[str, ...], chosen: Format | None) -> Sources:
+def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_shape: bool = False) -> Sources:
     """The files that `paths` stand for; folders are read through, sorted, without hidden entries.
 
-    chosen: the format of everything, or None to go by the names. Raises InvalidRequest for a path that is not there and
+    chosen: the format of everything, or None to go by the names; by_shape: by what they hold first.
+
+    Raises InvalidRequest for a path that is not there and
     for a file whose format can't be told.
     """
     if not paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
+    tell = format_by_shape if by_shape else format_of
     files: list[SourceFile] = []
     skipped: list[str] = []
     for given in dict.fromkeys(paths):
@@ -52,20 +55,19 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None) -> Sources:
             files.append(SourceFile(None, STDIN, chosen or Format.JSONL, None))
         elif Path(given).is_dir():
             for path in _walk(Path(given)):
-                form = chosen or format_of(path)
+                form = chosen or tell(path)
                 if form is None:
                     skipped.append(_name(path))
                 else:
                     files.append(_file(path, form))
         else:
-            files.append(_given_file(Path(given), chosen))
+            files.append(_given_file(Path(given), chosen or tell(Path(given))))
     return Sources(tuple(files), tuple(skipped))
 
 
-def _given_file(path: Path, chosen: Format | None) -> SourceFile:
+def _given_file(path: Path, form: Format | None) -> SourceFile:
     if not path.exists():
         raise InvalidRequest(f"there is no file or folder {_name(path)}", path="paths", got=_name(path))
-    form = chosen or format_of(path)
     if form is None:
         known = ", ".join(SUFFIXES)
         raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""Carries out a job in one namespace: reads the memories, asks the planner, writes what it says. Knows the ports only."""
+"""Carries out a job in a namespace: reads the memories, asks the planner, writes what it says. Knows the ports only."""
 
 from __future__ import annotations
 
