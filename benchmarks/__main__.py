@@ -14,6 +14,7 @@ from benchmarks.comparisons import Wanted
 from benchmarks.data import BadSet
 from benchmarks.due import measure_due
 from benchmarks.durability import DurabilityRequest, measure_durability
+from benchmarks.faults import FaultsRequest, measure_faults
 from benchmarks.ingestion import IngestRequest, NotStored, measure_ingestion
 from benchmarks.interference import InterferenceRequest, measure_interference
 from benchmarks.latency import LatencyRequest, measure_latency
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         _add_durability,
         _add_live,
         _add_due,
+        _add_faults,
     ):
         add(commands)
     return made
@@ -165,6 +167,18 @@ def _live(given: argparse.Namespace, command: str) -> Report:
 
 def _add_due(commands: Commands) -> None:
     _command(commands, "due", "Due times read from written phrases.", lambda _, command: measure_due(command))
+
+
+def _add_faults(commands: Commands) -> None:
+    command = _command(commands, "faults", "Live state when processes are killed and stopped.", _faults)
+    default = FaultsRequest("")
+    command.add_argument("--rounds", type=_at_least(1), default=default.rounds, metavar="N", help="of killing")
+    command.add_argument("--queries", type=_at_least(1), default=default.queries, metavar="N", help="of each kind")
+    command.add_argument("--stored", type=_at_least(1), default=default.stored, metavar="N", help="memories")
+
+
+def _faults(given: argparse.Namespace, command: str) -> Report:
+    return measure_faults(FaultsRequest(command, given.rounds, given.queries, given.stored))
 
 
 def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:
