@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ingest.copies import Copies
@@ -27,6 +27,9 @@ from memtypes.working import ContextType, LiveDraft, Working, WorkingScope
 TTL_S = 300
 COMPLEX_STEPS = 5
 """A to-do that took more steps than this is worth keeping as a procedure."""
+
+FOREVER = timedelta(days=3_650)
+MAX_SESSIONS = 100_000
 
 MAX_CLEARED = 500
 """Cleared items that are listed, the newest."""
@@ -114,6 +117,15 @@ class WorkingMemory:
         if cleared:
             await self._follow(scope)
         return len(cleared)
+
+    async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
+        """Take what is about to be deleted out of live state: one item, a session's, or those of the namespace."""
+        now = self.clock()
+        sessions = await self.items.sessions_due(scope, now + FOREVER, MAX_SESSIONS)
+        for session in [scope.session_id] if scope.session_id else sessions:
+            within = replace(scope, session_id=session)
+            await self.items.clear(within, Clearing(id=memory_id), now)
+            await self.copies.bring_into_step(within)
 
     async def complete(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Completed:
         """What the end of the to-do did. The procedure comes first: asking again after a failure adds nothing."""

@@ -49,12 +49,13 @@ class FakeItems(LiveItems):
         return [one.memory.id for one in meant]
 
     async def due(self, _at: datetime, _limit: int) -> list[Due]:
-        """Nothing is noted: what tests sweep they sweep by session."""
+        """Nothing is noted: tests sweep by session."""
         return []
 
-    async def sessions_due(self, _scope: Scope, _at: datetime, _limit: int) -> list[str]:
-        """The same."""
-        return []
+    async def sessions_due(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
+        """Every session of the namespace."""
+        own = [one for one in self.kept if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)]
+        return [one.session_id for one in own if one.session_id][:limit]
 
     async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
         """Take the marks off."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,9 @@ from api.keys import Role
 from api.services import Services
 from memtypes.errors import NotFound, Unavailable
 from memtypes.filters import Absent, AnyOf, Compare, Filter, Op, all_of
+from memtypes.policy import MemoryType
 from memtypes.ports import Listing
+from memtypes.working import Working
 
 TAG = "Memories"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -80,6 +83,8 @@ async def erase_memories(request: HttpRequest, services: NamedDependency[Service
     scope = scope_of(request, query.namespace)
     types = (query.type,) if query.type else ()
     where = Compare("session_id", Op.EQ, query.session_id) if query.session_id else None
+    if services.working is not None and query.type in (None, MemoryType.WORKING):
+        await services.working.forget(scope_of(request, query.namespace, query.session_id))
     deleted = await services.store.delete_where(scope, types, where)
     left = await services.store.page(scope, Listing(types, where, limit=1))
     return answer({"deleted": deleted, "remaining": left.total})
@@ -112,7 +117,11 @@ async def patch_memory(
 async def delete_memory(request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]) -> None:
     """Nothing, once it is gone."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    if not await services.store.delete(scope, [known_id(memory_id)]):
+    known = known_id(memory_id)
+    found = (await services.store.get(scope, [known])).get(known)
+    if services.working is not None and isinstance(found, Working) and found.live:
+        await services.working.forget(replace(scope, session_id=found.session_id), known)
+    if not await services.store.delete(scope, [known]):
         raise _unknown()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,10 @@ from api.app import create_app
 from api.keybook import KeyBook
 from api.keys import KeyEntry, KeyRing, Role
 from api.services import Services
+from memtypes.stores.redis.client import LiveClient
 from tests.api.parts import fake_services
+from tests.api.worlds import World, with_live
+from tests.fakes import FakeStore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = {
@@ -59,3 +63,15 @@ def guarded(services: Services) -> Services:
 def bearer(tenant: str, role: Role) -> dict[str, str]:
     """The header of a key."""
     return {"Authorization": f"Bearer {KEYS[tenant, role]}"}
+
+
+@pytest.fixture
+async def world(live: LiveClient) -> AsyncIterator[World]:
+    """A fresh one."""
+    space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
+    made: list[World] = []
+    services = with_live(fake_services(lambda: made[0].now, FakeStore()), live)
+    assert services.working is not None
+    async with connect(services) as client:
+        made.append(World(client, services.working, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))
+        yield made[0]

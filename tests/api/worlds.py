@@ -1,0 +1,63 @@
+"""A service with working memory on a real server of live state, and a clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from api.services import Services
+from ingest.copies import Copies
+from ingest.working import WorkingMemory
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.working import RedisWorking
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+
+
+@dataclass
+class World:
+    """A service over fakes and real live state, with a clock of its own, and a namespace that no other test has."""
+
+    client: httpx.AsyncClient
+    working: WorkingMemory
+    now: datetime
+    space: dict[str, Any]
+
+    async def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
+        """The answer of a call."""
+        got = await self.client.post(path, json={**self.space, **body})
+        assert got.status_code == status, got.text
+        answer: dict[str, Any] = got.json()
+        return answer
+
+    async def make(self, content: str, **body: Any) -> dict[str, Any]:
+        """A new item."""
+        return await self.post("/v1/working", 201, content=content, **body)
+
+    async def listed(self, **query: Any) -> list[dict[str, Any]]:
+        """The items of the session."""
+        got = await self.client.get("/v1/working", params={**self.space, **query})
+        assert got.status_code == 200, got.text
+        items: list[dict[str, Any]] = got.json()["items"]
+        return items
+
+    async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
+        """A retrieval."""
+        return await self.post("/v1/retrieve", query=query, **body)
+
+    def later(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += timedelta(seconds=seconds)
+
+
+def with_live(services: Services, live: LiveClient) -> Services:
+    """`services` with working memory on `live`."""
+    items = RedisWorking(live)
+    copies = Copies(items, services.store, services.clock)
+    working = WorkingMemory(items, copies, services.ingestor, services.store, services.clock)
+    tokenizers = {"cl100k_base": FakeTokenizer()}
+    parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items)
+    return replace(services, working=working, retriever=Retriever(parts))
