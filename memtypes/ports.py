@@ -74,6 +74,7 @@ LIGHT_FIELDS: tuple[str, ...] = (
     "content_hash",
     "speaker",
     "due_at",
+    "status",
     "priority",
     "last_used_at",
     "todo_id",

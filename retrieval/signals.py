@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memtypes.policy import POLICIES, MemoryType
 from memtypes.ports import Candidate
+from memtypes.prospective import OPEN
 from retrieval.neighbours import Neighbours
 
 FULL_ACCESS = 100
@@ -25,12 +26,13 @@ _HALF_LIVES = {
 
 
 def signals(candidates: Sequence[Candidate], as_of: datetime) -> dict[str, NDArray[np.float64]]:
-    """recency, importance and access of each candidate, arrays of shape (candidates,), in [0, 1]."""
+    """recency, importance, access and due of each candidate, arrays of shape (candidates,), in [0, 1]."""
     payloads = [candidate.payload for candidate in candidates]
     return {
         "recency": recency(candidates, as_of),
         "importance": importance(np.array([payload.get("importance", 5) for payload in payloads], dtype=np.float64)),
         "access": access(np.array([payload.get("access_count", 0) for payload in payloads], dtype=np.float64)),
+        "due": due(candidates, as_of),
     }
 
 
@@ -49,6 +51,16 @@ def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Use counts on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
+
+
+def due(candidates: Sequence[Candidate], as_of: datetime) -> NDArray[np.float64]:
+    """1 for an open intention whose time has come at `as_of`, else 0."""
+    return np.array([float(_is_due(candidate.payload, as_of)) for candidate in candidates], dtype=np.float64)
+
+
+def _is_due(payload: Mapping[str, Any], as_of: datetime) -> bool:
+    at = payload.get("due_at")
+    return at is not None and payload.get("status") in OPEN and datetime.fromisoformat(at) <= as_of
 
 
 def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:

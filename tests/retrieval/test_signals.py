@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memtypes.policy import MemoryType
 from memtypes.ports import Candidate
 from memtypes.times import rfc3339
-from retrieval.signals import access, decay, importance, recency, signals
+from retrieval.signals import access, decay, due, importance, recency, signals
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -81,4 +81,21 @@ def test_a_candidate_without_counts_has_the_defaults() -> None:
         "recency": [1.0],
         "importance": [pytest.approx(4 / 9)],
         "access": [0.0],
+        "due": [0.0],
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"due_at": NOW, "status": "pending"}, 1.0),
+        ({"due_at": NOW - timedelta(days=9), "status": "active"}, 1.0),
+        ({"due_at": NOW + timedelta(seconds=1), "status": "pending"}, 0.0),
+        ({"due_at": NOW, "status": "completed"}, 0.0),
+        ({"status": "pending"}, 0.0),
+    ],
+)
+def test_open_intentions_whose_time_has_come_are_due(fields: dict[str, Any], expected: float) -> None:
+    """Not before, and not once they are over."""
+    told = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
+    assert due([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | told)], NOW).tolist() == [expected]
