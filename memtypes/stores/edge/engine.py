@@ -33,6 +33,9 @@ from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
 WARM_STEP = 100
 """Memories that are read ahead in one go: one or two milliseconds."""
 
+CONFIG_FILE = "edge_config.json"
+"""In a shard's directory; a directory without it holds no shard."""
+
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
 
@@ -80,6 +83,16 @@ class Engine:
         """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
         with translated():
             return cls({kind: _open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}, paths)
+
+    @classmethod
+    def as_kept(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
+        """The same, where the shards may have been made by an earlier version: each keeps the form that it has."""
+        with translated():
+            shards = {}
+            for kind, path in paths.items():
+                known = (path / CONFIG_FILE).exists()
+                shards[kind] = edge.EdgeShard.load(str(path)) if known else _open_shard(path, dimensions, {})
+            return cls(shards, paths)
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""
@@ -188,7 +201,7 @@ def sync_log(directory: Path) -> None:
 
 def _open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edge.EdgeShard:
     config = _config(dimensions)
-    if (path / "edge_config.json").exists():
+    if (path / CONFIG_FILE).exists():
         shard = edge.EdgeShard.load(str(path), config)
     else:
         path.mkdir(parents=True, exist_ok=True)

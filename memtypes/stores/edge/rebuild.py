@@ -11,9 +11,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -85,7 +84,8 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
-    with _engine(layout.shard_paths(), alias.dimensions) as old, _engine(paths, settings.dimensions) as new:
+    before = Engine.as_kept(layout.shard_paths(), alias.dimensions)
+    with _closing(before) as old, _closing(Engine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
         for written in new.take_unsynced():
             await asyncio.to_thread(sync_log, written)
@@ -95,9 +95,8 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
 
 
 @contextmanager
-def _engine(paths: Mapping[MemoryType, Path], dimensions: int) -> Iterator[Engine]:
+def _closing(engine: Engine) -> Iterator[Engine]:
     """An engine in this process, flushed and closed at the end."""
-    engine = Engine.open(paths, dimensions)
     try:
         yield engine
     finally:
