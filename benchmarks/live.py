@@ -19,6 +19,7 @@ from benchmarks.live_calls import LiveCall, live_calls, memory_of_a_log, memory_
 from benchmarks.metrics import percentile
 from benchmarks.places import data_directory
 from benchmarks.report import Cell, Report, Table
+from memtypes.errors import Unavailable
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 
 _AT = (0.5, 0.95, 0.99)
@@ -36,20 +37,26 @@ class LiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One kind of call with so many clients: milliseconds of each call, and of its floor's."""
+    """One kind of call with so many clients: milliseconds of each call, and of its floor's.
+
+    refused: calls that were given up as too slow, which a retrieval bears by going on without.
+    """
 
     name: str
     clients: int
     round_trips: int
     ms: tuple[float, ...]
     floor_ms: tuple[float, ...]
+    refused: int = 0
 
     def row(self) -> tuple[Cell, ...]:
         """The row of the table."""
+        if not self.ms:
+            return (self.name, self.clients, self.round_trips, *[None] * 6, self.refused)
         own = [percentile(self.ms, at) for at in _AT]
         floor = [percentile(self.floor_ms, at) for at in _AT]
         ratios = [a / b for a, b in zip(own, floor, strict=True)]
-        return (self.name, self.clients, self.round_trips, *own, *ratios)
+        return (self.name, self.clients, self.round_trips, *own, *ratios, self.refused)
 
 
 async def measure_live(request: LiveRequest) -> Report:
@@ -66,7 +73,7 @@ async def measure_live(request: LiveRequest) -> Report:
             sizes = await _sizes(live, idle, directory)
         finally:
             await live.aclose()
-    columns = ("call", "clients", "round trips", "p50 ms", "p95 ms", "p99 ms", "p50 x", "p95 x", "p99 x")
+    columns = ("call", "clients", "round trips", "p50 ms", "p95 ms", "p99 ms", "p50 x", "p95 x", "p99 x", "refused")
     tables = (Table("Calls over pings", columns, tuple(one.row() for one in measured)), sizes)
     notes = ("x: over bare pings, one after the other, of as many round trips and with as many clients.",)
     figures = {f"{one.name}, {one.clients}": {"ms": one.ms, "floor_ms": one.floor_ms} for one in measured}
@@ -80,28 +87,35 @@ async def _measured(live: LiveClient, call: LiveCall, clients: int, calls: int) 
 
     each = max(1, calls // clients)
     floor = await _timed(ping, clients, each)
-    return Measured(call.name, clients, call.round_trips, await _timed(call.make, clients, each), floor)
+    (bare, _), (ms, refused) = floor, await _timed(call.make, clients, each)
+    return Measured(call.name, clients, call.round_trips, ms, bare, refused)
 
 
 def _ping(redis: Redis) -> Awaitable[object]:
     return redis.ping()
 
 
-async def _timed(make: Callable[[int, int], Awaitable[None]], clients: int, each: int) -> tuple[float, ...]:
-    """Milliseconds of each of `each` calls of each of `clients`; the first few of every client do not count."""
+async def _timed(make: Callable[[int, int], Awaitable[None]], clients: int, each: int) -> tuple[tuple[float, ...], int]:
+    """Milliseconds of each of `each` calls of each of `clients` but for the first few, and how many were refused."""
     ms: list[float] = []
+    refused = 0
 
     async def work(client: int) -> None:
+        nonlocal refused
         for number in range(each + _WARM // clients + 1):
             began = time.perf_counter()
-            await make(client, number)
+            try:
+                await make(client, number)
+            except Unavailable:
+                refused += 1
+                continue
             if number > _WARM // clients:
                 ms.append((time.perf_counter() - began) * 1_000)
 
     async with anyio.create_task_group() as tasks:
         for client in range(clients):
             tasks.start_soon(work, client)
-    return tuple(ms)
+    return tuple(ms), refused
 
 
 async def _sizes(live: LiveClient, idle_mb: float, directory: Path) -> Table:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from redis.asyncio import Redis
 
 from memtypes.encoders.tiktoken import TiktokenTokenizer
+from memtypes.ids import content_hash, memory_id
+from memtypes.live import LiveItem
+from memtypes.locks import LockRequest
+from memtypes.memory import TokenCount
+from memtypes.policy import MemoryType, Visibility
 from memtypes.ports import Tokenizer
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
+from memtypes.stores.redis.working import RedisWorking
 from memtypes.times import system_clock
 from memtypes.workflows.engine import Beginning, Resumption, Workflows
 from memtypes.workflows.events import NewEvent, WorkflowEventType
 from memtypes.workflows.ports import Recorder
 from memtypes.workflows.state import WorkflowState
+from memtypes.working import Working
 
 _SCOPE = Scope("benchmark", "live")
+_LIFE = timedelta(hours=1)
 _TURN = "The build of the second branch failed once more in the same test; I look at what changed in the lock file. "
 
 
@@ -40,7 +50,44 @@ class _NoRecorder(Recorder):
 async def live_calls(live: LiveClient, directory: Path) -> list[LiveCall]:
     """Every kind of call, over workflows of their own."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", directory)
-    return await _workflow_calls(live, tokenizer)
+    return [await _working_read(live), _lock(live), *await _workflow_calls(live, tokenizer)]
+
+
+async def _working_read(live: LiveClient) -> LiveCall:
+    items = RedisWorking(live)
+    scope = replace(_SCOPE, session_id="working")
+    now = system_clock()
+    for number in range(10):
+        content = f"{number}: {_TURN}"
+        memory = Working(
+            id=memory_id(scope, MemoryType.WORKING, (content,)),
+            tenant=scope.tenant,
+            namespace=scope.namespace,
+            session_id=scope.session_id,
+            content=content,
+            visibility=Visibility.SESSION,
+            created_at=now,
+            updated_at=now,
+            valid_from=now,
+            expires_at=now + _LIFE,
+            content_hash=content_hash(content),
+            tokens=TokenCount(count=25, tokenizer="cl100k_base"),
+        )
+        await items.put(scope, LiveItem(memory, _LIFE))
+
+    async def read(_client: int, _number: int) -> None:
+        await items.items(scope)
+
+    return LiveCall("working memory: 10 items", 1, read)
+
+
+def _lock(live: LiveClient) -> LiveCall:
+    locks = RedisLocks(live)
+
+    async def acquire_and_release(client: int, _number: int) -> None:
+        await locks.release(await locks.acquire(LockRequest(f"lock {client}", _SCOPE)))
+
+    return LiveCall("lock: acquire and release", 2, acquire_and_release)
 
 
 async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCall]:
