@@ -8,11 +8,14 @@ from types import MappingProxyType
 
 from memtypes.errors import InvalidRequest
 from retrieval.request import RankedRequest
+from retrieval.windows import names_time
 
-SIGNALS = ("similarity", "context", "mention", "recency", "importance", "access", "due")
+SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due")
 DEFAULT_PROFILE = "default"
 LATEST_RECENCY = 0.1
 """What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
+TIME = 0.2
+"""The part of the score that goes by the time which a question names; the other weights shrink alike (see the log)."""
 
 
 def _weights(**named: float) -> Mapping[str, float]:
@@ -54,7 +57,7 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
     """The name of the profile and the weight of every signal.
 
     Weights in the request replace the profile's, and unnamed signals get 0. The default profile is raised in recency by
-    a question for the latest. Raises InvalidRequest for a profile that does not exist.
+    a question for the latest, and in time by one that names a time. Raises InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
@@ -66,4 +69,7 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
     if name == DEFAULT_PROFILE and asks_for_latest(request.query):
         weights["recency"] += LATEST_RECENCY
         weights["similarity"] -= LATEST_RECENCY
+    if name == DEFAULT_PROFILE and names_time(request.query):
+        weights = {signal: weight * (1.0 - TIME) for signal, weight in weights.items()}
+        weights["time"] += TIME
     return name, weights

@@ -16,7 +16,7 @@ from retrieval.mention import mention
 from retrieval.neighbours import neighbours
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
-from retrieval.signals import context, signals
+from retrieval.signals import context, named_time, signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ def _signal_table(found: Sequence[Candidate], scoring: Scoring) -> dict[str, NDA
         "similarity": similar,
         "context": context(similar, near),
         "mention": mention(scoring.query, found),
+        "time": named_time(scoring.query, found, scoring.as_of),
         **signals(found, scoring.as_of),
     }
 

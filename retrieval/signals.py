@@ -13,6 +13,7 @@ from memtypes.policy import POLICIES, MemoryType
 from memtypes.ports import Candidate
 from memtypes.prospective import OPEN
 from retrieval.neighbours import Neighbours
+from retrieval.windows import nearness, windows_of
 
 FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
@@ -74,12 +75,23 @@ def recency(candidates: Sequence[Candidate], as_of: datetime) -> NDArray[np.floa
 
     An intention with a due time is measured by the time that is left: 1 once it is due. Where age says nothing, 1.
     """
-    since = [reference_time(candidate.type, candidate.payload) for candidate in candidates]
-    # Read all at once: numpy reads a thousand times in the time that datetime takes for a hundred.
-    instants = np.array([time.removesuffix("Z") for time in since], dtype="datetime64[us]")
+    instants = reference_times(candidates)
     ages = (np.datetime64(as_of.replace(tzinfo=None), "us") - instants).astype(np.float64) / 1e6
     awaited = np.array([candidate.payload.get("due_at") is not None for candidate in candidates], dtype=np.bool_)
     return decay(np.where(awaited, -ages, ages), np.array([_HALF_LIVES[candidate.type] for candidate in candidates]))
+
+
+def named_time(query: str, candidates: Sequence[Candidate], as_of: datetime) -> NDArray[np.float64]:
+    """How near each candidate is to the times that `query` names, shape (candidates,), in [0, 1]; 0 without any."""
+    windows = windows_of(query, as_of)
+    return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
+
+
+def reference_times(candidates: Sequence[Candidate]) -> NDArray[np.datetime64]:
+    """The time from which each candidate counts, in UTC, shape (candidates,)."""
+    since = [reference_time(candidate.type, candidate.payload) for candidate in candidates]
+    # Read all at once: numpy reads a thousand times in the time that datetime takes for a hundred.
+    return np.array([time.removesuffix("Z") for time in since], dtype="datetime64[us]")
 
 
 def reference_time(kind: MemoryType, payload: Mapping[str, Any]) -> str:

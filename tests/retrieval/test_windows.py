@@ -1,0 +1,141 @@
+"""Times that a query names, and how near a memory is to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.policy import MemoryType
+from memtypes.ports import Candidate
+from retrieval.profiles import PROFILES, TIME, weights_for
+from retrieval.request import SearchRequest
+from retrieval.signals import named_time
+from retrieval.windows import Window, names_time, nearness, windows_of
+
+NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
+"""A Wednesday."""
+
+
+def at(text: str) -> datetime:
+    """The instant at the beginning of that day."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("query", "start", "end"),
+    [
+        ("what happened on 2025-11-03?", "2025-11-03", "2025-11-04"),
+        ("what happened on 3 November 2025?", "2025-11-03", "2025-11-04"),
+        ("what happened on the 3rd of November, 2025?", "2025-11-03", "2025-11-04"),
+        ("what happened on Nov 3, 2025?", "2025-11-03", "2025-11-04"),
+        ("what happened on November 3rd?", "2025-11-03", "2025-11-04"),
+        ("who called on March 18?", "2026-03-18", "2026-03-19"),
+        ("what was due on the 31st of June 2025?", "2025-06-01", "2025-07-01"),
+        ("the plan of December 2024", "2024-12-01", "2025-01-01"),
+        ("what did we do in March?", "2026-03-01", "2026-04-01"),
+        ("what did we do last March?", "2025-03-01", "2025-04-01"),
+        ("what did we do last May?", "2025-05-01", "2025-06-01"),
+        ("what did we do in February?", "2026-02-01", "2026-03-01"),
+        ("where did she live in 2023?", "2023-01-01", "2024-01-01"),
+        ("who called yesterday?", "2026-03-17", "2026-03-18"),
+        ("who called today?", "2026-03-18", "2026-03-19"),
+        ("the decision we took on Monday", "2026-03-16", "2026-03-17"),
+        ("what broke last Wednesday?", "2026-03-11", "2026-03-12"),
+        ("what did we ship last week?", "2026-03-09", "2026-03-16"),
+        ("what did we ship this week?", "2026-03-16", "2026-03-23"),
+        ("what did we ship last month?", "2026-02-01", "2026-03-01"),
+        ("what did we ship this month?", "2026-03-01", "2026-04-01"),
+        ("what did we ship last year?", "2025-01-01", "2026-01-01"),
+        ("all since March 5, 2025", "2025-03-05", "2026-03-18T12:00"),
+        ("all since March", "2026-03-01", "2026-04-01"),
+        ("all since last May", "2025-05-01", "2025-06-01"),
+        ("all after 2025", "2026-01-01", "2026-03-18T12:00"),
+        ("all since Friday", "2026-03-13", "2026-03-18T12:00"),
+        ("the state before June 2025", "0001-01-01", "2025-06-01"),
+        ("the state by June 2025", "0001-01-01", "2025-07-01"),
+        ("the state as of June 1, 2025", "0001-01-01", "2025-06-02"),
+        ("what did I say two weeks ago?", "2026-03-01", "2026-03-08"),
+        ("what did I say a day ago?", "2026-03-16T12:00", "2026-03-18T12:00"),
+        ("the past 10 days", "2026-03-08T12:00", "2026-03-18T12:00"),
+    ],
+)
+def test_a_time_is_read_from_the_words(query: str, start: str, end: str) -> None:
+    """Dates, months, years, days of the week, and how long ago, with the word that leaves an end open."""
+    assert windows_of(query, NOW) == (Window(at(start), at(end)),)
+    assert names_time(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "may I march on?",
+        "the error in line 2023",
+        "31 June of no year",
+        "who called?",
+        "in 20 minutes",
+        "what did she do before the move?",
+        "port 8080",
+    ],
+)
+def test_other_words_name_no_time(query: str) -> None:
+    """Verbs that are spelled as months, numbers, days that no calendar has."""
+    assert windows_of(query, NOW) == ()
+
+
+def test_every_time_is_read_once_and_in_order() -> None:
+    """A date does not count again as its month or its year."""
+    found = windows_of("between yesterday and 3 November 2025, or in 2024", NOW)
+    assert [window.start for window in found] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
+
+
+@given(st.text(max_size=80), st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_any_text_gives_windows_in_order_of_time(text: str, now: datetime) -> None:
+    """Nothing is raised, and no window ends before it begins."""
+    for window in windows_of(text, now.replace(tzinfo=UTC)):
+        assert window.start <= window.end
+
+
+@given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
+def test_any_span_is_read_or_passed_over(count: int, unit: str) -> None:
+    """Longer ago than the calendar reaches is no time."""
+    assert len(windows_of(f"what was {count} {unit} ago", NOW)) == (count <= 999)
+
+
+def test_nearness_is_1_within_and_halves_each_week_outside() -> None:
+    """Of several windows the nearest counts."""
+    days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
+    windows = (Window(at("2026-03-01"), at("2026-03-02")), Window(at("2026-05-01"), at("2026-05-02")))
+    found = nearness(np.array(days, dtype="datetime64[us]"), windows)
+    assert found == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])
+
+
+def test_the_signal_goes_by_the_time_that_a_memory_counts_from() -> None:
+    """What happened by when it was said, an intention by when it is due; without a time named it is 0."""
+    said = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-03-17T08:00:00Z"})
+    due = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-03-17T18:00:00Z"}
+    found = [said, Candidate("b", MemoryType.PROSPECTIVE, None, None, due)]
+    assert list(named_time("what was yesterday?", found, NOW)) == [1.0, 1.0]
+    assert list(named_time("what was it?", found, NOW)) == [0.0, 0.0]
+
+
+def test_only_a_question_that_names_a_time_is_ranked_by_it() -> None:
+    """The other weights shrink alike, their sum stays 1, and other profiles and given weights stay as they are."""
+    request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
+    _, weights = weights_for(request)
+    assert weights["time"] == TIME
+    assert weights["similarity"] == pytest.approx(PROFILES["default"]["similarity"] * (1 - TIME))
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights_for(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"weights": {"recency": 1.0}}))[1]["time"] == 0.0
+
+
+def test_the_years_at_the_ends_of_the_calendar_are_no_error() -> None:
+    """What reaches beyond the calendar names no time."""
+    first = datetime(1, 1, 2, tzinfo=UTC)
+    assert windows_of("last month", first) == ()
+    assert windows_of("900 years ago", first + timedelta(days=3)) == ()
