@@ -22,6 +22,7 @@ MAX_SESSIONS = 1_000
 
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
+SAME_WORDS = "same words in other case or spacing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
         else:
             current[memory.id] = merged = _merged(kept, memory, now)
             _record(plan, merged)
-            plan.verdicts.append(Verdict(memory.id, merged=SAME_CONTENT))
+            same = SAME_CONTENT if kept.content_hash == memory.content_hash else SAME_WORDS
+            plan.verdicts.append(Verdict(memory.id, merged=same))
     return plan
 
 

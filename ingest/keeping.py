@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ingest.duplicates import SAME_CONTENT, SAME_WRITE, Plan, Verdict, plan_writes, same_place
+from ingest.duplicates import SAME_WORDS, SAME_WRITE, Plan, Verdict, plan_writes, same_place
 from ingest.locks import ScopeLocks
+from ingest.near import NearDuplicates
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Prepared
 from memtypes.errors import Conflict, NotFound
@@ -42,13 +43,14 @@ class Keeper:
     embedder: Embedder
     clock: Clock
     locks: ScopeLocks
+    near: NearDuplicates
 
     async def keep(self, scope: Scope, arriving: Sequence[Encoded]) -> list[Outcome]:
         """One outcome for each of `arriving`, in order. Raises what the store and the embedder raise."""
         if not arriving:
             return []
         async with self.locks.of(scope):
-            settled, stored = await self._settle(scope, arriving)
+            settled, stored = await self._as_original(scope, *await self._settle(scope, arriving))
             plan = plan_writes([encoded.memory for encoded in settled], stored, self.clock())
             await self._write(scope, plan, settled)
             kept = await self.store.get(scope, list({verdict.id for verdict in plan.verdicts}))
@@ -72,6 +74,20 @@ class Keeper:
                 _renamed(scope, encoded, attempt) if _taken(encoded.memory, stored) else encoded for encoded in settled
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories stand where this statement would")
+
+    async def _as_original(
+        self, scope: Scope, settled: list[Encoded], stored: dict[str, Memory]
+    ) -> tuple[list[Encoded], dict[str, Memory]]:
+        """`settled`, with the id of its original for what was said before in other case or spacing."""
+        originals = await self.near.originals(scope, settled, stored)
+        renamed = list(settled)
+        for place, original in originals.items():
+            one = settled[place]
+            memory = one.memory.model_copy(update={"id": original.id})
+            renamed[place] = Encoded(replace(one.prepared, memory=memory), one.embedding)
+        arriving = {one.memory.id for one in settled}
+        kept = {original.id: original for original in originals.values() if original.id not in arriving}
+        return renamed, {**kept, **stored}
 
     async def _write(self, scope: Scope, plan: Plan, settled: Sequence[Encoded]) -> None:
         if plan.inserts:
@@ -126,10 +142,10 @@ def _renamed(scope: Scope, encoded: Encoded, attempt: int) -> Encoded:
 
 def _outcome(verdict: Verdict, written: Memory, kept: Mapping[str, Memory]) -> Outcome:
     memory = kept.get(verdict.id)
-    intact = memory is not None and (memory.content_hash == written.content_hash or verdict.merged == SAME_WRITE)
-    if not intact:
+    as_written = memory is not None and memory.content_hash == written.content_hash
+    if memory is None or not (as_written or verdict.merged in (SAME_WRITE, SAME_WORDS)):
         return Outcome(Status.FAILED, id=verdict.id, reason=NOT_READ_BACK)
     if verdict.merged is None:
         return Outcome(Status.STORED, id=verdict.id, memory=memory)
-    reason = f"{verdict.merged} as {verdict.id}" if verdict.merged == SAME_CONTENT else verdict.merged
+    reason = verdict.merged if verdict.merged == SAME_WRITE else f"{verdict.merged} as {verdict.id}"
     return Outcome(Status.MERGED, id=verdict.id, reason=reason, merged_into=verdict.id, memory=memory)

@@ -19,6 +19,7 @@ from ingest.gates import Gate
 from ingest.keeping import Encoded, Keeper
 from ingest.locks import ScopeLocks
 from ingest.moving import Restorer
+from ingest.near import NearDuplicates
 from ingest.order import ArrivalOrder
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Arrival, Prepared, Preparer, check_draft
@@ -68,7 +69,7 @@ class Ingestor:
         self._clock = parts.clock
         self._locks = parts.locks
         self._order = ArrivalOrder()
-        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
+        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks, NearDuplicates(parts.store))
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper)
         self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
         self._rater = Rater(parts.store, parts.clock)

@@ -28,11 +28,15 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """share: of the long-term budget, 0-1. half_life: of recency, None where age says nothing."""
+    """share: of the long-term budget, 0-1. half_life: of recency, None where age says nothing.
+
+    near: the cosine from which two memories are compared word by word; below it they are not the same statement.
+    """
 
     visibility: Visibility
     share: float
     half_life: timedelta | None
+    near: float = 0.9
 
 
 POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(

@@ -115,9 +115,9 @@ class DictStore(MemoryStore):
         """Not needed here."""
         raise NotImplementedError
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
-        """Not needed here."""
-        raise NotImplementedError
+    async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+        """Nothing is near anything."""
+        return [[] for _ in searches]
 
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
         """Not needed here."""

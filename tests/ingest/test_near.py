@@ -1,0 +1,96 @@
+"""The same statement in other letters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.near import same_statement
+from ingest.outcome import Outcome, Status
+from ingest.pipeline import Ingestor, IngestorParts
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from memtypes.types import DRAFT
+from tests.builders import NOW, make_memory
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = Scope("acme", "shop")
+
+
+def fact(content: str) -> Memory:
+    """A fact."""
+    return make_memory(MemoryType.SEMANTIC, content)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("The tea is green.", "THE TEA  IS\nGREEN.", True),
+        ("The tea is green.", "The tea is not green.", False),
+        ("Due on 5 May 2024", "due on 6 may 2024", False),
+        ("Ann met Bob", "Ann met Rob", False),
+        ("Unpack with tar -C dir", "Unpack with tar -c dir", False),
+        ("Unpack with tar -C dir", "UNPACK WITH TAR -C DIR", True),
+        ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
+    ],
+)
+def test_only_case_and_spacing_may_differ(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Another word, number or name is another statement, and so is another option of a command."""
+    assert same_statement(fact(one), fact(other)) is same
+    assert same_statement(fact(other), fact(one)) is same
+
+
+def test_another_speaker_is_another_statement() -> None:
+    """Two people who say the same are two events."""
+    ann, bob = (make_memory(MemoryType.EPISODIC, "Yes.", speaker=who) for who in ("Ann", "Bob"))
+    assert not same_statement(ann, bob)
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=8), st.data())
+def test_any_change_of_case_and_spacing_is_seen_through(words: list[str], data: st.DataObject) -> None:
+    """However the words are written, they say the same."""
+    written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
+    gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
+    other = "".join(part for pair in zip(written, gaps, strict=True) for part in pair)
+    assert same_statement(fact(" ".join(words)), fact(other))
+
+
+async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[Outcome]:
+    """What became of memories with these contents."""
+    ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
+    return await ingestor.write(SCOPE, drafts)
+
+
+async def test_what_is_stored_takes_in_its_like() -> None:
+    """The one that was there keeps its words and gains evidence; the answer says which it is."""
+    store = FakeStore()
+    (first,) = await write(store, "The tea is green.")
+    (again,) = await write(store, "the TEA is  green.")
+    assert (again.status, again.merged_into, again.id) == (Status.MERGED, first.id, first.id)
+    assert again.reason == f"same words in other case or spacing as {first.id}"
+    assert again.memory is not None
+    assert (again.memory.content, again.memory.evidence_count) == ("The tea is green.", 2)
+    assert sum(one.count for one in (await store.stats(SCOPE)).values()) == 1
+
+
+async def test_what_arrives_together_is_compared_too() -> None:
+    """In one batch the first stays, its likes merge into it, and what differs in a word stays by itself."""
+    store = FakeStore()
+    outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
+    assert [outcome.status for outcome in outcomes] == [Status.STORED, Status.MERGED, Status.STORED, Status.MERGED]
+    assert {outcomes[1].merged_into, outcomes[3].merged_into} == {outcomes[0].id}
+    kept = await store.get(SCOPE, [str(outcomes[0].id)])
+    assert [one.evidence_count for one in kept.values()] == [3]
+
+
+async def test_what_a_session_keeps_to_itself_is_not_compared() -> None:
+    """Private items of two sessions never merge."""
+    store = FakeStore()
+    for session, content in (("a", "Call Ann"), ("b", "call ann")):
+        (outcome,) = await write(store, content, kind="prospective", session_id=session)
+        assert outcome.status is Status.STORED
