@@ -73,7 +73,10 @@ def measure_faults(request: FaultsRequest) -> Report:
         killing, lost, kept = _killing(settings_in(directory), request)
     with data_directory() as directory, running(settings_in(directory)) as service:
         retrieving, figures = _retrieving(service, settings_in(directory), request)
-    notes = ("Stopped is SIGSTOP: connections stand, and no answer comes.",)
+    notes = (
+        "Stopped is SIGSTOP: connections stand, and no answer comes.",
+        f"Of {figures['stopped_answers']} answers meanwhile {figures['stopped_degraded']} said that live is degraded.",
+    )
     return Report(request.command, (killing, retrieving), notes, {"acknowledged": kept, "lost": lost, **figures})
 
 

@@ -30,7 +30,7 @@ from retrieval.profiles import weights_for
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Ranking, Scoring, rank
 from retrieval.trace import OnTimings, Trace
-from retrieval.working import read_live, slide, with_live
+from retrieval.working import Uses, read_live, with_live
 from retrieval.written import Retrieval
 
 DEPTH = 200
@@ -86,6 +86,7 @@ class Retriever:
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
+        self.uses = Uses(parts.live)
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
         """The `top_k` best memories, best first."""
@@ -119,7 +120,7 @@ class Retriever:
         found, degraded = with_live(found, live), (*degraded, *live.degraded)
         written = await writer.write(Ranked(found, as_of, degraded, live.memories), trace)
         if request.as_of is None:
-            written = await slide(self._parts.live, scope, written, self._parts.clock())
+            self.uses.note(scope, written.memories, self._parts.clock())
         if self._parts.on_shown and written.shown:
             self._parts.on_shown(scope, written.memories, self._parts.clock())
         self._told(trace)

@@ -6,7 +6,9 @@ copies, which a search may find, are left out. Without the place where they live
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,7 +22,8 @@ from memtypes.working import Working
 from retrieval.profiles import SIGNALS
 from retrieval.request import RetrieveRequest
 from retrieval.scoring import Hit, Ranking
-from retrieval.written import Written
+
+_log = logging.getLogger(__name__)
 
 AWAY = "live"
 """What an answer says is degraded when live state did not answer."""
@@ -71,18 +74,35 @@ def with_live(ranking: Ranking, view: LiveView) -> Ranking:
     return replace(ranking, hits=hits, left=tuple(one for one in ranking.left if stays(one.candidate)))
 
 
-async def slide(items: LiveItems | None, scope: Scope, written: Written, at: datetime) -> Written:
-    """`written`, once the time limits of the live items that it shows have begun again; it says when they could not."""
-    used = [memory.id for memory in written.memories if isinstance(memory, Working) and memory.live]
-    if items is None or not used:
-        return written
-    try:
-        await items.touch(scope, used, at)
-    except Unavailable:
-        metadata = written.answer.metadata
-        told = metadata.model_copy(update={"degraded": [*metadata.degraded, AWAY]})
-        return replace(written, answer=written.answer.model_copy(update={"metadata": told}))
-    return written
+class Uses:
+    """Begins the time limits of live items again beside the answer: the write that it takes is synced to the disk.
+
+    lost: uses that could not be noted.
+    """
+
+    def __init__(self, items: LiveItems | None) -> None:
+        self.lost = 0
+        self._items = items
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def note(self, scope: Scope, shown: Sequence[Memory], at: datetime) -> None:
+        """Note that the live items among `shown` were used at `at`; returns at once."""
+        used = [memory.id for memory in shown if isinstance(memory, Working) and memory.live]
+        if self._items is not None and used:
+            task = asyncio.create_task(self._touch(self._items, scope, used, at))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def noted(self) -> None:
+        """Return when all that is under way is done."""
+        await asyncio.gather(*self._under_way)
+
+    async def _touch(self, items: LiveItems, scope: Scope, ids: Sequence[str], at: datetime) -> None:
+        try:
+            await items.touch(scope, ids, at)
+        except Unavailable as error:
+            self.lost += len(ids)
+            _log.warning("%d uses of live items could not be noted: %s", len(ids), error)
 
 
 def _candidate(memory: Memory) -> Candidate:

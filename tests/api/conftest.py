@@ -73,5 +73,5 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
     services = with_live(fake_services(lambda: made[0].now, FakeStore()), live)
     assert services.working is not None
     async with connect(services) as client:
-        made.append(World(client, services.working, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))
+        made.append(World(client, services.working, services.retriever, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))
         yield made[0]

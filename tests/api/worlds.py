@@ -23,6 +23,7 @@ class World:
 
     client: httpx.AsyncClient
     working: WorkingMemory
+    retriever: Retriever
     now: datetime
     space: dict[str, Any]
 
@@ -46,7 +47,9 @@ class World:
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
         """A retrieval."""
-        return await self.post("/v1/retrieve", query=query, **body)
+        answer = await self.post("/v1/retrieve", query=query, **body)
+        await self.retriever.uses.noted()
+        return answer
 
     def later(self, seconds: float) -> None:
         """Let time go by."""

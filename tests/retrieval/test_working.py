@@ -84,8 +84,8 @@ async def test_ranks_follow_scores_and_ids(world: World, items: FakeItems) -> No
     assert [(-item.score, item.id) for item in ranked] == sorted((-item.score, item.id) for item in ranked)
 
 
-async def test_a_use_that_could_not_be_noted_is_told(world: World) -> None:
-    """The answer stands, and says that live state failed."""
+async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None:
+    """The answer stands; it is counted."""
 
     class Forgetful(FakeItems):
         """Reads, but can't be changed."""
@@ -100,7 +100,8 @@ async def test_a_use_that_could_not_be_noted_is_told(world: World) -> None:
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     answer = await world.retrieve("anything")
     assert [item.content for item in answer.items] == ["the live task"]
-    assert answer.metadata.degraded == ["live"]
+    await world.retriever.uses.noted()
+    assert world.retriever.uses.lost == 1
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
