@@ -1,16 +1,18 @@
 """A conversation that has ended as drafts: what was said, and what was asked to be remembered for later. Pure.
 
 Each message becomes an event under its place in the session, so that the same conversation sent again is known. A
-sentence of the user's that asks for a reminder becomes an intention besides.
+sentence of the user's that asks for a reminder becomes an intention besides. What the service recalled itself and comes
+back in a message is left out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ingest.echo import without_recalled
 from memtypes.episodic import EpisodicDraft, EventType
 from memtypes.memory import Source, Text
 from memtypes.policy import MemoryType, Visibility
@@ -50,9 +52,12 @@ class Said:
 
 
 def drafts_of(session_id: str, messages: Sequence[Message]) -> list[Said]:
-    """An event a message, followed by the intentions that it states."""
+    """An event a message, followed by the intentions that it states; none for one that is recalled text alone."""
     made: list[Said] = []
-    for index, message in enumerate(messages):
+    for index, received in enumerate(messages):
+        message = replace(received, content=without_recalled(received.content))
+        if not message.content:
+            continue
         source = Source(thread_id=session_id, turns=[index], caller=CALLER)
         made.append(Said(index, _event(session_id, message, source)))
         made += [Said(index, draft) for draft in _intentions(session_id, message, source)]

@@ -11,7 +11,7 @@ import re
 
 from memtypes.memory import Memory
 
-_FENCE_TAG = re.compile(r"<(?=/?memor)", re.IGNORECASE)
+_FENCE_TAG = re.compile(r"<(?=/?(?:working_)?memor)", re.IGNORECASE)
 _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 """Stands for "<" where recalled text would otherwise read as the tag that ends it."""
 

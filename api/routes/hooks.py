@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from litestar import Response, post
 from litestar.di import NamedDependency
 from pydantic import Field, TypeAdapter
@@ -11,7 +13,9 @@ from api.bodies import MAX_BATCH
 from api.calls import Call, HttpRequest, answer, read_body, scope_of
 from api.keys import Role
 from api.services import Services
+from ingest.echo import ALL_RECALLED, PART_RECALLED, without_recalled
 from ingest.intentions import DueQuestion
+from ingest.outcome import Status
 from ingest.sessions import Message, drafts_of
 from memtypes.memory import Label, Model, Text
 from memtypes.policy import MemoryType
@@ -88,7 +92,8 @@ _PROMPT = Call(
 async def session_stop(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """What became of each message; an intention that a message states has a result of its own, after the message's.
 
-    A result's index is that of its message. The same conversation sent again adds nothing.
+    A result's index is that of its message. The same conversation sent again adds nothing. Text that the service
+    recalled is left out of a message, and the reason says so; a message of nothing else is rejected.
     """
     ended = await read_body(request, STOP)
     scope = scope_of(request, ended.namespace, ended.session_id)
@@ -97,7 +102,7 @@ async def session_stop(request: HttpRequest, services: NamedDependency[Services]
     told = batch_answer(outcomes)
     for one, result in zip(said, told["results"], strict=True):
         result["index"] = one.index
-    return answer(told)
+    return answer(_with_recalled(told, [message.content for message in ended.messages]))
 
 
 @post("/v1/hooks/prompt-submit", opt=_PROMPT.opt(), status_code=200)
@@ -112,3 +117,18 @@ async def prompt_submit(request: HttpRequest, services: NamedDependency[Services
         due = await services.intentions.due(scope, question)
         await services.intentions.mark(scope, [one.id for one in due if one.id in shown])
     return answer(made)
+
+
+def _with_recalled(told: dict[str, Any], contents: list[str]) -> dict[str, Any]:
+    """`told`, which says of each message whose text was recalled that it was left out; results by message."""
+    results = {index: [one for one in told["results"] if one["index"] == index] for index in range(len(contents))}
+    for index, content in enumerate(contents):
+        rest = without_recalled(content)
+        if not rest:
+            results[index] = [{"index": index, "id": None, "status": Status.REJECTED, "reason": ALL_RECALLED}]
+            told["counts"][Status.REJECTED] += 1
+        elif rest != content and results[index]:
+            event = results[index][0]
+            event["reason"] = "; ".join(filter(None, (event.get("reason"), PART_RECALLED)))
+    told["results"] = [one for index in range(len(contents)) for one in results[index]]
+    return told

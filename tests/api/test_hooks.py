@@ -103,3 +103,29 @@ async def test_a_broken_conversation_is_refused(client: httpx.AsyncClient, broke
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
     assert await _listed(client, "episodic") == []
+
+
+async def test_recalled_text_that_comes_back_is_left_out(client: httpx.AsyncClient) -> None:
+    """A context that the service gave is not kept again, alone or inside a message, and each result says so."""
+    await _stop(client, TALK[:2])
+    asked = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
+    context = asked.json()["context"]
+    assert "Postgres" in context
+    told = await _stop(
+        client,
+        [
+            {"role": "tool", "content": context, "timestamp": "2026-03-01T11:00:00Z"},
+            {
+                "role": "user",
+                "content": f"{context}From all this I take it that the invoices live elsewhere.",
+                "timestamp": "2026-03-01T11:01:00Z",
+            },
+        ],
+    )
+    assert [(one["index"], one["status"]) for one in told["results"]] == [(0, "rejected"), (1, "stored")]
+    assert told["results"][0]["reason"] == "recalled text that came back; nothing else was in it"
+    assert told["results"][1]["reason"] == "recalled text that came back was left out of it"
+    assert told["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
+    texts = [memory["content"] for memory in await _listed(client, "episodic")]
+    assert "From all this I take it that the invoices live elsewhere." in texts
+    assert context not in texts
