@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anyio
 from redis.asyncio import Redis
 
-from benchmarks.live_calls import LiveCall, live_calls, memory_of_a_log, memory_of_a_thread
+from benchmarks.live_calls import LiveCall, live_calls, memory_of_a_log
 from benchmarks.metrics import percentile
 from benchmarks.places import data_directory
 from benchmarks.report import Cell, Report, Table
@@ -70,7 +69,7 @@ async def measure_live(request: LiveRequest) -> Report:
                 for clients in request.clients
                 for call in await live_calls(live, directory)
             ]
-            sizes = await _sizes(live, idle, directory)
+            sizes = await _sizes(live, idle)
         finally:
             await live.aclose()
     columns = ("call", "clients", "round trips", "p50 ms", "p95 ms", "p99 ms", "p50 x", "p95 x", "p99 x", "refused")
@@ -118,15 +117,12 @@ async def _timed(make: Callable[[int, int], Awaitable[None]], clients: int, each
     return tuple(ms), refused
 
 
-async def _sizes(live: LiveClient, idle_mb: float, directory: Path) -> Table:
-    thread = await memory_of_a_thread(live, directory)
+async def _sizes(live: LiveClient, idle_mb: float) -> Table:
     rows: list[tuple[Cell, ...]] = [
         ("server resident, empty, MB", idle_mb, 10.0),
         ("server resident after the run, MB", await _resident_mb(live), None),
         ("workflow of 50 events, MB", (await memory_of_a_log(live)) / 2**20, 1.0),
     ]
-    if thread is not None:
-        rows.append(("thread of 50 turns, MB", thread / 2**20, 1.0))
     return Table("Memory", ("what", "measured", "at most"), tuple(rows))
 
 

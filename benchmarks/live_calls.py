@@ -130,11 +130,6 @@ async def memory_of_a_log(live: LiveClient) -> float:
     return await _bytes_of(live, f":workflow:{workflow_id}")
 
 
-async def memory_of_a_thread(live: LiveClient, directory: Path) -> float | None:  # noqa: ARG001
-    """Bytes that a thread of fifty turns takes in the server; None while there are no threads."""
-    return None
-
-
 class _NoTokens(Tokenizer):
     name = "none"
     sha256 = ""
