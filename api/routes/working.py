@@ -82,7 +82,7 @@ class TodoCompleted(InSession):
     steps: list[Line] = Field(default_factory=list, max_length=MAX_STEPS)
 
 
-class ItemAnswer(TypedDict):
+class WorkingItemAnswer(TypedDict):
     """A working item."""
 
     id: str
@@ -104,7 +104,7 @@ class ItemAnswer(TypedDict):
 class ItemsAnswer(TypedDict):
     """The items of a session, oldest first."""
 
-    items: list[ItemAnswer]
+    items: list[WorkingItemAnswer]
 
 
 class ClearedAnswer(TypedDict):
@@ -131,7 +131,7 @@ CLEAR: TypeAdapter[ClearIn] = TypeAdapter(ClearIn)
 CREATED: TypeAdapter[TodoCreated] = TypeAdapter(TodoCreated)
 COMPLETED: TypeAdapter[TodoCompleted] = TypeAdapter(TodoCompleted)
 
-_NEW = Call("Make a working item", TAG, {201: ItemAnswer}, role=Role.WRITER, body=NEW, may_fail=(429, 503))
+_NEW = Call("Make a working item", TAG, {201: WorkingItemAnswer}, role=Role.WRITER, body=NEW, may_fail=(429, 503))
 _LIST = Call("List working items; this is no use of them", TAG, {200: ItemsAnswer}, query=WorkingQuery, may_fail=(503,))
 _CLEAR = Call("Clear working items", TAG, {200: ClearedAnswer}, role=Role.WRITER, body=CLEAR, may_fail=(503,))
 _CREATED = Call(
@@ -193,7 +193,7 @@ def _working(services: Services) -> WorkingMemory:
     return services.working
 
 
-def _item(item: Working) -> ItemAnswer:
-    members = item.model_dump(mode="json", include=set(ItemAnswer.__annotations__))
+def _item(item: Working) -> WorkingItemAnswer:
+    members = item.model_dump(mode="json", include=set(WorkingItemAnswer.__annotations__))
     members["tokens"] = {"count": item.tokens.count, "tokenizer": item.tokens.tokenizer}
     return members  # type: ignore[return-value]  # the members are those named
