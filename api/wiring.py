@@ -44,11 +44,14 @@ from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.erasure import LiveState
 from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.times import system_clock
 from memtypes.workflows.engine import Workflows
 from retrieval.freshness import Freshness
+from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
@@ -96,24 +99,25 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         jobs = Jobs(RedisLocks(live), [Job("working", SWEEP_S, copies.sweep), records])
         await opened.enter_async_context(jobs.running())
         answered = RecentAnswers()
+        kept = RedisReceipts(live, settings.receipt_days, system_clock)
+        retrieving = RetrieverParts(
+            store,
+            embedder,
+            sparse,
+            tokenizers,
+            system_clock,
+            depth=settings.candidate_depth,
+            on_shown=freshness.note,
+            models=models,
+            live=items,
+            receipts=ReceiptRecorder(kept, Past(store, embedder), system_clock),
+        )
         yield Services(
             store=store,
             ingestor=ingestor,
             upkeep=Upkeep(store, embedder, ingestor, parts.locks, system_clock),
             intentions=Intentions(IntentionParts(store, embedder, ingestor, parts.locks, system_clock)),
-            retriever=Retriever(
-                RetrieverParts(
-                    store,
-                    embedder,
-                    sparse,
-                    tokenizers,
-                    system_clock,
-                    depth=settings.candidate_depth,
-                    on_shown=freshness.note,
-                    models=models,
-                    live=items,
-                )
-            ),
+            retriever=Retriever(retrieving),
             pings={"store": store.ping, "embedder": embedder.ping, "live": live.ping},
             keys=book,
             rate=RateLimit(settings.calls_per_minute),
@@ -125,6 +129,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             reembedding=Reembedding(settings, embedder, sparse),
             answered=answered,
             places={"memories": Memories(store), "answers": Answers(answered), "live": LiveState(live)},
+            receipts=Receipts(kept, retrieving),
         )
 
 

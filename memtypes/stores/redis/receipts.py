@@ -1,0 +1,126 @@
+"""Receipts in Redis: a chain a tenant that many processes append to, each receipt with a time to live.
+
+The newest link of a chain is compared and replaced in one script, so no two receipts name the same one before them. A
+receipt is sealed outside of it, after the newest link that is known here; where another process was quicker, it is
+sealed again after that one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from memtypes.errors import Unavailable
+from memtypes.receipts import Link, ReceiptStore, Sealed, seal
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.stores.redis.keys import tenant_key
+from memtypes.times import Clock
+
+TRIES = 50
+"""Seals of one receipt; each lost try means that another process's receipt was kept."""
+
+HEADS = 1_024
+"""Chains whose newest link is remembered here."""
+
+APPEND_S = 0.25
+"""What an answer waits for its receipt at most."""
+
+_APPEND = Script("""
+local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')
+if (head[2] or '') == ARGV[2] then return {1} end
+if (head[2] or '') ~= ARGV[1] then return {0, head[1] or '', head[2] or ''} end
+redis.call('HSET', KEYS[1], 'id', ARGV[3], 'sha256', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6])
+redis.call('ZADD', KEYS[3], ARGV[6] + ARGV[5], ARGV[3])
+redis.call('EXPIRE', KEYS[3], ARGV[5])
+return {1}
+""")
+
+
+class RedisReceipts(ReceiptStore):
+    """Receipts of all tenants on one server."""
+
+    def __init__(self, live: LiveClient, days: int, clock: Clock) -> None:
+        self._live = live
+        self._ttl_s = days * 86_400
+        self._clock = clock
+        self._heads: OrderedDict[str, Link] = OrderedDict()
+        self._turn = asyncio.Lock()
+
+    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+        """`body` sealed after the newest of its tenant, and kept."""
+        async with self._turn:  # here they wait for each other; other processes are met in the script
+            link = self._heads.get(scope.tenant, Link())
+            for _ in range(TRIES):
+                sealed = seal(body, link)
+                newest = await self._offer(scope, sealed, link)
+                self._remember(scope.tenant, newest)
+                if newest == sealed.link:
+                    return sealed
+                link = newest
+        raise Unavailable("the chain of receipts is too busy")
+
+    async def _offer(self, scope: Scope, sealed: Sealed, after: Link) -> Link:
+        """The newest link after `sealed` was offered: its own when it was taken."""
+        tenant = scope.tenant
+        keys = [tenant_key(tenant, "chain"), _receipt(tenant, sealed.id), _index(scope)]
+        expected = after.sha256 if after.id else ""
+        now = int(self._clock().timestamp())
+        args: list[str | int] = [expected, sealed.sha256, sealed.id, _packed(sealed.text), self._ttl_s, now]
+        taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, timeout_s=APPEND_S)
+        if taken:
+            return sealed.link
+        return Link(head[0], head[1]) if head[0] else Link()
+
+    def _remember(self, tenant: str, link: Link) -> None:
+        self._heads[tenant] = link
+        self._heads.move_to_end(tenant)
+        if len(self._heads) > HEADS:
+            self._heads.popitem(last=False)
+
+    async def get(self, tenant: str, receipt_id: str) -> str | None:
+        """The text of a receipt, or None."""
+        packed = await self._live.run(lambda redis: redis.get(_receipt(tenant, receipt_id)), repeatable=True)
+        return None if packed is None else _unpacked(str(packed))
+
+    async def erase(self, scope: Scope) -> int:
+        """How many receipts of the namespace there were."""
+        ids = await self._ids(scope)
+        if not ids:
+            return 0
+        keys = [_receipt(scope.tenant, one) for one in ids]
+        removed = await self._live.run(lambda redis: redis.delete(*keys, _index(scope)), repeatable=False)
+        return max(0, int(removed) - 1)
+
+    async def count(self, scope: Scope) -> int:
+        """How many receipts of the namespace are kept."""
+        keys = [_receipt(scope.tenant, one) for one in await self._ids(scope)]
+        return int(await self._live.run(lambda redis: redis.exists(*keys), repeatable=True)) if keys else 0
+
+    async def _ids(self, scope: Scope) -> list[str]:
+        found = await self._live.run(lambda redis: redis.zrange(_index(scope), 0, -1), repeatable=True)
+        return [str(one) for one in found]
+
+
+def _receipt(tenant: str, receipt_id: str) -> str:
+    return tenant_key(tenant, "receipt", receipt_id)
+
+
+def _index(scope: Scope) -> str:
+    return tenant_key(scope.tenant, "receipts", scope.namespace)
+
+
+def _packed(text: str) -> str:
+    """A fifth of the bytes: what repeats in a receipt are names."""
+    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+
+
+def _unpacked(packed: str) -> str:
+    return zlib.decompress(base64.b64decode(packed)).decode()

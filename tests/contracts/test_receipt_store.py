@@ -1,0 +1,118 @@
+"""The contract of a store of receipts, on every implementation."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from operator import methodcaller
+from typing import Any
+
+import anyio
+import pytest
+
+from memtypes.receipts import GENESIS, Link, ReceiptStore, own_hash
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.receipts import RedisReceipts
+from tests.fakes_receipts import FakeReceipts
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def body(number: int = 0) -> dict[str, Any]:
+    """What is to be sealed."""
+    return {"id": str(uuid.uuid4()), "told": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
+
+
+def redis_receipts(live: LiveClient) -> RedisReceipts:
+    """As another process would have it."""
+    return RedisReceipts(live, 30, lambda: NOW)
+
+
+@pytest.fixture(params=["fake", "redis"])
+def kept(request: pytest.FixtureRequest) -> ReceiptStore:
+    """A store."""
+    return FakeReceipts() if request.param == "fake" else redis_receipts(request.getfixturevalue("live"))
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """A tenant that no other test uses."""
+    return Scope(f"tenant {uuid.uuid4()}", "shop")
+
+
+async def test_what_is_kept_is_what_was_sealed(kept: ReceiptStore, scope: Scope) -> None:
+    """To the byte, with a hash that fits; an unknown id has nothing."""
+    asked = body()
+    sealed = await kept.append(scope, asked)
+    assert await kept.get(scope.tenant, sealed.id) == sealed.text
+    receipt = json.loads(sealed.text)
+    assert receipt == asked | {"previous_id": None, "previous_sha256": GENESIS, "sha256": sealed.sha256}
+    assert own_hash(receipt) == sealed.sha256
+    assert await kept.get(scope.tenant, "another") is None
+    assert await kept.get("another tenant", sealed.id) is None
+
+
+async def test_each_names_the_one_before_it(kept: ReceiptStore, scope: Scope) -> None:
+    """In its tenant, across namespaces; other tenants have chains of their own."""
+    other = Scope(f"{scope.tenant} too", "shop")
+    first = await kept.append(scope, body(1))
+    await kept.append(other, body(2))
+    second = json.loads((await kept.append(Scope(scope.tenant, "elsewhere"), body(3))).text)
+    assert Link(second["previous_id"], second["previous_sha256"]) == first.link
+
+
+async def test_appending_at_once_makes_one_chain(kept: ReceiptStore, scope: Scope) -> None:
+    """No two receipts name the same one before them."""
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(kept.append, scope, body(number))
+    newest = json.loads((await kept.append(scope, body())).text)
+    assert await length(kept, scope, newest) == 21
+
+
+async def length(kept: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
+    """How many receipts the chain that ends with `newest` has."""
+    found = 1
+    while newest["previous_id"] is not None:
+        before = json.loads(str(await kept.get(scope.tenant, newest["previous_id"])))
+        assert before["sha256"] == newest["previous_sha256"]
+        newest, found = before, found + 1
+    return found
+
+
+async def test_a_namespace_is_erased_alone(kept: ReceiptStore, scope: Scope) -> None:
+    """Its receipts are gone, those of others stay, and the chain goes on."""
+    elsewhere = Scope(scope.tenant, "elsewhere")
+    gone = [await kept.append(scope, body(number)) for number in range(3)]
+    stays = await kept.append(elsewhere, body())
+    last = await kept.append(scope, body())
+    assert (await kept.count(scope), await kept.count(elsewhere)) == (4, 1)
+    assert await kept.erase(scope) == 4
+    assert (await kept.count(scope), await kept.count(elsewhere)) == (0, 1)
+    assert await kept.erase(scope) == 0
+    assert [await kept.get(scope.tenant, one.id) for one in gone] == [None] * 3
+    assert await kept.get(scope.tenant, stays.id) == stays.text
+    following = json.loads((await kept.append(scope, body())).text)
+    assert following["previous_sha256"] == last.sha256
+
+
+async def test_processes_share_a_chain(live: LiveClient, scope: Scope) -> None:
+    """Two that append in turns and at once still make one."""
+    processes = [redis_receipts(live) for _ in range(4)]
+    async with anyio.create_task_group() as tasks:
+        for number in range(40):
+            tasks.start_soon(processes[number % 4].append, scope, body(number))
+    newest = json.loads((await processes[0].append(scope, body())).text)
+    assert await length(processes[1], scope, newest) == 41
+
+
+async def test_a_receipt_has_a_time_to_live(live: LiveClient, scope: Scope) -> None:
+    """So have its chain and its index."""
+    await RedisReceipts(live, 2, lambda: NOW).append(scope, body())
+    keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), repeatable=True)
+    lives = [await live.run(methodcaller("ttl", key), repeatable=True) for key in keys]
+    assert len(lives) == 3
+    assert all(2 * 86_400 - 60 < one <= 2 * 86_400 for one in lives)
