@@ -9,6 +9,7 @@ import typer
 from api.commands.asking import retrieve, search
 from api.commands.diagnosis import doctor
 from api.commands.importing import ingest
+from api.commands.receipts import verify
 from api.commands.reembedding import reembed
 from api.commands.serving import run_samples, serve, settings
 from api.commands.upkeep import jobs
@@ -25,6 +26,7 @@ app.command("run")(run_samples)
 app.command("ingest")(ingest)
 app.command()(search)
 app.command()(retrieve)
+app.command()(verify)
 app.command()(jobs)
 app.command()(doctor)
 app.command()(reembed)

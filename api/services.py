@@ -23,6 +23,7 @@ from memtypes.models.registry import Models, Registry
 from memtypes.ports import MemoryStore
 from memtypes.times import Clock, system_clock
 from memtypes.workflows.engine import Workflows
+from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 
 Ping: TypeAlias = Callable[[], Awaitable[None]]
@@ -56,3 +57,4 @@ class Services:
     jobs: Jobs | None = None
     reembedding: Reembedding | None = None
     places: Mapping[str, Erasable] = field(default_factory=dict)
+    receipts: Receipts | None = None

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     candidate_depth: int = Field(
         200, ge=50, le=2_000, description="Candidates a type and leg that are ranked: deeper finds more and costs more."
     )
+    receipt_days: int = Field(30, ge=1, le=3_650, description="Days that a receipt of a retrieval is kept.")
     qdrant_url: str | None = Field(None, description="A Qdrant server in place of the embedded store.")
     qdrant_api_key: SecretStr | None = Field(None, description="The server's API key.")
     qdrant_shards: int = Field(1, ge=1, le=1_024, description="Shards of each collection that is created.")

@@ -68,6 +68,12 @@ def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     return table
 
 
+def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
+    """Whether a receipt holds, and each thing that was checked."""
+    checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
+    return Group(Text("The receipt holds." if verdict["valid"] else "The receipt does not hold."), checks_table(checks))
+
+
 def shortened(text: str) -> str:
     """`text` on one line, cut where it is long."""
     line = " ".join(text.split())

@@ -81,6 +81,8 @@ LIGHT_FIELDS: tuple[str, ...] = (
     "session_id",
     "seq",
     "live",
+    "valid_to",
+    "expires_at",
 )
 """What ranking needs of a memory; its text is read for the winners only."""
 

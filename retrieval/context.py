@@ -11,11 +11,11 @@ from memtypes.memory import Memory
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import MemoryStore, Tokenizer
 from memtypes.scope import Scope
-from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
+from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
 from retrieval.budget import Chosen, Costs, Entry, fill
 from retrieval.intent import is_how_to, is_task_like
 from retrieval.layout import day_heading
-from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown
+from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown, context_of
 from retrieval.request import Budget, RetrieveRequest
 from retrieval.scoring import Hit, Ranking
 from retrieval.shares import BudgetPlan
@@ -184,13 +184,8 @@ class ContextWriter:
             degraded=list(ranked.degraded),
         )
         items = [_item(one, places[one.memory.id], explain=self._request.explain) for one in shown]
-        return RetrieveAnswer(context=self._context(working, long_term), items=items, metadata=metadata)
-
-    def _context(self, working: Block, long_term: Block) -> str | list[Message]:
-        texts = [block.text for block in (working, long_term) if block.text]
-        if self._request.format == "messages":
-            return [Message(content=text) for text in texts]
-        return self._renderer.layout.whole(texts) if texts else ""
+        context = context_of(self._renderer.layout, blocks, self._request.format)
+        return RetrieveAnswer(context=context, items=items, metadata=metadata)
 
 
 def _task_first(hits: Sequence[Hit], todo_id: str | None) -> list[Hit]:

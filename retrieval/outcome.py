@@ -1,4 +1,4 @@
-"""What can become of a candidate: the eight words that a receipt uses."""
+"""What can become of a candidate, in the words of a receipt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """What became of a candidate.
 
-    The first three are decided by the budget, the next two by the ranking, the last three before it.
+    The first three are decided by the budget, the next two by the ranking, the three after them before it.
+    REMOVED: it was chosen, and deleted before its text was read.
     """
 
     INCLUDED = "included"
@@ -19,3 +20,4 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
     NOT_DUE = "not_due"
+    REMOVED = "removed"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Tokenizer
+from retrieval.answer import Message
 from retrieval.layout import CUT_MARK, ORDER, Json, Layout, Markdown
 
 BLOCK = "memories"
@@ -19,7 +20,10 @@ LAYOUTS: Mapping[str, Layout] = {"markdown": Markdown(), "json": Json(), "messag
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown."""
+    """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown.
+
+    allowed: tokens that it was cut to fit in.
+    """
 
     memory: Memory
     entry: str
@@ -27,6 +31,7 @@ class Shown:
     rank: int
     content: str
     cut: bool = False
+    allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Renderer:
             entry = self.layout.entry(memory, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
-                return Shown(memory, entry, tokens, rank, text, cut=True)
+                return Shown(memory, entry, tokens, rank, text, cut=True, allowed=allowed)
             room -= tokens - allowed
         return None
 
@@ -106,6 +111,14 @@ class Renderer:
             tokens += one.tokens
         text = self.layout.heading(kind) + self.layout.first("".join(entries)) + self.layout.footing()
         return text, tokens
+
+
+def context_of(layout: Layout, blocks: Sequence[Block], form: str) -> str | list[Message]:
+    """The context of `blocks`, the empty ones left out: one text, or a message a block."""
+    texts = [block.text for block in blocks if block.text]
+    if form == "messages":
+        return [Message(content=text) for text in texts]
+    return layout.whole(texts) if texts else ""
 
 
 def _reading_order(shown: Shown) -> tuple[float, int, str]:

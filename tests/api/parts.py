@@ -19,8 +19,11 @@ from memtypes.ports import Listing, MemoryStore, Page, TypeStats
 from memtypes.scope import Scope
 from memtypes.times import Clock
 from memtypes.workflows.engine import Workflows
+from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes_receipts import FakeReceipts
 from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
 
@@ -52,16 +55,22 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),))
     ingestor = Ingestor(parts)
     items = FakeItems()
+    chain = FakeReceipts()
+    recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
+    retrieving = RetrieverParts(
+        kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items, receipts=recorder
+    )
     return Services(
         store=kept,
         ingestor=ingestor,
         upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
         intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
-        retriever=Retriever(RetrieverParts(kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items)),
+        retriever=Retriever(retrieving),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         answered=answered,
         places={"memories": Memories(kept), "answers": Answers(answered)},
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
+        receipts=Receipts(chain, retrieving),
     )

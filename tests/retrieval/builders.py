@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, Tokenizer
+from memtypes.receipts import ReceiptStore
 from memtypes.scope import Scope
 from memtypes.types import DRAFT
 from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.service import Receipts
 from retrieval.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
@@ -28,27 +31,31 @@ def clock() -> datetime:
 
 @dataclass
 class World:
-    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far."""
+    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far. kept: receipts."""
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
     tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
     store: FakeStore = field(default_factory=FakeStore)
     shown: list[Memory] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
+    kept: ReceiptStore | None = None
 
     def __post_init__(self) -> None:
         self.ingestor = Ingestor(IngestorParts(self.store, FakeEmbedder(), FakeSparse(), self.tokenizer, clock))
-        self.retriever = Retriever(
-            RetrieverParts(
-                self.store,
-                self.embedder,
-                FakeSparse(),
-                {self.tokenizer.name: self.tokenizer},
-                clock,
-                on_shown=lambda _scope, memories, _at: self.shown.extend(memories),
-                on_timings=lambda timings: self.timings.append(dict(timings)),
-            )
+        parts = RetrieverParts(
+            self.store,
+            self.embedder,
+            FakeSparse(),
+            {self.tokenizer.name: self.tokenizer},
+            clock,
+            on_shown=lambda _scope, memories, _at: self.shown.extend(memories),
+            on_timings=lambda timings: self.timings.append(dict(timings)),
         )
+        if self.kept is not None:
+            recorder = ReceiptRecorder(self.kept, Past(self.store, self.embedder), clock)
+            parts = replace(parts, receipts=recorder)
+        self.retriever = Retriever(parts)
+        self.receipts = Receipts(self.kept, parts)
 
     async def add(self, kind: str, content: str, **fields: Any) -> str:
         """The id of a new memory in session s1, made at NOW unless `fields` say otherwise."""

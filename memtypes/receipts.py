@@ -1,0 +1,85 @@
+"""Receipts as they are kept: sealed by a hash, each naming the one before it in its tenant's chain.
+
+Knows what a seal is and what a store of receipts must do; does not know what a receipt tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memtypes.scope import Scope
+
+GENESIS = "0" * 64
+"""What the first receipt of a chain names as the hash of the one before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The newest receipt of a chain; without an id the chain has none."""
+
+    id: str | None = None
+    sha256: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A receipt ready to be kept. text: all of it as JSON, its own hash included."""
+
+    id: str
+    text: str
+    sha256: str
+
+    @property
+    def link(self) -> Link:
+        """What the next receipt names."""
+        return Link(self.id, self.sha256)
+
+
+def canonical(value: object) -> str:
+    """`value` as JSON in its one form: keys sorted, no blanks, characters as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(text: str) -> str:
+    """SHA-256 of `text` in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(body: Mapping[str, Any], link: Link) -> Sealed:
+    """`body` joined to the chain after `link`, and hashed: SHA-256 over its canonical form without `sha256`."""
+    text = canonical({**body, "previous_id": link.id, "previous_sha256": link.sha256})
+    sha256 = digest(text)
+    return Sealed(str(body["id"]), f'{text[:-1]},"sha256":"{sha256}"}}', sha256)
+
+
+def own_hash(receipt: Mapping[str, Any]) -> str:
+    """What `receipt`'s `sha256` has to be."""
+    return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
+
+
+class ReceiptStore(ABC):
+    """Where receipts are kept, one chain a tenant, each receipt for a bounded time.
+
+    Raises Unavailable when it is away.
+    """
+
+    @abstractmethod
+    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+        """`body` sealed and kept as the newest of the scope's tenant; no two receipts name the same one before them."""
+
+    @abstractmethod
+    async def get(self, tenant: str, receipt_id: str) -> str | None:
+        """The text of a receipt as it was sealed; None when the tenant has no such receipt any more."""
+
+    @abstractmethod
+    async def erase(self, scope: Scope) -> int:
+        """Remove every receipt of the scope's namespace; how many there were. The chain goes on."""
+
+    @abstractmethod
+    async def count(self, scope: Scope) -> int:
+        """How many receipts of the scope's namespace are kept."""

@@ -1,0 +1,1 @@
+"""Receipts: how an answer came to be, checked offline and run again."""

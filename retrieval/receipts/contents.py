@@ -1,0 +1,65 @@
+"""The contents that a receipt speaks of, as the store has them now: entries, and the context written again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType
+from memtypes.ports import Tokenizer
+from memtypes.receipts import digest
+from retrieval.answer import Message
+from retrieval.outcome import Outcome
+from retrieval.receipts.checks import Contents
+from retrieval.receipts.model import Receipt, ReceiptCandidate
+from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, Shown, context_of
+from retrieval.request import RetrieveRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store has of a receipt's candidates, by id, and the receipt before it."""
+
+    memories: Mapping[str, Memory]
+    previous: Mapping[str, object] | None = None
+
+
+def counter_for(form: str, tokenizer: Tokenizer) -> Callable[[str], int]:
+    """What counts an entry as a context of this format does."""
+    return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
+
+
+def contents_of(receipt: Receipt, stored: Stored, tokenizer: Tokenizer) -> Contents:
+    """The contents for a check. Memories that were changed or removed since are told, not held against the receipt."""
+    form = RetrieveRequest.model_validate(receipt.request).format
+    renderer = Renderer(LAYOUTS[form], tokenizer)
+    shown: dict[str, Shown] = {}
+    changed: set[str] = set()
+    for one in receipt.candidates:
+        entry = _shown(renderer, one, stored.memories.get(one.id))
+        if entry is None:
+            changed.add(one.id)
+        else:
+            shown[one.id] = entry
+    included = [one.id for one in receipt.candidates if one.outcome is Outcome.INCLUDED]
+    context = None if changed.intersection(included) else _context(renderer, form, [shown[one] for one in included])
+    return Contents({one: entry.entry for one, entry in shown.items()}, context, frozenset(changed), stored.previous)
+
+
+def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None) -> Shown | None:
+    """The entry as the receipt saw it; None when the memory is another one now."""
+    if memory is None:
+        return None
+    rank = one.rank or 0
+    shown = renderer.shown(memory, rank) if one.allowed is None else renderer.shown_cut(memory, rank, one.allowed)
+    if shown is None or (one.entry_sha256 is not None and digest(shown.entry) != one.entry_sha256):
+        return None
+    return shown
+
+
+def _context(renderer: Renderer, form: str, shown: list[Shown]) -> str | list[Message]:
+    working = [one for one in shown if one.memory.type is MemoryType.WORKING]
+    long_term = [one for one in shown if one.memory.type is not MemoryType.WORKING]
+    blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term))
+    return context_of(renderer.layout, blocks, form)

@@ -1,0 +1,140 @@
+"""What a receipt says: its shape, with the names of the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from memtypes.policy import MemoryType
+from memtypes.times import Instant
+from retrieval.answer import Answer
+from retrieval.outcome import Outcome
+
+
+class _Part(Answer):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TokenizerName(_Part):
+    """The encoding that counted, with the hash of its ranks file."""
+
+    name: str
+    sha256: str
+
+
+class Budgets(_Part):
+    """Tokens of each type: by the table, after the question shifted them, and as they were handed on."""
+
+    initial: dict[MemoryType, int]
+    shifted: dict[MemoryType, int]
+    final: dict[MemoryType, int]
+
+
+class FillTerms(_Part):
+    """What a fill went by: its plan, and the cost of everything that is no entry.
+
+    unlisted: tokens that candidates which are only counted below would have taken.
+    """
+
+    total: int
+    types: list[MemoryType]
+    caps: dict[MemoryType, int]
+    task_like: bool
+    how_to: bool
+    cut: bool
+    wrapper: int
+    headings: dict[MemoryType, int]
+    groups: dict[str, int]
+    used: dict[MemoryType, int]
+    unlisted: dict[MemoryType, int]
+
+
+class ReceiptCandidate(_Part):
+    """A candidate and what became of it.
+
+    rank: None when it was no hit. tokens: of its entry as it is shown, or as it would be. whole: of its whole entry,
+    where less is shown, in at most `allowed`. of: the hit that it repeats. since: when it ceased to be current.
+    counted: whether a fill looked at its entry; else tokens are those stored. place: among the working items offered.
+    """
+
+    id: str
+    type: MemoryType
+    rank: int | None
+    signals: dict[str, float]
+    score: float
+    tokens: int
+    outcome: Outcome
+    of: str | None = None
+    since: Instant | None = None
+    group: str | None = None
+    whole: int | None = None
+    allowed: int | None = None
+    entry_sha256: str | None = None
+    access_count: int = 0
+    counted: bool = True
+    place: int | None = None
+
+
+class Unlisted(_Part):
+    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any."""
+
+    count: int
+    outcomes: dict[Outcome, int]
+    access_counts: dict[str, int]
+
+
+class Receipt(_Part):
+    """How one retrieval's answer came to be."""
+
+    id: str
+    version: int
+    created_at: Instant
+    request: dict[str, Any]
+    as_of: Instant
+    degraded: list[str]
+    embedder: str
+    tokenizer: TokenizerName
+    weights: dict[str, float]
+    budgets: Budgets
+    long_term: FillTerms
+    working: FillTerms
+    candidates: list[ReceiptCandidate]
+    unlisted: Unlisted
+    total_tokens: int
+    context_sha256: str
+    previous_id: str | None
+    previous_sha256: str
+    sha256: str
+
+
+class ReceiptCheck(Answer):
+    """One thing that was checked."""
+
+    name: str
+    ok: bool
+    detail: str | None = None
+
+
+class ReceiptVerdict(Answer):
+    """Whether a receipt holds, and what was checked."""
+
+    valid: bool
+    checks: list[ReceiptCheck]
+
+
+class ReceiptChange(Answer):
+    """What a replay gave otherwise: of which memory, what, and why."""
+
+    id: str
+    what: str
+    before: Any = None
+    after: Any = None
+    why: str
+
+
+class ReplayAnswer(Answer):
+    """identical: the context is the same to the byte."""
+
+    identical: bool
+    changes: list[ReceiptChange] = Field(default_factory=list)

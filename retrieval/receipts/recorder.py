@@ -1,0 +1,107 @@
+"""Keeps the receipt of each retrieval, after its answer is computed and before it is sent.
+
+The one place of this package that may degrade: when the store of receipts is away the answer goes out without one, and
+says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from memtypes.errors import Overloaded, Unavailable
+from memtypes.filters import All, AnyOf, Compare, Op, all_of, parse_filter
+from memtypes.policy import LONG_TERM, MemoryType
+from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
+from memtypes.receipts import ReceiptStore
+from memtypes.times import Clock, rfc3339
+from retrieval.answer import RetrieveAnswer
+from retrieval.outcome import Outcome
+from retrieval.receipts.build import receipt_body
+from retrieval.written import Passed, Retrieval
+
+PASSED_DEPTH = 8
+"""Memories a type that are no longer current and are told of: the nearest, because a namespace may have many."""
+
+DEGRADED = "receipts"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Finds what would have been found, had it been current."""
+
+    memories: MemoryStore
+    embedder: Embedder
+
+    async def near(self, retrieval: Retrieval) -> tuple[Passed, ...]:
+        """The nearest memories that were superseded or had expired at the time that was asked about."""
+        request, as_of = retrieval.request, retrieval.as_of
+        ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
+        begun = Compare("valid_from", Op.LTE, as_of)
+        where = all_of(All((begun, ended)), None if request.filters is None else parse_filter(request.filters))
+        kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
+        query = (await self.embedder.embed_query(request.query)).dense
+        searches = [CandidateSearch(kind, query, None, PASSED_DEPTH, where) for kind in kinds]
+        found = await self.memories.candidates(retrieval.scope, searches)
+        nearest = [one for of_type in found for one in sorted(of_type, key=_nearest)[:PASSED_DEPTH]]
+        return tuple(_passed(one, as_of) for one in nearest)
+
+
+def _nearest(candidate: Candidate) -> tuple[float, str]:
+    return (-(candidate.dense or 0.0), candidate.id)
+
+
+def _passed(candidate: Candidate, as_of: datetime) -> Passed:
+    """Superseded where it was followed by another, else expired."""
+    ended = _time(candidate.payload.get("valid_to"))
+    if ended is not None and ended <= as_of:
+        return Passed(candidate, Outcome.SUPERSEDED, ended)
+    return Passed(candidate, Outcome.EXPIRED, _time(candidate.payload.get("expires_at")) or as_of)
+
+
+def _time(text: Any) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(str(text))
+
+
+@dataclass(slots=True)
+class ReceiptRecorder:
+    """Writes receipts. lost: how many answers went out without theirs."""
+
+    receipts: ReceiptStore
+    past: Past
+    clock: Clock
+    lost: int = 0
+
+    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
+        """The answer with the id of its receipt; or as degraded, when the receipt could not be kept."""
+        answer = retrieval.written.answer
+        try:
+            sealed = await self.receipts.append(retrieval.scope, await body_of(retrieval, self.past, self.clock()))
+        except Unavailable as error:
+            self.lost += 1
+            _log.warning("no receipt was kept: %s", error)
+            return degraded(answer, (DEGRADED,))
+        return answer.model_copy(update={"receipt_id": sealed.id})
+
+
+async def body_of(retrieval: Retrieval, past: Past, now: datetime) -> dict[str, Any]:
+    """The body of the receipt of `retrieval`; without an embedder it tells nothing of what was no longer current."""
+    try:
+        passed = await past.near(retrieval)
+    except (Unavailable, Overloaded):
+        passed = ()
+    told = replace(retrieval, passed=passed)
+    return receipt_body(told, str(uuid4()), rfc3339(now))
+
+
+def degraded(answer: RetrieveAnswer, parts: Iterable[str]) -> RetrieveAnswer:
+    """`answer` that says that these parts did not answer."""
+    metadata = answer.metadata
+    told = metadata.model_copy(update={"degraded": [*metadata.degraded, *parts]})
+    return answer.model_copy(update={"metadata": told})

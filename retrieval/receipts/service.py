@@ -1,0 +1,104 @@
+"""What can be asked of receipts that are kept: reading, checking, running again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from memtypes.errors import NotFound, Unavailable
+from memtypes.memory import Memory
+from memtypes.ports import Tokenizer
+from memtypes.receipts import Link, ReceiptStore, canonical, seal
+from memtypes.scope import Scope
+from retrieval.answer import RetrieveAnswer
+from retrieval.receipts.build import plain_context
+from retrieval.receipts.checks import Contents, verify
+from retrieval.receipts.contents import Stored, contents_of, counter_for
+from retrieval.receipts.file import sealed_contents
+from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
+from retrieval.receipts.recorder import Past, body_of
+from retrieval.receipts.replay import Replayed, compared, recorded_uses
+from retrieval.request import RetrieveRequest
+from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.written import Retrieval
+
+
+@dataclass(slots=True)
+class _Capture:
+    """Takes a retrieval instead of keeping its receipt."""
+
+    taken: list[Retrieval] = field(default_factory=list)
+
+    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
+        self.taken.append(retrieval)
+        return retrieval.written.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The receipts of all tenants. kept: None where there is no store for them, which then is Unavailable."""
+
+    kept: ReceiptStore | None
+    parts: RetrieverParts
+
+    async def text(self, tenant: str, receipt_id: str) -> str:
+        """A receipt as it was sealed. Raises NotFound when the tenant has none of this id any more."""
+        if self.kept is None:
+            raise Unavailable("receipts are kept in the live store, and this service has none")
+        text = await self.kept.get(tenant, receipt_id)
+        if text is None:
+            raise NotFound(f"no receipt {receipt_id!r} is kept for this tenant")
+        return text
+
+    async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
+        """The verdict on a receipt, its entries recounted from the store and the receipt before it at hand."""
+        raw = json.loads(await self.text(tenant, receipt_id))
+        receipt = Receipt.model_validate(raw)
+        tokenizer = self._tokenizer(receipt)
+        contents = await self._contents(tenant, receipt, tokenizer)
+        return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
+
+    async def replay(self, tenant: str, receipt_id: str) -> ReplayAnswer:
+        """What the same request gives now, at the receipt's clock and with the uses that it recorded."""
+        before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
+        asked = RetrieveRequest.model_validate(before.request)
+        scope = Scope(tenant, asked.namespace, asked.session_id, asked.agent_id)
+        capture = _Capture()
+        parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
+        await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
+        body = await body_of(capture.taken[0], Past(parts.store, parts.embedder), before.created_at)
+        after = Receipt.model_validate_json(seal(body, Link()).text)
+        memories = await self._memories(tenant, before) | await self._memories(tenant, after)
+        return compared(Replayed(before, after, memories))
+
+    async def with_contents(self, tenant: str, text: str) -> str:
+        """A receipt's text with the contents that it speaks of, as far as they are what they were."""
+        raw = json.loads(text)
+        receipt = Receipt.model_validate(raw)
+        contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
+        told: dict[str, Any] = {"entries": dict(contents.entries)}
+        if contents.context is not None:
+            told["context"] = plain_context(contents.context)
+        return canonical({**raw, "contents": sealed_contents(told)})
+
+    async def _contents(self, tenant: str, receipt: Receipt, tokenizer: Tokenizer) -> Contents:
+        stored = Stored(await self._memories(tenant, receipt), await self._previous(tenant, receipt))
+        return contents_of(receipt, stored, tokenizer)
+
+    def _tokenizer(self, receipt: Receipt) -> Tokenizer:
+        tokenizer = self.parts.tokenizers.get(receipt.tokenizer.name)
+        if tokenizer is None or tokenizer.sha256 != receipt.tokenizer.sha256:
+            raise Unavailable(f"the tokenizer {receipt.tokenizer.name} of this receipt is not at hand")
+        return tokenizer
+
+    async def _memories(self, tenant: str, receipt: Receipt) -> dict[str, Memory]:
+        scope = Scope(tenant, str(receipt.request["namespace"]))
+        return await self.parts.store.get(scope, {one.id: one.type for one in receipt.candidates})
+
+    async def _previous(self, tenant: str, receipt: Receipt) -> Mapping[str, Any] | None:
+        if receipt.previous_id is None or self.kept is None:
+            return None
+        text = await self.kept.get(tenant, receipt.previous_id)
+        return None if text is None else dict(json.loads(text))

@@ -1,0 +1,59 @@
+"""Stand-ins for a store of receipts: one in memory, and one that is away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from memtypes.errors import Unavailable
+from memtypes.receipts import Link, ReceiptStore, Sealed, seal
+from memtypes.scope import Scope
+
+
+@dataclass
+class FakeReceipts(ReceiptStore):
+    """Receipts in dictionaries."""
+
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+        """Sealed after the newest."""
+        sealed = seal(body, self.links.get(scope.tenant, Link()))
+        self.links[scope.tenant] = sealed.link
+        self.texts[scope.tenant, sealed.id] = sealed.text
+        self.places[scope.tenant, sealed.id] = scope.namespace
+        return sealed
+
+    async def get(self, tenant: str, receipt_id: str) -> str | None:
+        """The text."""
+        return self.texts.get((tenant, receipt_id))
+
+    async def erase(self, scope: Scope) -> int:
+        """How many there were."""
+        gone = self._of(scope)
+        for key in gone:
+            del self.texts[key]
+            del self.places[key]
+        return len(gone)
+
+    async def count(self, scope: Scope) -> int:
+        """How many there are."""
+        return len(self._of(scope))
+
+    def _of(self, scope: Scope) -> list[tuple[str, str]]:
+        return [key for key, name in self.places.items() if key[0] == scope.tenant and name == scope.namespace]
+
+
+class AwayReceipts(FakeReceipts):
+    """A store that is not there."""
+
+    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+        """Nothing: it is away."""
+        raise Unavailable(f"no store for {scope.tenant}'s {len(body)} members")
+
+    async def get(self, tenant: str, receipt_id: str) -> str | None:
+        """Nothing: it is away."""
+        raise Unavailable(f"no store for {receipt_id} of {tenant}")

@@ -1,0 +1,44 @@
+"""A shop's memories with receipts, and one retrieval over them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from memtypes.times import rfc3339
+from retrieval.answer import RetrieveAnswer
+from tests.fakes_receipts import FakeReceipts
+from tests.retrieval.builders import NOW, SCOPE, World
+
+QUERY = "how do I deploy the importer, and what is left to do"
+
+
+async def shop(entries: int = 40) -> World:
+    """Memories of every type: shown, passed over, repeated, superseded and expired ones."""
+    world = World(kept=FakeReceipts())
+    for place in range(entries):
+        made = rfc3339(NOW - timedelta(hours=5 * place))
+        await world.add("episodic", f"the importer was deployed in round {place} " * (place % 4 + 1), created_at=made)
+        await world.add("semantic", f"fact {place} of the importer: it reads file number {place}")
+        await world.add("prospective", f"todo {place}: look at file {place} of the importer")
+        await world.add("procedural", f"deploy the importer the way number {place}", steps=["build", "push"])
+    for speaker in ("Ana", "Ben"):
+        await world.add("working", f"{speaker} deploys the importer now", todo_id=speaker)
+    return await with_past(world)
+
+
+async def with_past(world: World) -> World:
+    """Two memories more, one of which was superseded a day ago, and one expired."""
+    old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
+    gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
+    await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})
+    await world.store.patch(SCOPE, {gone: {"expires_at": rfc3339(NOW - timedelta(hours=1))}})
+    return world
+
+
+async def receipt_of(world: World, answer: RetrieveAnswer) -> dict[str, Any]:
+    """The receipt of an answer."""
+    assert answer.receipt_id is not None
+    receipt: dict[str, Any] = json.loads(await world.receipts.text(SCOPE.tenant, answer.receipt_id))
+    return receipt

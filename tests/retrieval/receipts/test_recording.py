@@ -1,0 +1,98 @@
+"""What a receipt tells of a retrieval, and that it costs the answer nothing when it can't be kept."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from memtypes.errors import NotFound, Unavailable
+from retrieval.receipts.build import LISTED
+from tests.fakes_receipts import AwayReceipts, FakeReceipts
+from tests.retrieval.builders import SCOPE, World
+from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
+    """How many candidates have each outcome."""
+    told = [one["outcome"] for one in receipt["candidates"]]
+    return {one: told.count(one) for one in told}
+
+
+async def test_every_candidate_is_told_with_its_outcome() -> None:
+    """What is shown is included with its very tokens; the rest has a reason."""
+    world = await shop()
+    answer = await world.retrieve(QUERY, budget=300)
+    receipt = await receipt_of(world, answer)
+    included = {one["id"]: one["tokens"] for one in receipt["candidates"] if one["outcome"] == "included"}
+    assert included == {item.id: item.tokens for item in answer.items}
+    assert set(outcomes(receipt)) >= {"included", "over_total", "superseded", "expired"}
+    assert isinstance(answer.context, str)
+    assert receipt["context_sha256"] == hashlib.sha256(answer.context.encode()).hexdigest()
+    listed = sum(one["rank"] is not None for one in receipt["candidates"]) + receipt["unlisted"]["count"]
+    assert listed == answer.metadata.candidates
+    assert receipt["budgets"]["initial"] != receipt["budgets"]["shifted"]
+
+
+async def test_thresholds_and_repetitions_are_told() -> None:
+    """A candidate below a gate, and one that repeats a better hit, which it names."""
+    world = World(kept=FakeReceipts())
+    first = await world.add("semantic", "the shop opens at nine", concept="hours")
+    second = await world.add("semantic", "fish swim in the sea")
+    repeated = await world.add("semantic", "The shop  opens at nine", session_id="s2", visibility="session")
+    for one in (repeated,):
+        memory = (await world.store.get(SCOPE, [first]))[first]
+        await world.store.patch(SCOPE, {one: {"content_hash": memory.content_hash, "session_id": "s1"}})
+    receipt = await receipt_of(world, await world.retrieve("when does the shop open, at nine", min_similarity=0.5))
+    told = {one["id"]: (one["outcome"], one.get("of")) for one in receipt["candidates"]}
+    assert told[second] == ("below_threshold", None)
+    assert {told[first][0], told[repeated][0]} == {"included", "duplicate_of"}
+
+
+async def test_a_receipt_is_bounded() -> None:
+    """Beyond the best and what is shown, candidates are counted with their outcomes."""
+    world = await shop(80)
+    receipt = await receipt_of(world, await world.retrieve(QUERY, budget=50))
+    listed = sum(one["rank"] is not None for one in receipt["candidates"])
+    assert LISTED <= listed <= LISTED + 2
+    unlisted = receipt["unlisted"]
+    assert unlisted["count"] == sum(unlisted["outcomes"].values()) == 4 * 80 + 2 - listed
+
+
+async def test_receipts_are_chained() -> None:
+    """Each names the one before it in its tenant, by id and hash."""
+    world = await shop(3)
+    first = await receipt_of(world, await world.retrieve(QUERY))
+    second = await receipt_of(world, await world.retrieve(QUERY))
+    assert (first["previous_id"], first["previous_sha256"]) == (None, "0" * 64)
+    assert (second["previous_id"], second["previous_sha256"]) == (first["id"], first["sha256"])
+
+
+async def test_a_receipt_can_be_declined() -> None:
+    """With receipt false there is none."""
+    world = await shop(3)
+    assert (await world.retrieve(QUERY, receipt=False)).receipt_id is None
+
+
+async def test_an_answer_goes_out_when_its_receipt_cannot_be_kept() -> None:
+    """It has no receipt and says what it went without."""
+    world = World(kept=AwayReceipts())
+    await world.add("semantic", "the shop opens at nine")
+    answer = await world.retrieve("when does the shop open")
+    assert answer.receipt_id is None
+    assert answer.metadata.degraded == ["receipts"]
+    assert len(answer.items) == 1
+
+
+async def test_a_receipt_is_its_tenants_alone() -> None:
+    """Another tenant's id is as unknown as one that does not exist; without a store there are none."""
+    world = await shop(3)
+    answer = await world.retrieve(QUERY)
+    assert answer.receipt_id is not None
+    with pytest.raises(NotFound):
+        await world.receipts.text("other", answer.receipt_id)
+    with pytest.raises(Unavailable):
+        await World().receipts.text("acme", answer.receipt_id)

@@ -1,0 +1,90 @@
+"""A retrieval run again: the same bytes from an unchanged store, and what changed otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from memtypes.times import rfc3339
+from retrieval.receipts.model import ReplayAnswer
+from tests.retrieval.builders import NOW, SCOPE, World
+from tests.retrieval.receipts.shop import QUERY, shop
+
+pytestmark = pytest.mark.anyio
+
+
+async def asked(world: World, **fields: Any) -> tuple[str, list[str]]:
+    """The id of a receipt and the ids that its answer shows."""
+    answer = await world.retrieve(QUERY, **({"budget": 300} | fields))
+    assert answer.receipt_id is not None
+    return answer.receipt_id, [item.id for item in answer.items]
+
+
+async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
+    """What the replay says."""
+    return await world.receipts.replay(SCOPE.tenant, receipt_id)
+
+
+@pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
+async def test_an_unchanged_store_gives_the_same_bytes(fields: dict[str, Any]) -> None:
+    """Nothing is shown as used, and no receipt is kept of a replay."""
+    world = await shop()
+    receipt_id, _ = await asked(world, **fields)
+    shown = len(world.shown)
+    assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
+    assert len(world.shown) == shown
+
+
+async def test_reading_changes_nothing() -> None:
+    """Uses that were counted since do not change a replay."""
+    world = await shop()
+    receipt_id, shown = await asked(world, weights={"access": 1.0, "similarity": 0.1})
+    await world.store.patch(SCOPE, {one: {"access_count": 50 + place} for place, one in enumerate(shown[::2])})
+    assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
+
+
+async def test_uses_from_before_are_replayed() -> None:
+    """The counts that the receipt recorded are those that rank again."""
+    world = await shop()
+    _, shown = await asked(world)
+    await world.store.patch(SCOPE, {one: {"access_count": place + 1} for place, one in enumerate(shown)})
+    receipt_id, _ = await asked(world, weights={"access": 1.0, "similarity": 0.1})
+    await world.store.patch(SCOPE, {one: {"access_count": 0} for one in shown})
+    assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
+
+
+async def test_a_removed_memory_is_told() -> None:
+    """With its outcome before and the reason."""
+    world = await shop()
+    receipt_id, shown = await asked(world)
+    await world.store.delete(SCOPE, [shown[-1]])
+    replay = await replayed(world, receipt_id)
+    assert not replay.identical
+    change = next(one for one in replay.changes if one.id == shown[-1])
+    assert (change.what, change.before, change.after) == ("outcome", "included", None)
+    assert change.why == "the memory is not there any more"
+
+
+async def test_a_changed_memory_is_told() -> None:
+    """When it was changed stands in the reason."""
+    world = await shop()
+    receipt_id, shown = await asked(world)
+    later = rfc3339(NOW + timedelta(days=1))
+    await world.store.patch(SCOPE, {shown[-1]: {"importance": 10, "updated_at": later}})
+    replay = await replayed(world, receipt_id)
+    change = next(one for one in replay.changes if one.id == shown[-1])
+    assert change.what == "score"
+    assert later in change.why
+
+
+async def test_a_memory_that_was_dated_back_is_told() -> None:
+    """It was not there then, and is shown now."""
+    world = await shop(4)
+    receipt_id, _ = await asked(world, budget=8000)
+    added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))
+    replay = await replayed(world, receipt_id)
+    assert not replay.identical
+    change = next(one for one in replay.changes if one.id == added)
+    assert (change.before, change.after) == (None, "included")
