@@ -39,6 +39,7 @@ from memtypes.errors import SetupRequired
 from memtypes.models.counting import LocalCounter
 from memtypes.models.files import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
+from memtypes.receipts import ErasableReceipts
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
@@ -128,7 +129,12 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             jobs=jobs,
             reembedding=Reembedding(settings, embedder, sparse),
             answered=answered,
-            places={"memories": Memories(store), "answers": Answers(answered), "live": LiveState(live)},
+            places={
+                "memories": Memories(store),
+                "answers": Answers(answered),
+                "live": LiveState(live),
+                "receipts": ErasableReceipts(kept),
+            },
             receipts=Receipts(kept, retrieving),
         )
 

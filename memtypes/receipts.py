@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memtypes.erasure import Erasable
 from memtypes.scope import Scope
 
 GENESIS = "0" * 64
@@ -83,3 +84,18 @@ class ReceiptStore(ABC):
     @abstractmethod
     async def count(self, scope: Scope) -> int:
         """How many receipts of the scope's namespace are kept."""
+
+
+class ErasableReceipts(Erasable):
+    """The receipts of a namespace, which hold its queries. Of a memory they hold its id and no text: they stay."""
+
+    def __init__(self, kept: ReceiptStore) -> None:
+        self._kept = kept
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """How many receipts were removed."""
+        return 0 if memory_id is not None else await self._kept.erase(scope)
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """How many there are."""
+        return 0 if memory_id is not None else await self._kept.count(scope)

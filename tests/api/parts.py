@@ -16,6 +16,7 @@ from memtypes.errors import Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Listing, MemoryStore, Page, TypeStats
+from memtypes.receipts import ErasableReceipts
 from memtypes.scope import Scope
 from memtypes.times import Clock
 from memtypes.workflows.engine import Workflows
@@ -70,7 +71,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         clock=clock,
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         answered=answered,
-        places={"memories": Memories(kept), "answers": Answers(answered)},
+        places={"memories": Memories(kept), "answers": Answers(answered), "receipts": ErasableReceipts(chain)},
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
         receipts=Receipts(chain, retrieving),
     )

@@ -66,6 +66,14 @@ async def test_receipts_of_another_tenant_are_unknown(guarded: Services) -> None
             assert [one.status_code for one in answers] == [wanted] * 3
 
 
+async def test_an_erased_namespace_has_no_receipts(client: httpx.AsyncClient) -> None:
+    """They hold its queries: they go with it, and the proof counts them."""
+    receipt_id = await asked(client)
+    erased = (await client.post("/v1/admin/erase", json={"namespace": "me"})).json()
+    assert (erased["erased"]["receipts"], erased["remaining"]["receipts"]) == (1, 0)
+    assert (await client.get(f"/v1/receipts/{receipt_id}")).status_code == 404
+
+
 async def test_without_a_store_of_receipts_there_are_none(services: Services) -> None:
     """503, with the reason."""
     async with connect(replace(services, receipts=None)) as client:
