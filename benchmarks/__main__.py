@@ -23,6 +23,7 @@ from benchmarks.loading import NotLoaded
 from benchmarks.processes import NotReady
 from benchmarks.quality import QualityRequest, measure_quality
 from benchmarks.report import Report, publish
+from benchmarks.soak import SoakRequest, measure_soak
 from benchmarks.startup import StartupRequest, measure_startup
 from memtypes.errors import RemembrancerError
 
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         _add_durability,
         _add_live,
         _add_due,
+        _add_soak,
         _add_faults,
     ):
         add(commands)
@@ -179,6 +181,17 @@ def _add_faults(commands: Commands) -> None:
 
 def _faults(given: argparse.Namespace, command: str) -> Report:
     return measure_faults(FaultsRequest(command, given.rounds, given.queries, given.stored))
+
+
+def _add_soak(commands: Commands) -> None:
+    command = _command(commands, "soak", "Every item kept and reported, whatever is killed.", _soak)
+    default = SoakRequest("")
+    command.add_argument("--n", type=_at_least(100), default=default.count, metavar="N", help="items")
+    command.add_argument("--rounds", type=_at_least(1), default=default.rounds, metavar="N", help="kills")
+
+
+def _soak(given: argparse.Namespace, command: str) -> Report:
+    return measure_soak(SoakRequest(command, given.n, given.rounds))
 
 
 def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:
