@@ -9,8 +9,11 @@ from typing import Any, Literal, NotRequired, TypeAlias
 from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
 
 from api.calls import memory_members
+from ingest.examine import Examined
 from ingest.outcome import Outcome
+from ingest.submission import Classified
 from memtypes.policy import MemoryType
+from memtypes.reviewed import Decision, Reviewed, Tier, Vote
 
 Status: TypeAlias = Literal["stored", "merged", "rejected", "failed"]
 STATUSES: tuple[Status, ...] = ("stored", "merged", "rejected", "failed")
@@ -18,6 +21,36 @@ STATUSES: tuple[Status, ...] = ("stored", "merged", "rejected", "failed")
 
 class MemoryAnswer(TypedDict):
     """A memory: every common field and its type's own; see the component of each type."""
+
+
+class Alternative(TypedDict):
+    """Another type that a text may be of."""
+
+    type: MemoryType
+    confidence: float
+
+
+class ClassifyAnswer(TypedDict):
+    """The type of a text, and why; the confidences of all types sum to 1."""
+
+    type: MemoryType
+    confidence: float
+    reason: str
+    alternatives: list[Alternative]
+
+
+class ReviewAnswer(TypedDict):
+    """The decision on a text, with each vote. redacted: secrets were taken out before anyone read it."""
+
+    decision: Decision
+    importance: float | None
+    relevance: float | None
+    novelty: float | None
+    reason: str
+    tier: Tier
+    votes: list[Vote]
+    redacted: bool
+    redactions: dict[str, int]
 
 
 class WriteAnswer(TypedDict):
@@ -28,6 +61,9 @@ class WriteAnswer(TypedDict):
     reason: NotRequired[str]
     merged_into: NotRequired[str]
     supersedes: NotRequired[list[str]]
+    redactions: NotRequired[dict[str, int]]
+    classified: NotRequired[ClassifyAnswer]
+    review: NotRequired[Reviewed]
     memory: NotRequired[MemoryAnswer]
 
 
@@ -39,6 +75,9 @@ class ItemAnswer(TypedDict):
     status: Status
     reason: NotRequired[str]
     merged_into: NotRequired[str]
+    redactions: NotRequired[dict[str, int]]
+    classified: NotRequired[ClassifyAnswer]
+    review: NotRequired[Reviewed]
 
 
 class Counts(TypedDict):
@@ -123,5 +162,23 @@ def batch_answer(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _details(outcome: Outcome) -> dict[str, Any]:
-    found = {"reason": outcome.reason, "merged_into": outcome.merged_into}
+    found = {
+        "reason": outcome.reason,
+        "merged_into": outcome.merged_into,
+        "redactions": dict(outcome.redactions) or None,
+        "classified": classify_answer(outcome.classified) if outcome.classified else None,
+        "review": outcome.reviewed,
+    }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def classify_answer(found: Classified) -> dict[str, Any]:
+    """The type that was found, and the others."""
+    others = [{"type": kind, "confidence": confidence} for kind, confidence in found.alternatives]
+    return {"type": found.type, "confidence": found.confidence, "reason": found.reason, "alternatives": others}
+
+
+def review_answer(examined: Examined) -> dict[str, Any]:
+    """The decision on a text that was not written."""
+    reviewed = examined.reviewed.model_dump(mode="json")
+    return {**reviewed, "redacted": bool(examined.redactions), "redactions": dict(examined.redactions)}

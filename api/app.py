@@ -11,6 +11,7 @@ from api.metrics import CountCalls
 from api.problems import answer_problem
 from api.routes import (
     batch,
+    examination,
     health,
     hooks,
     keys,
@@ -45,6 +46,8 @@ ROUTES = (
     hooks.session_stop,
     hooks.prompt_submit,
     upkeep.run_job,
+    examination.post_classify,
+    examination.post_review,
     search.post_search,
     search.post_retrieve,
     receipts.get_receipt,

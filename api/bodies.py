@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
 
 from ingest.feedback import FeedbackOutcome
+from ingest.submission import ReviewMode, Submission, UntypedDraft
 from memtypes.episodic import EpisodicDraft
-from memtypes.memory import Draft, Model
+from memtypes.memory import Draft, Model, Text
 from memtypes.policy import MemoryType
 from memtypes.procedural import ProceduralDraft
 from memtypes.prospective import ProspectiveDraft
@@ -31,13 +32,17 @@ _DRAFTS: dict[MemoryType, type[Draft]] = {
 
 
 class ItemFields(Model):
-    """What a caller may say about the writing itself. review: nothing reviews yet, so both words do the same."""
+    """What a caller may say about the writing itself. review: without it a memory is stored as it is given."""
 
-    review: Literal["auto", "skip"] = "auto"
+    review: Literal["auto", "skip"] | None = None
 
-    def draft(self) -> AnyDraft:
+    def submission(self) -> Submission:
+        """The memory as it is handed in, with what was said about its review."""
+        return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
+
+    def draft(self) -> AnyDraft | UntypedDraft:
         """The memory alone, without the fields about its writing; already validated, so not validated again."""
-        kind = _DRAFTS[self.type]  # type: ignore[attr-defined]
+        kind = UntypedDraft if self.type is None else _DRAFTS[self.type]  # type: ignore[attr-defined]
         fields = {name: getattr(self, name) for name in kind.model_fields}
         return kind.model_construct(self.model_fields_set & fields.keys(), **fields)  # type: ignore[return-value]
 
@@ -68,6 +73,14 @@ class WorkingItem(ItemFields, WorkingDraft):
     """A working item in a batch."""
 
 
+class UntypedItem(ItemFields, UntypedDraft):
+    """A memory in a batch whose type is found from its text."""
+
+
+class UntypedPost(PostFields, UntypedDraft):
+    """A memory whose type is found from its text."""
+
+
 class EpisodicPost(PostFields, EpisodicDraft):
     """An event."""
 
@@ -88,11 +101,31 @@ class WorkingPost(PostFields, WorkingDraft):
     """A working item."""
 
 
+def _branch(value: object) -> str:
+    """The branch of the unions below that `value` belongs to: its type's name, or untyped."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return _UNTYPED if kind is None else str(kind)
+
+
+_UNTYPED = "untyped"
+
 AnyItem: TypeAlias = Annotated[
-    EpisodicItem | SemanticItem | ProspectiveItem | ProceduralItem | WorkingItem, Field(discriminator="type")
+    Annotated[EpisodicItem, Tag("episodic")]
+    | Annotated[SemanticItem, Tag("semantic")]
+    | Annotated[ProspectiveItem, Tag("prospective")]
+    | Annotated[ProceduralItem, Tag("procedural")]
+    | Annotated[WorkingItem, Tag("working")]
+    | Annotated[UntypedItem, Tag(_UNTYPED)],
+    Discriminator(_branch),
 ]
 AnyPost: TypeAlias = Annotated[
-    EpisodicPost | SemanticPost | ProspectivePost | ProceduralPost | WorkingPost, Field(discriminator="type")
+    Annotated[EpisodicPost, Tag("episodic")]
+    | Annotated[SemanticPost, Tag("semantic")]
+    | Annotated[ProspectivePost, Tag("prospective")]
+    | Annotated[ProceduralPost, Tag("procedural")]
+    | Annotated[WorkingPost, Tag("working")]
+    | Annotated[UntypedPost, Tag(_UNTYPED)],
+    Discriminator(_branch),
 ]
 
 
@@ -101,6 +134,21 @@ class Batch(Model):
 
     namespace: Name
     items: list[AnyItem] = Field(max_length=MAX_BATCH)
+
+
+class ClassifyBody(Model):
+    """A text whose type is asked for. context: what was said around it."""
+
+    content: Text
+    context: Text | None = None
+
+
+class ReviewBody(Model):
+    """A text to review without writing it."""
+
+    content: Text
+    namespace: Name
+    type: MemoryType | None = None
 
 
 class Feedback(Model):
@@ -112,6 +160,8 @@ class Feedback(Model):
 POST: TypeAdapter[AnyPost] = TypeAdapter(AnyPost)
 BATCH: TypeAdapter[Batch] = TypeAdapter(Batch)
 FEEDBACK: TypeAdapter[Feedback] = TypeAdapter(Feedback)
+CLASSIFY: TypeAdapter[ClassifyBody] = TypeAdapter(ClassifyBody)
+REVIEW: TypeAdapter[ReviewBody] = TypeAdapter(ReviewBody)
 CHANGES: TypeAdapter[dict[str, Any]] = TypeAdapter(Annotated[dict[str, Any], Field(min_length=1)])
 
 

@@ -13,6 +13,7 @@ from api.metrics import Metrics
 from api.once import RecentAnswers
 from api.rate import RateLimit
 from api.reembedding import Reembedding
+from ingest.examine import Examiner
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
 from ingest.upkeep.executor import Upkeep
@@ -58,3 +59,4 @@ class Services:
     reembedding: Reembedding | None = None
     places: Mapping[str, Erasable] = field(default_factory=dict)
     receipts: Receipts | None = None
+    examiner: Examiner | None = None

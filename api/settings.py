@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingest.redaction.policy import Treatment
 from memtypes.errors import RemembrancerError
 
 PREFIX = "REMEMBRANCER_"
@@ -55,6 +56,20 @@ class Settings(BaseSettings):
         200, ge=50, le=2_000, description="Candidates a type and leg that are ranked: deeper finds more and costs more."
     )
     receipt_days: int = Field(30, ge=1, le=3_650, description="Days that a receipt of a retrieval is kept.")
+    redaction: Treatment = Field(
+        Treatment.REDACT,
+        description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",
+        json_schema_extra={"shown": "redact"},
+    )
+    redaction_rules: Path | None = Field(
+        None, description="YAML with redaction for single kinds and tenants, own patterns, and what is never kept."
+    )
+    reviewer_url: str | None = Field(None, description="An OpenAI-compatible endpoint that reviews; local without.")
+    reviewer_model: str = Field("default", min_length=1, description="The model that reviews there.")
+    reviewer_key: SecretStr | None = Field(None, description="The key for that endpoint.")
+    reviewer_seats: Literal["both", "importance", "relevance"] = Field(
+        "both", description="Which scores the endpoint gives; the rest, and novelty always, is local."
+    )
     qdrant_url: str | None = Field(None, description="A Qdrant server in place of the embedded store.")
     qdrant_api_key: SecretStr | None = Field(None, description="The server's API key.")
     qdrant_shards: int = Field(1, ge=1, le=1_024, description="Shards of each collection that is created.")

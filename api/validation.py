@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ingest.redaction.scan import redact
 from memtypes.errors import RemembrancerError
 from memtypes.policy import MemoryType
 
@@ -111,6 +112,7 @@ def shown(value: object) -> Any:
 
 
 def _cut(text: str) -> str:
+    text = redact(text)  # before it is cut: half a secret is no longer recognised
     short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
     return _encodable(short)
 

@@ -18,6 +18,7 @@ from api.keys import KeyRing
 from api.once import RecentAnswers
 from api.rate import RateLimit
 from api.reembedding import Reembedding, store_fingerprint
+from api.screening import screening
 from api.services import Services
 from api.settings import Settings, secret
 from ingest.copies import Copies
@@ -74,7 +75,8 @@ _log = logging.getLogger(__name__)
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """Everything that calls need, closed in reverse at the end.
 
-    Raises BadKeys, BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    Raises BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable,
+    each with the way out.
     """
     models = RegistrySource(settings.models)
     book = KeyBook(keys, settings.data_dir / "keys.json")
@@ -89,9 +91,19 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         opened.push_async_callback(live.aclose)
         freshness = await opened.enter_async_context(Freshness(store).running())
         keep_for_good()
-        gates = (DueTimes(system_clock),)
-        parts = IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock, gates)
         http = await opened.enter_async_context(httpx.AsyncClient())
+        screened = screening(settings, store, embedder, http)
+        parts = IngestorParts(
+            store,
+            screened.embedder,
+            sparse,
+            tokenizers[TOKENIZERS[0]],
+            system_clock,
+            gates=(*screened.gates, DueTimes(system_clock)),
+            redactor=screened.redactor,
+            panel=screened.panel,
+            recent=screened.recent,
+        )
         ingestor = Ingestor(parts)
         workflows = Workflows(RedisWorkflows(live), parts.tokenizer, system_clock, WorkflowRecorder(ingestor))
         items = RedisWorking(live)
@@ -136,6 +148,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                 "receipts": ErasableReceipts(kept),
             },
             receipts=Receipts(kept, retrieving),
+            examiner=screened.examiner,
         )
 
 

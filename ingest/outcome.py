@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ingest.submission import Classified
 from memtypes.memory import Memory
+from memtypes.reviewed import Reviewed
 
 
 class Status(StrEnum):
@@ -31,10 +33,16 @@ class ItemOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(ItemOutcome):
-    """An item's end as the service knows it: besides, what it replaced and the memory as read back."""
+    """An item's end as the service knows it: besides, what it replaced and the memory as read back.
+
+    redactions: secrets taken out, by kind. classified: how its type was found. reviewed: the decision, with each vote.
+    """
 
     supersedes: tuple[str, ...] = ()
     memory: Memory | None = None
+    redactions: Mapping[str, int] = field(default_factory=dict)
+    classified: Classified | None = None
+    reviewed: Reviewed | None = None
 
 
 def count_statuses(outcomes: Iterable[ItemOutcome]) -> dict[Status, int]:

@@ -22,15 +22,19 @@ from ingest.moving import Restorer
 from ingest.near import NearDuplicates
 from ingest.order import ArrivalOrder
 from ingest.outcome import Outcome, Status
+from ingest.prefilter import Recent
 from ingest.prepare import Arrival, Prepared, Preparer, check_draft
+from ingest.redaction.gate import Redactor
+from ingest.review.panel import Panel
+from ingest.review.stage import ReviewStage
 from ingest.revise import Reviser
 from ingest.stages import Arriving, Stages
+from ingest.submission import Submitted, submission_of
 from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
-from memtypes.memory import Memory
+from memtypes.memory import Draft, Memory
 from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
 from memtypes.times import Clock
-from memtypes.types import AnyDraft
 
 PIECE = 64
 """Drafts that travel together: enough to fill the encoder's batches, few enough that a query gets in between."""
@@ -49,7 +53,8 @@ NextT = TypeVar("NextT")
 class IngestorParts:
     """What ingestion works with. gates: see `ingest.gates`; none lets everything through.
 
-    locks: those of everything that writes here.
+    locks: those of everything that writes here. redactor: looks changes through as the gate does new texts.
+    panel: reviews what asks for it. recent: what captured streams said, for the pre-filter.
     """
 
     store: MemoryStore
@@ -59,6 +64,9 @@ class IngestorParts:
     clock: Clock
     gates: tuple[Gate, ...] = ()
     locks: ScopeLocks = field(default_factory=ScopeLocks)
+    redactor: Redactor | None = None
+    panel: Panel | None = None
+    recent: Recent | None = None
 
 
 class Ingestor:
@@ -70,38 +78,42 @@ class Ingestor:
         self._locks = parts.locks
         self._order = ArrivalOrder()
         keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks, NearDuplicates(parts.store))
-        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper)
+        reviews = None if parts.panel is None else ReviewStage(parts.panel)
+        self._redactor = parts.redactor
+        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper, reviews, parts.recent)
         self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
         self._rater = Rater(parts.store, parts.clock)
         self._restorer = Restorer(parts.store, parts.embedder, preparer, self._locks)
 
-    async def write_one(self, scope: Scope, draft: AnyDraft) -> Outcome:
+    async def write_one(self, scope: Scope, draft: Submitted) -> Outcome:
         """What became of `draft`: stored, merged or rejected.
 
         Raises InvalidRequest for a draft that can't be, Overloaded or Unavailable for one that could not be stored.
         """
-        check_draft(draft, self._clock())
+        check_draft(submission_of(draft).draft, self._clock())
         gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
         prepared = await self._stages.prepare(gated)
-        encoded = await self._stages.embed(scope, prepared)
+        encoded = await self._stages.review(scope, await self._stages.embed(scope, prepared))
         outcome = (await self._stages.keep(scope, encoded))[0]
         if outcome.status is Status.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
         return outcome
 
-    async def write(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Outcome]:
+    async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[Outcome]:
         """What became of each of `drafts`, in order; what a store or an engine could not do is failed, with the reason.
 
         Raises InvalidRequest, with the index in its path, before anything is stored.
         """
         now = self._clock()
         for index, draft in enumerate(drafts):
-            _check_at(index, draft, now)
+            _check_at(index, submission_of(draft).draft, now)
         arriving = self._arrivals(scope, drafts)
         return await self._run(scope, [arriving[start : start + PIECE] for start in range(0, len(arriving), PIECE)])
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
         """The memory after `changes`; see `ingest.revise`. Raises NotFound and InvalidRequest."""
+        if self._redactor is not None:
+            changes = self._redactor.clean(scope.tenant, changes).value
         async with self._locks.of(scope):
             return await self._reviser.revise(scope, memory_id, changes)
 
@@ -114,9 +126,10 @@ class Ingestor:
         """What became of memories that come from elsewhere as they are; see `ingest.moving`."""
         return await self._restorer.restore(scope, memories)
 
-    def _arrivals(self, scope: Scope, drafts: Sequence[AnyDraft]) -> list[Arriving]:
+    def _arrivals(self, scope: Scope, drafts: Sequence[Submitted]) -> list[Arriving]:
         now = self._clock()
-        return [(draft, Arrival(scope, now, self._order.take(now, _session(scope, draft)))) for draft in drafts]
+        submitted = [submission_of(draft) for draft in drafts]
+        return [(one, Arrival(scope, now, self._order.take(now, _session(scope, one.draft)))) for one in submitted]
 
     async def _run(self, scope: Scope, pieces: list[list[Arriving]]) -> list[Outcome]:
         prepared_in, prepared_out = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
@@ -147,7 +160,8 @@ class Ingestor:
     ) -> None:
         async with source, sink:
             async for prepared in source:
-                await sink.send(await _or_failed(self._embed_patiently, scope, prepared))
+                encoded = await _or_failed(self._embed_patiently, scope, prepared)
+                await sink.send(await _or_failed(self._stages.review, scope, encoded))
 
     async def _embed_patiently(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         for _ in range(_EMBED_ATTEMPTS - 1):
@@ -158,7 +172,7 @@ class Ingestor:
         return await self._stages.embed(scope, entries)
 
 
-def _check_at(index: int, draft: AnyDraft, now: datetime) -> None:
+def _check_at(index: int, draft: Draft, now: datetime) -> None:
     try:
         check_draft(draft, now)
     except InvalidRequest as error:
@@ -176,6 +190,6 @@ async def _or_failed(
         return [entry if isinstance(entry, Outcome) else failed for entry in entries]
 
 
-def _session(scope: Scope, draft: AnyDraft) -> tuple[str | None, ...]:
+def _session(scope: Scope, draft: Draft) -> tuple[str | None, ...]:
     """What is numbered together: the memories of one type in one session."""
-    return (scope.tenant, scope.namespace, draft.type, draft.session_id or scope.session_id)
+    return (scope.tenant, scope.namespace, getattr(draft, "type", None), draft.session_id or scope.session_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ingest.submission import Submission
 from memtypes.errors import InvalidRequest
 from memtypes.ids import content_hash, memory_id
 from memtypes.memory import Draft, Memory, TokenCount
@@ -32,11 +33,12 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A memory, the text of it that is embedded, and its sparse vector."""
+    """A memory, the text of it that is embedded, and its sparse vector; submission: what it was made from."""
 
     memory: Memory
     text: str
     sparse: SparseVector
+    submission: Submission | None = None
 
 
 def check_draft(draft: Draft, now: datetime) -> None:

@@ -5,7 +5,7 @@ An entry that has ended on the way (rejected, failed) is an Outcome and passes t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import anyio
@@ -13,31 +13,36 @@ import anyio
 from ingest.gates import Gate, Rejection, through_gates
 from ingest.keeping import Encoded, Keeper
 from ingest.outcome import Outcome, Status
+from ingest.prefilter import Recent
 from ingest.prepare import Arrival, Prepared, Preparer
+from ingest.review.stage import ReviewStage
+from ingest.submission import Submission, UntypedDraft
+from memtypes.errors import InvalidRequest
 from memtypes.ports import Embedder, MemoryStore
 from memtypes.scope import Scope
-from memtypes.types import AnyDraft
 
-Arriving: TypeAlias = tuple[AnyDraft, Arrival]
+Arriving: TypeAlias = tuple[Submission, Arrival]
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """gate and prepare, embed, keep: in this order."""
+    """gate and prepare, embed, review, keep: in this order. reviews, recent: None where nothing is."""
 
     gates: tuple[Gate, ...]
     preparer: Preparer
     store: MemoryStore
     embedder: Embedder
     keeper: Keeper
+    reviews: ReviewStage | None = None
+    recent: Recent | None = None
 
     async def gate(self, scope: Scope, entries: list[Arriving]) -> list[Arriving | Outcome]:
         """Each draft as the gates let it through, or why it is rejected."""
         return [await self._gate_one(scope, entry) for entry in entries]
 
     async def _gate_one(self, scope: Scope, entry: Arriving) -> Arriving | Outcome:
-        draft, arrival = entry
-        verdict = await through_gates(self.gates, scope, draft)
+        submission, arrival = entry
+        verdict = await through_gates(self.gates, scope, submission)
         if isinstance(verdict, Rejection):
             return Outcome(Status.REJECTED, reason=verdict.reason)
         return verdict, arrival
@@ -47,7 +52,13 @@ class Stages:
         return await anyio.to_thread.run_sync(self._prepare_all, entries)
 
     def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
-        return [entry if isinstance(entry, Outcome) else self.preparer.prepare(*entry) for entry in entries]
+        return [entry if isinstance(entry, Outcome) else self._prepare_one(*entry) for entry in entries]
+
+    def _prepare_one(self, submission: Submission, arrival: Arrival) -> Prepared:
+        draft = submission.draft
+        if isinstance(draft, UntypedDraft):
+            raise InvalidRequest("is required: nothing here finds the type of a text", path="type")
+        return replace(self.preparer.prepare(draft, arrival), submission=submission)
 
     async def embed(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         """Each prepared memory with its embedding, which is left out for what the store has already."""
@@ -64,7 +75,35 @@ class Stages:
             for index, entry in enumerate(entries)
         ]
 
+    async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
+        """Each memory with the reviewers' decision where one was asked for, or why it is rejected."""
+        return entries if self.reviews is None else await self.reviews.review(scope, entries)
+
     async def keep(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Outcome]:
-        """Each memory's outcome, after it was read back."""
-        kept = iter(await self.keeper.keep(scope, [entry for entry in entries if isinstance(entry, Encoded)]))
-        return [entry if isinstance(entry, Outcome) else next(kept) for entry in entries]
+        """Each memory's outcome, after it was read back, with what was found out about it on the way."""
+        arriving = [entry for entry in entries if isinstance(entry, Encoded)]
+        outcomes = await self.keeper.keep(scope, arriving)
+        self._remember(scope, arriving, outcomes)
+        kept = iter(outcomes)
+        return [entry if isinstance(entry, Outcome) else _told(entry.prepared, next(kept)) for entry in entries]
+
+    def _remember(self, scope: Scope, arriving: list[Encoded], outcomes: list[Outcome]) -> None:
+        """Note what was captured and is kept, for the pre-filter; what failed may come again."""
+        if self.recent is None:
+            return
+        for encoded, outcome in zip(arriving, outcomes, strict=True):
+            submission = encoded.prepared.submission
+            if submission is not None and submission.captured and outcome.status is not Status.FAILED:
+                self.recent.add(scope, encoded.memory.content)
+
+
+def _told(prepared: Prepared, outcome: Outcome) -> Outcome:
+    submission = prepared.submission
+    if submission is None:
+        return outcome
+    return replace(
+        outcome,
+        redactions=submission.redactions,
+        classified=submission.classified,
+        reviewed=prepared.memory.reviewed,
+    )

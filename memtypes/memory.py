@@ -24,6 +24,7 @@ from pydantic import (
 
 from memtypes.ids import normalise
 from memtypes.policy import MemoryType, Visibility
+from memtypes.reviewed import Reviewed
 from memtypes.scope import Name
 from memtypes.times import Instant
 
@@ -210,6 +211,7 @@ class Memory(Model):
     tokens: TokenCount
     evidence_count: Whole = Field(default=1, ge=1)
     source_sessions: list[str] = Field(default_factory=list)
+    reviewed: Reviewed | None = None
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:  # noqa: ARG003 - most types have none

@@ -51,7 +51,7 @@ async def post_batch(request: HttpRequest, services: NamedDependency[Services]) 
 
 
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
-    outcomes = await services.ingestor.write(scope, [item.draft() for item in batch.items])
+    outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
     return encode(batch_answer(outcomes))
 
 

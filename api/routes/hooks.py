@@ -16,7 +16,8 @@ from api.services import Services
 from ingest.echo import ALL_RECALLED, PART_RECALLED, without_recalled
 from ingest.intentions import DueQuestion
 from ingest.outcome import Status
-from ingest.sessions import Message, drafts_of
+from ingest.sessions import Message, Said, drafts_of
+from ingest.submission import Submission
 from memtypes.memory import Label, Model, Text
 from memtypes.policy import MemoryType
 from memtypes.scope import Name
@@ -98,7 +99,7 @@ async def session_stop(request: HttpRequest, services: NamedDependency[Services]
     ended = await read_body(request, STOP)
     scope = scope_of(request, ended.namespace, ended.session_id)
     said = drafts_of(ended.session_id, [message.plain() for message in ended.messages])
-    outcomes = await services.ingestor.write(scope, [one.draft for one in said])
+    outcomes = await services.ingestor.write(scope, [_captured(one) for one in said])
     told = batch_answer(outcomes)
     for one, result in zip(said, told["results"], strict=True):
         result["index"] = one.index
@@ -132,3 +133,8 @@ def _with_recalled(told: dict[str, Any], contents: list[str]) -> dict[str, Any]:
             event["reason"] = "; ".join(filter(None, (event.get("reason"), PART_RECALLED)))
     told["results"] = [one for index in range(len(contents)) for one in results[index]]
     return told
+
+
+def _captured(said: Said) -> Submission:
+    """An event was not chosen by anyone, so the pre-filter may drop it; an intention was asked for."""
+    return Submission(said.draft, captured=said.draft.type is MemoryType.EPISODIC)

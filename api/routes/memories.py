@@ -60,7 +60,7 @@ async def post_memory(request: HttpRequest, services: NamedDependency[Services])
     """201 when the memory was stored, 200 when it was merged or rejected."""
     posted = await read_body(request, POST)
     scope = scope_of(request, posted.namespace, posted.session_id, posted.agent_id)
-    outcome = await services.ingestor.write_one(scope, posted.draft())
+    outcome = await services.ingestor.write_one(scope, posted.submission())
     if outcome.status not in _BY_STATUS:
         raise Unavailable(outcome.reason or "the memory was not found after it was written; try again")
     return answer(write_answer(outcome), _BY_STATUS[outcome.status])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio.to_thread
 
 from ingest.due.reading import Due, due_in
 from ingest.gates import Gate, Rejection
+from ingest.submission import Submission
 from memtypes.prospective import ProspectiveDraft, TriggerType
 from memtypes.scope import Scope
 from memtypes.times import Clock
-from memtypes.types import AnyDraft
 
 TIMEZONE = "timezone"
 """The key of the metadata that may name the caller's zone, such as Europe/Berlin."""
@@ -27,14 +28,16 @@ class DueTimes(Gate):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def examine(self, scope: Scope, draft: AnyDraft) -> AnyDraft | Rejection:  # noqa: ARG002 - the same in each
-        """The draft with its due time."""
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
+        """The submission, its draft with its due time; the scope makes no difference."""
+        draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
-            return draft
+            return submission
         due = await anyio.to_thread.run_sync(self._due, draft)
         if due is None:
-            return draft
-        return draft.model_copy(update={"due_at": due.at, "due_text": due.text[:500]})
+            return submission
+        timed = draft.model_copy(update={"due_at": due.at, "due_text": due.text[:500]})
+        return replace(submission, draft=timed)
 
     def _due(self, draft: ProspectiveDraft) -> Due | None:
         said_at, zone = draft.created_at or self._clock(), zone_of(draft.metadata.get(TIMEZONE))

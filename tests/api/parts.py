@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from api.erasure import Answers, Memories
 from api.once import RecentAnswers
+from api.screening import local_panel, screening_of
 from api.services import Services
 from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.redaction.policy import RuleBook
 from ingest.upkeep.executor import Upkeep
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
@@ -53,14 +57,17 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answered = RecentAnswers(clock)
-    parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, (DueTimes(clock),))
-    ingestor = Ingestor(parts)
     items = FakeItems()
     chain = FakeReceipts()
     recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
     retrieving = RetrieverParts(
         kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items, receipts=recorder
     )
+    screened = screening_of(RuleBook(), local_panel(kept), embedder)
+    gates = (*screened.gates, DueTimes(clock))
+    parts = IngestorParts(kept, screened.embedder, sparse, tokenizer, clock, gates)
+    parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
+    ingestor = Ingestor(parts)
     return Services(
         store=kept,
         ingestor=ingestor,
@@ -74,4 +81,5 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         places={"memories": Memories(kept), "answers": Answers(answered), "receipts": ErasableReceipts(chain)},
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
         receipts=Receipts(chain, retrieving),
+        examiner=screened.examiner,
     )

@@ -96,7 +96,7 @@ async def test_lines_are_items(client: httpx.AsyncClient) -> None:
         (b'{"type": "semantic", "content": "a"}\n[]', 422, "items[1]"),
         (b'{"type": "semantic", "content": "a"}\n\n{"type": "semantic"}', 422, "items[1].content"),
         (b'{"type": "semantic", "content": "a", "importance": 99999999999999999999}', 422, "items[0]"),
-        (b'{"content": "a"}', 422, "items[0].type"),
+        (b'{"type": "fact", "content": "a"}', 422, "items[0].type"),
         (b"\xff", 400, "items[0]"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from ingest.outcome import ItemOutcome
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.prefilter import Recent
+from ingest.review.panel import Panel
 from ingest.sinks import LocalSink
 from memtypes.errors import RemembrancerError
 from memtypes.filters import Filter
@@ -220,11 +222,12 @@ class Bench:
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
     clock: Clock = field(default_factory=Clock)
     gates: tuple[Any, ...] = ()
+    panel: Panel | None = None
+    recent: Recent | None = None
 
     def __post_init__(self) -> None:
-        self.ingestor = Ingestor(
-            IngestorParts(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
-        )
+        parts = IngestorParts(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
+        self.ingestor = Ingestor(replace(parts, panel=self.panel, recent=self.recent))
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
         """A sink into this bench."""

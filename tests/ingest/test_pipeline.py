@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 from ingest.gates import Rejection
 from ingest.outcome import Outcome, Status, count_statuses
 from ingest.pipeline import PIECE
+from ingest.submission import Submission
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.memory import Memory
 from memtypes.ports import Record
 from memtypes.scope import Scope
-from memtypes.types import AnyDraft
 from memtypes.vectors import Embedding
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, DictStore, draft, failing
 
@@ -190,13 +191,14 @@ class Censor:
     def __init__(self, word: str) -> None:
         self.word = word
 
-    async def examine(self, scope: Scope, draft: AnyDraft) -> AnyDraft | Rejection:
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """Reject, fail or change."""
+        draft = submission.draft
         if "crash" in draft.content:
             raise Unavailable(f"the censor of {scope.namespace} is ill")
         if draft.content == self.word:
             return Rejection("nothing is left")
-        return draft.model_copy(update={"content": draft.content.replace(self.word, "***")})
+        return replace(submission, draft=draft.model_copy(update={"content": draft.content.replace(self.word, "***")}))
 
 
 async def test_gates_change_reject_and_fail_single_drafts() -> None:

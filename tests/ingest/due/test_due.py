@@ -15,6 +15,7 @@ from benchmarks.due_phrases import phrases
 from ingest.due.gate import DueTimes, zone_of
 from ingest.due.reading import due_in
 from ingest.gates import Rejection
+from ingest.submission import Submission, UntypedDraft
 from memtypes.prospective import ProspectiveDraft
 from memtypes.scope import Scope
 from memtypes.types import DRAFT, AnyDraft
@@ -101,9 +102,11 @@ async def test_other_drafts_are_left_as_they_are(fields: Mapping[str, object]) -
 
 
 async def _gated(fields: Mapping[str, object]) -> AnyDraft:
-    draft = await DueTimes(lambda: NOW).examine(SCOPE, DRAFT.validate_python(fields))
-    assert not isinstance(draft, Rejection)
-    return draft
+    given = Submission(DRAFT.validate_python(fields))
+    gated = await DueTimes(lambda: NOW).examine(SCOPE, given)
+    assert not isinstance(gated, Rejection)
+    assert not isinstance(gated.draft, UntypedDraft)
+    return gated.draft
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])

@@ -1,0 +1,67 @@
+"""Puts together what examines texts on their way in: redaction, pre-filter, classification and the reviewers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+
+from api.settings import Settings
+from ingest.classification.classifier import ClassificationGate, Classifier
+from ingest.examine import Examiner
+from ingest.gates import Gate
+from ingest.prefilter import Prefilter, Recent
+from ingest.recent import RecentDocuments
+from ingest.redaction.gate import RedactionGate, Redactor
+from ingest.redaction.policy import RuleBook, read_rules
+from ingest.review.consensus import IMPORTANCE, RELEVANCE
+from ingest.review.endpoint import Endpoint, EndpointReviewer
+from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
+from ingest.review.panel import Panel, Reviewer, Seat
+from memtypes.ports import Embedder, MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """gates: in the order in which they look. embedder: the one that all of ingestion shares, with its memory."""
+
+    redactor: Redactor
+    gates: tuple[Gate, ...]
+    panel: Panel
+    embedder: Embedder
+    examiner: Examiner
+    recent: Recent
+
+
+def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
+    """Everything by the rules of `book`, where `panel` reviews."""
+    shared, recent = RecentDocuments(embedder), Recent()
+    redactor, classifier = Redactor(book), Classifier(shared)
+    gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
+    return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent)
+
+
+def screening(settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient) -> Screening:
+    """Everything as the settings have it. Raises BadRedactionRules."""
+    book = read_rules(settings.redaction_rules, settings.redaction)
+    return screening_of(book, panel_of(store, settings, http), embedder)
+
+
+def local_panel(store: MemoryStore) -> Panel:
+    """The built-in reviewers."""
+    return Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(store))))
+
+
+def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
+    """The configured reviewers; novelty is always measured against the store."""
+    if settings.reviewer_url is None:
+        return local_panel(store)
+    key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
+    endpoint = Endpoint(settings.reviewer_url, settings.reviewer_model, key)
+    local: dict[str, Reviewer] = {IMPORTANCE: ImportanceReviewer(), RELEVANCE: RelevanceReviewer()}
+    outside = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
+    seats = (
+        Seat(EndpointReviewer(http, endpoint, name), mine) if name in outside else Seat(mine)
+        for name, mine in local.items()
+    )
+    return Panel((*seats, Seat(NoveltyReviewer(store))))

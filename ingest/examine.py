@@ -1,0 +1,66 @@
+"""Classification and review without writing: the same gates, embedding and panel as a write goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ingest.classification.classifier import Classifier
+from ingest.redaction.gate import Redactor
+from ingest.review.panel import Panel, UnderReview
+from ingest.submission import Classified
+from memtypes.policy import MemoryType
+from memtypes.ports import Embedder
+from memtypes.reviewed import Reviewed
+from memtypes.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """type: found from the text when it is None."""
+
+    content: str
+    type: MemoryType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """redactions: secrets that were taken out before anyone read the text, by kind."""
+
+    reviewed: Reviewed
+    redactions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Shows what would become of a text."""
+
+    redactor: Redactor
+    classifier: Classifier
+    panel: Panel
+    embedder: Embedder
+
+    async def classify(self, tenant: str, content: str, context: str | None = None) -> Classified:
+        """The type of `content`; its context counts only where the content alone leaves doubt.
+
+        Raises Refused where the tenant's policy refuses a secret in it.
+        """
+        alone: str = self.redactor.clean(tenant, content).value
+        found = await self.classifier.classify(alone)
+        if context is None or found.confidence >= _IN_NO_DOUBT:
+            return found
+        told: str = self.redactor.clean(tenant, context).value
+        both = await self.classifier.classify(f"{alone}\n{told}")
+        return both if both.confidence > found.confidence else found
+
+    async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
+        """The decision on a text. Raises Refused, and Overloaded or Unavailable when the embedder is away."""
+        cleaned = self.redactor.clean(scope.tenant, request.content)
+        text: str = cleaned.value
+        kind = request.type or (await self.classifier.classify(text)).type
+        (embedding,) = await self.embedder.embed_documents([text])
+        reviewed = await self.panel.review(UnderReview(scope, text, kind, embedding.dense))
+        return Examined(reviewed, cleaned.counts)
+
+
+_IN_NO_DOUBT = 0.6

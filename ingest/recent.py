@@ -1,0 +1,53 @@
+"""An embedder that remembers its last documents: classification and the pipeline often embed the same text."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from memtypes.ports import Embedder
+from memtypes.vectors import Embedding
+
+KEPT = 256
+
+
+class RecentDocuments(Embedder):
+    """Another embedder with a memory for its last documents; its owner closes that one."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self._inner = inner
+        self._made: OrderedDict[str, Embedding] = OrderedDict()
+
+    @property
+    def fingerprint(self) -> str:
+        """The inner one's."""
+        return self._inner.fingerprint
+
+    @property
+    def dimensions(self) -> int:
+        """The inner one's."""
+        return self._inner.dimensions
+
+    async def embed_query(self, text: str) -> Embedding:
+        """The inner one's."""
+        return await self._inner.embed_query(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """One embedding a text, in order; only what is not remembered is made."""
+        known = {text: self._made[text] for text in texts if text in self._made}
+        missing = list(dict.fromkeys(text for text in texts if text not in known))
+        if missing:
+            known.update(zip(missing, await self._inner.embed_documents(missing), strict=True))
+        for text in missing:
+            self._made[text] = known[text]
+        while len(self._made) > KEPT:
+            self._made.popitem(last=False)
+        return [known[text] for text in texts]
+
+    async def ping(self) -> None:
+        """Return when the inner one can embed."""
+        await self._inner.ping()
+
+    async def aclose(self) -> None:
+        """Forget; the inner one is its owner's to close."""
+        self._made.clear()

@@ -1,0 +1,158 @@
+"""The first gate: what a tenant does not want kept is taken out, or the draft is refused, before anything else sees it.
+
+Whatever goes wrong in it raises, so that nothing is stored that was not looked through. Ids (session, agent, namespace)
+are left as they are: they are addresses, and what they address would be lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import re2
+
+from ingest.gates import Rejection
+from ingest.redaction.patterns import Pattern
+from ingest.redaction.policy import RuleBook, Rules, Treatment
+from ingest.redaction.scan import Redaction
+from ingest.submission import Submission
+from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.memory import MAX_LABEL, MAX_TAG, Draft
+from memtypes.scope import Scope
+
+LARGE = 20_000
+"""Characters from which a text is looked through in a thread."""
+
+_IDS = frozenset({"type", "session_id", "agent_id", "visibility", "superseded_by", "related", "source_sessions"})
+_LABELS = ("title", "concept", "procedure_name", "speaker")
+_LINE = 10_000
+
+_DraftT = TypeVar("_DraftT", bound=Draft)
+
+
+class Refused(InvalidRequest):
+    """The tenant's policy refuses texts with such secrets; the text names the kinds, never the secret."""
+
+
+class Book(Protocol):
+    """The rules of each tenant."""
+
+    def of(self, tenant: str) -> Rules:
+        """The rules of `tenant`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """value: without its secrets. counts: how many by kind."""
+
+    value: Any
+    counts: Mapping[str, int]
+
+
+class Redactor:
+    """Looks values through by the rules of their tenant."""
+
+    def __init__(self, book: Book | None = None) -> None:
+        self._book: Book = book or RuleBook()
+        self._patterns: dict[str, tuple[Rules, tuple[Pattern, ...]]] = {}
+
+    def rules(self, tenant: str) -> Rules:
+        """The rules of `tenant`."""
+        return self._book.of(tenant)
+
+    def clean(self, tenant: str, value: Any) -> Cleaned:
+        """`value`, any JSON, without the secrets that `tenant` does not allow. Raises Refused and Unavailable."""
+        rules, patterns = self._compiled(tenant)
+        redaction = Redaction(patterns)
+        with _failing_closed():
+            clean = redaction.value(value)
+        refused = sorted(kind for kind in redaction.counts if rules.treatment(kind) is Treatment.REFUSE)
+        if refused:
+            raise Refused(f"holds what may not be kept here: {', '.join(refused)}; take it out and send it again")
+        return Cleaned(clean, dict(redaction.counts))
+
+    def _compiled(self, tenant: str) -> tuple[Rules, tuple[Pattern, ...]]:
+        rules = self._book.of(tenant)
+        known = self._patterns.get(tenant)
+        if known is None or known[0] != rules:
+            with _failing_closed():
+                known = self._patterns[tenant] = (rules, rules.sought())
+        return known
+
+
+@contextmanager
+def _failing_closed() -> Iterator[None]:
+    try:
+        yield
+    except (re2.error, ArithmeticError, LookupError, TypeError, UnicodeError, ValueError) as error:
+        # The class alone: its text may quote what was looked through.
+        raise Unavailable(f"not stored: redaction could not run ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionGate:
+    """Takes secrets out of every text of a draft, and keeps out roles and types that must not be kept."""
+
+    redactor: Redactor
+
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
+        """The submission without secrets, the same object when there are none. Raises Unavailable."""
+        draft = submission.draft
+        unwanted = _unwanted(self.redactor.rules(scope.tenant), draft)
+        if unwanted:
+            return Rejection(unwanted)
+        try:
+            if len(draft.content) < LARGE:
+                cleaned = cleaned_draft(self.redactor, scope.tenant, draft)
+            else:
+                cleaned = await anyio.to_thread.run_sync(cleaned_draft, self.redactor, scope.tenant, draft)
+        except Refused as error:
+            return Rejection(str(error))
+        if not cleaned.counts:
+            return submission
+        counts = Counter(submission.redactions) + Counter(cleaned.counts)
+        return replace(submission, draft=cleaned.value, redactions=dict(counts))
+
+
+def _unwanted(rules: Rules, draft: Draft) -> str | None:
+    kind = getattr(draft, "type", None)
+    if kind in rules.never_keep_types:
+        return f"memories of type {kind} are not kept here"
+    roles = {str(role).casefold() for role in (getattr(draft, "speaker", None), draft.metadata.get("role")) if role}
+    return "texts of this role are not kept here" if roles & rules.never_keep_roles else None
+
+
+def cleaned_draft(redactor: Redactor, tenant: str, draft: Draft) -> Cleaned:
+    """The draft without secrets; the same object, with no counts, when it has none. Raises Refused and Unavailable."""
+    texts = {name: value for name, value in _texts(draft).items() if name not in _IDS}
+    cleaned = redactor.clean(tenant, texts)
+    if not cleaned.counts:
+        return Cleaned(draft, {})
+    changed = {name: _fitted(name, value) for name, value in cleaned.value.items() if value != texts[name]}
+    return Cleaned(_with(draft, changed), cleaned.counts)
+
+
+def _texts(draft: Draft) -> dict[str, Any]:
+    return {name: getattr(draft, name) for name in draft.model_fields_set} | (
+        {"source": draft.source.model_dump(exclude_none=True)} if draft.source else {}
+    )
+
+
+def _fitted(name: str, value: Any) -> Any:
+    """`value` within its field's limit: a marker may be longer than what it stands for."""
+    if name in _LABELS:
+        return value[:MAX_LABEL]
+    if name == "tags":
+        return list(dict.fromkeys(tag[:MAX_TAG] for tag in value))
+    return [line[:_LINE] for line in value] if isinstance(value, list) else value
+
+
+def _with(draft: _DraftT, changed: dict[str, Any]) -> _DraftT:
+    if "source" in changed and draft.source is not None:
+        changed = {**changed, "source": draft.source.model_copy(update=changed["source"])}
+    return draft.model_copy(update=changed)

@@ -1,0 +1,117 @@
+"""Texts and JSON values without their secrets, and how many of which kind there were. Pure; knows no policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ingest.redaction.checks import Span
+from ingest.redaction.patterns import BUILT_IN, Pattern
+
+_MAX_NAMED = 200
+"""Characters of a value that may be a password by its key alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A secret of `kind` at start up to end; never the secret itself."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Found]:
+    """The secrets of `text` in order, none overlapping: what overlaps is one, of the kind that stands first."""
+    seen = text.encode("utf-8", "replace").decode()  # RE2 reads UTF-8, which has no lone surrogates; as long as `text`
+    found: list[Found] = []
+    for pattern in patterns:
+        for match in pattern.regex.finditer(seen):
+            span = pattern.check(Span(seen, *match.span(pattern.group)))
+            if span is not None and span.end > span.start:
+                found = _joined(found, Found(pattern.kind, span.start, span.end))
+    return sorted(found, key=lambda one: one.start)
+
+
+def _joined(found: list[Found], new: Found) -> list[Found]:
+    """`found` with `new`; those that it overlaps become one with it, and keep their kind."""
+    touching = [one for one in found if one.start < new.end and new.start < one.end]
+    if not touching:
+        return [*found, new]
+    start, end = min(new.start, *(one.start for one in touching)), max(new.end, *(one.end for one in touching))
+    return [*(one for one in found if one not in touching), Found(touching[0].kind, start, end)]
+
+
+def marker(kind: str) -> str:
+    """What stands where a secret of `kind` stood."""
+    return f"[redacted:{kind}]"
+
+
+def redact(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> str:
+    """`text` with a marker for each secret; the same object when there is none."""
+    return Redaction(patterns).text(text)
+
+
+@dataclass(slots=True)
+class Redaction:
+    """One pass over the texts of a value. counts: secrets by kind so far."""
+
+    patterns: Sequence[Pattern] = BUILT_IN
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def text(self, text: str) -> str:
+        """`text` with a marker for each secret; the same object when there is none."""
+        found = secrets_in(text, self.patterns)
+        if not found:
+            return text
+        self.counts.update(one.kind for one in found)
+        pieces, last = [], 0
+        for one in found:
+            pieces += [text[last : one.start], marker(one.kind)]
+            last = one.end
+        return "".join([*pieces, text[last:]])
+
+    def value(self, value: Any) -> Any:
+        """`value`, however nested, with every text in it redacted; numbers too: a card number may be one."""
+        match value:
+            case Enum() | bool() | None:
+                return value
+            case str():
+                return self.text(value)
+            case int():
+                return self._number(value)
+            case list():
+                return [self.value(one) for one in value]
+            case dict():
+                return self._members(value)
+            case _:
+                return value
+
+    def _number(self, number: int) -> int | str:
+        written = str(number)
+        kept = self.text(written)
+        return number if kept == written else kept
+
+    def _members(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Keys may hold secrets as well; two that become the same are told apart by a number."""
+        clean: dict[str, Any] = {}
+        for key, value in members.items():
+            name = kept = self.text(key)
+            while name in clean:
+                name = f"{kept} {len(clean) + 1}"
+            clean[name] = self._named(key, self.value(value))
+        return clean
+
+    def _named(self, key: str, value: Any) -> Any:
+        """`value`, or a marker where its key says that it is a password: {"password": ...}."""
+        if not isinstance(value, str) or len(value) > _MAX_NAMED:
+            return value
+        line = f"{key}={value}"
+        found = [one for one in secrets_in(line, self.patterns) if one.start == len(key) + 1 and one.end == len(line)]
+        if not found or value == marker(found[0].kind):
+            return value
+        self.counts[found[0].kind] += 1
+        return marker(found[0].kind)

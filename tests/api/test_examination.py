@@ -1,0 +1,74 @@
+"""Redaction, classification and review over HTTP."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+MAIL = "nora" + "@" + "example.com"
+
+
+async def test_classify_names_a_type_with_its_reason(client: httpx.AsyncClient) -> None:
+    """The four types are told apart, with confidences that sum to one; a context helps where the text is unsure."""
+    told = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
+    assert told["type"] == "prospective"
+    assert {told["type"], *(other["type"] for other in told["alternatives"])} == {
+        "episodic", "semantic", "prospective", "procedural"
+    }  # fmt: skip
+    unsure = await client.post("/v1/classify", json={"content": "blue", "context": "remind me to call Tom"})
+    assert unsure.json()["type"] == "prospective"
+
+
+async def test_review_decides_without_writing(client: httpx.AsyncClient) -> None:
+    """Every vote is shown, secrets are gone before anyone reads, and the namespace stays empty."""
+    body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
+    told = (await client.post("/v1/review", json=body)).json()
+    assert (told["decision"], told["tier"], told["redacted"]) == ("store", "consensus", True)
+    assert [vote["reviewer"] for vote in told["votes"]] == ["importance", "relevance", "novelty"]
+    assert MAIL not in str(told)
+    assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 0
+    assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()["decision"] == "reject"
+
+
+async def test_a_memory_without_a_type_gets_one(client: httpx.AsyncClient) -> None:
+    """The answer says how; a batch mixes both."""
+    told = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
+    assert (told["status"], told["memory"]["type"], told["classified"]["type"]) == ("stored", "semantic", "semantic")
+    items = [{"content": "remind me to pay Tom"}, {"type": "episodic", "content": "Tom was paid."}]
+    batch = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
+    assert batch["counts"]["stored"] == 2
+    assert "classified" not in batch["results"][1]
+
+
+async def test_own_fields_need_a_type(client: httpx.AsyncClient) -> None:
+    """Without one nobody knows whose field it is."""
+    answer = await client.post("/v1/memories", json={"namespace": "n", "content": "x", "concept": "y"})
+    assert answer.status_code == 422
+
+
+async def test_secrets_are_gone_from_what_is_stored_changed_and_refused(client: httpx.AsyncClient) -> None:
+    """Write, change, and the problem of a wrong field; ordinary text stays as it is."""
+    body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
+    told = (await client.post("/v1/memories", json=body)).json()
+    assert told["redactions"] == {"email": 2}
+    assert told["memory"]["content"] == "Ask [redacted:email]"
+    path = f"/v1/memories/{told['id']}?namespace=n"
+    assert (await client.patch(path, json={"content": f"Or {MAIL}"})).json()["content"] == "Or [redacted:email]"
+    wrong = await client.post("/v1/memories", json={**body, "importance": MAIL})
+    assert wrong.status_code == 422
+    assert MAIL not in wrong.text
+
+
+@pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
+async def test_only_a_review_that_was_asked_for_rejects(
+    client: httpx.AsyncClient, review: str | None, status: str
+) -> None:
+    """Filler is stored as given unless its review was asked for; the decision is in the answer and the memory."""
+    body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
+    told = (await client.post("/v1/memories", json=body)).json()
+    assert told["status"] == status
+    assert ("review" in told) is (review == "auto")
+    fact = {"namespace": "n", "type": "semantic", "content": "Alice likes tea", "review": "auto"}
+    kept = (await client.post("/v1/memories", json=fact)).json()
+    assert kept["memory"]["reviewed"]["decision"] == kept["review"]["decision"] == "store"

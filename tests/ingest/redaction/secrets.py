@@ -1,0 +1,104 @@
+"""Made-up secrets, put together from parts when the tests run, so that no scanner takes this file for a leak."""
+
+from __future__ import annotations
+
+import base64
+
+_LETTERS = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU1vW0xY"
+
+
+def filler(length: int, start: int = 0) -> str:
+    """Letters and digits, always the same."""
+    return "".join(_LETTERS[(start + index * 7) % len(_LETTERS)] for index in range(length))
+
+
+def secrets() -> list[tuple[str, str]]:
+    """(kind, secret) of every built-in kind."""
+    dash, part = "-" * 5, ["ey" + "J" + filler(18), "ey" + "J" + filler(24, 3), filler(30, 5)]
+    block = f"{dash}BEGIN RSA PRIVATE{' '}KEY{dash}\n{filler(64)}\n{filler(40)}\n{dash}END RSA PRIVATE KEY{dash}"
+    return [
+        ("email", "nora.lind" + "@" + "example.com"),
+        ("email", "ops+alerts" + "@" + "mail.example.co.uk"),
+        ("phone", "+44 20 7946" + " 0958"),
+        ("phone", "(555) 123" + "-4567"),
+        ("phone", "+1-202-555" + "-0143"),
+        ("card", "4111 1111" + " 1111 1111"),
+        ("card", "5555555555" + "554444"),
+        ("card", "3782 822463" + " 10005"),
+        ("iban", "DE89 3704 0044" + " 0532 0130 00"),
+        ("iban", "GB82WEST1234" + "5698765432"),
+        ("aws_key", "AK" + "IA" + "Q7ZT5MNOPQRSTUVW"),
+        ("github_token", "gh" + "p_" + filler(36)),
+        ("github_token", "github" + "_pat_" + filler(60)),
+        ("gitlab_token", "gl" + "pat-" + filler(20)),
+        ("slack_token", "xo" + "xb-" + "123456789012-" + filler(24)),
+        ("stripe_key", "sk" + "_live_" + filler(24)),
+        ("openai_key", "sk" + "-proj-" + filler(40)),
+        ("openai_key", "sk" + "-" + filler(48)),
+        ("google_key", "AI" + "za" + filler(35)),
+        ("package_token", "np" + "m_" + filler(36)),
+        ("sendgrid_key", "SG" + "." + filler(22) + "." + filler(40, 2)),
+        ("telegram_token", "123456789" + ":AA" + filler(33)),
+        ("cloud_token", "dop" + "_v1_" + "ab12" * 16),
+        ("jwt", ".".join(part)),
+        ("private_key", block),
+        ("azure_key", "AccountKey" + "=" + filler(60) + "=="),
+        ("bearer_token", "Bearer " + filler(32)),
+        ("basic_credentials", "Basic " + base64.b64encode(b"nora:tulip-93-lake").decode()),
+        ("password", "password: " + "tulip93!lake"),
+        ("password", "api_key=" + filler(20)),
+        ("url_password", "postgres://" + "shop:tulip93lake" + "@db.internal:5432/shop"),
+        ("slack_webhook", "https://hooks.slack.com/services/" + "T00AB12/B00CD34/" + filler(24)),
+    ]
+
+
+SENTENCES = (
+    "Nora wrote that {} is the one to use.",
+    "We agreed on this in the meeting: {}",
+    "{} was in the log this morning, and nobody knows why.",
+    "Please keep this for later ({}) and tell the others.",
+    "config:\n  value: {}\n  retries: 3",
+)
+
+HARMLESS = (
+    "The release 2.14.3 went out on 2026-11-20 at 14:05 and took 45 minutes.",
+    "Commit 9fceb02d0ae598e95dc970b74767f19372d61af8 broke the build.",
+    "Trace 550e8400-e29b-41d4-a716-446655440000 shows the slow call.",
+    "The gateway is 192.168.178.1 and the pool starts at 10.0.12.100.",
+    "Order 4500123456 was shipped with tracking number 1234567890123.",
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "The meeting is on 01/02/2026 from 10:30 to 11:45 in room 204.",
+    "Ticket 555-123-4567 is closed, and so is invoice no. 2026-000123.",
+    "Clone git@github.com:acme/shop.git and run make test.",
+    "Population grew by +120000 to 3,456,789 between 1990 and 2020.",
+    "ISBN 978-3-16-148410-0 is the book that Tom recommended.",
+    "The password is kept in the vault, ask Paula for access.",
+    "Set the api_key = os.environ['SHOP_KEY'] before you start it.",
+    "Use password: <your-password> in the example and never a real one.",
+    "The bearer of good news was Tim, who passed the exam.",
+    "Card number 1234 5678 9012 3456 is the one from the manual.",
+    "The timestamp 1763640000000 is in milliseconds since 1970.",
+    "Coordinates 52.520008, 13.404954 are in the middle of Berlin.",
+    "Use logo@2x.png for dense screens and getty@tty1.service for consoles.",
+    "Prices rose from 1.234,56 to 2.345,67 within 12 months.",
+    "The secret: always measure twice and cut once.",
+    "UUID v4 has 122 random bits; 2^122 is about 5.3e36.",
+    "Alice likes tea",
+    "MAC 00:1A:2B:3C:4D:5E answers on port 8080, version 10.15.7 (19H2).",
+    "Die Sitzung ist am 03.12.2026 um 09:15 Uhr, Raum 3.07.",
+    "Basic knowledge of statistics is enough for chapter 12.",
+    "token count: 1234567, context window 200000, temperature 0.7",
+    "See https://example.com/a/b?id=12345678901&x=1#part for details.",
+    "pod shop-7d9f8b6c5d-x2x4z restarted 12 times in 24 hours",
+    "We sold 4111 pieces in 1111 shops, 1111 of them new.",
+    "Call him at noon, or write by 5 pm on 12 May 2026.",
+    "import { Button } from '@acme/ui' and not from '@acme/old-ui'",
+)
+PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", "As agreed, ", "Fact 12 of 40. ")
+
+
+def labelled() -> list[tuple[str, str | None]]:
+    """300 texts, each with the secret in it; None for those without."""
+    with_one = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]
+    without: list[tuple[str, str | None]] = [(place + text, None) for text in HARMLESS for place in PLACES]
+    return [*with_one[:150], *without[:150]]
