@@ -21,7 +21,8 @@ from ingest.working import WorkingMemory
 from memtypes.erasure import Erasable
 from memtypes.models.counting import TokenCounter
 from memtypes.models.registry import Models, Registry
-from memtypes.ports import MemoryStore
+from memtypes.ports import MemoryStore, Tokenizer
+from memtypes.threads.engine import Threads
 from memtypes.times import Clock, system_clock
 from memtypes.workflows.engine import Workflows
 from retrieval.receipts.service import Receipts
@@ -55,6 +56,8 @@ class Services:
     counter: TokenCounter | None = None
     workflows: Workflows | None = None
     working: WorkingMemory | None = None
+    threads: Threads | None = None
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
     jobs: Jobs | None = None
     reembedding: Reembedding | None = None
     places: Mapping[str, Erasable] = field(default_factory=dict)

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     )
     keys: Path | None = Field(None, description='JSON list of {"key", "tenant", "role"}; without it no key is needed.')
     models: Path | None = Field(None, description="YAML registry of models, over the one that comes with the package.")
+    policies: Path | None = Field(None, description="YAML file of thread policies and agents.")
     calls_per_minute: int = Field(0, ge=0, le=1_000_000, description="Calls a minute and key; 0 sets no limit.")
     shutdown_s: int = Field(30, ge=1, le=600, description="Seconds that running calls get to finish after SIGTERM.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")

@@ -25,6 +25,7 @@ from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.threads import DepartureKeeper
 from ingest.upkeep.executor import Upkeep
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
@@ -46,9 +47,13 @@ from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.erasure import LiveState
 from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
+from memtypes.threads.engine import ThreadParts, Threads
+from memtypes.threads.files import read_policies
+from memtypes.threads.summary import RuleSummariser
 from memtypes.times import system_clock
 from memtypes.workflows.engine import Workflows
 from retrieval.freshness import Freshness
@@ -79,6 +84,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
     each with the way out.
     """
     models = RegistrySource(settings.models)
+    policies = read_policies(settings.policies)
     book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         embedder = await prepared_embedder(settings)
@@ -109,7 +115,21 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         items = RedisWorking(live)
         copies = Copies(items, store, system_clock)
         records = Job("workflow records", RECORDING_S, lambda _: workflows.record_ended())
-        jobs = Jobs(RedisLocks(live), [Job("working", SWEEP_S, copies.sweep), records])
+        locks = RedisLocks(live)
+        threads = Threads(
+            ThreadParts(
+                RedisThreads(live),
+                DepartureKeeper(ingestor),
+                parts.tokenizer,
+                RuleSummariser(parts.tokenizer),
+                locks,
+                system_clock,
+                models,
+                policies,
+            )
+        )
+        departures = Job("thread departures", RECORDING_S, lambda _: threads.drain_all())
+        jobs = Jobs(locks, [Job("working", SWEEP_S, copies.sweep), records, departures])
         await opened.enter_async_context(jobs.running())
         answered = RecentAnswers()
         kept = RedisReceipts(live, settings.receipt_days, system_clock)
@@ -138,6 +158,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
             counter=EndpointCounter(http, models, secret, LocalCounter(tokenizers, models)),
             workflows=workflows,
             working=WorkingMemory(items, copies, ingestor, store, system_clock),
+            threads=threads,
+            tokenizers=tokenizers,
             jobs=jobs,
             reembedding=Reembedding(settings, embedder, sparse),
             answered=answered,

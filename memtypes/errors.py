@@ -5,6 +5,7 @@ Adapters translate a vendor's errors into these once, at their edge; nothing abo
     RemembrancerError
     ├── InvalidRequest          what was asked for can't be done as asked; `path` says where
     ├── NotFound                no such thing in this tenant and namespace
+    ├── ReadOnly                the caller may read this, not write it
     ├── Conflict                it contradicts what is stored
     │   ├── VersionConflict     another version is current; `current_version` says which
     │   └── LockLost            the lock that guarded this is another's now; nothing was changed
@@ -33,6 +34,10 @@ class InvalidRequest(RemembrancerError):
 
 class NotFound(RemembrancerError):
     """No such thing in this tenant and namespace."""
+
+
+class ReadOnly(RemembrancerError):
+    """The caller may read this and not write it; nothing was changed."""
 
 
 class Conflict(RemembrancerError):

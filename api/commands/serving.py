@@ -20,20 +20,38 @@ Keys: TypeAlias = Annotated[
     Path | None, typer.Option(help='JSON list of {"key", "tenant", "role"}.', show_default=False)
 ]
 Models: TypeAlias = Annotated[Path | None, typer.Option(help="YAML registry of models.", show_default=False)]
+Policies: TypeAlias = Annotated[
+    Path | None, typer.Option(help="YAML file of thread policies and agents.", show_default=False)
+]
 
 
 def serve(
-    host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None, models: Models = None
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    keys: Keys = None,
+    models: Models = None,
+    policies: Policies = None,
 ) -> None:
     """Answer over HTTP until stopped."""
-    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models}, None)
+    _serve(
+        {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies}, None
+    )
 
 
 def run_samples(
-    host: Host = None, port: Port = None, data_dir: DataDir = None, keys: Keys = None, models: Models = None
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    keys: Keys = None,
+    models: Models = None,
+    policies: Policies = None,
 ) -> None:
     """Load the sample memories the first time, show one retrieval, then serve."""
-    _serve({"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models}, show_samples)
+    _serve(
+        {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies},
+        show_samples,
+    )
 
 
 def _serve(flags: dict[str, object], first: Callable[[Services], Awaitable[None]] | None) -> None:

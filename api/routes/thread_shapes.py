@@ -1,0 +1,261 @@
+"""What the calls about threads take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, model_validator
+from typing_extensions import TypedDict
+
+from api.bodies import InNamespace, QueryWhole
+from memtypes.memory import Flag, Model, Whole
+from memtypes.scope import Name
+from memtypes.threads.policy import Mode, Strategy
+from memtypes.threads.turns import Content, NewTurn, Turn, Version
+from memtypes.times import rfc3339
+from memtypes.workflows.events import JsonObject
+
+MAX_BUDGET = 1_000_000
+MAX_TURNS = 1_000
+
+
+class ThreadPost(Model):
+    """A thread to begin or to find. variables: what the key's template reads."""
+
+    namespace: Name
+    key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
+    parent_id: Name | None = None
+    resource: Name | None = None
+    agent_id: Name | None = None
+    initial_context: Content | None = None
+    variables: JsonObject = Field(default_factory=dict)
+
+
+class TurnPost(NewTurn):
+    """A turn. expected_version: refuse it when another version is current."""
+
+    expected_version: Version | None = None
+
+
+class ReplacePost(Model):
+    """Turns in place of all others."""
+
+    turns: list[NewTurn] = Field(max_length=MAX_TURNS)
+    expected_version: Version | None = None
+
+
+class ContextPost(Model):
+    """Which context. model: whose tokenizer counts, unless tokenizer says which."""
+
+    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
+    tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
+    model: Name | None = None
+    include_files: Flag = True
+
+
+class FlushPost(Model):
+    """How to flush. dry_run: only say what would leave. force: also below the threshold."""
+
+    strategy: Strategy | None = None
+    dry_run: Flag = False
+    force: Flag = False
+
+
+class ClearPost(Model):
+    """All turns go. backup: keep them for 24 hours."""
+
+    confirm: Flag
+    backup: Flag = False
+
+    @model_validator(mode="after")
+    def _confirmed(self) -> ClearPost:
+        if not self.confirm:
+            raise ValueError("confirm must be true")
+        return self
+
+
+class PageQuery(InNamespace):
+    """Which turns, oldest first."""
+
+    limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
+    offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
+
+
+class ThreadAnswer(TypedDict):
+    """A thread without its turns."""
+
+    id: str
+    version: int
+    tokens: int
+    turns: int
+    parent_id: str | None
+    resource: str | None
+    key: str | None
+    agent_id: str | None
+    initial_context: str | None
+    summary: str | None
+    last_flush_at: str | None
+    ttl_s: int
+    created_at: str
+
+
+class ReferenceAnswer(TypedDict):
+    """A thread of an agent, and what the agent may do with it."""
+
+    resource: str
+    mode: Mode
+    thread: ThreadAnswer
+
+
+class OpenedAnswer(TypedDict):
+    """The threads of an agent's references."""
+
+    threads: list[ReferenceAnswer]
+
+
+class TurnAnswer(TypedDict):
+    """A turn. index: its number, given once."""
+
+    index: int
+    role: str
+    content: str
+    tokens: int
+    at: str
+    agent_id: str | None
+    files: list[str]
+    images: list[str]
+    tool: str | None
+    model: str | None
+    metadata: dict[str, Any]
+    pinned: bool
+
+
+class PageAnswer(TypedDict):
+    """A thread and some of its turns, oldest first."""
+
+    thread: ThreadAnswer
+    turns: list[TurnAnswer]
+    total: int
+
+
+class SaidAnswer(TypedDict):
+    """A turn that was kept. flushed, evicted: how many others left for it."""
+
+    turn: TurnAnswer
+    version: int
+    flushed: int
+    evicted: int
+
+
+class VersionAnswer(TypedDict):
+    """The version after a change."""
+
+    version: int
+
+
+class ChainAnswer(TypedDict):
+    """A chain, oldest first. gap: an ancestor has expired."""
+
+    threads: list[ThreadAnswer]
+    gap: bool
+    cycle: bool
+
+
+class TurnPlace(TypedDict):
+    """A turn of a chain."""
+
+    thread_id: str
+    index: int
+
+
+class FilePlace(TypedDict):
+    """A file and the turn that spoke of it last."""
+
+    path: str
+    thread_id: str
+    turn: int
+
+
+class Omitted(TypedDict):
+    """How much was left out."""
+
+    turns: int
+    files: int
+
+
+class ContextMetadata(TypedDict):
+    """What the context cost. allocation: tokens of each part, heading included."""
+
+    total_tokens: int
+    budget: int
+    tokenizer: str
+    allocation: dict[str, int]
+    gap: bool
+
+
+class ContextAnswer(TypedDict):
+    """A context and what is in it."""
+
+    context: str
+    turns: list[TurnPlace]
+    files: list[FilePlace]
+    images: list[FilePlace]
+    omitted: Omitted
+    metadata: ContextMetadata
+
+
+class FlushAnswer(TypedDict):
+    """What left."""
+
+    flushed: int
+    tokens_before: int
+    tokens_after: int
+    summary: NotRequired[str]
+    memory_ids: list[str]
+
+
+class ClearAnswer(TypedDict):
+    """How many turns there were."""
+
+    cleared: int
+    backup_id: NotRequired[str]
+
+
+class BackupAnswer(TypedDict):
+    """The turns of a backup."""
+
+    turns: list[TurnAnswer]
+
+
+class StatsAnswer(TypedDict):
+    """What a thread holds. utilization: of the nearest limit. distance_to_flush: tokens, else messages."""
+
+    turns: int
+    tokens: int
+    max_tokens: int | None
+    max_messages: int | None
+    max_turns: int
+    utilization: float
+    distance_to_flush: int | None
+    last_flush_at: str | None
+    ttl_s: int
+    resource: str | None
+
+
+class CheckAnswer(TypedDict):
+    """One promise."""
+
+    name: str
+    ok: bool
+
+
+class HealthAnswer(TypedDict):
+    """Whether all promises hold."""
+
+    ok: bool
+    checks: list[CheckAnswer]
+
+
+def turn_members(turn: Turn) -> dict[str, Any]:
+    """The turn as answers show it."""
+    return {name: getattr(turn, name) for name in TurnAnswer.__annotations__} | {"at": rfc3339(turn.at)}

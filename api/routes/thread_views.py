@@ -1,0 +1,90 @@
+"""Answers about threads that are worked out of what is kept: context, stats, health."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from anyio import to_thread
+
+from api.routes.thread_shapes import ContextPost
+from api.services import Services
+from memtypes.scope import Scope
+from memtypes.threads.context import thread_context
+from memtypes.threads.engine import Threads
+from memtypes.threads.policy import PolicyType
+from memtypes.threads.ports import Content, Thread
+
+_DEFAULT = "cl100k_base"
+
+
+async def context_of(
+    services: Services, threads: Threads, scope: Scope, thread_id: str, asked: ContextPost
+) -> dict[str, Any]:
+    """The context in the budget; its turns count as used. A stand-in's count keeps its margin free."""
+    chain = await threads.chain(scope, thread_id)
+    known = None if asked.model is None else services.models().find(asked.model)
+    name = asked.tokenizer or (known.tokenizer if known else _DEFAULT)
+    margin = known.margin if known and asked.tokenizer is None else 0.0
+    room = math.floor(asked.budget / (1.0 + margin))
+    allocation = threads.policy_of(chain.threads[-1].thread).allocation
+    tokenizer = services.tokenizers[name]
+
+    def build() -> Any:
+        return thread_context(chain.threads, room, tokenizer, allocation, files=asked.include_files)
+
+    built = await to_thread.run_sync(build)
+    await threads.store.use(scope, thread_id, [index for one, index in built.turns if one == thread_id])
+    return {
+        "context": built.text,
+        "turns": [{"thread_id": one, "index": index} for one, index in built.turns],
+        "files": [asdict(place) for place in built.files],
+        "images": [asdict(place) for place in built.images],
+        "omitted": {"turns": built.omitted_turns, "files": built.omitted_files},
+        "metadata": {
+            "total_tokens": math.ceil(built.tokens * (1.0 + margin)),
+            "budget": asked.budget,
+            "tokenizer": name,
+            "allocation": dict(built.parts),
+            "gap": chain.gap,
+        },
+    }
+
+
+def stats_of(threads: Threads, thread: Thread) -> dict[str, Any]:
+    """What the thread holds of its limits."""
+    policy = threads.policy_of(thread)
+    limits = threads.limits(policy)
+    bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
+    distances = [
+        max(0, math.ceil(policy.flush.threshold * limit) - have) for have, limit in bounds[:2] if limit is not None
+    ]
+    flushes = policy.type is not PolicyType.BUFFER and distances
+    return {
+        "turns": thread.turns,
+        "tokens": thread.tokens,
+        "max_tokens": limits.tokens,
+        "max_messages": limits.messages,
+        "max_turns": limits.turns,
+        "utilization": max(have / limit for have, limit in bounds if limit),
+        "distance_to_flush": distances[0] if flushes else None,
+        "last_flush_at": thread.last_flush_at,
+        "ttl_s": thread.ttl_left_s,
+        "resource": thread.resource,
+    }
+
+
+def health_of(threads: Threads, content: Content) -> dict[str, Any]:
+    """One check for each limit, for the count of tokens and for the order of the turns."""
+    thread = content.thread
+    limits = threads.limits(threads.policy_of(thread))
+    counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
+    checks = {
+        "tokens_add_up": counted == thread.tokens,
+        "within_max_tokens": limits.tokens is None or thread.tokens <= limits.tokens,
+        "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
+        "within_max_turns": thread.turns <= limits.turns,
+        "expires": thread.ttl_left_s > 0,
+    }
+    return {"ok": all(checks.values()), "checks": [{"name": name, "ok": ok} for name, ok in checks.items()]}

@@ -1,0 +1,210 @@
+"""Threads: turns within limits, chains, contexts in a budget, and what leaves kept as memories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from pydantic import TypeAdapter
+
+from api.bodies import InNamespace
+from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
+from api.keys import Role
+from api.routes.thread_shapes import (
+    BackupAnswer,
+    ChainAnswer,
+    ClearAnswer,
+    ClearPost,
+    ContextAnswer,
+    ContextPost,
+    FlushAnswer,
+    FlushPost,
+    HealthAnswer,
+    OpenedAnswer,
+    PageAnswer,
+    PageQuery,
+    ReplacePost,
+    SaidAnswer,
+    StatsAnswer,
+    ThreadAnswer,
+    ThreadPost,
+    TurnPost,
+    VersionAnswer,
+    turn_members,
+)
+from api.routes.thread_views import context_of, health_of, stats_of
+from api.services import Services
+from memtypes.errors import Unavailable
+from memtypes.threads.engine import FlushAsk, Opening, Threads, members
+
+TAG = "Threads"
+AWAY = (403, 404, 409, 429, 503)
+
+OPEN: TypeAdapter[ThreadPost] = TypeAdapter(ThreadPost)
+TURN: TypeAdapter[TurnPost] = TypeAdapter(TurnPost)
+REPLACE: TypeAdapter[ReplacePost] = TypeAdapter(ReplacePost)
+CONTEXT: TypeAdapter[ContextPost] = TypeAdapter(ContextPost)
+FLUSH: TypeAdapter[FlushPost] = TypeAdapter(FlushPost)
+CLEAR: TypeAdapter[ClearPost] = TypeAdapter(ClearPost)
+
+_OPEN = Call(
+    "Begin a thread, or find that of a resource and key; with an agent alone, one for each of its resources",
+    TAG,
+    {201: ThreadAnswer | OpenedAnswer, 200: ThreadAnswer | OpenedAnswer},
+    role=Role.WRITER,
+    body=OPEN,
+    may_fail=AWAY,
+)
+_PAGE = Call("A thread and its turns", TAG, {200: PageAnswer}, query=PageQuery, may_fail=(404, 503))
+_STATS = Call("What a thread holds of its limits", TAG, {200: StatsAnswer}, query=InNamespace, may_fail=(404, 503))
+_HEALTH = Call("Whether a thread keeps to its limits", TAG, {200: HealthAnswer}, query=InNamespace, may_fail=(404, 503))
+_CHAIN = Call("The threads it goes on from", TAG, {200: ChainAnswer}, query=InNamespace, may_fail=(404, 503))
+_BACKUP = Call("The turns of a cleared thread", TAG, {200: BackupAnswer}, query=InNamespace, may_fail=(404, 503))
+
+
+def _changing(summary: str, answers: dict[int, Any], body: TypeAdapter[Any] | None) -> dict[str, Any]:
+    return Call(summary, TAG, answers, role=Role.WRITER, query=InNamespace, body=body, may_fail=AWAY).opt()
+
+
+def _of(services: Services) -> Threads:
+    if services.threads is None:
+        raise Unavailable("live state is away")
+    return services.threads
+
+
+@post("/v1/threads", opt=_OPEN.opt())
+async def post_thread(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """201 with a new thread, 200 with one that was there."""
+    asked = await read_body(request, OPEN)
+    scope, threads = scope_of(request, asked.namespace), _of(services)
+    names = ("key", "parent_id", "resource", "agent_id", "initial_context", "variables")
+    opening = Opening(**{name: getattr(asked, name) for name in names})
+    if not threads.resolves(opening):
+        one = await threads.open(scope, opening)
+        return answer(members(one.thread), 201 if one.created else 200)
+    opened = await threads.open_all(scope, opening)
+    shown = [{"resource": one.resource, "mode": one.mode, "thread": members(one.thread)} for one in opened]
+    return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
+
+
+@get("/v1/threads/{thread_id:str}", opt=_PAGE.opt())
+async def get_thread(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """A page of its turns, which count as used."""
+    query = read_query(request, PageQuery)
+    scope = scope_of(request, query.namespace)
+    content = await _of(services).store.page(scope, thread_id, query.offset, query.limit)
+    turns = [turn_members(turn) for turn in content.turns]
+    return answer({"thread": members(content.thread), "turns": turns, "total": content.thread.turns})
+
+
+@post("/v1/threads/{thread_id:str}/turns", opt=_changing("Append a turn", {201: SaidAnswer}, TURN))
+async def post_turn(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """201 with the turn, once it is kept."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    asked = await read_body(request, TURN)
+    said = await _of(services).say(scope, thread_id, asked, asked.expected_version)
+    told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
+    return answer({"turn": turn_members(said.turn), **told}, 201)
+
+
+@put("/v1/threads/{thread_id:str}/turns", opt=_changing("Replace all turns", {200: VersionAnswer}, REPLACE))
+async def put_turns(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """The version after it."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    asked = await read_body(request, REPLACE)
+    return answer({"version": await _of(services).replace(scope, thread_id, asked.turns, asked.expected_version)})
+
+
+@get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())
+async def get_chain(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """Ancestors and the thread itself, oldest first."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    chain = await _of(services).chain(scope, thread_id)
+    shown = [members(content.thread) for content in chain.threads]
+    return answer({"threads": shown, "gap": chain.gap, "cycle": chain.cycle})
+
+
+@post(
+    "/v1/threads/{thread_id:str}/context",
+    opt=Call(
+        "The thread's context in a budget", TAG, {200: ContextAnswer}, query=InNamespace, body=CONTEXT, may_fail=AWAY
+    ).opt(),
+    status_code=200,
+)
+async def post_context(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """The text and what is in it."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    asked = await read_body(request, CONTEXT)
+    return answer(await context_of(services, _of(services), scope, thread_id, asked))
+
+
+@post(
+    "/v1/threads/{thread_id:str}/flush", opt=_changing("Relieve a thread", {200: FlushAnswer}, FLUSH), status_code=200
+)
+async def post_flush(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """What left, and the memories that keep it."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    asked = await read_body(request, FLUSH)
+    done = await _of(services).flush(scope, thread_id, FlushAsk(asked.strategy, asked.dry_run, asked.force))
+    told = {"flushed": done.flushed, "tokens_before": done.tokens_before, "tokens_after": done.tokens_after}
+    summary = {} if done.summary is None else {"summary": done.summary}
+    return answer({**told, **summary, "memory_ids": list(done.memory_ids)})
+
+
+@post("/v1/threads/{thread_id:str}/clear", opt=_changing("Empty a thread", {200: ClearAnswer}, CLEAR), status_code=200)
+async def post_clear(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """How many turns there were."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    asked = await read_body(request, CLEAR)
+    cleared, backup_id = await _of(services).clear(scope, thread_id, backup=asked.backup)
+    return answer({"cleared": cleared, **({} if backup_id is None else {"backup_id": backup_id})})
+
+
+@get("/v1/threads/backups/{backup_id:str}", opt=_BACKUP.opt())
+async def get_backup(
+    request: HttpRequest, services: NamedDependency[Services], backup_id: FromPath[str]
+) -> Response[bytes]:
+    """The turns as they were."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    return answer({"turns": [turn_members(turn) for turn in await _of(services).store.backup(scope, backup_id)]})
+
+
+@get("/v1/threads/{thread_id:str}/stats", opt=_STATS.opt())
+async def get_stats(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """Its tokens, limits and life."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    return answer(stats_of(_of(services), await _of(services).store.look(scope, thread_id)))
+
+
+@get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
+async def get_health(
+    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
+) -> Response[bytes]:
+    """One check a promise."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    return answer(health_of(_of(services), await _of(services).store.read(scope, thread_id)))
+
+
+@delete("/v1/threads/{thread_id:str}", opt=_changing("Remove a thread", {204: None}, None))
+async def delete_thread(request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]) -> None:
+    """204."""
+    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    await _of(services).store.delete(scope, thread_id)

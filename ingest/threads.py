@@ -1,0 +1,62 @@
+"""What left a thread as memories: each departure one event, or several where it is long, each turn in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ingest.pipeline import Ingestor
+from memtypes.episodic import EpisodicDraft, EventType
+from memtypes.memory import Source
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from memtypes.threads.ports import Departure, ThreadKeeper
+from memtypes.threads.turns import MAX_TURN, Turn
+
+MAX_CHARACTERS = 2 * MAX_TURN
+"""Of the turns of one memory."""
+
+MAX_TURNS = 1_000
+"""A memory's source names no more."""
+
+
+class DepartureKeeper(ThreadKeeper):
+    """Writes what left with the ingestor; its ids follow from the turns, so the same departure is kept once."""
+
+    def __init__(self, ingestor: Ingestor) -> None:
+        self._ingestor = ingestor
+
+    async def keep(self, scope: Scope, departure: Departure) -> list[str]:
+        """The memories' ids; see the port."""
+        kept = []
+        for turns in _pieces(departure.turns):
+            outcome = await self._ingestor.write_one(scope, draft(departure.thread_id, turns))
+            kept.append(outcome.merged_into or outcome.id)
+        return [one for one in kept if one is not None]
+
+
+def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
+    """The event that turns of a thread make. The first line names them, so no two departures are the same statement."""
+    numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
+    first, last = turns[0].index, turns[-1].index
+    lines = [f"{turn.role}: {turn.content}" for turn in turns]
+    return EpisodicDraft(
+        type=MemoryType.EPISODIC,
+        content="\n".join([*lines, f"(thread {thread_id}, turns {first} to {last}: {numbers})"]),
+        event_type=EventType.OBSERVATION,
+        tags=["thread"],
+        source=Source(thread_id=thread_id, turns=[turn.index for turn in turns], caller="thread"),
+        created_at=turns[-1].at,
+    )
+
+
+def _pieces(turns: tuple[Turn, ...]) -> Iterator[tuple[Turn, ...]]:
+    piece: list[Turn] = []
+    size = 0
+    for turn in turns:
+        if piece and (size + len(turn.content) > MAX_CHARACTERS or len(piece) == MAX_TURNS):
+            yield tuple(piece)
+            piece, size = [], 0
+        piece.append(turn)
+        size += len(turn.content) + len(turn.role) + 3
+    if piece:
+        yield tuple(piece)

@@ -1,0 +1,56 @@
+-- What the scripts of threads share. A thread lies in seven keys; its base key is KEYS[1].
+local function part(base, name) return base .. ':' .. name end
+local PARTS = {'turns', 'sizes', 'places', 'order', 'used'}
+local function refresh(base)
+  local found = redis.call('HMGET', base, 'ttl', 'name')
+  if not found[1] then return end
+  redis.call('EXPIRE', base, found[1])
+  for _, name in ipairs(PARTS) do redis.call('EXPIRE', part(base, name), found[1]) end
+  if found[2] and found[2] ~= '' then redis.call('EXPIRE', found[2], found[1]) end
+end
+local function refresh_chain(base)
+  for _, key in ipairs(cjson.decode(redis.call('HGET', base, 'lineage'))) do refresh(key) end
+  refresh(base)
+end
+local function take(base, index)
+  local raw = redis.call('HGET', part(base, 'turns'), index)
+  redis.call('HDEL', part(base, 'turns'), index)
+  redis.call('HDEL', part(base, 'sizes'), index)
+  for _, name in ipairs({'places', 'order', 'used'}) do redis.call('ZREM', part(base, name), index) end
+  return '[' .. index .. ',' .. raw .. ']'
+end
+local function put(base, index, raw, size, rank)
+  local clock = redis.call('HINCRBY', base, 'clock', 1)
+  redis.call('HSET', part(base, 'turns'), index, raw)
+  redis.call('HSET', part(base, 'sizes'), index, size)
+  redis.call('ZADD', part(base, 'places'), index, index)
+  redis.call('ZADD', part(base, 'used'), clock, index)
+  if rank == 'use' then redis.call('ZADD', part(base, 'order'), clock, index)
+  elseif rank ~= 'never' then redis.call('ZADD', part(base, 'order'), tonumber(rank) + index, index) end
+end
+local function use(base, indices)
+  local lru = redis.call('HGET', base, 'lru') == '1'
+  for _, index in ipairs(indices) do
+    local clock = redis.call('HINCRBY', base, 'clock', 1)
+    redis.call('ZADD', part(base, 'used'), 'XX', clock, index)
+    if lru then redis.call('ZADD', part(base, 'order'), 'XX', clock, index) end
+  end
+end
+local function all(base)
+  local turns = {}
+  for _, index in ipairs(redis.call('ZRANGE', part(base, 'places'), 0, -1)) do
+    table.insert(turns, '[' .. index .. ',' .. redis.call('HGET', part(base, 'turns'), index) .. ']')
+  end
+  return turns
+end
+local function empty(base)
+  for _, name in ipairs(PARTS) do redis.call('DEL', part(base, name)) end
+end
+local function meta(base)
+  local found = redis.call('HGETALL', base)
+  table.insert(found, 'turns')
+  table.insert(found, redis.call('ZCARD', part(base, 'places')))
+  table.insert(found, 'left')
+  table.insert(found, redis.call('TTL', base))
+  return found
+end

@@ -1,0 +1,36 @@
+"""Threads over a real server, with ingestion over a store in memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ingest.pipeline import Ingestor, IngestorParts
+from ingest.threads import DepartureKeeper
+from memtypes.models.registry import Registry
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.threads import RedisThreads
+from memtypes.threads.engine import ThreadParts, Threads
+from memtypes.threads.files import parse
+from memtypes.threads.summary import RuleSummariser
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def threads_over(live: LiveClient, policies: str = "", store: FakeStore | None = None) -> Threads:
+    """Threads by the policies of a YAML text."""
+    tokenizer = FakeTokenizer()
+    ingestor = Ingestor(IngestorParts(store or FakeStore(), FakeEmbedder(), FakeSparse(), tokenizer, lambda: NOW))
+    return Threads(
+        ThreadParts(
+            RedisThreads(live),
+            DepartureKeeper(ingestor),
+            tokenizer,
+            RuleSummariser(tokenizer),
+            RedisLocks(live),
+            lambda: NOW,
+            Registry,
+            parse(policies, "test.yaml"),
+        )
+    )
