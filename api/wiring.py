@@ -47,8 +47,8 @@ from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.erasure import LiveState
 from memtypes.stores.redis.locks import RedisLocks
-from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.receipts import RedisReceipts
+from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.threads.engine import ThreadParts, Threads

@@ -12,11 +12,8 @@ from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
-<<<<<<< HEAD
 from ingest.redaction.policy import RuleBook
-=======
 from ingest.threads import DepartureKeeper
->>>>>>> 9862866 (Threads in a dictionary, for tests that are about something else)
 from ingest.upkeep.executor import Upkeep
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
@@ -35,11 +32,8 @@ from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
-<<<<<<< HEAD
 from tests.fakes_receipts import FakeReceipts
-=======
 from tests.fakes_threads import FakeThreads, FreeLocks
->>>>>>> 9862866 (Threads in a dictionary, for tests that are about something else)
 from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
 
@@ -69,7 +63,6 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answered = RecentAnswers(clock)
     items = FakeItems()
-<<<<<<< HEAD
     chain = FakeReceipts()
     recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
     retrieving = RetrieverParts(
@@ -80,11 +73,9 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     parts = IngestorParts(kept, screened.embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     ingestor = Ingestor(parts)
-=======
     threads = ThreadParts(
         FakeThreads(), DepartureKeeper(ingestor), tokenizer, RuleSummariser(tokenizer), FreeLocks(), clock, Registry
     )
->>>>>>> 9862866 (Threads in a dictionary, for tests that are about something else)
     return Services(
         store=kept,
         ingestor=ingestor,
