@@ -40,7 +40,10 @@ class SearchAnswer(Answer):
 
 
 class ContextItem(Answer):
-    """A memory in a context. tokens: of its entry. content: the text that is shown; cut: whether only its beginning."""
+    """A memory in a context. tokens: of its entry. content: the text that is shown.
+
+    cut: whether that is less than all of it. excerpt: whether it is the passages that matter and not the beginning.
+    """
 
     id: str
     type: MemoryType
@@ -50,6 +53,7 @@ class ContextItem(Answer):
     content: str
     signals: dict[str, Unit] | None = None
     cut: bool | None = None
+    excerpt: bool | None = None
 
 
 class ContextMetadata(Answer):

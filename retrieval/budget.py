@@ -65,10 +65,17 @@ class Fill:
     outcomes: Mapping[str, Outcome]
 
 
-class _Part:
-    """One type's part of the context while it is filled."""
+EXCERPT_PART = 8
+"""With excerpts, an entry larger than this part of its type's share is shown in so many tokens."""
 
-    def __init__(self, kind: MemoryType, costs: Costs) -> None:
+LEAST_EXCERPT = 64
+
+
+class _Part:
+    """One type's part of the context while it is filled. most: tokens of one entry; None: as many as there are."""
+
+    def __init__(self, kind: MemoryType, costs: Costs, most: int | None = None) -> None:
+        self._most = most
         self._costs = costs
         self._heading = costs.headings[kind]
         self._groups: set[str] = set()
@@ -88,8 +95,10 @@ class _Part:
             self._groups.add(chosen.entry.group)
 
     def fit(self, entry: Entry, limit: int) -> Chosen | None:
-        """`entry` whole, when it goes below `limit`."""
+        """`entry` whole, or as much of it as an entry may take, when that goes below `limit`."""
         room = limit - self.used - self.overhead(entry)
+        if self._most is not None and entry.tokens > self._most:
+            return Chosen(entry, self._most, cut=True) if self._most <= room else None
         return Chosen(entry, entry.tokens) if entry.tokens <= room else None
 
     def cut_to_fit(self, entry: Entry, limit: int) -> Chosen | None:
@@ -122,11 +131,15 @@ def fill(
     beyond = unlisted or {}
     demand = {kind: demand_of(kind, of_type, costs) + beyond.get(kind, 0) for kind, of_type in by_type.items()}
     limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
-    parts = {kind: _Part(kind, costs) for kind in plan.types}
+    parts = {kind: _Part(kind, costs, _most(plan, limits[kind])) for kind in plan.types}
     for kind, of_type in by_type.items():
         _fill_part(parts[kind], of_type, limits[kind], cut=cut)
     final = _fill_rest(plan, parts, by_type, spendable)
     return _result(entries, parts, Fill((), {}, initial, shifted, final, {}))
+
+
+def _most(plan: BudgetPlan, limit: int) -> int | None:
+    return max(LEAST_EXCERPT, limit // EXCERPT_PART) if plan.excerpt else None
 
 
 def demand_of(kind: MemoryType, entries: Sequence[Entry], costs: Costs) -> int:

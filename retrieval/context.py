@@ -111,7 +111,8 @@ class ContextWriter:
         kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
         query = self._request.query
         caps = self._budget.per_type or {}
-        plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query))
+        excerpts = self._request.oversize == "excerpt"
+        plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query), excerpts)
         return self._filled(plan, entries, BLOCK)
 
     def _fill_working(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Filled:
@@ -145,9 +146,14 @@ class ContextWriter:
             place = places[memory.id].rank
             if not one.cut:
                 shown.append(self._renderer.shown(memory, place, self._known_tokens(one, memory)))
-            elif (beginning := self._renderer.shown_cut(memory, place, one.allowed)) is not None:
-                shown.append(beginning)
+            elif (part := self._part(memory, place, one.allowed)) is not None:
+                shown.append(part)
         return shown
+
+    def _part(self, memory: Memory, place: int, allowed: int) -> Shown | None:
+        if self._request.oversize == "excerpt":
+            return self._renderer.shown_excerpt(memory, place, allowed, self._request.query)
+        return self._renderer.shown_cut(memory, place, allowed)
 
     def _known_tokens(self, one: Chosen, memory: Memory) -> int | None:
         """The tokens of an entry, unless its memory was rewritten since it was ranked."""
@@ -215,4 +221,5 @@ def _item(one: Shown, hit: Hit, *, explain: bool) -> ContextItem:
         content=one.content,
         signals=dict(hit.signals) if explain else None,
         cut=True if one.cut else None,
+        excerpt=True if one.excerpt else None,
     )

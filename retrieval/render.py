@@ -9,6 +9,7 @@ from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Tokenizer
 from retrieval.answer import Message
+from retrieval.excerpt import excerpt
 from retrieval.layout import CUT_MARK, ORDER, Json, Layout, Markdown
 
 BLOCK = "memories"
@@ -22,7 +23,7 @@ LAYOUTS: Mapping[str, Layout] = {"markdown": Markdown(), "json": Json(), "messag
 class Shown:
     """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown.
 
-    allowed: tokens that it was cut to fit in.
+    allowed: tokens that it was cut to fit in. excerpt: whether passages are shown, not the beginning.
     """
 
     memory: Memory
@@ -32,6 +33,7 @@ class Shown:
     content: str
     cut: bool = False
     allowed: int | None = None
+    excerpt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,19 @@ class Renderer:
                 return Shown(memory, entry, tokens, rank, text, cut=True, allowed=allowed)
             room -= tokens - allowed
         return None
+
+    def shown_excerpt(self, memory: Memory, rank: int, allowed: int, query: str) -> Shown | None:
+        """What of `memory` matters to `query`, in at most `allowed` tokens; its beginning where no sentence fits."""
+        mark = f" [excerpt of {memory.id[:8]}]"
+
+        def fits(text: str) -> bool:
+            return self.cost(self.layout.entry(memory, text + mark)) <= allowed
+
+        found = excerpt(memory.line(), query, fits)
+        if found is None:
+            return self.shown_cut(memory, rank, allowed)
+        entry = self.layout.entry(memory, found + mark)
+        return Shown(memory, entry, self.cost(entry), rank, found + mark, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[Shown]) -> Block:
         """`shown` as one block: parts in their order, each in reading order."""

@@ -93,5 +93,5 @@ class RetrieveRequest(RankedRequest):
     include_working: Flag = True
     working_budget: Tokens = DEFAULT_WORKING_BUDGET
     format: Literal["markdown", "json", "messages"] = "markdown"
-    oversize: Literal["skip", "cut"] = "skip"
+    oversize: Literal["skip", "cut", "excerpt"] = "skip"
     receipt: Flag = True

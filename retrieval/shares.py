@@ -19,13 +19,17 @@ SHIFT_SHARE = SHIFT / 8_000
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """What may be spent. caps: hard limits of types that the caller named; a type without one is bounded by total."""
+    """What may be spent. caps: hard limits of types that the caller named; a type without one is bounded by total.
+
+    excerpt: whether of an entry that takes too much of its type's share only the passages that matter are shown.
+    """
 
     total: int
     types: tuple[MemoryType, ...]
     caps: Mapping[MemoryType, int]
     task_like: bool = False
     how_to: bool = False
+    excerpt: bool = False
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> Tokens:

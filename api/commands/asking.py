@@ -61,7 +61,7 @@ def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from i
     as_of: AsOf = None,
     tokenizer: Annotated[str | None, typer.Option(help="cl100k_base or o200k_base.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="markdown, json or messages.")] = None,
-    oversize: Annotated[str | None, typer.Option(help="skip or cut what is larger than its share.")] = None,
+    oversize: Annotated[str | None, typer.Option(help="What is too large: skip, cut or excerpt.")] = None,
     explain: Explain = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
     url: Url = None,

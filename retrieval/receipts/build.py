@@ -168,6 +168,7 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
         "task_like": plan.task_like,
         "how_to": plan.how_to,
         "cut": part.cut,
+        "excerpt": plan.excerpt,
         "wrapper": costs.wrapper,
         "headings": {kind: costs.headings[kind] for kind in plan.types},
         "groups": {group: costs.groups[group] for group in groups},

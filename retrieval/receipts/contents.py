@@ -32,12 +32,13 @@ def counter_for(form: str, tokenizer: Tokenizer) -> Callable[[str], int]:
 
 def contents_of(receipt: Receipt, stored: Stored, tokenizer: Tokenizer) -> Contents:
     """The contents for a check. Memories that were changed or removed since are told, not held against the receipt."""
-    form = RetrieveRequest.model_validate(receipt.request).format
+    request = RetrieveRequest.model_validate(receipt.request)
+    form = request.format
     renderer = Renderer(LAYOUTS[form], tokenizer)
     shown: dict[str, Shown] = {}
     changed: set[str] = set()
     for one in receipt.candidates:
-        entry = _shown(renderer, one, stored.memories.get(one.id))
+        entry = _shown(renderer, one, stored.memories.get(one.id), request)
         if entry is None:
             changed.add(one.id)
         else:
@@ -47,12 +48,17 @@ def contents_of(receipt: Receipt, stored: Stored, tokenizer: Tokenizer) -> Conte
     return Contents({one: entry.entry for one, entry in shown.items()}, context, frozenset(changed), stored.previous)
 
 
-def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None) -> Shown | None:
+def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None, request: RetrieveRequest) -> Shown | None:
     """The entry as the receipt saw it; None when the memory is another one now."""
     if memory is None:
         return None
     rank = one.rank or 0
-    shown = renderer.shown(memory, rank) if one.allowed is None else renderer.shown_cut(memory, rank, one.allowed)
+    if one.allowed is None:
+        shown: Shown | None = renderer.shown(memory, rank)
+    elif request.oversize == "excerpt":
+        shown = renderer.shown_excerpt(memory, rank, one.allowed, request.query)
+    else:
+        shown = renderer.shown_cut(memory, rank, one.allowed)
     if shown is None or (one.entry_sha256 is not None and digest(shown.entry) != one.entry_sha256):
         return None
     return shown

@@ -43,6 +43,7 @@ class FillTerms(_Part):
     task_like: bool
     how_to: bool
     cut: bool
+    excerpt: bool
     wrapper: int
     headings: dict[MemoryType, int]
     groups: dict[str, int]

@@ -33,7 +33,7 @@ def refilled(receipt: Receipt) -> tuple[Refilled, Refilled]:
 
 
 def _again(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Refilled:
-    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to)
+    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to, terms.excerpt)
     costs = Costs(terms.wrapper, terms.headings, terms.groups)
     entries = [entry_of(one) for one in candidates]
     again = fill(plan, entries, costs, cut=terms.cut, unlisted=terms.unlisted)

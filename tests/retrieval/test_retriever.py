@@ -148,7 +148,7 @@ async def test_a_context_shows_events_oldest_first_and_the_parts_in_their_order(
 
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000])
-@pytest.mark.parametrize("oversize", ["skip", "cut"])
+@pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, budget: int, oversize: str) -> None:
     """Recounted as it is sent, with contents that try to break out of their place."""
     world = await filled(World(tokenizer=cl100k))

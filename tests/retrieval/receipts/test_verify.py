@@ -56,6 +56,8 @@ def saved() -> bytes:
         {"budget": {"total": 400, "per_type": {"semantic": 50, "episodic": 0}}},
         {"budget": 300, "types": ["semantic"]},
         {"budget": 60, "oversize": "cut", "types": ["episodic", "procedural"]},
+        {"budget": 900, "oversize": "excerpt"},
+        {"budget": 700, "oversize": "excerpt", "format": "json"},
         {"format": "json", "budget": 500},
         {"format": "messages", "budget": 500},
         {"min_similarity": 0.5},
