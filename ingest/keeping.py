@@ -10,6 +10,7 @@ from ingest.locks import ScopeLocks
 from ingest.near import NearDuplicates
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Prepared
+from ingest.superseding import Superseder
 from memtypes.errors import Conflict, NotFound
 from memtypes.ids import memory_id
 from memtypes.memory import Memory
