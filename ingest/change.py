@@ -17,18 +17,78 @@ MAX_WORDS = 40
 """Longer texts say more than one thing."""
 
 _MAX_VALUE = 4
-_WORD = re.compile(r"\d+(?:[.,:/-]\d+)*[%\w]*|[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_CUES = frozenset("now currently already instead anymore".split())
-_DENIALS = frozenset("not no longer never".split())
+_WORD = re.compile(r"\d+(?:[.,:/-]\d+)*[%\w]*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_CUES = frozenset(["now", "currently", "already", "instead", "anymore"])
+_DENIALS = frozenset(["not", "no", "longer", "never"])
 _STATES = frozenset(
-    "is are lives live works costs weighs resides starts begins ends expires equals moved switched changed".split()
+    [
+        "is",
+        "are",
+        "lives",
+        "live",
+        "works",
+        "costs",
+        "weighs",
+        "resides",
+        "starts",
+        "begins",
+        "ends",
+        "expires",
+        "equals",
+        "moved",
+        "switched",
+        "changed",
+    ]
 )
-_JOINTS = frozenset("in at on to from by until due set called named scheduled the about around".split())
+_JOINTS = frozenset(
+    [
+        "in",
+        "at",
+        "on",
+        "to",
+        "from",
+        "by",
+        "until",
+        "due",
+        "set",
+        "called",
+        "named",
+        "scheduled",
+        "the",
+        "about",
+        "around",
+    ]
+)
 """What may stand between the verb and the value: "is due on Friday", but not "is friends with Ann"."""
 
 _TIMES = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
-    "september october november december noon midnight am pm today tomorrow".split()
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "noon",
+        "midnight",
+        "am",
+        "pm",
+        "today",
+        "tomorrow",
+    ]
 )
 
 
@@ -41,7 +101,7 @@ def replaces(newer: str, older: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    spelled_out = text.replace("n't", " not").replace("n’t", " not")
+    spelled_out = text.replace("n't", " not").replace("n\u2019t", " not")
     return [word for word in _WORD.findall(spelled_out) if word.casefold() not in _CUES]
 
 
@@ -59,7 +119,9 @@ def _undenied(words: Sequence[str]) -> list[str]:
 def _other_value(new: Sequence[str], old: Sequence[str]) -> bool:
     """Whether one run of words differs, behind a verb of state, and is a value of the same kind in both."""
     lower_new, lower_old = [word.casefold() for word in new], [word.casefold() for word in old]
-    changes = [op for op in SequenceMatcher(None, lower_old, lower_new, autojunk=False).get_opcodes() if op[0] != "equal"]
+    changes = [
+        op for op in SequenceMatcher(None, lower_old, lower_new, autojunk=False).get_opcodes() if op[0] != "equal"
+    ]
     if len(changes) != 1 or changes[0][0] != "replace":
         return False
     _, start, end, new_start, new_end = changes[0]

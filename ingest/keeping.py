@@ -17,7 +17,7 @@ from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore, Record
 from memtypes.scope import Scope
 from memtypes.times import Clock
-from memtypes.vectors import Embedding, Vectors
+from memtypes.vectors import DenseVector, Embedding, Vectors
 
 NOT_READ_BACK = "the store took it but did not give it back when it was read again"
 _MAX_NAMESAKES = 16
@@ -54,9 +54,12 @@ class Keeper:
             settled, stored = await self._as_original(scope, *await self._settle(scope, arriving))
             plan = plan_writes([encoded.memory for encoded in settled], stored, self.clock())
             await self._write(scope, plan, settled)
-            kept = await self.store.get(scope, list({verdict.id for verdict in plan.verdicts}))
+            replaced = await Superseder(self.store).supersede(scope, _new(plan, settled), self.clock())
+            ids = {verdict.id for verdict in plan.verdicts}.union(*replaced.values())
+            kept = await self.store.get(scope, list(ids))
         return [
-            _outcome(verdict, encoded.memory, kept) for verdict, encoded in zip(plan.verdicts, settled, strict=True)
+            _with_replaced(_outcome(verdict, encoded.memory, kept), replaced, kept)
+            for verdict, encoded in zip(plan.verdicts, settled, strict=True)
         ]
 
     async def _settle(self, scope: Scope, arriving: Sequence[Encoded]) -> tuple[list[Encoded], dict[str, Memory]]:
@@ -139,6 +142,20 @@ def _renamed(scope: Scope, encoded: Encoded, attempt: int) -> Encoded:
     memory = encoded.memory
     identity = memory_id(scope, memory.type, (*memory.identity(), f"namesake {attempt}"))
     return Encoded(replace(encoded.prepared, memory=memory.model_copy(update={"id": identity})), encoded.embedding)
+
+
+def _new(plan: Plan, settled: Sequence[Encoded]) -> list[tuple[Memory, DenseVector]]:
+    """The memories that were inserted, with their vectors."""
+    inserted = [(insert.memory, settled[insert.index].embedding) for insert in plan.inserts.values()]
+    return [(memory, embedding.dense) for memory, embedding in inserted if embedding is not None]
+
+
+def _with_replaced(outcome: Outcome, replaced: Mapping[str, Sequence[str]], kept: Mapping[str, Memory]) -> Outcome:
+    """`outcome` with what its memory has replaced, as far as that was read back."""
+    if outcome.status is not Status.STORED or outcome.id is None:
+        return outcome
+    gone = [old for old in replaced.get(outcome.id, ()) if old in kept and kept[old].superseded_by == outcome.id]
+    return replace(outcome, supersedes=tuple(gone))
 
 
 def _outcome(verdict: Verdict, written: Memory, kept: Mapping[str, Memory]) -> Outcome:

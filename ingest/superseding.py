@@ -47,7 +47,11 @@ class Superseder:
         if not facts:
             return {}
         searches = [CandidateSearch(MemoryType.SEMANTIC, dense, None, DEPTH) for _, dense in facts]
-        near = {candidate.id: candidate.type for found in await self.store.candidates(scope, searches) for candidate in found}
+        near = {
+            candidate.id: candidate.type
+            for found in await self.store.candidates(scope, searches)
+            for candidate in found
+        }
         known = await self.store.get(scope, near)
         planned = plan_replacements([memory for memory, _ in facts], list(known.values()), now)
         if planned.patches:
@@ -75,7 +79,13 @@ def plan_replacements(newer: Sequence[Memory], known: Sequence[Memory], now: dat
 
 def is_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether `newer` says what `old` says, later and with another value."""
-    if old.id == newer.id or old.pinned or not _takes_part(old) or is_over(old, now) or old.valid_from >= newer.valid_from:
+    if (
+        old.id == newer.id
+        or old.pinned
+        or not _takes_part(old)
+        or is_over(old, now)
+        or old.valid_from >= newer.valid_from
+    ):
         return False
     return _concept(old) == _concept(newer) and replaces(newer.content, old.content)
 

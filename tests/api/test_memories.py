@@ -206,3 +206,18 @@ async def test_a_store_that_is_away_is_503_with_retry_after(services: Services) 
         ):
             assert (response.status_code, response.headers["retry-after"]) == (503, "3")
             assert response.json()["detail"] == "the store is away"
+
+
+async def test_a_newer_fact_takes_the_place_of_an_older(client: httpx.AsyncClient) -> None:
+    """The older one leaves the current view, and a question as of its own time still finds it alone."""
+    fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
+    old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
+    fact["content"] = "The deadline of the sprint is April 12"
+    new = (await client.post("/v1/memories", json=fact | {"created_at": "2026-02-01T00:00:00Z"})).json()
+    assert new["supersedes"] == [old["id"]]
+    found = {}
+    for as_of in ("2026-01-15T00:00:00Z", "2026-02-15T00:00:00Z"):
+        question = {"namespace": "ann", "query": "deadline of the sprint", "as_of": as_of}
+        hits = (await client.post("/v1/search", json=question)).json()["hits"]
+        found[as_of] = [hit["id"] for hit in hits]
+    assert list(found.values()) == [[old["id"]], [new["id"]]]
