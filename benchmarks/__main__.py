@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from benchmarks.classification import ClassifyRequest, measure_classification
 from benchmarks.comparisons import Wanted
 from benchmarks.data import BadSet
 from benchmarks.due import measure_due
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         _add_quality,
         _add_latency,
         _add_ingest,
+        _add_classify,
         _add_interference,
         _add_startup,
         _add_durability,
@@ -117,10 +119,22 @@ def _add_ingest(commands: Commands) -> None:
     command.add_argument("--n", type=_at_least(1), default=default.count, metavar="N", help="memories")
     command.add_argument("--rounds", type=_at_least(1), default=default.rounds, metavar="N")
     command.add_argument("--data", type=Path, metavar="DIR", help="texts of these sets; made-up ones without")
+    command.add_argument("--screened", action="store_true", help="with redaction, pre-filter, types and review")
 
 
 def _ingest(given: argparse.Namespace, command: str) -> Report:
-    return anyio.run(measure_ingestion, IngestRequest(command, given.n, given.rounds, given.data))
+    request = IngestRequest(command, given.n, given.rounds, given.data, screened=given.screened)
+    return anyio.run(measure_ingestion, request)
+
+
+def _add_classify(commands: Commands) -> None:
+    command = _command(commands, "classify", "Macro F1 of the types that are found.", _classify)
+    command.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the four sets")
+    command.add_argument("--limit", type=_at_least(1), default=1_000, metavar="N", help="texts a set and half")
+
+
+def _classify(given: argparse.Namespace, command: str) -> Report:
+    return anyio.run(measure_classification, ClassifyRequest(command, given.data, given.limit))
 
 
 def _add_interference(commands: Commands) -> None:

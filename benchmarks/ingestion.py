@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.screening import local_panel, screening_of
 from api.wiring import open_embedder
 from benchmarks.data import find_sets, read_set, to_draft
 from benchmarks.opened import Opened, open_parts, settings_in
@@ -19,8 +20,10 @@ from benchmarks.places import data_directory
 from benchmarks.report import Report, Table
 from benchmarks.synthetic import turns
 from ingest.outcome import Status
-from ingest.pipeline import PIECE, Ingestor
+from ingest.pipeline import PIECE, Ingestor, IngestorParts
 from ingest.prepare import Arrival
+from ingest.redaction.policy import RuleBook
+from ingest.submission import ReviewMode, Submission
 from memtypes.ports import Embedder
 from memtypes.scope import Scope
 from memtypes.times import system_clock
@@ -36,12 +39,17 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """count: memories in all. rounds: in how many portions. data: sets to take texts from; made up without."""
+    """What is measured.
+
+    count: memories in all. rounds: in how many portions. data: sets to take texts from; made up without.
+    screened: every draft passes the gates and is reviewed.
+    """
 
     command: str
     count: int = 2_000
     rounds: int = 4
     data: Path | None = None
+    screened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +78,34 @@ async def measure_ingestion(request: IngestRequest) -> Report:
     with data_directory() as directory:
         settings = settings_in(directory)
         async with open_parts(settings) as opened:
+            ingestor = _screened(opened) if request.screened else opened.ingestor
             warm_up, *portions = _portions(request, opened)
             bare = await open_embedder(settings)
             try:
-                await _round(opened.ingestor, bare, warm_up, Rates(), pipeline_first=True)
+                await _round(ingestor, bare, warm_up, Rates(), pipeline_first=True)
                 for index, portion in enumerate(portions):
-                    await _round(opened.ingestor, bare, portion, rates, pipeline_first=bool(index % 2))
+                    await _round(ingestor, bare, portion, rates, pipeline_first=bool(index % 2))
             finally:
                 await bare.aclose()
     return _report(request, rates, sum(len(portion.drafts) for portion in portions))
+
+
+def _screened(opened: Opened) -> Ingestor:
+    """An ingestor with everything on: redaction, pre-filter and local reviewers."""
+    screened = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
+    return Ingestor(
+        IngestorParts(
+            opened.store,
+            screened.embedder,
+            opened.sparse,
+            opened.tokenizer,
+            system_clock,
+            gates=screened.gates,
+            redactor=screened.redactor,
+            panel=screened.panel,
+            recent=screened.recent,
+        )
+    )
 
 
 async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Rates, *, pipeline_first: bool) -> None:
@@ -91,7 +118,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 async def _pipeline_rate(ingestor: Ingestor, drafts: list[AnyDraft]) -> float:
     began = time.perf_counter()
-    outcomes = await ingestor.write(_SCOPE, drafts)
+    outcomes = await ingestor.write(_SCOPE, [Submission(draft, ReviewMode.AUTO) for draft in drafts])
     seconds = time.perf_counter() - began
     if any(outcome.status is not Status.STORED for outcome in outcomes):
         raise NotStored(str(next(outcome for outcome in outcomes if outcome.status is not Status.STORED)))
