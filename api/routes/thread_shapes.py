@@ -183,7 +183,7 @@ class Omitted(TypedDict):
     files: int
 
 
-class ContextMetadata(TypedDict):
+class ThreadContextMetadata(TypedDict):
     """What the context cost. allocation: tokens of each part, heading included."""
 
     total_tokens: int
@@ -201,7 +201,7 @@ class ContextAnswer(TypedDict):
     files: list[FilePlace]
     images: list[FilePlace]
     omitted: Omitted
-    metadata: ContextMetadata
+    metadata: ThreadContextMetadata
 
 
 class FlushAnswer(TypedDict):
@@ -227,7 +227,7 @@ class BackupAnswer(TypedDict):
     turns: list[TurnAnswer]
 
 
-class StatsAnswer(TypedDict):
+class ThreadStatsAnswer(TypedDict):
     """What a thread holds. utilization: of the nearest limit. distance_to_flush: tokens, else messages."""
 
     turns: int
@@ -249,7 +249,7 @@ class CheckAnswer(TypedDict):
     ok: bool
 
 
-class HealthAnswer(TypedDict):
+class ThreadHealthAnswer(TypedDict):
     """Whether all promises hold."""
 
     ok: bool

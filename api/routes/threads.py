@@ -21,15 +21,15 @@ from api.routes.thread_shapes import (
     ContextPost,
     FlushAnswer,
     FlushPost,
-    HealthAnswer,
     OpenedAnswer,
     PageAnswer,
     PageQuery,
     ReplacePost,
     SaidAnswer,
-    StatsAnswer,
     ThreadAnswer,
+    ThreadHealthAnswer,
     ThreadPost,
+    ThreadStatsAnswer,
     TurnPost,
     VersionAnswer,
     turn_members,
@@ -58,8 +58,8 @@ _OPEN = Call(
     may_fail=AWAY,
 )
 _PAGE = Call("A thread and its turns", TAG, {200: PageAnswer}, query=PageQuery, may_fail=(404, 503))
-_STATS = Call("What a thread holds of its limits", TAG, {200: StatsAnswer}, query=InNamespace, may_fail=(404, 503))
-_HEALTH = Call("Whether a thread keeps to its limits", TAG, {200: HealthAnswer}, query=InNamespace, may_fail=(404, 503))
+_STATS = Call("A thread's load", TAG, {200: ThreadStatsAnswer}, query=InNamespace, may_fail=(404, 503))
+_HEALTH = Call("A thread's promises", TAG, {200: ThreadHealthAnswer}, query=InNamespace, may_fail=(404, 503))
 _CHAIN = Call("The threads it goes on from", TAG, {200: ChainAnswer}, query=InNamespace, may_fail=(404, 503))
 _BACKUP = Call("The turns of a cleared thread", TAG, {200: BackupAnswer}, query=InNamespace, may_fail=(404, 503))
 

@@ -1,0 +1,60 @@
+"""What leaves a thread is kept exactly once, whatever dies on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtypes.errors import Unavailable
+from memtypes.policy import MemoryType
+from memtypes.ports import Listing
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.threads.engine import Opening, Threads
+from memtypes.threads.ports import Departure, ThreadKeeper
+from memtypes.threads.turns import NewTurn
+from tests.fakes import FakeStore
+from tests.live import fresh_scope
+from tests.threads.parts import threads_over
+
+pytestmark = pytest.mark.anyio
+POLICY = "threads: {r: {type: message_count_based, max_messages: 10}}"
+
+
+class Dying(ThreadKeeper):
+    """Keeps, and dies before it can say so; or dies before."""
+
+    def __init__(self, inner: ThreadKeeper | None) -> None:
+        self._inner = inner
+
+    async def keep(self, scope: Scope, departure: Departure) -> list[str]:
+        """Never an answer."""
+        if self._inner is not None:
+            await self._inner.keep(scope, departure)
+        raise Unavailable("killed")
+
+
+@pytest.mark.parametrize("after", [True, False])
+async def test_a_death_on_the_way_loses_and_doubles_nothing(live: LiveClient, after: bool) -> None:  # noqa: FBT001 - a case
+    """Before or after the memory was written: another process makes it good."""
+    store, scope = FakeStore(), fresh_scope()
+    whole = threads_over(live, POLICY, store)
+    dying = threads_over(live, POLICY, store)
+    dying._parts = dying._parts.__class__(
+        **{
+            **{name: getattr(dying._parts, name) for name in dying._parts.__dataclass_fields__},
+            "keeper": Dying(whole._parts.keeper if after else None),
+        }
+    )
+    await eight_turns(dying, scope)
+    assert await whole.drain_all() >= 1
+    page = await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=50))
+    indices = [index for memory in page.memories for index in (memory.source.turns if memory.source else [])]
+    assert sorted(indices) == [0, 1, 2]
+    assert await whole.drain(scope) == {}
+
+
+async def eight_turns(threads: Threads, scope: Scope) -> None:
+    """Enough for one flush."""
+    opened = await threads.open(scope, Opening(resource="r"))
+    said = [await threads.say(scope, opened.thread.id, NewTurn(role="user", content="ok"), None) for _ in range(8)]
+    assert said[-1].flushed == 3

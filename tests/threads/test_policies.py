@@ -1,0 +1,117 @@
+"""Policies, keys and choices: pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtypes.errors import InvalidRequest
+from memtypes.threads.choosing import Limits, Load, chosen, flush_due
+from memtypes.threads.files import BadPolicies, parse
+from memtypes.threads.policy import Flush, Strategy
+from memtypes.threads.summary import by_rule
+from memtypes.threads.templates import rendered
+from memtypes.threads.turns import Turn
+from tests.fakes import FakeTokenizer
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+MISTAKES = [
+    ("threads: {a: {type: token_based}}", "threads.a: type token_based needs max_tokens"),
+    ("threads: {a: {max_tokens: many}}", "threads.a.max_tokens"),
+    ("threads: {a: {max_token: 5}}", "threads.a.max_token"),
+    ("threads: {a: {ttl: soon}}", "threads.a.ttl: must be a duration"),
+    ("threads: {a: {allocation: {system: 0.5, short_term: 0.6}}}", "must add up to 1, not 1.1"),
+    ("threads: {a: {flush: {strategy: magic}}}", "threads.a.flush.strategy"),
+    ("threads: {a: {flush: {threshold: 0.4}}}", "target 0.5 must be below threshold 0.4"),
+    ("threads: {a: {privacy: {redact: ['(']}}}", "no pattern that RE2 takes"),
+    ("threads: {a: {privacy: {redact: ['x*']}}}", "must not match the empty text"),
+    ("threads: {a: {key: '{{ user.__class__ }}'}}", "must not read '__class__'"),
+    ("threads: {a: {key: '{% for x in user %}x{% endfor %}'}}", "not for"),
+    ("threads: {a: {key: '{{ secret.id }}'}}", "not 'secret'"),
+    ("threads: {a: {key: '{{ user.id }}{{ session.id }}'}}", "needs text between two members"),
+    ("threads: {a: {max_context_ratio: 0.5}}", "needs model"),
+    ("agents: {x: {memory: a}}", "agents.x refers to 'a'"),
+    ("threads: {a: {}}\nagents: {x: {memory: a, memories: [a]}}", "either memory"),
+    ("threads: [", "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES)
+def test_a_mistake_is_named_with_its_place(text: str, said: str) -> None:
+    """The message has the file, the key and what is allowed."""
+    with pytest.raises(BadPolicies) as error:
+        parse(text, "p.yaml")
+    assert "p.yaml" in str(error.value)
+    assert said in str(error.value)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab:.@-_ {}/é", max_size=3), min_size=4, max_size=4))
+def test_two_scopes_never_share_a_key(ids: list[str]) -> None:
+    """A key is refused, or no other values give it."""
+    template = "{{ user.id }}:{{ session.id }}"
+    keys = []
+    for user, session in (ids[:2], ids[2:]):
+        try:
+            keys.append(rendered(template, {"user": {"id": user}, "session": {"id": session}}))
+        except InvalidRequest:
+            return
+    assert (keys[0] == keys[1]) == (ids[:2] == ids[2:])
+
+
+def test_a_separator_in_a_value_is_refused() -> None:
+    """The values "a:b" and "c" would read as "a" and "b:c"."""
+    with pytest.raises(InvalidRequest, match="must not contain ':'"):
+        rendered("{{ user.id }}:{{ session.id }}", {"user": {"id": "a:b"}, "session": {"id": "c"}})
+    with pytest.raises(InvalidRequest, match="does not resolve"):
+        rendered("{{ user.id }}", {"user": {}})
+    with pytest.raises(InvalidRequest, match="__"):
+        rendered("__{{ user.id }}", {"user": {"id": "a"}})
+
+
+def test_the_threshold_is_exact() -> None:
+    """1,500 of 2,000 is not due, 1,600 is."""
+    limits = Limits(2_000, None, 50)
+    assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
+
+
+def turns_of(sizes: list[int]) -> list[Turn]:
+    """Turns of these tokens."""
+    return [Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)]
+
+
+def test_lru_takes_what_was_not_used() -> None:
+    """Not what is oldest."""
+    used = {0: 9, 1: 1, 2: 2, 3: 3}
+    flush = Flush(strategy=Strategy.LRU)
+    left = chosen(flush, turns_of([10, 10, 10, 10]), used, Load(20, 4))
+    assert [turn.index for turn in left] == [1, 2]
+    large = chosen(Flush(strategy=Strategy.TOKEN_AWARE_LRU), turns_of([5, 5, 100, 5]), used, Load(50, 4))
+    assert [turn.index for turn in large] == [2]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(Strategy), st.integers(0, 2_000))
+def test_a_flush_reaches_its_goal_or_takes_all_it_may(sizes: list[int], strategy: Strategy, goal: int) -> None:
+    """First and last stay in a summarising flush; what leaves is in order and unique."""
+    turns = turns_of(sizes)
+    left = chosen(Flush(strategy=strategy), turns, {}, Load(goal, 1_000))
+    indices = [turn.index for turn in left]
+    assert indices == sorted(set(indices))
+    rest = sum(sizes) - sum(turn.tokens for turn in left)
+    bound = 2 if strategy is Strategy.HYBRID_SUMMARY else 0
+    assert rest <= goal or len(turns) - len(left) <= bound
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=80), max_size=10), st.integers(1, 60))
+def test_a_summary_is_within_its_limit_and_the_same_again(contents: list[str], limit: int) -> None:
+    """Whatever was said."""
+    turns = [Turn("user", content, 1, NOW, index=index) for index, content in enumerate(contents)]
+    first = by_rule("", turns, limit, FakeTokenizer())
+    assert FakeTokenizer().count(first) <= limit
+    assert first == by_rule("", turns, limit, FakeTokenizer())
