@@ -156,7 +156,7 @@ async def test_a_body_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
 async def test_an_unknown_path_is_404_and_an_unknown_method_405(client: httpx.AsyncClient) -> None:
     """Both as problems; 405 lists what there is."""
     problem(await client.get("/v1/nonsense"), 404)
-    problem(await client.post("/v1/threads", json={}), 404)
+    problem(await client.post("/v1/nonsense", json={}), 404)
     response = await client.put("/v1/memories", json={})
     problem(response, 405)
     assert {"GET", "POST", "DELETE"} <= set(response.headers["allow"].split(", "))
