@@ -15,6 +15,7 @@ from benchmarks.comparisons import Wanted
 from benchmarks.data import BadSet
 from benchmarks.due import measure_due
 from benchmarks.durability import DurabilityRequest, measure_durability
+from benchmarks.fault_threads import ThreadFaultsRequest, measure_thread_faults
 from benchmarks.faults import FaultsRequest, measure_faults
 from benchmarks.ingestion import IngestRequest, NotStored, measure_ingestion
 from benchmarks.interference import InterferenceRequest, measure_interference
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         _add_due,
         _add_soak,
         _add_faults,
+        _add_thread_faults,
     ):
         add(commands)
     return made
@@ -206,6 +208,18 @@ def _add_soak(commands: Commands) -> None:
 
 def _soak(given: argparse.Namespace, command: str) -> Report:
     return measure_soak(SoakRequest(command, given.n, given.rounds))
+
+
+def _add_thread_faults(commands: Commands) -> None:
+    command = _command(commands, "thread-faults", "Turns under many writers, killed half-way.", _thread_faults)
+    default = ThreadFaultsRequest("")
+    command.add_argument("--threads", type=_at_least(1), default=default.threads, metavar="N", help="threads")
+    command.add_argument("--writers", type=_at_least(1), default=default.writers, metavar="N", help="on each thread")
+    command.add_argument("--appends", type=_at_least(10), default=default.appends, metavar="N", help="to each thread")
+
+
+def _thread_faults(given: argparse.Namespace, command: str) -> Report:
+    return measure_thread_faults(ThreadFaultsRequest(command, given.threads, given.writers, given.appends))
 
 
 def _command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:

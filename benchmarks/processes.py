@@ -86,7 +86,8 @@ def start(settings: Settings) -> Service:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The variables under which a child finds the same encoder."""
-    return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)}
+    policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
+    return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
 
 def free_port() -> int:

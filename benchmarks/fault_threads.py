@@ -1,0 +1,178 @@
+"""`thread-faults`: many writers on each of many threads, and a SIGKILL of the service in the middle.
+
+Every acknowledged turn must afterwards be in its thread or in exactly one memory, and no thread may ever hold more
+than its policy allows. An append whose answer never came is not sent again: it may be there or not, but only once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from api.settings import Settings
+from benchmarks.opened import settings_in
+from benchmarks.places import data_directory
+from benchmarks.processes import running, start
+from benchmarks.report import Report, Table
+
+_NAMESPACE = "thread-faults"
+_TIMEOUT_S = 60.0
+_DRAIN_S = 180.0
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFaultsRequest:
+    """threads, writers on each, appends to each thread. kept: share of the appends that a thread may hold."""
+
+    command: str
+    threads: int = 100
+    writers: int = 10
+    appends: int = 500
+    kept: float = 0.9
+
+    @property
+    def most(self) -> int:
+        """Messages that a thread may hold."""
+        return max(1, round(self.kept * self.appends))
+
+
+@dataclass(slots=True)
+class Writer:
+    """Appends turns of its own and remembers which were acknowledged, and any that broke a limit."""
+
+    thread_id: str
+    name: str
+    contents: list[str]
+    most: int
+    acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    violations: int = 0
+
+    def write(self, url: str) -> None:
+        """Go on until all are sent or the service is gone."""
+        with httpx.Client(base_url=url, timeout=_TIMEOUT_S, params={"namespace": _NAMESPACE}) as client:
+            while self.contents:
+                content = self.contents.pop()
+                try:
+                    answer = client.post(
+                        f"/v1/threads/{self.thread_id}/turns", json={"role": "user", "content": content}
+                    )
+                    answer.raise_for_status()
+                    held = client.get(f"/v1/threads/{self.thread_id}/stats").json()["turns"]
+                except (httpx.TransportError, httpx.HTTPStatusError):
+                    return
+                self.acknowledged.append((content, answer.json()["turn"]["index"]))
+                self.violations += held > self.most
+
+
+def measure_thread_faults(request: ThreadFaultsRequest) -> Report:
+    """The report: what was lost, doubled or above a limit."""
+    with data_directory() as directory:
+        policies = Path(directory) / "policies.yaml"
+        policies.write_text(
+            f"threads: {{log: {{max_messages: {request.most}, max_turns: {request.appends + 1}}}}}\n", encoding="utf-8"
+        )
+        settings = replace_policies(settings_in(directory), policies)
+        began = time.perf_counter()
+        writers = _killed_half_way(settings, request)
+        with running(settings) as service:
+            _all_write(writers, service.url)
+            took = time.perf_counter() - began
+            counts = _found(service.url, writers)
+    acknowledged = [pair for writer in writers for pair in writer.acknowledged]
+    lost = sum(counts[_mark(content)] == 0 for content, _ in acknowledged)
+    doubled = sum(count > 1 for count in counts.values())
+    violations = sum(writer.violations for writer in writers)
+    sent = request.threads * request.appends
+    row = (request.threads, request.writers, sent, len(acknowledged), lost, doubled, violations, round(took, 1))
+    columns = ("threads", "writers each", "sent", "acknowledged", "lost", "doubled", "limit violations", "s")
+    figures = {"acknowledged": len(acknowledged), "lost": lost, "doubled": doubled, "violations": violations}
+    return Report(request.command, (Table("Threads, the service killed half-way", columns, (row,)),), (), figures)
+
+
+def replace_policies(settings: Settings, policies: Path) -> Settings:
+    """`settings` with a policy file."""
+    return settings.model_copy(update={"policies": policies})
+
+
+def _killed_half_way(settings: Settings, request: ThreadFaultsRequest) -> list[Writer]:
+    service = start(settings)
+    writers = [writer for number in range(request.threads) for writer in _writers(service.url, number, request)]
+    total = request.threads * request.appends
+    threads = [threading.Thread(target=writer.write, args=(service.url,), daemon=True) for writer in writers]
+    for thread in threads:
+        thread.start()
+    while sum(len(writer.acknowledged) for writer in writers) < total * 0.6:
+        time.sleep(0.05)
+    service.kill([service.child.pid])
+    for thread in threads:
+        thread.join(timeout=_TIMEOUT_S)
+    return writers
+
+
+def _writers(url: str, number: int, request: ThreadFaultsRequest) -> list[Writer]:
+    made = httpx.post(
+        f"{url}/v1/threads", json={"namespace": _NAMESPACE, "resource": "log", "key": f"t{number}"}, timeout=_TIMEOUT_S
+    )
+    made.raise_for_status()
+    each = request.appends // request.writers
+    names = [f"t{number}w{writer}" for writer in range(request.writers)]
+    return [
+        Writer(made.json()["id"], name, [f"<{name}n{one}> a turn of a log" for one in range(each)], request.most)
+        for name in names
+    ]
+
+
+def _all_write(writers: Sequence[Writer], url: str) -> None:
+    threads = [threading.Thread(target=writer.write, args=(url,), daemon=True) for writer in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _found(url: str, writers: Sequence[Writer]) -> Counter[str]:
+    """How often each turn is in a thread or in a memory, once what had been left waiting is kept."""
+    expected = {_mark(content) for writer in writers for content, _ in writer.acknowledged}
+    deadline = time.monotonic() + _DRAIN_S
+    while True:
+        found: Counter[str] = Counter()
+        with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
+            for thread_id in {writer.thread_id for writer in writers}:
+                found.update(_in_thread(client, thread_id))
+            found.update(_in_memories(client))
+        if expected <= found.keys() or time.monotonic() > deadline:
+            return found
+        time.sleep(1.0)
+
+
+def _in_thread(client: httpx.Client, thread_id: str) -> list[str]:
+    turns = []
+    for offset in range(0, 1_000_000, _PAGE):
+        query: dict[str, str | int] = {"namespace": _NAMESPACE, "limit": _PAGE, "offset": offset}
+        page = client.get(f"/v1/threads/{thread_id}", params=query).json()["turns"]
+        turns += [_mark(turn["content"]) for turn in page]
+        if len(page) < _PAGE:
+            break
+    return turns
+
+
+def _in_memories(client: httpx.Client) -> list[str]:
+    marks: list[str] = []
+    query: dict[str, str | int] = {"namespace": _NAMESPACE, "type": "episodic", "limit": _PAGE}
+    while True:
+        page = client.get("/v1/memories", params=query).json()
+        marks += [_mark(part) for memory in page["memories"] for part in memory["content"].split("user: ")[1:]]
+        if page["next_cursor"] is None:
+            return marks
+        query["cursor"] = page["next_cursor"]
+
+
+def _mark(content: str) -> str:
+    return content[content.index("<") : content.index(">") + 1]
