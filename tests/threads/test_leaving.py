@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import pytest
+from redis.asyncio import Redis
 
 from memtypes.errors import Unavailable
 from memtypes.policy import MemoryType
@@ -16,6 +20,7 @@ from tests.fakes import FakeStore
 from tests.live import fresh_scope
 from tests.threads.parts import threads_over
 
+T = TypeVar("T")
 pytestmark = pytest.mark.anyio
 POLICY = "threads: {r: {type: message_count_based, max_messages: 10}}"
 
@@ -58,3 +63,28 @@ async def eight_turns(threads: Threads, scope: Scope) -> None:
     opened = await threads.open(scope, Opening(resource="r"))
     said = [await threads.say(scope, opened.thread.id, NewTurn(role="user", content="ok"), None) for _ in range(8)]
     assert said[-1].flushed == 3
+
+
+class Counting(LiveClient):
+    """Passes calls on, and counts them: each is one round trip."""
+
+    def __init__(self, inner: LiveClient) -> None:
+        self._inner = inner
+        self.calls = 0
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, timeout_s: float = 2.0) -> T:
+        """What the inner client gives."""
+        self.calls += 1
+        return await self._inner.run(call, repeatable=repeatable, timeout_s=timeout_s)
+
+
+async def test_an_append_is_one_round_trip(live: LiveClient) -> None:
+    """Limits, count and time to live included; only the first asks for the thread's resource as well."""
+    scope, counting = fresh_scope(), Counting(live)
+    threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
+    opened = await threads.open(scope, Opening(resource="r"))
+    await threads.say(scope, opened.thread.id, NewTurn(role="user", content="first"), None)
+    before = counting.calls
+    for number in range(5):
+        await threads.say(scope, opened.thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+    assert counting.calls - before == 5
