@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -43,7 +43,8 @@ def saved() -> bytes:
     async def make() -> bytes:
         return await saved_receipt(await shop(4), budget=200)
 
-    return anyio.run(make)
+    with start_blocking_portal() as portal:
+        return portal.call(make)
 
 
 @pytest.mark.parametrize(
