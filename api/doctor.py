@@ -18,7 +18,8 @@ from api.keys import DEFAULT_TENANT, KeyRing, load_keys
 from api.serve import check_exposure, listen
 from api.services import Services
 from api.settings import BadSettings, Settings
-from api.wiring import open_embedder, open_services, open_tokenizers
+from api.wiring import open_services
+from api.wiring.resources import open_embedder, open_tokenizers
 from ingest.outcome import Status
 from memtypes.episodic import EpisodicDraft
 from memtypes.errors import RemembrancerError, Unavailable

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.wiring import open_embedder
+from api.wiring.resources import open_embedder
 from benchmarks.data import find_sets, read_set
 from benchmarks.opened import settings_in
 from benchmarks.places import data_directory

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from api.screening import local_panel, screening_of
-from api.wiring import open_embedder
+from api.wiring.resources import open_embedder
+from api.wiring.screening import local_panel, screening_of
 from benchmarks.data import find_sets, read_set, to_draft
 from benchmarks.opened import Opened, open_parts, settings_in
 from benchmarks.places import data_directory

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from api.settings import Settings
-from api.wiring import open_embedder
+from api.wiring.resources import open_embedder
 from benchmarks.bulk import TENANT, fill, namespace_of
 from benchmarks.floor import BareEngine
 from benchmarks.latency_report import latency_report

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.settings import Settings, read_settings
-from api.wiring import TOKENIZERS, keep_for_good, open_store, open_tokenizers, prepared_embedder
+from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
+from api.wiring.services import keep_for_good
 from ingest.pipeline import Ingestor, IngestorParts
 from ingest.prepare import Preparer
 from memtypes.encoders.bm25 import Bm25Encoder

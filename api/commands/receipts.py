@@ -10,7 +10,7 @@ import typer
 
 from api.commands.options import AsJson, DataDir, place, present, run
 from api.tables import verdict_view
-from api.wiring import open_tokenizers
+from api.wiring.resources import open_tokenizers
 from memtypes.errors import InvalidRequest
 from memtypes.ports import Tokenizer
 from retrieval.receipts.contents import counter_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.commands.options import AsJson, DataDir, present, run, settings_from
 from api.reembedding import Reembedding
 from api.tables import counts_table
-from api.wiring import prepared_embedder
+from api.wiring.resources import prepared_embedder
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.policy import MemoryType
 

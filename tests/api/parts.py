@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from api.erasure import Answers, Memories
 from api.once import RecentAnswers
-from api.screening import local_panel, screening_of
 from api.services import Services
+from api.wiring.screening import local_panel, screening_of
 from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions

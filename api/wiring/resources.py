@@ -1,0 +1,125 @@
+"""Opens what the settings name: the encoder, the tokenizers, the store, the live server, and the files they read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from anyio import to_thread
+
+from api.reembedding import store_fingerprint
+from api.settings import Settings
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.cached import CachedEmbedder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.encoders.prepare import DIMENSIONS, prepare
+from memtypes.encoders.projection import token_projection
+from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
+from memtypes.encoders.tiktoken import TiktokenTokenizer
+from memtypes.errors import SetupRequired
+from memtypes.models.files import RegistrySource
+from memtypes.ports import Embedder, MemoryStore, Tokenizer
+from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.qdrant import QdrantSettings, QdrantStore
+from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.stores.redis.receipts import RedisReceipts
+from memtypes.threads.files import read_policies
+from memtypes.threads.policy import Policies
+from memtypes.times import system_clock
+
+TOKENIZERS = ("cl100k_base", "o200k_base")
+"""The first counts what is written."""
+
+QUERY_CACHE = 4_096
+"""Query vectors that are remembered: 6 MB."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What everything else is made of. models, policies: what the configured files say."""
+
+    settings: Settings
+    embedder: Embedder
+    sparse: Bm25Encoder
+    tokenizers: Mapping[str, Tokenizer]
+    store: MemoryStore
+    live: LiveClient
+    receipts: RedisReceipts
+    http: httpx.AsyncClient
+    models: RegistrySource
+    policies: Policies
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The one that counts what is written."""
+        return self.tokenizers[TOKENIZERS[0]]
+
+
+async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
+    """Everything opened, each closed by `opened`.
+
+    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    """
+    models, policies = RegistrySource(settings.models), read_policies(settings.policies)
+    embedder = await prepared_embedder(settings)
+    opened.push_async_callback(embedder.aclose)
+    sparse = Bm25Encoder()
+    tokenizers = await open_tokenizers(settings)
+    store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
+    opened.push_async_callback(store.aclose)
+    live = await LiveClient.open(LiveSettings(settings.live_path, settings.redis_url))
+    opened.push_async_callback(live.aclose)
+    http = await opened.enter_async_context(httpx.AsyncClient())
+    receipts = RedisReceipts(live, settings.receipt_days, system_clock)
+    return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
+
+
+async def open_embedder(settings: Settings) -> Embedder:
+    """The configured engine. Raises SetupRequired when it is not prepared or not installed."""
+    if settings.embedder == "onnx":
+        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, projection=token_projection(DIMENSIONS)))
+    return await SentenceTransformersEmbedder.open(SentenceTransformersSettings(settings.model))
+
+
+async def prepared_embedder(settings: Settings) -> Embedder:
+    """The configured engine with a memory for queries; the default one is prepared when it is not yet."""
+    try:
+        inner = await open_embedder(settings)
+    except SetupRequired as error:
+        if settings.embedder != "onnx":
+            raise
+        _log.info("%s; preparing the encoder, once", error)
+        await to_thread.run_sync(prepare, settings.encoder_path)
+        inner = await open_embedder(settings)
+    return CachedEmbedder(inner, QUERY_CACHE)
+
+
+async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
+    """Each tokenizer by name. Raises SetupRequired."""
+    directory: Path = settings.data_dir / "tokenizers"
+    return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
+
+
+async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MemoryStore:
+    """The embedded store, or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    if settings.qdrant_url is None:
+        return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
+    key = settings.qdrant_api_key
+    return await QdrantStore.open(
+        QdrantSettings(
+            url=settings.qdrant_url,
+            fingerprint=fingerprint,
+            dimensions=embedder.dimensions,
+            api_key=key.get_secret_value() if key else None,
+            shards=settings.qdrant_shards,
+            replicas=settings.qdrant_replicas,
+            write_consistency=settings.qdrant_write_consistency,
+            quantization=settings.qdrant_quantization,
+        )
+    )

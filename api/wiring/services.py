@@ -1,0 +1,139 @@
+"""All services together, running for as long as they are open."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from api.erasure import Answers, Memories
+from api.keybook import KeyBook
+from api.keys import KeyRing
+from api.once import RecentAnswers
+from api.rate import RateLimit
+from api.reembedding import Reembedding
+from api.services import Services
+from api.settings import Settings, secret
+from api.wiring.living import living
+from api.wiring.resources import Resources, open_resources
+from api.wiring.screening import Screening, screening
+from ingest.due.gate import DueTimes
+from ingest.intentions import IntentionParts, Intentions
+from ingest.pipeline import Ingestor, IngestorParts
+from ingest.upkeep.executor import Upkeep
+from memtypes.encoders.endpoints import EndpointCounter
+from memtypes.erasure import Erasable
+from memtypes.live import LiveItems
+from memtypes.models.counting import LocalCounter
+from memtypes.receipts import ErasableReceipts
+from memtypes.stores.redis.erasure import LiveState
+from memtypes.times import system_clock
+from retrieval.freshness import Freshness
+from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.service import Receipts
+from retrieval.retriever import Retriever, RetrieverParts
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
+    """Everything that calls need, closed in reverse at the end.
+
+    Raises BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable,
+    each with the way out.
+    """
+    book = KeyBook(keys, settings.data_dir / "keys.json")
+    async with AsyncExitStack() as opened:
+        resources = await open_resources(settings, opened)
+        freshness = await opened.enter_async_context(Freshness(resources.store).running())
+        keep_for_good()
+        services = assembled(resources, book, freshness)
+        if services.jobs is not None:
+            await opened.enter_async_context(services.jobs.running())
+        yield services
+
+
+def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Services:
+    """All services over the opened resources; none of them is running yet."""
+    settings, store, embedder = resources.settings, resources.store, resources.embedder
+    screened = screening(settings, store, embedder, resources.http)
+    writing = ingestor_parts(resources, screened)
+    ingestor = Ingestor(writing)
+    live = living(resources, ingestor)
+    retrieving = retriever_parts(resources, live.items, freshness)
+    answered = RecentAnswers()
+    return Services(
+        store=store,
+        ingestor=ingestor,
+        upkeep=Upkeep(store, embedder, ingestor, writing.locks, system_clock),
+        intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock)),
+        retriever=Retriever(retrieving),
+        pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
+        keys=keys,
+        rate=RateLimit(settings.calls_per_minute),
+        models=resources.models,
+        counter=counter_of(resources),
+        workflows=live.workflows,
+        working=live.working,
+        threads=live.threads,
+        tokenizers=resources.tokenizers,
+        jobs=live.jobs,
+        reembedding=Reembedding(settings, embedder, resources.sparse),
+        answered=answered,
+        places=places_of(resources, answered),
+        receipts=Receipts(resources.receipts, retrieving),
+        examiner=screened.examiner,
+    )
+
+
+def places_of(resources: Resources, answered: RecentAnswers) -> Mapping[str, Erasable]:
+    """Every place where something of a memory may be, by name: what erasure must empty."""
+    return {
+        "memories": Memories(resources.store),
+        "answers": Answers(answered),
+        "live": LiveState(resources.live),
+        "receipts": ErasableReceipts(resources.receipts),
+    }
+
+
+def retriever_parts(resources: Resources, items: LiveItems, freshness: Freshness) -> RetrieverParts:
+    """What retrieval works with; what it shows is noted by `freshness`."""
+    past = Past(resources.store, resources.embedder)
+    return RetrieverParts(
+        resources.store,
+        resources.embedder,
+        resources.sparse,
+        resources.tokenizers,
+        system_clock,
+        depth=resources.settings.candidate_depth,
+        on_shown=freshness.note,
+        models=resources.models,
+        live=items,
+        receipts=ReceiptRecorder(resources.receipts, past, system_clock),
+    )
+
+
+def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
+    """What ingestion works with: every text passes what `screened` says."""
+    return IngestorParts(
+        resources.store,
+        screened.embedder,
+        resources.sparse,
+        resources.tokenizer,
+        system_clock,
+        gates=(*screened.gates, DueTimes(system_clock)),
+        redactor=screened.redactor,
+        panel=screened.panel,
+        recent=screened.recent,
+    )
+
+
+def counter_of(resources: Resources) -> EndpointCounter:
+    """Counts by a provider's endpoint where the registry names one, else on hand."""
+    models = resources.models
+    return EndpointCounter(resources.http, models, secret, LocalCounter(resources.tokenizers, models))
+
+
+def keep_for_good() -> None:
+    """Tell the garbage collector that what is loaded by now stays: looking through it again costs 100 ms a time."""
+    gc.collect()
+    gc.freeze()
