@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 
 import anyio
 
 from benchmarks.contexts import ContextScore, score_context
 from benchmarks.data import Conversation, EvaluationSet, Question
 from benchmarks.loading import Loaded, scope_of
-from benchmarks.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
+from benchmarks.metrics import all_at, hit_at, ndcg_at, recall_at, reciprocal_rank
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from retrieval.request import RetrieveRequest, SearchRequest
@@ -54,16 +56,30 @@ class QuestionScore:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question with what it takes to ask and to score it. evidence: memory id to text."""
+    """A question with what it takes to ask and to score it.
+
+    as_of: the same in both ways and every budget, so that it is searched for once. evidence: memory id to text.
+    """
 
     question: Question
     scope: Scope
+    as_of: datetime
     evidence: Mapping[str, str]
     budgets: tuple[int, ...]
 
 
-async def evaluate(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> list[QuestionScore]:
-    """A score a question, in the order of the set."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Every `of`-th question, from the one at `first` on."""
+
+    first: int = 0
+    of: int = 1
+
+
+async def evaluate(
+    evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded, share: Share = Share()
+) -> list[QuestionScore]:
+    """A score for each question of `share`, in the order of the set."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
 
@@ -72,7 +88,8 @@ async def evaluate(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded)
             scores[index] = await _score(evaluation, one, asked.types)
 
     async with anyio.create_task_group() as tasks:
-        for index, one in enumerate(_all_asked(evaluation, asked, loaded)):
+        mine = islice(_all_asked(evaluation, asked, loaded), share.first, None, share.of)
+        for index, one in enumerate(mine):
             tasks.start_soon(score, index, one)
     return [scores[index] for index in range(len(scores))]
 
@@ -81,11 +98,13 @@ def _all_asked(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> 
     every = sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})
     limit = asked.questions if evaluation.sample is None else evaluation.sample
     chosen = {index * asked.questions // limit for index in range(limit)} if limit else set()
+    now = datetime.now(UTC)
     pairs = ((conversation, question) for conversation in asked.conversations for question in conversation.questions)
     for index, (conversation, question) in enumerate(pairs):
         budgets = tuple(every) if index in chosen else RECALL_BUDGETS
         scope = scope_of(asked.name, conversation.name)
-        yield _Asked(question, scope, evidence_of(question, conversation, loaded), budgets)
+        evidence = evidence_of(question, conversation, loaded)
+        yield _Asked(question, scope, question.asked_at or now, evidence, budgets)
 
 
 def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
@@ -106,7 +125,7 @@ async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType
         "query": one.question.text,
         "namespace": one.scope.namespace,
         "types": types,
-        "as_of": one.question.asked_at,
+        "as_of": one.as_of,
         "profile": evaluation.profile,
     }
     ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
@@ -123,6 +142,7 @@ def rank_figures(ranking: list[str], evidence: list[str]) -> dict[str, float]:
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
         "hit@10": hit_at(ranking, evidence, 10),
+        "all@10": all_at(ranking, evidence, 10),
         "MRR": reciprocal_rank(ranking[:10], evidence),
         "nDCG@10": ndcg_at(ranking, evidence, 10),
     }

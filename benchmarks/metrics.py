@@ -39,6 +39,11 @@ def hit_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
     return float(not _distinct(evidence).isdisjoint(ranking[:k]))
 
 
+def all_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
+    """1.0 when all evidence is among the first `k`, else 0.0. Raises ValueError without evidence."""
+    return float(_distinct(evidence).issubset(ranking[:k]))
+
+
 def reciprocal_rank(ranking: Sequence[str], evidence: Collection[str]) -> float:
     """1 / rank of the first evidence; 0.0 when there is none in `ranking`. Raises ValueError without evidence."""
     wanted = _distinct(evidence)

@@ -15,16 +15,17 @@ from benchmarks.comparisons import (
     paired_table,
 )
 from benchmarks.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
-from benchmarks.evaluation import Evaluation, evaluate
 from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
 from benchmarks.opened import Opened, open_parts, settings_in
 from benchmarks.places import data_directory
 from benchmarks.report import Report, Table
-from benchmarks.summaries import SetScores, budget_table, context_table, figures, ranking_table
+from benchmarks.summaries import SetScores, any_all_table, budget_table, context_table, figures, ranking_table
+from benchmarks.workers import Work, cores, evaluate_shared
 
 _NOTES = (
     "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
-    "Intervals are 95 %: Wilson's for hit@10, else percentile bootstrap over queries (2,000 resamples).",
+    "Intervals are 95 %: Wilson's for hit@10, all@10, any, all; else percentile bootstrap over queries (2,000).",
+    "hit@10, any: some of the evidence is there; all@10, all: all of it.",
     "right: only the set's own types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
     "A memory that was cut counts as shown when 80 % of its words are left.",
@@ -39,7 +40,7 @@ class QualityRequest:
     """data: the folder of sets. sets: their names; none for all. limit, sample: see `evaluate`.
 
     store: where the ingested store is kept. company: so many memories of each other type stand beside a conversation.
-    compared: what else is measured of each set.
+    compared: what else is measured of each set. workers: processes that ask at once.
     """
 
     command: str
@@ -51,6 +52,7 @@ class QualityRequest:
     store: Path | None = None
     company: int = 0
     compared: Wanted = field(default_factory=Wanted)
+    workers: int = field(default_factory=cores)
 
 
 async def measure_quality(request: QualityRequest) -> Report:
@@ -64,7 +66,7 @@ async def measure_quality(request: QualityRequest) -> Report:
         async with open_parts(settings_in(directory)) as opened:
             for one in asked:
                 loaded = await _loaded(opened, one, directory if request.store else None)
-                scores, seconds = await _evaluated(opened, request, one, loaded)
+                scores, seconds = await _evaluated(request, one, loaded, directory)
                 results.append(scores)
                 limited = limit_questions(one, request.limit)
                 compared += await measure_comparisons(request.compared, opened, limited, loaded, request.profile)
@@ -72,6 +74,7 @@ async def measure_quality(request: QualityRequest) -> Report:
     tables = (
         ranking_table(results),
         context_table(results),
+        any_all_table(results),
         budget_table(results),
         *((paired_table(compared),) if compared else ()),
         Table("Work", ("set", "memories", "merged", "queries", "ingestion s", "evaluation s"), tuple(timings)),
@@ -112,9 +115,9 @@ async def _loaded(opened: Opened, wanted: EvaluationSet, kept: Path | None) -> L
 
 
 async def _evaluated(
-    opened: Opened, request: QualityRequest, whole: EvaluationSet, loaded: Loaded
+    request: QualityRequest, whole: EvaluationSet, loaded: Loaded, directory: Path
 ) -> tuple[SetScores, float]:
-    evaluation = Evaluation(opened.retriever, opened.tokenizer.count, request.profile, request.sample)
     began = time.perf_counter()
-    scores = await evaluate(evaluation, limit_questions(whole, request.limit), loaded)
+    asked = limit_questions(whole, request.limit)
+    scores = await evaluate_shared(Work(directory, asked, loaded, request.profile, request.sample), request.workers)
     return SetScores(whole.name, tuple(scores)), time.perf_counter() - began

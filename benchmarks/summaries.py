@@ -10,7 +10,10 @@ from benchmarks.evaluation import RECALL_BUDGETS, QuestionScore, WayScore
 from benchmarks.metrics import Interval, bootstrap, wilson
 from benchmarks.report import Cell, Table
 
-FIGURES = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
+FIGURES = ("R@5", "R@10", "hit@10", "all@10", "MRR", "nDCG@10")
+SHARES = ("hit@10", "all@10")
+"""The figures that are 0 or 1 for each query: their means are shares of the queries."""
+
 ALL = "(all)"
 """The row of a whole set; no category is called so."""
 
@@ -47,10 +50,10 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """Each figure of the rankings: Wilson's interval for hit@10, by bootstrap for the others."""
-    found = {name: bootstrap([way.figures[name] for way in ways]) for name in FIGURES}
-    hits = sum(round(way.figures["hit@10"]) for way in ways)
-    return found | {"hit@10": wilson(hits, len(ways))}
+    """Each figure of the rankings: Wilson's interval for the shares of queries, by bootstrap for the others."""
+    means = {name: bootstrap([way.figures[name] for way in ways]) for name in FIGURES if name not in SHARES}
+    shares = {name: wilson(sum(round(way.figures[name]) for way in ways), len(ways)) for name in SHARES}
+    return means | shares
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
@@ -68,6 +71,26 @@ def context_table(sets: Sequence[SetScores]) -> Table:
 def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
     """Evidence recall in contexts of `budget` tokens."""
     return bootstrap([way.contexts[budget].recall for way in ways])
+
+
+def any_all_table(sets: Sequence[SetScores]) -> Table:
+    """Shares of the queries whose context shows any, and all, of the evidence; the right types searched."""
+    rows: list[tuple[Cell, ...]] = []
+    for one in sets:
+        for category, scores in one.categories():
+            shares = [any_and_all([score.right for score in scores], budget) for budget in RECALL_BUDGETS]
+            shown = (_shown(share) for pair in shares for share in pair)
+            rows.append((one.name, category, len(scores), *shown))
+    columns = (f"{name} in {budget}" for budget in RECALL_BUDGETS for name in ("any", "all"))
+    title = "Queries with any and with all of their evidence in a context of so many tokens [95 % interval]"
+    return Table(title, ("set", "category", "n", *columns), tuple(rows))
+
+
+def any_and_all(ways: Sequence[WayScore], budget: int) -> tuple[Interval, Interval]:
+    """The shares of contexts of `budget` tokens that show some of the evidence, and all of it."""
+    recalls = [way.contexts[budget].recall for way in ways]
+    some, whole = sum(recall > 0 for recall in recalls), sum(recall == 1 for recall in recalls)
+    return wilson(some, len(recalls)), wilson(whole, len(recalls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +143,12 @@ def figures(one: SetScores) -> dict[str, Any]:
 
 
 def _way_figures(ways: Sequence[WayScore]) -> dict[str, Any]:
+    shares = {str(budget): any_and_all(ways, budget) for budget in RECALL_BUDGETS}
     return {
         "ranking": {name: asdict(interval) for name, interval in ranking_intervals(ways).items()},
         "evidence_recall": {str(budget): asdict(recall_interval(ways, budget)) for budget in RECALL_BUDGETS},
+        "any": {budget: asdict(pair[0]) for budget, pair in shares.items()},
+        "all": {budget: asdict(pair[1]) for budget, pair in shares.items()},
         "budgets": {str(budget): asdict(budget_figures(ways, budget)) for budget in _budgets(ways)},
     }
 

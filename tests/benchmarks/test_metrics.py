@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.metrics import (
+    all_at,
     bootstrap,
     hit_at,
     kept_share,
@@ -37,6 +38,13 @@ def test_hit_asks_for_one_piece_of_evidence() -> None:
     assert hit_at(RANKING, ["e", "x"], 5) == 1.0
 
 
+def test_all_asks_for_every_piece_of_evidence() -> None:
+    """Only when the last piece of evidence is among the first k is all of it there."""
+    assert all_at(RANKING, ["b", "e"], 4) == 0.0
+    assert all_at(RANKING, ["b", "e"], 5) == 1.0
+    assert all_at(RANKING, ["b", "x"], 5) == 0.0
+
+
 def test_reciprocal_rank_looks_at_the_first_evidence() -> None:
     """The reciprocal rank is that of the first evidence, and 0 when there is none."""
     assert reciprocal_rank(RANKING, ["c", "e"]) == pytest.approx(1 / 3)
@@ -55,7 +63,7 @@ def test_ndcg_counts_a_repeated_id_once() -> None:
     assert ndcg_at(["a", "a"], ["a", "b"], 2) == ndcg_at(["a", "x"], ["a", "b"], 2)
 
 
-@pytest.mark.parametrize("figure", [recall_at, hit_at, ndcg_at])
+@pytest.mark.parametrize("figure", [recall_at, hit_at, all_at, ndcg_at])
 def test_no_evidence_is_an_error(figure: object) -> None:
     """A query without evidence has no figure."""
     with pytest.raises(ValueError, match="without evidence"):
@@ -67,7 +75,7 @@ def test_figures_are_shares(ranking: list[str], evidence: set[str], k: int) -> N
     """Every figure lies in 0..1, and recall never exceeds a hit."""
     figures = [recall_at(ranking, evidence, k), ndcg_at(ranking, evidence, k), reciprocal_rank(ranking, evidence)]
     assert all(0.0 <= figure <= 1.0 + 1e-12 for figure in figures)
-    assert recall_at(ranking, evidence, k) <= hit_at(ranking, evidence, k)
+    assert all_at(ranking, evidence, k) <= recall_at(ranking, evidence, k) <= hit_at(ranking, evidence, k)
 
 
 @given(RANKINGS, EVIDENCE, st.integers(1, 10))

@@ -9,10 +9,20 @@ import pytest
 
 from benchmarks.contexts import ContextScore, score_context
 from benchmarks.data import EvaluationSet, read_set
-from benchmarks.evaluation import Evaluation, QuestionScore, WayScore, evaluate, rank_figures
+from benchmarks.evaluation import Evaluation, QuestionScore, Share, WayScore, evaluate, rank_figures
 from benchmarks.loading import NotLoaded, load, manifest_path, read_manifest, scope_of, verify, write_manifest
 from benchmarks.report import render_table
-from benchmarks.summaries import SetScores, budget_figures, budget_table, context_table, figures, ranking_table
+from benchmarks.summaries import (
+    FIGURES,
+    SetScores,
+    any_all_table,
+    any_and_all,
+    budget_figures,
+    budget_table,
+    context_table,
+    figures,
+    ranking_table,
+)
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.policy import MemoryType
 from memtypes.times import system_clock
@@ -132,10 +142,19 @@ async def test_a_sample_limits_the_budgets_that_only_violations_need(small: Eval
     assert [len(score.right.contexts) for score in none] == [4, 4, 4]
 
 
+async def test_shares_together_are_the_whole(small: EvaluationSet) -> None:
+    """Questions that are shared out get the same scores, each of them once."""
+    parts = Parts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    whole = await evaluate(parts.evaluation, small, loaded)
+    shares = [await evaluate(parts.evaluation, small, loaded, Share(first, 2)) for first in range(2)]
+    assert [whole[0::2], whole[1::2]] == shares
+
+
 def test_mrr_looks_at_ten_ranks() -> None:
     """Evidence at rank 11 earns nothing."""
     ranking = [str(number) for number in range(1, 12)]
-    assert rank_figures(ranking, ["11"]) == dict.fromkeys(("R@5", "R@10", "hit@10", "MRR", "nDCG@10"), 0.0)
+    assert rank_figures(ranking, ["11"]) == dict.fromkeys(FIGURES, 0.0)
     assert rank_figures(ranking, ["10"])["MRR"] == pytest.approx(0.1)
 
 
@@ -187,7 +206,7 @@ def test_only_a_context_of_one_text_is_recounted() -> None:
 
 
 def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
-    found = {"R@5": recall, "R@10": recall, "hit@10": float(recall > 0), "MRR": recall, "nDCG@10": recall}
+    found = dict.fromkeys(FIGURES, recall) | {"hit@10": float(recall > 0), "all@10": float(recall == 1)}
     return WayScore(found, contexts)
 
 
@@ -209,6 +228,13 @@ def test_utilization_is_taken_where_candidates_are_enough() -> None:
     assert (at_0.enough, at_0.utilization, at_0.contexts, at_0.understated) == (0, None, 2, 1)
 
 
+def test_any_and_all_are_shares_of_the_queries() -> None:
+    """A context with half of the evidence shows some of it and not all of it."""
+    some, whole = any_and_all([_way(recall, _contexts(recall, 0.9)) for recall in (1.0, 0.5, 0.5, 0.0)], 500)
+    assert (some.mean, whole.mean) == (0.75, 0.25)
+    assert some.low < 0.75 < some.high
+
+
 def test_tables_show_all_and_each_category(small: EvaluationSet) -> None:
     """Every table has the whole set first and its categories after, with intervals, and figures say the same."""
     questions = [question for part in small.conversations for question in part.questions]
@@ -221,9 +247,13 @@ def test_tables_show_all_and_each_category(small: EvaluationSet) -> None:
     assert [row[1] for row in ranking.rows] == ["(all)", "colour", "none", "place"]
     assert str(ranking.rows[0][4]).startswith("0.500 [0.")
     assert len(context_table([one]).rows) == 2 * 4
+    assert any_all_table([one]).rows[0][:3] == ("small", "(all)", 3)
     assert "| small | right |" in render_table(budget_table([one]))
     found = figures(one)["(all)"]
     assert found["n"] == 3
     assert found["right"]["ranking"]["R@10"]["mean"] == pytest.approx(0.5)
     assert found["all"]["evidence_recall"]["1000"]["mean"] == 0.0
+    assert found["right"]["any"]["1000"]["mean"] == pytest.approx(2 / 3)
+    assert found["right"]["all"]["1000"]["mean"] == pytest.approx(1 / 3)
+    assert found["right"]["ranking"]["all@10"]["mean"] == pytest.approx(1 / 3)
     assert found["right"]["budgets"]["500"]["violations"] == 0

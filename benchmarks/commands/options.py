@@ -1,0 +1,34 @@
+"""What the commands have in common: where their results go, and how a number is read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from benchmarks.report import Report
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - the type has no other name
+Measure: TypeAlias = Callable[[argparse.Namespace, str], Report]
+"""Given what was typed, as arguments and as a line, gives what it says."""
+
+
+def command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:
+    """A new command, with the option that all have."""
+    added = commands.add_parser(name, help=text, description=text)
+    added.add_argument("--json", type=Path, metavar="FILE", help="write everything measured here")
+    added.set_defaults(measure=measure)
+    return added
+
+
+def at_least(least: int) -> Callable[[str], Any]:
+    """Reads whole numbers from `least` on; argparse tells of others."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"needs a whole number from {least} on")
+        return value
+
+    return whole

@@ -1,0 +1,72 @@
+"""Commands that ask evaluation sets: what is found, shown and recognised."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import anyio
+
+from benchmarks.classification import ClassifyRequest, measure_classification
+from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.comparisons import Wanted
+from benchmarks.due import measure_due
+from benchmarks.quality import QualityRequest, measure_quality
+from benchmarks.report import Report
+from benchmarks.workers import cores
+
+
+def add(commands: Commands) -> None:
+    """Add them to the command line."""
+    _add_quality(commands)
+    _add_classify(commands)
+    _add_due(commands)
+
+
+def _add_quality(commands: Commands) -> None:
+    added = command(commands, "quality", "Recall and budgets on evaluation sets.", _quality)
+    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    added.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
+    added.add_argument("--profile", metavar="NAME", help="profile of weights; the default one without")
+    added.add_argument("--limit-queries", type=at_least(1), metavar="N", help="at most N queries a set")
+    added.add_argument(
+        "--violation-sample", type=at_least(0), metavar="N", help="budgets for violations alone: N queries a set"
+    )
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
+    added.add_argument(
+        "--company", type=at_least(0), default=0, metavar="N", help="N memories of each other type in every namespace"
+    )
+    added.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="processes that ask at once")
+    added.add_argument("--against", metavar="NAME", help="a paired test against this profile")
+    added.add_argument("--ablate", action="store_true", help="rank without each signal and leg")
+    added.add_argument("--pooled", action="store_true", help="compare with a store of its own for each conversation")
+
+
+def _quality(given: argparse.Namespace, typed: str) -> Report:
+    request = QualityRequest(
+        command=typed,
+        data=given.data,
+        sets=tuple(given.sets),
+        profile=given.profile,
+        limit=given.limit_queries,
+        sample=given.violation_sample,
+        store=given.store,
+        company=given.company,
+        compared=Wanted(given.against, given.ablate, given.pooled),
+        workers=given.workers,
+    )
+    return anyio.run(measure_quality, request)
+
+
+def _add_classify(commands: Commands) -> None:
+    added = command(commands, "classify", "Macro F1 of the types that are found.", _classify)
+    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the four sets")
+    added.add_argument("--limit", type=at_least(1), default=1_000, metavar="N", help="texts a set and half")
+
+
+def _classify(given: argparse.Namespace, typed: str) -> Report:
+    return anyio.run(measure_classification, ClassifyRequest(typed, given.data, given.limit))
+
+
+def _add_due(commands: Commands) -> None:
+    command(commands, "due", "Due times read from written phrases.", lambda _, typed: measure_due(typed))

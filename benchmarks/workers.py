@@ -1,0 +1,59 @@
+"""The questions of a set shared out among processes, each with an encoder of its own on the one store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_process
+
+from benchmarks.data import EvaluationSet
+from benchmarks.evaluation import Evaluation, QuestionScore, Share, evaluate
+from benchmarks.loading import Loaded
+from benchmarks.opened import open_parts, settings_in
+from benchmarks.remembered import RememberedStore
+from retrieval.retriever import Retriever
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is asked of whom. directory: of the store. profile, sample: as in `Evaluation`."""
+
+    directory: Path
+    asked: EvaluationSet
+    loaded: Loaded
+    profile: str | None = None
+    sample: int | None = None
+
+
+def cores() -> int:
+    """How many processes can work at once."""
+    return len(os.sched_getaffinity(0))
+
+
+async def evaluate_shared(work: Work, workers: int) -> list[QuestionScore]:
+    """A score a question, in the order of the set, by so many processes."""
+    shares = [Share(first, workers) for first in range(workers)]
+    found: dict[int, list[QuestionScore]] = {}
+
+    async def score(share: Share) -> None:
+        found[share.first] = await anyio.to_process.run_sync(_scored, work, share, limiter=limiter)
+
+    limiter = anyio.CapacityLimiter(workers)
+    async with anyio.create_task_group() as tasks:
+        for share in shares:
+            tasks.start_soon(score, share)
+    return [found[index % workers][index // workers] for index in range(work.asked.questions)]
+
+
+def _scored(work: Work, share: Share) -> list[QuestionScore]:
+    return anyio.run(_score, work, share)
+
+
+async def _score(work: Work, share: Share) -> list[QuestionScore]:
+    async with open_parts(settings_in(work.directory)) as opened:
+        retriever = Retriever(replace(opened.parts, store=RememberedStore(opened.store)))
+        evaluation = Evaluation(retriever, opened.tokenizer.count, work.profile, work.sample)
+        return await evaluate(evaluation, work.asked, work.loaded, share)
