@@ -1,146 +1,116 @@
 """Whether a newer statement replaces an older one: the same said of the same subject, with another value. Pure.
 
-Meant to miss rather than to err: what is replaced leaves the current view. Both statements must be word for word the
-same but for one value behind a verb of state (is, lives in, is set to ...), or for "no longer" or "not" before it. A
-value is a number, a date, a time or a name. Verbs that may hold of many things at once (visited, likes, uses) and
-changes in the subject (Chapter 1, Chapter 2) never count. Knows no synonyms, and nothing of who said it.
+Meant to miss rather than to err: what is replaced leaves the current view. What may hold of many things at once
+(visited, likes, supports), changes in the subject (Chapter 1, Chapter 2) and values of different kinds never count.
+Knows nothing of who said it, and of synonyms only the verbs that `ingest.statements` takes for one relation.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
-from itertools import takewhile
 
-MAX_WORDS = 40
-"""Longer texts say more than one thing."""
+from ingest.state_words import ARTICLES, GLUE, LEAVING, NUMBERS, TIMES, UNIQUE
+from ingest.statements import MAX_WORDS, Statement, read_statement, undenied, words_of
 
-_MAX_VALUE = 4
-_WORD = re.compile(r"\d+(?:[.,:/-]\d+)*[%\w]*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-_CUES = frozenset(["now", "currently", "already", "instead", "anymore"])
-_DENIALS = frozenset(["not", "no", "longer", "never"])
-_STATES = frozenset(
-    [
-        "is",
-        "are",
-        "lives",
-        "live",
-        "works",
-        "costs",
-        "weighs",
-        "resides",
-        "starts",
-        "begins",
-        "ends",
-        "expires",
-        "equals",
-        "moved",
-        "switched",
-        "changed",
-    ]
-)
-_JOINTS = frozenset(
-    [
-        "in",
-        "at",
-        "on",
-        "to",
-        "from",
-        "by",
-        "until",
-        "due",
-        "set",
-        "called",
-        "named",
-        "scheduled",
-        "the",
-        "about",
-        "around",
-    ]
-)
-"""What may stand between the verb and the value: "is due on Friday", but not "is friends with Ann"."""
-
-_TIMES = frozenset(
-    [
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "noon",
-        "midnight",
-        "am",
-        "pm",
-        "today",
-        "tomorrow",
-    ]
-)
+_MAX_VALUE = 5
+_MAX_WORD = 3
 
 
 def replaces(newer: str, older: str) -> bool:
     """Whether `newer` gives another value for what `older` states."""
-    new, old = _words(newer), _words(older)
-    if min(len(new), len(old)) < 3 or max(len(new), len(old)) > MAX_WORDS or "?" in newer + older:
+    if "?" in newer + older:
         return False
-    return _denied(new, old) or _other_value(new, old)
+    if _denies(newer, older) or _leaves(newer, older):
+        return True
+    new, old = read_statement(newer), read_statement(older)
+    return new is not None and old is not None and _other_value(new, old)
 
 
-def _words(text: str) -> list[str]:
-    spelled_out = text.replace("n't", " not").replace("n\u2019t", " not")
-    return [word for word in _WORD.findall(spelled_out) if word.casefold() not in _CUES]
-
-
-def _denied(new: Sequence[str], old: Sequence[str]) -> bool:
+def _denies(newer: str, older: str) -> bool:
     """Whether one says the other with a denial, and nothing else differs."""
-    plain_new, plain_old = _undenied(new), _undenied(old)
-    one_denies = (len(plain_new) < len(new)) is not (len(plain_old) < len(old))
-    return one_denies and plain_new == plain_old
+    (new, new_denied), (old, old_denied) = undenied(words_of(newer)), undenied(words_of(older))
+    return new_denied is not old_denied and 2 <= len(new) <= MAX_WORDS and _stems(new) == _stems(old)
 
 
-def _undenied(words: Sequence[str]) -> list[str]:
-    return [word.casefold() for word in words if word.casefold() not in _DENIALS]
+def _leaves(newer: str, older: str) -> bool:
+    """Whether `newer` says that something went from one thing to another, and `older` states the one that it left.
 
-
-def _other_value(new: Sequence[str], old: Sequence[str]) -> bool:
-    """Whether one run of words differs, behind a verb of state, and is a value of the same kind in both."""
-    lower_new, lower_old = [word.casefold() for word in new], [word.casefold() for word in old]
-    changes = [
-        op for op in SequenceMatcher(None, lower_old, lower_new, autojunk=False).get_opcodes() if op[0] != "equal"
-    ]
-    if len(changes) != 1 or changes[0][0] != "replace":
+    "We switched the shop from MySQL to Postgres" leaves "We use MySQL for the shop": its other words are all there.
+    """
+    new = [word.casefold() for word in words_of(newer)]
+    stated = read_statement(older)
+    if stated is None or len(new) > MAX_WORDS or not LEAVING & set(new):
         return False
-    _, start, end, new_start, new_end = changes[0]
-    kinds = _kind(old[start:end]), _kind(new[new_start:new_end])
-    return kinds[0] is not None and kinds[0] == kinds[1] and _states(lower_old[:start])
+    if "from" not in new or "to" not in new[new.index("from") :]:
+        return False
+    start = new.index("from") + 1
+    left = [word for word in new[start : new.index("to", start)] if word not in ARTICLES]
+    value = [word.casefold() for word in stated.value if word.casefold() not in ARTICLES]
+    others = {*stated.subject, *value[len(left) :]} - GLUE
+    return bool(left) and value[: len(left)] == left and others <= set(new)
 
 
-def _states(before: Sequence[str]) -> bool:
-    """Whether a subject and then a verb of state stand before the value, with nothing but joints and dates between."""
-    behind = takewhile(lambda word: word not in _STATES, reversed(before))
-    between = list(behind)
-    verb = len(before) - len(between) - 1
-    return verb >= 1 and all(word in _JOINTS or word in _TIMES for word in between)
+def _stems(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in ARTICLES]
+
+
+def _other_value(new: Statement, old: Statement) -> bool:
+    """Whether one value differs, is of the same kind in both, and is one that the subject has one of."""
+    families = new.families & old.families
+    role = _role(new, families)
+    if not families or new.subject != old.subject or role != _role(old, families) or role == {"on"}:
+        return False
+    new_value, old_value, tail = _differing(new.value, old.value)
+    kind = None if new_value == old_value else _kind(new_value)
+    return kind is not None and kind == _kind(old_value) and _holds_one(kind, families, new, tail)
+
+
+def _role(statement: Statement, families: frozenset[str]) -> set[str]:
+    """The joints that tell what the value is of the subject: "works at" and "works as" say different things.
+
+    What somebody works on may be many things, so this role never counts.
+    """
+    telling = {"as", "at", "for", "in", "on"} if "work" in families else {"called", "named"}
+    return telling & set(statement.joints)
+
+
+def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """What differs of two values, and the words that both end with; a shared noun before a number goes, too."""
+    size = 0
+    while size < min(len(new), len(old)) and new[-1 - size].casefold() == old[-1 - size].casefold():
+        size += 1
+    tail = [word.casefold() for word in new[len(new) - size :]]
+    if size == min(len(new), len(old)):
+        return list(new), list(old), []
+    mine, other = list(new[: len(new) - size]), list(old[: len(old) - size])
+    if mine and other and mine[0].islower() and mine[0] == other[0] and mine[0] not in NUMBERS:
+        mine, other = mine[1:], other[1:]
+        return (mine, other, tail) if _kind(mine) == "number" else ([], [], tail)
+    return mine, other, tail
 
 
 def _kind(value: Sequence[str]) -> str | None:
-    """What sort of value the words are: a number, a time or a name; None for anything else."""
-    if not 1 <= len(value) <= _MAX_VALUE:
+    """What sort of value the words are: a number, a time, a name or a plain word; None for anything else."""
+    said = [word for word in value if word.casefold() not in ARTICLES]
+    if not 1 <= len(said) <= _MAX_VALUE:
         return None
-    if all(word[0].isdigit() or word.casefold() in _TIMES for word in value):
-        return "time" if any(word.casefold() in _TIMES for word in value) else "number"
-    return "name" if all(word[0].isupper() and word.casefold() not in _TIMES for word in value) else None
+    if all(word[0].isdigit() or word.casefold() in TIMES | NUMBERS for word in said):
+        return "time" if any(word.casefold() in TIMES for word in said) else "number"
+    if all(word != word.lower() or word[0].isdigit() for word in said) and said[0].casefold() not in TIMES:
+        return "name"
+    return "word" if len(said) <= _MAX_WORD and all(word.islower() for word in said) else None
+
+
+def _holds_one(kind: str, families: frozenset[str], new: Statement, tail: Sequence[str]) -> bool:
+    """Whether the subject has one such value at a time."""
+    if "have" in families:
+        return kind == "number" and bool(tail)
+    if "prefer" in families:
+        return kind in ("word", "name") and bool(tail)
+    if "use" in families:
+        return kind != "word" and (new.updated or tail[:1] == ["as"])
+    if kind in ("number", "time"):
+        return True
+    if "be" in families and not set(new.joints) - ARTICLES:
+        return bool(UNIQUE & set(new.subject))
+    return kind == "name" or bool({"as", "called", "named", "set"} & set(new.joints))

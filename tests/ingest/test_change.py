@@ -18,10 +18,27 @@ from ingest.change import replaces
         ("Ann isn't a vegetarian", "Ann is a vegetarian"),
         ("The meeting is on Friday at 4pm", "The meeting is on Friday at 3pm"),
         ("The budget limit is $500", "The budget limit is $400"),
+        ("My favourite colour is green", "My favourite colour is blue"),
+        ("The deploy port is now 9090", "The deploy port is 8080"),
+        ("The server runs on port 81", "The server runs on port 80"),
+        ("Ann prefers light mode", "Ann prefers dark mode"),
+        ("Ann's phone is a Pixel 8", "Ann's phone is an iPhone 12"),
+        ("Ann works as a doctor at the clinic", "Ann works as a nurse at the clinic"),
+        ("My job title is senior analyst", "My job title is analyst"),
+        ("Ann's dog is called Bello", "Ann's dog is called Rex"),
+        ("Ann has three kids", "Ann has two kids"),
+        ("Ann likes spicy food", "Ann does not like spicy food"),
+        ("The rate limit was raised to 500 requests a minute", "The rate limit is 100 requests a minute"),
+        ("The meeting moved to Friday", "The meeting is on Monday"),
+        ("Ann moved to Berlin", "Ann lives in Paris"),
+        ("Ann moved from Paris to Berlin", "Ann lives in Paris"),
+        ("We now use Emacs", "We use Vim"),
+        ("We switched the shop from MySQL to Postgres", "We use MySQL for the shop"),
+        ("The database is Postgres 16", "The database is Postgres 14"),
     ],
 )
 def test_another_value_replaces(newer: str, older: str) -> None:
-    """Another number, time or name behind a verb of state, or a denial, replaces."""
+    """Another value of what a subject has one of, a denial, or what was left for another, replaces."""
     assert replaces(newer, older)
 
 
@@ -37,6 +54,18 @@ def test_another_value_replaces(newer: str, older: str) -> None:
         ("Bob lives in Paris", "Ann lives in Paris"),
         ("The deadline is 3", "The deadline is Rome"),
         ("is 3", "is 4"),
+        ("Ann is Catholic", "Ann is American"),
+        ("Ann's dog is old", "Ann's dog is brown"),
+        ("Ann is 30 years old", "Ann is 5 feet tall"),
+        ("Ann works on Gemini", "Ann works on Apollo"),
+        ("Ann works at Acme", "Ann works as Editor"),
+        ("Ann has two sisters", "Ann has two brothers"),
+        ("Ann speaks German", "Ann speaks French"),
+        ("We use hypothesis for tests", "We use pytest for tests"),
+        ("We switched from MySQL to Postgres", "MySQL is a database"),
+        ("We moved to Berlin", "We like Paris"),
+        ("The office moved to Paris", "Ann moved to Berlin"),
+        ("The cache is cold", "The cache is warm"),
     ],
 )
 def test_both_may_hold(newer: str, older: str) -> None:
