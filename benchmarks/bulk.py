@@ -1,7 +1,7 @@
 """Fills a store with made-up memories straight through the store's port.
 
-Texts, token counts and word weights are real. Vectors are random unit vectors: to embed 100,000 texts would
-take twenty minutes.
+Texts, token counts and word weights are real. Vectors, those of tokens too, are random and of unit length: to embed
+100,000 texts would take twenty minutes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from memtypes.policy import POLICIES, MemoryType, Visibility
 from memtypes.ports import Record
 from memtypes.scope import Scope
 from memtypes.types import DRAFT, AnyDraft
-from memtypes.vectors import Vectors
+from memtypes.vectors import TokenVectors, Vectors
 
 TENANT = "default"
 DIMENSIONS = 384
+TOKEN_DIMENSIONS = 128
 _AT_ONCE = 500
+_POOL = 8_192
 
 
 def namespace_of(index: int) -> str:
@@ -32,9 +34,10 @@ def namespace_of(index: int) -> str:
 async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3) -> None:
     """Write `count` memories, spread evenly over the types and over `namespaces`; each namespace has all types."""
     rng = np.random.default_rng([seed, 2])
+    pool = _token_pool(rng)
     waiting: dict[Scope, list[Record]] = {}
     for scope, prepared in _memories(opened.preparer, count, namespaces, seed):
-        waiting.setdefault(scope, []).append(_record(prepared, rng))
+        waiting.setdefault(scope, []).append(_record(prepared, rng, pool))
         if len(waiting[scope]) == _AT_ONCE:
             await opened.store.upsert(scope, waiting.pop(scope))
     for scope, records in waiting.items():
@@ -58,6 +61,15 @@ def _draft(turn: Turn, kind: MemoryType) -> AnyDraft:
     return DRAFT.validate_python(fields)
 
 
-def _record(prepared: Prepared, rng: np.random.Generator) -> Record:
+def _record(prepared: Prepared, rng: np.random.Generator, pool: TokenVectors) -> Record:
     vector = rng.standard_normal(DIMENSIONS).astype(np.float32)
-    return Record(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse))
+    start = int(rng.integers(len(pool)))
+    tokens = pool[start : start + prepared.memory.tokens.count]  # about as many as the encoder's word pieces
+    return Record(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens))
+
+
+def _token_pool(rng: np.random.Generator) -> TokenVectors:
+    """Random token vectors of about unit length; each memory has some rows of them, from a place of its own on."""
+    scaled = rng.standard_normal((_POOL, TOKEN_DIMENSIONS)) * (127.0 / np.sqrt(TOKEN_DIMENSIONS))
+    pool: TokenVectors = np.clip(scaled, -127, 127).astype(np.int8)
+    return pool

@@ -22,9 +22,10 @@ def rows(fill: int, count: int) -> bytes:
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
     """The number of tokens and the fill of each id."""
-    found = file.read(IDS)
-    assert all(one is None or (one == one.flat[0]).all() for one in found)
-    return [None if one is None else (len(one), int(one.flat[0])) for one in found]
+    rows = file.rows(IDS)
+    found = [rows.portion(slice(place, place + 1)) for place in range(len(IDS))]
+    assert all((one == one.flat[0]).all() for one in found if len(one))
+    return [(len(one), int(one.flat[0])) if len(one) else None for one in found]
 
 
 changes = st.lists(

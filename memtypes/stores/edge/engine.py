@@ -24,9 +24,9 @@ from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk
 from memtypes.stores.edge.glances import GlanceCache
+from memtypes.stores.edge.matching import Matcher
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter, to_point, to_query
-from memtypes.stores.maxsim import maxima
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
 
@@ -75,6 +75,7 @@ class Engine:
         self._paths = paths
         self._tokens = {kind: TokenFile(path / "tokens" / "vectors.bin") for kind, path in paths.items()}
         self._glances = {kind: GlanceCache(partial(_payloads, shard)) for kind, shard in shards.items()}
+        self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
 
@@ -163,7 +164,7 @@ class Engine:
             if isinstance(step, steps.Glance):
                 return self._glances[kind].read(step.ids)
             if isinstance(step, steps.Late):
-                return maxima(step.tokens, self._tokens[kind].read(step.ids))
+                return self._matcher.maxima(step.tokens, self._tokens[kind].rows(step.ids))
             return _read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:

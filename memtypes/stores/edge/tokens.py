@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.stores.codec import TOKEN_DIMENSIONS
+from memtypes.stores.edge.matching import TokenRows
 
 _HEAD = struct.Struct("<16sI")
 _NOBODY = bytes(16)
@@ -30,7 +31,7 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._places: dict[bytes, tuple[int, int]] = {}
+        self._places: dict[int, tuple[int, int]] = {}
         self._live_bytes = 0
         self._mapped: mmap.mmap | None = None
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -47,36 +48,34 @@ class TokenFile:
         """Keep token vectors (int8, 128 a token) by id, in place of those that the ids had."""
         content = bytearray()
         for one, raw in records:
-            key = UUID(one).bytes
+            key = key_of(one)
             self._drop(key)
             start = self._size + len(content) + _HEAD.size
             self._places[key] = (start, len(raw))
             self._live_bytes += _HEAD.size + len(raw)
-            content += _HEAD.pack(key, len(raw) // TOKEN_DIMENSIONS) + raw
+            content += _HEAD.pack(key.to_bytes(16, "big"), len(raw) // TOKEN_DIMENSIONS) + raw
         if content:
             self._write(bytes(content), self._size)
             self._size += len(content)
 
-    def read(self, ids: Sequence[str]) -> list[NDArray[np.int8] | None]:
-        """The token vectors of each id, shape (tokens, 128); None where there are none."""
-        whole = self._view()
-        found: list[NDArray[np.int8] | None] = []
-        for one in ids:
-            place = self._places.get(UUID(one).bytes)
-            found.append(None if place is None else whole[place[0] : sum(place)].reshape(-1, TOKEN_DIMENSIONS))
-        return found
+    def rows(self, ids: Sequence[str]) -> TokenRows:
+        """Where the token vectors of each id are; of length 0 where there are none."""
+        nowhere = (0, 0)
+        places = [self._places.get(key_of(one), nowhere) for one in ids]
+        starts, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
+        return TokenRows(self._view(), starts, sizes // TOKEN_DIMENSIONS)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Overwrite the token vectors of `ids`."""
         for one in ids:
-            self._drop(UUID(one).bytes)
+            self._drop(key_of(one))
 
     def close(self) -> None:
         """Let go of the file."""
         self._mapped = None  # unmapped when the last row that was read is gone
         os.close(self._handle)
 
-    def _drop(self, key: bytes) -> None:
+    def _drop(self, key: int) -> None:
         """Forget a record; its id and its numbers become zeros, its length stays so that the next one is found."""
         place = self._places.pop(key, None)
         if place is None:
@@ -97,7 +96,7 @@ class TokenFile:
             if start + length > size:
                 break
             if key != _NOBODY:
-                self._places[key] = (start, length)
+                self._places[int.from_bytes(key, "big")] = (start, length)
             offset = start + length
         self._live_bytes = sum(_HEAD.size + length for _, length in self._places.values())
         os.ftruncate(self._handle, offset)
@@ -111,7 +110,7 @@ class TokenFile:
         scratch.unlink(missing_ok=True)
         fresh = TokenFile(scratch)
         for key, (start, length) in self._places.items():
-            fresh.put([(str(UUID(bytes=key)), os.pread(self._handle, length, start))])
+            fresh.put([(str(UUID(int=key)), os.pread(self._handle, length, start))])
         os.fsync(fresh._handle)
         os.close(self._handle)
         scratch.replace(self._path)
@@ -123,10 +122,15 @@ class TokenFile:
         while written < len(content):
             written += os.pwrite(self._handle, content[written:], offset + written)
 
-    def _view(self) -> NDArray[np.int8]:
-        """The file as numbers, mapped anew after it has grown."""
+    def _view(self) -> NDArray[np.uint8]:
+        """The file as bytes, mapped anew after it has grown."""
         if self._size == 0:
-            return np.empty(0, dtype=np.int8)
+            return np.empty(0, dtype=np.uint8)
         if self._mapped is None or len(self._mapped) < self._size:
             self._mapped = mmap.mmap(self._handle, self._size, prot=mmap.PROT_READ)
-        return np.frombuffer(self._mapped, dtype=np.int8)
+        return np.frombuffer(self._mapped, dtype=np.uint8)
+
+
+def key_of(one: str) -> int:
+    """The id as a number, which a dictionary finds soonest."""
+    return int(one.replace("-", ""), 16)
