@@ -8,7 +8,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from api.routes.thread_shapes import ContextPost
+from api.routes.thread_bodies import ContextPost
 from api.services import Services
 from memtypes.scope import Scope
 from memtypes.threads.context import thread_context
@@ -28,7 +28,7 @@ async def context_of(
     name = asked.tokenizer or (known.tokenizer if known else _DEFAULT)
     margin = known.margin if known and asked.tokenizer is None else 0.0
     room = math.floor(asked.budget / (1.0 + margin))
-    allocation = threads.policy_of(chain.threads[-1].thread).allocation
+    allocation = threads.rules.of(chain.threads[-1].thread).allocation
     tokenizer = services.tokenizers[name]
 
     def build() -> Any:
@@ -54,8 +54,8 @@ async def context_of(
 
 def stats_of(threads: Threads, thread: Thread) -> dict[str, Any]:
     """What the thread holds of its limits."""
-    policy = threads.policy_of(thread)
-    limits = threads.limits(policy)
+    policy = threads.rules.of(thread)
+    limits = threads.rules.limits(policy)
     bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
     distances = [
         max(0, math.ceil(policy.flush.threshold * limit) - have) for have, limit in bounds[:2] if limit is not None
@@ -78,7 +78,7 @@ def stats_of(threads: Threads, thread: Thread) -> dict[str, Any]:
 def health_of(threads: Threads, content: Content) -> dict[str, Any]:
     """One check for each limit, for the count of tokens and for the order of the turns."""
     thread = content.thread
-    limits = threads.limits(threads.policy_of(thread))
+    limits = threads.rules.limits(threads.rules.of(thread))
     counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
     checks = {
         "tokens_add_up": counted == thread.tokens,

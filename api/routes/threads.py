@@ -12,32 +12,35 @@ from pydantic import TypeAdapter
 from api.bodies import InNamespace
 from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
 from api.keys import Role
-from api.routes.thread_shapes import (
+from api.routes.thread_answers import (
     BackupAnswer,
     ChainAnswer,
     ClearAnswer,
-    ClearPost,
     ContextAnswer,
-    ContextPost,
     FlushAnswer,
-    FlushPost,
     OpenedAnswer,
     PageAnswer,
-    PageQuery,
-    ReplacePost,
     SaidAnswer,
     ThreadAnswer,
     ThreadHealthAnswer,
-    ThreadPost,
     ThreadStatsAnswer,
-    TurnPost,
     VersionAnswer,
     turn_members,
+)
+from api.routes.thread_bodies import (
+    ClearPost,
+    ContextPost,
+    FlushPost,
+    PageQuery,
+    ReplacePost,
+    ThreadPost,
+    TurnPost,
 )
 from api.routes.thread_views import context_of, health_of, stats_of
 from api.services import Services
 from memtypes.errors import Unavailable
-from memtypes.threads.engine import FlushAsk, Opening, Threads, members
+from memtypes.threads.engine import Threads
+from memtypes.threads.requests import FlushAsk, Opening, members
 
 TAG = "Threads"
 AWAY = (403, 404, 409, 429, 503)

@@ -47,7 +47,7 @@ def living(resources: Resources, ingestor: Ingestor) -> Living:
     jobs = (
         Job("working", SWEEP_S, copies.sweep),
         Job("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
-        Job("thread departures", RECORDING_S, lambda _: threads.drain_all()),
+        Job("thread departures", RECORDING_S, lambda _: threads.outbox.drain_all()),
     )
     working = WorkingMemory(items, copies, ingestor, resources.store, system_clock)
     return Living(items, working, threads, workflows, Jobs(locks, jobs))

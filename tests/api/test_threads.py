@@ -16,7 +16,7 @@ from api.services import Services
 from memtypes.stores.redis.client import LiveClient
 from tests.api.conftest import connect
 from tests.fakes import FakeStore, FakeTokenizer
-from tests.threads.parts import threads_over
+from tests.threads.parts import keeper_over, threads_over
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def served(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
     """The application with threads."""
     store = services.store
     assert isinstance(store, FakeStore)
-    threads = threads_over(live, POLICIES, store)
+    threads = threads_over(live, POLICIES, keeper_over(store))
     wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
         yield client

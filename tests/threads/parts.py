@@ -12,20 +12,25 @@ from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.threads.engine import ThreadParts, Threads
 from memtypes.threads.files import parse
+from memtypes.threads.ports import ThreadKeeper
 from memtypes.threads.summary import RuleSummariser
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def threads_over(live: LiveClient, policies: str = "", store: FakeStore | None = None) -> Threads:
+def keeper_over(store: FakeStore) -> DepartureKeeper:
+    """Keeps what left in `store`."""
+    return DepartureKeeper(Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)))
+
+
+def threads_over(live: LiveClient, policies: str = "", keeper: ThreadKeeper | None = None) -> Threads:
     """Threads by the policies of a YAML text."""
     tokenizer = FakeTokenizer()
-    ingestor = Ingestor(IngestorParts(store or FakeStore(), FakeEmbedder(), FakeSparse(), tokenizer, lambda: NOW))
     return Threads(
         ThreadParts(
             RedisThreads(live),
-            DepartureKeeper(ingestor),
+            keeper or keeper_over(FakeStore()),
             tokenizer,
             RuleSummariser(tokenizer),
             RedisLocks(live),

@@ -13,12 +13,13 @@ from memtypes.policy import MemoryType
 from memtypes.ports import Listing
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
-from memtypes.threads.engine import Opening, Threads
+from memtypes.threads.engine import Threads
 from memtypes.threads.ports import Departure, ThreadKeeper
+from memtypes.threads.requests import Opening
 from memtypes.threads.turns import NewTurn
 from tests.fakes import FakeStore
 from tests.live import fresh_scope
-from tests.threads.parts import threads_over
+from tests.threads.parts import keeper_over, threads_over
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -42,20 +43,14 @@ class Dying(ThreadKeeper):
 async def test_a_death_on_the_way_loses_and_doubles_nothing(live: LiveClient, after: bool) -> None:  # noqa: FBT001 - a case
     """Before or after the memory was written: another process makes it good."""
     store, scope = FakeStore(), fresh_scope()
-    whole = threads_over(live, POLICY, store)
-    dying = threads_over(live, POLICY, store)
-    dying._parts = dying._parts.__class__(
-        **{
-            **{name: getattr(dying._parts, name) for name in dying._parts.__dataclass_fields__},
-            "keeper": Dying(whole._parts.keeper if after else None),
-        }
-    )
+    whole = threads_over(live, POLICY, keeper_over(store))
+    dying = threads_over(live, POLICY, Dying(keeper_over(store) if after else None))
     await eight_turns(dying, scope)
-    assert await whole.drain_all() >= 1
+    assert await whole.outbox.drain_all() >= 1
     page = await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=50))
     indices = [index for memory in page.memories for index in (memory.source.turns if memory.source else [])]
     assert sorted(indices) == [0, 1, 2]
-    assert await whole.drain(scope) == {}
+    assert await whole.outbox.drain(scope) == {}
 
 
 async def eight_turns(threads: Threads, scope: Scope) -> None:

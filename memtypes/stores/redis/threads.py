@@ -7,17 +7,28 @@ index, and three orders: by index, by who leaves first, by last use. What left w
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
 from importlib import resources
-from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.errors import InvalidRequest, NotFound
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient, Script
 from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.thread_codec import (
+    created_id,
+    departure_head,
+    departure_of,
+    or_none,
+    paired,
+    rank_word,
+    refuse,
+    thread_fields,
+    thread_of,
+    turn_of,
+    unknown,
+)
 from memtypes.threads.ports import (
     MAX_CHAIN,
     Append,
@@ -64,9 +75,9 @@ class RedisThreads(ThreadStore):
         parent = own if new.parent_id is None else _key(scope, new.parent_id)
         named = new.key is not None
         name = live_key(scope, "thread-name", new.resource or "", new.key or "") if named else own
-        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *_fields(new)]
+        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *thread_fields(new)]
         answer = await self._live.script(_CREATE, [own, parent, name], arguments, repeatable=False)
-        return _created(new, answer)
+        return created_id(new, answer)
 
     async def append(self, scope: Scope, append: Append) -> Appended:
         """Append a turn; see the port."""
@@ -74,14 +85,14 @@ class RedisThreads(ThreadStore):
         arguments = [
             append.turn.to_json(),
             append.turn.tokens,
-            _rank(append.rank),
-            *map(_or_none, (append.expected, limits.tokens, limits.messages)),
+            rank_word(append.rank),
+            *map(or_none, (append.expected, limits.tokens, limits.messages)),
             limits.turns,
-            _beginning(scope, append.thread_id),
+            departure_head(scope, append.thread_id),
         ]
         keys = [_key(scope, append.thread_id), live_key(scope, _DEPARTURES)]
         answer = await self._live.script(_APPEND, keys, arguments, repeatable=False)
-        _refuse(append.thread_id, answer)
+        refuse(append.thread_id, answer)
         if answer[0] == "turns":
             raise InvalidRequest(f"this thread has at most {limits.turns} turns; flush or clear it", path="thread_id")
         if answer[0] == "full":
@@ -109,14 +120,14 @@ class RedisThreads(ThreadStore):
         """Its ancestors' ids; see the port."""
         kept = await self._live.run(lambda redis: redis.hget(_key(scope, thread_id), "ancestors"), repeatable=True)
         if kept is None:
-            raise _unknown(thread_id)
+            raise unknown(thread_id)
         return tuple(json.loads(kept))  # an empty list is kept as {} by Lua
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
         """Take turns out; see the port."""
         arguments: list[str | int | float] = [
             json.dumps(removal.indices),
-            _beginning(scope, removal.thread_id),
+            departure_head(scope, removal.thread_id),
             rfc3339(removal.at),
             "0" if removal.summary is None else "1",
             removal.summary or "",
@@ -124,17 +135,17 @@ class RedisThreads(ThreadStore):
         ]
         keys = [_key(scope, removal.thread_id), live_key(scope, _DEPARTURES)]
         answer = await self._live.script(_REMOVE, keys, arguments, repeatable=False)
-        _refuse(removal.thread_id, answer)
+        refuse(removal.thread_id, answer)
         return bool(answer[0] == "ok")
 
     async def replace(self, scope: Scope, replacement: Replacement) -> int:
         """Replace the turns; see the port."""
-        arguments: list[str | int | float] = [_or_none(replacement.expected), BACKUP_S]
+        arguments: list[str | int | float] = [or_none(replacement.expected), BACKUP_S]
         for turn, rank in replacement.turns:
-            arguments += [turn.to_json(), turn.tokens, _rank(rank)]
+            arguments += [turn.to_json(), turn.tokens, rank_word(rank)]
         own = _key(scope, replacement.thread_id)
         answer = await self._live.script(_REPLACE, [own, own], arguments, repeatable=False)
-        _refuse(replacement.thread_id, answer)
+        refuse(replacement.thread_id, answer)
         return int(answer[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
@@ -142,7 +153,7 @@ class RedisThreads(ThreadStore):
         own = _key(scope, thread_id)
         backup = own if backup_id is None else live_key(scope, "thread-backup", backup_id)
         answer = await self._live.script(_REPLACE, [own, backup], ["", BACKUP_S], repeatable=False)
-        _refuse(thread_id, answer)
+        refuse(thread_id, answer)
         return int(answer[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
@@ -155,13 +166,13 @@ class RedisThreads(ThreadStore):
 
     async def delete(self, scope: Scope, thread_id: str) -> None:
         """Remove the thread; see the port."""
-        _refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], repeatable=False))
+        refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], repeatable=False))
 
     async def departures(self, scope: Scope, limit: int) -> list[Departure]:
         """What waits; see the port."""
         key = live_key(scope, _DEPARTURES)
         found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True)  # type: ignore[arg-type, return-value]
-        return [_departure(token) for token in found]
+        return [departure_of(token) for token in found]
 
     async def settle(self, scope: Scope, departure: Departure) -> None:
         """Forget it; see the port."""
@@ -182,93 +193,14 @@ class RedisThreads(ThreadStore):
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> Content:
         arguments = [first, last, "1" if used else "0"]
         answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, repeatable=True)
-        _refuse(thread_id, answer)
+        refuse(thread_id, answer)
         _, meta, turns, order = answer
         return Content(
-            _thread(thread_id, dict(_pairs(meta))),
-            tuple(_turn(one) for one in turns),
+            thread_of(thread_id, paired(meta)),
+            tuple(turn_of(one) for one in turns),
             {int(index): place for place, index in enumerate(order)},
         )
 
 
 def _key(scope: Scope, thread_id: str) -> str:
     return live_key(scope, _KIND, thread_id)
-
-
-def _or_none(value: int | None) -> str | int:
-    return "" if value is None else value
-
-
-def _rank(rank: str | None) -> str:
-    return "never" if rank is None else rank or "use"
-
-
-def _beginning(scope: Scope, thread_id: str) -> str:
-    """A departure's JSON up to its turns, which the script adds."""
-    head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
-    return json.dumps(head)[:-1] + ', "turns": ['
-
-
-def _fields(new: NewThread) -> list[str | int | float]:
-    texts = {name: getattr(new, name) for name in ("resource", "key", "agent_id", "initial_context")}
-    kept = {name: value for name, value in texts.items() if value is not None}
-    fields = {**kept, "ttl": new.ttl_s, "created": rfc3339(new.created_at), "lru": "1" if new.lru else "0"}
-    return [one for pair in fields.items() for one in pair]
-
-
-def _unknown(thread_id: str) -> NotFound:
-    return NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
-
-
-def _refuse(thread_id: str, answer: list[Any]) -> None:
-    if answer[0] == "missing":
-        raise _unknown(thread_id)
-    if answer[0] == "version":
-        raise VersionConflict(
-            f"version {answer[1]} is current; read the thread and try again", current_version=int(answer[1])
-        )
-
-
-def _created(new: NewThread, answer: list[Any]) -> str:
-    match answer:
-        case ["ok", thread_id]:
-            return str(thread_id)
-        case ["no_parent"]:
-            raise NotFound(f"there is no thread {new.parent_id!r} in this namespace to be the parent")
-        case ["deep"]:
-            raise InvalidRequest(f"a chain has at most {MAX_CHAIN} threads", path="parent_id", got=new.parent_id)
-        case ["cycle"]:
-            raise InvalidRequest("the thread would be its own ancestor", path="parent_id", got=new.parent_id)
-        case _:
-            raise Conflict("a thread with this resource and key exists, and it has another parent")
-
-
-def _pairs(flat: list[Any]) -> Iterator[tuple[str, Any]]:
-    yield from zip(flat[::2], flat[1::2], strict=True)
-
-
-def _turn(kept: str) -> Turn:
-    index, raw = kept[1:-1].split(",", 1)
-    return Turn.from_json(raw, int(index))
-
-
-def _departure(token: str) -> Departure:
-    kept = json.loads(token)
-    turns = tuple(Turn.from_json(json.dumps(raw), index) for index, raw in kept["turns"])
-    return Departure(kept["thread_id"], turns, token)
-
-
-def _thread(thread_id: str, kept: dict[str, Any]) -> Thread:
-    return Thread(
-        id=thread_id,
-        version=int(kept["version"]),
-        tokens=int(kept["tokens"]),
-        turns=int(kept["turns"]),
-        ttl_s=int(kept["ttl"]),
-        created_at=datetime.fromisoformat(kept["created"]),
-        parent_id=kept["parent"] or None,
-        **{name: kept.get(name) for name in ("resource", "key", "agent_id", "initial_context", "last_flush_at")},
-        summary=kept.get("summary", ""),
-        summary_tokens=int(kept.get("summary_tokens", 0)),
-        ttl_left_s=int(kept["left"]),
-    )
