@@ -23,7 +23,7 @@ from qdrant_edge import (
 )
 from qdrant_edge import SparseVector as EdgeSparseVector
 
-from memtypes.ports import LIGHT_FIELDS
+from memtypes.light import LIGHT_FIELDS
 from memtypes.scope import Scope
 from memtypes.stores.edge.layout import Layout
 from memtypes.vectors import Vectors

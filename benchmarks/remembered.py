@@ -27,7 +27,7 @@ class RememberedStore(MemoryStore):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._memories: dict[tuple[Scope, str], Memory] = {}
-        self._found: OrderedDict[Hashable, list[Candidate]] = OrderedDict()
+        self._found: OrderedDict[Hashable, Sequence[Candidate]] = OrderedDict()
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids`; the store is asked for those alone that were never read."""
@@ -38,7 +38,7 @@ class RememberedStore(MemoryStore):
             self._memories |= {(scope, one): memory for one, memory in found.items()}
         return {one: self._memories[scope, one] for one in ids if (scope, one) in self._memories}
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Sequence[Candidate]]:
         """What each search finds; the store is asked for those alone that it was not asked lately."""
         keys = [_key(scope, search) for search in searches]
         found = {key: self._found.pop(key) for key in keys if key in self._found}

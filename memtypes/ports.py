@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from memtypes.candidates import Candidate as Candidate  # noqa: PLC0414 - part of what the ports speak of
 from memtypes.filters import Filter
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
@@ -64,46 +62,6 @@ class CandidateSearch:
     depth: int = 200
     filter: Filter | None = None
     tokens: TokenVectors | None = None
-
-
-LIGHT_FIELDS: tuple[str, ...] = (
-    "created_at",
-    "access_count",
-    "importance",
-    "tokens",
-    "content_hash",
-    "speaker",
-    "due_at",
-    "status",
-    "priority",
-    "last_used_at",
-    "todo_id",
-    "session_id",
-    "seq",
-    "live",
-    "valid_to",
-    "expires_at",
-)
-"""What ranking needs of a memory; its text is read for the winners only."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """An id with its raw signals.
-
-    dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
-    Every candidate has the score of every leg that was asked for, whichever leg found it.
-    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`.
-    late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
-    has no token vectors; None when the search gave none.
-    """
-
-    id: str
-    type: MemoryType
-    dense: float | None
-    sparse: float | None
-    payload: Mapping[str, Any]
-    late: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +116,8 @@ class MemoryStore(ABC):
         """One page of memories. Raises InvalidRequest for a cursor that this store did not give."""
 
     @abstractmethod
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
-        """For each search the union of its legs' best, in no particular order.
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> Sequence[Sequence[Candidate]]:
+        """For each search the union of its legs' best, in no particular order; `Candidates` where there may be many.
 
         Besides the search's own filter, a memory that only its session may see is found only when it is
         `scope.session_id`. IDF is that of the scope's namespace, so other tenants' texts leave no trace.

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from memtypes.errors import Unavailable
+from memtypes.light import LIGHT_FIELDS
 from memtypes.live import LiveItems
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
-from memtypes.ports import LIGHT_FIELDS, Candidate
+from memtypes.ports import Candidate
 from memtypes.scope import Scope
 from memtypes.working import Working
 from retrieval.profiles import SIGNALS

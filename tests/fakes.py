@@ -14,10 +14,10 @@ import numpy as np
 
 from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.light import LIGHT_FIELDS
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import (
-    LIGHT_FIELDS,
     Candidate,
     CandidateSearch,
     Embedder,

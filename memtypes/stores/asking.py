@@ -14,15 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from memtypes.candidates import TYPES, Candidates
 from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
+from memtypes.light import DTYPES, KINDS, Light
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import Candidate, CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.ports import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
 from memtypes.scope import Scope
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_bytes, sparse_bytes, tokens_bytes
 from memtypes.stores.conditions import to_where
+from memtypes.stores.keys import texts_of
 from memtypes.stores.paging import cursor_of, parse_cursor
 from memtypes.types import from_payload
 from memtypes.vectors import DenseVector
@@ -117,7 +120,7 @@ class AskingStore(MemoryStore):
         following = cursor_of(listed.payloads[-1]) if listed.more and listed.payloads else None
         return Page(tuple(map(from_payload, listed.payloads)), following, listed.total)
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """For each search the union of its legs' best; all searches are one question."""
         if not searches:
             return []
@@ -233,12 +236,19 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def candidates_of(kind: MemoryType, found: asks.Found) -> list[Candidate]:
-    """The candidates of one search's columns."""
-    nothing = [None] * len(found.ids)
-    late: Any = np.frombuffer(found.late, np.float32).reshape(len(found.ids), -1) if found.late else nothing
-    rows = zip(found.ids, found.dense or nothing, found.sparse or nothing, found.payloads, late, strict=True)
-    return [Candidate(one, kind, dense, sparse, payload, maxima) for one, dense, sparse, payload, maxima in rows]
+def candidates_of(kind: MemoryType, found: asks.Found) -> Candidates:
+    """The candidates of one search, from the bytes in which they came."""
+    ids = texts_of(found.keys)
+    columns = {path: np.frombuffer(raw, DTYPES[KINDS[path]]) for path, raw in found.columns.items()}
+    late = None if found.late is None else np.frombuffer(found.late, np.float32).reshape(len(ids), -1)
+    return Candidates(
+        ids,
+        np.full(len(ids), TYPES.index(kind), dtype=np.int8),
+        None if found.dense is None else np.frombuffer(found.dense, np.float64),
+        None if found.sparse is None else np.frombuffer(found.sparse, np.float64),
+        Light(len(ids), columns, found.tables),
+        late,
+    )
 
 
 def _bounds(scope: Scope) -> dict[str, str]:

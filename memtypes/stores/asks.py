@@ -119,15 +119,18 @@ class TypeSearch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):
-    """Candidates as columns of equal length; None for a leg that was not asked for."""
+    """Candidates as columns of equal length; None for a leg that was not asked for.
 
-    ids: list[str]
-    dense: list[float] | None
-    sparse: list[float] | None
-    payloads: list[dict[str, Any]]
-    """Or, before they travel, their encoded form."""
+    keys: 16 bytes each. dense, sparse: float64. columns, tables: of `memtypes.light.Light`, as raw bytes.
+    late: the best cosine of each query token in each candidate, float32, row by row.
+    """
+
+    keys: bytes
+    dense: bytes | None
+    sparse: bytes | None
+    columns: dict[str, bytes]
+    tables: dict[str, list[str]]
     late: bytes | None = None
-    """The best cosine of each query token in each candidate, float32, row by row."""
 
 
 class Candidates(Ask, frozen=True, kw_only=True, tag=True):

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
 from memtypes.errors import EmbedderMismatch
+from memtypes.light import LIGHT_FIELDS, Light
 from memtypes.policy import MemoryType
-from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import asks, steps
 from memtypes.stores.asking import AskingStore
 from memtypes.stores.codec import TOKEN_DIMENSIONS
+from memtypes.stores.keys import key_of, text_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.qdrant_errors import tolerated_conflict, translated
 from memtypes.stores.qdrant_models import to_filter, to_maxima, to_operation, to_query, to_token_queries
@@ -164,13 +166,13 @@ class QdrantStore(AskingStore):
             case steps.Search(queries):
                 asked = [to_query(query, local=self._local) for query in queries]
                 found = await self._client.query_batch_points(name, asked)
-                return [[(str(hit.id), hit.score) for hit in hits.points] for hits in found]
+                return [[(key_of(str(hit.id)), hit.score) for hit in hits.points] for hits in found]
             case steps.Scroll():
                 return await self._scroll(name, step)
             case steps.Fetch(ids):
                 return await self._payloads(name, ids, fields=True)
-            case steps.Glance(ids):
-                return await self._payloads(name, ids, fields=list(LIGHT_FIELDS))
+            case steps.Glance(keys):
+                return await self._seen(name, [text_of(key) for key in keys])
             case steps.Count(where):
                 return (await self._client.count(name, to_filter(where), exact=True)).count
             case steps.Facet(key, where, limit):
@@ -188,6 +190,11 @@ class QdrantStore(AskingStore):
             with_payload=True if step.fields is None else list(step.fields) or False,
         )
         return [(str(record.id), record.payload or {}) for record in records]
+
+    async def _seen(self, name: str, ids: list[str]) -> steps.Seen:
+        payloads = await self._payloads(name, tuple(ids), fields=list(LIGHT_FIELDS))
+        found = np.array([one in payloads for one in ids], dtype=np.bool_)
+        return steps.Seen(found, Light.of([payloads[one] for one in ids if one in payloads]))
 
     async def _payloads(self, name: str, ids: tuple[str, ...], *, fields: bool | list[str]) -> dict[str, Any]:
         records = await self._client.retrieve(name, list(ids), with_payload=fields) if ids else []

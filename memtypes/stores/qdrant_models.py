@@ -13,6 +13,7 @@ from memtypes.stores import steps
 from memtypes.stores.asks import Point
 from memtypes.stores.codec import dense_of, sparse_of, tokens_of, unit_tokens
 from memtypes.stores.conditions import Where
+from memtypes.stores.keys import key_of, text_of
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS
 from memtypes.vectors import SparseVector
 
@@ -37,20 +38,20 @@ def to_query(query: steps.Nearest, *, local: bool) -> models.QueryRequest:
 
 def to_token_queries(late: steps.Late) -> list[models.QueryRequest]:
     """One query a token: its best cosine in each of the memories that have token vectors."""
-    among = models.Filter(must=[models.HasIdCondition(has_id=list(late.ids))])
+    among = models.Filter(must=[models.HasIdCondition(has_id=[text_of(key) for key in late.keys])])
     return [
-        models.QueryRequest(query=[token], using=TOKENS, filter=among, limit=len(late.ids), with_payload=False)
+        models.QueryRequest(query=[token], using=TOKENS, filter=among, limit=len(late.keys), with_payload=False)
         for token in unit_tokens(late.tokens).tolist()
     ]
 
 
 def to_maxima(late: steps.Late, answers: Sequence[models.QueryResponse]) -> NDArray[np.float32]:
     """The answers of `to_token_queries` as the step wants them; see `memtypes.stores.maxsim`."""
-    place = {one: row for row, one in enumerate(late.ids)}
-    best = np.full((len(late.ids), len(late.tokens)), np.nan, dtype=np.float32)
+    place = {key: row for row, key in enumerate(late.keys)}
+    best = np.full((len(late.keys), len(late.tokens)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):
         for hit in answer.points:
-            best[place[str(hit.id)], column] = hit.score
+            best[place[key_of(str(hit.id))], column] = hit.score
     return best
 
 

@@ -11,9 +11,14 @@ from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.light import Light
 from memtypes.policy import MemoryType
 from memtypes.stores.asks import Point
 from memtypes.stores.conditions import Where
+from memtypes.stores.keys import Key
 from memtypes.vectors import DenseVector, SparseVector, TokenVectors
 
 
@@ -30,7 +35,7 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """For each query its (id, score) pairs, best first."""
+    """For each query its (key, score) pairs, best first."""
 
     queries: tuple[Nearest, ...]
 
@@ -55,17 +60,25 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glance:
-    """The light payloads of `ids` by id; those that an engine has encoded already may stay so."""
+    """Which of `keys` exist, and their light payloads, as `Seen`."""
 
-    ids: tuple[str, ...]
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """found: of each key that was asked for, whether it exists. light: the columns of those, in the same order."""
+
+    found: NDArray[np.bool_]
+    light: Light
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Late:
-    """The `maxima` (see `memtypes.stores.maxsim`) of the query's tokens in each of `ids`."""
+    """The `maxima` (see `memtypes.stores.maxsim`) of the query's tokens in each of `keys`."""
 
     tokens: TokenVectors
-    ids: tuple[str, ...]
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

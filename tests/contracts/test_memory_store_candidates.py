@@ -9,8 +9,9 @@ import pytest
 
 from memtypes.errors import InvalidRequest
 from memtypes.filters import parse_filter
+from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
-from memtypes.ports import LIGHT_FIELDS, Candidate, CandidateSearch, MemoryStore, Record
+from memtypes.ports import Candidate, CandidateSearch, MemoryStore, Record
 from memtypes.scope import Scope
 from memtypes.vectors import DenseVector
 from tests.builders import make_dense, make_memory, make_record, make_sparse
@@ -53,7 +54,7 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
 async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[Candidate]:
     """The candidates of one search."""
     (hits,) = await store.candidates(scope, [asked])
-    return hits
+    return list(hits)
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:

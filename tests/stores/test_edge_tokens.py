@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.stores.edge.tokens import LEAST_DEAD_BYTES, TokenFile
+from memtypes.stores.keys import key_of
 
 IDS = [str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))) for n in range(6)]
 
@@ -22,7 +23,7 @@ def rows(fill: int, count: int) -> bytes:
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
     """The number of tokens and the fill of each id."""
-    rows = file.rows(IDS)
+    rows = file.rows([key_of(one) for one in IDS])
     found = [rows.portion(slice(place, place + 1)) for place in range(len(IDS))]
     assert all((one == one.flat[0]).all() for one in found if len(one))
     return [(len(one), int(one.flat[0])) if len(one) else None for one in found]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,14 +19,15 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
-from memtypes.ports import LIGHT_FIELDS
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter, to_point, to_query
+from memtypes.stores.keys import Key, key_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
 
@@ -74,7 +75,7 @@ class Engine:
         self._shards = shards
         self._paths = paths
         self._tokens = {kind: TokenFile(path / "tokens" / "vectors.bin") for kind, path in paths.items()}
-        self._glances = {kind: GlanceCache(partial(_payloads, shard)) for kind, shard in shards.items()}
+        self._glances = {kind: GlanceCache(partial(_light_payloads, shard)) for kind, shard in shards.items()}
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
@@ -111,7 +112,7 @@ class Engine:
             while True:
                 with translated():
                     found = _scroll(shard, steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
-                room = self._glances[kind].learn(found)
+                room = self._glances[kind].learn((key_of(one), payload) for one, payload in found)
                 yield
                 if not room or len(found) < WARM_STEP:
                     break
@@ -162,9 +163,9 @@ class Engine:
             if isinstance(step, steps.Write):
                 return self._write(kind, step)
             if isinstance(step, steps.Glance):
-                return self._glances[kind].read(step.ids)
+                return self._glances[kind].read(step.keys)
             if isinstance(step, steps.Late):
-                return self._matcher.maxima(step.tokens, self._tokens[kind].rows(step.ids))
+                return self._matcher.maxima(step.tokens, self._tokens[kind].rows(step.keys))
             return _read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:
@@ -178,7 +179,7 @@ class Engine:
             self._shards[kind].update(_operation(change))
             self._tokens[kind].remove(gone)
             if isinstance(change, steps.Put):
-                self._glances[kind].learn((point.id, point.payload) for point in change.points)
+                self._glances[kind].learn((key_of(point.id), point.payload) for point in change.points)
 
     def _without_tokens(self, kind: MemoryType, change: steps.Change) -> list[str]:
         """The ids that will have no token vectors after `change`: what it removes, and what it keeps without any."""
@@ -226,8 +227,8 @@ def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch
     match step:
         case steps.Search(queries):
             found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
-            # As text: a UUID is hashed in Python each time that a dictionary sees it, a text once.
-            return [[(_text(_number(hit.id)), hit.score) for hit in hits] for hits in found]
+            # As numbers: a UUID is hashed in Python each time that a dictionary sees it.
+            return [[(_key(hit.id), hit.score) for hit in hits] for hits in found]
         case steps.Scroll():
             return _scroll(shard, step)
         case steps.Fetch(ids):
@@ -239,15 +240,14 @@ def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch
             return [(hit.value, hit.count) for hit in facets.hits]
 
 
-def _number(point_id: Any) -> int:
-    number: int = point_id.int  # every id is a UUID: the store refuses others
-    return number
+def _key(point_id: Any) -> Key:
+    key: Key = point_id.int  # every id is a UUID: the store refuses others
+    return key
 
 
-@lru_cache(maxsize=100_000)
-def _text(number: int) -> str:
-    """The id as text; writing one out takes as long as finding it, and most are found again and again."""
-    return str(UUID(int=number))
+def _light_payloads(shard: edge.EdgeShard, keys: list[Key], fields: list[str]) -> dict[Key, dict[str, Any]]:
+    found = shard.retrieve([UUID(int=key) for key in keys], fields, False)
+    return {_key(record.id): record.payload or {} for record in found}
 
 
 def _payloads(shard: edge.EdgeShard, ids: list[str], fields: bool | list[str]) -> dict[str, dict[str, Any]]:  # noqa: FBT001 - the vendor's own form of a selection

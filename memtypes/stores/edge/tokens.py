@@ -13,16 +13,16 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.stores.codec import TOKEN_DIMENSIONS
 from memtypes.stores.edge.matching import TokenRows
+from memtypes.stores.keys import BYTES, Key, key_of, text_of
 
 _HEAD = struct.Struct("<16sI")
-_NOBODY = bytes(16)
+_NOBODY = bytes(BYTES)
 LEAST_DEAD_BYTES = 1 << 20
 
 
@@ -31,7 +31,7 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._places: dict[int, tuple[int, int]] = {}
+        self._places: dict[Key, tuple[int, int]] = {}
         self._live_bytes = 0
         self._mapped: mmap.mmap | None = None
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -53,15 +53,15 @@ class TokenFile:
             start = self._size + len(content) + _HEAD.size
             self._places[key] = (start, len(raw))
             self._live_bytes += _HEAD.size + len(raw)
-            content += _HEAD.pack(key.to_bytes(16, "big"), len(raw) // TOKEN_DIMENSIONS) + raw
+            content += _HEAD.pack(key.to_bytes(BYTES, "big"), len(raw) // TOKEN_DIMENSIONS) + raw
         if content:
             self._write(bytes(content), self._size)
             self._size += len(content)
 
-    def rows(self, ids: Sequence[str]) -> TokenRows:
-        """Where the token vectors of each id are; of length 0 where there are none."""
+    def rows(self, keys: Sequence[Key]) -> TokenRows:
+        """Where the token vectors of each memory are; of length 0 where there are none."""
         nowhere = (0, 0)
-        places = [self._places.get(key_of(one), nowhere) for one in ids]
+        places = [self._places.get(one, nowhere) for one in keys]
         starts, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
         return TokenRows(self._view(), starts, sizes // TOKEN_DIMENSIONS)
 
@@ -75,7 +75,7 @@ class TokenFile:
         self._mapped = None  # unmapped when the last row that was read is gone
         os.close(self._handle)
 
-    def _drop(self, key: int) -> None:
+    def _drop(self, key: Key) -> None:
         """Forget a record; its id and its numbers become zeros, its length stays so that the next one is found."""
         place = self._places.pop(key, None)
         if place is None:
@@ -110,7 +110,7 @@ class TokenFile:
         scratch.unlink(missing_ok=True)
         fresh = TokenFile(scratch)
         for key, (start, length) in self._places.items():
-            fresh.put([(str(UUID(int=key)), os.pread(self._handle, length, start))])
+            fresh.put([(text_of(key), os.pread(self._handle, length, start))])
         os.fsync(fresh._handle)
         os.close(self._handle)
         scratch.replace(self._path)
@@ -129,8 +129,3 @@ class TokenFile:
         if self._mapped is None or len(self._mapped) < self._size:
             self._mapped = mmap.mmap(self._handle, self._size, prot=mmap.PROT_READ)
         return np.frombuffer(self._mapped, dtype=np.uint8)
-
-
-def key_of(one: str) -> int:
-    """The id as a number, which a dictionary finds soonest."""
-    return int(one.replace("-", ""), 16)
