@@ -44,7 +44,7 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
         for category, scores in one.categories():
             found = ranking_intervals([score.right for score in scores])
             every = bootstrap([score.every.figures["R@10"] for score in scores])
-            rows.append((one.name, category, len(scores), *(_shown(found[name]) for name in FIGURES), _shown(every)))
+            rows.append((one.name, category, len(scores), *(shown(found[name]) for name in FIGURES), shown(every)))
     columns = ("set", "category", "n", *FIGURES, "R@10, all types")
     return Table("Rankings, right type searched [95 % interval]", columns, tuple(rows))
 
@@ -62,7 +62,7 @@ def context_table(sets: Sequence[SetScores]) -> Table:
     for one in sets:
         for category, scores in one.categories():
             for label, ways in _ways(scores):
-                recalls = [_shown(recall_interval(ways, budget)) for budget in RECALL_BUDGETS]
+                recalls = [shown(recall_interval(ways, budget)) for budget in RECALL_BUDGETS]
                 rows.append((one.name, category, label, len(ways), *recalls))
     columns = ("set", "category", "types", "n", *(f"{budget} tokens" for budget in RECALL_BUDGETS))
     return Table("Evidence recall in a context of so many tokens [95 % interval]", columns, tuple(rows))
@@ -79,8 +79,8 @@ def any_all_table(sets: Sequence[SetScores]) -> Table:
     for one in sets:
         for category, scores in one.categories():
             shares = [any_and_all([score.right for score in scores], budget) for budget in RECALL_BUDGETS]
-            shown = (_shown(share) for pair in shares for share in pair)
-            rows.append((one.name, category, len(scores), *shown))
+            cells = (shown(share) for pair in shares for share in pair)
+            rows.append((one.name, category, len(scores), *cells))
     columns = (f"{name} in {budget}" for budget in RECALL_BUDGETS for name in ("any", "all"))
     title = "Queries with any and with all of their evidence in a context of so many tokens [95 % interval]"
     return Table(title, ("set", "category", "n", *columns), tuple(rows))
@@ -161,5 +161,6 @@ def _budgets(ways: Sequence[WayScore]) -> list[int]:
     return sorted({budget for way in ways for budget in way.contexts})
 
 
-def _shown(interval: Interval) -> str:
+def shown(interval: Interval) -> str:
+    """The mean with the ends of its interval, as a table shows them."""
     return f"{interval.mean:.3f} [{interval.low:.3f}-{interval.high:.3f}]"

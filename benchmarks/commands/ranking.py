@@ -9,6 +9,7 @@ import anyio
 
 from benchmarks.classification import ClassifyRequest, measure_classification
 from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.compare import SYSTEMS, CompareRequest, measure_compare
 from benchmarks.comparisons import Wanted
 from benchmarks.due import measure_due
 from benchmarks.quality import QualityRequest, measure_quality
@@ -19,6 +20,7 @@ from benchmarks.workers import cores
 def add(commands: Commands) -> None:
     """Add them to the command line."""
     _add_quality(commands)
+    _add_compare(commands)
     _add_classify(commands)
     _add_due(commands)
 
@@ -56,6 +58,35 @@ def _quality(given: argparse.Namespace, typed: str) -> Report:
         workers=given.workers,
     )
     return anyio.run(measure_quality, request)
+
+
+def _add_compare(commands: Commands) -> None:
+    added = command(commands, "compare", "Systems that people use, on the same texts and vectors.", _compare)
+    default = CompareRequest("", Path())
+    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    added.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
+    added.add_argument("--limit-queries", type=at_least(1), metavar="N", help="at most N queries a set")
+    added.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="only these, beside ours")
+    added.add_argument(
+        "--environments", type=Path, metavar="DIR", help="install the systems here and keep them; else for this run"
+    )
+    added.add_argument(
+        "--limit-s", type=at_least(1), default=int(default.limit_s), metavar="S", help="seconds a system and set"
+    )
+
+
+def _compare(given: argparse.Namespace, typed: str) -> Report:
+    return measure_compare(
+        CompareRequest(
+            command=typed,
+            data=given.data,
+            sets=tuple(given.sets),
+            limit=given.limit_queries,
+            systems=tuple(given.systems),
+            environments=given.environments,
+            limit_s=given.limit_s,
+        )
+    )
 
 
 def _add_classify(commands: Commands) -> None:
