@@ -13,6 +13,7 @@ from memtypes.policy import MemoryType
 from memtypes.ports import Listing
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.lanes import COMMAND, Work
 from memtypes.threads.engine import Threads
 from memtypes.threads.ports import Departure, ThreadKeeper
 from memtypes.threads.requests import Opening
@@ -67,10 +68,10 @@ class Counting(LiveClient):
         self._inner = inner
         self.calls = 0
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, timeout_s: float = 2.0) -> T:
+    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND) -> T:
         """What the inner client gives."""
         self.calls += 1
-        return await self._inner.run(call, repeatable=repeatable, timeout_s=timeout_s)
+        return await self._inner.run(call, repeatable=repeatable, work=work)
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -28,18 +28,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.scope import Scope
-from memtypes.stores.redis.breaker import Breaker
 from memtypes.stores.redis.keys import scope_prefix
+from memtypes.stores.redis.lanes import COMMAND, CONNECTIONS, Lane, Work
 from memtypes.stores.redis.server import EmbeddedServer
 
 T = TypeVar("T")
 
-READ_S = 0.1
-"""What a retrieval waits for live state at most."""
-
-CALL_S = 2.0
 CONNECT_S = 2.0
-CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,8 @@ class LiveClient:
     def __init__(self, redis: Redis, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
         self._redis = redis
         self._server = server
-        self._breaker = Breaker(clock)
+        self._clock = clock
+        self._lanes: dict[Work, Lane] = {}
         self._returning: asyncio.Task[None] | None = None
 
     @classmethod
@@ -86,20 +82,14 @@ class LiveClient:
         await server.ensure()
         return cls(connect(f"unix://{server.socket}"), server, clock)
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, timeout_s: float = CALL_S) -> T:
+    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND) -> T:
         """What `call` gives; one that is repeatable is tried once more on a new connection.
 
-        Raises Unavailable when the server is away, too slow, or was found away a moment ago.
+        Raises Unavailable when the server is away, too slow, or was found away a moment ago by work of this kind.
         """
-        if not self._breaker.allow():
-            raise Unavailable("the live store is away", retry_after_s=5)
-        try:
-            answer = await self._tried(call, timeout_s, tries=2 if repeatable else 1)
-        except Unavailable:
-            self._breaker.note(worked=False)
-            raise
-        self._breaker.note(worked=True)
-        return answer
+        lane = self._lanes.get(work) or self._lanes.setdefault(work, Lane(work, self._clock))
+        async with lane.turn():
+            return await self._tried(call, work.limit_s, tries=2 if repeatable else 1)
 
     async def script(
         self,
@@ -108,7 +98,7 @@ class LiveClient:
         args: Sequence[str | int | float],
         *,
         repeatable: bool,
-        timeout_s: float = CALL_S,
+        work: Work = COMMAND,
     ) -> Any:
         """What the script gives. keys: all of one namespace."""
 
@@ -118,7 +108,7 @@ class LiveClient:
             except NoScriptError:  # nothing was done yet
                 return await redis.eval(script.text, len(keys), *keys, *args)
 
-        return await self.run(call, repeatable=repeatable, timeout_s=timeout_s)
+        return await self.run(call, repeatable=repeatable, work=work)
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
         """Every key of a namespace."""
@@ -196,7 +186,7 @@ def connect(url: str) -> Any:
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": CALL_S,
+        "socket_timeout": COMMAND.limit_s,
         "retry": Retry(NoBackoff(), 0),  # what may be repeated is repeated above, once
     }
     try:
@@ -214,5 +204,4 @@ def _connected(url: str, options: dict[str, Any]) -> Any:
         return sentinels.master_for(parts.path.strip("/") or "mymaster")
     if parts.scheme == "redis+cluster":
         return RedisCluster(host=parts.hostname or "localhost", port=parts.port or 6_379, **options)
-    # More callers than connections wait their turn; the plain pool would refuse them.
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=CALL_S, **options))
+    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=CONNECTIONS, **options))

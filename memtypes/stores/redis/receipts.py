@@ -19,6 +19,7 @@ from memtypes.receipts import Link, ReceiptStore, Sealed, seal
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient, Script
 from memtypes.stores.redis.keys import tenant_key
+from memtypes.stores.redis.lanes import RECEIPT
 from memtypes.times import Clock
 
 TRIES = 50
@@ -26,9 +27,6 @@ TRIES = 50
 
 HEADS = 1_024
 """Chains whose newest link is remembered here."""
-
-APPEND_S = 0.25
-"""What an answer waits for its receipt at most."""
 
 _APPEND = Script("""
 local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')
@@ -74,7 +72,7 @@ class RedisReceipts(ReceiptStore):
         expected = after.sha256 if after.id else ""
         now = int(self._clock().timestamp())
         args: list[str | int] = [expected, sealed.sha256, sealed.id, _packed(sealed.text), self._ttl_s, now]
-        taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, timeout_s=APPEND_S)
+        taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, work=RECEIPT)
         if taken:
             return sealed.link
         return Link(head[0], head[1]) if head[0] else Link()

@@ -18,12 +18,15 @@ from redis.asyncio import Redis
 from memtypes.errors import InvalidRequest
 from memtypes.live import Clearing, Due, LiveItem, LiveItems
 from memtypes.scope import Scope
-from memtypes.stores.redis.client import READ_S, LiveClient
+from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.keys import live_key, service_key
+from memtypes.stores.redis.lanes import COMMAND, READ, Work
 from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
 from memtypes.working import Working
 
 NAMESPACES = service_key("working-due")
+
+_TIMES = ("accessed", "cleared", "expires")
 
 
 class RedisWorking(LiveItems):
@@ -40,16 +43,15 @@ class RedisWorking(LiveItems):
         await self._note(scope, at)
 
     async def items(self, scope: Scope) -> list[LiveItem]:
-        """Every item of the session, oldest first; this is read by retrievals, which wait for READ_S at most."""
-        key = _keys(scope)[0]
-        kept = await self._live.run(partial(_all_of, key=key), repeatable=False, timeout_s=READ_S)
-        return sorted(map(_item, kept.values()), key=lambda one: (one.memory.created_at, one.memory.id))
+        """Every item of the session, oldest first; retrievals read this, and can do without."""
+        kept = await self._live.run(partial(_all_of, key=_keys(scope)[0]), repeatable=False, work=READ)
+        return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Begin the time limits again; retrievals wait for READ_S at most."""
+        """Begin the time limits again; retrievals do this, and can do without."""
         args: list[str | int] = [_ms(at), _session(scope), *ids]
-        if await self._live.script(TOUCH, _keys(scope), args, repeatable=False, timeout_s=READ_S):
-            await self._note(scope, _ms(at), READ_S)
+        if await self._live.script(TOUCH, _keys(scope), args, repeatable=False, work=READ):
+            await self._note(scope, _ms(at), READ)
 
     async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
         """Clear what lives."""
@@ -83,14 +85,14 @@ class RedisWorking(LiveItems):
         following = _score(first[0][1]) if first else ""
         await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), repeatable=True)
 
-    async def _note(self, scope: Scope, at: int, timeout_s: float = 2.0) -> None:
+    async def _note(self, scope: Scope, at: int, work: Work = COMMAND) -> None:
         call = partial(_noted, name=_name(scope), at=at)
-        await self._live.run(call, repeatable=True, timeout_s=timeout_s)
+        await self._live.run(call, repeatable=True, work=work)
 
 
-async def _all_of(redis: Redis, key: str) -> dict[str, str]:
-    found: Any = await redis.hgetall(key)
-    return dict(found)
+async def _all_of(redis: Redis, key: str) -> list[str]:
+    found: Any = await redis.hvals(key)
+    return list(found)
 
 
 async def _until(redis: Redis, key: str, at: int, limit: int) -> Any:
@@ -141,10 +143,9 @@ def _envelope(entry: LiveItem) -> str:
 
 def _item(envelope: str) -> LiveItem:
     kept = json.loads(envelope)
-    times = {"accessed_at": kept["accessed"], "cleared_at": kept["cleared"], "expires_at": kept["expires"]}
-    fields = {**json.loads(kept["memory"]), **{name: _instant(ms) for name, ms in times.items()}}
-    ttl = timedelta(milliseconds=kept["ttl"])
-    return LiveItem(Working.model_validate(fields), ttl, bool(kept["behind"]), envelope)
+    times = {f"{name}_at": _instant(kept[name]) for name in _TIMES}
+    memory = Working.model_validate_json(kept["memory"]).model_copy(update=times)
+    return LiveItem(memory, timedelta(milliseconds=kept["ttl"]), bool(kept["behind"]), envelope)
 
 
 def _ms(instant: datetime) -> int:

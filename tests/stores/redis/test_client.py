@@ -18,6 +18,7 @@ from redis.asyncio.cluster import RedisCluster
 from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.stores.redis.client import LiveClient, LiveSettings, Script, connect
 from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.lanes import Work
 from memtypes.stores.redis.server import EmbeddedServer
 from tests.live import fresh_scope, running_server
 from tests.stores.engines import ROOT, ended, until
@@ -137,7 +138,9 @@ async def test_a_server_that_is_away_is_refused_at_once(tmp_path: Path) -> None:
 async def test_a_call_has_a_time_limit(live: LiveClient) -> None:
     """A call that takes longer than it may is unavailable."""
     with pytest.raises(Unavailable, match=r"within 0\.05 s"):
-        await live.run(lambda redis: redis.blpop(["nothing comes"], timeout=30), repeatable=False, timeout_s=0.05)
+        await live.run(
+            lambda redis: redis.blpop(["nothing comes"], timeout=30), repeatable=False, work=Work("short", 0.05, 1)
+        )
     await live.ping()
 
 
