@@ -16,6 +16,7 @@ from api.reembedding import Reembedding
 from ingest.examine import Examiner
 from ingest.intentions import Intentions
 from ingest.pipeline import Ingestor
+from ingest.recalled import RecallGuard
 from ingest.upkeep.executor import Upkeep
 from ingest.working import WorkingMemory
 from memtypes.erasure import Erasable
@@ -46,6 +47,7 @@ class Services:
     retriever: Retriever
     intentions: Intentions
     upkeep: Upkeep
+    recall_guard: RecallGuard
     pings: Mapping[str, Ping]
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)

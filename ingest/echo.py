@@ -1,7 +1,7 @@
 """Text that this service recalled itself and that comes back inside a conversation: recognised, so that it is left out.
 
 Recognised by the form of a context alone, Markdown (also quoted with ">") or JSON, closed as the renderer closes it.
-Knows nothing of single memories that are quoted without their context, nor of contexts that were cut off or reworded.
+Knows nothing of contexts that were cut off or reworded; single memories that are quoted are found by `ingest.recalled`.
 """
 
 from __future__ import annotations

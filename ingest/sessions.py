@@ -1,18 +1,16 @@
 """A conversation that has ended as drafts: what was said, and what was asked to be remembered for later. Pure.
 
 Each message becomes an event under its place in the session, so that the same conversation sent again is known. A
-sentence of the user's that asks for a reminder becomes an intention besides. What the service recalled itself and comes
-back in a message is left out.
+sentence of the user's that asks for a reminder becomes an intention besides.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.echo import without_recalled
 from memtypes.episodic import EpisodicDraft, EventType
 from memtypes.memory import Source, Text
 from memtypes.policy import MemoryType, Visibility
@@ -52,10 +50,9 @@ class Said:
 
 
 def drafts_of(session_id: str, messages: Sequence[Message]) -> list[Said]:
-    """An event a message, followed by the intentions that it states; none for one that is recalled text alone."""
+    """An event a message, followed by the intentions that it states; none for a message that is empty."""
     made: list[Said] = []
-    for index, received in enumerate(messages):
-        message = replace(received, content=without_recalled(received.content))
+    for index, message in enumerate(messages):
         if not message.content:
             continue
         source = Source(thread_id=session_id, turns=[index], caller=CALLER)

@@ -13,7 +13,7 @@ from api.bodies import MAX_BATCH
 from api.calls import Call, HttpRequest, answer, read_body, scope_of
 from api.keys import Role
 from api.services import Services
-from ingest.echo import ALL_RECALLED, PART_RECALLED, without_recalled
+from ingest.echo import ALL_RECALLED, PART_RECALLED
 from ingest.intentions import DueQuestion
 from ingest.outcome import Status
 from ingest.sessions import Message, Said, drafts_of
@@ -35,9 +35,9 @@ class MessageIn(Model):
     content: Text
     timestamp: Instant | None = None
 
-    def plain(self) -> Message:
-        """The message as ingestion takes it."""
-        return Message(self.role, self.content, self.timestamp)
+    def plain(self, content: str) -> Message:
+        """The message as ingestion takes it, with what is left of its content."""
+        return Message(self.role, content, self.timestamp)
 
 
 class SessionStop(Model):
@@ -98,12 +98,14 @@ async def session_stop(request: HttpRequest, services: NamedDependency[Services]
     """
     ended = await read_body(request, STOP)
     scope = scope_of(request, ended.namespace, ended.session_id)
-    said = drafts_of(ended.session_id, [message.plain() for message in ended.messages])
+    contents = [message.content for message in ended.messages]
+    rests = await services.recall_guard.rests(scope, contents)
+    said = drafts_of(ended.session_id, [one.plain(rest) for one, rest in zip(ended.messages, rests, strict=True)])
     outcomes = await services.ingestor.write(scope, [_captured(one) for one in said])
     told = batch_answer(outcomes)
     for one, result in zip(said, told["results"], strict=True):
         result["index"] = one.index
-    return answer(_with_recalled(told, [message.content for message in ended.messages]))
+    return answer(_with_recalled(told, contents, rests))
 
 
 @post("/v1/hooks/prompt-submit", opt=_PROMPT.opt(), status_code=200)
@@ -120,11 +122,10 @@ async def prompt_submit(request: HttpRequest, services: NamedDependency[Services
     return answer(made)
 
 
-def _with_recalled(told: dict[str, Any], contents: list[str]) -> dict[str, Any]:
+def _with_recalled(told: dict[str, Any], contents: list[str], rests: list[str]) -> dict[str, Any]:
     """`told`, which says of each message whose text was recalled that it was left out; results by message."""
     results = {index: [one for one in told["results"] if one["index"] == index] for index in range(len(contents))}
-    for index, content in enumerate(contents):
-        rest = without_recalled(content)
+    for index, (content, rest) in enumerate(zip(contents, rests, strict=True)):
         if not rest:
             results[index] = [{"index": index, "id": None, "status": Status.REJECTED, "reason": ALL_RECALLED}]
             told["counts"][Status.REJECTED] += 1

@@ -20,6 +20,7 @@ from api.wiring.screening import Screening, screening
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.recalled import RecallGuard
 from ingest.upkeep.executor import Upkeep
 from memtypes.encoders.endpoints import EndpointCounter
 from memtypes.erasure import Erasable
@@ -67,6 +68,7 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         upkeep=Upkeep(store, embedder, ingestor, writing.locks, system_clock),
         intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock)),
         retriever=Retriever(retrieving),
+        recall_guard=RecallGuard(store, resources.sparse, freshness.write),
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),

@@ -12,6 +12,7 @@ from ingest.copies import Copies
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.recalled import RecallGuard
 from ingest.redaction.policy import RuleBook
 from ingest.threads import DepartureKeeper
 from ingest.upkeep.executor import Upkeep
@@ -28,6 +29,7 @@ from memtypes.threads.engine import ThreadParts, Threads
 from memtypes.threads.summary import RuleSummariser
 from memtypes.times import Clock
 from memtypes.workflows.engine import Workflows
+from retrieval.freshness import Freshness
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -65,8 +67,16 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     items = FakeItems()
     chain = FakeReceipts()
     recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
+    freshness = Freshness(kept)
     retrieving = RetrieverParts(
-        kept, embedder, sparse, {"cl100k_base": tokenizer}, clock, live=items, receipts=recorder
+        kept,
+        embedder,
+        sparse,
+        {"cl100k_base": tokenizer},
+        clock,
+        on_shown=freshness.note,
+        live=items,
+        receipts=recorder,
     )
     screened = screening_of(RuleBook(), local_panel(kept), embedder)
     gates = (*screened.gates, DueTimes(clock))
@@ -82,6 +92,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
         intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
         retriever=Retriever(retrieving),
+        recall_guard=RecallGuard(kept, sparse, freshness.write),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
         threads=Threads(threads),

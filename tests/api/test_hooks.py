@@ -31,8 +31,8 @@ TALK = [
 ]
 
 
-async def _stop(client: httpx.AsyncClient, messages: list[dict[str, Any]]) -> dict[str, Any]:
-    body = {"namespace": "ann", "session_id": "s1", "messages": messages}
+async def _stop(client: httpx.AsyncClient, messages: list[dict[str, Any]], session_id: str = "s1") -> dict[str, Any]:
+    body = {"namespace": "ann", "session_id": session_id, "messages": messages}
     sent = await client.post("/v1/hooks/session-stop", json=body)
     assert sent.status_code == 200, sent.text
     told: dict[str, Any] = sent.json()
@@ -129,3 +129,15 @@ async def test_recalled_text_that_comes_back_is_left_out(client: httpx.AsyncClie
     texts = [memory["content"] for memory in await _listed(client, "episodic")]
     assert "From all this I take it that the invoices live elsewhere." in texts
     assert context not in texts
+
+
+async def test_a_shown_memory_that_is_quoted_is_left_out(client: httpx.AsyncClient) -> None:
+    """A memory that a retrieval has just shown is not kept again when a later session quotes it."""
+    await _stop(client, TALK[:1])
+    await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
+    (known,) = [memory["content"] for memory in await _listed(client, "episodic")]
+    quoting = {"role": "assistant", "content": f"You said: {known}", "timestamp": "2026-03-02T11:00:00Z"}
+    told = await _stop(client, [quoting], session_id="s2")
+    assert told["results"][0]["status"] == "rejected"
+    assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"
+    assert len(await _listed(client, "episodic")) == 1
