@@ -12,6 +12,7 @@ from benchmarks.commands.options import Commands, at_least, command
 from benchmarks.compare import SYSTEMS, CompareRequest, measure_compare
 from benchmarks.comparisons import Wanted
 from benchmarks.due import measure_due
+from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
 from benchmarks.report import Report
 from benchmarks.workers import cores
@@ -21,6 +22,7 @@ def add(commands: Commands) -> None:
     """Add them to the command line."""
     _add_quality(commands)
     _add_compare(commands)
+    _add_prepare(commands)
     _add_classify(commands)
     _add_due(commands)
 
@@ -87,6 +89,18 @@ def _compare(given: argparse.Namespace, typed: str) -> Report:
             limit_s=given.limit_s,
         )
     )
+
+
+def _add_prepare(commands: Commands) -> None:
+    added = command(commands, "prepare", "Evaluation sets out of published files.", _prepare)
+    added.add_argument("format", choices=sorted(FORMATS), help="whose format it is")
+    added.add_argument("source", type=Path, metavar="PATH", help="the file; of beam, the folder of a tier")
+    added.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sets")
+    added.add_argument("--conversations", type=at_least(1), metavar="N", help="only the first N")
+
+
+def _prepare(given: argparse.Namespace, typed: str) -> Report:
+    return run_prepare(PrepareRequest(typed, given.format, given.source, given.out, given.conversations))
 
 
 def _add_classify(commands: Commands) -> None:
