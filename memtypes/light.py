@@ -6,7 +6,7 @@ search. Knows the fields and their kinds, not where they come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -126,6 +126,17 @@ class Light:
         """The numbers of a field, `default` where there is none."""
         given: NDArray[np.int64] = self.column(path)
         return np.where(given == NONE[Kind.WHOLE], default, given)
+
+    def known(self, path: str) -> NDArray[np.bool_]:
+        """Which memories have a field."""
+        kind, given = KINDS[path], self.column(path)
+        known: NDArray[np.bool_] = ~np.isnat(given) if kind is Kind.TIME else given != NONE[kind]
+        return known
+
+    def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """Which memories have a text of which `holds` says so; it is asked once a text."""
+        held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
+        return held[self.column(path)]  # the last one is that of none, which -1 finds
 
     def take(self, places: NDArray[Any]) -> Light:
         """The memories at these places, in this order."""

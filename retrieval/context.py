@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.candidates import TYPES, Candidates
 from memtypes.memory import Memory
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import MemoryStore, Tokenizer
@@ -15,9 +19,9 @@ from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
 from retrieval.budget import Chosen, Costs, Entry, fill
 from retrieval.intent import is_how_to, is_task_like
 from retrieval.layout import day_heading
+from retrieval.ranking import Ranking, Scored
 from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown, context_of
 from retrieval.request import Budget, RetrieveRequest
-from retrieval.scoring import Hit, Ranking
 from retrieval.shares import BudgetPlan
 from retrieval.trace import Trace
 from retrieval.written import Filled, Written
@@ -50,64 +54,57 @@ class ContextWriter:
 
     async def write(self, ranked: Ranked, trace: Trace) -> Written:
         """The answer, with what it shows and how that was chosen."""
-        hits = ranked.ranking.hits
-        long_term = [hit for hit in hits if hit.candidate.type is not MemoryType.WORKING]
-        working = _task_first([hit for hit in hits if hit.candidate.type is MemoryType.WORKING], self._request.todo_id)
+        found = ranked.ranking.hits.found
+        is_working = found.kinds == TYPES.index(MemoryType.WORKING)
+        working = _task_first(found, np.flatnonzero(is_working), self._request.todo_id)
         with trace.stage("render"):
-            texts = {**await self._texts_to_count(hits), **ranked.texts}
+            texts = {**await self._texts_to_count(found), **ranked.texts}
         with trace.stage("budget"):
-            chosen = self._fill(long_term, texts)
-            working_chosen = self._fill_working(working, texts)
+            chosen = self._fill(self._entries(found, np.flatnonzero(~is_working), texts))
+            working_chosen = self._fill_working(self._entries(found, working, texts))
         with trace.stage("render"):
             entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
-            places = {hit.candidate.id: hit for hit in hits}
-            shown = self._shown(chosen.fill.chosen, texts, places)
-            working_shown = self._shown(working_chosen.fill.chosen, texts, places)
+            ranks = {one.decode(): rank for rank, one in enumerate(found.ids.tolist(), 1)}
+            shown = self._shown(chosen.fill.chosen, texts, ranks)
+            working_shown = self._shown(working_chosen.fill.chosen, texts, ranks)
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
-            counts = (len(hits), len(hits) - len(shown) - len(working_shown), bool(long_term))
-            answer = self._answer(ranked, blocks, [*working_shown, *shown], places, counts)
+            answer = self._answer(ranked, blocks, (*working_shown, *shown), some=not is_working.all())
         return Written(answer, (*working_shown, *shown), chosen, working_chosen)
 
-    async def _texts_to_count(self, hits: Sequence[Hit]) -> dict[str, Memory]:
+    async def _texts_to_count(self, found: Candidates) -> dict[str, Memory]:
         """The memories whose entries must be counted now, because the stored counts are of another form.
 
         Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
         """
-        if self._counts_are_stored(hits):
+        if self._counts_are_stored(found):
             return {}
         room = 2 * (self._budget.total + self._request.working_budget) + 2_000
-        needed: dict[str, MemoryType] = {}
-        for hit in hits:
-            if room <= 0:
-                break
-            needed[hit.candidate.id] = hit.candidate.type
-            room -= int(hit.candidate.payload["tokens"]["count"])
-        return await self._fetch(needed)
+        before = np.cumsum(counts := found.light.wholes("tokens.count", 0)) - counts
+        needed = found[: int((before < room).sum())]
+        return await self._fetch(dict(zip(_ids(needed), _types(needed), strict=True)))
 
-    def _counts_are_stored(self, hits: Sequence[Hit]) -> bool:
+    def _counts_are_stored(self, found: Candidates) -> bool:
         if not self._renderer.layout.stored_counts:
             return False
-        name = self._tokenizer.name
-        return all(hit.candidate.payload["tokens"]["tokenizer"] == name for hit in hits)
+        return bool(found.light.where("tokens.tokenizer", self._tokenizer.name.__eq__).all())
 
     async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Memory]:
         return await self._store.get(self._scope, wanted) if wanted else {}
 
-    def _entries(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> list[Entry]:
-        """`hits` as the budget sees them; where texts had to be read, those that were not are left out."""
-        if self._counts_are_stored(hits):
-            return [_stored_entry(hit) for hit in hits]
+    def _entries(self, found: Candidates, places: NDArray[np.intp], texts: Mapping[str, Memory]) -> list[Entry]:
+        """The candidates at `places` as the budget sees them; those whose texts were not read are left out."""
+        if self._counts_are_stored(found):
+            return stored_entries(found.take(places))
         counted: list[Entry] = []
-        for hit in hits:
-            memory = texts.get(hit.candidate.id)
+        for place in places.tolist():
+            memory = texts.get(found.ids[place].decode())
             if memory is not None:
-                tokens = self._renderer.shown(memory, hit.rank).tokens
+                tokens = self._renderer.shown(memory, place + 1).tokens
                 counted.append(Entry(memory.id, memory.type, tokens, self._renderer.layout.group(memory)))
         return counted
 
-    def _fill(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Filled:
-        entries = self._entries(hits, texts)
+    def _fill(self, entries: Sequence[Entry]) -> Filled:
         kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
         query = self._request.query
         caps = self._budget.per_type or {}
@@ -115,9 +112,8 @@ class ContextWriter:
         plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query), excerpts)
         return self._filled(plan, entries, BLOCK)
 
-    def _fill_working(self, hits: Sequence[Hit], texts: Mapping[str, Memory]) -> Filled:
+    def _fill_working(self, entries: Sequence[Entry]) -> Filled:
         """Working memory within its own budget; the to-do at hand first."""
-        entries = self._entries(hits, texts)
         kinds = (MemoryType.WORKING,)
         limit = self._request.working_budget
         plan = BudgetPlan(limit, kinds, {MemoryType.WORKING: limit})
@@ -136,14 +132,14 @@ class ContextWriter:
             {group: self._renderer.cost(group) for group in groups},
         )
 
-    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Memory], places: Mapping[str, Hit]) -> list[Shown]:
+    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Memory], ranks: Mapping[str, int]) -> list[Shown]:
         """The chosen memories with their entries; one that was removed meanwhile is left out."""
         shown: list[Shown] = []
         for one in chosen:
             memory = texts.get(one.entry.id)
             if memory is None:
                 continue
-            place = places[memory.id].rank
+            place = ranks[memory.id]
             if not one.cut:
                 shown.append(self._renderer.shown(memory, place, self._known_tokens(one, memory)))
             elif (part := self._part(memory, place, one.allowed)) is not None:
@@ -162,15 +158,11 @@ class ContextWriter:
         return one.allowed if current == one.allowed else None
 
     def _answer(
-        self,
-        ranked: Ranked,
-        blocks: tuple[Block, Block],
-        shown: Sequence[Shown],
-        places: Mapping[str, Hit],
-        counts: tuple[int, int, bool],
+        self, ranked: Ranked, blocks: tuple[Block, Block], shown: Sequence[Shown], *, some: bool
     ) -> RetrieveAnswer:
+        """some: whether there was anything but working memory to choose from."""
         working, long_term = blocks
-        candidates, trimmed, some = counts
+        hits = ranked.ranking.hits
         total = self._budget.total
         outcome: Literal["ok", "empty", "nothing_fits"] = (
             "ok" if long_term.text else ("nothing_fits" if some else "empty")
@@ -181,45 +173,55 @@ class ContextWriter:
             utilization=long_term.tokens / total if total else 0.0,
             per_type=dict(long_term.per_type),
             working_tokens=working.tokens,
-            trimmed_count=trimmed,
-            candidates=candidates,
+            trimmed_count=len(hits) - len(shown),
+            candidates=len(hits),
             tokenizer=self._tokenizer.name,
             model=self._request.model,
             outcome=outcome,
             as_of=ranked.as_of,
             degraded=list(ranked.degraded),
         )
-        items = [_item(one, places[one.memory.id], explain=self._request.explain) for one in shown]
+        items = [_item(one, hits.scored, explain=self._request.explain) for one in shown]
         context = context_of(self._renderer.layout, blocks, self._request.format)
         return RetrieveAnswer(context=context, items=items, metadata=metadata)
 
 
-def _task_first(hits: Sequence[Hit], todo_id: str | None) -> list[Hit]:
+def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
     """Working items of the to-do at hand before the others, then by priority (5 first), then by score."""
-
-    def order(hit: Hit) -> tuple[bool, int, int]:
-        payload = hit.candidate.payload
-        return (todo_id is None or payload.get("todo_id") != todo_id, -payload.get("priority", PRIORITY), hit.rank)
-
-    return sorted(hits, key=order)
+    at_hand = found.light.where("todo_id", lambda one: one == todo_id)[places]
+    priorities = found.light.wholes("priority", PRIORITY)[places]
+    return places[np.lexsort((places, -priorities, ~at_hand))]
 
 
-def _stored_entry(hit: Hit) -> Entry:
-    candidate = hit.candidate
-    day = candidate.payload["created_at"][:10] if candidate.type is MemoryType.EPISODIC else None
-    group = day_heading(day) if day else None
-    return Entry(candidate.id, candidate.type, int(candidate.payload["tokens"]["line"]), group)
+def stored_entries(found: Candidates) -> list[Entry]:
+    """The candidates as the budget sees them, by the counts that were stored with them."""
+    days = found.light.column("created_at").astype("datetime64[D]")
+    episodic = found.kinds == TYPES.index(MemoryType.EPISODIC)
+    distinct, own = np.unique(days, return_inverse=True)
+    headings = [day_heading(str(day)) for day in distinct]
+    groups = [headings[day] if grouped else None for day, grouped in zip(own.tolist(), episodic.tolist(), strict=True)]
+    return list(map(Entry, _ids(found), _types(found), found.light.wholes("tokens.line", 0).tolist(), groups))
 
 
-def _item(one: Shown, hit: Hit, *, explain: bool) -> ContextItem:
+def _ids(found: Candidates) -> list[str]:
+    ids: list[str] = found.ids.astype(np.str_).tolist()
+    return ids
+
+
+def _types(found: Candidates) -> list[MemoryType]:
+    return [TYPES[kind] for kind in found.kinds.tolist()]
+
+
+def _item(one: Shown, scored: Scored, *, explain: bool) -> ContextItem:
+    place = one.rank - 1
     return ContextItem(
         id=one.memory.id,
         type=one.memory.type,
         rank=one.rank,
-        score=hit.score,
+        score=float(scored.scores[place]),
         tokens=one.tokens,
         content=one.content,
-        signals=dict(hit.signals) if explain else None,
+        signals=scored.signals(place) if explain else None,
         cut=True if one.cut else None,
         excerpt=True if one.excerpt else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from retrieval.answer import SearchHit
-from retrieval.scoring import Hit
+from retrieval.ranking import Hit
 
 
 def search_answer(hits: Sequence[Hit], memories: Mapping[str, Memory], explain: bool) -> list[SearchHit]:  # noqa: FBT001

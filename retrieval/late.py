@@ -6,12 +6,10 @@ conversations, facts, how-tos and long messages together, where each has a broad
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.ports import Candidate
+from memtypes.candidates import Candidates
 from retrieval.neighbours import Neighbours
 
 SHARPNESS = 2.0
@@ -24,14 +22,11 @@ NEXT, TWO_AWAY = 0.75, 0.5
 """What a match counts that stands in the neighbouring turn, or the one after: an answer often omits what was asked."""
 
 
-def late_similarity(candidates: Sequence[Candidate], near: Neighbours) -> NDArray[np.float64] | None:
+def late_similarity(found: Candidates, near: Neighbours) -> NDArray[np.float64] | None:
     """The score of each candidate, 0 and up, shape (candidates,); None when the store gave no token scores."""
-    rows = [candidate.late for candidate in candidates]
-    width = next((len(row) for row in rows if row is not None and len(row)), 0)
-    if not width:
+    if found.late is None:
         return None
-    nothing = np.full(width, np.nan, dtype=np.float32)
-    met = np.vstack([nothing if row is None else row for row in rows]).astype(np.float64)
+    met = found.late.astype(np.float64)
     known = np.isfinite(met[:, 0])
     if not known.any():
         return None

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.ports import Candidate
+from memtypes.candidates import Candidates
 
 
-def mention(query: str, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+def mention(query: str, found: Candidates) -> NDArray[np.float64]:
     """1 for each candidate whose speaker the query names as a whole word, else 0; shape (candidates,)."""
-    speakers = [candidate.payload.get("speaker") for candidate in candidates]
-    named = {speaker for speaker in set(speakers) if speaker and names(query, speaker)}
-    return np.array([1.0 if speaker in named else 0.0 for speaker in speakers])
+    return found.light.where("speaker", lambda speaker: bool(speaker) and names(query, speaker)).astype(np.float64)
 
 
 def names(query: str, name: str) -> bool:

@@ -6,17 +6,20 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.candidates import TYPES, Candidates
 from memtypes.policy import MemoryType
-from memtypes.ports import Candidate
 
 ORDERED = frozenset({MemoryType.EPISODIC, MemoryType.SEMANTIC})
 """Types whose memories follow each other: what happened, and what was learnt from it in order."""
+
+_ORDERED = [place for place, kind in enumerate(TYPES) if kind in ORDERED]
+_OFFSETS = (-1, 1, -2, 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,27 +40,32 @@ class Neighbours:
         return _larger(values, self.second_previous, self.second_following)
 
 
-def neighbours(candidates: Sequence[Candidate]) -> Neighbours:
-    """Who stands next to whom among `candidates`."""
-    keys = [_key(candidate) for candidate in candidates]
-    place = {key: index for index, key in enumerate(keys) if key is not None}
-    return Neighbours(*(_at(keys, place, offset) for offset in (-1, 1, -2, 2)))
+def neighbours(found: Candidates) -> Neighbours:
+    """Who stands next to whom among the candidates; of two with one number the later one is the neighbour."""
+    light = found.light
+    ordered = np.isin(found.kinds, _ORDERED) & light.known("session_id") & light.known("seq")
+    places = np.flatnonzero(ordered)
+    sessions = light.column("session_id")[places].astype(np.int64) * len(TYPES) + found.kinds[places]
+    return Neighbours(*_around(places, sessions, light.column("seq")[places], len(found)))
 
 
-_Key = tuple[MemoryType, str, int]
-
-
-def _key(candidate: Candidate) -> _Key | None:
-    payload = candidate.payload
-    session, number = payload.get("session_id"), payload.get("seq")
-    if candidate.type not in ORDERED or session is None or number is None:
-        return None
-    return (candidate.type, session, number)
-
-
-def _at(keys: Sequence[_Key | None], place: dict[_Key, int], offset: int) -> NDArray[np.intp]:
-    found = [-1 if key is None else place.get((key[0], key[1], key[2] + offset), -1) for key in keys]
-    return np.array(found, dtype=np.intp)
+def _around(
+    places: NDArray[np.intp], sessions: NDArray[np.int64], numbers: NDArray[np.int64], count: int
+) -> Iterator[NDArray[np.intp]]:
+    """The candidates one before, one after, two before and two after each in its session."""
+    known, ranks = np.unique(numbers, return_inverse=True)
+    keys = sessions * len(known) + ranks
+    order = np.argsort(keys, kind="stable")
+    for offset in _OFFSETS:
+        at = np.full(count, -1, dtype=np.intp)
+        if len(places):
+            rank = np.minimum(np.searchsorted(known, numbers + offset), len(known) - 1)
+            wanted = sessions * len(known) + rank
+            last = np.searchsorted(keys[order], wanted, side="right") - 1
+            other = order[np.maximum(last, 0)]
+            there = (last >= 0) & (keys[other] == wanted) & (known[rank] == numbers + offset)
+            at[places] = np.where(there, places[other], -1)
+        yield at
 
 
 def _larger(values: NDArray[np.float64], one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.float64]:

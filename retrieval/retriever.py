@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from memtypes.candidates import Candidates
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
 from memtypes.live import LiveItems
 from memtypes.memory import Memory
 from memtypes.models.registry import Models, Registry
 from memtypes.policy import LONG_TERM, MemoryType
-from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
+from memtypes.ports import CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
 from memtypes.times import Clock, to_utc
 from memtypes.vectors import DenseVector, SparseVector, TokenVectors
@@ -27,8 +28,9 @@ from retrieval.current import asked_about, names_status, wanted_in_context
 from retrieval.hits import search_answer, types_of
 from retrieval.models import settle
 from retrieval.profiles import weights_for
+from retrieval.ranking import Ranking
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
-from retrieval.scoring import Ranking, Scoring, rank
+from retrieval.scoring import Scoring, rank
 from retrieval.trace import OnTimings, Trace
 from retrieval.working import Uses, read_live, with_live
 from retrieval.written import Retrieval
@@ -40,7 +42,7 @@ OnShown: TypeAlias = Callable[[Scope, Sequence[Memory], datetime], None]
 """Told what a context has shown; returns at once."""
 
 
-Adjust: TypeAlias = Callable[[list[Candidate]], list[Candidate]]
+Adjust: TypeAlias = Callable[[Candidates], Candidates]
 
 
 class Recorder(Protocol):
@@ -165,13 +167,13 @@ class Retriever:
 
     async def _candidates(
         self, scope: Scope, asked: Sequence[tuple[MemoryType, Filter]], vectors: _QueryVectors, depth: int
-    ) -> list[Candidate]:
+    ) -> Candidates:
         if vectors.dense is None and vectors.sparse is None:
-            return []
+            return Candidates.of([])
         searches = [
             CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where, vectors.tokens) for kind, where in asked
         ]
-        found = [one for of_type in await self._parts.store.candidates(scope, searches) for one in of_type]
+        found = Candidates.joined(await self._parts.store.candidates(scope, searches))
         return self._parts.adjust(found) if self._parts.adjust else found
 
     async def _vectors(self, query: str) -> _QueryVectors:

@@ -9,13 +9,13 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.ports import Candidate
+from memtypes.candidates import Candidate, Candidates
 from retrieval.fusion import similarity
 from retrieval.late import late_similarity
 from retrieval.mention import mention
 from retrieval.neighbours import neighbours
-from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
+from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.signals import context, named_time, signals
 
 
@@ -30,77 +30,38 @@ class Scoring:
     min_score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A ranked candidate. rank: 1-based. signals: those that made its score."""
-
-    rank: int
-    candidate: Candidate
-    score: float
-    signals: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A candidate that was scored and is no hit. of: the id of the hit that it repeats."""
-
-    candidate: Candidate
-    score: float
-    signals: Mapping[str, float]
-    outcome: Outcome
-    of: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """hits: best first. left: what a gate held back, and what repeated a better hit."""
-
-    hits: tuple[Hit, ...]
-    left: tuple[Left, ...] = ()
-
-
 def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     """`candidates` of all types of one query, ranked together by score = sum(weight * signal)."""
-    if not candidates:
-        return Ranking(())
-    found = sorted(candidates, key=lambda candidate: candidate.id)
-    table = _signal_table(found, scoring)
-    scores = np.array([scoring.weights[name] for name in SIGNALS]) @ np.vstack([table[name] for name in SIGNALS])
-    passed = _gate(table["similarity"], scores, scoring)
+    unsorted = Candidates.of(candidates)
+    found = unsorted.take(np.argsort(unsorted.ids, kind="stable"))
+    table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
+    scores = np.array([scoring.weights[name] for name in SIGNALS]) @ table
+    passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
     order = np.argsort(-scores, kind="stable")
-    kept = [int(index) for index in order if passed[index]]
-    repeats = _repetitions(found, kept)
-    unique = [index for index in kept if index not in repeats]
-    hits = tuple(_hit(place, found[index], float(scores[index]), index, table) for place, index in enumerate(unique, 1))
-    below = {int(index): None for index in order if not passed[index]}
-    left = tuple(
-        Left(found[index], float(scores[index]), _signals(index, table), _why(of), of)
-        for index, of in {**repeats, **below}.items()
-    )
-    return Ranking(hits, left)
+    scored = Scored(found, scores, table)
+    kept, below = order[passed[order]], order[~passed[order]]
+    first = _first_sayings(found.take(kept))
+    own = np.arange(len(kept)) == first
+    of = [found.ids[kept[place]].decode() for place in first[~own].tolist()]
+    return Ranking(Hits(scored.take(kept[own])), Lefts(scored.take(np.concatenate([kept[~own], below])), of))
 
 
-def _why(of: str | None) -> Outcome:
-    return Outcome.BELOW_THRESHOLD if of is None else Outcome.DUPLICATE_OF
-
-
-def _signal_table(found: Sequence[Candidate], scoring: Scoring) -> dict[str, NDArray[np.float64]]:
+def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
+    """The signals of each candidate, shape (signals, candidates), in the order of SIGNALS."""
     near = neighbours(found)
-    similar = similarity(_leg(found, "dense"), _leg(found, "sparse"), late_similarity(found, near))
-    return {
+    similar = similarity(_leg(found.dense), _leg(found.sparse), late_similarity(found, near))
+    table = {
         "similarity": similar,
         "context": context(similar, near),
         "mention": mention(scoring.query, found),
         "time": named_time(scoring.query, found, scoring.as_of),
         **signals(found, scoring.as_of),
     }
+    return np.vstack([table[name] for name in SIGNALS])
 
 
-def _leg(found: Sequence[Candidate], name: str) -> NDArray[np.float64] | None:
-    scores = [getattr(candidate, name) for candidate in found]
-    if all(score is None for score in scores):
-        return None
-    return np.array([0.0 if score is None else score for score in scores], dtype=np.float64)
+def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    return None if scores is None else np.nan_to_num(scores, nan=0.0)
 
 
 def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:
@@ -112,22 +73,15 @@ def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Sc
     return passed
 
 
-def _repetitions(found: Sequence[Candidate], order: Sequence[int]) -> dict[int, str]:
-    """Those of `order` whose words a better one of the same type and speaker has already, with the id of that one."""
-    seen: dict[tuple[object, ...], str] = {}
-    repeats: dict[int, str] = {}
-    for index in order:
-        payload = found[index].payload
-        said = (found[index].type, payload["content_hash"], payload.get("speaker"), payload.get("due_at"))
-        first = seen.setdefault(said, found[index].id)
-        if first != found[index].id:
-            repeats[index] = first
-    return repeats
-
-
-def _signals(index: int, table: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    return {name: float(table[name][index]) for name in SIGNALS}
-
-
-def _hit(place: int, candidate: Candidate, score: float, index: int, table: Mapping[str, NDArray[np.float64]]) -> Hit:
-    return Hit(place, candidate, score, _signals(index, table))
+def _first_sayings(found: Candidates) -> NDArray[np.intp]:
+    """For each the place of the first with its words, of the same type and speaker and due at the same time."""
+    first = np.arange(len(found), dtype=np.intp)
+    light = found.light
+    hashes = light.column("content_hash").tolist()
+    if len(set(hashes)) == len(hashes):
+        return first
+    speakers, due = light.column("speaker").tolist(), light.column("due_at").astype(np.int64).tolist()
+    seen: dict[tuple[object, ...], int] = {}
+    for place, said in enumerate(zip(found.kinds.tolist(), hashes, speakers, due, strict=True)):
+        first[place] = seen.setdefault(said, place)
+    return first

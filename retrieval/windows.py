@@ -74,13 +74,14 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
     """
     near = np.zeros(instants.shape)
     for window in windows:
-        start, end = _plain(window.start), _plain(window.end)
+        start, end = plain(window.start), plain(window.end)
         outside = np.maximum(start - instants, instants - end).astype("timedelta64[s]").astype(np.float64)
         near = np.maximum(near, np.exp2(-np.maximum(outside, 0.0) / NEAR.total_seconds()))
     return near
 
 
-def _plain(instant: datetime) -> np.datetime64:
+def plain(instant: datetime) -> np.datetime64:
+    """`instant`, in UTC, as arrays of times compare with it."""
     return np.datetime64(instant.replace(tzinfo=None), "us")
 
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.candidates import TYPES, Candidate, Candidates
 from memtypes.errors import Unavailable
 from memtypes.light import LIGHT_FIELDS
 from memtypes.live import LiveItems
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
-from memtypes.ports import Candidate
 from memtypes.scope import Scope
 from memtypes.working import Working
 from retrieval.profiles import SIGNALS
+from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.request import RetrieveRequest
-from retrieval.scoring import Hit, Ranking
 
 _log = logging.getLogger(__name__)
 
@@ -61,18 +64,31 @@ def with_live(ranking: Ranking, view: LiveView) -> Ranking:
     """`ranking` with every live item, and without their copies; without working memory where that is away."""
     if not view.asked:
         return ranking
+    found = _staying(ranking.hits.scored, view)
+    live = Candidates.of([_candidate(memory) for memory in view.memories.values()])
+    if len(live):
+        nothing = Scored(live, np.zeros(len(live)), np.zeros((len(SIGNALS), len(live))))
+        found = Scored.joined(found, nothing).best_first()
+    left = ranking.left
+    repeats = _stays(left.scored.found, view)
+    of = [one for one, stays in zip(left.of, repeats.tolist(), strict=False) if stays]
+    return Ranking(Hits(found), Lefts(_staying(left.scored, view), of))
 
-    def stays(candidate: Candidate) -> bool:
-        if candidate.type is not MemoryType.WORKING:
-            return True
-        return not (view.away or candidate.payload.get("live") or candidate.id in view.memories)
 
-    found = [hit for hit in ranking.hits if stays(hit.candidate)]
-    nothing = dict.fromkeys(SIGNALS, 0.0)
-    found += [Hit(0, _candidate(memory), 0.0, nothing) for memory in view.memories.values()]
-    found.sort(key=lambda hit: (-hit.score, hit.candidate.id))
-    hits = tuple(replace(hit, rank=place) for place, hit in enumerate(found, 1))
-    return replace(ranking, hits=hits, left=tuple(one for one in ranking.left if stays(one.candidate)))
+def _staying(scored: Scored, view: LiveView) -> Scored:
+    stays = _stays(scored.found, view)
+    return scored if stays.all() else scored.take(np.flatnonzero(stays))
+
+
+def _stays(found: Candidates, view: LiveView) -> NDArray[np.bool_]:
+    """Which are no copies of live items; no working memory is when that is away."""
+    working: NDArray[np.bool_] = found.kinds == TYPES.index(MemoryType.WORKING)
+    if view.away:
+        return np.logical_not(working)
+    named = np.array([one.encode() for one in view.memories], dtype=np.bytes_)
+    copies = (found.light.column("live") == 1) | np.isin(found.ids, named)
+    stays: NDArray[np.bool_] = ~(working & copies)
+    return stays
 
 
 class Uses:

@@ -12,9 +12,9 @@ from memtypes.scope import Scope
 from retrieval.answer import RetrieveAnswer
 from retrieval.budget import Costs, Entry, Fill
 from retrieval.outcome import Outcome
+from retrieval.ranking import Ranking
 from retrieval.render import Shown
 from retrieval.request import RetrieveRequest
-from retrieval.scoring import Ranking
 from retrieval.shares import BudgetPlan
 
 

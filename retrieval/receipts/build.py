@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtypes.ports import Candidate
+import numpy as np
+
+from memtypes.candidates import TYPES, Candidates
 from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
 from retrieval.budget import Chosen, Entry, demand_of
 from retrieval.outcome import Outcome
+from retrieval.profiles import SIGNALS
+from retrieval.ranking import Lefts, Scored
 from retrieval.render import Shown
-from retrieval.scoring import Hit, Left
 from retrieval.written import Filled, Passed, Retrieval
 
 VERSION = 1
@@ -57,13 +60,14 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
     Listed are the hits that are in the context, the LISTED best besides, and LEFT_LISTED of those that were no hit.
     """
     written, known = retrieval.written, _known(retrieval)
-    hits = retrieval.ranking.hits
-    listed = [hit for hit in hits if hit.rank <= LISTED or hit.candidate.id in known.chosen]
-    left = retrieval.ranking.left
-    candidates = [_hit_members(hit, known) for hit in listed]
-    candidates += [_left_members(one) for one in left[:LEFT_LISTED]]
+    hits, left = retrieval.ranking.hits.scored, retrieval.ranking.left
+    chosen = np.isin(hits.found.ids, np.array([one.encode() for one in known.chosen], dtype=np.bytes_))
+    listed = chosen | (np.arange(len(hits.scores)) < LISTED)
+    told, ids = hits.take(np.flatnonzero(listed)), hits.found.ids[listed].astype(np.str_).tolist()
+    ranks = (np.flatnonzero(listed) + 1).tolist()
+    candidates = [_hit_members(one, rank, known) for one, rank in zip(_members(told), ranks, strict=True)]
+    candidates += _left_members(left)
     candidates += [_passed_members(one) for one in retrieval.passed]
-    ids = {hit.candidate.id for hit in listed}
     return {
         "id": receipt_id,
         "version": VERSION,
@@ -75,10 +79,10 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
         "budgets": _budgets(written.long_term),
-        "long_term": _terms(written.long_term, ids),
-        "working": _terms(written.working, ids),
+        "long_term": _terms(written.long_term, set(ids)),
+        "working": _terms(written.working, set(ids)),
         "candidates": candidates,
-        "unlisted": _unlisted([hit for hit in hits if hit.candidate.id not in ids], left[LEFT_LISTED:], known),
+        "unlisted": _unlisted(hits.take(np.flatnonzero(~listed)), left, known),
         "total_tokens": written.answer.metadata.total_tokens,
         "context_sha256": context_digest(written.answer.context),
     }
@@ -103,9 +107,9 @@ def _known(retrieval: Retrieval) -> _Known:
     )
 
 
-def _hit_members(hit: Hit, known: _Known) -> dict[str, Any]:
-    one = hit.candidate.id
-    members = _members(hit.candidate, hit.score, hit.signals) | {"rank": hit.rank, "outcome": known.outcome(one)}
+def _hit_members(members: dict[str, Any], rank: int, known: _Known) -> dict[str, Any]:
+    one = members["id"]
+    members |= {"rank": rank, "outcome": known.outcome(one)}
     entry, shown = known.entries.get(one), known.shown.get(one)
     if entry is None:
         members["counted"] = False
@@ -122,30 +126,50 @@ def _hit_members(hit: Hit, known: _Known) -> dict[str, Any]:
     return members
 
 
-def _left_members(left: Left) -> dict[str, Any]:
-    members = _members(left.candidate, left.score, left.signals) | _NO_HIT | {"outcome": left.outcome}
-    return members if left.of is None else members | {"of": left.of}
+def _left_members(left: Lefts) -> list[dict[str, Any]]:
+    """The first of those that were no hit."""
+    told = _members(left.scored.take(np.arange(min(LEFT_LISTED, len(left)))))
+    for place, members in enumerate(told):
+        repeats = place < len(left.of)
+        members.update(_NO_HIT, outcome=Outcome.DUPLICATE_OF if repeats else Outcome.BELOW_THRESHOLD)
+        if repeats:
+            members["of"] = left.of[place]
+    return told
 
 
 def _passed_members(passed: Passed) -> dict[str, Any]:
-    told = {"outcome": passed.outcome, "since": rfc3339(passed.since)}
-    return _members(passed.candidate, 0.0, {}) | _NO_HIT | told
+    found = Candidates.of([passed.candidate])
+    (members,) = _members(Scored(found, np.zeros(1), np.empty((0, 1))))
+    return members | _NO_HIT | {"outcome": passed.outcome, "since": rfc3339(passed.since)}
 
 
 _NO_HIT = {"rank": None, "counted": False}
 """Of a candidate that no fill looked at: its tokens are those that were stored."""
 
 
-def _members(candidate: Candidate, score: float, signals: Mapping[str, float]) -> dict[str, Any]:
-    payload = candidate.payload
-    members = {
-        "id": candidate.id,
-        "type": candidate.type,
-        "signals": {name: round(value, 9) for name, value in signals.items()},
-        "score": score,
-        "tokens": int(payload["tokens"]["line"]),
-    }
-    return members | {"access_count": payload["access_count"]} if payload.get("access_count") else members
+def _members(scored: Scored) -> list[dict[str, Any]]:
+    """What is told of every candidate alike."""
+    light = scored.found.light
+    told = zip(
+        scored.found.ids.astype(np.str_).tolist(),
+        scored.found.kinds.tolist(),
+        scored.scores.tolist(),
+        np.round(scored.table.T, 9).tolist(),
+        light.wholes("tokens.line", 0).tolist(),
+        light.wholes("access_count", 0).tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "id": one,
+            "type": TYPES[kind],
+            "signals": dict(zip(SIGNALS, signals, strict=False)),
+            "score": score,
+            "tokens": tokens,
+            **({"access_count": uses} if uses else {}),
+        }
+        for one, kind, score, signals, tokens, uses in told
+    ]
 
 
 def _budgets(part: Filled) -> dict[str, Any]:
@@ -177,8 +201,14 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
     }
 
 
-def _unlisted(hits: Sequence[Hit], left: Sequence[Left], known: _Known) -> dict[str, Any]:
-    outcomes = Counter([*(known.outcome(hit.candidate.id) for hit in hits), *(one.outcome for one in left)])
-    candidates = [*(hit.candidate for hit in hits), *(one.candidate for one in left)]
-    used = {one.id: one.payload["access_count"] for one in candidates if one.payload.get("access_count")}
-    return {"count": len(candidates), "outcomes": dict(outcomes), "access_counts": used}
+def _unlisted(hits: Scored, left: Lefts, known: _Known) -> dict[str, Any]:
+    rest = left.scored.take(np.arange(min(LEFT_LISTED, len(left)), len(left)))
+    repeats = max(0, len(left.of) - LEFT_LISTED)
+    outcomes = Counter(known.outcome(one) for one in hits.found.ids.astype(np.str_).tolist())
+    outcomes += Counter({Outcome.DUPLICATE_OF: repeats, Outcome.BELOW_THRESHOLD: len(rest.scores) - repeats})
+    found = Candidates.joined([hits.found, rest.found])
+    uses = found.light.wholes("access_count", 0)
+    used = np.flatnonzero(uses)
+    ids = found.ids[used].astype(np.str_).tolist()
+    counts = dict(zip(ids, uses[used].tolist(), strict=True))
+    return {"count": len(found), "outcomes": dict(outcomes), "access_counts": counts}

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from memtypes.candidates import Candidates
 from memtypes.memory import Memory
-from memtypes.ports import Candidate
 from memtypes.times import rfc3339
 from retrieval.outcome import Outcome
 from retrieval.receipts.checks import TOLERANCE
@@ -84,18 +86,14 @@ def _of_the_context(replayed: Replayed) -> ReceiptChange:
     return ReceiptChange(id="", what="context", before=before, after=after, why=_surroundings(replayed))
 
 
-def recorded_uses(receipt: Receipt) -> Callable[[list[Candidate]], list[Candidate]]:
+def recorded_uses(receipt: Receipt) -> Callable[[Candidates], Candidates]:
     """What gives candidates the use counts that `receipt` recorded, so that reading has changed nothing."""
     counts = {one.id: one.access_count for one in receipt.candidates} | receipt.unlisted.access_counts
 
-    def adjust(found: list[Candidate]) -> list[Candidate]:
+    def adjust(found: Candidates) -> Candidates:
         # Whatever is not named had no uses then, or was not there.
-        return [_with_uses(one, counts.get(one.id, 0)) for one in found]
+        uses = np.array([counts.get(one.decode(), 0) for one in found.ids.tolist()], dtype=np.int64)
+        light = replace(found.light, columns={**found.light.columns, "access_count": uses})
+        return replace(found, light=light)
 
     return adjust
-
-
-def _with_uses(candidate: Candidate, uses: int) -> Candidate:
-    if candidate.payload.get("access_count", 0) == uses:
-        return candidate
-    return replace(candidate, payload={**candidate.payload, "access_count": uses})

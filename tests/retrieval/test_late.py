@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from memtypes.candidates import Candidate, Candidates
 from memtypes.policy import MemoryType
-from memtypes.ports import Candidate
 from retrieval.late import NEXT, SHARPNESS, TWO_AWAY, late_similarity, token_weights
 from retrieval.mention import mention, names
 from retrieval.neighbours import neighbours
@@ -25,8 +25,9 @@ def candidate(
     return Candidate(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
 
 
-def late_of(found: list[Candidate]) -> list[float]:
+def late_of(given: list[Candidate]) -> list[float]:
     """The late scores, which must be there."""
+    found = Candidates.of(given)
     scores = late_similarity(found, neighbours(found))
     assert scores is not None
     return [float(score) for score in scores]
@@ -56,7 +57,7 @@ def test_without_token_vectors_there_is_no_late_score() -> None:
     assert late_of([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
     empty: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
     for rows in empty:
-        found = [candidate(n, row) for n, row in enumerate(rows)]
+        found = Candidates.of([candidate(n, row) for n, row in enumerate(rows)])
         assert late_similarity(found, neighbours(found)) is None
 
 
@@ -71,7 +72,7 @@ def test_weights_are_a_distribution(met: NDArray[np.float64]) -> None:
 @given(st.permutations(range(8)))
 def test_neighbours_do_not_depend_on_the_order_of_arrival(order: list[int]) -> None:
     """The neighbours' values are those of the numbers before and after, wherever they stand in the list."""
-    near = neighbours([candidate(number) for number in order])
+    near = neighbours(Candidates.of([candidate(number) for number in order]))
     values = np.array([number + 1.0 for number in order])
     expected = [number + 2.0 if number < 7 else number + 0.0 for number in order]
     assert near.next_to(values).tolist() == expected
@@ -88,7 +89,7 @@ def test_sessions_types_and_loners_have_no_common_neighbours() -> None:
         candidate(7, kind=MemoryType.PROCEDURAL),
         candidate(8, kind=MemoryType.PROCEDURAL),
     ]
-    near = neighbours(found)
+    near = neighbours(Candidates.of(found))
     assert near.next_to(np.ones(6)).tolist() == [0.0] * 6
     assert near.two_away(np.ones(6)).tolist() == [0.0] * 6
 
@@ -96,7 +97,7 @@ def test_sessions_types_and_loners_have_no_common_neighbours() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_context_lies_between_0_and_1(similar: list[float]) -> None:
     """The neighbours' similarity, two parts next door and one part two places away."""
-    near = neighbours([candidate(number) for number in range(len(similar))])
+    near = neighbours(Candidates.of([candidate(number) for number in range(len(similar))]))
     signal = context(np.array(similar), near)
     assert ((signal >= 0) & (signal <= 1)).all()
 
@@ -125,4 +126,4 @@ def test_mention_marks_what_the_named_said() -> None:
         Candidate(str(n), MemoryType.EPISODIC, 0.1, None, {} if who is None else {"speaker": who})
         for n, who in enumerate(speakers)
     ]
-    assert mention("Where did Gina go?", found).tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert mention("Where did Gina go?", Candidates.of(found)).tolist() == [1.0, 0.0, 0.0, 1.0]

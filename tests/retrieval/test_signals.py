@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.candidates import Candidate, Candidates
 from memtypes.policy import MemoryType
-from memtypes.ports import Candidate
 from memtypes.times import rfc3339
 from retrieval.signals import access, decay, due, importance, recency, signals
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
     """The recency of memories of one type."""
     found = [Candidate("m", MemoryType(kind), None, None, one) for one in payloads]
-    return [float(value) for value in recency(found, NOW)]
+    return [float(value) for value in recency(Candidates.of(found), NOW)]
 
 
 def payload(**times: datetime) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_access_grows_ever_more_slowly_and_ends_at_1() -> None:
 
 def test_a_candidate_without_counts_has_the_defaults() -> None:
     """Importance 5 and no access."""
-    table = signals([Candidate("a", MemoryType.SEMANTIC, 0.1, 0.0, payload())], NOW)
+    table = signals(Candidates.of([Candidate("a", MemoryType.SEMANTIC, 0.1, 0.0, payload())]), NOW)
     assert {name: values.tolist() for name, values in table.items()} == {
         "recency": [1.0],
         "importance": [pytest.approx(4 / 9)],
@@ -98,4 +98,5 @@ def test_a_candidate_without_counts_has_the_defaults() -> None:
 def test_open_intentions_whose_time_has_come_are_due(fields: dict[str, Any], expected: float) -> None:
     """Not before, and not once they are over."""
     told = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
-    assert due([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | told)], NOW).tolist() == [expected]
+    found = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | told)])
+    assert due(found, NOW).tolist() == [expected]

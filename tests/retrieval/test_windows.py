@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.candidates import Candidate, Candidates
 from memtypes.policy import MemoryType
-from memtypes.ports import Candidate
 from retrieval.profiles import PROFILES, TIME, weights_for
 from retrieval.request import SearchRequest
 from retrieval.signals import named_time
@@ -117,7 +117,7 @@ def test_the_signal_goes_by_the_time_that_a_memory_counts_from() -> None:
     """What happened by when it was said, an intention by when it is due; without a time named it is 0."""
     said = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-03-17T08:00:00Z"})
     due = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-03-17T18:00:00Z"}
-    found = [said, Candidate("b", MemoryType.PROSPECTIVE, None, None, due)]
+    found = Candidates.of([said, Candidate("b", MemoryType.PROSPECTIVE, None, None, due)])
     assert list(named_time("what was yesterday?", found, NOW)) == [1.0, 1.0]
     assert list(named_time("what was it?", found, NOW)) == [0.0, 0.0]
 
