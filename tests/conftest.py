@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from memtypes.encoders.prepare import prepare
 from memtypes.stores.redis.client import LiveClient
-from tests.live import running_server
+from tests.live import client_of, running_server
+from tests.servers import free_ports, packaged_server, running, running_cluster
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,38 @@ def anyio_backend() -> str:
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveClient]:
     """A client of a real server of live state; each test takes a scope of its own."""
     async with running_server(tmp_path_factory.mktemp("live")) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of three real nodes."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield f"redis+cluster://127.0.0.1:{nodes[0].port}"
+
+
+@pytest.fixture(scope="session")
+def packaged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A packaged redis-server, such as Debian's 7.0, which is the oldest that has to do."""
+    binary = packaged_server()
+    if binary is None:
+        pytest.skip("no redis-server on PATH, and REDIS_TEST_BINARY names none")
+    (port,) = free_ports(1)
+    with running(tmp_path_factory.mktemp("packaged") / "server", port, binary=binary):
+        yield f"redis://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+async def live_cluster(cluster_url: str) -> AsyncIterator[LiveClient]:
+    """A client of the cluster."""
+    async with client_of(cluster_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def live_packaged(packaged_url: str) -> AsyncIterator[LiveClient]:
+    """A client of the packaged server."""
+    async with client_of(packaged_url) as client:
         yield client
 
 

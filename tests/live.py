@@ -1,4 +1,4 @@
-"""A real server of live state for tests: on a socket in a directory of the test's own, gone with it."""
+"""Clients of real servers of live state, and scopes of their own for tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from pathlib import Path
 
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient, LiveSettings
+
+LIVE = ("live", "live_cluster", "live_packaged")
+"""The fixtures that are clients of real servers; what holds on one of them has to hold on each."""
+
+
+@asynccontextmanager
+async def client_of(url: str) -> AsyncIterator[LiveClient]:
+    """A client of the servers at `url`."""
+    client = await LiveClient.open(LiveSettings(Path("unused"), url))
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 @asynccontextmanager

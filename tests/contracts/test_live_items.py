@@ -13,11 +13,11 @@ from memtypes.errors import InvalidRequest
 from memtypes.live import Clearing, LiveItem, LiveItems
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.working import Working
 from tests.builders import make_memory
 from tests.fakes_working import FakeItems
+from tests.live import LIVE
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -25,10 +25,16 @@ TTL = timedelta(minutes=5)
 HOSTILE = ("a:b", "a", "{a}", "a}b{", "a%3Ab", "日本", "*", "a\\b", '"]', "a/b")
 
 
-@pytest.fixture(params=["fake", "redis"])
-def items(request: pytest.FixtureRequest, live: LiveClient) -> LiveItems:
+@pytest.fixture(params=LIVE)
+def redis_items(request: pytest.FixtureRequest) -> RedisWorking:
+    """On each kind of server."""
+    return RedisWorking(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["fake", *LIVE])
+def items(request: pytest.FixtureRequest) -> LiveItems:
     """Each implementation."""
-    return FakeItems() if request.param == "fake" else RedisWorking(live)
+    return FakeItems() if request.param == "fake" else RedisWorking(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -114,15 +120,15 @@ async def test_hostile_ids_never_share_items(items: LiveItems, scope: Scope) -> 
         assert list(await kept(items, one)) == [f"item {number}"]
 
 
-async def test_a_session_must_be_named(live: LiveClient) -> None:
+async def test_a_session_must_be_named(redis_items: RedisWorking) -> None:
     """Live items are a session's."""
     with pytest.raises(InvalidRequest):
-        await RedisWorking(live).items(Scope("acme", "n"))
+        await redis_items.items(Scope("acme", "n"))
 
 
-async def test_a_namespace_is_due_until_it_rests(live: LiveClient, scope: Scope) -> None:
+async def test_a_namespace_is_due_until_it_rests(redis_items: RedisWorking, scope: Scope) -> None:
     """While something is behind or over; what was noted meanwhile is not lost."""
-    items = RedisWorking(live)
+    items = redis_items
     await items.put(scope, item(scope, "a"))
     (due,) = [one for one in await items.due(NOW, 10_000) if one.scope.namespace == scope.namespace]
     assert await items.sessions_due(due.scope, NOW, 10) == ["s"]

@@ -16,6 +16,7 @@ from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from tests.fakes_receipts import FakeReceipts
+from tests.live import LIVE
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,10 +32,10 @@ def redis_receipts(live: LiveClient) -> RedisReceipts:
     return RedisReceipts(live, 30, lambda: NOW)
 
 
-@pytest.fixture(params=["fake", "redis"])
+@pytest.fixture(params=["fake", *LIVE])
 def kept(request: pytest.FixtureRequest) -> ReceiptStore:
     """A store."""
-    return FakeReceipts() if request.param == "fake" else redis_receipts(request.getfixturevalue("live"))
+    return FakeReceipts() if request.param == "fake" else redis_receipts(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import anyio
@@ -10,23 +9,21 @@ import pytest
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.workflows.events import Event, WorkflowEventType
 from memtypes.workflows.ports import MAX_CHAIN, Append, NewWorkflow, Once, WorkflowStore
 from memtypes.workflows.state import Status, WorkflowState, fold
 from tests.fakes_workflows import FakeWorkflows
-from tests.live import fresh_scope
+from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest, live: LiveClient) -> WorkflowStore:
+@pytest.fixture(params=["fake", *LIVE])
+def store(request: pytest.FixtureRequest) -> WorkflowStore:
     """Each implementation."""
-    kinds: dict[str, Callable[[], WorkflowStore]] = {"memory": FakeWorkflows, "redis": lambda: RedisWorkflows(live)}
-    return kinds[request.param]()
+    return FakeWorkflows() if request.param == "fake" else RedisWorkflows(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from memtypes.errors import InvalidRequest, Unavailable
@@ -112,10 +112,9 @@ class LiveClient:
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
         """Every key of a namespace."""
-        pattern = scope_prefix(scope).replace("[", "\\[").replace("*", "\\*").replace("?", "\\?") + "*"
         cursor = 0
         while True:
-            cursor, keys = await self.run(partial(_scanned, cursor=cursor, pattern=pattern), repeatable=True)
+            cursor, keys = await self.run(partial(_scanned, cursor=cursor, prefix=scope_prefix(scope)), repeatable=True)
             for key in keys:
                 yield key
             if cursor == 0:
@@ -164,8 +163,15 @@ class LiveClient:
             await self._server.ensure()
 
 
-def _scanned(redis: Redis, cursor: int, pattern: str) -> Awaitable[Any]:
-    return redis.scan(cursor, match=pattern, count=1_000)
+async def _scanned(redis: Redis, cursor: int, prefix: str) -> tuple[int, Any]:
+    """The next cursor, and some keys that begin with `prefix`; in a cluster of the node that has all of them."""
+    where: dict[str, Any] = {"match": f"{prefix}*", "count": 1_000}
+    if not isinstance(redis, RedisCluster):
+        return await redis.scan(cursor, **where)
+    await redis.initialize()
+    node = redis.get_node_from_key(prefix)
+    cursors, keys = await redis.scan(cursor, target_nodes=node, **where)
+    return cursors[node.name], keys
 
 
 @contextmanager
@@ -175,7 +181,7 @@ def _translated() -> Iterator[None]:
         yield
     except RedisTimeoutError as error:
         raise TimeoutError from error
-    except (RedisConnectionError, OSError) as error:
+    except (RedisConnectionError, RedisClusterException, OSError) as error:
         raise _LostError(str(error)) from error
     except RedisError as error:
         raise Unavailable(f"the live store failed: {error}") from error

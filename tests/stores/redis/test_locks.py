@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from memtypes.errors import LockLost, Overloaded
+from memtypes.errors import Overloaded
 from memtypes.locks import LockRequest
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks, fence_key
-from tests.live import fresh_scope, running_server
+from tests.live import running_server
 from tests.stores.redis.holder import GUARDED, SCOPE, turn, write
 
 pytestmark = pytest.mark.anyio
@@ -43,61 +43,6 @@ async def said(process: Process) -> list[str]:
     """The words of its next line."""
     assert process.stdout is not None
     return (await asyncio.wait_for(process.stdout.readline(), WAIT_S)).decode().split()
-
-
-async def test_a_lock_has_one_holder_and_each_has_a_higher_fence(live: LiveClient) -> None:
-    """Who asks meanwhile is told so after its wait; who asks later gets a higher number."""
-    locks, request = RedisLocks(live), LockRequest("one", fresh_scope(), wait_s=0.0)
-    first = await locks.acquire(request)
-    with pytest.raises(Overloaded, match="held by another"):
-        await locks.acquire(request)
-    await locks.renew(first)
-    assert await locks.release(first)
-    second = await locks.acquire(request)
-    assert second.fence > first.fence
-
-
-async def test_only_the_owner_releases_and_renews(live: LiveClient) -> None:
-    """What was released can't be released again, nor taken from the next holder."""
-    locks, request = RedisLocks(live), LockRequest("own", fresh_scope())
-    first = await locks.acquire(request)
-    await locks.release(first)
-    second = await locks.acquire(request)
-    assert not await locks.release(first)
-    with pytest.raises(LockLost):
-        await locks.renew(first)
-    await locks.renew(second)
-
-
-async def test_locks_of_two_scopes_and_of_the_service_do_not_meet(live: LiveClient) -> None:
-    """A name is a scope's own."""
-    locks, here = RedisLocks(live), fresh_scope()
-    requests = [LockRequest("x", here), LockRequest("x", fresh_scope()), LockRequest(str(here.namespace))]
-    leases = [await locks.acquire(request) for request in requests]
-    assert all([await locks.release(lease) for lease in leases])
-
-
-async def test_a_lock_is_renewed_while_it_is_held(live: LiveClient) -> None:
-    """Work may take longer than the time limit."""
-    locks, request = RedisLocks(live), LockRequest("long", fresh_scope(), ttl_s=0.5, wait_s=0.0)
-    async with locks.held(request):
-        await asyncio.sleep(0.9)
-        with pytest.raises(Overloaded):
-            await locks.acquire(request)
-    assert await locks.release(await locks.acquire(request))
-
-
-async def test_a_block_whose_lock_was_lost_is_told_so(live: LiveClient) -> None:
-    """At its end, when another has it."""
-    locks, request = RedisLocks(live), LockRequest("lost", fresh_scope(), ttl_s=30.0)
-
-    async def work() -> None:
-        async with locks.held(request) as lease:
-            await locks.release(lease)
-            await locks.acquire(request)
-
-    with pytest.raises(LockLost):
-        await work()
 
 
 async def test_the_lock_of_a_killed_holder_is_free_after_its_time(live: LiveClient) -> None:
@@ -139,16 +84,6 @@ async def test_fifty_contenders_never_meet_and_all_get_their_turns(live: LiveCli
     taken += [(word, int(fence)) for word, fence in words]
     assert {word for word, _ in taken} == {"turn"}
     assert len({fence for _, fence in taken}) == len(taken) == CONTENDERS + 2
-
-
-async def test_a_place_in_the_queue_is_given_up(live: LiveClient) -> None:
-    """One that stopped waiting keeps nobody waiting."""
-    locks, scope = RedisLocks(live), fresh_scope()
-    lease = await locks.acquire(LockRequest("queue", scope))
-    with pytest.raises(Overloaded):
-        await locks.acquire(LockRequest("queue", scope, wait_s=0.05))
-    await locks.release(lease)
-    assert await locks.release(await locks.acquire(LockRequest("queue", scope, wait_s=0.0)))
 
 
 async def test_locks_and_fences_outlive_the_server(tmp_path: Path) -> None:

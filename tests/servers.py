@@ -1,0 +1,111 @@
+"""Real servers for tests: one, a cluster of three, and sentinels with a primary and its replica; gone at the end.
+
+All are processes of their own on free loopback ports, known by their ids. The binary is the one that the service would
+start, or another by its path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from memtypes.stores.redis.binary import find_server
+
+SLOTS = 16_384
+NODES = 3
+START_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server process on a loopback port."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def ask(self, *words: str | int) -> object:
+        """What it answers, as text."""
+        with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
+            return redis.execute_command(*words)
+
+
+def packaged_server() -> Path | None:
+    """The server that REDIS_TEST_BINARY names, or a redis-server on PATH."""
+    found = os.environ.get("REDIS_TEST_BINARY") or shutil.which("redis-server")
+    return Path(found) if found else None
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@contextmanager
+def running(directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None) -> Iterator[Server]:
+    """A server that answers, with `options`; killed at the end."""
+    directory.mkdir()
+    command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "--dir", str(directory)], stdout=log, stderr=log)
+        server = Server(process, port)
+        try:
+            until(lambda: bool(server.ask("PING")))
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def running_cluster(directory: Path) -> Iterator[list[Server]]:
+    """Three nodes that share the slots and know each other."""
+    ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
+    with ExitStack() as started:
+        nodes = [
+            started.enter_context(running(directory / str(port), port, _cluster_options(bus)))
+            for port, bus in zip(ports, buses, strict=True)
+        ]
+        for number, node in enumerate(nodes):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", number * SLOTS // NODES, (number + 1) * SLOTS // NODES - 1)
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node, bus in zip(nodes[1:], buses[1:], strict=True):
+            nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        for node in nodes:
+            until(lambda node=node: _whole(node))  # type: ignore[misc]
+        yield nodes
+
+
+def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
+    """Return when `holds` does; fail when it does not in time. A server that does not answer yet does not hold."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(RedisError):
+            if holds():
+                return
+        time.sleep(0.02)
+    raise AssertionError("not in time")
+
+
+def _cluster_options(bus: int) -> list[str]:
+    return ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000", "--save", ""]
+
+
+def _whole(node: Server) -> bool:
+    """Whether the node knows the owners of all slots."""
+    slots = node.ask("CLUSTER", "SLOTS")
+    assert isinstance(slots, list)
+    return "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")) and len(slots) == NODES
