@@ -7,8 +7,10 @@ from litestar.datastructures import ResponseHeader
 from litestar.di import Provide
 
 from api.gate import Gate
+from api.local import from_here
 from api.metrics import CountCalls
-from api.problems import answer_problem
+from api.patience import BodyDeadline
+from api.problems import SAFE_HEADERS, answer_problem
 from api.routes import (
     batch,
     examination,
@@ -94,8 +96,10 @@ ROUTES = (
 )
 
 
-def create_app(services: Services) -> Litestar:
+def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     """The application over `services`, which stay the caller's to close.
+
+    local_only: calls that a browser made for a page from elsewhere are refused; meant for a service without keys.
 
     Litestar's own reading of bodies and its own OpenAPI document are not used: `api.calls` says what a call takes, is
     stricter about JSON, and documents exactly what is checked.
@@ -103,13 +107,10 @@ def create_app(services: Services) -> Litestar:
     return Litestar(
         route_handlers=ROUTES,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
-        guards=[Gate(services.keys, services.rate)],
-        middleware=[CountCalls(services.metrics)],
+        guards=[Gate(services.keys, services.rate), *([from_here] if local_only else [])],
+        middleware=[CountCalls(services.metrics), BodyDeadline()],
         exception_handlers={Exception: answer_problem},
-        response_headers=[
-            ResponseHeader(name="Cache-Control", value="no-store"),
-            ResponseHeader(name="X-Content-Type-Options", value="nosniff"),
-        ],
+        response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
         request_max_body_size=BODY_BYTES,
         openapi_config=None,
         logging_config=None,

@@ -66,9 +66,14 @@ def scope_of(request: HttpRequest, namespace: str, session_id: str | None = None
 
 
 async def read_body(request: HttpRequest, adapter: TypeAdapter[_Value]) -> _Value:
-    """The JSON body as `adapter` has it. Raises UnsupportedMedia, MalformedBody or InvalidInput."""
-    content_type(request, (JSON,))
+    """The JSON body as `adapter` has it; no body at all is an empty object.
+
+    Raises UnsupportedMedia, MalformedBody or InvalidInput.
+    """
     raw = await request.body()
+    if not raw and "content-type" not in request.headers:
+        return checked(adapter, {})
+    content_type(request, (JSON,))
     return await in_turn(raw, lambda: checked(adapter, strict_json(raw)))
 
 

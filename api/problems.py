@@ -44,6 +44,10 @@ class UnsupportedMedia(RemembrancerError):
     """The body's content type is not one that this call reads."""
 
 
+class TooSlow(RemembrancerError):
+    """The body did not arrive in time."""
+
+
 class TooMany(Overloaded):
     """The key has used up its calls for the moment."""
 
@@ -54,6 +58,7 @@ STATUS: dict[type[RemembrancerError], int] = {
     Forbidden: 403,
     ReadOnly: 403,
     NotFound: 404,
+    TooSlow: 408,
     Conflict: 409,
     StoreInUse: 409,
     UnsupportedMedia: 415,
@@ -71,6 +76,17 @@ _HINTS = {
     413: "The body is larger than this call takes: 2 MiB, or 32 MiB for a batch. Split it.",
     500: "The service failed on this request; its log names the cause.",
 }
+
+
+_BY_STATUS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer: nobody keeps it, guesses its type, frames it, or lets it run or fetch anything."""
 
 
 class ProblemField(BaseModel):
@@ -150,7 +166,7 @@ def _field_errors(error: Exception) -> tuple[FieldError, ...]:
 def _headers(error: Exception, status: int) -> dict[str, str]:
     if isinstance(error, Overloaded | Unavailable):
         return {"Retry-After": str(max(1, error.retry_after_s))}
-    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return _BY_STATUS.get(status, {})
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -161,9 +177,9 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         # The class names alone: an error's text may quote what was being written.
         _log.error("%s %s: %s%s", request.method, _template(request), type(error).__name__, cause)
         _log.debug("the trace", exc_info=error)
-    headers = {"Cache-Control": "no-store", **problem.headers}
+    headers = {**SAFE_HEADERS, **problem.headers}
     return Response(
-        problem.body(request.url.path), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
+        problem.body(request.scope["path"]), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -13,21 +12,13 @@ import uvicorn
 
 from api.app import create_app
 from api.keys import KeyRing, load_keys
+from api.local import is_loopback
+from api.patience import TimedProtocol
 from api.services import Services
 from api.settings import BadSettings, Settings
 from api.wiring import open_services
 
 _log = logging.getLogger(__name__)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can be reached from this machine only; a name that is not localhost is not trusted to be."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_exposure(host: str, keys: KeyRing) -> None:
@@ -62,7 +53,9 @@ async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]]
                 await first(services)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    create_app(services),
+                    create_app(services, local_only=not keys.entries),
+                    http=TimedProtocol,
+                    ws="none",
                     log_config=None,
                     log_level=settings.log_level,
                     access_log=False,  # its lines would show namespaces

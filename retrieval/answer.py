@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,16 @@ from memtypes.policy import MemoryType
 from memtypes.times import Instant
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+_Value = TypeVar("_Value")
+
+
+def _missing(value: object) -> bool:
+    return value is None
+
+
+Given = Annotated[_Value | None, Field(exclude_if=_missing)]
+"""A member that an answer does not have where there is nothing to say."""
 
 
 class Answer(BaseModel):
@@ -25,7 +35,7 @@ class SearchHit(Answer):
     id: str
     type: MemoryType
     score: float
-    signals: dict[str, Unit] | None = None
+    signals: Given[dict[str, Unit]] = None
     memory: dict[str, Any]
 
 
@@ -51,9 +61,9 @@ class ContextItem(Answer):
     score: float
     tokens: int = Field(ge=0)
     content: str
-    signals: dict[str, Unit] | None = None
-    cut: bool | None = None
-    excerpt: bool | None = None
+    signals: Given[dict[str, Unit]] = None
+    cut: Given[bool] = None
+    excerpt: Given[bool] = None
 
 
 class ContextMetadata(Answer):
@@ -73,9 +83,9 @@ class ContextMetadata(Answer):
     trimmed_count: int
     candidates: int
     tokenizer: str
-    model: str | None = None
+    model: Given[str] = None
     margin: float = Field(default=0.0, ge=0.0)
-    model_tokens: int | None = None
+    model_tokens: Given[int] = None
     outcome: Literal["ok", "empty", "nothing_fits"]
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)
@@ -94,4 +104,4 @@ class RetrieveAnswer(Answer):
     context: str | list[Message]
     items: list[ContextItem]
     metadata: ContextMetadata
-    receipt_id: str | None = None
+    receipt_id: Given[str] = None

@@ -43,7 +43,7 @@ class RankedRequest(Model):
     session_id: Name | None = None
     agent_id: Name | None = None
     filters: dict[str, Any] | None = None
-    profile: str | None = Field(default=None, max_length=64)
+    profile: str | None = Field(default=None, min_length=1, max_length=64)
     weights: dict[Signal, Weight] | None = Field(default=None, min_length=1)
     min_similarity: Share | None = None
     min_score: Annotated[float, Strict(), AllowInfNan(False)] | None = None

@@ -17,7 +17,9 @@ from memtypes.errors import RemembrancerError
 
 TAG = "Service"
 PING_S = 2.0
-METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+RETRY_S = "1"
+"""Seconds after which a service that was not ready may be asked again."""
+METRICS_TEXT = "text/plain; version=0.0.4"
 
 _LIVE = Call("Whether the process lives", TAG, {200: HealthAnswer}, role=None)
 _READY = Call("Whether everything the service needs answers", TAG, {200: HealthAnswer, 503: HealthAnswer}, role=None)
@@ -36,7 +38,11 @@ async def ready(services: NamedDependency[Services]) -> Response[bytes]:
     """Each resource's own answer; 503 when one gives none."""
     checks = await ping_all(services.pings)
     fine = all(check["ok"] for check in checks.values())
-    return answer({"status": "ok" if fine else "unavailable", "checks": checks}, 200 if fine else 503)
+    if fine:
+        return answer({"status": "ok", "checks": checks})
+    response = answer({"status": "unavailable", "checks": checks}, 503)
+    response.set_header("Retry-After", RETRY_S)
+    return response
 
 
 @get("/metrics", opt=_METRICS.opt())

@@ -22,4 +22,4 @@ async def openapi_json(request: HttpRequest) -> Response[bytes]:
 @get("/docs", opt=_DOCS.opt())
 async def docs(request: HttpRequest) -> Response[str]:
     """The page."""
-    return Response(page(document(request.app)), media_type="text/html; charset=utf-8")
+    return Response(page(document(request.app)), media_type="text/html")

@@ -33,9 +33,10 @@ Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient
 
 
 @asynccontextmanager
-async def connect(services: Services, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def connect(services: Services, *, local_only: bool = False, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application over `services`."""
-    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)  # type: ignore[arg-type]
+    app = create_app(services, local_only=local_only)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://test", **options) as client:
         yield client
 

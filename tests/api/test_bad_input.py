@@ -129,6 +129,12 @@ async def test_another_content_type_is_415(client: httpx.AsyncClient, kind: str)
     assert "application/json" in problem(response, 415)["detail"]
 
 
+async def test_no_body_at_all_is_an_empty_object(client: httpx.AsyncClient) -> None:
+    """A call whose fields may all be left out needs no body; another says which are missing."""
+    assert problem(await client.post("/v1/search"), 422)["errors"][0]["path"] == "query"
+    assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith("there is no thread")
+
+
 async def test_a_packed_body_is_415(client: httpx.AsyncClient) -> None:
     """Nothing is unpacked, so nothing can unpack to more than the limit."""
     response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
         ({"types": ["nonsense"]}, "types[0]"),
         ({"weights": {"luck": 1}}, "weights.luck"),
         ({"weights": {"similarity": -1}}, "weights.similarity"),
+        ({"profile": ""}, "profile"),
         ({"profile": "nonsense"}, "profile"),
         ({"filters": {"nonsense": {"eq": 1}}}, "filters"),
         ({"filters": {"importance": {"about": 5}}}, "filters.importance.about"),

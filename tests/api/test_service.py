@@ -111,3 +111,31 @@ async def test_answers_are_not_to_be_cached(client: httpx.AsyncClient) -> None:
     for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
+async def test_no_answer_may_run_or_fetch_anything(client: httpx.AsyncClient, path: str) -> None:
+    """A browser that shows an answer, a problem too, is told so; the type is given once."""
+    headers = (await client.get(path)).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["content-type"].count("charset") <= 1
+
+
+async def test_who_is_not_ready_says_when_to_ask_again(services: Services) -> None:
+    """503 has a Retry-After here too."""
+    async with connect(replace(services, pings={"store": AwayStore().ping})) as client:
+        response = await client.get("/health/ready")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+
+
+async def test_what_was_not_asked_for_is_not_there(client: httpx.AsyncClient) -> None:
+    """Members that an answer may have are left out, not null; with `explain` the signals are there."""
+    await client.post("/v1/memories", json=FACT)
+    for asked in ({}, {"explain": True}):
+        (hit,) = (await client.post("/v1/search", json=ASK | asked)).json()["hits"]
+        retrieved = (await client.post("/v1/retrieve", json=ASK | asked | {"receipt": False})).json()
+        (item,) = retrieved["items"]
+        assert ("signals" in hit, "signals" in item) == (bool(asked), bool(asked))
+        assert not {"cut", "excerpt"} & item.keys()
+        assert "receipt_id" not in retrieved
+        assert "model" not in retrieved["metadata"]

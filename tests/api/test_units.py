@@ -15,8 +15,9 @@ from rich.console import Console
 
 from api.bodies import POST, ListQuery
 from api.keys import KeyEntry, KeyRing, Role
+from api.local import is_loopback
 from api.routes.memories import list_filter
-from api.serve import check_exposure, is_loopback, listen
+from api.serve import check_exposure, listen
 from api.settings import BadSettings
 from api.tables import MAX_TEXT, context_view, hits_table, shortened
 from api.validation import MAX_SHOWN, InvalidInput, checked, path_text, shown
