@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from api.answers import MemoryAnswer
 from api.bodies import CHANGES
@@ -73,11 +73,21 @@ def _operation(call: Call, name: str, path: str, schemas: Schemas) -> dict[str, 
     }
     if call.body is not None:
         content = {kind: {"schema": _body(call, kind, schemas)} for kind in call.body_types}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": _needs_body(call), "content": content}
     if call.role is not None:
         operation["description"] = f"Role: {call.role}."
         operation["security"] = [{}, {"bearer": []}, {"header": []}]
     return operation
+
+
+def _needs_body(call: Call) -> bool:
+    """Whether anything must be sent: a body that is left out is an empty object."""
+    assert call.body is not None  # noqa: S101 - the caller asks only for calls with a body
+    try:
+        call.body.validate_python({})
+    except ValidationError:
+        return True
+    return False
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
@@ -143,7 +153,7 @@ def _answers(call: Call, schemas: Schemas) -> dict[str, Any]:
 def _problems(call: Call, schemas: Schemas) -> dict[str, Any]:
     statuses = {422, 500, *call.may_fail}
     if call.body is not None:
-        statuses |= {400, 413, 415, 429}
+        statuses |= {400, 408, 413, 415, 429}
     if call.role is not None:
         statuses |= {401, 403, 429}
     schema = schemas.answered(TypeAdapter(ProblemAnswer))

@@ -41,7 +41,7 @@ class BodyDeadline(ASGIMiddleware):
                     message = await receive()
             except TimeoutError as error:
                 raise TooSlow(f"the body was not there after {self._seconds:g} s") from error
-            arriving = message["type"] == "http.request" and message["more_body"]
+            arriving = message["type"] == "http.request" and message.get("more_body", False)
             return message
 
         await next_app(scope, timed, send)
