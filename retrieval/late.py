@@ -18,8 +18,13 @@ SHARPNESS = 2.0
 RARITY = 1.5
 """How much more a query token counts that only few candidates meet well; IDF, read off the pool itself."""
 
-NEXT, TWO_AWAY = 0.75, 0.5
-"""What a match counts that stands in the neighbouring turn, or the one after: an answer often omits what was asked."""
+NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
+"""What a match counts that stands in the neighbouring turn, in the one after that, or elsewhere in the session: an
+answer often omits what was asked, and what the talk is about is said once."""
+
+UNMET = 0.05
+"""What a token counts that is met nowhere. The tokens' matches are multiplied, so that a memory which meets all of them
+half is over one which meets half of them well; this keeps a single token from undoing all others."""
 
 
 def late_similarity(found: Candidates, near: Neighbours) -> NDArray[np.float64] | None:
@@ -34,8 +39,9 @@ def late_similarity(found: Candidates, near: Neighbours) -> NDArray[np.float64] 
     weights = token_weights(met[known])
     sharp = met**SHARPNESS
     around = np.maximum(NEXT * near.next_to(sharp), TWO_AWAY * near.two_away(sharp))
-    widened: NDArray[np.float64] = np.where(known[:, None], np.maximum(sharp, around), 0.0)
-    return widened @ weights
+    widened = np.maximum(np.maximum(sharp, around), IN_SESSION * near.in_session(sharp))
+    shares = (widened + UNMET) / (1.0 + UNMET)
+    return np.where(known, np.exp(np.log(shares) @ weights), 0.0)
 
 
 def token_weights(met: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,9 +28,9 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # additive weight of recency or importance that can outvote similarity costs recall. due lifts what is due and
         # leaves the order of everything else as it was: the other weights were measured as 0.94 of the whole.
         DEFAULT_PROFILE: _weights(
-            similarity=0.5922,
-            context=0.1786,
-            mention=0.1128,
+            similarity=0.6357,
+            context=0.1271,
+            mention=0.1208,
             recency=0.0188,
             importance=0.0282,
             access=0.0094,

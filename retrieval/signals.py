@@ -35,8 +35,8 @@ def signals(found: Candidates, as_of: datetime) -> dict[str, NDArray[np.float64]
 
 
 def context(similar: NDArray[np.float64], near: Neighbours) -> NDArray[np.float64]:
-    """How similar the neighbouring turns are, in [0, 1]: two parts the better neighbour, one part two places away."""
-    around: NDArray[np.float64] = (2.0 * near.next_to(similar) + near.two_away(similar)) / 3.0
+    """How similar the neighbouring turns are, in [0, 1]: three parts the better neighbour, one part two places away."""
+    around: NDArray[np.float64] = (3.0 * near.next_to(similar) + near.two_away(similar)) / 4.0
     return np.minimum(around, 1.0)
 
 

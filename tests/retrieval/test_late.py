@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from memtypes.candidates import Candidate, Candidates
 from memtypes.policy import MemoryType
-from retrieval.late import NEXT, SHARPNESS, TWO_AWAY, late_similarity, token_weights
+from retrieval.late import IN_SESSION, NEXT, SHARPNESS, TWO_AWAY, UNMET, late_similarity, token_weights
 from retrieval.mention import mention, names
 from retrieval.neighbours import neighbours
 from retrieval.signals import context
@@ -43,12 +43,20 @@ def test_a_token_that_stands_out_counts_more() -> None:
 
 
 def test_a_match_next_door_counts_less_than_ones_own() -> None:
-    """A token that the neighbouring turn meets counts in part, two places away less, farther not at all."""
-    rows = [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
+    """A token that the neighbouring turn meets counts in part, two places away less, elsewhere in the session least."""
+    rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     found = [candidate(n, row) for n, row in enumerate(rows)]
-    scores = late_of(found)
-    assert scores == pytest.approx([0.5, 0.5 * NEXT, 0.5 * 2 * TWO_AWAY, 0.5 * NEXT, 0.5])
+    met = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
+    expected = [np.sqrt((one + UNMET) * (other + UNMET)) / (1 + UNMET) for one, other in [*met, met[-1]]]
+    assert late_of(found) == pytest.approx(expected)
     assert SHARPNESS > 1
+
+
+def test_all_tokens_met_half_are_more_than_half_of_them_met_well() -> None:
+    """What is sought is a memory that speaks of everything that was asked."""
+    rows = {"a": [0.6, 0.6], "b": [0.95, 0.1], "c": [0.1, 0.95]}
+    both, one, other = late_of([candidate(1, row, session) for session, row in rows.items()])
+    assert both > max(one, other)
 
 
 def test_without_token_vectors_there_is_no_late_score() -> None:
@@ -92,11 +100,19 @@ def test_sessions_types_and_loners_have_no_common_neighbours() -> None:
     near = neighbours(Candidates.of(found))
     assert near.next_to(np.ones(6)).tolist() == [0.0] * 6
     assert near.two_away(np.ones(6)).tolist() == [0.0] * 6
+    values = np.arange(6.0)
+    assert near.in_session(values).tolist() == values.tolist()
+
+
+def test_a_session_has_its_largest_value() -> None:
+    """Each memory of a session has the largest value of all its candidates, wherever they stand."""
+    found = [candidate(1), candidate(9, session="other"), candidate(40), candidate(7, session=None)]
+    assert neighbours(Candidates.of(found)).in_session(np.array([1.0, 5.0, 2.0, 0.0])).tolist() == [2.0, 5.0, 2.0, 0.0]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_context_lies_between_0_and_1(similar: list[float]) -> None:
-    """The neighbours' similarity, two parts next door and one part two places away."""
+    """The neighbours' similarity, three parts next door and one part two places away."""
     near = neighbours(Candidates.of([candidate(number) for number in range(len(similar))]))
     signal = context(np.array(similar), near)
     assert ((signal >= 0) & (signal <= 1)).all()
