@@ -17,10 +17,11 @@ from benchmarks.contenders.driver import Item
 from benchmarks.contenders.environments import REQUIREMENTS, NotInstalled, interpreter
 from benchmarks.contenders.ours import BUDGET, Scored, asked, embed, items_of, job_of, measure_ours
 from benchmarks.contenders.runs import Job, NotRun, Ran, run_driver, write_job
-from benchmarks.data import EvaluationSet, find_sets, limit_questions, read_set
+from benchmarks.data import EvaluationSet, find_sets, read_set
 from benchmarks.metrics import bootstrap, percentile, recall_at
 from benchmarks.opened import open_parts, settings_in
 from benchmarks.places import data_directory
+from benchmarks.portions import limit_questions
 from benchmarks.report import Cell, Report, Table
 from benchmarks.summaries import shown
 

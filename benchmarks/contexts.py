@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.metrics import kept_share
-from retrieval.answer import RetrieveAnswer
+from benchmarks.metrics import answer_share, kept_share
+from retrieval.answer import ContextItem, RetrieveAnswer
 
 KEPT_ENOUGH = 0.8
-"""A text that was cut counts as shown when this share of its words is left."""
+"""A text that was cut counts as shown when this share of its words is left; an excerpt, when it keeps this share of the
+answer's words that the whole has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,37 @@ class ContextScore:
         return self.tokens > self.told
 
 
-def score_context(
-    answer: RetrieveAnswer, budget: int, evidence: Mapping[str, str], recount: Callable[[str], int]
-) -> ContextScore:
-    """`answer` scored. evidence: memory id to the text that it must show. recount: counts tokens independently."""
-    shown = {item.id: item for item in answer.items}
-    found = 0
-    for memory_id, text in evidence.items():
-        item = shown.get(memory_id)
-        if item is not None and (not item.cut or kept_share(text, item.content) >= KEPT_ENOUGH):
-            found += 1
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a context should show. evidence: memory id to the text that it must show. answer: to the question, if known.
+
+    budget: the one that was asked for.
+    """
+
+    budget: int
+    evidence: Mapping[str, str]
+    answer: str = ""
+
+
+def score_context(answer: RetrieveAnswer, expected: Expected, recount: Callable[[str], int]) -> ContextScore:
+    """`answer` scored. recount: counts tokens independently."""
+    items = {item.id: item for item in answer.items}
+    found = sum(one in items and _shows(items[one], text, expected.answer) for one, text in expected.evidence.items())
     metadata = answer.metadata
     return ContextScore(
-        recall=found / len(evidence),
+        recall=found / len(expected.evidence),
         tokens=recount(_text(answer)),
-        allowed=budget + metadata.working_tokens,
+        allowed=expected.budget + metadata.working_tokens,
         told=metadata.total_tokens,
         utilization=metadata.utilization,
         left_out=metadata.trimmed_count,
     )
+
+
+def _shows(item: ContextItem, text: str, answer: str) -> bool:
+    if item.excerpt:
+        return answer_share(text, item.content, answer) >= KEPT_ENOUGH
+    return not item.cut or kept_share(text, item.content) >= KEPT_ENOUGH
 
 
 def _text(answer: RetrieveAnswer) -> str:

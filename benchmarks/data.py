@@ -1,15 +1,15 @@
 """Evaluation sets: folders with corpus.jsonl and queries.jsonl. Knows the files' format, and no store.
 
 corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type} a line, in the order of the session.
-queries.jsonl: {id, conversation, text, category?, evidence, answerable, asked_at?} a line. A query searches its own
-conversation only. Other members are passed over.
+queries.jsonl: {id, conversation, text, category?, evidence, answerable, asked_at?, answer?} a line. A query searches
+its own conversation only. Other members are passed over.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class CorpusEntry:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An answerable query: the ids that answer it, and when it was asked."""
+    """An answerable query: the ids that answer it, when it was asked, and the answer, where the file has it."""
 
     id: str
     conversation: str
@@ -47,6 +47,7 @@ class Question:
     category: str
     evidence: tuple[str, ...]
     asked_at: datetime | None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,46 +127,6 @@ def read_set(folder: Path) -> EvaluationSet:
     return EvaluationSet(folder.name, conversations, dropped)
 
 
-def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
-    """`whole` with at most `limit` queries, spread evenly over the file's order; None keeps all."""
-    if limit is None or whole.questions <= limit:
-        return whole
-    every = [question for conversation in whole.conversations for question in conversation.questions]
-    kept = {every[index * len(every) // limit].id for index in range(limit)}
-    conversations = tuple(
-        replace(one, questions=tuple(question for question in one.questions if question.id in kept))
-        for one in whole.conversations
-    )
-    return replace(whole, conversations=conversations)
-
-
-def in_company(whole: EvaluationSet, others: Sequence[EvaluationSet], count: int) -> EvaluationSet:
-    """`whole` with up to `count` memories of each type that it does not have beside each conversation.
-
-    They are spread evenly over `others`, and as old as the conversation, so that its questions can find them.
-    """
-    entries = [entry for other in others for part in other.conversations for entry in part.corpus]
-    company: list[CorpusEntry] = []
-    for kind in MemoryType:
-        if kind not in whole.types:
-            company += _spread([entry for entry in entries if entry.type is kind], count)
-    return replace(whole, conversations=tuple(_joined_by(one, company) for one in whole.conversations))
-
-
-def _joined_by(conversation: Conversation, company: Sequence[CorpusEntry]) -> Conversation:
-    known = (entry.timestamp for entry in conversation.corpus if entry.timestamp)
-    at = min(known, default=None)
-    return replace(
-        conversation, company=tuple(replace(entry, id=f"company:{entry.id}", timestamp=at) for entry in company)
-    )
-
-
-def _spread(entries: Sequence[CorpusEntry], count: int) -> list[CorpusEntry]:
-    if len(entries) <= count:
-        return list(entries)
-    return [entries[index * len(entries) // count] for index in range(count)]
-
-
 def to_draft(entry: CorpusEntry) -> AnyDraft:
     """`entry` as a caller would write it; visible in its whole namespace, because a query comes from no session."""
     fields: dict[str, Any] = {"type": entry.type.value, "content": entry.text}
@@ -227,6 +188,7 @@ def _question(row: dict[str, Any], place: str) -> Question | None:
         category=row.get("category") or "none",
         evidence=tuple(dict.fromkeys(evidence)),
         asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
+        answer=str(row.get("answer") or ""),
     )
 
 

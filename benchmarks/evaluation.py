@@ -12,7 +12,7 @@ from itertools import islice
 
 import anyio
 
-from benchmarks.contexts import ContextScore, score_context
+from benchmarks.contexts import ContextScore, Expected, score_context
 from benchmarks.data import Conversation, EvaluationSet, Question
 from benchmarks.loading import Loaded, scope_of
 from benchmarks.metrics import all_at, hit_at, ndcg_at, recall_at, reciprocal_rank
@@ -28,13 +28,25 @@ _AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How questions are asked; None leaves it to the service.
+
+    sample: so many of a set's are asked with the budgets that only violations need; None for all. oversize: what
+    becomes of a memory that is larger than its room.
+    """
+
+    profile: str | None = None
+    sample: int | None = None
+    oversize: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How questions are asked. sample: so many of a set's are asked with the budgets that only violations need."""
+    """Who is asked, who counts tokens independently, and in what manner."""
 
     retriever: Retriever
     recount: Callable[[str], int]
-    profile: str | None = None
-    sample: int | None = None
+    manner: Manner = Manner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,8 @@ async def evaluate(
 
 def _all_asked(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> Iterator[_Asked]:
     every = sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})
-    limit = asked.questions if evaluation.sample is None else evaluation.sample
+    sample = evaluation.manner.sample
+    limit = asked.questions if sample is None else sample
     chosen = {index * asked.questions // limit for index in range(limit)} if limit else set()
     now = datetime.now(UTC)
     pairs = ((conversation, question) for conversation in asked.conversations for question in conversation.questions)
@@ -126,13 +139,16 @@ async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType
         "namespace": one.scope.namespace,
         "types": types,
         "as_of": one.as_of,
-        "profile": evaluation.profile,
+        "profile": evaluation.manner.profile,
     }
+    room = {"oversize": evaluation.manner.oversize} if evaluation.manner.oversize else {}
     ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
     contexts = {}
     for budget in one.budgets:
-        answer = await evaluation.retriever.retrieve(one.scope, RetrieveRequest(**common, budget=budget))
-        contexts[budget] = score_context(answer, budget, one.evidence, evaluation.recount)
+        request = RetrieveRequest.model_validate({**common, **room, "budget": budget})
+        answer = await evaluation.retriever.retrieve(one.scope, request)
+        expected = Expected(budget, one.evidence, one.question.answer)
+        contexts[budget] = score_context(answer, expected, evaluation.recount)
     return WayScore(rank_figures([hit.id for hit in ranked.hits], list(one.evidence)), contexts)
 
 

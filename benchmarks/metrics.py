@@ -6,6 +6,7 @@ Knows neither stores nor files. Relevance is binary: an id is evidence or it is 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy as np
 RESAMPLES = 2_000
 """Bootstrap samples: enough that the ends of an interval repeat to about 0.002."""
 
+_WORD = re.compile(r"\w+")
 _SEED = 20_261_121
 _Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
@@ -113,6 +115,21 @@ def kept_share(original: str, shown: str) -> float:
             break
         kept += 1
     return kept / len(words)
+
+
+def answer_share(original: str, shown: str, answer: str) -> float:
+    """How many of the answer's words that `original` has `shown` has too, as a share, 0..1.
+
+    Of an answer that shares no word with `original`, or of none, every word of `original` counts.
+    """
+    had = words(original)
+    wanted = had & words(answer) or had
+    return len(wanted & words(shown)) / len(wanted) if wanted else 1.0
+
+
+def words(text: str) -> frozenset[str]:
+    """The distinct words of `text`, without regard to case."""
+    return frozenset(_WORD.findall(text.casefold()))
 
 
 def _discount(rank: int) -> float:

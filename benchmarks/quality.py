@@ -14,10 +14,12 @@ from benchmarks.comparisons import (
     paired_figures,
     paired_table,
 )
-from benchmarks.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
+from benchmarks.data import EvaluationSet, find_sets, read_set
+from benchmarks.evaluation import Manner
 from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
 from benchmarks.opened import Opened, open_parts, settings_in
 from benchmarks.places import data_directory
+from benchmarks.portions import in_company, limit_questions
 from benchmarks.report import Report, Table
 from benchmarks.summaries import SetScores, any_all_table, budget_table, context_table, figures, ranking_table
 from benchmarks.workers import Work, cores, evaluate_shared
@@ -29,6 +31,7 @@ _NOTES = (
     "right: only the set's own types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
     "A memory that was cut counts as shown when 80 % of its words are left.",
+    "An excerpt counts as shown when it keeps 80 % of the answer's words that the whole memory has.",
     "enough: contexts that left some candidate out; utilization is their mean, least the lowest of them.",
     "violations: the context, recounted whole, by tiktoken, is above the budget.",
     "understated: the recount is above what the answer says.",
@@ -37,7 +40,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """data: the folder of sets. sets: their names; none for all. limit, sample: see `evaluate`.
+    """data: the folder of sets. sets: their names; none for all. limit: so many questions a set.
 
     store: where the ingested store is kept. company: so many memories of each other type stand beside a conversation.
     compared: what else is measured of each set. workers: processes that ask at once.
@@ -46,9 +49,8 @@ class QualityRequest:
     command: str
     data: Path
     sets: tuple[str, ...] = ()
-    profile: str | None = None
     limit: int | None = None
-    sample: int | None = None
+    manner: Manner = field(default_factory=Manner)
     store: Path | None = None
     company: int = 0
     compared: Wanted = field(default_factory=Wanted)
@@ -69,7 +71,7 @@ async def measure_quality(request: QualityRequest) -> Report:
                 scores, seconds = await _evaluated(request, one, loaded, directory)
                 results.append(scores)
                 limited = limit_questions(one, request.limit)
-                compared += await measure_comparisons(request.compared, opened, limited, loaded, request.profile)
+                compared += await measure_comparisons(request.compared, opened, limited, loaded, request.manner.profile)
                 timings.append((one.name, one.memories, loaded.merged, one.questions, loaded.seconds, seconds))
     tables = (
         ranking_table(results),
@@ -119,5 +121,5 @@ async def _evaluated(
 ) -> tuple[SetScores, float]:
     began = time.perf_counter()
     asked = limit_questions(whole, request.limit)
-    scores = await evaluate_shared(Work(directory, asked, loaded, request.profile, request.sample), request.workers)
+    scores = await evaluate_shared(Work(directory, asked, loaded, request.manner), request.workers)
     return SetScores(whole.name, tuple(scores)), time.perf_counter() - began

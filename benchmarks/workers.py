@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import anyio.to_process
 
 from benchmarks.data import EvaluationSet
-from benchmarks.evaluation import Evaluation, QuestionScore, Share, evaluate
+from benchmarks.evaluation import Evaluation, Manner, QuestionScore, Share, evaluate
 from benchmarks.loading import Loaded
 from benchmarks.opened import open_parts, settings_in
 from benchmarks.remembered import RememberedStore
@@ -19,13 +19,12 @@ from retrieval.retriever import Retriever
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is asked of whom. directory: of the store. profile, sample: as in `Evaluation`."""
+    """What is asked of whom. directory: of the store."""
 
     directory: Path
     asked: EvaluationSet
     loaded: Loaded
-    profile: str | None = None
-    sample: int | None = None
+    manner: Manner = field(default_factory=Manner)
 
 
 def cores() -> int:
@@ -55,5 +54,5 @@ def _scored(work: Work, share: Share) -> list[QuestionScore]:
 async def _score(work: Work, share: Share) -> list[QuestionScore]:
     async with open_parts(settings_in(work.directory)) as opened:
         retriever = Retriever(replace(opened.parts, store=RememberedStore(opened.store)))
-        evaluation = Evaluation(retriever, opened.tokenizer.count, work.profile, work.sample)
+        evaluation = Evaluation(retriever, opened.tokenizer.count, work.manner)
         return await evaluate(evaluation, work.asked, work.loaded, share)

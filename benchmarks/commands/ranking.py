@@ -12,6 +12,7 @@ from benchmarks.commands.options import Commands, at_least, command
 from benchmarks.compare import SYSTEMS, CompareRequest, measure_compare
 from benchmarks.comparisons import Wanted
 from benchmarks.due import measure_due
+from benchmarks.evaluation import Manner
 from benchmarks.plots import PlotsRequest, draw_plots
 from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
@@ -42,6 +43,9 @@ def _add_quality(commands: Commands) -> None:
     added.add_argument(
         "--company", type=at_least(0), default=0, metavar="N", help="N memories of each other type in every namespace"
     )
+    added.add_argument(
+        "--oversize", choices=("skip", "cut", "excerpt"), help="what becomes of memories larger than their room"
+    )
     added.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="processes that ask at once")
     added.add_argument("--against", metavar="NAME", help="a paired test against this profile")
     added.add_argument("--ablate", action="store_true", help="rank without each signal and leg")
@@ -53,9 +57,8 @@ def _quality(given: argparse.Namespace, typed: str) -> Report:
         command=typed,
         data=given.data,
         sets=tuple(given.sets),
-        profile=given.profile,
         limit=given.limit_queries,
-        sample=given.violation_sample,
+        manner=Manner(given.profile, given.violation_sample, given.oversize),
         store=given.store,
         company=given.company,
         compared=Wanted(given.against, given.ablate, given.pooled),

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.contenders.driver import TIMED_DEPTH, Item
 from benchmarks.contenders.runs import Job
-from benchmarks.contexts import score_context
+from benchmarks.contexts import Expected, score_context
 from benchmarks.data import Conversation, EvaluationSet, Question, to_draft
 from benchmarks.evaluation import evidence_of
 from benchmarks.loading import Loaded, load, scope_of
@@ -149,7 +149,8 @@ class _Asked:
         request = RetrieveRequest.model_validate({**self._common(), "budget": BUDGET})
         answer = await retriever.retrieve(scope_of(self.wanted.name, self.conversation.name), request)
         evidence = evidence_of(self.question, self.conversation, loaded)
-        return score_context(answer, BUDGET, evidence, self.opened.tokenizer.count).recall
+        expected = Expected(BUDGET, evidence, self.question.answer)
+        return score_context(answer, expected, self.opened.tokenizer.count).recall
 
     def _common(self) -> dict[str, object]:
         return {

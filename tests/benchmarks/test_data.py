@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.data import BadSet, CorpusEntry, find_sets, in_company, limit_questions, read_set, to_draft
+from benchmarks.data import BadSet, CorpusEntry, find_sets, read_set, to_draft
+from benchmarks.portions import in_company, limit_questions
 from memtypes.policy import MemoryType
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 

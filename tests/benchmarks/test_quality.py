@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contexts import ContextScore, score_context
+from benchmarks.contexts import ContextScore, Expected, score_context
 from benchmarks.data import EvaluationSet, read_set
-from benchmarks.evaluation import Evaluation, QuestionScore, Share, WayScore, evaluate, rank_figures
+from benchmarks.evaluation import Evaluation, Manner, QuestionScore, Share, WayScore, evaluate, rank_figures
 from benchmarks.loading import NotLoaded, load, manifest_path, read_manifest, scope_of, verify, write_manifest
 from benchmarks.report import render_table
 from benchmarks.summaries import (
@@ -136,9 +136,9 @@ async def test_a_sample_limits_the_budgets_that_only_violations_need(small: Eval
     """Beyond the sample a question is asked with the budgets of evidence recall alone."""
     parts = Parts()
     loaded = await load(parts.ingestor, parts.store, small)
-    scores = await evaluate(replace(parts.evaluation, sample=1), small, loaded)
+    scores = await evaluate(replace(parts.evaluation, manner=Manner(sample=1)), small, loaded)
     assert [len(score.right.contexts) for score in scores] == [8, 4, 4]
-    none = await evaluate(replace(parts.evaluation, sample=0), small, loaded)
+    none = await evaluate(replace(parts.evaluation, manner=Manner(sample=0)), small, loaded)
     assert [len(score.right.contexts) for score in none] == [4, 4, 4]
 
 
@@ -183,18 +183,42 @@ def test_a_cut_memory_counts_with_four_fifths_of_its_words() -> None:
     text = "a b c d e"
     for kept, recall in (("a b c d …", 1.0), ("a b c …", 0.0)):
         answer = _answer([_item("m", kept, cut=True)])
-        assert score_context(answer, 10, {"m": text}, len).recall == recall
+        assert score_context(answer, Expected(10, {"m": text}), len).recall == recall
     answer = _answer([_item("m", "anything", cut=False)])
-    assert score_context(answer, 10, {"m": text, "n": text}, len).recall == 0.5
+    assert score_context(answer, Expected(10, {"m": text, "n": text}), len).recall == 0.5
+
+
+def test_an_excerpt_counts_with_four_fifths_of_the_answers_words() -> None:
+    """Of the answer's words those count that the whole memory has; without an answer every word of it does."""
+    text = "It cost 40 crowns in Prague, paid late in May"
+    for shown, answer, recall in (
+        ("... 40 crowns in PRAGUE ...", "40 crowns, Prague, a Tuesday", 1.0),
+        ("... cost 40 crowns", "40 crowns, Prague", 0.0),
+        ("It cost 40 crowns in Prague, paid ...", "", 0.0),
+        ("It cost 40 crowns in Prague, paid late", "none of these", 1.0),
+    ):
+        item = _item("m", shown, cut=False).model_copy(update={"excerpt": True})
+        assert score_context(_answer([item]), Expected(10, {"m": text}, answer), len).recall == recall
+
+
+async def test_questions_are_asked_in_their_manner(small: EvaluationSet) -> None:
+    """What is set is asked for; what no one can ask for is refused."""
+    parts = Parts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    cut = await evaluate(replace(parts.evaluation, manner=Manner(oversize="cut")), small, loaded)
+    assert cut[0].right.contexts[500].recall == 1.0
+    with pytest.raises(ExceptionGroup) as failed:
+        await evaluate(replace(parts.evaluation, manner=Manner(oversize="shrink")), small, loaded)
+    assert "oversize" in str(failed.value.exceptions[0])
 
 
 def test_violations_and_understatements_are_seen() -> None:
     """A recount above the budget violates it, working memory's part aside; one above the stated total understates."""
-    score = score_context(_answer([]), 2, {"m": "x"}, lambda text: len(text.split()) + 1)
+    score = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()) + 1)
     assert (score.tokens, score.allowed, score.told) == (4, 3, 3)
     assert score.violates
     assert score.understates
-    fine = score_context(_answer([]), 2, {"m": "x"}, lambda text: len(text.split()))
+    fine = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()))
     assert not fine.violates
     assert not fine.understates
 
@@ -202,7 +226,7 @@ def test_violations_and_understatements_are_seen() -> None:
 def test_only_a_context_of_one_text_is_recounted() -> None:
     """Messages have no count of the whole."""
     with pytest.raises(TypeError, match="one text"):
-        score_context(_answer([], context=[Message(content="a")]), 10, {"m": "x"}, len)
+        score_context(_answer([], context=[Message(content="a")]), Expected(10, {"m": "x"}), len)
 
 
 def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
