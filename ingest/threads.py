@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from pydantic import ValidationError
 
 from ingest.pipeline import Ingestor
 from memtypes.episodic import EpisodicDraft, EventType
+from memtypes.errors import InvalidRequest
 from memtypes.memory import Source
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
-from memtypes.threads.ports import Departure, ThreadKeeper
+from memtypes.threads.departures import Departure, ThreadKeeper
 from memtypes.threads.turns import MAX_TURN, Turn
 
 MAX_CHARACTERS = 2 * MAX_TURN
@@ -27,11 +30,22 @@ class DepartureKeeper(ThreadKeeper):
 
     async def keep(self, scope: Scope, departure: Departure) -> list[str]:
         """The memories' ids; see the port."""
-        kept = []
-        for turns in _pieces(departure.turns):
-            outcome = await self._ingestor.write_one(scope, draft(departure.thread_id, turns))
-            kept.append(outcome.merged_into or outcome.id)
-        return [one for one in kept if one is not None]
+        kept: list[str] = []
+        for turns in _pieces(sorted(departure.turns, key=lambda turn: turn.index)):  # they left in another order
+            outcome = await self._ingestor.write_one(scope, _draft(departure.thread_id, turns))
+            if outcome.id is None and outcome.merged_into is None:
+                raise InvalidRequest(f"a memory of turns that left a thread was {outcome.status}: {outcome.reason}")
+            kept.append(outcome.merged_into or outcome.id or "")
+        return kept
+
+
+def _draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
+    """The event of the turns. Raises InvalidRequest for one that no memory can hold."""
+    try:
+        return draft(thread_id, turns)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequest(f"turns that left a thread make no memory: {first['msg']}") from error
 
 
 def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
@@ -49,7 +63,7 @@ def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
     )
 
 
-def _pieces(turns: tuple[Turn, ...]) -> Iterator[tuple[Turn, ...]]:
+def _pieces(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
     piece: list[Turn] = []
     size = 0
     for turn in turns:

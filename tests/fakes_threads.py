@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.locks import Lease, LockRequest, Locks
 from memtypes.scope import Scope
+from memtypes.threads.departures import Departure, DepartureStore, OutboxLoad
 from memtypes.threads.ports import (
     MAX_CHAIN,
     Append,
     Appended,
     Content,
-    Departure,
     NewThread,
     Removal,
     Replacement,
@@ -30,16 +31,39 @@ class _Kept:
     ancestors: tuple[str, ...]
     turns: list[Turn] = field(default_factory=list)
     ranks: dict[int, str | None] = field(default_factory=dict)
+    used: dict[int, int] = field(default_factory=dict)
+    clock: int = 0
     following: int = 0
 
+    def use(self, indices: Sequence[int]) -> None:
+        """These were used now."""
+        for index in indices:
+            self.clock += 1
+            self.used[index] = self.clock
 
-class FakeThreads(ThreadStore):
-    """Evicts by rank and index; knows no expiry and no use."""
+    def take(self, turn: Turn, rank: str | None) -> Turn:
+        """The turn under the next index."""
+        numbered = replace(turn, index=self.following)
+        self.ranks[self.following] = rank
+        self.use([self.following])
+        self.following += 1
+        return numbered
+
+    def order(self, turn: Turn) -> int:
+        """Lowest leaves first."""
+        rank = self.ranks[turn.index]
+        return int(rank) + turn.index if rank else self.used[turn.index]
+
+
+class FakeThreads(ThreadStore, DepartureStore):
+    """Knows no expiry."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._backups: dict[tuple[str, str, str], tuple[Turn, ...]] = {}
         self._left: dict[tuple[str, str], list[Departure]] = {}
+        self._aside: dict[tuple[str, str, str], list[Departure]] = {}
+        self._tokens = itertools.count()
 
     def _of(self, scope: Scope, thread_id: str) -> _Kept:
         kept = self._kept.get((scope.tenant, scope.namespace, thread_id))
@@ -77,16 +101,14 @@ class FakeThreads(ThreadStore):
         ):
             if not free:
                 raise InvalidRequest("the turn does not fit", path="content")
-            gone = min(free, key=lambda turn: int(kept.ranks[turn.index] or 0) + turn.index)
+            gone = min(free, key=kept.order)
             free.remove(gone)
             turns.remove(gone)
             leaving.append(gone)
         if len(turns) > limits.turns:
             raise InvalidRequest(f"this thread has at most {limits.turns} turns", path="thread_id")
-        turns[-1] = replace(append.turn, index=kept.following)
+        turns[-1] = kept.take(append.turn, append.rank)
         self._leave(scope, append.thread_id, leaving)
-        kept.ranks[kept.following] = append.rank
-        kept.following += 1
         self._set(kept, turns)
         return Appended(kept.following - 1, kept.thread.version, kept.thread.tokens, len(turns), len(leaving))
 
@@ -97,15 +119,19 @@ class FakeThreads(ThreadStore):
     async def read(self, scope: Scope, thread_id: str) -> Content:
         """See the port."""
         kept = self._of(scope, thread_id)
-        return Content(kept.thread, tuple(kept.turns))
+        return Content(kept.thread, tuple(kept.turns), dict(kept.used))
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> Content:
         """See the port."""
         kept = self._of(scope, thread_id)
-        return Content(kept.thread, tuple(kept.turns[offset : offset + limit]))
+        shown = tuple(kept.turns[offset : offset + limit])
+        kept.use([turn.index for turn in shown])
+        return Content(kept.thread, shown, dict(kept.used))
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Nothing counts as used here."""
+        """See the port."""
+        kept = self._of(scope, thread_id)
+        kept.use([turn.index for turn in kept.turns if turn.index in indices])
 
     async def ancestors(self, scope: Scope, thread_id: str) -> tuple[str, ...]:
         """See the port."""
@@ -128,11 +154,7 @@ class FakeThreads(ThreadStore):
         """See the port."""
         kept = self._of(scope, replacement.thread_id)
         self._check(kept, replacement.expected)
-        turns = []
-        for turn, rank in replacement.turns:
-            turns.append(replace(turn, index=kept.following))
-            kept.ranks[kept.following] = rank
-            kept.following += 1
+        turns = [kept.take(turn, rank) for turn, rank in replacement.turns]
         kept.thread = replace(kept.thread, summary="", summary_tokens=0)
         self._set(kept, turns)
         return kept.thread.version
@@ -166,6 +188,35 @@ class FakeThreads(ThreadStore):
         """See the port."""
         self._left[scope.tenant, scope.namespace].remove(departure)
 
+    async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
+        """See the port."""
+        left = self._left[scope.tenant, scope.namespace]
+        left.remove(departure)
+        left.append(replace(departure, tries=tries))
+
+    async def set_aside(self, scope: Scope, departure: Departure, why: str) -> None:
+        """See the port."""
+        self._left[scope.tenant, scope.namespace].remove(departure)
+        aside = self._aside.setdefault((scope.tenant, scope.namespace, departure.thread_id), [])
+        aside.append(replace(departure, why=why))
+
+    async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
+        """See the port."""
+        return list(self._aside.get((scope.tenant, scope.namespace, thread_id), ()))
+
+    async def recall(self) -> int:
+        """See the port."""
+        recalled = [(key, one) for key, left in self._aside.items() for one in left]
+        for (tenant, namespace, _), one in recalled:
+            self._left.setdefault((tenant, namespace), []).append(replace(one, tries=0, why=""))
+        self._aside.clear()
+        return len(recalled)
+
+    async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
+        """See the port."""
+        aside = [] if thread_id is None else await self.aside(scope, thread_id)
+        return OutboxLoad(len(self._left.get((scope.tenant, scope.namespace), ())), len(aside))
+
     async def waiting(self) -> AsyncIterator[Scope]:
         """See the port."""
         for (tenant, namespace), left in list(self._left.items()):
@@ -184,7 +235,7 @@ class FakeThreads(ThreadStore):
     def _leave(self, scope: Scope, thread_id: str, turns: list[Turn]) -> None:
         if turns:
             left = self._left.setdefault((scope.tenant, scope.namespace), [])
-            left.append(Departure(thread_id, tuple(turns), str(len(left))))
+            left.append(Departure(thread_id, tuple(turns), str(next(self._tokens))))
 
 
 def _tokens(turns: Sequence[Turn]) -> int:

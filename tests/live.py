@@ -6,6 +6,9 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
 
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient, LiveSettings
@@ -32,6 +35,28 @@ async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
         yield client
     finally:
         await client.aclose()
+
+
+async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
+    """What every key of the scope holds, whatever its kind."""
+    keys = sorted([key async for key in live.keys_of(scope)])
+
+    async def read(redis: Redis) -> dict[str, Any]:
+        return {key: await _held(redis, key) for key in keys}
+
+    return await live.run(read, repeatable=True)
+
+
+async def _held(redis: Redis, key: str) -> Any:
+    match await redis.type(key):
+        case "hash":
+            return await redis.hgetall(key)
+        case "list":
+            return await redis.lrange(key, 0, -1)
+        case "zset":
+            return await redis.zrange(key, 0, -1, withscores=True)
+        case _:
+            return await redis.get(key)
 
 
 def fresh_scope() -> Scope:

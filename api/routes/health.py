@@ -48,7 +48,8 @@ async def ready(services: NamedDependency[Services]) -> Response[bytes]:
 @get("/metrics", opt=_METRICS.opt())
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """Prometheus' text format."""
-    work = "" if services.jobs is None else "\n".join(services.jobs.lines()) + "\n"
+    counting = (services.jobs, None if services.threads is None else services.threads.outbox)
+    work = "".join(f"{line}\n" for one in counting if one is not None for line in one.lines())
     return Response(services.metrics.text() + work, media_type=METRICS_TEXT)
 
 

@@ -12,7 +12,7 @@ from memtypes.times import rfc3339
 
 
 class ThreadAnswer(TypedDict):
-    """A thread without its turns."""
+    """A thread without its turns. redactions: taken out of the initial context that was sent, by kind."""
 
     id: str
     version: int
@@ -27,6 +27,7 @@ class ThreadAnswer(TypedDict):
     last_flush_at: str | None
     ttl_s: int
     created_at: str
+    redactions: NotRequired[dict[str, int]]
 
 
 class ReferenceAnswer(TypedDict):
@@ -69,18 +70,20 @@ class PageAnswer(TypedDict):
 
 
 class SaidAnswer(TypedDict):
-    """A turn that was kept. flushed, evicted: how many others left for it."""
+    """A turn that was kept. flushed, evicted: how many others left for it. redactions: taken out of it, by kind."""
 
     turn: TurnAnswer
     version: int
     flushed: int
     evicted: int
+    redactions: NotRequired[dict[str, int]]
 
 
 class VersionAnswer(TypedDict):
-    """The version after a change."""
+    """The version after a change. redactions: taken out of the new turns, by kind."""
 
     version: int
+    redactions: NotRequired[dict[str, int]]
 
 
 class ChainAnswer(TypedDict):
@@ -158,7 +161,11 @@ class BackupAnswer(TypedDict):
 
 
 class ThreadStatsAnswer(TypedDict):
-    """What a thread holds. utilization: of the nearest limit. distance_to_flush: tokens, else messages."""
+    """What a thread holds. utilization: of the nearest limit. distance_to_flush: tokens, else messages.
+
+    waiting: groups of turns that left threads of this namespace and are still to be kept as memories. set_aside: groups
+    of this thread that could not be kept; they are tried again when the service starts.
+    """
 
     turns: int
     tokens: int
@@ -170,6 +177,8 @@ class ThreadStatsAnswer(TypedDict):
     last_flush_at: str | None
     ttl_s: int
     resource: str | None
+    waiting: int
+    set_aside: int
 
 
 class CheckAnswer(TypedDict):

@@ -72,6 +72,12 @@ class ClearPost(Model):
         return self
 
 
+class ByAgent(InNamespace):
+    """Which agent asks, where its mode matters."""
+
+    agent_id: Name | None = None
+
+
 class PageQuery(InNamespace):
     """Which turns, oldest first."""
 

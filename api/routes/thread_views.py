@@ -12,6 +12,7 @@ from api.routes.thread_bodies import ContextPost
 from api.services import Services
 from memtypes.scope import Scope
 from memtypes.threads.context import thread_context
+from memtypes.threads.departures import OutboxLoad
 from memtypes.threads.engine import Threads
 from memtypes.threads.policy import PolicyType
 from memtypes.threads.ports import Content, Thread
@@ -52,8 +53,8 @@ async def context_of(
     }
 
 
-def stats_of(threads: Threads, thread: Thread) -> dict[str, Any]:
-    """What the thread holds of its limits."""
+def stats_of(threads: Threads, thread: Thread, outbox: OutboxLoad) -> dict[str, Any]:
+    """What the thread holds of its limits, and what left it and is not kept yet."""
     policy = threads.rules.of(thread)
     limits = threads.rules.limits(policy)
     bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
@@ -72,11 +73,13 @@ def stats_of(threads: Threads, thread: Thread) -> dict[str, Any]:
         "last_flush_at": thread.last_flush_at,
         "ttl_s": thread.ttl_left_s,
         "resource": thread.resource,
+        "waiting": outbox.waiting,
+        "set_aside": outbox.set_aside,
     }
 
 
-def health_of(threads: Threads, content: Content) -> dict[str, Any]:
-    """One check for each limit, for the count of tokens and for the order of the turns."""
+def health_of(threads: Threads, content: Content, outbox: OutboxLoad) -> dict[str, Any]:
+    """One check for each limit, for the count of tokens, for its life, and for what left it."""
     thread = content.thread
     limits = threads.rules.limits(threads.rules.of(thread))
     counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
@@ -86,5 +89,6 @@ def health_of(threads: Threads, content: Content) -> dict[str, Any]:
         "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
         "within_max_turns": thread.turns <= limits.turns,
         "expires": thread.ttl_left_s > 0,
+        "nothing_set_aside": outbox.set_aside == 0,
     }
     return {"ok": all(checks.values()), "checks": [{"name": name, "ok": ok} for name, ok in checks.items()]}

@@ -28,6 +28,7 @@ from api.routes.thread_answers import (
     turn_members,
 )
 from api.routes.thread_bodies import (
+    ByAgent,
     ClearPost,
     ContextPost,
     FlushPost,
@@ -39,8 +40,9 @@ from api.routes.thread_bodies import (
 from api.routes.thread_views import context_of, health_of, stats_of
 from api.services import Services
 from memtypes.errors import Unavailable
+from memtypes.scope import Scope
 from memtypes.threads.engine import Threads
-from memtypes.threads.requests import FlushAsk, Opening, members
+from memtypes.threads.requests import FlushAsk, Opened, Opening, Replaced, Said, members
 
 TAG = "Threads"
 AWAY = (403, 404, 409, 429, 503)
@@ -68,13 +70,25 @@ _BACKUP = Call("The turns of a cleared thread", TAG, {200: BackupAnswer}, query=
 
 
 def _changing(summary: str, answers: dict[int, Any], body: TypeAdapter[Any] | None) -> dict[str, Any]:
-    return Call(summary, TAG, answers, role=Role.WRITER, query=InNamespace, body=body, may_fail=AWAY).opt()
+    return Call(summary, TAG, answers, role=Role.WRITER, query=ByAgent, body=body, may_fail=AWAY).opt()
 
 
 def _of(services: Services) -> Threads:
     if services.threads is None:
         raise Unavailable("live state is away")
     return services.threads
+
+
+async def _writing(request: HttpRequest, services: Services, thread_id: str) -> Scope:
+    """The scope of a call that changes a thread. Raises ReadOnly where the agent that makes it may not."""
+    query = read_query(request, ByAgent)
+    scope = scope_of(request, query.namespace)
+    await _of(services).check_writes(scope, thread_id, query.agent_id)
+    return scope
+
+
+def _redactions(one: Opened | Said | Replaced) -> dict[str, Any]:
+    return {"redactions": dict(one.redactions)} if one.redactions else {}
 
 
 @post("/v1/threads", opt=_OPEN.opt())
@@ -86,9 +100,12 @@ async def post_thread(request: HttpRequest, services: NamedDependency[Services])
     opening = Opening(**{name: getattr(asked, name) for name in names})
     if not threads.resolves(opening):
         one = await threads.open(scope, opening)
-        return answer(members(one.thread), 201 if one.created else 200)
+        return answer({**members(one.thread), **_redactions(one)}, 201 if one.created else 200)
     opened = await threads.open_all(scope, opening)
-    shown = [{"resource": one.resource, "mode": one.mode, "thread": members(one.thread)} for one in opened]
+    shown = [
+        {"resource": one.resource, "mode": one.mode, "thread": {**members(one.thread), **_redactions(one)}}
+        for one in opened
+    ]
     return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
 
 
@@ -109,11 +126,11 @@ async def post_turn(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
     """201 with the turn, once it is kept."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    scope = await _writing(request, services, thread_id)
     asked = await read_body(request, TURN)
     said = await _of(services).say(scope, thread_id, asked, asked.expected_version)
     told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
-    return answer({"turn": turn_members(said.turn), **told}, 201)
+    return answer({"turn": turn_members(said.turn), **told, **_redactions(said)}, 201)
 
 
 @put("/v1/threads/{thread_id:str}/turns", opt=_changing("Replace all turns", {200: VersionAnswer}, REPLACE))
@@ -121,9 +138,10 @@ async def put_turns(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
     """The version after it."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    scope = await _writing(request, services, thread_id)
     asked = await read_body(request, REPLACE)
-    return answer({"version": await _of(services).replace(scope, thread_id, asked.turns, asked.expected_version)})
+    replaced = await _of(services).replace(scope, thread_id, asked.turns, asked.expected_version)
+    return answer({"version": replaced.version, **_redactions(replaced)})
 
 
 @get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())
@@ -160,8 +178,8 @@ async def post_flush(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
     """What left, and the memories that keep it."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
     asked = await read_body(request, FLUSH)
+    scope = await _writing(request, services, thread_id)
     done = await _of(services).flush(scope, thread_id, FlushAsk(asked.strategy, asked.dry_run, asked.force))
     told = {"flushed": done.flushed, "tokens_before": done.tokens_before, "tokens_after": done.tokens_after}
     summary = {} if done.summary is None else {"summary": done.summary}
@@ -173,8 +191,8 @@ async def post_clear(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
     """How many turns there were."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
     asked = await read_body(request, CLEAR)
+    scope = await _writing(request, services, thread_id)
     cleared, backup_id = await _of(services).clear(scope, thread_id, backup=asked.backup)
     return answer({"cleared": cleared, **({} if backup_id is None else {"backup_id": backup_id})})
 
@@ -194,7 +212,9 @@ async def get_stats(
 ) -> Response[bytes]:
     """Its tokens, limits and life."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    return answer(stats_of(_of(services), await _of(services).store.look(scope, thread_id)))
+    threads = _of(services)
+    thread = await threads.store.look(scope, thread_id)
+    return answer(stats_of(threads, thread, await threads.outbox.load(scope, thread_id)))
 
 
 @get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
@@ -203,11 +223,13 @@ async def get_health(
 ) -> Response[bytes]:
     """One check a promise."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    return answer(health_of(_of(services), await _of(services).store.read(scope, thread_id)))
+    threads = _of(services)
+    content = await threads.store.read(scope, thread_id)
+    return answer(health_of(threads, content, await threads.outbox.load(scope, thread_id)))
 
 
 @delete("/v1/threads/{thread_id:str}", opt=_changing("Remove a thread", {204: None}, None))
 async def delete_thread(request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]) -> None:
     """204."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    scope = await _writing(request, services, thread_id)
     await _of(services).store.delete(scope, thread_id)

@@ -11,7 +11,9 @@ from ingest.pipeline import Ingestor
 from ingest.threads import DepartureKeeper
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
+from memtypes.redaction import Screen
 from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.thread_departures import RedisDepartures
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
@@ -38,12 +40,15 @@ class Living:
     jobs: Jobs
 
 
-def living(resources: Resources, ingestor: Ingestor) -> Living:
-    """Everything live over one client; what leaves it is kept by `ingestor`. The jobs are not running yet."""
+def living(resources: Resources, ingestor: Ingestor, screen: Screen) -> Living:
+    """Everything live over one client, looked through by `screen`; what leaves it is kept by `ingestor`.
+
+    The jobs are not running yet.
+    """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     copies = Copies(items, resources.store, system_clock)
     workflows = Workflows(RedisWorkflows(resources.live), resources.tokenizer, system_clock, WorkflowRecorder(ingestor))
-    threads = threads_of(resources, ingestor, locks)
+    threads = threads_of(resources, ingestor, locks, screen)
     jobs = (
         Job("working", SWEEP_S, copies.sweep),
         Job("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
@@ -53,17 +58,19 @@ def living(resources: Resources, ingestor: Ingestor) -> Living:
     return Living(items, working, threads, workflows, Jobs(locks, jobs))
 
 
-def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks) -> Threads:
+def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, screen: Screen) -> Threads:
     """Threads under the configured policies."""
     return Threads(
         ThreadParts(
             RedisThreads(resources.live),
+            RedisDepartures(resources.live),
             DepartureKeeper(ingestor),
             resources.tokenizer,
             RuleSummariser(resources.tokenizer),
             locks,
             system_clock,
             resources.models,
+            screen,
             resources.policies,
         )
     )

@@ -59,7 +59,7 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
     screened = screening(settings, store, embedder, resources.http)
     writing = ingestor_parts(resources, screened)
     ingestor = Ingestor(writing)
-    live = living(resources, ingestor)
+    live = living(resources, ingestor, screened.redactor)
     retrieving = retriever_parts(resources, live.items, freshness)
     answered = RecentAnswers()
     return Services(

@@ -7,7 +7,7 @@ are left as they are: they are addresses, and what they address would be lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -22,6 +22,7 @@ from ingest.redaction.scan import Redaction
 from ingest.submission import Submission
 from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.memory import MAX_LABEL, MAX_TAG, Draft
+from memtypes.redaction import Cleaned, Screen
 from memtypes.scope import Scope
 
 LARGE = 20_000
@@ -46,15 +47,7 @@ class Book(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """value: without its secrets. counts: how many by kind."""
-
-    value: Any
-    counts: Mapping[str, int]
-
-
-class Redactor:
+class Redactor(Screen):
     """Looks values through by the rules of their tenant."""
 
     def __init__(self, book: Book | None = None) -> None:
@@ -64,6 +57,10 @@ class Redactor:
     def rules(self, tenant: str) -> Rules:
         """The rules of `tenant`."""
         return self._book.of(tenant)
+
+    def keeps(self, tenant: str, role: str) -> bool:
+        """Whether texts of this role may be kept at all."""
+        return role.casefold() not in self.rules(tenant).never_keep_roles
 
     def clean(self, tenant: str, value: Any) -> Cleaned:
         """`value`, any JSON, without the secrets that `tenant` does not allow. Raises Refused and Unavailable."""

@@ -11,17 +11,20 @@ from memtypes.errors import InvalidRequest, NotFound
 from memtypes.locks import Locks
 from memtypes.models.registry import Models
 from memtypes.ports import Tokenizer
+from memtypes.redaction import Cleaned, Screen
 from memtypes.scope import Scope
 from memtypes.threads.choosing import eviction_rank, flush_due
+from memtypes.threads.departures import DepartureStore, ThreadKeeper
 from memtypes.threads.flushing import Flusher
+from memtypes.threads.incoming import Incoming
 from memtypes.threads.outbox import Outbox
-from memtypes.threads.policy import EvictionPolicy, Policies, PolicyType, ThreadPolicy
-from memtypes.threads.ports import Append, NewThread, Replacement, ThreadKeeper, ThreadStore
-from memtypes.threads.requests import Chain, FlushAsk, Flushed, Opened, Opening, Said
-from memtypes.threads.rules import Rules, private
+from memtypes.threads.policy import EvictionPolicy, Mode, Policies, PolicyType
+from memtypes.threads.ports import Append, NewThread, Replacement, ThreadStore
+from memtypes.threads.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
+from memtypes.threads.rules import Rules
 from memtypes.threads.summary import Summariser
 from memtypes.threads.templates import rendered
-from memtypes.threads.turns import NewTurn, Turn
+from memtypes.threads.turns import NewTurn
 from memtypes.times import Clock, to_utc
 
 _REMEMBERED = 100_000
@@ -32,15 +35,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ThreadParts:
-    """What threads work with. summariser: of flushes that summarise."""
+    """What threads work with. summariser: of flushes that summarise. screen: what is taken out before it is kept."""
 
     store: ThreadStore
+    departures: DepartureStore
     keeper: ThreadKeeper
     tokenizer: Tokenizer
     summariser: Summariser
     locks: Locks
     clock: Clock
     models: Models
+    screen: Screen
     policies: Policies = field(default_factory=Policies)
 
 
@@ -50,8 +55,8 @@ class Threads:
     def __init__(self, parts: ThreadParts) -> None:
         self.store = parts.store
         self.rules = Rules(parts.models, parts.policies)
-        self.outbox = Outbox(parts.store, parts.keeper)
-        self._tokenizer = parts.tokenizer
+        self.outbox = Outbox(parts.departures, parts.keeper)
+        self._incoming = Incoming(parts.screen, parts.tokenizer, parts.clock)
         self._clock = parts.clock
         self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
         self._resources: dict[tuple[str, str, str], str | None] = {}
@@ -65,6 +70,10 @@ class Threads:
         """The thread of a resource and key, begun if it is not there; one of its own where neither is given."""
         policy = self.rules.named(opening.resource)
         template = opening.key or policy.key
+        given = Cleaned(None, {})
+        if opening.initial_context is not None:
+            self.rules.check_mode(opening.resource, opening.agent_id)
+            given = self._incoming.text(scope.tenant, policy.privacy, opening.initial_context)
         new = NewThread(
             str(uuid.uuid4()),
             round(policy.ttl),
@@ -73,20 +82,25 @@ class Threads:
             opening.resource,
             None if template is None else rendered(template, opening.variables),
             opening.agent_id,
-            opening.initial_context,
+            given.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
         )
         thread_id = await self.store.create(scope, new)
-        return Opened(await self.store.look(scope, thread_id), thread_id == new.thread_id, opening.resource)
+        thread = await self.store.look(scope, thread_id)
+        return Opened(thread, thread_id == new.thread_id, opening.resource, redactions=given.counts)
 
     async def open_all(self, scope: Scope, opening: Opening) -> list[Opened]:
-        """A thread for each reference of the agent; every key is rendered before any thread begins."""
+        """A thread for each reference of the agent; every key is rendered before any thread begins.
+
+        The initial context goes to those that the agent may write to.
+        """
         references = self.rules.references(opening.agent_id) or ()
         asked = []
         for one in references:
             template = one.key or self.rules.named(one.id).key
             key = None if template is None else rendered(template, opening.variables)
-            asked.append(replace(opening, key=key, resource=one.id, variables={}))
+            context = opening.initial_context if one.mode is Mode.READ_WRITE else None
+            asked.append(replace(opening, key=key, resource=one.id, initial_context=context))
         opened = [await self.open(scope, one) for one in asked]
         return [replace(found, mode=one.mode) for found, one in zip(opened, references, strict=True)]
 
@@ -95,7 +109,8 @@ class Threads:
         resource = await self._resource(scope, thread_id)
         policy = self.rules.of_resource(resource)
         self.rules.check_mode(resource, new.agent_id)
-        turn, limits = self._turn(policy, new), self.rules.limits(policy)
+        received, limits = await self._incoming.turns(scope.tenant, policy.privacy, [new]), self.rules.limits(policy)
+        turn = received.turns[0]
         if limits.tokens is not None and turn.tokens > limits.tokens:
             raise InvalidRequest(
                 f"the turn has {turn.tokens} tokens, and the whole thread at most {limits.tokens}", path="content"
@@ -108,12 +123,16 @@ class Threads:
             flushed = await self._flusher.relieve(scope, thread_id)
         if done.evicted or flushed:
             await self.outbox.drain(scope)
-        return Said(replace(turn, index=done.index), done.version, flushed, done.evicted)
+        return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
 
-    async def replace(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None) -> int:
+    async def replace(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None) -> Replaced:
         """The version after all turns were replaced; they must fit as they are."""
-        policy = self.rules.of(await self.store.look(scope, thread_id))
-        made = [self._turn(policy, one) for one in turns]
+        resource = await self._resource(scope, thread_id)
+        policy = self.rules.of_resource(resource)
+        for agent_id in {one.agent_id for one in turns}:
+            self.rules.check_mode(resource, agent_id)
+        received = await self._incoming.turns(scope.tenant, policy.privacy, turns)
+        made = received.turns
         limits = self.rules.limits(policy)
         for have, limit, what in (
             (sum(turn.tokens for turn in made), limits.tokens, "tokens"),
@@ -123,7 +142,8 @@ class Threads:
             if limit is not None and have > limit:
                 raise InvalidRequest(f"{have} {what} are more than the limit of {limit}", path="turns")
         ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in made]
-        return await self.store.replace(scope, Replacement(thread_id, ranked, expected))
+        version = await self.store.replace(scope, Replacement(thread_id, ranked, expected))
+        return Replaced(version, received.redactions)
 
     async def chain(self, scope: Scope, thread_id: str) -> Chain:
         """The thread's ancestors that are still there and itself, with their turns."""
@@ -150,9 +170,10 @@ class Threads:
         backup_id = str(uuid.uuid4()) if backup else None
         return await self.store.clear(scope, thread_id, backup_id), backup_id
 
-    def _turn(self, policy: ThreadPolicy, new: NewTurn) -> Turn:
-        content = private(policy, new)
-        return new.at(to_utc(self._clock()), content, self._tokenizer.count(content))
+    async def check_writes(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
+        """Raise ReadOnly where the agent may not change this thread, NotFound where there is none."""
+        if agent_id is not None:
+            self.rules.check_mode(await self._resource(scope, thread_id), agent_id)
 
     async def _resource(self, scope: Scope, thread_id: str) -> str | None:
         """The resource of a thread: remembered, because it never changes, so that an append is one round trip."""

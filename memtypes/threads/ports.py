@@ -1,12 +1,11 @@
-"""What threads ask of their store and of whoever keeps what leaves. The contract is the docstrings here."""
+"""What threads ask of their store. The contract is the docstrings here."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from memtypes.scope import Scope
 from memtypes.threads.choosing import Limits
@@ -103,19 +102,10 @@ class Replacement:
     expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """Turns that left a thread together, and wait to be kept. token: names it in the store."""
-
-    thread_id: str
-    turns: tuple[Turn, ...]
-    token: str
-
-
 class ThreadStore(ABC):
     """Where threads live. Each change is atomic; a thread that is not there raises NotFound.
 
-    What leaves by eviction or flush waits as a departure until it is settled, whatever happens to its thread.
+    What leaves by eviction or flush is put among the departures in the same change; see `memtypes.threads.departures`.
     """
 
     @abstractmethod
@@ -172,26 +162,3 @@ class ThreadStore(ABC):
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str) -> None:
         """Remove the thread."""
-
-    @abstractmethod
-    async def departures(self, scope: Scope, limit: int) -> list[Departure]:
-        """What waits to be kept, oldest first."""
-
-    @abstractmethod
-    async def settle(self, scope: Scope, departure: Departure) -> None:
-        """Forget a departure that was kept."""
-
-    @abstractmethod
-    def waiting(self) -> AsyncIterator[Scope]:
-        """Every scope in which something waits to be kept."""
-
-
-class ThreadKeeper(ABC):
-    """Keeps what left a thread."""
-
-    @abstractmethod
-    async def keep(self, scope: Scope, departure: Departure) -> list[str]:
-        """The ids of the memories that hold its turns, each turn in one; the same departure gives the same ones."""
-
-
-Variables = Mapping[str, Any]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import re2
 
+from memtypes.redaction import Cleaned
+
 MAX_PATTERN = 1_000
 REDACTED = "[redacted]"
+KIND = "policy"
+"""The kind under which a policy's own patterns are counted."""
 
 
 def checked_pattern(pattern: str) -> str:
@@ -23,8 +29,25 @@ def checked_pattern(pattern: str) -> str:
     return pattern
 
 
-def redact(text: str, patterns: Sequence[str]) -> str:
-    """`text` with what the patterns match replaced."""
-    for pattern in patterns:
-        text = str(re2.sub(pattern, REDACTED, text))
-    return text
+def redacted(value: Any, patterns: Sequence[str]) -> Cleaned:
+    """`value`, any JSON, with what the patterns match in its texts replaced."""
+    counts: Counter[str] = Counter()
+
+    def clean(one: Any) -> Any:
+        match one:
+            case str():
+                return text(one)
+            case list():
+                return [clean(inner) for inner in one]
+            case dict():
+                return {text(name): clean(inner) for name, inner in one.items()}
+            case _:
+                return one
+
+    def text(one: str) -> str:
+        for pattern in patterns:
+            one, times = re2.subn(pattern, REDACTED, one)
+            counts[KIND] += times
+        return one
+
+    return Cleaned(clean(value), +counts)

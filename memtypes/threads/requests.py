@@ -26,22 +26,32 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A thread of a resource. created: whether it began now. mode: the agent's."""
+    """A thread of a resource. created: whether it began now. mode: the agent's. redactions: in its initial context."""
 
     thread: Thread
     created: bool
     resource: str | None = None
     mode: Mode = Mode.READ_WRITE
+    redactions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What became of a turn."""
+    """What became of a turn. redactions: what was taken out of it, by kind."""
 
     turn: Turn
     version: int
     flushed: int
     evicted: int
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The version after all turns were replaced, and what was taken out of the new ones."""
+
+    version: int
+    redactions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from memtypes.models.registry import Models
 from memtypes.threads.choosing import Limits
 from memtypes.threads.policy import Mode, Policies, Reference, ThreadPolicy
 from memtypes.threads.ports import Thread
-from memtypes.threads.privacy import redact
-from memtypes.threads.turns import NewTurn
 
 _PLAIN = ThreadPolicy()
 
@@ -62,10 +60,3 @@ class Rules:
         modes = {one.id: one.mode for one in references}
         if modes.get(resource) is not Mode.READ_WRITE:
             raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
-
-
-def private(policy: ThreadPolicy, new: NewTurn) -> str:
-    """The content of a turn without what its thread must not keep. Raises InvalidRequest for a role it must not."""
-    if new.role in policy.privacy.never_keep_roles:
-        raise InvalidRequest(f"turns of role {new.role!r} are not kept by this thread's policy", path="role")
-    return redact(new.content, policy.privacy.redact)

@@ -49,16 +49,9 @@ class NewTurn(Model):
     metadata: Annotated[dict[str, Any], AfterValidator(check_metadata)] = Field(default_factory=dict)
     pinned: Flag = False
 
-    def at(self, moment: datetime, content: str, tokens: int) -> Turn:
-        """The turn as it is kept: `content` is what privacy left of its own."""
-        names = ("role", "agent_id", "tool", "model", "metadata", "pinned")
-        kept = {name: getattr(self, name) for name in names}
-        return Turn(
-            **kept, content=content, tokens=tokens, at=moment, files=_paths(self.files), images=_paths(self.images)
-        )
 
-
-def _paths(references: list[str | Reference]) -> list[str]:
+def paths(references: list[str | Reference]) -> list[str]:
+    """The path of each reference, each path once."""
     named = (one if isinstance(one, str) else one.path for one in references)
     return list(dict.fromkeys(named))
 

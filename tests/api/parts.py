@@ -83,8 +83,17 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     parts = IngestorParts(kept, screened.embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     ingestor = Ingestor(parts)
+    kept_live = FakeThreads()
     threads = ThreadParts(
-        FakeThreads(), DepartureKeeper(ingestor), tokenizer, RuleSummariser(tokenizer), FreeLocks(), clock, Registry
+        kept_live,
+        kept_live,
+        DepartureKeeper(ingestor),
+        tokenizer,
+        RuleSummariser(tokenizer),
+        FreeLocks(),
+        clock,
+        Registry,
+        screened.redactor,
     )
     return Services(
         store=kept,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any
 
 import anyio
 import httpx
@@ -14,9 +11,7 @@ import pytest
 
 from api.services import Services
 from memtypes.stores.redis.client import LiveClient
-from tests.api.conftest import connect
-from tests.fakes import FakeStore, FakeTokenizer
-from tests.threads.parts import keeper_over, threads_over
+from tests.api.talking import begun, kept_turns, say, served, words
 
 pytestmark = pytest.mark.anyio
 
@@ -35,48 +30,8 @@ agents:
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client in a namespace of its own."""
-    async with served(live, services) as client:
+    async with served(live, services, POLICIES) as client:
         yield client
-
-
-@asynccontextmanager
-async def served(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """The application with threads."""
-    store = services.store
-    assert isinstance(store, FakeStore)
-    threads = threads_over(live, POLICIES, keeper_over(store))
-    wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
-    async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
-        yield client
-
-
-async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> dict[str, Any]:
-    """A new thread's answer."""
-    namespace = client.params["namespace"]
-    client_params, client.params = client.params, httpx.QueryParams()
-    answer = await client.post("/v1/threads", json={"namespace": namespace, **fields})
-    client.params = client_params
-    assert answer.status_code == status, answer.text
-    return dict(answer.json())
-
-
-async def say(client: httpx.AsyncClient, thread: str, content: str, status: int = 201, **fields: Any) -> dict[str, Any]:
-    """The answer to a turn."""
-    body = {"role": "user", "content": content, **fields}
-    answer = await client.post(f"/v1/threads/{thread}/turns", json=body)
-    assert answer.status_code == status, answer.text
-    return dict(answer.json())
-
-
-async def kept_turns(client: httpx.AsyncClient) -> list[int]:
-    """The indices in the sources of all episodic memories."""
-    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
-    return sorted(index for memory in found["memories"] for index in memory["source"]["turns"])
-
-
-def words(number: int) -> str:
-    """A text of so many tokens."""
-    return " ".join(["word"] * number)
 
 
 async def test_a_flush_comes_at_the_threshold_and_leaves_about_half(client: httpx.AsyncClient) -> None:

@@ -14,8 +14,8 @@ from memtypes.ports import Listing
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.lanes import COMMAND, Work
+from memtypes.threads.departures import Departure, ThreadKeeper
 from memtypes.threads.engine import Threads
-from memtypes.threads.ports import Departure, ThreadKeeper
 from memtypes.threads.requests import Opening
 from memtypes.threads.turns import NewTurn
 from tests.fakes import FakeStore

@@ -8,7 +8,8 @@ from typing import Any
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.scope import Scope
-from memtypes.threads.ports import MAX_CHAIN, Departure, NewThread, Thread
+from memtypes.threads.departures import Departure
+from memtypes.threads.ports import MAX_CHAIN, NewThread, Thread
 from memtypes.threads.turns import Turn
 from memtypes.times import rfc3339
 
@@ -82,7 +83,12 @@ def departure_of(token: str) -> Departure:
     """The departure of its JSON, which is also its name."""
     kept = json.loads(token)
     turns = tuple(Turn.from_json(json.dumps(raw), index) for index, raw in kept["turns"])
-    return Departure(kept["thread_id"], turns, token)
+    return Departure(kept["thread_id"], turns, token, kept.get("tries", 0), kept.get("why", ""))
+
+
+def departure_text(departure: Departure, tries: int, why: str = "") -> str:
+    """The departure's JSON after so many tries."""
+    return json.dumps({**json.loads(departure.token), "tries": tries, "why": why})
 
 
 def thread_of(thread_id: str, kept: dict[str, Any]) -> Thread:

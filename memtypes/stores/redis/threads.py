@@ -7,19 +7,15 @@ index, and three orders: by index, by who leaves first, by last use. What left w
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from importlib import resources
-
-from redis.asyncio import Redis
+from collections.abc import Sequence
 
 from memtypes.errors import InvalidRequest, NotFound
 from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.thread_codec import (
     created_id,
     departure_head,
-    departure_of,
     or_none,
     paired,
     rank_word,
@@ -29,12 +25,13 @@ from memtypes.stores.redis.thread_codec import (
     turn_of,
     unknown,
 )
+from memtypes.stores.redis.thread_departures import DEPARTURES
+from memtypes.stores.redis.thread_scripts import thread_script
 from memtypes.threads.ports import (
     MAX_CHAIN,
     Append,
     Appended,
     Content,
-    Departure,
     NewThread,
     Removal,
     Replacement,
@@ -48,19 +45,10 @@ BACKUP_S = 24 * 3_600
 """Seconds a backup is kept."""
 
 _KIND = "thread"
-_DEPARTURES = "thread-departures"
 
 
-def _text(name: str) -> str:
-    return resources.files(__package__).joinpath("scripts", f"thread_{name}.lua").read_text(encoding="utf-8")
-
-
-def _script(name: str) -> Script:
-    return Script(_text("common") + _text(name))
-
-
-_CREATE, _APPEND, _READ, _REMOVE = map(_script, ("create", "append", "read", "remove"))
-_REPLACE, _USE, _DELETE = map(_script, ("replace", "use", "delete"))
+_CREATE, _APPEND, _READ, _REMOVE = map(thread_script, ("create", "append", "read", "remove"))
+_REPLACE, _USE, _DELETE = map(thread_script, ("replace", "use", "delete"))
 
 
 class RedisThreads(ThreadStore):
@@ -90,7 +78,7 @@ class RedisThreads(ThreadStore):
             limits.turns,
             departure_head(scope, append.thread_id),
         ]
-        keys = [_key(scope, append.thread_id), live_key(scope, _DEPARTURES)]
+        keys = [_key(scope, append.thread_id), live_key(scope, DEPARTURES)]
         answer = await self._live.script(_APPEND, keys, arguments, repeatable=False)
         refuse(append.thread_id, answer)
         if answer[0] == "turns":
@@ -133,7 +121,7 @@ class RedisThreads(ThreadStore):
             removal.summary or "",
             removal.summary_tokens,
         ]
-        keys = [_key(scope, removal.thread_id), live_key(scope, _DEPARTURES)]
+        keys = [_key(scope, removal.thread_id), live_key(scope, DEPARTURES)]
         answer = await self._live.script(_REMOVE, keys, arguments, repeatable=False)
         refuse(removal.thread_id, answer)
         return bool(answer[0] == "ok")
@@ -167,28 +155,6 @@ class RedisThreads(ThreadStore):
     async def delete(self, scope: Scope, thread_id: str) -> None:
         """Remove the thread; see the port."""
         refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], repeatable=False))
-
-    async def departures(self, scope: Scope, limit: int) -> list[Departure]:
-        """What waits; see the port."""
-        key = live_key(scope, _DEPARTURES)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True)  # type: ignore[arg-type, return-value]
-        return [departure_of(token) for token in found]
-
-    async def settle(self, scope: Scope, departure: Departure) -> None:
-        """Forget it; see the port."""
-        key = live_key(scope, _DEPARTURES)
-        await self._live.run(lambda redis: redis.lrem(key, 1, departure.token), repeatable=True)
-
-    async def waiting(self) -> AsyncIterator[Scope]:
-        """Where something waits; see the port."""
-
-        async def look(redis: Redis) -> list[str]:
-            keys = [key async for key in redis.scan_iter(match=f"rm:*:{_DEPARTURES}", count=1_000)]
-            return [str(first) for key in keys for first in await redis.lrange(key, 0, 0)]
-
-        for token in await self._live.run(look, repeatable=True):
-            kept = json.loads(token)
-            yield Scope(kept["tenant"], kept["namespace"])
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> Content:
         arguments = [first, last, "1" if used else "0"]

@@ -1,0 +1,92 @@
+"""What left threads, on Redis: one list a namespace, to which the scripts add; one a thread of what was set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+from redis.asyncio import Redis
+
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.thread_codec import departure_of, departure_text
+from memtypes.stores.redis.thread_scripts import thread_script
+from memtypes.threads.departures import Departure, DepartureStore, OutboxLoad
+
+DEPARTURES = "thread-departures"
+_ASIDE = "thread-aside"
+_MOVE = thread_script("move")
+
+
+class RedisDepartures(DepartureStore):
+    """The departures of all namespaces on a live client."""
+
+    def __init__(self, live: LiveClient) -> None:
+        self._live = live
+
+    async def departures(self, scope: Scope, limit: int) -> list[Departure]:
+        """What waits; see the port."""
+        key = live_key(scope, DEPARTURES)
+        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True)  # type: ignore[arg-type, return-value]
+        return [departure_of(token) for token in found]
+
+    async def settle(self, scope: Scope, departure: Departure) -> None:
+        """Forget it; see the port."""
+        key = live_key(scope, DEPARTURES)
+        await self._live.run(lambda redis: redis.lrem(key, 1, departure.token), repeatable=True)
+
+    async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
+        """Let it wait behind the others; see the port."""
+        key = live_key(scope, DEPARTURES)
+        await self._move(key, key, departure.token, departure_text(departure, tries))
+
+    async def set_aside(self, scope: Scope, departure: Departure, why: str) -> None:
+        """Keep it apart; see the port."""
+        keys = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, departure.thread_id)
+        await self._move(*keys, departure.token, departure_text(departure, departure.tries, why))
+
+    async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
+        """What was set aside; see the port."""
+        key = live_key(scope, _ASIDE, thread_id)
+        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, -1), repeatable=True)  # type: ignore[arg-type, return-value]
+        return [departure_of(token) for token in found]
+
+    async def recall(self) -> int:
+        """Let what was set aside wait again; see the port."""
+        recalled = 0
+        for key, token in await self._everywhere(f"{_ASIDE}:*", last=-1):
+            departure = departure_of(token)
+            kept = json.loads(token)
+            waiting = live_key(Scope(kept["tenant"], kept["namespace"]), DEPARTURES)
+            recalled += await self._move(key, waiting, token, departure_text(departure, 0))
+        return recalled
+
+    async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
+        """How much waits and is set aside; see the port."""
+        waiting, aside = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, thread_id or "")
+
+        async def ask(redis: Redis) -> tuple[int, int]:
+            return await redis.llen(waiting), await redis.llen(aside) if thread_id else 0
+
+        return OutboxLoad(*await self._live.run(ask, repeatable=True))
+
+    async def waiting(self) -> AsyncIterator[Scope]:
+        """Where something waits; see the port."""
+        for _, token in await self._everywhere(DEPARTURES, last=0):
+            kept = json.loads(token)
+            yield Scope(kept["tenant"], kept["namespace"])
+
+    async def _move(self, source: str, target: str, token: str, text: str) -> bool:
+        """Whether the departure was in `source`; it is in `target` then."""
+        answer = await self._live.script(_MOVE, [source, target], [token, text], repeatable=False)
+        return bool(answer[0] == "ok")
+
+    async def _everywhere(self, kind: str, last: int) -> list[tuple[str, str]]:
+        """The first departures, up to `last`, of each list of this kind in any namespace, each with its key."""
+
+        async def look(redis: Redis) -> list[tuple[str, str]]:
+            keys = [str(key) async for key in redis.scan_iter(match=f"rm:*:{kind}", count=1_000)]
+            return [(key, str(one)) for key in keys for one in await redis.lrange(key, 0, last)]
+
+        return await self._live.run(look, repeatable=True)

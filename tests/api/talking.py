@@ -1,0 +1,57 @@
+"""Calls about threads over HTTP, on a real server of live state."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from api.services import Services
+from memtypes.stores.redis.client import LiveClient
+from tests.api.conftest import connect
+from tests.fakes import FakeStore, FakeTokenizer
+from tests.threads.parts import keeper_over, threads_over
+
+
+@asynccontextmanager
+async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The application with threads by these policies. parts: see `threads_over`."""
+    store = services.store
+    assert isinstance(store, FakeStore)
+    threads = threads_over(live, policies, **{"keeper": keeper_over(store), **parts})
+    wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
+    async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
+        yield client
+
+
+async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> dict[str, Any]:
+    """A new thread's answer."""
+    namespace = client.params["namespace"]
+    client_params, client.params = client.params, httpx.QueryParams()
+    answer = await client.post("/v1/threads", json={"namespace": namespace, **fields})
+    client.params = client_params
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def say(client: httpx.AsyncClient, thread: str, content: str, status: int = 201, **fields: Any) -> dict[str, Any]:
+    """The answer to a turn."""
+    body = {"role": "user", "content": content, **fields}
+    answer = await client.post(f"/v1/threads/{thread}/turns", json=body)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def kept_turns(client: httpx.AsyncClient) -> list[int]:
+    """The indices in the sources of all episodic memories."""
+    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    return sorted(index for memory in found["memories"] for index in memory["source"]["turns"])
+
+
+def words(number: int) -> str:
+    """A text of so many tokens."""
+    return " ".join(["word"] * number)

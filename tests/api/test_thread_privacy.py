@@ -1,0 +1,160 @@
+"""What threads must not keep, and who may not change them, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api.services import Services
+from ingest.redaction.gate import Redactor
+from ingest.redaction.policy import RuleBook, Rules, Treatment
+from memtypes.errors import Unavailable
+from memtypes.redaction import Cleaned
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from tests.api.talking import begun, say, served
+from tests.live import everything
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  quiet: {privacy: {redact: ["secret-[0-9]+"], never_keep_roles: [tool]}}
+  notes: {key: "notes:{{ user.id }}"}
+agents:
+  reader: {memories: [{id: notes, mode: read-only}, {id: quiet, key: "q:{{ user.id }}"}]}
+  elsewhere: {memory: quiet}
+"""
+MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
+BOOK = RuleBook(
+    default=Rules(never_keep_roles=frozenset({"system"})),
+    tenants={"strict": Rules(kinds={"card": Treatment.REFUSE}), "open": Rules(policy=Treatment.ALLOW)},
+)
+
+
+class OfTenant(Redactor):
+    """Redacts as for this tenant, whoever asks."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(BOOK)
+        self._tenant = tenant
+
+    def clean(self, _tenant: str, value: Any) -> Cleaned:
+        """By the tenant's rules."""
+        return super().clean(self._tenant, value)
+
+
+class Broken(Redactor):
+    """Can't run."""
+
+    def clean(self, _tenant: str, _value: Any) -> Cleaned:
+        """Never."""
+        raise Unavailable("not stored: redaction could not run")
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a tenant that redacts."""
+    async with served(live, services, POLICIES, screen=Redactor(BOOK)) as client:
+        yield client
+
+
+async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
+    """Everything that Redis holds of the namespace."""
+    return str(await everything(live, Scope("default", client.params["namespace"])))
+
+
+async def test_secrets_are_taken_out_of_every_part_of_a_turn(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """The answer counts them by kind and says none of them; nothing of them is in Redis."""
+    thread = (await begun(client))["id"]
+    said = await say(
+        client,
+        thread,
+        f"Write to {MAIL}",
+        files=[f"/home/{MAIL}/a.txt"],
+        images=[{"path": f"{MAIL}/a.jpg"}],
+        tool=f"mail {MAIL}",
+        metadata={"to": [MAIL]},
+    )
+    assert said["redactions"] == {"email": 5}
+    assert said["turn"]["content"] == "Write to [redacted:email]"
+    assert MAIL not in str(said)
+    assert MAIL not in await raw(live, client)
+    assert "redactions" not in await say(client, thread, "nothing of the kind")
+
+
+async def test_what_replaces_turns_and_what_opens_a_thread_is_looked_through(
+    live: LiveClient, client: httpx.AsyncClient
+) -> None:
+    """By the tenant's rules and the policy's own patterns."""
+    opened = await begun(client, resource="quiet", initial_context=f"secret-7 of {MAIL}")
+    assert opened["initial_context"] == "[redacted] of [redacted:email]"
+    assert opened["redactions"] == {"email": 1, "policy": 1}
+    turns = [{"role": "user", "content": f"my secret-42, {MAIL}", "files": ["secret-1.txt"]}]
+    answer = (await client.put(f"/v1/threads/{opened['id']}/turns", json={"turns": turns})).json()
+    assert answer["redactions"] == {"email": 1, "policy": 2}
+    kept = await raw(live, client)
+    assert MAIL not in kept
+    assert "secret-" not in kept
+
+
+async def test_a_role_that_is_not_kept_is_refused_on_every_call(client: httpx.AsyncClient) -> None:
+    """The thread's own roles and the tenant's, on an append and on a replacement; nothing is changed."""
+    thread = (await begun(client, resource="quiet"))["id"]
+    for role in ("tool", "system"):
+        await say(client, thread, "x", status=422, role=role)
+        answer = await client.put(f"/v1/threads/{thread}/turns", json={"turns": [{"role": role, "content": "x"}]})
+        assert answer.status_code == 422
+    assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(("tenant", "status", "shown"), [("strict", 422, None), ("open", 201, CARD)])
+async def test_a_tenant_refuses_or_allows(
+    live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
+) -> None:
+    """A refusal names the kind and not the secret, and keeps nothing."""
+    async with served(live, services, POLICIES, screen=OfTenant(tenant)) as client:
+        thread = (await begun(client))["id"]
+        said = await say(client, thread, f"Pay with {CARD}", status=status)
+        assert (CARD in str(said)) == (shown is not None)
+        assert (CARD in await raw(live, client)) == (shown is not None)
+        assert "redactions" not in said
+
+
+async def test_where_redaction_can_not_run_nothing_is_kept(live: LiveClient, services: Services) -> None:
+    """503, and the thread is as before."""
+    async with served(live, services, POLICIES, screen=Broken()) as client:
+        thread = (await begun(client))["id"]
+        await say(client, thread, "hello", status=503)
+        assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
+
+
+async def test_a_read_only_agent_changes_nothing_by_any_call(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """Nor does one that does not refer to the resource; each call is 403 and leaves all as it was."""
+    thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
+    await say(client, thread, "by nobody in particular")
+    before = await raw(live, client)
+    for agent in ("reader", "elsewhere"):
+        by = {**client.params, "agent_id": agent}
+        turn = {"role": "user", "content": "no"}
+        for call in (
+            client.post(f"/v1/threads/{thread}/turns", json={**turn, "agent_id": agent}),
+            client.post(f"/v1/threads/{thread}/turns", json=turn, params=by),
+            client.put(f"/v1/threads/{thread}/turns", json={"turns": [{**turn, "agent_id": agent}]}),
+            client.put(f"/v1/threads/{thread}/turns", json={"turns": []}, params=by),
+            client.post(f"/v1/threads/{thread}/flush", json={"force": True}, params=by),
+            client.post(f"/v1/threads/{thread}/clear", json={"confirm": True}, params=by),
+            client.delete(f"/v1/threads/{thread}", params=by),
+        ):
+            assert (await call).status_code == 403
+    await begun(client, status=403, resource="notes", key="new", agent_id="reader", initial_context="no")
+    assert await raw(live, client) == before
+
+
+async def test_an_initial_context_goes_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
+    """A read-only resource does not get it."""
+    opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
+    assert [one["thread"]["initial_context"] for one in opened["threads"]] == [None, "hello"]

@@ -1,0 +1,110 @@
+"""What can't be kept blocks nothing, is tried a few times, and is never lost."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from ingest.pipeline import Ingestor, IngestorParts
+from ingest.redaction.gate import RedactionGate, Redactor
+from ingest.redaction.policy import RuleBook, Rules
+from ingest.threads import DepartureKeeper
+from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from memtypes.threads.choosing import Limits
+from memtypes.threads.departures import Departure, ThreadKeeper
+from memtypes.threads.outbox import TRIES, Outbox
+from memtypes.threads.ports import Append, NewThread
+from memtypes.threads.turns import Turn
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes_threads import FakeThreads
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SCOPE = Scope("acme", "n")
+
+
+class Fussy(ThreadKeeper):
+    """Fails over what says "poison"."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.kept: list[str] = []
+
+    async def keep(self, _scope: Scope, departure: Departure) -> list[str]:
+        """Its first content is its id."""
+        content = departure.turns[0].content
+        if "poison" in content and self.error is not None:
+            raise self.error
+        self.kept.append(content)
+        return [content]
+
+
+async def left(*contents: str) -> FakeThreads:
+    """Threads that each of these left."""
+    store = FakeThreads()
+    await store.create(SCOPE, NewThread("t", 60, NOW))
+    for content in (*contents, "stays"):
+        await store.append(SCOPE, Append("t", Turn("user", content, 1, NOW), "0", Limits(None, 1, 9)))
+    return store
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("refused"), ValueError("a fault")])
+async def test_what_is_refused_is_set_aside_after_a_few_tries(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One try a drain; what lies behind it is kept at the first; it is counted and logged, without its text."""
+    store, keeper = await left("poison", "a", "b"), Fussy(error)
+    outbox = Outbox(store, keeper)
+    with caplog.at_level(logging.ERROR):
+        assert await outbox.drain(SCOPE) == {"t": ["a", "b"]}
+        for tried in range(1, TRIES):
+            assert [one.tries for one in await store.departures(SCOPE, 9)] == [tried]
+            assert await outbox.drain(SCOPE) == {"t": []}
+    load = await outbox.load(SCOPE, "t")
+    assert (load.waiting, load.set_aside) == (0, 1)
+    assert [one.turns[0].content for one in await store.aside(SCOPE, "t")] == ["poison"]
+    assert (outbox.tally.kept, outbox.tally.postponed, outbox.tally.set_aside) == (2, TRIES - 1, 1)
+    assert "set aside after 3 tries" in caplog.text
+    assert "poison" not in caplog.text
+    assert 'remembrancer_thread_departures_total{became="set_aside"} 1' in list(outbox.lines())
+
+
+async def test_what_can_not_be_kept_now_waits_for_as_long_as_it_takes() -> None:
+    """It goes behind the others, so they are kept by the next drain, and it is never set aside."""
+    store, keeper = await left("poison", "a", "b"), Fussy(Unavailable("away"))
+    outbox = Outbox(store, keeper)
+    for _ in range(3 * TRIES):
+        await outbox.drain(SCOPE)
+    assert sorted(keeper.kept) == ["a", "b"]
+    assert (await outbox.load(SCOPE, "t")).waiting == 1
+    keeper.error = None
+    assert await outbox.drain(SCOPE) == {"t": ["poison"]}
+
+
+async def test_a_service_that_starts_tries_again_what_was_set_aside() -> None:
+    """Once: under new rules it may be kept."""
+    store, keeper = await left("poison"), Fussy(InvalidRequest("refused"))
+    outbox = Outbox(store, keeper)
+    for _ in range(TRIES):
+        await outbox.drain(SCOPE)
+    assert await outbox.drain_all() == 0
+    assert (await outbox.load(SCOPE, "t")).waiting == 1
+    keeper.error = None
+    assert await Outbox(store, keeper).drain_all() == 1
+    assert (await outbox.load(SCOPE, "t")).waiting == 0
+
+
+@pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
+async def test_a_memory_that_the_rules_reject_is_no_success(rules: dict[str, object]) -> None:
+    """The keeper says that it was refused and why, instead of taking the turns for kept."""
+    gates = (RedactionGate(Redactor(RuleBook(default=Rules.model_validate(rules)))),)
+    parts = IngestorParts(FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates)
+    keeper = DepartureKeeper(Ingestor(parts))
+    departure = Departure("t", (Turn("user", "write to ann@example.org", 4, NOW, index=0),), "token")
+    with pytest.raises(InvalidRequest, match="rejected") as raised:
+        await keeper.keep(SCOPE, departure)
+    assert "ann@" not in str(raised.value)
