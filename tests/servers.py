@@ -36,6 +36,7 @@ class Server:
     def ask(self, *words: str | int) -> object:
         """What it answers, as text."""
         with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
+            redis.response_callbacks.clear()
             return redis.execute_command(*words)
 
 
@@ -63,7 +64,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
         process = subprocess.Popen([*command, "--dir", str(directory)], stdout=log, stderr=log)
         server = Server(process, port)
         try:
-            until(lambda: bool(server.ask("PING")))
+            until(lambda: server.ask("PING") == "PONG")
             yield server
         finally:
             process.kill()
@@ -87,6 +88,27 @@ def running_cluster(directory: Path) -> Iterator[list[Server]]:
         for node in nodes:
             until(lambda node=node: _whole(node))  # type: ignore[misc]
         yield nodes
+
+
+@contextmanager
+def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Server, Server]]:
+    """A sentinel that watches over `name`, its primary, and the primary's replica."""
+    watch, first, second = free_ports(3)
+    told = directory / "sentinel.conf"
+    told.write_text(
+        f"sentinel monitor {name} 127.0.0.1 {first} 1\n"
+        f"sentinel down-after-milliseconds {name} 500\n"
+        f"sentinel failover-timeout {name} 3000\n",
+        encoding="utf-8",
+    )
+    with (
+        running(directory / "primary", first, ("--save", "", "--repl-diskless-sync-delay", "0")) as primary,
+        running(directory / "replica", second, ("--save", "", "--replicaof", "127.0.0.1", str(first))) as replica,
+        running(directory / "sentinel", watch, (str(told), "--sentinel")) as sentinel,
+    ):
+        until(lambda: "state=online" in str(primary.ask("INFO", "REPLICATION")))
+        until(lambda: bool(sentinel.ask("SENTINEL", "REPLICAS", name)))
+        yield sentinel, primary, replica
 
 
 def until(holds: Callable[[], bool], seconds: float = START_S) -> None:

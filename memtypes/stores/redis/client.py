@@ -1,7 +1,6 @@
 """Calls to Redis or Valkey: bounded in time, refused while the server is known to be away, translated once.
 
-A URL names a server (`redis://`, `rediss://`, `unix://`), a set of sentinels (`redis+sentinel://host:port,host:port/name`)
-or a cluster (`redis+cluster://host:port`); without one the embedded server is used, and started again when it died.
+Without a URL (see `urls`) the embedded server is used, and started again when it died.
 """
 
 from __future__ import annotations
@@ -15,26 +14,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.errors import Unavailable
 from memtypes.scope import Scope
 from memtypes.stores.redis.keys import scope_prefix
-from memtypes.stores.redis.lanes import COMMAND, CONNECTIONS, Lane, Work
+from memtypes.stores.redis.lanes import COMMAND, Lane, Work
 from memtypes.stores.redis.server import EmbeddedServer
+from memtypes.stores.redis.urls import connect, hang_up
 
 T = TypeVar("T")
-
-CONNECT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +120,7 @@ class LiveClient:
 
     async def aclose(self) -> None:
         """Hang up, and end the embedded server if it is ours."""
-        await self._redis.aclose()
+        await hang_up(self._redis)
         if self._returning is not None:
             await asyncio.wait({self._returning})
         if self._server is not None:
@@ -185,29 +179,3 @@ def _translated() -> Iterator[None]:
         raise _LostError(str(error)) from error
     except RedisError as error:
         raise Unavailable(f"the live store failed: {error}") from error
-
-
-def connect(url: str) -> Any:
-    """A client for `url`; nothing is sent yet. Raises InvalidRequest for a URL that can't be used."""
-    options: dict[str, Any] = {
-        "decode_responses": True,
-        "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": COMMAND.limit_s,
-        "retry": Retry(NoBackoff(), 0),  # what may be repeated is repeated above, once
-    }
-    try:
-        return _connected(url, options)
-    except ValueError as error:
-        raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
-
-
-def _connected(url: str, options: dict[str, Any]) -> Any:
-    parts = urlsplit(url)
-    if parts.scheme == "redis+sentinel":
-        pairs = (one.partition(":") for one in parts.netloc.split(","))
-        hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
-        sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
-        return sentinels.master_for(parts.path.strip("/") or "mymaster")
-    if parts.scheme == "redis+cluster":
-        return RedisCluster(host=parts.hostname or "localhost", port=parts.port or 6_379, **options)
-    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=CONNECTIONS, **options))

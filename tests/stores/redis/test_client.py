@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
 from memtypes.errors import InvalidRequest, Unavailable
-from memtypes.stores.redis.client import LiveClient, LiveSettings, Script, connect
+from memtypes.stores.redis.client import LiveClient, LiveSettings, Script
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.lanes import Work
 from memtypes.stores.redis.server import EmbeddedServer
+from memtypes.stores.redis.urls import connect
 from tests.live import fresh_scope, running_server
 from tests.stores.engines import ROOT, ended, until
 
