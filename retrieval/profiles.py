@@ -26,14 +26,14 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         # What was said next to it and who said it help to find a turn. The rest only tells near-equals apart: every
         # additive weight of recency or importance that can outvote similarity costs recall. due lifts what is due and
-        # leaves the order of everything else as it was: the other weights were measured as 0.94 of the whole.
+        # leaves the order of everything else as it was.
         DEFAULT_PROFILE: _weights(
-            similarity=0.6357,
-            context=0.1271,
-            mention=0.1208,
-            recency=0.0188,
-            importance=0.0282,
-            access=0.0094,
+            similarity=0.65,
+            context=0.13,
+            mention=0.12,
+            recency=0.002,
+            importance=0.028,
+            access=0.01,
             due=0.06,
         ),
         "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
