@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from memtypes.policy import MemoryType
 from retrieval.outcome import Outcome
@@ -25,8 +26,7 @@ LEAST_CUT = 32
 """Tokens below which the beginning of a memory says too little to be worth its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A hit as the budget sees it. tokens: of its piece. group: the heading it stands under, where it needs one."""
 
     id: str
@@ -82,6 +82,10 @@ class _Part:
         self.used = 0
         self.chosen: list[Chosen] = []
 
+    def least(self, entry: Entry) -> int:
+        """The fewest tokens that `entry` can take."""
+        return entry.tokens if self._most is None else min(entry.tokens, self._most)
+
     def overhead(self, entry: Entry) -> int:
         """Tokens that `entry` brings along: the part's heading when it is the first, its group's when that is new."""
         heading = 0 if self.chosen else self._heading
@@ -127,7 +131,7 @@ def fill(
     spendable = max(0, plan.total - costs.wrapper)
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
-    by_type = {kind: [entry for entry in entries if entry.type == kind] for kind in plan.types}
+    by_type = _by_type(plan.types, entries)
     beyond = unlisted or {}
     demand = {kind: demand_of(kind, of_type, costs) + beyond.get(kind, 0) for kind, of_type in by_type.items()}
     limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
@@ -136,6 +140,14 @@ def fill(
         _fill_part(parts[kind], of_type, limits[kind], cut=cut)
     final = _fill_rest(plan, parts, by_type, spendable)
     return _result(entries, parts, Fill((), {}, initial, shifted, final, {}))
+
+
+def _by_type(kinds: Sequence[MemoryType], entries: Sequence[Entry]) -> dict[MemoryType, list[Entry]]:
+    by_type: dict[MemoryType, list[Entry]] = {kind: [] for kind in kinds}
+    for entry in entries:
+        if entry.type in by_type:
+            by_type[entry.type].append(entry)
+    return by_type
 
 
 def _most(plan: BudgetPlan, limit: int) -> int | None:
@@ -151,6 +163,8 @@ def demand_of(kind: MemoryType, entries: Sequence[Entry], costs: Costs) -> int:
 
 def _fill_part(part: _Part, entries: Sequence[Entry], limit: int, *, cut: bool) -> None:
     for entry in entries:
+        if not cut and part.least(entry) > limit - part.used:
+            continue  # most entries of a full part: without a look at their headings
         chosen = part.fit(entry, limit) or (part.cut_to_fit(entry, limit) if cut else None)
         if chosen is not None:
             part.take(chosen)

@@ -65,7 +65,7 @@ class ContextWriter:
         with trace.stage("render"):
             entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
-            ranks = {one.decode(): rank for rank, one in enumerate(found.ids.tolist(), 1)}
+            ranks = dict(zip(_ids(found), range(1, len(found) + 1), strict=True))
             shown = self._shown(chosen.fill.chosen, texts, ranks)
             working_shown = self._shown(working_chosen.fill.chosen, texts, ranks)
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
@@ -200,7 +200,8 @@ def stored_entries(found: Candidates) -> list[Entry]:
     distinct, own = np.unique(days, return_inverse=True)
     headings = [day_heading(str(day)) for day in distinct]
     groups = [headings[day] if grouped else None for day, grouped in zip(own.tolist(), episodic.tolist(), strict=True)]
-    return list(map(Entry, _ids(found), _types(found), found.light.wholes("tokens.line", 0).tolist(), groups))
+    tokens = found.light.wholes("tokens.line", 0).tolist()
+    return list(map(Entry._make, zip(_ids(found), _types(found), tokens, groups, strict=True)))
 
 
 def _ids(found: Candidates) -> list[str]:

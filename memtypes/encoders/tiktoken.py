@@ -13,6 +13,7 @@ import re
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ SEARCHED = 256
 
 BLOCK = 4_096
 """Characters that are counted at once while far from the limit."""
+
+SHORT = 32
+REMEMBERED = 4_096
+"""Texts of so few characters are headings and tags, which every context counts again: so many counts are kept."""
 
 _SEAM = re.compile(
     r"(?<=\S)(?= )"  # before a blank after a word: neither encoding has a token with a blank inside a word
@@ -92,6 +97,7 @@ class TiktokenTokenizer(Tokenizer):
     def __init__(self, encoding: tiktoken.Encoding, sha256: str) -> None:
         self._encoding = encoding
         self._sha256 = sha256
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._counted)
         self._longest = max(len(token) for token in encoding.token_byte_values())
 
     @classmethod
@@ -124,6 +130,9 @@ class TiktokenTokenizer(Tokenizer):
 
     def count(self, text: str) -> int:
         """How many tokens `text` has; text that looks like a special token is text."""
+        return self._remembered(text) if len(text) <= SHORT else self._counted(text)
+
+    def _counted(self, text: str) -> int:
         return len(self._encoding.encode_ordinary(text))
 
     def truncate(self, text: str, limit: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -36,6 +36,7 @@ PIECE_CHARACTERS = 1_000_000
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -230,10 +231,7 @@ def known_ids(ids: Iterable[str]) -> list[str]:
 
 
 def _is_id(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    return _ID.fullmatch(text) is not None
 
 
 def candidates_of(kind: MemoryType, found: asks.Found) -> Candidates:
