@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     reviewer_seats: Literal["both", "importance", "relevance"] = Field(
         "both", description="Which scores the endpoint gives; the rest, and novelty always, is local."
     )
+    summariser_url: str | None = Field(
+        None, description="An OpenAI-compatible endpoint that summarises threads; by rule without."
+    )
+    summariser_model: str = Field("default", min_length=1, description="The model that summarises there.")
+    summariser_key: SecretStr | None = Field(None, description="The key for that endpoint.")
     qdrant_url: str | None = Field(None, description="A Qdrant server in place of the embedded store.")
     qdrant_api_key: SecretStr | None = Field(None, description="The server's API key.")
     qdrant_shards: int = Field(1, ge=1, le=1_024, description="Shards of each collection that is created.")

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from api.jobs import Job, Jobs
 from api.wiring.resources import Resources
+from ingest.completions import Completions, Endpoint
 from ingest.copies import Copies
 from ingest.pipeline import Ingestor
+from ingest.summarising import TIME_LIMIT_S, EndpointSummariser
 from ingest.threads import DepartureKeeper
 from ingest.workflows import WorkflowRecorder
 from ingest.working import WorkingMemory
@@ -18,7 +20,7 @@ from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.threads.engine import ThreadParts, Threads
-from memtypes.threads.summary import RuleSummariser
+from memtypes.threads.summary import RuleSummariser, Summariser
 from memtypes.times import system_clock
 from memtypes.workflows.engine import Workflows
 
@@ -66,7 +68,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, scre
             RedisDepartures(resources.live),
             DepartureKeeper(ingestor),
             resources.tokenizer,
-            RuleSummariser(resources.tokenizer),
+            summariser_of(resources),
             locks,
             system_clock,
             resources.models,
@@ -74,3 +76,13 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, scre
             resources.policies,
         )
     )
+
+
+def summariser_of(resources: Resources) -> Summariser:
+    """The configured endpoint, or the rules."""
+    settings = resources.settings
+    if settings.summariser_url is None:
+        return RuleSummariser(resources.tokenizer)
+    key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
+    endpoint = Endpoint(settings.summariser_url, settings.summariser_model, key)
+    return EndpointSummariser(Completions(resources.http, endpoint, TIME_LIMIT_S), resources.tokenizer)

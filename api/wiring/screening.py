@@ -8,6 +8,7 @@ import httpx
 
 from api.settings import Settings
 from ingest.classification.classifier import ClassificationGate, Classifier
+from ingest.completions import Endpoint
 from ingest.examine import Examiner
 from ingest.gates import Gate
 from ingest.prefilter import Prefilter, Recent
@@ -15,7 +16,7 @@ from ingest.recent import RecentDocuments
 from ingest.redaction.gate import RedactionGate, Redactor
 from ingest.redaction.policy import RuleBook, read_rules
 from ingest.review.consensus import IMPORTANCE, RELEVANCE
-from ingest.review.endpoint import Endpoint, EndpointReviewer
+from ingest.review.endpoint import EndpointReviewer
 from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.review.panel import Panel, Reviewer, Seat
 from memtypes.ports import Embedder, MemoryStore

@@ -13,7 +13,7 @@ from memtypes.threads.planning import Plan
 from memtypes.threads.ports import Content, Removal, Thread, ThreadStore
 from memtypes.threads.requests import FlushAsk, Flushed
 from memtypes.threads.rules import Rules
-from memtypes.threads.summary import Summariser
+from memtypes.threads.summary import RuleSummariser, Summariser
 from memtypes.threads.turns import Turn
 from memtypes.times import Clock, to_utc
 
@@ -60,13 +60,15 @@ class Flusher:
             return await self._flushed(scope, thread_id, ask)
 
     async def _flushed(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
             content = await self.store.read(scope, thread_id)
             before, plan = content.thread.tokens, self._plan(content.thread, ask)
             leaving = plan.leaving(content)
             if not leaving:
                 return Flushed(0, before, before)
-            removal = await self._removal(plan, content, leaving)
+            # Once: while a language model is asked again and again the thread would only change again.
+            summariser = self.summariser if plan.flush.llm and tried == 0 else RuleSummariser(self.tokenizer)
+            removal = await self._removal(plan, content, leaving, summariser)
             if ask.dry_run or await self.store.remove(scope, removal):
                 return Flushed(len(leaving), before, _after(content, leaving, removal), removal.summary)
         raise Overloaded("the thread changes faster than it can be flushed")
@@ -76,12 +78,12 @@ class Flusher:
         flush = policy.flush.model_copy(update={"strategy": ask.strategy or policy.flush.strategy})
         return Plan(flush, self.rules.limits(policy), ask.force)
 
-    async def _removal(self, plan: Plan, content: Content, leaving: list[Turn]) -> Removal:
+    async def _removal(self, plan: Plan, content: Content, leaving: list[Turn], summariser: Summariser) -> Removal:
         thread, indices = content.thread, tuple(turn.index for turn in leaving)
         now = to_utc(self.clock())
         if not plan.summarises:
             return Removal(thread.id, indices, now)
-        text = await self.summariser.summary(thread.summary, leaving, plan.summary_room(content, leaving))
+        text = await summariser.summary(thread.summary, leaving, plan.summary_room(content, leaving))
         return Removal(thread.id, indices, now, text, self.tokenizer.count(text))
 
 

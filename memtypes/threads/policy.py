@@ -75,7 +75,7 @@ class Allocation(Model):
 
 
 class Flush(Model):
-    """When and how a thread is relieved. threshold, target: shares of its limits."""
+    """When and how a thread is relieved. threshold, target: shares of its limits. llm: a configured one summarises."""
 
     strategy: Strategy = Strategy.SIMPLE_FIFO
     threshold: Positive = 0.8

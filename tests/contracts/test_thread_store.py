@@ -18,7 +18,7 @@ from memtypes.threads.departures import DepartureStore
 from memtypes.threads.ports import MAX_CHAIN, Append, NewThread, Removal, Replacement, ThreadStore
 from memtypes.threads.turns import Turn
 from tests.fakes_threads import FakeThreads
-from tests.live import fresh_scope
+from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,13 +50,14 @@ class Kept:
         return [[one.index for one in departure.turns] for departure in await self.left.departures(self.scope, 100)]
 
 
-@pytest.fixture(params=["memory", "redis"])
-def kept(request: pytest.FixtureRequest, live: LiveClient) -> Kept:
+@pytest.fixture(params=["fake", *LIVE])
+def kept(request: pytest.FixtureRequest) -> Kept:
     """Each implementation."""
-    if request.param == "redis":
-        return Kept(RedisThreads(live), RedisDepartures(live), fresh_scope())
-    fake = FakeThreads()
-    return Kept(fake, fake, fresh_scope())
+    if request.param == "fake":
+        fake = FakeThreads()
+        return Kept(fake, fake, fresh_scope())
+    live: LiveClient = request.getfixturevalue(request.param)
+    return Kept(RedisThreads(live), RedisDepartures(live), fresh_scope())
 
 
 def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:

@@ -3,81 +3,25 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from ingest.review.endpoint import Endpoint, EndpointReviewer, verdict_in
+from ingest.completions import CompletionFailed, answered
+from ingest.review.endpoint import EndpointReviewer, Verdict
 from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.review.panel import Panel, ReviewFailed, Seat, UnderReview, addresses_reviewer
+from ingest.review.panel import Panel, Seat, UnderReview, addresses_reviewer
 from ingest.review.stage import ReviewStage
 from ingest.submission import ReviewMode, Submission
 from memtypes.policy import MemoryType
 from memtypes.reviewed import Decision, Tier
 from tests.fakes import FakeEmbedder, FakeStore
 from tests.ingest.doubles import SCOPE, Bench, draft
+from tests.ingest.model_server import Answer, Model, says, serving
 
 pytestmark = pytest.mark.anyio
-Answer = Callable[[dict[str, Any]], tuple[int, str]]
 FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
-
-
-class Model(ThreadingHTTPServer):
-    """A server that answers as `answer` says, and keeps what it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = answer
-        self.asked: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.released = threading.Event()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Model
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(body)
-        self.server.keys.append(self.headers.get("authorization"))
-        status, content = self.server.answer(body)
-        if status == 0:
-            self.server.released.wait(5)
-            return
-        self.send_response(status)
-        self.send_header("content-length", str(len(content.encode())))
-        self.end_headers()
-        self.wfile.write(content.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def serving(answer: Answer) -> Iterator[Model]:
-    """A server on a free port, ended at the end."""
-    server = Model(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def says(content: str) -> Answer:
-    """An answer with this message."""
-    return lambda _: (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}))
 
 
 @pytest.fixture
@@ -89,8 +33,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 def panel(http: httpx.AsyncClient, server: Model, limit_s: float = 2.0) -> Panel:
     """Importance by the server; relevance and novelty local."""
-    host, port = server.server_address[:2]
-    outside = EndpointReviewer(http, Endpoint(f"http://{host!s}:{port}/v1/", "judge", "k"), "importance")
+    outside = EndpointReviewer(http, server.endpoint, "importance")
     mine = (Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore())))
     return Panel((Seat(outside, ImportanceReviewer()), *mine), limit_s)
 
@@ -120,7 +63,7 @@ async def test_a_verdict_is_taken_raw_or_fenced(http: httpx.AsyncClient, form: s
         (lambda _: (200, "garbage"), "did not answer with a chat completion"),
         (lambda _: (200, '{"choices": []}'), "did not answer with a chat completion"),
         (lambda _: (200, '{"choices": [{"message": {"content": 5}}]}'), "holds no text"),
-        (lambda _: (200, "x" * 70_000), "70000 bytes"),
+        (lambda _: (200, "x" * 70_000), "more than 65536 bytes"),
         (says("I would say eight."), "answer can't be used"),
         (says('{"score": 11}'), "score can't be used"),
         (says('{"score": 0}'), "score can't be used"),
@@ -251,5 +194,5 @@ async def test_no_review_leaves_entries_as_they_are() -> None:
 
 def test_garbage_is_no_verdict() -> None:
     """It is refused with what was wrong."""
-    with pytest.raises(ReviewFailed, match="score can't be used"):
-        verdict_in('{"score": 1e9}')
+    with pytest.raises(CompletionFailed, match="score can't be used"):
+        answered(Verdict, '{"score": 1e9}')
