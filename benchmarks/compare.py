@@ -7,9 +7,8 @@ compared is how they rank. What does not install, or does not run, is a row that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 
@@ -17,25 +16,15 @@ from benchmarks.contenders.driver import Item
 from benchmarks.contenders.environments import REQUIREMENTS, NotInstalled, interpreter
 from benchmarks.contenders.ours import BUDGET, Scored, asked, embed, items_of, job_of, measure_ours
 from benchmarks.contenders.runs import Job, NotRun, Ran, run_driver, write_job
+from benchmarks.contenders.summary import NOTES, OURS, Outcome, figures, table
 from benchmarks.data import EvaluationSet, find_sets, read_set
-from benchmarks.metrics import bootstrap, percentile, recall_at
+from benchmarks.metrics import recall_at
 from benchmarks.opened import open_parts, settings_in
 from benchmarks.places import data_directory
 from benchmarks.portions import limit_questions
-from benchmarks.report import Cell, Report, Table
-from benchmarks.summaries import shown
+from benchmarks.report import Report
 
-OURS = "remembrancer"
-FLOOR = "exact"
 SYSTEMS = tuple(REQUIREMENTS)
-
-_NOTES = (
-    "Every system gets the same texts (date, speaker, words) and vectors; none embeds, so no time is an encoder's.",
-    "R@10 of the first ten; in 1,000 tokens: ranked texts, a line each, as many as fit; here, a rendered context.",
-    "Milliseconds of a search for ten, one after the other. exact: one numpy product over the namespace.",
-    "memories/s: written in portions of 64 and, here, in batches of 1,000 that are synced and read back.",
-    "Intervals are 95 %: percentile bootstrap over queries (2,000).",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +43,6 @@ class CompareRequest:
     limit_s: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A system over a set of so many memories: what it scored, or why it did not."""
-
-    set_name: str
-    memories: int
-    system: str
-    scored: Scored | None
-    reason: str = ""
-
-    @property
-    def p50(self) -> float | None:
-        """Milliseconds of half of the searches at most."""
-        return percentile(self.scored.ms, 0.5) if self.scored else None
-
-
 def measure_compare(request: CompareRequest) -> Report:
     """The report over all sets and systems. Raises BadSet and NotLoaded."""
     outcomes: list[Outcome] = []
@@ -78,15 +51,7 @@ def measure_compare(request: CompareRequest) -> Report:
             wanted = limit_questions(read_set(folder), request.limit)
             if wanted.questions:
                 outcomes += _compared(request, wanted, environments)
-    figures = [_figures(one, _floor(one.set_name, outcomes)) for one in outcomes]
-    return Report(request.command, (table(outcomes),), _NOTES, {"outcomes": figures})
-
-
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """A row a system and set."""
-    columns = ("set", "system", "version", "n", "R@10", "in 1,000 tokens", "p50 ms", "p95 ms", "x exact", "memories/s")
-    rows = tuple(_row(one, _floor(one.set_name, outcomes)) for one in outcomes)
-    return Table("Systems on the same texts and vectors [95 % interval]", (*columns, "remarks"), rows)
+    return Report(request.command, (table(outcomes),), NOTES, {"outcomes": figures(outcomes)})
 
 
 def score(ran: Ran, wanted: EvaluationSet, items: Sequence[Item], count: Callable[[str], int]) -> Scored:
@@ -138,44 +103,3 @@ async def _ours(wanted: EvaluationSet, directory: Path) -> tuple[Scored, Job, Ca
         known = await embed(opened.embedder, items, wanted)
         job = job_of(items, wanted, known)
         return await measure_ours(opened, wanted, known), job, opened.tokenizer.count
-
-
-def _row(one: Outcome, floor: float | None) -> tuple[Cell, ...]:
-    if one.scored is None:
-        return (one.set_name, one.system, *[None] * 8, one.reason)
-    scored = one.scored
-    return (
-        one.set_name,
-        one.system,
-        scored.version,
-        len(scored.recalls),
-        shown(bootstrap(scored.recalls)),
-        shown(bootstrap(scored.shown)),
-        one.p50,
-        percentile(scored.ms, 0.95),
-        one.p50 / floor if floor and one.p50 else None,
-        round(one.memories / scored.seconds),
-        "; ".join(scored.notes),
-    )
-
-
-def _figures(one: Outcome, floor: float | None) -> dict[str, Any]:
-    named = {"set": one.set_name, "system": one.system, "memories": one.memories}
-    if one.scored is None:
-        return {**named, "reason": one.reason}
-    scored = one.scored
-    return {
-        **named,
-        "version": scored.version,
-        "n": len(scored.recalls),
-        "R@10": asdict(bootstrap(scored.recalls)),
-        "evidence_recall": {str(BUDGET): asdict(bootstrap(scored.shown))},
-        "ms": {"p50": one.p50, "p95": percentile(scored.ms, 0.95)},
-        "over_exact": one.p50 / floor if floor and one.p50 else None,
-        "ingestion_s": scored.seconds,
-        "notes": list(scored.notes),
-    }
-
-
-def _floor(set_name: str, outcomes: Sequence[Outcome]) -> float | None:
-    return next((one.p50 for one in outcomes if one.set_name == set_name and one.system == FLOOR), None)

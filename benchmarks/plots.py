@@ -33,7 +33,8 @@ def draw_plots(request: PlotsRequest) -> Report:
     drawn = charts(results)
     request.out.write_text(page(drawn, results), encoding="utf-8")
     rows = tuple((chart.title, type(chart).__name__) for chart in drawn)
-    return Report(request.command, (Table(f"Charts in {request.out}", ("chart", "kind"), rows),))
+    table = Table(f"Charts in {request.out}", ("chart", "kind"), rows)
+    return Report(request.command, (table,), figures={"charts": [chart.title for chart in drawn]})
 
 
 def page(drawn: Sequence[Chart], results: Sequence[Results]) -> str:

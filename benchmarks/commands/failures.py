@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
 def _add_durability(commands: Commands) -> None:
     added = command(commands, "durability", "Acknowledged writes after kill -9.", _durability)
     default = DurabilityRequest("")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N")
-    added.add_argument("--seed", type=int, default=default.seed, metavar="N")
+    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="kills")
+    added.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the moments")
 
 
 def _durability(given: argparse.Namespace, typed: str) -> Report:

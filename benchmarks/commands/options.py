@@ -16,7 +16,7 @@ Measure: TypeAlias = Callable[[argparse.Namespace, str], Report]
 
 def command(commands: Commands, name: str, text: str, measure: Measure) -> argparse.ArgumentParser:
     """A new command, with the option that all have."""
-    added = commands.add_parser(name, help=text, description=text)
+    added = commands.add_parser(name, help=text, description=text, formatter_class=_WithDefaults)
     added.add_argument("--json", type=Path, metavar="FILE", help="write everything measured here")
     added.set_defaults(measure=measure)
     return added
@@ -32,3 +32,10 @@ def at_least(least: int) -> Callable[[str], Any]:
         return value
 
     return whole
+
+
+class _WithDefaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells the default of what has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)

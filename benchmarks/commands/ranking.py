@@ -73,7 +73,9 @@ def _add_compare(commands: Commands) -> None:
     added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
     added.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
     added.add_argument("--limit-queries", type=at_least(1), metavar="N", help="at most N queries a set")
-    added.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="only these, beside ours")
+    added.add_argument(
+        "--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM", help="beside ours"
+    )
     added.add_argument(
         "--environments", type=Path, metavar="DIR", help="install the systems here and keep them; else for this run"
     )

@@ -28,8 +28,8 @@ def _add_latency(commands: Commands) -> None:
     default = LatencyRequest("")
     sizes = list(default.sizes)
     added.add_argument("--sizes", nargs="+", type=at_least(5), default=sizes, metavar="N", help="memories")
-    added.add_argument("--namespaces", type=at_least(1), default=default.namespaces, metavar="N")
-    added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N")
+    added.add_argument("--namespaces", type=at_least(1), default=default.namespaces, metavar="N", help="they are in")
+    added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N", help="that are timed")
 
 
 def _latency(given: argparse.Namespace, typed: str) -> Report:
@@ -41,7 +41,7 @@ def _add_ingest(commands: Commands) -> None:
     added = command(commands, "ingest", "The pipeline over the bare encoder.", _ingest)
     default = IngestRequest("")
     added.add_argument("--n", type=at_least(1), default=default.count, metavar="N", help="memories")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N")
+    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="portions")
     added.add_argument("--data", type=Path, metavar="DIR", help="texts of these sets; made-up ones without")
     added.add_argument("--screened", action="store_true", help="with redaction, pre-filter, types and review")
 
@@ -65,7 +65,7 @@ def _interference(given: argparse.Namespace, typed: str) -> Report:
 
 def _add_startup(commands: Commands) -> None:
     added = command(commands, "startup", "Time to readiness, and idle memory.", _startup)
-    added.add_argument("--rounds", type=at_least(1), default=StartupRequest("").rounds, metavar="N")
+    added.add_argument("--rounds", type=at_least(1), default=StartupRequest("").rounds, metavar="N", help="starts")
 
 
 def _startup(given: argparse.Namespace, typed: str) -> Report:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks.data import BadSet
-from benchmarks.plotting.charts import Axis, Chart, DotChart, Line, LineChart, Point, Row, ticks_up_to
+from benchmarks.plotting.charts import COLOURS, Axis, Chart, DotChart, Line, LineChart, Point, Row, ticks_up_to
 from benchmarks.summaries import ALL
 
 RECALL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 TIMED = ("HTTP retrieve", "retrieve", "search", "floor")
 """What is drawn of `latency`: the rest are stages of these."""
+
+_WITH_INTERVALS = 6
+"""Lines of a chart that still have room for their intervals."""
 
 
 class BadResults(BadSet):
@@ -96,13 +99,15 @@ def comparison_charts(results: Sequence[Results]) -> list[Chart]:
     return drawn
 
 
-def _recall(title: str, named: Iterable[tuple[str, Mapping[str, Mapping[str, float]]]]) -> LineChart:
+def _recall(title: str, named: Sequence[tuple[str, Mapping[str, Mapping[str, float]]]]) -> LineChart:
+    """A line each; with its intervals, unless there are so many that nobody could tell whose they are."""
+    ends = ("low", "high") if len(named) <= _WITH_INTERVALS else ()
     lines = [
         Line(
             name,
-            tuple(Point(float(budget), one["mean"], one["low"], one["high"]) for budget, one in recalls.items()),
+            tuple(Point(float(budget), one["mean"], *(one[end] for end in ends)) for budget, one in recalls.items()),
             place,
-            dashed=place >= 8,
+            dashed=place >= len(COLOURS),
         )
         for place, (name, recalls) in enumerate(named)
     ]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.compare import CompareRequest, Outcome, fit, measure_compare, score, table
+from benchmarks.compare import CompareRequest, fit, measure_compare, score
 from benchmarks.contenders.driver import Item
 from benchmarks.contenders.environments import NotInstalled, interpreter, last_line
 from benchmarks.contenders.ours import Scored
 from benchmarks.contenders.runs import Job, NotRun, Ran, run_driver, write_job
+from benchmarks.contenders.summary import Outcome, table
 from benchmarks.data import read_set
 from benchmarks.report import as_json, render_report
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
@@ -102,15 +103,24 @@ def test_recall_is_of_the_first_ten_and_of_the_lines_that_fit(tmp_path: Path) ->
 
 
 def test_a_system_that_can_not_is_a_row() -> None:
-    """It has its reason and dashes; the others are told over the floor of the same set."""
-    ran = Scored("2.1", [1.0, 0.0], [1.0, 1.0], [4.0, 8.0], 2.0, ["plain"])
-    floor = Scored("1.0", [0.0, 0.0], [0.0, 0.0], [2.0, 2.0], 1.0)
-    rows = table(
-        [Outcome("s", 10, "ours", ran), Outcome("s", 10, "exact", floor), Outcome("s", 10, "x", None, "does not run")]
-    ).rows
-    assert rows[0][6:] == (4.0, 8.0, 2.0, 5, "plain")
-    assert str(rows[0][4]).startswith("0.500 [")
-    assert rows[2] == ("s", "x", *[None] * 8, "does not run")
+    """It has its reason and dashes; the others are told over the floor of the same set, and beside ours."""
+    ours = Scored("2.1", [1.0, 0.5], [1.0, 1.0], [4.0, 8.0], 2.0, ["plain"])
+    floor = Scored("1.0", [0.0, 0.5], [0.0, 0.0], [2.0, 2.0], 1.0)
+    outcomes = [
+        Outcome("s", 10, "remembrancer", ours),
+        Outcome("s", 10, "exact", floor),
+        Outcome("s", 10, "x", None, "does not run"),
+        Outcome("other", 10, "x", floor),
+    ]
+    first, second, third, fourth = table(outcomes).rows
+    assert first[5:7] == (None, None)
+    assert first[8:] == (4.0, 8.0, 2.0, 5, "plain")
+    assert str(first[4]).startswith("0.750 [")
+    assert str(second[5]).startswith("0.500 [0.000")
+    assert second[6] == pytest.approx(1.0)
+    assert third == ("s", "x", *[None] * 10, "does not run")
+    assert fourth[5:7] == (None, None)
+    assert fourth[10] is None
 
 
 @pytest.mark.slow
