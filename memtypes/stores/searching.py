@@ -13,18 +13,26 @@ from memtypes.stores import asks
 from memtypes.stores.codec import dense_of, sparse_of, tokens_of
 from memtypes.stores.conditions import Where, has_ids, within
 from memtypes.stores.keys import Key, packed, text_of
-from memtypes.stores.steps import Glance, Late, Nearest, Plan, Search, Seen
+from memtypes.stores.steps import Count, Glance, Late, Nearest, Plan, Search, Seen
 from memtypes.vectors import DenseVector, SparseVector
 
 Scores: TypeAlias = dict[Key, float]
 
 
+WHOLE = 2
+"""A namespace of up to so many times the depth is scored whole: that takes less than asking for what a leg lacks."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Leg:
-    """One vector of one search. no_match: the score of what the engine leaves out, None where it leaves out nothing."""
+    """One vector of one search. depth: how many of its best are candidates. limit: how many are asked for.
+
+    no_match: the score of what the engine leaves out, None where it leaves out nothing.
+    """
 
     vector: DenseVector | SparseVector
     depth: int
+    limit: int
     no_match: float | None
 
     @property
@@ -33,88 +41,93 @@ class Leg:
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
 
+Legs: TypeAlias = tuple[Leg | None, Leg | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The candidates of one search. keys: the union of each leg's best. scores: each leg's, of these and maybe more."""
+
+    legs: Legs
+    keys: list[Key]
+    scores: list[Scores | None]
+
+
 def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
-    """The candidates of each search: one round for the legs, one for the missing scores, one for the payloads."""
+    """The candidates of each search: rounds for the sizes, the legs, the missing scores, the payloads and late ones."""
     corpus = within(ask)
-    legs = [legs_of(search) for search in ask.searches]
-    asked = [
-        [Nearest(leg.vector, leg.depth, within(ask, search.where), corpus) for leg in pair if leg and not leg.silent]
-        for search, pair in zip(ask.searches, legs, strict=True)
-    ]
+    counts: list[int] = yield [(search.type, Count(corpus)) for search in ask.searches]
+    legs = [legs_of(search, count) for search, count in zip(ask.searches, counts, strict=True)]
+    asked = [_nearest(pair, within(ask, one.where), corpus) for one, pair in zip(ask.searches, legs, strict=True)]
     best = yield from _search(ask, asked)
-    scores = [scored(pair, hits) for pair, hits in zip(legs, best, strict=True)]
-    asked = [list(_missing(pair, found, corpus, ask)) for pair, found in zip(legs, scores, strict=True)]
-    late = yield from _search(ask, asked)
-    for pair, found, hits in zip(legs, scores, late, strict=True):
-        fill(pair, found, hits)
-    unions = [list(union(found)) for found in scores]
-    glances = yield [(search.type, Glance(tuple(one))) for search, one in zip(ask.searches, unions, strict=True)]
-    known = [kept(*one) for one in zip(unions, scores, glances, strict=True)]
+    pools = [pooled(pair, hits) for pair, hits in zip(legs, best, strict=True)]
+    rest = yield from _search(ask, [list(_missing(pool, corpus, ask)) for pool in pools])
+    for pool, hits in zip(pools, rest, strict=True):
+        fill(pool, hits)
+    glances = yield [(one.type, Glance(tuple(pool.keys))) for one, pool in zip(ask.searches, pools, strict=True)]
+    known = [kept(pool, seen) for pool, seen in zip(pools, glances, strict=True)]
     best_matches = yield from _maxima(ask, [keys for keys, _ in known])
-    return [columns(*one) for one in zip(scores, known, best_matches, strict=True)]
+    return [columns(pool.scores, own, late) for pool, own, late in zip(pools, known, best_matches, strict=True)]
 
 
-def legs_of(search: asks.TypeSearch) -> tuple[Leg | None, Leg | None]:
-    """The dense and the sparse leg; None for one that was not asked for."""
-    dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, None)
+def legs_of(search: asks.TypeSearch, count: int) -> Legs:
+    """The dense and the sparse leg; None for one that was not asked for. count: memories of the type in the scope."""
+    limit = max(count, search.depth) if count <= WHOLE * search.depth else search.depth
+    dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, limit, None)
     sparse = None
     if search.terms is not None and search.weights is not None:
-        sparse = Leg(sparse_of(search.terms, search.weights), search.depth, 0.0)
+        sparse = Leg(sparse_of(search.terms, search.weights), search.depth, limit, 0.0)
     return dense, sparse
 
 
-def scored(pair: tuple[Leg | None, ...], hits: list[list[tuple[Key, float]]]) -> list[Scores | None]:
-    """Each leg's scores by id: none for a silent leg, None for one that was not asked for."""
+def _nearest(legs: Legs, where: Where, corpus: Where) -> list[Nearest]:
+    return [Nearest(leg.vector, leg.limit, where, corpus) for leg in legs if leg and not leg.silent]
+
+
+def pooled(legs: Legs, hits: list[list[tuple[Key, float]]]) -> Pool:
+    """The candidates that the legs found: scores are none for a silent leg, None for one that was not asked for."""
     given = iter(hits)
-    return [None if leg is None else {} if leg.silent else dict(next(given)) for leg in pair]
+    found = [[] if leg is None or leg.silent else next(given) for leg in legs]
+    keys = dict.fromkeys(key for leg, own in zip(legs, found, strict=True) if leg for key, _ in own[: leg.depth])
+    return Pool(legs, list(keys), [None if leg is None else dict(own) for leg, own in zip(legs, found, strict=True)])
 
 
-def lacking(leg: Leg | None, own: Scores | None, everything: Iterable[Key]) -> list[Key]:
+def lacking(leg: Leg | None, own: Scores | None, keys: Iterable[Key]) -> list[Key]:
     """The keys whose score the engine must still be asked for.
 
-    A sparse leg that came back with fewer than its depth has named every memory that shares a term with the query.
+    A sparse leg that came back with fewer than its limit has named every memory that shares a term with the query.
     """
-    if leg is None or own is None or leg.silent or (leg.no_match is not None and len(own) < leg.depth):
+    if leg is None or own is None or leg.silent or (leg.no_match is not None and len(own) < leg.limit):
         return []
-    return [one for one in everything if one not in own]
+    return [one for one in keys if one not in own]
 
 
-def _missing(
-    pair: tuple[Leg | None, ...], found: list[Scores | None], corpus: Where, ask: asks.Candidates
-) -> Iterator[Nearest]:
-    everything = list(union(found))
-    for leg, own in zip(pair, found, strict=True):
-        ids = lacking(leg, own, everything)
-        if leg is not None and ids:
-            yield Nearest(leg.vector, len(ids), within(ask, has_ids(map(text_of, ids))), corpus, exact=True)
+def _missing(pool: Pool, corpus: Where, ask: asks.Candidates) -> Iterator[Nearest]:
+    for leg, own in zip(pool.legs, pool.scores, strict=True):
+        keys = lacking(leg, own, pool.keys)
+        if leg is not None and keys:
+            yield Nearest(leg.vector, len(keys), within(ask, has_ids(map(text_of, keys))), corpus, exact=True)
 
 
-def fill(pair: tuple[Leg | None, ...], found: list[Scores | None], late: list[list[tuple[Key, float]]]) -> None:
-    """Add the late scores, in the order in which they were asked for, and the score of what shares no term."""
-    everything, given = list(union(found)), iter(late)
-    wanted = [lacking(leg, own, everything) for leg, own in zip(pair, found, strict=True)]
-    for leg, own, ids in zip(pair, found, wanted, strict=True):
+def fill(pool: Pool, rest: list[list[tuple[Key, float]]]) -> None:
+    """Add the missing scores, in the order in which they were asked for, and the score of what shares no term."""
+    given = iter(rest)
+    for leg, own in zip(pool.legs, pool.scores, strict=True):
         if leg is None or own is None:
             continue
-        own.update(next(given) if ids else [])
+        own.update(next(given) if lacking(leg, own, pool.keys) else [])
         if leg.no_match is not None:
-            own.update({one: leg.no_match for one in everything if one not in own})
+            own.update({one: leg.no_match for one in pool.keys if one not in own})
 
 
-def union(found: Iterable[Scores | None]) -> Iterator[Key]:
-    """Every key once, in the order of the legs."""
-    return iter(dict.fromkeys(one for scores in found for one in scores or {}))
-
-
-def kept(keys: list[Key], found: list[Scores | None], seen: Seen) -> tuple[list[Key], Light]:
+def kept(pool: Pool, seen: Seen) -> tuple[list[Key], Light]:
     """The candidates that are still there and have every score; a removal may come between two rounds."""
-    own = [scores for scores in found if scores is not None]
-    whole = [place for place, key in enumerate(keys) if all(key in scores for scores in own)]
-    if len(whole) == len(keys) and seen.found.all():
-        return keys, seen.light
-    there = np.zeros(len(keys), dtype=np.bool_)
-    there[whole] = seen.found[whole]
-    left = [key for key, stays in zip(keys, there.tolist(), strict=True) if stays]
+    own = [scores.keys() for scores in pool.scores if scores is not None]
+    whole = set(pool.keys).intersection(*own)
+    if len(whole) == len(pool.keys) and seen.found.all():
+        return pool.keys, seen.light
+    there = seen.found & np.array([key in whole for key in pool.keys], dtype=np.bool_)
+    left = [key for key, stays in zip(pool.keys, there.tolist(), strict=True) if stays]
     return left, seen.light.take(np.flatnonzero(there[seen.found]))
 
 

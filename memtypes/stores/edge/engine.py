@@ -26,7 +26,7 @@ from memtypes.stores.asks import AnyAsk
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
 from memtypes.stores.edge.tokens import TokenFile
-from memtypes.stores.edge.translate import to_filter, to_point, to_query
+from memtypes.stores.edge.translate import to_filter, to_point, to_queries
 from memtypes.stores.keys import Key, key_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
@@ -226,7 +226,7 @@ def _config(dimensions: int) -> edge.EdgeConfig:
 def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch | steps.Count | steps.Facet) -> Any:
     match step:
         case steps.Search(queries):
-            found = shard.query_batch(edge.QueryBatchRequest([to_query(query) for query in queries]))
+            found = shard.query_batch(edge.QueryBatchRequest(to_queries(queries)))
             # As numbers: a UUID is hashed in Python each time that a dictionary sees it.
             return [[(_key(hit.id), hit.score) for hit in hits] for hits in found]
         case steps.Scroll():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,17 @@ def to_point(point: Point) -> edge.Point:
     return edge.Point(point.id, vectors, point.payload)
 
 
-def to_query(query: Nearest) -> edge.QueryRequest:
+def to_queries(queries: Sequence[Nearest]) -> list[edge.QueryRequest]:
+    """The engine's queries; a condition that several have in common is made once."""
+    wheres = {id(where): where for query in queries for where in (query.where, query.corpus)}
+    made = {one: to_filter(where) for one, where in wheres.items()}
+    return [to_query(query, made[id(query.where)], made[id(query.corpus)]) for query in queries]
+
+
+def to_query(query: Nearest, where: edge.Filter, corpus: edge.Filter) -> edge.QueryRequest:
     """The engine's query. Payloads are read once, for the union of the legs."""
-    where = to_filter(query.where)
     if isinstance(query.vector, SparseVector):
-        params = edge.SearchParams(idf=edge.IdfParams(to_filter(query.corpus)))
+        params = edge.SearchParams(idf=edge.IdfParams(corpus))
         nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
     else:
         params = edge.SearchParams(exact=query.exact)
