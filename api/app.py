@@ -12,6 +12,7 @@ from api.metrics import CountCalls
 from api.patience import BodyDeadline
 from api.problems import SAFE_HEADERS, answer_problem
 from api.routes import (
+    backups,
     batch,
     examination,
     health,
@@ -62,7 +63,7 @@ ROUTES = (
     working.todo_created,
     working.todo_completed,
     threads.post_thread,
-    threads.get_backup,
+    backups.get_backup,
     threads.get_thread,
     threads.post_turn,
     threads.put_turns,

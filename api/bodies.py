@@ -184,7 +184,7 @@ class InNamespace(Model):
 
 
 class MaybeNamespace(Model):
-    """The query of a batch: newline-delimited JSON has no other place for the namespace."""
+    """The query where the namespace may be named elsewhere: in a batch's body, in a backup's id."""
 
     namespace: Name | None = None
 

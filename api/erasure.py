@@ -1,4 +1,4 @@
-"""Where memories and what was made of them are held, and how each place forgets."""
+"""How the memories are erased, and how everything is, with the proof."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from api.once import RecentAnswers
 from memtypes.erasure import Erasable
 from memtypes.policy import MemoryType
 from memtypes.ports import MemoryStore
@@ -32,21 +31,6 @@ class Memories(Erasable):
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
         return sum(one.count for one in (await self._store.stats(scope)).values())
-
-
-class Answers(Erasable):
-    """The answers of batches that were sent with an idempotency key: reasons may quote what was written."""
-
-    def __init__(self, answered: RecentAnswers) -> None:
-        self._answered = answered
-
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not kept by memory
-        """How many answers of the tenant were dropped: they are not kept by namespace."""
-        return self._answered.forget(scope.tenant)
-
-    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not kept by memory
-        """How many there are."""
-        return self._answered.count(scope.tenant)
 
 
 class Erased(TypedDict):

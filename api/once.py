@@ -1,90 +1,58 @@
-"""Answers that are given again: a batch sent twice with one idempotency key is written once.
+"""Calls that are made once: what comes again with the same idempotency key gets the answer of the first time.
 
-Kept in this process's memory, bounded and for 24 hours. After a restart the same batch is written again, which is
-harmless: ids follow from the content, so it merges.
+Knows neither what is asked nor what is answered. The answers are kept by a store that the processes of a service share;
+two calls at the same moment wait for each other within one process, and in two the first to have finished is right.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 import anyio
 
+from memtypes.answers import AnswerStore, Given
 from memtypes.errors import Conflict
-from memtypes.times import Clock, system_clock
-
-KEPT_FOR = timedelta(hours=24)
-MAX_BYTES = 64 * 1024 * 1024
-MAX_ANSWERS = 10_000
+from memtypes.scope import Scope
 
 
 @dataclass(slots=True)
-class _Entry:
-    digest: bytes
-    at: datetime
+class _Turn:
     lock: anyio.Lock = field(default_factory=anyio.Lock)
-    answer: bytes | None = None
+    waiting: int = 0
 
 
-class RecentAnswers:
-    """The answers of the last 24 hours, by tenant and key."""
+class Once:
+    """Makes each call once."""
 
-    def __init__(self, clock: Clock = system_clock, max_bytes: int = MAX_BYTES) -> None:
-        self._clock = clock
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+    def __init__(self, answers: AnswerStore) -> None:
+        self._answers = answers
+        self._turns: dict[tuple[str, str], _Turn] = {}
 
-    async def once(self, key: tuple[str, str], digest: bytes, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `make` gave for `key` the first time; `make` runs once, also when two ask at the same moment.
+    async def answer(self, scope: Scope, key: str, digest: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """What `make` gave for `key` of the scope's tenant the first time.
 
-        digest: of the body. Raises Conflict when the key came with another one. A call that fails leaves no trace.
+        digest: of what is asked. Raises Conflict when the key came with another one, and Unavailable when nobody can
+        say whether it came. A call that fails leaves no trace.
         """
-        self._forget_old()
-        entry = self._entries.setdefault(key, _Entry(digest, self._clock()))
-        if entry.digest != digest:
+        async with self._turn((scope.tenant, key)):
+            known = await self._answers.get(scope, key)
+            if known is None:
+                made = Given(digest, (await make()).decode())
+                known = await self._answers.keep(scope, key, made)
+        if known.digest != digest:
             raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
-        async with entry.lock:
-            if entry.answer is None:
-                entry.answer = await self._made(key, make)
-            return entry.answer
+        return known.answer.encode()
 
-    def forget(self, tenant: str) -> int:
-        """How many finished answers of `tenant` were dropped."""
-        finished = [key for key, entry in self._entries.items() if key[0] == tenant and entry.answer is not None]
-        for key in finished:
-            self._bytes -= len(self._entries.pop(key).answer or b"")
-        return len(finished)
-
-    def count(self, tenant: str) -> int:
-        """How many finished answers of `tenant` there are."""
-        return sum(key[0] == tenant and entry.answer is not None for key, entry in self._entries.items())
-
-    async def _made(self, key: tuple[str, str], make: Callable[[], Awaitable[bytes]]) -> bytes:
+    @asynccontextmanager
+    async def _turn(self, key: tuple[str, str]) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(key, _Turn())
+        turn.waiting += 1
         try:
-            answer = await make()
-        except BaseException:
-            self._entries.pop(key, None)
-            raise
-        self._bytes += len(answer)
-        return answer
-
-    def _forget_old(self) -> None:
-        """Drop answers from the oldest on, until the rest is young and small enough; a call under way stays."""
-        oldest_kept = self._clock() - KEPT_FOR
-        while self._is_due(oldest_kept):
-            key, entry = next(iter(self._entries.items()))
-            if entry.answer is None:
-                return
-            self._bytes -= len(entry.answer)
-            del self._entries[key]
-
-    def _is_due(self, oldest_kept: datetime) -> bool:
-        first = next(iter(self._entries.values()), None)
-        return first is not None and (first.at < oldest_kept or not self._fits())
-
-    def _fits(self) -> bool:
-        return self._bytes <= self._max_bytes and len(self._entries) < MAX_ANSWERS
+            async with turn.lock:
+                yield
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del self._turns[key]

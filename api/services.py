@@ -10,7 +10,7 @@ from api.jobs import Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.metrics import Metrics
-from api.once import RecentAnswers
+from api.once import Once
 from api.rate import RateLimit
 from api.reembedding import Reembedding
 from ingest.examine import Examiner
@@ -36,7 +36,8 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 class Services:
     """Everything that a call may need.
 
-    pings: of every opened resource, by the name that readiness shows. models: what the names of models mean.
+    once: makes a call that has an idempotency key once. models: what the names of models mean.
+    pings: of every opened resource, by the name that readiness shows.
     places: everything that erasure must empty, by name.
     counter: asks a provider for its count of a context, where the registry names its endpoint.
     jobs: the background work.
@@ -48,10 +49,10 @@ class Services:
     intentions: Intentions
     upkeep: Upkeep
     recall_guard: RecallGuard
+    once: Once
     pings: Mapping[str, Ping]
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)
-    answered: RecentAnswers = field(default_factory=RecentAnswers)
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock
     models: Models = Registry

@@ -45,9 +45,8 @@ async def post_batch(request: HttpRequest, services: NamedDependency[Services]) 
     scope = scope_of(request, batch.namespace)
     if key is None:
         return _sent(await _write(services, scope, batch))
-    digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + raw).digest()
-    made = await services.answered.once((scope.tenant, key), digest, lambda: _write(services, scope, batch))
-    return _sent(made)
+    digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + raw).hexdigest()
+    return _sent(await services.once.answer(scope, key, digest, lambda: _write(services, scope, batch)))
 
 
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:

@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from api.routes.thread_bodies import ContextPost
 from api.services import Services
+from memtypes.errors import Unavailable
 from memtypes.scope import Scope
 from memtypes.threads.context import thread_context
 from memtypes.threads.departures import OutboxLoad
@@ -18,6 +19,13 @@ from memtypes.threads.policy import PolicyType
 from memtypes.threads.ports import Content, Thread
 
 _DEFAULT = "cl100k_base"
+
+
+def threads_of(services: Services) -> Threads:
+    """The threads. Raises Unavailable where there is no live state."""
+    if services.threads is None:
+        raise Unavailable("live state is away")
+    return services.threads
 
 
 async def context_of(

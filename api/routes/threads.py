@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from api.bodies import InNamespace
 from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
 from api.keys import Role
+from api.routes.backups import public_id
 from api.routes.thread_answers import (
-    BackupAnswer,
     ChainAnswer,
     ClearAnswer,
     ContextAnswer,
@@ -37,11 +37,9 @@ from api.routes.thread_bodies import (
     ThreadPost,
     TurnPost,
 )
-from api.routes.thread_views import context_of, health_of, stats_of
+from api.routes.thread_views import context_of, health_of, stats_of, threads_of
 from api.services import Services
-from memtypes.errors import Unavailable
 from memtypes.scope import Scope
-from memtypes.threads.engine import Threads
 from memtypes.threads.requests import FlushAsk, Opened, Opening, Replaced, Said, members
 
 TAG = "Threads"
@@ -66,24 +64,17 @@ _PAGE = Call("A thread and its turns", TAG, {200: PageAnswer}, query=PageQuery, 
 _STATS = Call("A thread's load", TAG, {200: ThreadStatsAnswer}, query=InNamespace, may_fail=(404, 503))
 _HEALTH = Call("A thread's promises", TAG, {200: ThreadHealthAnswer}, query=InNamespace, may_fail=(404, 503))
 _CHAIN = Call("The threads it goes on from", TAG, {200: ChainAnswer}, query=InNamespace, may_fail=(404, 503))
-_BACKUP = Call("The turns of a cleared thread", TAG, {200: BackupAnswer}, query=InNamespace, may_fail=(404, 503))
 
 
 def _changing(summary: str, answers: dict[int, Any], body: TypeAdapter[Any] | None) -> dict[str, Any]:
     return Call(summary, TAG, answers, role=Role.WRITER, query=ByAgent, body=body, may_fail=AWAY).opt()
 
 
-def _of(services: Services) -> Threads:
-    if services.threads is None:
-        raise Unavailable("live state is away")
-    return services.threads
-
-
 async def _writing(request: HttpRequest, services: Services, thread_id: str) -> Scope:
     """The scope of a call that changes a thread. Raises ReadOnly where the agent that makes it may not."""
     query = read_query(request, ByAgent)
     scope = scope_of(request, query.namespace)
-    await _of(services).check_writes(scope, thread_id, query.agent_id)
+    await threads_of(services).check_writes(scope, thread_id, query.agent_id)
     return scope
 
 
@@ -95,7 +86,7 @@ def _redactions(one: Opened | Said | Replaced) -> dict[str, Any]:
 async def post_thread(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """201 with a new thread, 200 with one that was there."""
     asked = await read_body(request, OPEN)
-    scope, threads = scope_of(request, asked.namespace), _of(services)
+    scope, threads = scope_of(request, asked.namespace), threads_of(services)
     names = ("key", "parent_id", "resource", "agent_id", "initial_context", "variables")
     opening = Opening(**{name: getattr(asked, name) for name in names})
     if not threads.resolves(opening):
@@ -116,7 +107,7 @@ async def get_thread(
     """A page of its turns, which count as used."""
     query = read_query(request, PageQuery)
     scope = scope_of(request, query.namespace)
-    content = await _of(services).store.page(scope, thread_id, query.offset, query.limit)
+    content = await threads_of(services).store.page(scope, thread_id, query.offset, query.limit)
     turns = [turn_members(turn) for turn in content.turns]
     return answer({"thread": members(content.thread), "turns": turns, "total": content.thread.turns})
 
@@ -128,7 +119,7 @@ async def post_turn(
     """201 with the turn, once it is kept."""
     scope = await _writing(request, services, thread_id)
     asked = await read_body(request, TURN)
-    said = await _of(services).say(scope, thread_id, asked, asked.expected_version)
+    said = await threads_of(services).say(scope, thread_id, asked, asked.expected_version)
     told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
     return answer({"turn": turn_members(said.turn), **told, **_redactions(said)}, 201)
 
@@ -140,7 +131,7 @@ async def put_turns(
     """The version after it."""
     scope = await _writing(request, services, thread_id)
     asked = await read_body(request, REPLACE)
-    replaced = await _of(services).replace(scope, thread_id, asked.turns, asked.expected_version)
+    replaced = await threads_of(services).replace(scope, thread_id, asked.turns, asked.expected_version)
     return answer({"version": replaced.version, **_redactions(replaced)})
 
 
@@ -150,7 +141,7 @@ async def get_chain(
 ) -> Response[bytes]:
     """Ancestors and the thread itself, oldest first."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    chain = await _of(services).chain(scope, thread_id)
+    chain = await threads_of(services).chain(scope, thread_id)
     shown = [members(content.thread) for content in chain.threads]
     return answer({"threads": shown, "gap": chain.gap, "cycle": chain.cycle})
 
@@ -168,7 +159,7 @@ async def post_context(
     """The text and what is in it."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     asked = await read_body(request, CONTEXT)
-    return answer(await context_of(services, _of(services), scope, thread_id, asked))
+    return answer(await context_of(services, threads_of(services), scope, thread_id, asked))
 
 
 @post(
@@ -180,7 +171,7 @@ async def post_flush(
     """What left, and the memories that keep it."""
     asked = await read_body(request, FLUSH)
     scope = await _writing(request, services, thread_id)
-    done = await _of(services).flush(scope, thread_id, FlushAsk(asked.strategy, asked.dry_run, asked.force))
+    done = await threads_of(services).flush(scope, thread_id, FlushAsk(asked.strategy, asked.dry_run, asked.force))
     told = {"flushed": done.flushed, "tokens_before": done.tokens_before, "tokens_after": done.tokens_after}
     summary = {} if done.summary is None else {"summary": done.summary}
     return answer({**told, **summary, "memory_ids": list(done.memory_ids)})
@@ -193,17 +184,9 @@ async def post_clear(
     """How many turns there were."""
     asked = await read_body(request, CLEAR)
     scope = await _writing(request, services, thread_id)
-    cleared, backup_id = await _of(services).clear(scope, thread_id, backup=asked.backup)
-    return answer({"cleared": cleared, **({} if backup_id is None else {"backup_id": backup_id})})
-
-
-@get("/v1/threads/backups/{backup_id:str}", opt=_BACKUP.opt())
-async def get_backup(
-    request: HttpRequest, services: NamedDependency[Services], backup_id: FromPath[str]
-) -> Response[bytes]:
-    """The turns as they were."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    return answer({"turns": [turn_members(turn) for turn in await _of(services).store.backup(scope, backup_id)]})
+    cleared, backup_id = await threads_of(services).clear(scope, thread_id, backup=asked.backup)
+    backup = {} if backup_id is None else {"backup_id": public_id(scope.namespace, backup_id)}
+    return answer({"cleared": cleared, **backup})
 
 
 @get("/v1/threads/{thread_id:str}/stats", opt=_STATS.opt())
@@ -212,7 +195,7 @@ async def get_stats(
 ) -> Response[bytes]:
     """Its tokens, limits and life."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    threads = _of(services)
+    threads = threads_of(services)
     thread = await threads.store.look(scope, thread_id)
     return answer(stats_of(threads, thread, await threads.outbox.load(scope, thread_id)))
 
@@ -223,7 +206,7 @@ async def get_health(
 ) -> Response[bytes]:
     """One check a promise."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    threads = _of(services)
+    threads = threads_of(services)
     content = await threads.store.read(scope, thread_id)
     return answer(health_of(threads, content, await threads.outbox.load(scope, thread_id)))
 
@@ -232,4 +215,4 @@ async def get_health(
 async def delete_thread(request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]) -> None:
     """204."""
     scope = await _writing(request, services, thread_id)
-    await _of(services).store.delete(scope, thread_id)
+    await threads_of(services).store.delete(scope, thread_id)

@@ -6,10 +6,10 @@ import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from api.erasure import Answers, Memories
+from api.erasure import Memories
 from api.keybook import KeyBook
 from api.keys import KeyRing
-from api.once import RecentAnswers
+from api.once import Once
 from api.rate import RateLimit
 from api.reembedding import Reembedding
 from api.services import Services
@@ -27,6 +27,7 @@ from memtypes.erasure import Erasable
 from memtypes.live import LiveItems
 from memtypes.models.counting import LocalCounter
 from memtypes.receipts import ErasableReceipts
+from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveState
 from memtypes.times import system_clock
 from retrieval.freshness import Freshness
@@ -61,7 +62,7 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
     ingestor = Ingestor(writing)
     live = living(resources, ingestor, screened.redactor)
     retrieving = retriever_parts(resources, live.items, freshness)
-    answered = RecentAnswers()
+    answers = RedisAnswers(resources.live, system_clock)
     return Services(
         store=store,
         ingestor=ingestor,
@@ -80,18 +81,18 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         tokenizers=resources.tokenizers,
         jobs=live.jobs,
         reembedding=Reembedding(settings, embedder, resources.sparse),
-        answered=answered,
-        places=places_of(resources, answered),
+        once=Once(answers),
+        places=places_of(resources, answers),
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
 
 
-def places_of(resources: Resources, answered: RecentAnswers) -> Mapping[str, Erasable]:
+def places_of(resources: Resources, answers: RedisAnswers) -> Mapping[str, Erasable]:
     """Every place where something of a memory may be, by name: what erasure must empty."""
     return {
         "memories": Memories(resources.store),
-        "answers": Answers(answered),
+        "answers": answers,
         "live": LiveState(resources.live),
         "receipts": ErasableReceipts(resources.receipts),
     }

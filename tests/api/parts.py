@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.erasure import Answers, Memories
-from api.once import RecentAnswers
+from api.erasure import Memories
+from api.once import Once
 from api.services import Services
 from api.wiring.screening import local_panel, screening_of
 from ingest.copies import Copies
@@ -34,6 +34,7 @@ from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes_answers import FakeAnswers
 from tests.fakes_receipts import FakeReceipts
 from tests.fakes_threads import FakeThreads, FreeLocks
 from tests.fakes_workflows import FakeWorkflows
@@ -63,7 +64,7 @@ class AwayStore(FakeStore):
 def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
-    answered = RecentAnswers(clock)
+    answers = FakeAnswers(clock)
     items = FakeItems()
     chain = FakeReceipts()
     recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
@@ -107,8 +108,8 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         threads=Threads(threads),
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
-        answered=answered,
-        places={"memories": Memories(kept), "answers": Answers(answered), "receipts": ErasableReceipts(chain)},
+        once=Once(answers),
+        places={"memories": Memories(kept), "answers": answers, "receipts": ErasableReceipts(chain)},
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,

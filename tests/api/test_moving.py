@@ -48,7 +48,7 @@ async def test_erasing_leaves_nothing_and_proves_it(client: httpx.AsyncClient) -
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
-    assert erased["erased"] == {"memories": 2, "answers": 2, "receipts": 0}
+    assert erased["erased"] == {"memories": 2, "answers": 1, "receipts": 0}
     assert erased["remaining"] == {"memories": 0, "answers": 0, "receipts": 0}
     assert erased["checked_at"] == "2026-03-01T12:00:00Z"
     assert (await client.get("/v1/stats?namespace=a")).json()["total"]["count"] == 0

@@ -166,6 +166,22 @@ async def test_replace_clear_and_backup(client: httpx.AsyncClient) -> None:
     assert cleared["cleared"] == 2
     backup = (await client.get(f"/v1/threads/backups/{cleared['backup_id']}")).json()
     assert [turn["content"] for turn in backup["turns"]] == ["new", "newer"]
+    client.params = httpx.QueryParams()  # the id alone is enough, and no other namespace has it
+    path = f"/v1/threads/backups/{cleared['backup_id']}"
+    assert (await client.get(path)).json() == backup
+    assert (await client.get(path, params={"namespace": "other"})).status_code == 404
+
+
+@pytest.mark.parametrize("sent", ["nope", "no.pe", ".bg", "a.", "a.IA", "a.bg", "a.ü", "a.AA"])
+async def test_what_is_no_backup_is_not_found(client: httpx.AsyncClient, sent: str) -> None:
+    """Whether the id is of another form, names no namespace, or one that has no such backup."""
+    client.params = httpx.QueryParams()
+    assert (await client.get(f"/v1/threads/backups/{sent}")).status_code == 404
+
+
+async def test_clearing_is_confirmed(client: httpx.AsyncClient) -> None:
+    """Nothing is cleared by an oversight."""
+    thread = (await begun(client))["id"]
     assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})).status_code == 422
 
 
