@@ -12,7 +12,7 @@ from api.routes.thread_bodies import ContextPost
 from api.services import Services
 from memtypes.errors import Unavailable
 from memtypes.scope import Scope
-from memtypes.threads.context import thread_context
+from memtypes.threads.context import Context, thread_context
 from memtypes.threads.departures import OutboxLoad
 from memtypes.threads.engine import Threads
 from memtypes.threads.policy import PolicyType
@@ -36,12 +36,13 @@ async def context_of(
     known = None if asked.model is None else services.models().find(asked.model)
     name = asked.tokenizer or (known.tokenizer if known else _DEFAULT)
     margin = known.margin if known and asked.tokenizer is None else 0.0
-    room = math.floor(asked.budget / (1.0 + margin))
-    allocation = threads.rules.of(chain.threads[-1].thread).allocation
+    policy = threads.rules.of(chain.threads[-1].thread)
+    share = threads.rules.window_share(policy)
+    room = math.floor(min(asked.budget, asked.budget if share is None else share) / (1.0 + margin))
     tokenizer = services.tokenizers[name]
 
-    def build() -> Any:
-        return thread_context(chain.threads, room, tokenizer, allocation, files=asked.include_files)
+    def build() -> Context:
+        return thread_context(chain.threads, room, tokenizer, policy.allocation, files=asked.include_files)
 
     built = await to_thread.run_sync(build)
     await threads.store.use(scope, thread_id, [index for one, index in built.turns if one == thread_id])
@@ -49,7 +50,7 @@ async def context_of(
         "context": built.text,
         "turns": [{"thread_id": one, "index": index} for one, index in built.turns],
         "files": [asdict(place) for place in built.files],
-        "images": [asdict(place) for place in built.images],
+        "images": [asdict(place) for place in built.images] if asked.include_files else [],
         "omitted": {"turns": built.omitted_turns, "files": built.omitted_files},
         "metadata": {
             "total_tokens": math.ceil(built.tokens * (1.0 + margin)),

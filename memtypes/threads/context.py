@@ -1,8 +1,10 @@
 """The context of a thread: chosen newest first within an exact budget, shown oldest first.
 
-The part of each kind (system, long_term: summary and ancestors, short_term: own turns) has its share of the budget,
-headings included, where the policy has an allocation; else the parts share the budget, own turns first. Every piece
-ends with a newline and begins with a sign that no tokenizer joins to one, so tokens add up: see `memtypes.piece`.
+The part of each kind (system, long_term: summary and ancestors, short_term: own turns) has at most its share of the
+budget, headings included, where the policy has an allocation: what one leaves goes to the list of files and to no other
+part. Without an allocation each part leaves the rest to the next: system, own turns, what was earlier, what was given.
+Every piece ends with a newline and begins with a sign that no tokenizer joins to one, so tokens add up: see
+`memtypes.piece`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ from memtypes.threads.choosing import Limits
 from memtypes.threads.policy import Mode, Policies, Reference, ThreadPolicy
 from memtypes.threads.ports import Thread
 
+UNKNOWN_WINDOW = 8_192
+"""Taken for the window of a model that nobody knows: a limit that is asked for must not silently be none."""
+
 _PLAIN = ThreadPolicy()
 
 
@@ -40,12 +43,15 @@ class Rules:
 
     def limits(self, policy: ThreadPolicy) -> Limits:
         """The limits of a policy; a share of a model's window is a limit of tokens."""
-        tokens = policy.max_tokens
-        if policy.max_context_ratio is not None and policy.model is not None:
-            window = self.models().find(policy.model).window
-            share = None if window is None else int(policy.max_context_ratio * window)
-            tokens = min(filter(None, (tokens, share)), default=None)
+        tokens = min(filter(None, (policy.max_tokens, self.window_share(policy))), default=None)
         return Limits(tokens, policy.max_messages, policy.max_turns)
+
+    def window_share(self, policy: ThreadPolicy) -> int | None:
+        """Tokens of the model's window that the policy allows; None where it does not say."""
+        if policy.max_context_ratio is None or policy.model is None:
+            return None
+        window = self.models().find(policy.model).window or UNKNOWN_WINDOW
+        return max(1, int(policy.max_context_ratio * window))
 
     def references(self, agent_id: str | None) -> tuple[Reference, ...] | None:
         """The resources of an agent; None of one that the file does not name."""

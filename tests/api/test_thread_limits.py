@@ -1,0 +1,186 @@
+"""What threads do at their limits, over HTTP: flushes, evictions, many writers, and what can't be kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+import pytest
+
+from api.services import Services
+from memtypes.errors import InvalidRequest
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.threads.departures import Departure, ThreadKeeper
+from tests.api.talking import begun, kept_turns, say, served, words
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  support: {type: token_based, max_tokens: 2000, max_messages: 100, flush: {strategy: simple_fifo}}
+  still: {type: buffer, max_tokens: 100}
+  ranked: {type: buffer, max_messages: 5, eviction: {policy: priority, keywords: [error]}}
+  fifo: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500}
+  lru: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500, eviction: {policy: lru}}
+  flushing: {type: token_based, max_tokens: 60, max_turns: 500, flush: {strategy: token_aware_lru}}
+  summed: {type: token_based, max_tokens: 60, max_turns: 500, flush: {strategy: hybrid_summary, summary_tokens: 9}}
+"""
+SIZES = (10, 10, 30, 10, 10, 10)
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client in a namespace of its own."""
+    async with served(live, services, POLICIES) as client:
+        yield client
+
+
+async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
+    """Of the turns that are there."""
+    return [turn["index"] for turn in (await client.get(f"/v1/threads/{thread}")).json()["turns"]]
+
+
+async def test_a_flush_comes_at_1600_of_2000_and_not_at_1500(client: httpx.AsyncClient) -> None:
+    """Nor at 1,599; half is left after it, and what left is kept with its provenance."""
+    thread = (await begun(client, resource="support"))["id"]
+    for number in range(15):
+        assert (await say(client, thread, words(100)))["flushed"] == 0, number
+    stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
+    assert (stats["tokens"], stats["utilization"], stats["distance_to_flush"]) == (1_500, 0.75, 100)
+    assert stats["last_flush_at"] is None
+    assert (await say(client, thread, words(99)))["flushed"] == 0
+    assert (await say(client, thread, "word"))["flushed"] == 6
+    stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
+    assert (stats["tokens"], stats["turns"], stats["distance_to_flush"]) == (1_000, 11, 600)
+    assert stats["last_flush_at"] is not None
+    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
+    assert [memory["source"]["thread_id"] for memory in found] == [thread]
+    assert await kept_turns(client) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "left"),
+    [
+        ("simple_fifo", [3, 4, 5]),  # the oldest leave, although the first was used a moment ago
+        ("lru", [0, 3, 4, 5]),  # what was not used for longest leaves
+        ("token_aware_lru", [0, 1, 3, 4, 5]),  # one large turn leaves in place of several small ones
+        ("hybrid_summary", [0, 4, 5]),  # first and last stay, and the summary has its room
+    ],
+)
+async def test_each_strategy_takes_other_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
+    """Over the same turns and the same use, and each leaves half."""
+    thread = (await begun(client, resource="still"))["id"]
+    for number, size in enumerate(SIZES):
+        await say(client, thread, f"{number} {words(size - 1)}")
+    await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1})
+    planned = await client.post(f"/v1/threads/{thread}/flush", json={"strategy": strategy, "dry_run": True})
+    flushed = (await client.post(f"/v1/threads/{thread}/flush", json={"strategy": strategy})).json()
+    assert {**planned.json(), "memory_ids": flushed["memory_ids"]} == flushed
+    assert await indices(client, thread) == left
+    assert (flushed["tokens_before"], flushed["tokens_after"] <= 50) == (80, True)
+    assert ("summary" in flushed) == (strategy == "hybrid_summary")
+    assert await kept_turns(client) == [index for index in range(6) if index not in left]
+
+
+async def test_the_lowest_priority_leaves_first_and_the_oldest_of_equals(client: httpx.AsyncClient) -> None:
+    """Tools, then assistants, then users, then what names a keyword; system and pinned turns never."""
+    thread = (await begun(client, resource="ranked"))["id"]
+    await say(client, thread, "be kind", role="system")
+    await say(client, thread, "remember this", pinned=True)
+    await say(client, thread, "an error of the tool", role="tool")
+    await say(client, thread, "hello")
+    await say(client, thread, "a tool says", role="tool")
+    gone = []
+    for role, content in (("assistant", "a1"), ("assistant", "a2"), ("user", "u1"), ("user", "u2"), ("user", "u3")):
+        before = set(await indices(client, thread))
+        assert (await say(client, thread, content, role=role))["evicted"] == 1
+        gone += sorted(before - set(await indices(client, thread)))
+    assert gone == [4, 5, 6, 3, 7]
+    await say(client, thread, "pinned", pinned=True)
+    await say(client, thread, "pinned", pinned=True)
+    await say(client, thread, "pinned", pinned=True)
+    before = set(await indices(client, thread))
+    assert 2 not in before
+    await say(client, thread, "no room", status=422)
+    assert set(await indices(client, thread)) == before
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen of a thread while others wrote."""
+
+    tokens: int = 0
+    turns: int = 0
+    said: list[str] = field(default_factory=list)
+
+    async def look(self, client: httpx.AsyncClient, thread: str) -> None:
+        """Read it once."""
+        page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
+        counted = sum(turn["tokens"] for turn in page["turns"])
+        self.tokens = max(self.tokens, counted, page["thread"]["tokens"])
+        self.turns = max(self.turns, len(page["turns"]), page["total"])
+
+
+@pytest.mark.parametrize(
+    ("resource", "tokens", "turns"),
+    [
+        ("fifo", 40, 6),
+        ("lru", 40, 6),
+        ("flushing", 60, 500),
+        ("summed", 60, 500),
+    ],
+)
+async def test_ten_writers_break_no_limit_and_lose_nothing(
+    client: httpx.AsyncClient, resource: str, tokens: int, turns: int
+) -> None:
+    """At no read is a limit exceeded; each acknowledged turn is in the thread or in one memory, exactly once."""
+    thread = (await begun(client, resource=resource))["id"]
+    watch = Watch()
+
+    async def write(writer: int) -> None:
+        for number in range(6):
+            mark = f"<{writer}.{number}>"
+            await say(client, thread, f"{mark} {words(1 + (writer + number) % 7)}")
+            watch.said.append(mark)
+            await watch.look(client, thread)
+
+    async with anyio.create_task_group() as tasks:
+        for writer in range(10):
+            tasks.start_soon(write, writer)
+    assert watch.tokens <= tokens
+    assert watch.turns <= turns
+    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
+    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in found["memories"]]
+    marks = [mark for mark in watch.said for text in texts for _ in range(text.count(mark))]
+    assert sorted(marks) == sorted(watch.said)
+    assert len(marks) == 60
+    assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(range(60))
+    assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
+
+
+class Refusing(ThreadKeeper):
+    """Refuses everything."""
+
+    async def keep(self, _scope: Scope, _departure: Departure) -> list[str]:
+        """Never."""
+        raise InvalidRequest("not kept here")
+
+
+async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Services) -> None:
+    """Appends go on; stats, health and metrics say that something was set aside."""
+    async with served(live, services, POLICIES, keeper=Refusing()) as client:
+        thread = (await begun(client, resource="still"))["id"]
+        for _ in range(6):
+            await say(client, thread, words(60))
+        stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
+        health = (await client.get(f"/v1/threads/{thread}/health")).json()
+        client.params = httpx.QueryParams()
+        metrics = (await client.get("/metrics")).text
+    assert (stats["waiting"], stats["set_aside"]) == (2, 3)
+    assert not health["ok"]
+    assert {"name": "nothing_set_aside", "ok": False} in health["checks"]
+    assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics
