@@ -75,6 +75,7 @@ class ItemAnswer(TypedDict):
     status: Status
     reason: NotRequired[str]
     merged_into: NotRequired[str]
+    supersedes: NotRequired[list[str]]
     redactions: NotRequired[dict[str, int]]
     classified: NotRequired[ClassifyAnswer]
     review: NotRequired[Reviewed]
@@ -144,8 +145,6 @@ class HealthAnswer(TypedDict):
 def write_answer(outcome: Outcome) -> dict[str, Any]:
     """The answer to one write: absent things are left out."""
     members = {"id": outcome.id, "status": outcome.status, **_details(outcome)}
-    if outcome.supersedes:
-        members["supersedes"] = list(outcome.supersedes)
     if outcome.memory is not None:
         members["memory"] = memory_members(outcome.memory)
     return members
@@ -165,6 +164,7 @@ def _details(outcome: Outcome) -> dict[str, Any]:
     found = {
         "reason": outcome.reason,
         "merged_into": outcome.merged_into,
+        "supersedes": list(outcome.supersedes) or None,
         "redactions": dict(outcome.redactions) or None,
         "classified": classify_answer(outcome.classified) if outcome.classified else None,
         "review": outcome.reviewed,

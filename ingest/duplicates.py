@@ -2,13 +2,14 @@
 
 Two drafts with the same id are the same statement in the same scope. The first one keeps its fields; each repetition
 adds its evidence and its session. A write that is merely sent again adds nothing: it is known by a source that names
-the same place (file and line, or thread and turns). A memory that is over (expired, superseded, done, cleared) does not
-swallow the same statement made anew: the new one takes its place and keeps its evidence.
+the same place (file and line, or thread and turns). A memory that is over (expired, done, cleared) does not swallow the
+same statement made anew: the new one takes its place and keeps its evidence. One that was replaced keeps its time, and
+what is said anew is a memory of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,11 +56,12 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
     plan = Plan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and same_place(stored[memory.id], memory)}
+    ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
         kept = current.get(memory.id)
         if memory.id in resent:
             plan.verdicts.append(Verdict(memory.id, merged=SAME_WRITE))
-        elif kept is None or (is_over(kept, now) and not is_over(memory, now)):
+        elif kept is None or (is_over(kept, now) and not is_over(memory, now) and not stays_over(kept, memory, ids)):
             current[memory.id] = renewed = memory if kept is None else _with_evidence(memory, kept)
             plan.inserts[memory.id] = Insert(index, renewed)
             plan.verdicts.append(Verdict(memory.id))
@@ -101,6 +103,23 @@ def is_over(memory: Memory, now: datetime) -> bool:
     if isinstance(memory, Prospective):
         return memory.status not in OPEN
     return isinstance(memory, Working) and memory.cleared_at is not None
+
+
+def stays_over(kept: Memory, again: Memory, arriving: Container[str]) -> bool:
+    """Whether `again` says nothing new, though `kept` was replaced: it is from before, or comes with its successor.
+
+    arriving: the ids that come together; a batch that is sent again ends as it did.
+    """
+    if kept.superseded_by is None or kept.valid_to is None:
+        return False
+    return again.valid_from < kept.valid_to or kept.superseded_by in arriving
+
+
+def comes_back(kept: Memory, again: Memory, arriving: Container[str]) -> bool:
+    """Whether `again` holds anew after `kept`, which was replaced: each then keeps a time of its own."""
+    if kept.superseded_by is None or kept.valid_to is None or stays_over(kept, again, arriving):
+        return False
+    return kept.valid_from < kept.valid_to
 
 
 def _merged(kept: Memory, repeated: Memory, now: datetime) -> Memory:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from ingest.duplicates import SAME_WORDS, SAME_WRITE, Plan, Verdict, plan_writes, same_place
+from ingest.duplicates import SAME_WORDS, SAME_WRITE, Plan, Verdict, comes_back, is_over, plan_writes, same_place
 from ingest.locks import ScopeLocks
-from ingest.near import NearDuplicates
+from ingest.near import originals
+from ingest.nearest import Surroundings, nearest
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Prepared
-from ingest.superseding import Superseder
+from ingest.superseding import Timeline, timeline, unfinished
 from memtypes.errors import Conflict, NotFound
 from memtypes.ids import memory_id
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore, Record
 from memtypes.scope import Scope
-from memtypes.times import Clock
-from memtypes.vectors import DenseVector, Embedding, Vectors
+from memtypes.times import Clock, rfc3339
+from memtypes.vectors import Embedding, Vectors
 
 NOT_READ_BACK = "the store took it but did not give it back when it was read again"
 _MAX_NAMESAKES = 16
@@ -44,19 +46,22 @@ class Keeper:
     embedder: Embedder
     clock: Clock
     locks: ScopeLocks
-    near: NearDuplicates
 
     async def keep(self, scope: Scope, arriving: Sequence[Encoded]) -> list[Outcome]:
         """One outcome for each of `arriving`, in order. Raises what the store and the embedder raise."""
         if not arriving:
             return []
         async with self.locks.of(scope):
-            settled, stored = await self._as_original(scope, *await self._settle(scope, arriving))
-            plan = plan_writes([encoded.memory for encoded in settled], stored, self.clock())
+            settled, stored = await self._settle(scope, arriving)
+            settled = await self._embedded(settled, stored)
+            around = await nearest(self.store, scope, _first_of_each(settled, stored, self.clock()))
+            settled, stored = _as_originals(settled, stored, around)
+            now = self.clock()
+            plan = plan_writes([encoded.memory for encoded in settled], stored, now)
+            placed = await self._placed(scope, plan, around, stored, now)
             await self._write(scope, plan, settled)
-            replaced = await Superseder(self.store).supersede(scope, _new(plan, settled), self.clock())
-            ids = {verdict.id for verdict in plan.verdicts}.union(*replaced.values())
-            kept = await self.store.get(scope, list(ids))
+            replaced = {verdict.id: placed.replaced_by(verdict.id) for verdict in plan.verdicts}
+            kept = await self.store.get(scope, list({*replaced}.union(*replaced.values())))
         return [
             _with_replaced(_outcome(verdict, encoded.memory, kept), replaced, kept)
             for verdict, encoded in zip(plan.verdicts, settled, strict=True)
@@ -66,57 +71,65 @@ class Keeper:
         """`arriving` under the ids that they will have, and what is stored there now.
 
         A memory that was revised keeps its id, so an id may be taken by other words, or by the same words for another
-        day. The statement that comes back as it was is then a memory of its own, under the next id that follows from
-        its identity.
+        day; and a fact that was replaced keeps its id for its time. The statement that comes back is then a memory of
+        its own, under the next id that follows from its identity.
         """
         settled = list(arriving)
         for attempt in range(1, _MAX_NAMESAKES):
-            stored = await self.store.get(scope, list({encoded.memory.id for encoded in settled}))
-            if not any(_taken(encoded.memory, stored) for encoded in settled):
+            ids = {encoded.memory.id for encoded in settled}
+            stored = await self.store.get(scope, list(ids))
+            others = {
+                place: other
+                for place, encoded in enumerate(settled)
+                if (other := _namesake(encoded.memory, stored, ids, attempt)) is not None
+            }
+            if not others:
                 return settled, stored
             settled = [
-                _renamed(scope, encoded, attempt) if _taken(encoded.memory, stored) else encoded for encoded in settled
+                _renamed(scope, one, others[place]) if place in others else one for place, one in enumerate(settled)
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories stand where this statement would")
 
-    async def _as_original(
-        self, scope: Scope, settled: list[Encoded], stored: dict[str, Memory]
-    ) -> tuple[list[Encoded], dict[str, Memory]]:
-        """`settled`, with the id of its original for what was said before in other case or spacing."""
-        originals = await self.near.originals(scope, settled, stored)
-        renamed = list(settled)
-        for place, original in originals.items():
-            one = settled[place]
-            memory = one.memory.model_copy(update={"id": original.id})
-            renamed[place] = Encoded(replace(one.prepared, memory=memory), one.embedding)
-        arriving = {one.memory.id for one in settled}
-        kept = {original.id: original for original in originals.values() if original.id not in arriving}
-        return renamed, {**kept, **stored}
+    async def _placed(
+        self, scope: Scope, plan: Plan, around: Surroundings, stored: Mapping[str, Memory], now: datetime
+    ) -> Timeline:
+        """How facts stand after this piece; what changes for that is put into `plan`."""
+        inserted = {insert.memory.id: insert for insert in plan.inserts.values()}
+        near = {one: [other.memory for other in around.get(insert.index, ())] for one, insert in inserted.items()}
+        again = {verdict.id: stored[verdict.id] for verdict in plan.verdicts if verdict.id in stored}
+        linked = unfinished([memory for memory in again.values() if memory.id not in inserted])
+        if linked:
+            known = await self.store.get(scope, list({}.fromkeys(one for ids in linked.values() for one in ids)))
+            near |= {new: [known[one] for one in ids if one in known] for new, ids in linked.items()}
+        facts = [*(insert.memory for insert in inserted.values()), *(again[one] for one in linked)]
+        placed = timeline(facts, near, now)
+        for one in placed.changed:
+            if one in inserted:
+                plan.inserts[one] = replace(inserted[one], memory=placed.current[one])
+            else:
+                plan.patches[one] = {**plan.patches.get(one, {}), **placed.patch(one)}
+        return placed
 
     async def _write(self, scope: Scope, plan: Plan, settled: Sequence[Encoded]) -> None:
-        if plan.inserts:
-            inserts = list(plan.inserts.values())
-            encoded = await self._embedded([settled[insert.index] for insert in inserts])
-            await self.store.upsert(
-                scope,
-                [
-                    record_of(replace(one.prepared, memory=insert.memory), vectors)
-                    for insert, one, vectors in zip(inserts, encoded, (one.embedding for one in encoded), strict=True)
-                    if vectors is not None
-                ],
-            )
+        records = [
+            record_of(replace(settled[insert.index].prepared, memory=insert.memory), embedding)
+            for insert in plan.inserts.values()
+            if (embedding := settled[insert.index].embedding) is not None
+        ]
+        if records:
+            await self.store.upsert(scope, records)
         if plan.patches:
             await self.store.patch(scope, plan.patches)
 
-    async def _embedded(self, arriving: list[Encoded]) -> list[Encoded]:
-        """`arriving`, each with an embedding: what vanished from the store since the look-up has none yet."""
-        missing = [index for index, encoded in enumerate(arriving) if encoded.embedding is None]
-        if not missing:
-            return arriving
-        made = await self.embedder.embed_documents([arriving[index].prepared.text for index in missing])
-        complete = list(arriving)
-        for index, embedding in zip(missing, made, strict=True):
-            complete[index] = Encoded(arriving[index].prepared, embedding)
+    async def _embedded(self, settled: Sequence[Encoded], stored: Mapping[str, Memory]) -> list[Encoded]:
+        """`settled`, the first of each id with an embedding if it will be kept: what was known earlier has none yet."""
+        now = self.clock()
+        first = _first_of_each(settled, stored, now)
+        missing = [place for place, one in first.items() if one.embedding is None]
+        complete = list(settled)
+        made = await self.embedder.embed_documents([first[place].prepared.text for place in missing]) if missing else []
+        for place, embedding in zip(missing, made, strict=True):
+            complete[place] = Encoded(settled[place].prepared, embedding)
         return complete
 
 
@@ -138,21 +151,51 @@ def _taken(memory: Memory, stored: Mapping[str, Memory]) -> bool:
     return other is not None and other.identity() != memory.identity() and not same_place(other, memory)
 
 
-def _renamed(scope: Scope, encoded: Encoded, attempt: int) -> Encoded:
+def _namesake(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
+    """What tells `memory` from the one that has its id; None where it needs no other id."""
+    if _taken(memory, stored):
+        return f"namesake {attempt}"
+    other = stored.get(memory.id)
+    if other is not None and comes_back(other, memory, arriving):
+        return f"since {rfc3339(memory.valid_from)}"
+    return None
+
+
+def _renamed(scope: Scope, encoded: Encoded, namesake: str) -> Encoded:
     memory = encoded.memory
-    identity = memory_id(scope, memory.type, (*memory.identity(), f"namesake {attempt}"))
-    return Encoded(replace(encoded.prepared, memory=memory.model_copy(update={"id": identity})), encoded.embedding)
+    return _under(encoded, memory_id(scope, memory.type, (*memory.identity(), namesake)))
 
 
-def _new(plan: Plan, settled: Sequence[Encoded]) -> list[tuple[Memory, DenseVector]]:
-    """The memories that were inserted, with their vectors."""
-    inserted = [(insert.memory, settled[insert.index].embedding) for insert in plan.inserts.values()]
-    return [(memory, embedding.dense) for memory, embedding in inserted if embedding is not None]
+def _under(encoded: Encoded, other_id: str) -> Encoded:
+    """`encoded` with another id."""
+    memory = encoded.memory.model_copy(update={"id": other_id})
+    return Encoded(replace(encoded.prepared, memory=memory), encoded.embedding)
+
+
+def _first_of_each(settled: Sequence[Encoded], stored: Mapping[str, Memory], now: datetime) -> dict[int, Encoded]:
+    """By place, the first of each id that is not there, or only as something that is over."""
+    first: dict[str, int] = {}
+    for place, one in enumerate(settled):
+        kept = stored.get(one.memory.id)
+        if kept is None or is_over(kept, now):
+            first.setdefault(one.memory.id, place)
+    return {place: settled[place] for place in first.values()}
+
+
+def _as_originals(
+    settled: list[Encoded], stored: dict[str, Memory], around: Surroundings
+) -> tuple[list[Encoded], dict[str, Memory]]:
+    """`settled`, with the id of its original for what was said before in other case or spacing."""
+    found = originals([one.memory for one in settled], stored, around)
+    renamed = [_under(one, found[place].id) if place in found else one for place, one in enumerate(settled)]
+    arriving = {one.memory.id for one in settled}
+    kept = {original.id: original for original in found.values() if original.id not in arriving}
+    return renamed, {**kept, **stored}
 
 
 def _with_replaced(outcome: Outcome, replaced: Mapping[str, Sequence[str]], kept: Mapping[str, Memory]) -> Outcome:
     """`outcome` with what its memory has replaced, as far as that was read back."""
-    if outcome.status is not Status.STORED or outcome.id is None:
+    if outcome.status is Status.FAILED or outcome.id is None:
         return outcome
     gone = [old for old in replaced.get(outcome.id, ()) if old in kept and kept[old].superseded_by == outcome.id]
     return replace(outcome, supersedes=tuple(gone))

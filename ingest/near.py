@@ -8,35 +8,17 @@ what differs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+from ingest.nearest import Surroundings, is_public
 from memtypes.ids import normalise
 from memtypes.memory import Memory
-from memtypes.policy import POLICIES, MemoryType, Visibility
-from memtypes.ports import CandidateSearch, MemoryStore
-from memtypes.scope import Scope
-from memtypes.vectors import Embedding
+from memtypes.policy import POLICIES, MemoryType
 
-DEPTH = 3
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 
 _Statement: TypeAlias = tuple[MemoryType, str, tuple[str | None, ...]]
-
-
-class Arrival(Protocol):
-    """A memory on its way in, with its embedding where it was made."""
-
-    @property
-    def memory(self) -> Memory:
-        """The memory."""
-        ...
-
-    @property
-    def embedding(self) -> Embedding | None:
-        """Its embedding."""
-        ...
 
 
 def statement(memory: Memory) -> _Statement:
@@ -53,45 +35,27 @@ def same_statement(one: Memory, other: Memory) -> bool:
     return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
 
 
-@dataclass(frozen=True, slots=True)
-class NearDuplicates:
-    """Looks for them among what is stored and what arrives together."""
+def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], around: Surroundings) -> dict[int, Memory]:
+    """For each place in `arriving` whose statement is there already, the memory that has it.
 
-    store: MemoryStore
-
-    async def originals(
-        self, scope: Scope, arriving: Sequence[Arrival], stored: Mapping[str, Memory]
-    ) -> dict[int, Memory]:
-        """For each place in `arriving` whose statement is there already, the memory that has it.
-
-        stored: by the ids of `arriving`; what is stored under its own id needs no looking for.
-        """
-        places = [place for place, one in enumerate(arriving) if one.memory.id not in stored and _public(one.memory)]
-        known = await self._known(scope, [arriving[place] for place in places])
-        found: dict[int, Memory] = {}
-        for place in places:
-            memory = arriving[place].memory
-            original = known.setdefault(statement(memory), memory)
-            if original.id != memory.id and same_statement(original, memory):
-                found[place] = original
-        return found
-
-    async def _known(self, scope: Scope, arriving: Sequence[Arrival]) -> dict[_Statement, Memory]:
-        """The stored memories that are near enough to any of `arriving`, by what they say."""
-        searches = [
-            CandidateSearch(one.memory.type, one.embedding.dense, None, DEPTH) for one in arriving if one.embedding
-        ]
-        answers = await self.store.candidates(scope, searches) if searches else []
-        near = {
-            candidate.id: candidate.type
-            for candidates in answers
-            for candidate in candidates
-            if candidate.dense is not None and candidate.dense >= POLICIES[candidate.type].near
-        }
-        memories = await self.store.get(scope, near) if near else {}
-        return {statement(memory): memory for memory in memories.values() if _public(memory)}
+    stored: by the ids of `arriving`; what is stored under its own id needs no looking for. around: what is near each.
+    """
+    known = {statement(memory): memory for memory in _near_enough(arriving, around)}
+    found: dict[int, Memory] = {}
+    for place, memory in enumerate(arriving):
+        if memory.id in stored or not is_public(memory):
+            continue
+        original = known.setdefault(statement(memory), memory)
+        if original.id != memory.id and same_statement(original, memory):
+            found[place] = original
+    return found
 
 
-def _public(memory: Memory) -> bool:
-    """Whether the whole namespace sees it: what one session keeps to itself is not compared with others."""
-    return memory.visibility is Visibility.NAMESPACE
+def _near_enough(arriving: Sequence[Memory], around: Surroundings) -> Iterator[Memory]:
+    """What is stored near enough to any of `arriving` to be the same statement."""
+    own = {memory.id for memory in arriving}
+    for near in around.values():
+        for one in near:
+            memory = one.memory
+            if memory.id not in own and memory.superseded_by is None and one.cosine >= POLICIES[memory.type].near:
+                yield memory

@@ -19,7 +19,6 @@ from ingest.gates import Gate
 from ingest.keeping import Encoded, Keeper
 from ingest.locks import ScopeLocks
 from ingest.moving import Restorer
-from ingest.near import NearDuplicates
 from ingest.order import ArrivalOrder
 from ingest.outcome import Outcome, Status
 from ingest.prefilter import Recent
@@ -77,7 +76,7 @@ class Ingestor:
         self._clock = parts.clock
         self._locks = parts.locks
         self._order = ArrivalOrder()
-        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks, NearDuplicates(parts.store))
+        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
         reviews = None if parts.panel is None else ReviewStage(parts.panel)
         self._redactor = parts.redactor
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper, reviews, parts.recent)

@@ -1,7 +1,11 @@
-"""Facts that a newer one replaces: found among the nearest in the namespace, marked as over, never removed.
+"""Facts that a newer one replaces: marked as over, never removed. Pure: decides over memories that stand near.
 
-The vectors propose, `ingest.change` decides. Only facts that the whole namespace sees take part. What is replaced keeps
-its text; `as_of` a time before the newer one still finds it. A pinned fact is replaced by its caller alone.
+`ingest.change` says what replaces what. Only facts that the whole namespace sees take part. What is replaced keeps its
+text; `as_of` a time before the newer one still finds it. A fact that arrives late takes its place between those that
+are there: it is stored as over already. A pinned fact is replaced by its caller alone.
+
+The links to what a fact replaced are stored with it, before the replaced ones are marked. So whoever dies in between
+leaves what `unfinished` finds when the same fact is written again.
 """
 
 from __future__ import annotations
@@ -12,85 +16,93 @@ from datetime import datetime
 from typing import Any
 
 from ingest.change import replaces
-from ingest.duplicates import is_over
 from memtypes.memory import MAX_LINKS, Link, LinkType, Memory, first_line
 from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import CandidateSearch, MemoryStore
-from memtypes.scope import Scope
 from memtypes.semantic import Semantic
 from memtypes.times import rfc3339
-from memtypes.vectors import DenseVector
-
-DEPTH = 8
-"""Nearest facts that are compared: what differs by one value stands among the first."""
 
 
 @dataclass(slots=True)
-class Replacements:
-    """by: for each newer fact, the ids that it replaces; patches: what to write for that."""
+class Timeline:
+    """Facts as they stand once the new ones have their places. current: by id. changed: the ids that differ."""
 
-    by: dict[str, list[str]] = field(default_factory=dict)
-    patches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    now: datetime
+    current: dict[str, Memory] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+
+    def take_in(self, newer: Memory, near: Sequence[Memory]) -> None:
+        """Give `newer` its place among those `near`, which were there before it."""
+        self.current[newer.id] = newer
+        if not takes_part(newer):
+            return
+        others = [self.current.setdefault(one.id, one) for one in near if one.id != newer.id]
+        for old in others:
+            if is_replaced(old, newer, self.now):
+                self._end(old.id, newer.id)
+        later = [one for one in others if one.valid_from > newer.valid_from and is_replaced(newer, one, self.now)]
+        if later:
+            self._end(newer.id, min(later, key=lambda one: (one.valid_from, one.id)).id)
+
+    def replaced_by(self, memory_id: str) -> list[str]:
+        """What `memory_id` has replaced."""
+        return [one for one in self.current if one in self.changed and self.current[one].superseded_by == memory_id]
+
+    def patch(self, memory_id: str) -> dict[str, Any]:
+        """What to write for a fact that is stored."""
+        memory = self.current[memory_id]
+        fields: dict[str, Any] = {"links": [link.model_dump(mode="json") for link in memory.links]}
+        if memory.superseded_by is not None and memory.valid_to is not None:
+            fields |= {"valid_to": rfc3339(memory.valid_to), "superseded_by": memory.superseded_by}
+        return {**fields, "updated_at": rfc3339(self.now)}
+
+    def _end(self, old_id: str, newer_id: str) -> None:
+        """Let one end where the other begins; the newer one points to it, as long as it has room for a link."""
+        old, newer = self.current[old_id], self.current[newer_id]
+        link = Link(type=LinkType.CONTRADICTS, id=old_id)
+        if link not in newer.links:
+            if len(newer.links) >= MAX_LINKS:
+                return
+            self._change(newer, links=[*newer.links, link])
+        self._change(old, valid_to=newer.valid_from, superseded_by=newer_id)
+
+    def _change(self, memory: Memory, **fields: Any) -> None:
+        self.current[memory.id] = memory.model_copy(update=fields)
+        self.changed.add(memory.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Superseder:
-    """Marks what new facts replace; its caller holds the namespace's lock."""
-
-    store: MemoryStore
-
-    async def supersede(
-        self, scope: Scope, written: Sequence[tuple[Memory, DenseVector]], now: datetime
-    ) -> Mapping[str, list[str]]:
-        """The ids that each of `written`, stored with its vector, has replaced. Raises what the store raises."""
-        facts = [(memory, dense) for memory, dense in written if _takes_part(memory)]
-        if not facts:
-            return {}
-        searches = [CandidateSearch(MemoryType.SEMANTIC, dense, None, DEPTH) for _, dense in facts]
-        near = {
-            candidate.id: candidate.type
-            for found in await self.store.candidates(scope, searches)
-            for candidate in found
-        }
-        known = await self.store.get(scope, near)
-        planned = plan_replacements([memory for memory, _ in facts], list(known.values()), now)
-        if planned.patches:
-            await self.store.patch(scope, planned.patches)
-        return planned.by
-
-
-def plan_replacements(newer: Sequence[Memory], known: Sequence[Memory], now: datetime) -> Replacements:
-    """What each of `newer` replaces among `known`. Each is replaced once, by the first that follows it in time."""
-    planned = Replacements()
-    over: set[str] = set()
-    for memory in sorted(newer, key=lambda one: (one.valid_from, one.id)):
-        gone = [old.id for old in known if old.id not in over and is_replaced(old, memory, now)]
-        room = MAX_LINKS - len(memory.links)
-        if not gone or len(gone) > room:
-            continue
-        links = [*memory.links, *(Link(type=LinkType.CONTRADICTS, id=old) for old in gone)]
-        over.update(gone)
-        planned.by[memory.id] = gone
-        planned.patches.setdefault(memory.id, {})["links"] = [link.model_dump(mode="json") for link in links]
-        end = {"valid_to": rfc3339(memory.valid_from), "superseded_by": memory.id, "updated_at": rfc3339(now)}
-        planned.patches |= {old: {**planned.patches.get(old, {}), **end} for old in gone}
-    return planned
+def timeline(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], now: datetime) -> Timeline:
+    """How all stand once `arriving`, in their order, have their places. near: by the ids of `arriving`."""
+    placed = Timeline(now)
+    for memory in arriving:
+        placed.take_in(memory, near.get(memory.id, ()))
+    return placed
 
 
 def is_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
-    """Whether `newer` says what `old` says, later and with another value."""
-    if (
-        old.id == newer.id
-        or old.pinned
-        or not _takes_part(old)
-        or is_over(old, now)
-        or old.valid_from >= newer.valid_from
-    ):
+    """Whether `newer` says what `old` says, later and with another value; of one time what arrives last is later.
+
+    One that ended already is replaced only by what begins before its end: by a fact that came late.
+    """
+    if old.id == newer.id or old.pinned or not takes_part(old) or old.valid_from > newer.valid_from:
         return False
-    return _concept(old) == _concept(newer) and replaces(newer.content, old.content)
+    ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
+    if ended or any(one.expires_at is not None and one.expires_at <= now for one in (old, newer)):
+        return False
+    return takes_part(newer) and _concept(old) == _concept(newer) and replaces(newer.content, old.content)
 
 
-def _takes_part(memory: Memory) -> bool:
+def unfinished(kept: Sequence[Memory]) -> dict[str, list[str]]:
+    """For each of `kept` the facts that it may have replaced, as its links say."""
+    linked = {
+        memory.id: [link.id for link in memory.links if link.type is LinkType.CONTRADICTS]
+        for memory in kept
+        if takes_part(memory)
+    }
+    return {memory_id: ids for memory_id, ids in linked.items() if ids}
+
+
+def takes_part(memory: Memory) -> bool:
+    """Whether `memory` is a fact that the whole namespace sees."""
     return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
 
 
