@@ -166,11 +166,11 @@ def _weekday(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _calendar(match: re.Match[str], as_of: datetime) -> Window:
-    """The week, month or year that runs, or the one before it."""
+    """The week, weekend, month or year that runs, or the one before it."""
     last = match["which"] != "this"
-    if match["unit"] == "week":
-        start = _midnight(as_of) - timedelta(days=as_of.weekday() + (7 if last else 0))
-        return Window(start, start + 7 * _DAY)
+    if match["unit"].startswith("week"):
+        monday = _midnight(as_of) - timedelta(days=as_of.weekday() + (7 if last else 0))
+        return Window(monday + 5 * _DAY * (match["unit"] == "weekend"), monday + 7 * _DAY)
     if match["unit"] == "year":
         return _year(as_of.year - last)
     before = as_of.year * 12 + as_of.month - 1 - last
@@ -227,7 +227,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Read], ...] = tuple(
         (rf"\b(?P<lead>(?:last|on|this past|since)\s+)(?P<day>{'|'.join(_WEEKDAYS)})\b", _weekday),
         (rf"\b{_COUNT}\s+{_UNIT}s?\s+ago\b", _ago),
         (rf"\b(?:past|last)\s+{_COUNT}\s+{_UNIT}s?\b", _past),
-        (r"\b(?P<which>last|this|previous)\s+(?P<unit>week|month|year)\b", _calendar),
+        (r"\b(?P<which>last|this|previous)\s+(?P<unit>week(?:end)?|month|year)\b", _calendar),
     )
 )
 """Tried in this order: what says more comes first."""

@@ -47,6 +47,8 @@ def at(text: str) -> datetime:
         ("what broke last Wednesday?", "2026-03-11", "2026-03-12"),
         ("what did we ship last week?", "2026-03-09", "2026-03-16"),
         ("what did we ship this week?", "2026-03-16", "2026-03-23"),
+        ("where were we last weekend?", "2026-03-14", "2026-03-16"),
+        ("what is on this weekend?", "2026-03-21", "2026-03-23"),
         ("what did we ship last month?", "2026-02-01", "2026-03-01"),
         ("what did we ship this month?", "2026-03-01", "2026-04-01"),
         ("what did we ship last year?", "2025-01-01", "2026-01-01"),
