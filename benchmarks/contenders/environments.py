@@ -13,7 +13,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "langgraph": ("langgraph", "numpy"),
     "txtai": ("txtai",),
     "mempalace": ("mempalace",),
-    "mem0": ("mem0ai", "fastembed"),
+    "mem0": ("mem0ai", "fastembed", "stop-words"),
 }
 """What is installed for each; nothing for what runs in the project's own environment."""
 

@@ -15,7 +15,7 @@ NO_KEY = "no LLM is asked"
 class Mem0(System):
     """Adds texts as they are, each under its user."""
 
-    notes = ("no spaCy model: no lemmas, no entities", "BM25 without a list of stop words")
+    notes = ("no spaCy model: no lemmas, no entities", "stop words from a package of that name")
 
     def __init__(self, memory: Any) -> None:
         self._memory = memory
@@ -37,6 +37,7 @@ def open_mem0(home: Path, vectors: VectorFile) -> System:
     from fastembed import SparseTextEmbedding  # noqa: PLC0415 - both read the environment when they are imported
     from mem0 import Memory  # noqa: PLC0415
     from mem0.embeddings.base import EmbeddingBase  # noqa: PLC0415
+    from stop_words import get_stop_words  # noqa: PLC0415
 
     class FromFile(EmbeddingBase):  # type: ignore[misc]  # its base has no types here
         def embed(self, text: str, memory_action: str | None = None) -> list[float]:
@@ -55,7 +56,7 @@ def open_mem0(home: Path, vectors: VectorFile) -> System:
     memory.embedding_model = FromFile()
     lists = home / "bm25"
     lists.mkdir()
-    encoder = SparseTextEmbedding("Qdrant/bm25", specific_model_path=str(lists), stopwords=set())
+    encoder = SparseTextEmbedding("Qdrant/bm25", specific_model_path=str(lists), stopwords=set(get_stop_words("en")))
     memory.vector_store._bm25_encoder = encoder  # noqa: SLF001 - it has no setting for an encoder on the disk
     return Mem0(memory)
 
