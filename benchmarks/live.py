@@ -14,7 +14,9 @@ from typing import Any
 import anyio
 from redis.asyncio import Redis
 
-from benchmarks.live_calls import LiveCall, live_calls, memory_of_a_log
+from benchmarks.live_call import LiveCall
+from benchmarks.live_calls import live_calls, memory_of_a_log
+from benchmarks.live_threads import memory_of_a_thread
 from benchmarks.metrics import percentile
 from benchmarks.places import data_directory
 from benchmarks.report import Cell, Report, Table
@@ -67,7 +69,7 @@ async def measure_live(request: LiveRequest) -> Report:
             measured = [
                 await _measured(live, call, clients, request.calls)
                 for clients in request.clients
-                for call in await live_calls(live, directory)
+                for call in await live_calls(live, directory, clients)
             ]
             sizes = await _sizes(live, idle)
         finally:
@@ -121,6 +123,7 @@ async def _sizes(live: LiveClient, idle_mb: float) -> Table:
     rows: list[tuple[Cell, ...]] = [
         ("server resident, empty, MB", idle_mb, 10.0),
         ("server resident after the run, MB", await _resident_mb(live), None),
+        ("thread of 50 turns, MB", (await memory_of_a_thread(live)) / 2**20, 1.0),
         ("workflow of 50 events, MB", (await memory_of_a_log(live)) / 2**20, 1.0),
     ]
     return Table("Memory", ("what", "measured", "at most"), tuple(rows))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from redis.asyncio import Redis
-
+from benchmarks.live_call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
+from benchmarks.live_threads import thread_calls
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.ids import content_hash, memory_id
 from memtypes.live import LiveItem
@@ -28,18 +27,7 @@ from memtypes.workflows.ports import Recorder
 from memtypes.workflows.state import WorkflowState
 from memtypes.working import Working
 
-_SCOPE = Scope("benchmark", "live")
 _LIFE = timedelta(hours=1)
-_TURN = "The build of the second branch failed once more in the same test; I look at what changed in the lock file. "
-
-
-@dataclass(frozen=True, slots=True)
-class LiveCall:
-    """A kind of call. round_trips: what it sends to the server. make: the call of a client, by their numbers."""
-
-    name: str
-    round_trips: int
-    make: Callable[[int, int], Awaitable[None]]
 
 
 class _NoRecorder(Recorder):
@@ -47,18 +35,19 @@ class _NoRecorder(Recorder):
         return {}
 
 
-async def live_calls(live: LiveClient, directory: Path) -> list[LiveCall]:
-    """Every kind of call, over workflows of their own."""
+async def live_calls(live: LiveClient, directory: Path, clients: int) -> list[LiveCall]:
+    """Every kind of call, over workflows and threads of their own, for so many clients."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", directory)
-    return [await _working_read(live), _lock(live), *await _workflow_calls(live, tokenizer)]
+    threads = await thread_calls(live, tokenizer, clients)
+    return [await _working_read(live), _lock(live), *await _workflow_calls(live, tokenizer), *threads]
 
 
 async def _working_read(live: LiveClient) -> LiveCall:
     items = RedisWorking(live)
-    scope = replace(_SCOPE, session_id="working")
+    scope = replace(SCOPE, session_id="working")
     now = system_clock()
     for number in range(10):
-        content = f"{number}: {_TURN}"
+        content = f"{number}: {TURN}"
         memory = Working(
             id=memory_id(scope, MemoryType.WORKING, (content,)),
             tenant=scope.tenant,
@@ -85,7 +74,7 @@ def _lock(live: LiveClient) -> LiveCall:
     locks = RedisLocks(live)
 
     async def acquire_and_release(client: int, _number: int) -> None:
-        await locks.release(await locks.acquire(LockRequest(f"lock {client}", _SCOPE)))
+        await locks.release(await locks.acquire(LockRequest(f"lock {client}", SCOPE)))
 
     return LiveCall("lock: acquire and release", 2, acquire_and_release)
 
@@ -93,19 +82,19 @@ def _lock(live: LiveClient) -> LiveCall:
 async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCall]:
     engine = Workflows(RedisWorkflows(live), tokenizer, system_clock, _NoRecorder())
     read = await _filled(engine, 45)
-    event = NewEvent(type=WorkflowEventType.NOTE, input=_TURN)
+    event = NewEvent(type=WorkflowEventType.NOTE, input=TURN)
     fresh: dict[int, str] = {}
 
     async def append(client: int, number: int) -> None:
         if number % 40 == 0:  # below the first snapshot: one event is one round trip
-            fresh[client] = await engine.begin(_SCOPE, Beginning())
-        await engine.report(_SCOPE, fresh[client], event)
+            fresh[client] = await engine.begin(SCOPE, Beginning())
+        await engine.report(SCOPE, fresh[client], event)
 
     async def look(_client: int, _number: int) -> None:
-        await engine.look(_SCOPE, read)
+        await engine.look(SCOPE, read)
 
     async def go_on(_client: int, _number: int) -> None:
-        await engine.resume(_SCOPE, await engine.begin(_SCOPE, Beginning(parent_id=read)), Resumption("on", 1_000))
+        await engine.resume(SCOPE, await engine.begin(SCOPE, Beginning(parent_id=read)), Resumption("on", 1_000))
 
     return [
         LiveCall("workflow: event", 1, append),
@@ -115,37 +104,16 @@ async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCa
 
 
 async def _filled(engine: Workflows, events: int) -> str:
-    workflow_id = await engine.begin(_SCOPE, Beginning())
+    workflow_id = await engine.begin(SCOPE, Beginning())
     for number in range(events):
         step = f"step {number // 2}"
         kind = WorkflowEventType.STEP_COMPLETED if number % 2 else WorkflowEventType.STEP_STARTED
-        await engine.report(_SCOPE, workflow_id, NewEvent(type=kind, step_id=step, input=_TURN, output=_TURN))
+        await engine.report(SCOPE, workflow_id, NewEvent(type=kind, step_id=step, input=TURN, output=TURN))
     return workflow_id
 
 
 async def memory_of_a_log(live: LiveClient) -> float:
     """Bytes that a workflow of fifty events takes in the server."""
-    engine = Workflows(RedisWorkflows(live), _NoTokens(), system_clock, _NoRecorder())
+    engine = Workflows(RedisWorkflows(live), NoTokens(), system_clock, _NoRecorder())
     workflow_id = await _filled(engine, 50)
-    return await _bytes_of(live, f":workflow:{workflow_id}")
-
-
-class _NoTokens(Tokenizer):
-    name = "none"
-    sha256 = ""
-
-    def count(self, text: str) -> int:
-        return len(text)
-
-    def truncate(self, text: str, limit: int) -> str:
-        return text[:limit]
-
-
-async def _bytes_of(live: LiveClient, part: str) -> float:
-    """Bytes of every key of the scope whose name has `part` in it."""
-    keys = [key async for key in live.keys_of(_SCOPE) if part in key]
-
-    async def ask(redis: Redis) -> float:
-        return float(sum([await redis.memory_usage(key, samples=0) or 0 for key in keys]))
-
-    return await live.run(ask, repeatable=True)
+    return await bytes_of(live, f":workflow:{workflow_id}")

@@ -28,7 +28,6 @@ from memtypes.times import rfc3339
 @dataclass(slots=True)
 class _Kept:
     thread: Thread
-    ancestors: tuple[str, ...]
     turns: list[Turn] = field(default_factory=list)
     ranks: dict[int, str | None] = field(default_factory=dict)
     used: dict[int, int] = field(default_factory=dict)
@@ -81,13 +80,15 @@ class FakeThreads(ThreadStore, DepartureStore):
                 return kept.thread.id
         ancestors: tuple[str, ...] = ()
         if new.parent_id is not None:
-            ancestors = (*self._of(scope, new.parent_id).ancestors, new.parent_id)
+            ancestors = (*self._of(scope, new.parent_id).thread.ancestors, new.parent_id)
         if len(ancestors) >= MAX_CHAIN:
             raise InvalidRequest("the chain is too deep", path="parent_id")
         names = ("parent_id", "resource", "key", "agent_id", "initial_context")
         told = {name: getattr(new, name) for name in names}
-        thread = Thread(new.thread_id, 0, 0, 0, new.ttl_s, new.created_at, **told, ttl_left_s=new.ttl_s)
-        self._kept[scope.tenant, scope.namespace, new.thread_id] = _Kept(thread, ancestors)
+        thread = Thread(
+            new.thread_id, 0, 0, 0, new.ttl_s, new.created_at, **told, ttl_left_s=new.ttl_s, ancestors=ancestors
+        )
+        self._kept[scope.tenant, scope.namespace, new.thread_id] = _Kept(thread)
         return new.thread_id
 
     async def append(self, scope: Scope, append: Append) -> Appended:
@@ -132,10 +133,6 @@ class FakeThreads(ThreadStore, DepartureStore):
         """See the port."""
         kept = self._of(scope, thread_id)
         kept.use([turn.index for turn in kept.turns if turn.index in indices])
-
-    async def ancestors(self, scope: Scope, thread_id: str) -> tuple[str, ...]:
-        """See the port."""
-        return self._of(scope, thread_id).ancestors
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
         """See the port."""

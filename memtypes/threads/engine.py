@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from memtypes.threads.flushing import Flusher
 from memtypes.threads.incoming import Incoming
 from memtypes.threads.outbox import Outbox
 from memtypes.threads.policy import EvictionPolicy, Mode, Policies, PolicyType
-from memtypes.threads.ports import Append, NewThread, Replacement, ThreadStore
+from memtypes.threads.ports import Append, Content, NewThread, Replacement, ThreadStore
 from memtypes.threads.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
 from memtypes.threads.rules import Rules
 from memtypes.threads.summary import Summariser
@@ -29,8 +29,6 @@ from memtypes.times import Clock, to_utc
 
 _REMEMBERED = 100_000
 """Threads whose resource is remembered."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +146,9 @@ class Threads:
     async def chain(self, scope: Scope, thread_id: str) -> Chain:
         """The thread's ancestors that are still there and itself, with their turns."""
         own = await self.store.read(scope, thread_id)
-        ancestors = await self.store.ancestors(scope, thread_id)
-        found = []
-        for one in ancestors:
-            try:
-                found.append(await self.store.read(scope, one))
-            except NotFound:
-                _log.debug("a chain has a gap: an ancestor has expired")
-        return Chain((*found, own), gap=len(found) < len(ancestors))
+        read = await asyncio.gather(*(self._ancestor(scope, one) for one in own.thread.ancestors))
+        there = [content for content in read if content is not None]
+        return Chain((*there, own), gap=len(there) < len(read))
 
     async def flush(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
         """Relieve the thread as its policy says, and keep what left."""
@@ -169,6 +162,13 @@ class Threads:
         """How many turns there were, and the backup's id."""
         backup_id = str(uuid.uuid4()) if backup else None
         return await self.store.clear(scope, thread_id, backup_id), backup_id
+
+    async def _ancestor(self, scope: Scope, thread_id: str) -> Content | None:
+        """An ancestor; None when it has expired."""
+        try:
+            return await self.store.read(scope, thread_id)
+        except NotFound:
+            return None
 
     async def check_writes(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
         """Raise ReadOnly where the agent may not change this thread, NotFound where there is none."""

@@ -32,7 +32,10 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: until it expires."""
+    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: until it expires.
+
+    ancestors: their ids, oldest first, whether they are there or not.
+    """
 
     id: str
     version: int
@@ -49,6 +52,7 @@ class Thread:
     summary_tokens: int = 0
     last_flush_at: str | None = None
     ttl_left_s: int = 0
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +142,6 @@ class ThreadStore(ABC):
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
         """Let turns count as used now."""
-
-    @abstractmethod
-    async def ancestors(self, scope: Scope, thread_id: str) -> tuple[str, ...]:
-        """The ids of its ancestors, oldest first, whether they are there or not."""
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> bool:

@@ -15,9 +15,16 @@ async def test_every_call_is_measured_beside_its_floor() -> None:
     calls, sizes = report.tables
     assert {row[1] for row in calls.rows} == {1, 3}
     names = {row[0] for row in calls.rows}
-    assert names > {"workflow: event", "lock: acquire and release", "working memory: 10 items"}
+    assert names > {
+        "thread: append",
+        "thread: 50 turns in 1,000 tokens",
+        "workflow: event",
+        "lock: acquire and release",
+        "working memory: 10 items",
+    }
     assert all(isinstance(cell, float) and cell > 0 for row in calls.rows for cell in row[3:9])
     measured = {row[0]: row[1] for row in sizes.rows}
+    assert 0 < float(measured["thread of 50 turns, MB"] or 0) < 1
     assert 0 < float(measured["workflow of 50 events, MB"] or 0) < 1
 
 

@@ -87,7 +87,6 @@ async def test_what_is_unknown_is_not_found(kept: Kept) -> None:
             kept.threads.look(where, thread_id),
             kept.threads.read(where, thread_id),
             kept.threads.page(where, thread_id, 0, 1),
-            kept.threads.ancestors(where, thread_id),
             kept.threads.remove(where, Removal(thread_id, (0,), NOW)),
             kept.threads.replace(where, Replacement(thread_id, ())),
             kept.threads.clear(where, thread_id, None),
@@ -121,7 +120,7 @@ async def test_a_chain_has_a_greatest_depth(kept: Kept) -> None:
     with pytest.raises(InvalidRequest):
         await kept.begin("deep", str(MAX_CHAIN - 1))
     await kept.threads.delete(kept.scope, "1")
-    assert await kept.threads.ancestors(kept.scope, "3") == ("0", "1", "2")
+    assert (await kept.threads.look(kept.scope, "3")).ancestors == ("0", "1", "2")
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(kept: Kept) -> None:

@@ -105,4 +105,5 @@ def thread_of(thread_id: str, kept: dict[str, Any]) -> Thread:
         summary=kept.get("summary", ""),
         summary_tokens=int(kept.get("summary_tokens", 0)),
         ttl_left_s=int(kept["left"]),
+        ancestors=tuple(json.loads(kept["ancestors"])),  # an empty list is kept as {} by Lua
     )

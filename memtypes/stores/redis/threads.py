@@ -23,7 +23,6 @@ from memtypes.stores.redis.thread_codec import (
     thread_fields,
     thread_of,
     turn_of,
-    unknown,
 )
 from memtypes.stores.redis.thread_departures import DEPARTURES
 from memtypes.stores.redis.thread_scripts import thread_script
@@ -103,13 +102,6 @@ class RedisThreads(ThreadStore):
         """Count turns as used; see the port."""
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), repeatable=True)
-
-    async def ancestors(self, scope: Scope, thread_id: str) -> tuple[str, ...]:
-        """Its ancestors' ids; see the port."""
-        kept = await self._live.run(lambda redis: redis.hget(_key(scope, thread_id), "ancestors"), repeatable=True)
-        if kept is None:
-            raise unknown(thread_id)
-        return tuple(json.loads(kept))  # an empty list is kept as {} by Lua
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
         """Take turns out; see the port."""
