@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks.commands import failures, ranking, speed
+from benchmarks.commands import failures, growth, ranking, speed
 from benchmarks.commands.options import Measure
 from benchmarks.data import BadSet
 from benchmarks.ingestion import NotStored
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for group in (ranking, speed, failures):
+    for group in (ranking, speed, growth, failures):
         group.add(commands)
     return made
 

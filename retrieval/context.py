@@ -57,14 +57,15 @@ class ContextWriter:
         found = ranked.ranking.hits.found
         is_working = found.kinds == TYPES.index(MemoryType.WORKING)
         working = _task_first(found, np.flatnonzero(is_working), self._request.todo_id)
-        with trace.stage("render"):
+        with trace.stage("texts"):
             texts = {**await self._texts_to_count(found), **ranked.texts}
         with trace.stage("budget"):
             chosen = self._fill(self._entries(found, np.flatnonzero(~is_working), texts))
             working_chosen = self._fill_working(self._entries(found, working, texts))
-        with trace.stage("render"):
-            entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
+        entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
+        with trace.stage("texts"):
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
+        with trace.stage("render"):
             ranks = dict(zip(_ids(found), range(1, len(found) + 1), strict=True))
             shown = self._shown(chosen.fill.chosen, texts, ranks)
             working_shown = self._shown(working_chosen.fill.chosen, texts, ranks)

@@ -101,8 +101,9 @@ class Retriever:
         depth = max(self._parts.depth, request.top_k)
         ranking, degraded = await self._ranked(scope, request, asked, _Pass(trace, weights, as_of, depth))
         best = ranking.hits[: request.top_k]
-        with trace.stage("render"):
+        with trace.stage("texts"):
             memories = await self._parts.store.get(scope, types_of(best)) if best else {}
+        with trace.stage("render"):
             answer = search_answer(best, memories, request.explain)
         self._told(trace)
         return SearchAnswer(hits=answer, profile=profile, weights=weights, as_of=as_of, degraded=list(degraded))

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-STAGES = ("embed", "candidates", "score", "budget", "render")
-
 OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 """Takes the milliseconds of each stage of one retrieval."""
 

@@ -30,10 +30,11 @@ def _add_latency(commands: Commands) -> None:
     added.add_argument("--sizes", nargs="+", type=at_least(5), default=sizes, metavar="N", help="memories")
     added.add_argument("--namespaces", type=at_least(1), default=default.namespaces, metavar="N", help="they are in")
     added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N", help="that are timed")
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled stores here for the next run")
 
 
 def _latency(given: argparse.Namespace, typed: str) -> Report:
-    request = LatencyRequest(typed, tuple(given.sizes), given.namespaces, given.queries)
+    request = LatencyRequest(typed, tuple(given.sizes), given.namespaces, given.queries, given.store)
     return anyio.run(measure_latency, request)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.__main__ import main, parser
 from benchmarks.ingestion import Rates
 from benchmarks.latency import Samples, Stages
-from benchmarks.latency_report import RATIOS, latency_report
+from benchmarks.latency_report import ADDED, RATIOS, latency_report
 from benchmarks.processes import Service, free_port, holders, rss_mb
 from benchmarks.synthetic import questions, turns
 
@@ -60,12 +60,13 @@ def test_stages_are_those_of_the_last_retrieval() -> None:
 
 def test_latency_compares_like_percentiles() -> None:
     """Each ratio is a percentile over the same percentile of the floor, and all samples are told."""
-    names = {name for pair in RATIOS.values() for name in pair}
+    names = {name for pair in (*RATIOS.values(), *ADDED.values()) for name in pair}
     samples = {name: [float(n) for n in range(1, 101)] for name in names}
     samples["retrieve"] = [2.0 * n for n in range(1, 101)]
     report = latency_report("c", {1_000: samples}, 50)
     found = report.figures["1000"]
     assert found["ratios"]["retrieve / floor"] == {"p50": 2.0, "p95": 2.0, "p99": 2.0}
+    assert found["added_ms"]["a receipt"] == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
     assert found["ms"]["retrieve"] == {"p50": 100.0, "p95": 190.0, "p99": 198.0}
     assert len(report.tables[0].rows) == len(samples)
 

@@ -1,0 +1,67 @@
+"""Commands that ask what becomes of retrieval as stores grow, callers are many, and time passes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import anyio
+
+from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.replay import ReplayRequest, measure_replay
+from benchmarks.report import Report
+from benchmarks.scale import ScaleRequest, measure_scale
+from benchmarks.throughput import ThroughputRequest, measure_throughput
+
+
+def add(commands: Commands) -> None:
+    """Add them to the command line."""
+    _add_scale(commands)
+    _add_throughput(commands)
+    _add_replay(commands)
+
+
+def _add_scale(commands: Commands) -> None:
+    added = command(commands, "scale", "Retrieval in a small store and in a large one.", _scale)
+    default = ScaleRequest("")
+    added.add_argument("--small", type=at_least(5), default=default.small, metavar="N", help="memories")
+    added.add_argument("--large", type=at_least(5), default=default.large, metavar="N", help="memories")
+    _in_common(added, default.namespaces, default.queries)
+
+
+def _scale(given: argparse.Namespace, typed: str) -> Report:
+    request = ScaleRequest(typed, given.small, given.large, given.namespaces, given.queries, given.store)
+    return anyio.run(measure_scale, request)
+
+
+def _add_throughput(commands: Commands) -> None:
+    added = command(commands, "throughput", "Retrievals a second over HTTP, over those in process.", _throughput)
+    default = ThroughputRequest("")
+    added.add_argument("--size", type=at_least(5), default=default.size, metavar="N", help="memories")
+    added.add_argument("--clients", type=at_least(1), default=default.clients, metavar="N", help="at once")
+    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="of either side")
+    _in_common(added, default.namespaces, default.queries)
+
+
+def _throughput(given: argparse.Namespace, typed: str) -> Report:
+    request = ThroughputRequest(
+        typed, given.size, given.namespaces, given.clients, given.queries, given.rounds, given.store
+    )
+    return anyio.run(measure_throughput, request)
+
+
+def _add_replay(commands: Commands) -> None:
+    added = command(commands, "replay", "Receipts of an unchanged store, run again.", _replay)
+    default = ReplayRequest("")
+    added.add_argument("--size", type=at_least(5), default=default.size, metavar="N", help="memories")
+    _in_common(added, default.namespaces, default.receipts)
+
+
+def _replay(given: argparse.Namespace, typed: str) -> Report:
+    return anyio.run(measure_replay, ReplayRequest(typed, given.queries, given.size, given.namespaces, given.store))
+
+
+def _in_common(added: argparse.ArgumentParser, namespaces: int, queries: int) -> None:
+    added.add_argument("--namespaces", type=at_least(1), default=namespaces, metavar="N", help="they are in")
+    added.add_argument("--queries", type=at_least(1), default=queries, metavar="N", help="that are asked")
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled stores here for the next run")
