@@ -13,7 +13,7 @@ from api.calls import encode
 from api.client import ApiClient
 from api.keys import DEFAULT_TENANT, KeyRing
 from api.routes.search import RETRIEVE, SEARCH
-from api.routes.upkeep import JOB, named
+from api.routes.upkeep import JOB
 from api.services import Services
 from api.settings import Settings
 from api.validation import checked
@@ -88,8 +88,7 @@ class LocalBackend:
     async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         asked = checked(JOB, body)
-        scope = self._scope(named(asked), None)
-        return _members(await self.services.upkeep.run(scope, Job(name), asked))
+        return _members(await self.services.upkeep.run_all(self.tenant, Job(name), asked))
 
     def sink(self, namespace: str) -> Sink:
         """Writes with this process's ingestor."""

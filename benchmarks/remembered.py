@@ -86,6 +86,10 @@ class RememberedStore(MemoryStore):
         """What the store says."""
         return await self._store.stats(scope)
 
+    async def namespaces(self, tenant: str) -> list[str]:
+        """What the store says."""
+        return await self._store.namespaces(tenant)
+
     async def ping(self) -> None:
         """What the store says."""
         await self._store.ping()

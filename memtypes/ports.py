@@ -128,6 +128,10 @@ class MemoryStore(ABC):
         """Counts of every type in the scope; all five types are keys."""
 
     @abstractmethod
+    async def namespaces(self, tenant: str) -> list[str]:
+        """The tenant's namespaces that hold any memory, in order. The one call that is bounded by a tenant alone."""
+
+    @abstractmethod
     async def ping(self) -> None:
         """Return when the store can answer; raise Unavailable when it can't."""
 

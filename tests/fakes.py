@@ -163,6 +163,10 @@ class FakeStore(MemoryStore):
             tokens[MemoryType(payload["type"])].append(payload["tokens"]["count"])
         return {kind: TypeStats(len(counts), sum(counts)) for kind, counts in tokens.items()}
 
+    async def namespaces(self, tenant: str) -> list[str]:
+        """Those of the keys."""
+        return sorted({namespace for owner, namespace, _ in self._kept if owner == tenant})
+
     async def ping(self) -> None:
         """Always there."""
 

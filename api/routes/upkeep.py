@@ -8,10 +8,9 @@ from litestar.params import FromPath
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
 
-from api.calls import Call, HttpRequest, answer, read_body, scope_of
+from api.calls import Call, HttpRequest, answer, read_body
 from api.keys import Role
 from api.services import Services
-from api.validation import FieldError, InvalidInput
 from ingest.upkeep.plan import Job, JobRequest
 from memtypes.errors import NotFound
 
@@ -43,11 +42,4 @@ async def run_job(request: HttpRequest, services: NamedDependency[Services], job
     if job not in set(Job):
         raise NotFound(f"no job of this name; known are {', '.join(Job)}")
     asked = await read_body(request, JOB)
-    return answer(await services.upkeep.run(scope_of(request, named(asked)), Job(job), asked))
-
-
-def named(asked: JobRequest) -> str:
-    """The namespace. Raises InvalidInput where none is named."""
-    if asked.namespace is None:
-        raise InvalidInput([FieldError("namespace", "is required: the store keeps no list of namespaces")])
-    return asked.namespace
+    return answer(await services.upkeep.run_all(request.auth.tenant, Job(job), asked))

@@ -62,6 +62,14 @@ class Upkeep:
     locks: ScopeLocks
     clock: Clock
 
+    async def run_all(self, tenant: str, job: Job, request: JobRequest) -> Report:
+        """What `job` did in the request's namespace, or in one after the other of all that the tenant has."""
+        names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
+        reports = [await self.run(Scope(tenant, name), job, request) for name in names]
+        ids = tuple(one for report in reports for one in report.ids)
+        counts = {name: sum(report.counts[name] for report in reports) for name in Plan().counts}
+        return Report(job, request.dry_run, ids, counts)
+
     async def run(self, scope: Scope, job: Job, request: JobRequest) -> Report:
         """What `job` did in the namespace of `scope`; what it would do, when it is a dry run."""
         memories = await self._memories(scope, job, request)

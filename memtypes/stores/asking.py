@@ -134,6 +134,11 @@ class AskingStore(MemoryStore):
         counted: dict[MemoryType, tuple[int, int]] = await self._answer(asks.Stats(**_bounds(scope)))
         return {kind: TypeStats(*counted[kind]) for kind in MemoryType}
 
+    async def namespaces(self, tenant: str) -> list[str]:
+        """The tenant's namespaces."""
+        names: list[str] = await self._answer(asks.Namespaces(tenant=tenant, namespace=""))
+        return names
+
     def _checked(self, scope: Scope, record: Record) -> Record:
         memory = record.memory
         if (memory.tenant, memory.namespace) != (scope.tenant, scope.namespace):

@@ -147,4 +147,10 @@ class Stats(Ask, frozen=True, kw_only=True, tag=True):
     answer: ClassVar[Any] = dict[MemoryType, tuple[int, int]]
 
 
-AnyAsk: TypeAlias = Upsert | Get | Patch | Delete | DeleteWhere | List | Candidates | Stats
+class Namespaces(Ask, frozen=True, kw_only=True, tag=True):
+    """The tenant's namespaces; that of the question says nothing."""
+
+    answer: ClassVar[Any] = list[str]
+
+
+AnyAsk: TypeAlias = Upsert | Get | Patch | Delete | DeleteWhere | List | Candidates | Stats | Namespaces

@@ -42,9 +42,14 @@ class Bounded(Protocol):
 
 
 def within(bounds: Bounded, *conditions: Where) -> Where:
-    """Everything in the tenant's namespace that meets `conditions`. Every operation's condition is made here."""
+    """Everything in the tenant's namespace that meets `conditions`. Every operation on memories is bounded here."""
     scope = [_match("tenant", bounds.tenant), _match("namespace", bounds.namespace)]
     return {"must": [*scope, *(one for one in conditions if one)]}
+
+
+def of_tenant(tenant: str) -> Where:
+    """Everything of the tenant: for nothing but the list of its namespaces."""
+    return {"must": [_match("tenant", tenant)]}
 
 
 def has_ids(ids: Iterable[Any]) -> Where:

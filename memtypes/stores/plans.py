@@ -1,6 +1,7 @@
 """How each question but searching is carried out, in steps that every engine knows.
 
-Every condition is made by `within`, so nothing here reaches beyond the scope; see `searching` for candidates.
+Every condition but that of `namespaces` is made by `within`, so nothing here reaches beyond the scope; see `searching`
+for candidates.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import Any
 from memtypes.errors import Conflict
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
-from memtypes.stores.conditions import above, has_ids, negated, within
+from memtypes.stores.conditions import above, has_ids, negated, of_tenant, within
 from memtypes.stores.paging import list_page
 from memtypes.stores.searching import find_candidates
 from memtypes.stores.steps import Change, Count, DropFields, Facet, Plan, Put, Remove, Scroll, SetFields, Write
 
 TOKENS = "tokens.count"
+NAMESPACE = "namespace"
 FENCE = "fence"
 
 
@@ -31,6 +33,8 @@ def plan_for(ask: asks.AnyAsk) -> Plan[Any]:
             return find_candidates(ask)
         case asks.Stats():
             return stats(ask)
+        case asks.Namespaces():
+            return namespaces(ask)
         case _:
             return _writing(ask)
 
@@ -114,6 +118,14 @@ def stats(ask: asks.Stats) -> Plan[dict[MemoryType, tuple[int, int]]]:
     facets = yield [(kind, Facet(TOKENS, where, count_of[kind])) for kind in filled]
     tokens = {kind: sum(value * often for value, often in hits) for kind, hits in zip(filled, facets, strict=True)}
     return {kind: (count_of[kind], tokens.get(kind, 0)) for kind in MemoryType}
+
+
+def namespaces(ask: asks.Namespaces) -> Plan[list[str]]:
+    """The names in order."""
+    where = of_tenant(ask.tenant)
+    counts: list[int] = yield [(kind, Count(where)) for kind in MemoryType]
+    facets = yield [(kind, Facet(NAMESPACE, where, n)) for kind, n in zip(MemoryType, counts, strict=True) if n]
+    return sorted({name for hits in facets for name, _ in hits})
 
 
 def _existing(ask: asks.Patch | asks.Delete, ids: Iterable[str]) -> Plan[dict[MemoryType, set[str]]]:

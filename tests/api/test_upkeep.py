@@ -80,6 +80,26 @@ async def test_compaction_merges_near_duplicates(client: httpx.AsyncClient) -> N
     assert sorted(one["evidence_count"] for one in listed.json()["memories"]) == [1, 1, 2]
 
 
+async def test_without_a_namespace_a_job_goes_through_all_of_the_tenant(guarded: Services) -> None:
+    """Their reports are one, and another tenant's memories are left alone."""
+    old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
+    made: dict[str, str] = {}
+    async with connect(guarded) as client:
+        for tenant, namespace in (("acme", "ann"), ("acme", "bob"), ("other", "ann")):
+            body = {**old, "namespace": namespace, "content": f"{tenant} of {namespace}"}
+            answer = await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
+            made[body["content"]] = answer.json()["id"]
+        path, asked, headers = "/v1/admin/jobs/forget", {"max_age_days": 90}, bearer("acme", Role.ADMIN)
+        told = (await client.post(path, json=asked, headers=headers)).json()
+        assert (told["dry_run"], told["ids"]) == (True, [made["acme of ann"], made["acme of bob"]])
+        done = (await client.post(path, json=asked | {"dry_run": False}, headers=headers)).json()
+        assert (done["ids"], done["counts"]) == (told["ids"], {"removed": 2, "changed": 0, "made": 0})
+        left = await client.get("/v1/stats?namespace=ann", headers=bearer("other", Role.ADMIN))
+        assert left.json()["total"]["count"] == 1
+        nothing = (await client.post(path, headers=headers)).json()
+        assert (nothing["ids"], nothing["counts"]) == ([], {"removed": 0, "changed": 0, "made": 0})
+
+
 async def test_jobs_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
     """An unknown job is not found; a limit that can't be is invalid; a writer may not run one."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404

@@ -117,3 +117,16 @@ async def test_what_only_a_session_may_see_is_found_in_it_alone(store: MemorySto
     assert {one.id for one in await found(store, first)} == {private.id, public.id}
     assert {one.id for one in await found(store, second)} == {public.id}
     assert {one.id for one in await found(store, scope)} == {public.id}
+
+
+async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
+    """In order, each once, whatever the type; another tenant's are not among them, and an empty one is none."""
+    tenant = f"t {uuid.uuid4()}"
+    assert await store.namespaces(tenant) == []
+    for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):
+        await keep(store, Scope(tenant, name), make_memory(kind, "x", Scope(tenant, name)))
+    other = Scope(f"{tenant}2", "c")
+    await keep(store, other, make_memory(MemoryType.SEMANTIC, "x", other))
+    assert await store.namespaces(tenant) == ["b", "名前空間"]
+    await store.delete_where(Scope(tenant, "b"), tuple(MemoryType), None)
+    assert await store.namespaces(tenant) == ["名前空間"]

@@ -125,6 +125,10 @@ class DictStore(MemoryStore):
         """Not needed here."""
         raise NotImplementedError
 
+    async def namespaces(self, tenant: str) -> list[str]:
+        """Those of the keys."""
+        return sorted({namespace for owner, namespace, _ in self.payloads if owner == tenant})
+
     async def ping(self) -> None:
         """Always there."""
         self._call("ping")
