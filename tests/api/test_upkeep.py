@@ -76,7 +76,7 @@ async def test_compaction_merges_near_duplicates(client: httpx.AsyncClient) -> N
         await _write(client, content, type="semantic")
     told = await _job(client, "compact", dry_run=False, similarity=0.6)
     assert told["counts"] == {"removed": 1, "changed": 1, "made": 0}
-    listed = await client.get("/v1/memories", params={"namespace": "ann"})
+    listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
     assert sorted(one["evidence_count"] for one in listed.json()["memories"]) == [1, 1, 2]
 
 
