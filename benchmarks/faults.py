@@ -23,7 +23,7 @@ from api.settings import Settings
 from benchmarks.opened import settings_in
 from benchmarks.places import data_directory
 from benchmarks.processes import Service, holders, running, start
-from benchmarks.report import Report, Table
+from benchmarks.report import Cell, Report, Table
 from benchmarks.synthetic import turns
 
 _NAMESPACE = "faults"
@@ -83,20 +83,22 @@ def measure_faults(request: FaultsRequest) -> Report:
 def _killing(settings: Settings, request: FaultsRequest) -> tuple[Table, int, int]:
     rng = random.Random(request.seed)  # noqa: S311 - when to kill is no secret
     acknowledged: dict[str, set[str]] = {}
-    rows = []
-    lost = 0
-    for number in range(1, request.rounds + 1):
-        service = start(settings)
-        makers = [Maker(service.url, f"round {number} maker {index}") for index in range(_WRITERS)]
-        after_s = rng.uniform(0.2, 1.2)
-        _kill_while(makers, service, settings, after_s)
-        acknowledged |= {maker.session: maker.acknowledged for maker in makers}
-        with running(settings) as again:
-            missing = _missing(again, acknowledged)
-        lost = max(lost, missing)
-        rows.append((number, round(after_s, 2), sum(map(len, acknowledged.values())), missing))
-    columns = ("round", "killed after s", "acknowledged so far", "missing")
-    return Table("Service and live server killed while items are made", columns, tuple(rows)), lost, int(rows[-1][2])
+    rows: list[tuple[Cell, ...]] = []
+    service = start(settings)
+    try:
+        for number in range(1, request.rounds + 1):
+            makers = [Maker(service.url, f"round {number} maker {index}") for index in range(_WRITERS)]
+            after_s = rng.uniform(0.2, 1.2)
+            _kill_while(makers, service, settings, after_s)
+            acknowledged |= {maker.session: maker.acknowledged for maker in makers}
+            service = start(settings)  # which is asked what it has, and killed in the next round
+            counted = sum(map(len, acknowledged.values()))
+            rows.append((number, round(after_s, 2), counted, _missing(service, acknowledged), service.ready_s))
+    finally:
+        service.stop()
+    columns = ("round", "killed after s", "acknowledged so far", "missing", "ready again after s")
+    table = Table("Service and live server killed while items are made", columns, tuple(rows))
+    return table, max(int(row[3] or 0) for row in rows), int(rows[-1][2] or 0)
 
 
 def _kill_while(makers: list[Maker], service: Service, settings: Settings, after_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -24,7 +25,6 @@ from memtypes.errors import SetupRequired
 from memtypes.models.files import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.qdrant import QdrantSettings, QdrantStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.threads.files import read_policies
@@ -70,11 +70,13 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     embedder = await prepared_embedder(settings)
     opened.push_async_callback(embedder.aclose)
     sparse = Bm25Encoder()
-    tokenizers = await open_tokenizers(settings)
+    loading = asyncio.create_task(open_tokenizers(settings))  # while the stores' processes start
+    opened.callback(loading.cancel)
     store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
     opened.push_async_callback(store.aclose)
     live = await LiveClient.open(LiveSettings(settings.live_path, settings.redis_url))
     opened.push_async_callback(live.aclose)
+    tokenizers = await loading
     http = await opened.enter_async_context(httpx.AsyncClient())
     receipts = RedisReceipts(live, settings.receipt_days, system_clock)
     return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
@@ -110,10 +112,17 @@ async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -
     """The embedded store, or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
     if settings.qdrant_url is None:
         return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
+    return await _open_server(settings, settings.qdrant_url, embedder, fingerprint)
+
+
+async def _open_server(settings: Settings, url: str, embedder: Embedder, fingerprint: str) -> MemoryStore:
+    # Its client alone takes a third of the processor time of a start, which the embedded store need not spend.
+    from memtypes.stores.qdrant import QdrantSettings, QdrantStore  # noqa: PLC0415
+
     key = settings.qdrant_api_key
     return await QdrantStore.open(
         QdrantSettings(
-            url=settings.qdrant_url,
+            url=url,
             fingerprint=fingerprint,
             dimensions=embedder.dimensions,
             api_key=key.get_secret_value() if key else None,

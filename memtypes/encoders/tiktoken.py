@@ -6,11 +6,11 @@ variable: the ranks are read from a file, checked, and handed to tiktoken's own 
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import re
 import types
+from binascii import a2b_base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,7 +59,7 @@ class _Ranks:
     def parse(self) -> dict[bytes, int]:
         """Each token's rank: a line holds the token in base64, a blank and the rank."""
         lines = (line.split() for line in self.data.splitlines() if line)
-        return {base64.b64decode(token): int(rank) for token, rank in lines}
+        return {a2b_base64(token): int(rank) for token, rank in lines}
 
 
 def _read_ranks(name: str, directory: Path | None) -> _Ranks:
