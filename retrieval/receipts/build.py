@@ -13,7 +13,7 @@ from memtypes.candidates import TYPES, Candidates
 from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
-from retrieval.budget import Chosen, Entry, demand_of
+from retrieval.budget import Chosen, Entry, demand_of, in_sight
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 from retrieval.ranking import Lefts, Scored
@@ -178,13 +178,14 @@ def _budgets(part: Filled) -> dict[str, Any]:
 
 def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
     plan, costs = part.plan, part.costs
-    kept = [entry for entry in part.entries if entry.id in listed]
+    seen = part.entries[: in_sight(plan, part.entries)]
+    kept = [entry for entry in seen if entry.id in listed]
     unlisted = {
-        kind: demand_of(kind, [entry for entry in part.entries if entry.type == kind], costs)
+        kind: demand_of(kind, [entry for entry in seen if entry.type == kind], costs)
         - demand_of(kind, [entry for entry in kept if entry.type == kind], costs)
         for kind in plan.types
     }
-    groups = {entry.group for entry in kept if entry.group}
+    groups = {entry.group for entry in part.entries if entry.group and entry.id in listed}
     return {
         "total": plan.total,
         "types": list(plan.types),
@@ -197,6 +198,7 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
         "headings": {kind: costs.headings[kind] for kind in plan.types},
         "groups": {group: costs.groups[group] for group in groups},
         "used": part.fill.used,
+        "sight": len(kept),
         "unlisted": unlisted,
     }
 

@@ -34,7 +34,8 @@ class Budgets(_Part):
 class FillTerms(_Part):
     """What a fill went by: its plan, and the cost of everything that is no entry.
 
-    unlisted: tokens that candidates which are only counted below would have taken.
+    sight: how many of the first candidates stood for what the types need. unlisted: tokens that others which did so
+    would have taken, by type; these are only counted below.
     """
 
     total: int
@@ -48,6 +49,7 @@ class FillTerms(_Part):
     headings: dict[MemoryType, int]
     groups: dict[str, int]
     used: dict[MemoryType, int]
+    sight: int
     unlisted: dict[MemoryType, int]
 
 

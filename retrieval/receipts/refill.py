@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memtypes.policy import MemoryType
-from retrieval.budget import Costs, Entry, Fill, fill
+from retrieval.budget import Costs, Entry, Fill, Sight, fill
 from retrieval.outcome import Outcome
 from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate
 from retrieval.shares import BudgetPlan
@@ -36,7 +36,7 @@ def _again(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Refilled
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to, terms.excerpt)
     costs = Costs(terms.wrapper, terms.headings, terms.groups)
     entries = [entry_of(one) for one in candidates]
-    again = fill(plan, entries, costs, cut=terms.cut, unlisted=terms.unlisted)
+    again = fill(plan, entries, costs, cut=terms.cut, sight=Sight(terms.sight, terms.unlisted))
     return Refilled(terms, tuple(candidates), again)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.policy import LONG_TERM, MemoryType
-from retrieval.budget import HAND_ON_ORDER, Costs, Entry, Fill, fill
+from retrieval.budget import HAND_ON_ORDER, SIGHT, Costs, Entry, Fill, fill, in_sight
 from retrieval.outcome import Outcome
 from retrieval.shares import BudgetPlan, hand_on, initial_shares, shifted_shares
 
@@ -203,6 +203,24 @@ def test_every_entry_has_an_outcome(asked: BudgetPlan, hits: Sequence[Entry]) ->
     assert set(filled.outcomes) == {hit.id for hit in allowed}
     included = {one for one, outcome in filled.outcomes.items() if outcome is Outcome.INCLUDED}
     assert included == {one.entry.id for one in filled.chosen}
+
+
+def test_a_type_that_stands_far_behind_keeps_no_share() -> None:
+    """Its memories get what is left over, not what the table says."""
+    hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
+    far = fill(plan(1000), hits, NO_COSTS)
+    assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
+    mixed = fill(plan(1000), [one for pair in zip(hits[:40], hits[40:], strict=True) for one in pair], NO_COSTS)
+    assert mixed.used[SEMANTIC] > mixed.used[EPISODIC] >= 200
+
+
+def test_what_can_not_be_shown_takes_no_sight_from_others() -> None:
+    """Entries of a type that the caller left out, and what of one is larger than the total, stand before nobody."""
+    behind = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
+    asked = plan(1000, {EPISODIC: 0})
+    assert in_sight(asked, behind) == 40 + SIGHT * 10
+    assert in_sight(plan(1000), entries(EPISODIC, *[100_000] * 9)) == SIGHT
+    assert in_sight(plan(0), behind) == 0
 
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
