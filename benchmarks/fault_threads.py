@@ -1,7 +1,8 @@
 """`thread-faults`: many writers on each of many threads, and a SIGKILL of the service in the middle.
 
 Every acknowledged turn must afterwards be in its thread or in exactly one memory, and no thread may ever hold more
-than its policy allows. An append whose answer never came is not sent again: it may be there or not, but only once.
+than its policy allows, whenever a writer looks. An append whose answer never came is not sent again: it may be there or
+not, but only once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,11 @@ _NAMESPACE = "thread-faults"
 _TIMEOUT_S = 60.0
 _DRAIN_S = 180.0
 _PAGE = 500
+_KILLED_AT = 0.6
+"""Of the appends, when the service is killed."""
+
+_LOOK_EVERY = 5
+"""Appends of a writer after which it looks at what the thread holds: 100 looks a thread in the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +61,19 @@ class Writer:
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
     violations: int = 0
 
-    def write(self, url: str) -> None:
+    def write(self, client: httpx.Client) -> None:
         """Go on until all are sent or the service is gone."""
-        with httpx.Client(base_url=url, timeout=_TIMEOUT_S, params={"namespace": _NAMESPACE}) as client:
-            while self.contents:
-                content = self.contents.pop()
-                try:
-                    answer = client.post(
-                        f"/v1/threads/{self.thread_id}/turns", json={"role": "user", "content": content}
-                    )
-                    answer.raise_for_status()
-                    held = client.get(f"/v1/threads/{self.thread_id}/stats").json()["turns"]
-                except (httpx.TransportError, httpx.HTTPStatusError):
-                    return
+        while self.contents:
+            content = self.contents.pop()
+            try:
+                answer = client.post(f"/v1/threads/{self.thread_id}/turns", json={"role": "user", "content": content})
+                answer.raise_for_status()
                 self.acknowledged.append((content, answer.json()["turn"]["index"]))
-                self.violations += held > self.most
+                if len(self.acknowledged) % _LOOK_EVERY == 0:
+                    held = client.get(f"/v1/threads/{self.thread_id}/stats").json()["turns"]
+                    self.violations += held > self.most
+            except (httpx.TransportError, httpx.HTTPStatusError):
+                return
 
 
 def measure_thread_faults(request: ThreadFaultsRequest) -> Report:
@@ -82,17 +87,23 @@ def measure_thread_faults(request: ThreadFaultsRequest) -> Report:
         began = time.perf_counter()
         writers = _killed_half_way(settings, request)
         with running(settings) as service:
-            _all_write(writers, service.url)
+            with _writing(writers, service.url):
+                pass
             took = time.perf_counter() - began
             counts = _found(service.url, writers)
-    acknowledged = [pair for writer in writers for pair in writer.acknowledged]
-    lost = sum(counts[_mark(content)] == 0 for content, _ in acknowledged)
-    doubled = sum(count > 1 for count in counts.values())
-    violations = sum(writer.violations for writer in writers)
-    sent = request.threads * request.appends
-    row = (request.threads, request.writers, sent, len(acknowledged), lost, doubled, violations, round(took, 1))
-    columns = ("threads", "writers each", "sent", "acknowledged", "lost", "doubled", "limit violations", "s")
-    figures = {"acknowledged": len(acknowledged), "lost": lost, "doubled": doubled, "violations": violations}
+    return _report(request, writers, counts, took)
+
+
+def _report(request: ThreadFaultsRequest, writers: Sequence[Writer], counts: Counter[str], took: float) -> Report:
+    acknowledged = [content for writer in writers for content, _ in writer.acknowledged]
+    figures = {
+        "acknowledged": len(acknowledged),
+        "lost": sum(counts[_mark(content)] == 0 for content in acknowledged),
+        "doubled": sum(count > 1 for count in counts.values()),
+        "limit violations": sum(writer.violations for writer in writers),
+    }
+    columns = ("threads", "writers each", "sent", *figures, "s")
+    row = (request.threads, request.writers, request.threads * request.appends, *figures.values(), round(took, 1))
     return Report(request.command, (Table("Threads, the service killed half-way", columns, (row,)),), (), figures)
 
 
@@ -105,15 +116,24 @@ def _killed_half_way(settings: Settings, request: ThreadFaultsRequest) -> list[W
     service = start(settings)
     writers = [writer for number in range(request.threads) for writer in _writers(service.url, number, request)]
     total = request.threads * request.appends
-    threads = [threading.Thread(target=writer.write, args=(service.url,), daemon=True) for writer in writers]
-    for thread in threads:
-        thread.start()
-    while sum(len(writer.acknowledged) for writer in writers) < total * 0.6:
-        time.sleep(0.05)
-    service.kill([service.child.pid])
-    for thread in threads:
-        thread.join(timeout=_TIMEOUT_S)
+    with _writing(writers, service.url):
+        while sum(len(writer.acknowledged) for writer in writers) < total * _KILLED_AT:
+            time.sleep(0.05)
+        service.kill([service.child.pid])
     return writers
+
+
+@contextmanager
+def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
+    """All write at once, one connection each, until they are done."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits) as client:
+        threads = [threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers]
+        for thread in threads:
+            thread.start()
+        yield
+        for thread in threads:
+            thread.join()
 
 
 def _writers(url: str, number: int, request: ThreadFaultsRequest) -> list[Writer]:
@@ -127,14 +147,6 @@ def _writers(url: str, number: int, request: ThreadFaultsRequest) -> list[Writer
         Writer(made.json()["id"], name, [f"<{name}n{one}> a turn of a log" for one in range(each)], request.most)
         for name in names
     ]
-
-
-def _all_write(writers: Sequence[Writer], url: str) -> None:
-    threads = [threading.Thread(target=writer.write, args=(url,), daemon=True) for writer in writers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def _found(url: str, writers: Sequence[Writer]) -> Counter[str]:

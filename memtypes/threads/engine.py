@@ -85,7 +85,8 @@ class Threads:
         )
         thread_id = await self.store.create(scope, new)
         thread = await self.store.look(scope, thread_id)
-        return Opened(thread, thread_id == new.thread_id, opening.resource, redactions=given.counts)
+        created = thread_id == new.thread_id
+        return Opened(thread, created, opening.resource, redactions=given.counts if created else {})
 
     async def open_all(self, scope: Scope, opening: Opening) -> list[Opened]:
         """A thread for each reference of the agent; every key is rendered before any thread begins.

@@ -21,6 +21,10 @@ LARGE = 20_000
 """Characters from which turns are looked through and counted beside the event loop."""
 
 
+_SHOWN = ("content", "tool", "model", "metadata", "files", "images")
+"""What of a turn may hold a secret; the ids of agents are addresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """Turns as they are kept. redactions: what was taken out of them, by kind."""
@@ -54,7 +58,7 @@ class Incoming:
             self._check_role(tenant, privacy, one.role)
             cleaned = self._clean(tenant, privacy, _shown(one))
             counts.update(cleaned.counts)
-            made.append(self._turn(one, cleaned.value))
+            made.append(self._turn(one, dict(zip(_SHOWN, cleaned.value, strict=True))))
         return Received(tuple(made), dict(counts))
 
     def _turn(self, new: NewTurn, shown: dict[str, Any]) -> Turn:
@@ -77,7 +81,6 @@ class Incoming:
         return Cleaned(own.value, dict(Counter(cleaned.counts) + Counter(own.counts)))
 
 
-def _shown(new: NewTurn) -> dict[str, Any]:
-    """What of a turn may hold a secret; the ids of agents are addresses."""
-    told = {name: getattr(new, name) for name in ("content", "tool", "model", "metadata")}
-    return {**told, "files": paths(new.files), "images": paths(new.images)}
+def _shown(new: NewTurn) -> list[Any]:
+    """What of a turn may hold a secret, in the order of its names."""
+    return [new.content, new.tool, new.model, new.metadata, paths(new.files), paths(new.images)]
