@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 import anyio.to_thread
@@ -128,6 +128,19 @@ def _parameters(scope: HTTPScope) -> dict[str, str]:
 def answer(value: object, status: int = 200) -> Response[bytes]:
     """`value` as a JSON answer."""
     return Response(encode(value), status_code=status, media_type=JSON)
+
+
+class Redacted(Protocol):
+    """What became of something that was looked through for secrets."""
+
+    @property
+    def redactions(self) -> Mapping[str, int]:
+        """How many were taken out, by kind."""
+
+
+def redactions_of(one: Redacted) -> dict[str, Any]:
+    """What an answer says was taken out; nothing where there was nothing."""
+    return {"redactions": dict(one.redactions)} if one.redactions else {}
 
 
 def encode(value: object) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -53,18 +53,23 @@ class EventsQuery(InNamespace):
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
 
 
-class Begun(TypedDict):
-    """The workflow that was begun."""
+class BegunAnswer(TypedDict):
+    """The workflow that was begun. redactions: taken out of its data, by kind."""
 
     workflow_id: str
     version: int
+    redactions: NotRequired[dict[str, int]]
 
 
 class EventAnswer(TypedDict):
-    """The version that the event got; memories: where the record of an ended workflow is kept, by type."""
+    """The version that the event got; memories: where the record of an ended workflow is kept, by type.
+
+    redactions: taken out of the event, by kind.
+    """
 
     version: int
     memories: dict[str, str]
+    redactions: NotRequired[dict[str, int]]
 
 
 class WorkflowStateAnswer(TypedDict):
@@ -146,8 +151,9 @@ class ContinueMetadata(TypedDict):
 
 
 class ContinueAnswer(TypedDict):
-    """The history before this input, and the version that the input got."""
+    """The history before this input, and the version that the input got. redactions: taken out of the input."""
 
     history: str
     version: int
     metadata: ContinueMetadata
+    redactions: NotRequired[dict[str, int]]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.live_call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
 from benchmarks.live_threads import thread_calls
+from ingest.redaction.gate import Redactor
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.ids import content_hash, memory_id
 from memtypes.live import LiveItem
@@ -21,9 +22,10 @@ from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.times import system_clock
-from memtypes.workflows.engine import Beginning, Resumption, Workflows
+from memtypes.workflows.engine import Workflows
 from memtypes.workflows.events import NewEvent, WorkflowEventType
 from memtypes.workflows.ports import Recorder
+from memtypes.workflows.requests import Beginning, Resumption
 from memtypes.workflows.state import WorkflowState
 from memtypes.working import Working
 
@@ -80,21 +82,23 @@ def _lock(live: LiveClient) -> LiveCall:
 
 
 async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCall]:
-    engine = Workflows(RedisWorkflows(live), tokenizer, system_clock, _NoRecorder())
+    engine = Workflows(RedisWorkflows(live), tokenizer, system_clock, _NoRecorder(), Redactor())
     read = await _filled(engine, 45)
     event = NewEvent(type=WorkflowEventType.NOTE, input=TURN)
     fresh: dict[int, str] = {}
 
     async def append(client: int, number: int) -> None:
         if number % 40 == 0:  # below the first snapshot: one event is one round trip
-            fresh[client] = await engine.begin(SCOPE, Beginning())
+            fresh[client] = (await engine.begin(SCOPE, Beginning())).workflow_id
         await engine.report(SCOPE, fresh[client], event)
 
     async def look(_client: int, _number: int) -> None:
         await engine.look(SCOPE, read)
 
     async def go_on(_client: int, _number: int) -> None:
-        await engine.resume(SCOPE, await engine.begin(SCOPE, Beginning(parent_id=read)), Resumption("on", 1_000))
+        await engine.resume(
+            SCOPE, (await engine.begin(SCOPE, Beginning(parent_id=read))).workflow_id, Resumption("on", 1_000)
+        )
 
     return [
         LiveCall("workflow: event", 1, append),
@@ -104,7 +108,7 @@ async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCa
 
 
 async def _filled(engine: Workflows, events: int) -> str:
-    workflow_id = await engine.begin(SCOPE, Beginning())
+    workflow_id = (await engine.begin(SCOPE, Beginning())).workflow_id
     for number in range(events):
         step = f"step {number // 2}"
         kind = WorkflowEventType.STEP_COMPLETED if number % 2 else WorkflowEventType.STEP_STARTED
@@ -114,6 +118,6 @@ async def _filled(engine: Workflows, events: int) -> str:
 
 async def memory_of_a_log(live: LiveClient) -> float:
     """Bytes that a workflow of fifty events takes in the server."""
-    engine = Workflows(RedisWorkflows(live), NoTokens(), system_clock, _NoRecorder())
+    engine = Workflows(RedisWorkflows(live), NoTokens(), system_clock, _NoRecorder(), Redactor())
     workflow_id = await _filled(engine, 50)
     return await bytes_of(live, f":workflow:{workflow_id}")

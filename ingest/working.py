@@ -7,12 +7,12 @@ expires by itself. After that the item leads and its copy follows (see `ingest.c
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ingest.copies import Copies
-from ingest.outcome import Status
+from ingest.outcome import Outcome, Status
 from ingest.pipeline import Ingestor
 from memtypes.errors import InvalidRequest, RemembrancerError
 from memtypes.filters import Absent, Compare, Filter, Not, Op, all_of
@@ -50,11 +50,23 @@ class NewItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """An item that lives. redactions: what was taken out of what was asked, by kind."""
+
+    item: Working
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
-    """What the end of a to-do did: items cleared, and the procedure that was learnt from it, if any."""
+    """What the end of a to-do did: items cleared, and the procedure that was learnt from it, if any.
+
+    redactions: what was taken out of its steps, by kind.
+    """
 
     cleared: int
-    procedural_id: str | None
+    procedural_id: str | None = None
+    redactions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class WorkingMemory:
     store: MemoryStore
     clock: Clock
 
-    async def create(self, scope: Scope, new: NewItem) -> Working:
+    async def create(self, scope: Scope, new: NewItem) -> Made:
         """The item, alive; the same one again where the session has it already. Raises InvalidRequest."""
         now = self.clock()
         draft = LiveDraft(
@@ -97,7 +109,7 @@ class WorkingMemory:
         await self.items.put(scope, LiveItem(item, new.ttl))
         if outcome.status is Status.MERGED:
             await self._follow(scope)
-        return item
+        return Made(item, outcome.redactions)
 
     async def listed(self, scope: Scope, todo_id: str | None, *, cleared: bool) -> list[Working]:
         """The items that live now, oldest first, and on request those that were cleared."""
@@ -130,9 +142,10 @@ class WorkingMemory:
     async def complete(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Completed:
         """What the end of the to-do did. The procedure comes first: asking again after a failure adds nothing."""
         learnt = await self._learn(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-        return Completed(await self.clear(scope, Clearing(todo_id=todo_id)), learnt)
+        cleared = await self.clear(scope, Clearing(todo_id=todo_id))
+        return Completed(cleared) if learnt is None else Completed(cleared, learnt.id, learnt.redactions)
 
-    async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> str | None:
+    async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Outcome:
         alive = await self.listed(scope, todo_id, cleared=False)
         about = alive or await self._copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
         goal = about[0].content if about else todo_id
@@ -143,7 +156,7 @@ class WorkingMemory:
             agent_id=scope.agent_id,
             steps=list(steps),
         )
-        return (await self.ingestor.write_one(scope, draft)).id
+        return await self.ingestor.write_one(scope, draft)
 
     async def _copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
         session = Compare("session_id", Op.EQ, scope.session_id)

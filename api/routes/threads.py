@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from pydantic import TypeAdapter
 
 from api.bodies import InNamespace
-from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
 from api.keys import Role
 from api.routes.backups import public_id
 from api.routes.thread_answers import (
@@ -40,7 +40,7 @@ from api.routes.thread_bodies import (
 from api.routes.thread_views import context_of, health_of, stats_of, threads_of
 from api.services import Services
 from memtypes.scope import Scope
-from memtypes.threads.requests import FlushAsk, Opened, Opening, Replaced, Said, members
+from memtypes.threads.requests import FlushAsk, Opening, members
 
 TAG = "Threads"
 AWAY = (403, 404, 409, 429, 503)
@@ -78,10 +78,6 @@ async def _writing(request: HttpRequest, services: Services, thread_id: str) -> 
     return scope
 
 
-def _redactions(one: Opened | Said | Replaced) -> dict[str, Any]:
-    return {"redactions": dict(one.redactions)} if one.redactions else {}
-
-
 @post("/v1/threads", opt=_OPEN.opt())
 async def post_thread(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """201 with a new thread, 200 with one that was there."""
@@ -91,10 +87,10 @@ async def post_thread(request: HttpRequest, services: NamedDependency[Services])
     opening = Opening(**{name: getattr(asked, name) for name in names})
     if not threads.resolves(opening):
         one = await threads.open(scope, opening)
-        return answer({**members(one.thread), **_redactions(one)}, 201 if one.created else 200)
+        return answer({**members(one.thread), **redactions_of(one)}, 201 if one.created else 200)
     opened = await threads.open_all(scope, opening)
     shown = [
-        {"resource": one.resource, "mode": one.mode, "thread": {**members(one.thread), **_redactions(one)}}
+        {"resource": one.resource, "mode": one.mode, "thread": {**members(one.thread), **redactions_of(one)}}
         for one in opened
     ]
     return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
@@ -121,7 +117,7 @@ async def post_turn(
     asked = await read_body(request, TURN)
     said = await threads_of(services).say(scope, thread_id, asked, asked.expected_version)
     told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
-    return answer({"turn": turn_members(said.turn), **told, **_redactions(said)}, 201)
+    return answer({"turn": turn_members(said.turn), **told, **redactions_of(said)}, 201)
 
 
 @put("/v1/threads/{thread_id:str}/turns", opt=_changing("Replace all turns", {200: VersionAnswer}, REPLACE))
@@ -132,7 +128,7 @@ async def put_turns(
     scope = await _writing(request, services, thread_id)
     asked = await read_body(request, REPLACE)
     replaced = await threads_of(services).replace(scope, thread_id, asked.turns, asked.expected_version)
-    return answer({"version": replaced.version, **_redactions(replaced)})
+    return answer({"version": replaced.version, **redactions_of(replaced)})
 
 
 @get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())

@@ -10,11 +10,11 @@ from litestar.params import FromPath
 from pydantic import TypeAdapter
 
 from api.bodies import InNamespace
-from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
 from api.keys import Role
 from api.services import Services
 from api.workflow_shapes import (
-    Begun,
+    BegunAnswer,
     ContinueAnswer,
     ContinuePost,
     EventAnswer,
@@ -27,8 +27,9 @@ from api.workflow_shapes import (
     WorkflowPost,
 )
 from memtypes.errors import Unavailable
-from memtypes.workflows.engine import Beginning, Resumption, Workflows
+from memtypes.workflows.engine import Workflows
 from memtypes.workflows.events import NewEvent
+from memtypes.workflows.requests import Beginning, Resumption
 
 TAG = "Workflows"
 
@@ -37,7 +38,7 @@ POST: TypeAdapter[WorkflowPost] = TypeAdapter(WorkflowPost)
 EVENT: TypeAdapter[NewEvent] = TypeAdapter(NewEvent)
 CONTINUE: TypeAdapter[ContinuePost] = TypeAdapter(ContinuePost)
 
-_POST = Call("Begin a workflow", TAG, {201: Begun}, role=Role.WRITER, body=POST, may_fail=(404, 409, 503))
+_POST = Call("Begin a workflow", TAG, {201: BegunAnswer}, role=Role.WRITER, body=POST, may_fail=(404, 409, 503))
 _EVENT = Call(
     "Report an event; one that ends the workflow leaves its record as memories",
     TAG,
@@ -74,7 +75,8 @@ async def post_workflow(request: HttpRequest, services: NamedDependency[Services
     asked = await read_body(request, POST)
     scope = scope_of(request, asked.namespace)
     beginning = Beginning(asked.workflow_id, asked.parent_id, asked.data)
-    return answer({"workflow_id": await _of(services).begin(scope, beginning), "version": 0}, 201)
+    begun = await _of(services).begin(scope, beginning)
+    return answer({"workflow_id": begun.workflow_id, "version": 0, **redactions_of(begun)}, 201)
 
 
 @post("/v1/workflows/{workflow_id:str}/events", opt=_EVENT.opt())
@@ -85,7 +87,7 @@ async def post_event(
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     event = await read_body(request, EVENT)
     reported = await _of(services).report(scope, workflow_id, event)
-    return answer({"version": reported.version, "memories": reported.memories}, 201)
+    return answer({"version": reported.version, "memories": reported.memories, **redactions_of(reported)}, 201)
 
 
 @get("/v1/workflows/{workflow_id:str}", opt=_GET.opt())
@@ -144,4 +146,5 @@ async def post_continue(
     resumption = Resumption(asked.input, asked.budget, asked.idempotency_key)
     resumed = await _of(services).resume(scope, workflow_id, resumption)
     metadata = {name: getattr(resumed, name) for name in ("total_tokens", "budget", "tokenizer", "omitted")}
-    return answer({"history": resumed.history, "version": resumed.version, "metadata": metadata})
+    told = {"history": resumed.history, "version": resumed.version, "metadata": metadata}
+    return answer({**told, **redactions_of(resumed)})

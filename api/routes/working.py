@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, NotRequired, Self
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
 
 from api.bodies import QueryFlag
-from api.calls import Call, HttpRequest, answer, read_body, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
 from api.keys import Role
 from api.services import Services
 from ingest.working import TTL_S, NewItem, WorkingMemory
@@ -101,6 +101,12 @@ class WorkingItemAnswer(TypedDict):
     tokens: dict[str, int | str]
 
 
+class MadeAnswer(WorkingItemAnswer):
+    """A working item that was made. redactions: taken out of its content, by kind."""
+
+    redactions: NotRequired[dict[str, int]]
+
+
 class ItemsAnswer(TypedDict):
     """The items of a session, oldest first."""
 
@@ -114,16 +120,21 @@ class ClearedAnswer(TypedDict):
 
 
 class TodoCreatedAnswer(TypedDict):
-    """The item that was made."""
+    """The item that was made. redactions: taken out of its content, by kind."""
 
     working_id: str
+    redactions: NotRequired[dict[str, int]]
 
 
 class TodoCompletedAnswer(TypedDict):
-    """How many items were cleared, and the procedure that a to-do of more than 5 steps leaves behind."""
+    """How many items were cleared, and the procedure that a to-do of more than 5 steps leaves behind.
+
+    redactions: taken out of the steps, by kind.
+    """
 
     cleared: int
     procedural_id: str | None
+    redactions: NotRequired[dict[str, int]]
 
 
 NEW: TypeAdapter[WorkingIn] = TypeAdapter(WorkingIn)
@@ -131,7 +142,7 @@ CLEAR: TypeAdapter[ClearIn] = TypeAdapter(ClearIn)
 CREATED: TypeAdapter[TodoCreated] = TypeAdapter(TodoCreated)
 COMPLETED: TypeAdapter[TodoCompleted] = TypeAdapter(TodoCompleted)
 
-_NEW = Call("Make a working item", TAG, {201: WorkingItemAnswer}, role=Role.WRITER, body=NEW, may_fail=(429, 503))
+_NEW = Call("Make a working item", TAG, {201: MadeAnswer}, role=Role.WRITER, body=NEW, may_fail=(429, 503))
 _LIST = Call("List working items; this is no use of them", TAG, {200: ItemsAnswer}, query=WorkingQuery, may_fail=(503,))
 _CLEAR = Call("Clear working items", TAG, {200: ClearedAnswer}, role=Role.WRITER, body=CLEAR, may_fail=(503,))
 _CREATED = Call(
@@ -149,7 +160,8 @@ async def post_working(request: HttpRequest, services: NamedDependency[Services]
     scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
     ttl = timedelta(seconds=asked.ttl_s)
     new = NewItem(asked.content, asked.todo_id, asked.context_type, asked.scope, asked.priority, ttl)
-    return answer(_item(await _working(services).create(scope, new)), 201)
+    made = await _working(services).create(scope, new)
+    return answer({**_item(made.item), **redactions_of(made)}, 201)
 
 
 @get("/v1/working", opt=_LIST.opt())
@@ -174,8 +186,8 @@ async def todo_created(request: HttpRequest, services: NamedDependency[Services]
     """The id of the working item that lives while the to-do is active."""
     asked = await read_body(request, CREATED)
     scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
-    item = await _working(services).create(scope, NewItem(asked.content, asked.todo_id))
-    return answer({"working_id": item.id})
+    made = await _working(services).create(scope, NewItem(asked.content, asked.todo_id))
+    return answer({"working_id": made.item.id, **redactions_of(made)})
 
 
 @post("/v1/hooks/todo-completed", opt=_COMPLETED.opt(), status_code=200)
@@ -184,7 +196,7 @@ async def todo_completed(request: HttpRequest, services: NamedDependency[Service
     asked = await read_body(request, COMPLETED)
     scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
     done = await _working(services).complete(scope, asked.todo_id, asked.steps)
-    return answer({"cleared": done.cleared, "procedural_id": done.procedural_id})
+    return answer({"cleared": done.cleared, "procedural_id": done.procedural_id, **redactions_of(done)})
 
 
 def _working(services: Services) -> WorkingMemory:

@@ -49,7 +49,8 @@ def living(resources: Resources, ingestor: Ingestor, screen: Screen) -> Living:
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     copies = Copies(items, resources.store, system_clock)
-    workflows = Workflows(RedisWorkflows(resources.live), resources.tokenizer, system_clock, WorkflowRecorder(ingestor))
+    kept, recorder = RedisWorkflows(resources.live), WorkflowRecorder(ingestor)
+    workflows = Workflows(kept, resources.tokenizer, system_clock, recorder, screen)
     threads = threads_of(resources, ingestor, locks, screen)
     jobs = (
         Job("working", SWEEP_S, copies.sweep),

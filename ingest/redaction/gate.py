@@ -1,7 +1,7 @@
 """The first gate: what a tenant does not want kept is taken out, or the draft is refused, before anything else sees it.
 
-Whatever goes wrong in it raises, so that nothing is stored that was not looked through. Ids (session, agent, namespace)
-are left as they are: they are addresses, and what they address would be lost.
+Whatever goes wrong in it raises, so that nothing is stored that was not looked through. Ids (session, agent, to-do,
+namespace) are left as they are: they are addresses, and what they address would be lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from memtypes.scope import Scope
 LARGE = 20_000
 """Characters from which a text is looked through in a thread."""
 
-_IDS = frozenset({"type", "session_id", "agent_id", "visibility", "superseded_by", "related", "source_sessions"})
+_IDS = frozenset(
+    {"type", "session_id", "agent_id", "todo_id", "visibility", "superseded_by", "related", "source_sessions"}
+)
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _LINE = 10_000
 

@@ -88,6 +88,11 @@ class NewEvent(Model):
         small_json([self.input, self.output, self.error, self.resources, self.data])
         return self
 
+    def told(self) -> dict[str, Any]:
+        """What it tells, where secrets may be."""
+        values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data")}
+        return {name: value for name, value in values.items() if value is not None}
+
     def at(self, moment: datetime) -> Event:
         """The event as it is kept, before the log gives it its version."""
         fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error")}

@@ -61,8 +61,8 @@ class AwayStore(FakeStore):
         raise Unavailable("the store is away", retry_after_s=3)
 
 
-def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
-    """Real ingestion and retrieval over `store`, or over an empty one in memory."""
+def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook | None = None) -> Services:
+    """Real ingestion and retrieval over `store`, or over an empty one in memory, by the redaction rules of `book`."""
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()
@@ -79,7 +79,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         live=items,
         receipts=recorder,
     )
-    screened = screening_of(RuleBook(), local_panel(kept), embedder)
+    screened = screening_of(book or RuleBook(), local_panel(kept), embedder)
     gates = (*screened.gates, DueTimes(clock))
     parts = IngestorParts(kept, screened.embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
@@ -110,7 +110,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None) -> Services:
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         once=Once(answers),
         places={"memories": Memories(kept), "answers": answers, "receipts": ErasableReceipts(chain)},
-        workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor)),
+        workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor), screened.redactor),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,
     )

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.redaction.gate import Redactor
 from memtypes.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.scope import Scope
-from memtypes.workflows.engine import Beginning, Resumption, Workflows
+from memtypes.workflows.engine import Workflows
 from memtypes.workflows.events import NewEvent
 from memtypes.workflows.ports import Append, Appended
+from memtypes.workflows.requests import Beginning, Resumption
 from memtypes.workflows.state import SNAPSHOT_EVERY, Status, WorkflowState
 from tests.fakes import FakeTokenizer
 from tests.fakes_workflows import FakeRecorder, FakeWorkflows
@@ -61,12 +63,12 @@ def event(kind: str, **fields: object) -> NewEvent:
 
 def workflows(store: FakeWorkflows | None = None, recorder: FakeRecorder | None = None) -> Workflows:
     """The engine over fakes."""
-    return Workflows(store or FakeWorkflows(), FakeTokenizer(), Ticking(), recorder or FakeRecorder())
+    return Workflows(store or FakeWorkflows(), FakeTokenizer(), Ticking(), recorder or FakeRecorder(), Redactor())
 
 
 async def begun(engine: Workflows, *kinds: str) -> str:
     """A workflow after notes and ends of these types."""
-    workflow_id = await engine.begin(SCOPE, Beginning())
+    workflow_id = (await engine.begin(SCOPE, Beginning())).workflow_id
     for kind in kinds:
         await engine.report(SCOPE, workflow_id, event(kind))
     return workflow_id
@@ -92,7 +94,7 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
     """After every fifty events the state is kept, and no read folds more."""
     store = FakeWorkflows()
     engine = workflows(store)
-    workflow_id = await engine.begin(SCOPE, Beginning(data={"k": 0}))
+    workflow_id = (await engine.begin(SCOPE, Beginning(data={"k": 0}))).workflow_id
     for number in range(2 * SNAPSHOT_EVERY + 3):
         await engine.report(SCOPE, workflow_id, event("data_set", data={"k": number}))
     log = await store.load(SCOPE, workflow_id)
@@ -196,7 +198,7 @@ async def test_going_on_tells_the_whole_chain_and_keeps_the_input() -> None:
 async def test_a_history_of_thousands_is_read_from_its_end() -> None:
     """The newest events are there, and those left out are counted."""
     engine = workflows()
-    workflow_id = await engine.begin(SCOPE, Beginning())
+    workflow_id = (await engine.begin(SCOPE, Beginning())).workflow_id
     for number in range(3 * SNAPSHOT_EVERY):
         await engine.report(SCOPE, workflow_id, event("note", input=f"entry {number}"))
     resumed = await engine.resume(SCOPE, workflow_id, Resumption("on", 200))

@@ -1,0 +1,171 @@
+"""What working memory and workflows must not keep, over HTTP and a real server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.keybook import KeyBook
+from api.keys import KeyEntry, KeyRing, Role
+from ingest.redaction.gate import Redactor
+from ingest.redaction.policy import RuleBook, Rules, Treatment
+from ingest.workflows import WorkflowRecorder
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.workflows import RedisWorkflows
+from memtypes.workflows.engine import Workflows
+from tests.api.conftest import NOW, connect
+from tests.api.parts import fake_services
+from tests.api.worlds import with_live
+from tests.fakes import FakeTokenizer
+from tests.live import everything
+
+pytestmark = pytest.mark.anyio
+
+MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
+MARK = "[redacted:email]"
+BOOK = RuleBook(
+    tenants={"strict": Rules(policy=Treatment.REFUSE), "open": Rules(policy=Treatment.ALLOW)},
+)
+TENANTS = ("usual", "strict", "open")
+
+
+@pytest.fixture
+def space() -> dict[str, str]:
+    """A session that no other test has."""
+    return {"namespace": f"n {uuid.uuid4()}", "session_id": "s"}
+
+
+@pytest.fixture
+async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service with a tenant of each policy; the tenant is its key."""
+    services = with_live(fake_services(lambda: NOW, book=BOOK), live)
+    recorder = WorkflowRecorder(services.ingestor)
+    workflows = Workflows(RedisWorkflows(live), FakeTokenizer(), lambda: NOW, recorder, Redactor(BOOK))
+    keys = KeyRing.of([KeyEntry(key=f"{one}-key-of-it", tenant=one, role=Role.ADMIN) for one in TENANTS])
+    async with connect(replace(services, workflows=workflows, keys=KeyBook(keys))) as client:
+        yield client
+
+
+async def post(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], tenant: str = "usual", **query: str
+) -> httpx.Response:
+    """The answer of a call by a tenant."""
+    return await client.post(path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"})
+
+
+async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") -> str:
+    """Everything that Redis holds of the namespace."""
+    return str(await everything(live, Scope(tenant, space["namespace"])))
+
+
+async def test_an_item_is_kept_without_its_secrets(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """By hand and by a to-do; the answer counts them, and its to-do is found by its name whatever that looks like."""
+    made = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
+    assert made["content"].startswith(f"ask {MARK}, pay [redacted:")
+    assert made["redactions"] == {"email": 1, "card": 1}
+    todo = {**space, "todo_id": "t 7", "content": f"write to {MAIL}"}
+    created = (await post(client, "/v1/hooks/todo-created", todo)).json()
+    assert created["redactions"] == {"email": 1}
+    kept = await raw(live, space)
+    assert MARK in kept
+    assert MAIL not in kept
+    assert CARD not in kept
+    steps = [f"step {number} by {MAIL}" for number in range(6)]
+    done = {**space, "todo_id": "t 7", "steps": steps}
+    completed = (await post(client, "/v1/hooks/todo-completed", done)).json()
+    assert (completed["cleared"], completed["redactions"]) == (1, {"email": 6})
+
+
+async def test_an_items_to_do_is_an_address(client: httpx.AsyncClient, space: dict[str, str]) -> None:
+    """It is left as it is, so that the to-do can be cleared by it."""
+    item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
+    assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
+    cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
+    assert cleared.json() == {"cleared": 1}
+
+
+async def test_a_workflow_is_kept_without_its_secrets(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """Its first data, every part of an event, and what it goes on with; a repetition says the same."""
+    inside = {"namespace": space["namespace"]}
+    begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
+    assert begun["redactions"] == {"email": 1}
+    path = f"/v1/workflows/{begun['workflow_id']}"
+    event = {
+        "type": "step_completed",
+        "step_id": "mail",
+        "input": [MAIL],
+        "output": {"to": MAIL},
+        "error": MAIL,
+        "resources": {"list": MAIL},
+        "data": {"last": MAIL},
+    }
+    assert (await post(client, f"{path}/events", event, **inside)).json()["redactions"] == {"email": 5}
+    plain = (await post(client, f"{path}/events", {"type": "note", "input": "nothing"}, **inside)).json()
+    assert "redactions" not in plain
+    onward = {"input": f"now write to {MAIL}", "idempotency_key": "once"}
+    first = (await post(client, f"{path}/continue", onward, **inside)).json()
+    assert first["redactions"] == {"email": 1}
+    assert MARK in first["history"]
+    assert (await post(client, f"{path}/continue", onward, **inside)).json() == first
+    assert (await post(client, f"{path}/events", {"type": "completed", "output": MAIL}, **inside)).status_code == 201
+    assert MAIL not in await raw(live, space)
+
+
+async def test_a_large_event_is_looked_through_as_well(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """Beside the event loop, with the same end."""
+    inside = {"namespace": space["namespace"]}
+    path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside)).json()['workflow_id']}/events"
+    event = {"type": "note", "input": "so it goes on. " * 3_000 + MAIL}
+    assert (await post(client, path, event, **inside)).json()["redactions"] == {"email": 1}
+    assert MAIL not in await raw(live, space)
+
+
+@pytest.mark.parametrize("path", ["/v1/working", "/v1/hooks/todo-created", "/v1/workflows"])
+async def test_a_tenant_that_refuses_keeps_nothing(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
+) -> None:
+    """The problem names the kind and not the secret."""
+    body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
+    if path != "/v1/workflows":
+        body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
+    refused = await post(client, path, body, tenant="strict")
+    assert refused.status_code == 422
+    assert "email" in refused.text
+    assert MAIL not in refused.text
+    assert MAIL not in await raw(live, space, "strict")
+
+
+async def test_an_event_that_is_refused_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
+    """The version stays."""
+    inside = {"namespace": space["namespace"]}
+    path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
+    for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):
+        refused = await post(client, f"{path}/{call}", body, "strict", **inside)
+        assert refused.status_code == 422
+        assert MAIL not in refused.text
+    event = await post(client, f"{path}/events", {"type": "note", "input": "plain"}, "strict", **inside)
+    assert event.json()["version"] == 1
+
+
+async def test_a_tenant_that_allows_keeps_everything(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """As it was sent."""
+    made = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
+    assert made.json()["content"] == f"ask {MAIL}"
+    assert "redactions" not in made.json()
+    begun = {"namespace": space["namespace"], "data": {"owner": MAIL}}
+    assert (await post(client, "/v1/workflows", begun, tenant="open")).status_code == 201
+    assert (await raw(live, space, "open")).count(MAIL) >= 2
