@@ -144,15 +144,15 @@ def fill(
     spendable = max(0, plan.total - costs.wrapper)
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
-    by_type = _by_type(plan.types, entries)
+    grouped = by_type(plan.types, entries)
     first, unlisted = sight or Sight(in_sight(plan, entries), {})
-    seen = _by_type(plan.types, entries[:first])
+    seen = by_type(plan.types, entries[:first])
     demand = {kind: demand_of(kind, of_type, costs) + unlisted.get(kind, 0) for kind, of_type in seen.items()}
     limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
     parts = {kind: _Part(kind, costs, _most(plan, limits[kind])) for kind in plan.types}
-    for kind, of_type in by_type.items():
+    for kind, of_type in grouped.items():
         _fill_part(parts[kind], of_type, limits[kind], cut=cut)
-    final = _fill_rest(plan, parts, by_type, spendable)
+    final = _fill_rest(plan, parts, grouped, spendable)
     return _result(entries, parts, Fill((), {}, initial, shifted, final, {}))
 
 
@@ -166,12 +166,13 @@ def in_sight(plan: BudgetPlan, entries: Sequence[Entry]) -> int:
     return len(entries)
 
 
-def _by_type(kinds: Sequence[MemoryType], entries: Sequence[Entry]) -> dict[MemoryType, list[Entry]]:
-    by_type: dict[MemoryType, list[Entry]] = {kind: [] for kind in kinds}
+def by_type(kinds: Sequence[MemoryType], entries: Sequence[Entry]) -> dict[MemoryType, list[Entry]]:
+    """The entries of each of `kinds`, in their order."""
+    grouped: dict[MemoryType, list[Entry]] = {kind: [] for kind in kinds}
     for entry in entries:
-        if entry.type in by_type:
-            by_type[entry.type].append(entry)
-    return by_type
+        if entry.type in grouped:
+            grouped[entry.type].append(entry)
+    return grouped
 
 
 def _most(plan: BudgetPlan, limit: int) -> int | None:
@@ -195,7 +196,7 @@ def _fill_part(part: _Part, entries: Sequence[Entry], limit: int, *, cut: bool) 
 
 
 def _fill_rest(
-    plan: BudgetPlan, parts: Mapping[MemoryType, _Part], by_type: Mapping[MemoryType, Sequence[Entry]], spendable: int
+    plan: BudgetPlan, parts: Mapping[MemoryType, _Part], grouped: Mapping[MemoryType, Sequence[Entry]], spendable: int
 ) -> Tokens:
     """The final share of each type, after what stayed free was offered to each in the fixed order."""
     spare = spendable - sum(part.used for part in parts.values())
@@ -204,7 +205,7 @@ def _fill_rest(
             before = parts[kind].used
             within = {chosen.entry.id for chosen in parts[kind].chosen}
             limit = min(before + spare, plan.caps.get(kind, plan.total))
-            left = [entry for entry in by_type[kind] if entry.id not in within]
+            left = [entry for entry in grouped[kind] if entry.id not in within]
             _fill_part(parts[kind], left, limit, cut=False)
             spare -= parts[kind].used - before
     return {kind: part.used for kind, part in parts.items()}

@@ -73,7 +73,7 @@ class Freshness:
 
     async def _changes(self, uses: Sequence[Use]) -> dict[str, dict[str, Any]]:
         """The new access fields by id, counted from what is stored now: others write, too."""
-        current = await self.store.get(uses[0].scope, list({use.memory.id for use in uses}))
+        current = await self.store.get(uses[0].scope, {use.memory.id: use.memory.type for use in uses})
         changes: dict[str, dict[str, Any]] = {}
         for use in uses:
             if (memory := current.get(use.memory.id)) is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from memtypes.candidates import TYPES, Candidates
 from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
-from retrieval.budget import Chosen, Entry, demand_of, in_sight
+from retrieval.budget import Chosen, Entry, by_type, demand_of, in_sight
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 from retrieval.ranking import Lefts, Scored
@@ -26,6 +28,9 @@ LISTED = 128
 
 LEFT_LISTED = 32
 """Candidates that were no hit and are listed, the best first."""
+
+
+_ID = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,11 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 def _known(retrieval: Retrieval) -> _Known:
     parts = (retrieval.written.long_term, retrieval.written.working)
     return _Known(
-        entries={entry.id: entry for part in parts for entry in part.entries},
+        entries=dict(chain.from_iterable(zip(map(_ID, part.entries), part.entries, strict=True) for part in parts)),
         chosen={one.entry.id: one for part in parts for one in part.fill.chosen},
         shown={one.memory.id: one for one in retrieval.written.shown},
         places={entry.id: place for place, entry in enumerate(retrieval.written.working.entries)},
-        outcomes={one: outcome for part in parts for one, outcome in part.fill.outcomes.items()},
+        outcomes={**parts[0].fill.outcomes, **parts[1].fill.outcomes},
     )
 
 
@@ -180,11 +185,8 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
     plan, costs = part.plan, part.costs
     seen = part.entries[: in_sight(plan, part.entries)]
     kept = [entry for entry in seen if entry.id in listed]
-    unlisted = {
-        kind: demand_of(kind, [entry for entry in seen if entry.type == kind], costs)
-        - demand_of(kind, [entry for entry in kept if entry.type == kind], costs)
-        for kind in plan.types
-    }
+    every, own = by_type(plan.types, seen), by_type(plan.types, kept)
+    unlisted = {kind: demand_of(kind, every[kind], costs) - demand_of(kind, own[kind], costs) for kind in plan.types}
     groups = {entry.group for entry in part.entries if entry.group and entry.id in listed}
     return {
         "total": plan.total,
@@ -206,11 +208,11 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
 def _unlisted(hits: Scored, left: Lefts, known: _Known) -> dict[str, Any]:
     rest = left.scored.take(np.arange(min(LEFT_LISTED, len(left)), len(left)))
     repeats = max(0, len(left.of) - LEFT_LISTED)
-    outcomes = Counter(known.outcome(one) for one in hits.found.ids.astype(np.str_).tolist())
+    ids = hits.found.ids.astype(np.str_).tolist()  # none of them was chosen: what was is listed
+    outcomes = Counter(map(known.outcomes.get, ids, repeat(Outcome.OVER_TOTAL)))
     outcomes += Counter({Outcome.DUPLICATE_OF: repeats, Outcome.BELOW_THRESHOLD: len(rest.scores) - repeats})
     found = Candidates.joined([hits.found, rest.found])
     uses = found.light.wholes("access_count", 0)
     used = np.flatnonzero(uses)
-    ids = found.ids[used].astype(np.str_).tolist()
-    counts = dict(zip(ids, uses[used].tolist(), strict=True))
+    counts = dict(zip(found.ids[used].astype(np.str_).tolist(), uses[used].tolist(), strict=True))
     return {"count": len(found), "outcomes": dict(outcomes), "access_counts": counts}

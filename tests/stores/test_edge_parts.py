@@ -17,7 +17,7 @@ from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.asking import candidates_of, point_of
-from memtypes.stores.conditions import has_ids, within
+from memtypes.stores.conditions import Where, above, has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.engine import WARM_STEP, Engine, translated
@@ -80,6 +80,22 @@ def test_a_change_is_forgotten_where_it_may_touch(change: Change, left: list[int
     cache.forget(change)
     assert payloads_of(cache.read([0, 1, 2])) == list(shelf.payloads.values())
     assert shelf.read == [one for one in (0, 1, 2) if one not in left]
+
+
+@pytest.mark.parametrize(
+    ("where", "read"),
+    [(within(SCOPE, has_ids(["0", "9"])), []), (within(SCOPE, has_ids(["0"]), above("fence", 3)), [0])],
+)
+def test_a_change_that_is_known_is_followed(where: Where, read: list[int]) -> None:
+    """What is set on named points is known without reading; not where only some of them may have been changed."""
+    shelf = Shelf(2)
+    cache = GlanceCache(shelf)
+    cache.read([0, 1])
+    shelf.read.clear()
+    shelf.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
+    cache.follow(SetFields(where, {"access_count": 3, "speaker": "Eve", "accessed_at": "now"}))
+    assert payloads_of(cache.read([0, 1])) == list(shelf.payloads.values())
+    assert shelf.read == read
 
 
 def test_what_was_learnt_is_not_read() -> None:

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 import qdrant_edge as edge
 
@@ -25,32 +23,18 @@ from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
+from memtypes.stores.edge.shards import CONFIG_FILE, light_payloads, open_shard, operation, read, scroll
 from memtypes.stores.edge.tokens import TokenFile
-from memtypes.stores.edge.translate import to_filter, to_point, to_queries
-from memtypes.stores.keys import Key, key_of
+from memtypes.stores.edge.translate import to_filter
+from memtypes.stores.keys import key_of
 from memtypes.stores.plans import plan_for
-from memtypes.stores.schema import DENSE, SPARSE, Index, indexes_of
+from memtypes.stores.schema import indexes_of
 
 WARM_STEP = 100
 """Memories that are read ahead in one go: one or two milliseconds."""
 
-CONFIG_FILE = "edge_config.json"
-"""In a shard's directory; a directory without it holds no shard."""
-
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
-
-_NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
-"""Exact scans: within one namespace they take a millisecond or two."""
-
-_INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
-    {
-        Index.TENANT: edge.KeywordIndexParams(is_tenant=True),
-        Index.KEYWORD: edge.KeywordIndexParams(),
-        Index.TIME: edge.DatetimeIndexParams(),
-        Index.INTEGER: edge.IntegerIndexParams(lookup=True, range=True),
-    }
-)
 
 
 @contextmanager
@@ -75,7 +59,7 @@ class Engine:
         self._shards = shards
         self._paths = paths
         self._tokens = {kind: TokenFile(path / "tokens" / "vectors.bin") for kind, path in paths.items()}
-        self._glances = {kind: GlanceCache(partial(_light_payloads, shard)) for kind, shard in shards.items()}
+        self._glances = {kind: GlanceCache(partial(light_payloads, shard)) for kind, shard in shards.items()}
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
@@ -84,7 +68,7 @@ class Engine:
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
         """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
         with translated():
-            return cls({kind: _open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}, paths)
+            return cls({kind: open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}, paths)
 
     @classmethod
     def as_kept(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
@@ -93,7 +77,7 @@ class Engine:
             shards = {}
             for kind, path in paths.items():
                 known = (path / CONFIG_FILE).exists()
-                shards[kind] = edge.EdgeShard.load(str(path)) if known else _open_shard(path, dimensions, {})
+                shards[kind] = edge.EdgeShard.load(str(path)) if known else open_shard(path, dimensions, {})
             return cls(shards, paths)
 
     def answer(self, ask: AnyAsk) -> Any:
@@ -111,7 +95,7 @@ class Engine:
             start: str | None = None
             while True:
                 with translated():
-                    found = _scroll(shard, steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
+                    found = scroll(shard, steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
                 room = self._glances[kind].learn((key_of(one), payload) for one, payload in found)
                 yield
                 if not room or len(found) < WARM_STEP:
@@ -123,7 +107,7 @@ class Engine:
         start: str | None = None
         while True:
             with translated():
-                found = _scroll(self._shards[kind], steps.Scroll({}, EVERY_STEP + 1, None, start))
+                found = scroll(self._shards[kind], steps.Scroll({}, EVERY_STEP + 1, None, start))
             if found:
                 yield [payload for _, payload in found[:EVERY_STEP]]
             if len(found) <= EVERY_STEP:
@@ -133,7 +117,7 @@ class Engine:
     def count(self, kind: MemoryType) -> int:
         """How many memories of a type there are, of all scopes."""
         with translated():
-            return int(_read(self._shards[kind], steps.Count({})))
+            return int(read(self._shards[kind], steps.Count({})))
 
     def take_unsynced(self) -> list[Path]:
         """The directories of the logs that were written since the last call."""
@@ -166,20 +150,30 @@ class Engine:
                 return self._glances[kind].read(step.keys)
             if isinstance(step, steps.Late):
                 return self._matcher.maxima(step.tokens, self._tokens[kind].rows(step.keys))
-            return _read(self._shards[kind], step)
+            return read(self._shards[kind], step)
 
     def _write(self, kind: MemoryType, step: steps.Write) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
         for change in step.changes:
-            self._glances[kind].forget(change)
             if isinstance(change, steps.Put):  # its plan has made sure that no other scope's points are meant
                 self._tokens[kind].put((point.id, point.tokens) for point in change.points if point.tokens)
             gone = self._without_tokens(kind, change)
-            self._shards[kind].update(_operation(change))
+            self._update(kind, change)
             self._tokens[kind].remove(gone)
             if isinstance(change, steps.Put):
                 self._glances[kind].learn((key_of(point.id), point.payload) for point in change.points)
+
+    def _update(self, kind: MemoryType, change: steps.Change) -> None:
+        made = False
+        try:
+            self._shards[kind].update(operation(change))
+            made = True
+        finally:
+            if made:
+                self._glances[kind].follow(change)
+            else:
+                self._glances[kind].forget(change)
 
     def _without_tokens(self, kind: MemoryType, change: steps.Change) -> list[str]:
         """The ids that will have no token vectors after `change`: what it removes, and what it keeps without any."""
@@ -188,7 +182,7 @@ class Engine:
         if not isinstance(change, steps.Remove):
             return []
         count = self._shards[kind].count(edge.CountRequest(exact=True, filter=to_filter(change.where)))
-        return [one for one, _ in _scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
+        return [one for one, _ in scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
 
 
 def sync_log(directory: Path) -> None:
@@ -199,82 +193,3 @@ def sync_log(directory: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edge.EdgeShard:
-    config = _config(dimensions)
-    if (path / CONFIG_FILE).exists():
-        shard = edge.EdgeShard.load(str(path), config)
-    else:
-        path.mkdir(parents=True, exist_ok=True)
-        shard = edge.EdgeShard.create(str(path), config)
-    present = shard.info().payload_schema
-    for field, index in indexes.items():
-        if field not in present:
-            shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_PARAMS[index]))
-    return shard
-
-
-def _config(dimensions: int) -> edge.EdgeConfig:
-    return edge.EdgeConfig(
-        vectors={DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH)},
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        wal_enabled=True,
-    )
-
-
-def _read(shard: edge.EdgeShard, step: steps.Search | steps.Scroll | steps.Fetch | steps.Count | steps.Facet) -> Any:
-    match step:
-        case steps.Search(queries):
-            found = shard.query_batch(edge.QueryBatchRequest(to_queries(queries)))
-            # As numbers: a UUID is hashed in Python each time that a dictionary sees it.
-            return [[(_key(hit.id), hit.score) for hit in hits] for hits in found]
-        case steps.Scroll():
-            return _scroll(shard, step)
-        case steps.Fetch(ids):
-            return _payloads(shard, list(ids), fields=True)
-        case steps.Count(where):
-            return shard.count(edge.CountRequest(exact=True, filter=to_filter(where)))
-        case steps.Facet(key, where, limit):
-            facets = shard.facet(edge.FacetRequest(key, limit, exact=True, filter=to_filter(where)))
-            return [(hit.value, hit.count) for hit in facets.hits]
-
-
-def _key(point_id: Any) -> Key:
-    key: Key = point_id.int  # every id is a UUID: the store refuses others
-    return key
-
-
-def _light_payloads(shard: edge.EdgeShard, keys: list[Key], fields: list[str]) -> dict[Key, dict[str, Any]]:
-    found = shard.retrieve([UUID(int=key) for key in keys], fields, False)
-    return {_key(record.id): record.payload or {} for record in found}
-
-
-def _payloads(shard: edge.EdgeShard, ids: list[str], fields: bool | list[str]) -> dict[str, dict[str, Any]]:  # noqa: FBT001 - the vendor's own form of a selection
-    return {str(record.id): record.payload or {} for record in shard.retrieve(list(ids), fields, False)}
-
-
-def _scroll(shard: edge.EdgeShard, step: steps.Scroll) -> list[tuple[Any, dict[str, Any]]]:
-    request = edge.ScrollRequest(
-        offset=step.start,
-        limit=step.limit,
-        filter=to_filter(step.where),
-        with_payload=True if step.fields is None else list(step.fields) or False,
-        with_vector=False,
-        order_by=edge.OrderBy("created_at", edge.Direction.Desc) if step.newest_first else None,
-    )
-    records, _ = shard.scroll(request)
-    return [(str(record.id), record.payload or {}) for record in records]
-
-
-def _operation(change: steps.Change) -> edge.UpdateOperation:
-    where = to_filter(change.where)
-    match change:
-        case steps.Put(points, _):
-            return edge.UpdateOperation.upsert_points([to_point(point) for point in points], condition=where)
-        case steps.SetFields(_, fields):
-            return edge.UpdateOperation.set_payload_by_filter(where, fields)
-        case steps.DropFields(_, keys):
-            return edge.UpdateOperation.delete_payload_by_filter(where, list(keys))
-        case steps.Remove():
-            return edge.UpdateOperation.delete_points_by_filter(where)

@@ -85,6 +85,18 @@ class GlanceCache:
         self._drop_oldest()
         return room
 
+    def follow(self, change: steps.Change) -> None:
+        """Set what a made `change` has set of the points that it names; of any other, drop what it may have touched."""
+        keys = named(change.where)
+        if not isinstance(change, steps.SetFields) or keys is None or not _unconditional(change.where):
+            self.forget(change)
+            return
+        # A plan names only what it has found in its scope, in the same breath: all of these are changed.
+        rows = np.array([self._rows[one] for one in keys if one in self._rows], dtype=np.int64)
+        for path, kind in KINDS.items():
+            if path.partition(".")[0] in change.fields:
+                self._columns[path][rows] = self._column(path, kind, values_at(path, [change.fields]))
+
     def forget(self, change: steps.Change) -> None:
         """Drop what `change` may touch: the points that it names, or everything when it names none."""
         keys = [key_of(point.id) for point in change.points] if isinstance(change, steps.Put) else named(change.where)
@@ -98,11 +110,10 @@ class GlanceCache:
         rows = np.array([self._row(one) for one in payloads], dtype=np.int64)
         given = list(payloads.values())
         for path, kind in KINDS.items():
-            values = values_at(path, given)
-            if kind is Kind.TEXT:
-                self._columns[path][rows] = self._texts[path].codes(values)
-            else:
-                self._columns[path][rows] = column_of(kind, values)
+            self._columns[path][rows] = self._column(path, kind, values_at(path, given))
+
+    def _column(self, path: str, kind: Kind, values: list[Any]) -> Column | list[int]:
+        return self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
 
     def _row(self, one: Key) -> int:
         row = self._rows.pop(one, None)  # what was learnt last stands last, and so stays longest
@@ -147,3 +158,8 @@ def named(where: Where) -> list[Key] | None:
         if "has_id" in part:
             return [key_of(one) for one in part["has_id"]]
     return None
+
+
+def _unconditional(where: Where) -> bool:
+    """Whether `where` asks for nothing but the scope and the ids."""
+    return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))
