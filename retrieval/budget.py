@@ -78,8 +78,9 @@ class Fill:
     outcomes: Mapping[str, Outcome]
 
 
-EXCERPT_PART = 8
-"""With excerpts, an entry larger than this part of its type's share is shown in so many tokens."""
+EXCERPT_PART = 3
+"""With excerpts, an entry larger than this part of its type's share is shown in so many tokens. Smaller excerpts keep
+too little: by an eighth, evidence of long messages in 1,000 tokens is .52, by a third .56 to .64 (see the log)."""
 
 LEAST_EXCERPT = 64
 
