@@ -264,7 +264,7 @@ async def test_what_a_context_has_shown_is_told_and_timed() -> None:
     assert world.shown == []
     await world.retrieve("importer")
     assert [memory.content for memory in world.shown] == ["the importer reads CSV"]
-    assert set(world.timings[-1]) == {"embed", "candidates", "score", "budget", "render"}
+    assert set(world.timings[-1]) == {"embed", "candidates", "score", "texts", "budget", "render"}
 
 
 async def test_an_unknown_tokenizer_and_a_bad_filter_are_refused() -> None:
