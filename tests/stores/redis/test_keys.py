@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memtypes.scope import Scope, clean_name
-from memtypes.stores.redis.keys import live_key, scope_prefix, tenant_key
+from memtypes.stores.redis.keys import live_key, scope_prefix, service_key, tenant_key
 
 
 def is_name(text: str) -> bool:
@@ -20,7 +20,11 @@ def is_name(text: str) -> bool:
 hostile = st.text(alphabet="ab:/{}%*?[]\\é日 .-_", min_size=1, max_size=8)
 names = (hostile | st.text(min_size=1, max_size=20)).filter(is_name)
 scopes = st.builds(Scope, names, names)
-kinds = st.sampled_from(["thread", "workflow", "lock"])
+KINDS = (
+    *("working", "working-sessions", "thread", "thread-name", "thread-backup", "thread-aside", "thread-departures"),
+    *("workflow", "workflows-ended", "lock-lock", "lock-fence", "lock-queue", "lock-seen"),
+)
+kinds = st.sampled_from(KINDS)
 parts = st.lists(hostile, min_size=1, max_size=3)
 
 
@@ -50,3 +54,12 @@ def test_a_namespace_has_one_slot(scope: Scope, first: list[str]) -> None:
         return key[key.index("{") + 1 : key.index("}")]
 
     assert tag(live_key(scope, "thread", *first)) == tag(live_key(scope, "lock")) != ""
+
+
+@given(scopes, names, kinds, parts)
+def test_no_tenants_and_no_services_key_is_a_namespaces(scope: Scope, tenant: str, kind: str, some: list[str]) -> None:
+    """Receipts and answers are a tenant's, locks without a scope the service's: neither meets a namespace's state."""
+    wider = {tenant_key(tenant, kind, *some), service_key(kind, *some)}
+    assert len(wider) == 2
+    assert live_key(scope, kind, *some) not in wider
+    assert not any(key.startswith(scope_prefix(scope)) for key in wider)

@@ -1,0 +1,106 @@
+"""Whatever ids look like, no two scopes share anything that is live: every kind of state at once, on each server."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+
+import pytest
+
+from memtypes.live import LiveItem
+from memtypes.locks import LockRequest
+from memtypes.policy import MemoryType
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.receipts import RedisReceipts
+from memtypes.stores.redis.threads import RedisThreads
+from memtypes.stores.redis.workflows import RedisWorkflows
+from memtypes.stores.redis.working import RedisWorking
+from memtypes.threads.choosing import Limits
+from memtypes.threads.ports import Append as AppendTurn
+from memtypes.threads.ports import NewThread
+from memtypes.threads.turns import Turn
+from memtypes.workflows.events import Event, WorkflowEventType
+from memtypes.workflows.ports import Append, NewWorkflow, Once
+from memtypes.workflows.state import WorkflowState
+from memtypes.working import Working
+from tests.builders import make_memory
+from tests.live import LIVE
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PAIRS = (("a", "b"), ("a/b", "c"), ("a", "b/c"), ("a}:x{", "b"), ("a", "b}:workflow:x"), ("a%2Fb", "c"), ("*", "?"))
+NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", "[x-z]", "x\\", "*")
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Every store of live state over one client."""
+
+    live: LiveClient
+
+    async def leave(self, scope: Scope, name: str, mark: str) -> None:
+        """One thing of each kind, all with the id `name`, each with `mark` in it."""
+        item = make_memory(MemoryType.WORKING, mark, replace(scope, session_id=name), session_id=name)
+        assert isinstance(item, Working)
+        await RedisWorking(self.live).put(replace(scope, session_id=name), LiveItem(item, timedelta(hours=1)))
+        threads, workflows = RedisThreads(self.live), RedisWorkflows(self.live)
+        await threads.create(scope, NewThread(name, 60, NOW, resource=name, key=name))
+        turn = Turn("user", mark, 1, NOW)
+        await threads.append(scope, AppendTurn(name, turn, "0", Limits(None, None, 10)))
+        await workflows.create(scope, NewWorkflow(name, None, WorkflowState(), NOW))
+        event = Event(WorkflowEventType.NOTE, NOW, input=mark)
+        await workflows.append(scope, Append(name, event, once=Once(name, mark, mark)))
+        await RedisLocks(self.live).acquire(LockRequest(name, scope, wait_s=0.0))  # refused where it meets another
+
+    async def found(self, scope: Scope, name: str) -> list[object]:
+        """What is there under the id."""
+        items = await RedisWorking(self.live).items(replace(scope, session_id=name))
+        turns = (await RedisThreads(self.live).read(scope, name)).turns
+        events = await RedisWorkflows(self.live).events(scope, name, 0, 10)
+        return [*(one.memory.content for one in items), *(one.content for one in turns), *(one.input for one in events)]
+
+
+@pytest.fixture(params=LIVE)
+def everything(request: pytest.FixtureRequest) -> Everything:
+    """On each kind of server."""
+    return Everything(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def scopes() -> list[Scope]:
+    """Tenants and namespaces that look like each other, of this test alone."""
+    own = str(uuid.uuid4())
+    return [Scope(f"{own}{tenant}", namespace) for tenant, namespace in PAIRS]
+
+
+async def test_no_two_names_and_no_two_scopes_meet(everything: Everything, scopes: list[Scope]) -> None:
+    """Each finds what was left there and nothing else, and no lock was in another's way."""
+    places = [(scope, name) for scope in scopes for name in NAMES]
+    for number, (scope, name) in enumerate(places):
+        await everything.leave(scope, name, f"mark {number}")
+    for number, (scope, name) in enumerate(places):
+        assert await everything.found(scope, name) == [f"mark {number}"] * 3
+
+
+async def test_no_two_scopes_share_a_key(everything: Everything, scopes: list[Scope]) -> None:
+    """What is listed of one namespace, and erased with it, is its own."""
+    keys = []
+    for scope in scopes:
+        await everything.leave(scope, "x", "mark")
+        keys.append({key async for key in everything.live.keys_of(scope)})
+    assert {len(one) for one in keys} == {len(keys[0])}
+    assert len(keys[0]) >= 10
+    assert not any(one & other for one, other in combinations(keys, 2))
+
+
+async def test_receipts_of_hostile_namespaces_are_told_apart(everything: Everything, scopes: list[Scope]) -> None:
+    """Each namespace has its one, and erasing it leaves the others."""
+    receipts = RedisReceipts(everything.live, 30, lambda: NOW)
+    for scope in scopes:
+        await receipts.append(scope, {"id": str(uuid.uuid4())})
+    assert await receipts.erase(scopes[0]) == 1
+    assert [await receipts.count(scope) for scope in scopes] == [0, *[1] * (len(scopes) - 1)]
