@@ -16,6 +16,8 @@ RECALL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 TIMED = ("HTTP retrieve", "retrieve", "search", "floor")
 """What is drawn of `latency`: the rest are stages of these."""
 
+SHARES = ("p50", "p95")
+
 _WITH_INTERVALS = 6
 """Lines of a chart that still have room for their intervals."""
 
@@ -82,8 +84,22 @@ def recall_charts(results: Sequence[Results]) -> list[Chart]:
 
 
 def latency_charts(results: Sequence[Results]) -> list[Chart]:
-    """Milliseconds against the memories in the store, p50 and p95."""
-    return [_latency(one, len(results) > 1) for one in results]
+    """Milliseconds of each call against the memories in the store, p50 and p95."""
+    drawn: list[Chart] = []
+    for one in results:
+        calls = {name: {size: told["ms"][name] for size, told in one.figures.items()} for name in TIMED}
+        drawn.append(_by_size(f"Latency against size{_suffix(one, results)}", calls))
+    return drawn
+
+
+def scale_charts(results: Sequence[Results]) -> list[Chart]:
+    """Milliseconds of a retrieval in the small store and in the large one."""
+    drawn: list[Chart] = []
+    for one in results:
+        told = one.figures["sizes"]
+        ms = {size: {share: told[size][f"{share}_ms"] for share in SHARES} for size in told}
+        drawn.append(_by_size(f"Retrieval in a large store{_suffix(one, results)}", {"retrieve": ms}))
+    return drawn
 
 
 def comparison_charts(results: Sequence[Results]) -> list[Chart]:
@@ -116,22 +132,25 @@ def _recall(title: str, named: Sequence[tuple[str, Mapping[str, Mapping[str, flo
     return LineChart(title, x, Axis("evidence recall, share", RECALL), tuple(lines))
 
 
-def _latency(one: Results, several: bool) -> LineChart:  # noqa: FBT001 - whether the title names the file
-    sizes = sorted(int(size) for size in one.figures)
+def _by_size(title: str, calls: Mapping[str, Mapping[str, Mapping[str, float]]]) -> LineChart:
+    """Milliseconds over memories, p50 and p95 of each call in one colour. calls: by name, size and share."""
     lines = [
-        Line(
-            f"{name}, {share}",
-            tuple(Point(float(size), one.figures[str(size)]["ms"][name][share]) for size in sizes),
-            place,
-            dashed=share == "p95",
-        )
-        for place, name in enumerate(TIMED)
-        for share in ("p50", "p95")
+        Line(f"{name}, {share}", _timed(by_size, share), place, dashed=share == "p95")
+        for place, (name, by_size) in enumerate(calls.items())
+        for share in SHARES
     ]
+    sizes = sorted({point.x for line in lines for point in line.points})
     highest = max(point.y for line in lines for point in line.points)
-    x = Axis("memories in the store (logarithmic)", tuple(map(float, sizes)), log=True)
-    title = f"Latency against size{f', {one.name}' if several else ''}"
+    x = Axis("memories in the store (logarithmic)", tuple(sizes), log=True)
     return LineChart(title, x, Axis("milliseconds", ticks_up_to(highest)), tuple(lines))
+
+
+def _timed(by_size: Mapping[str, Mapping[str, float]], share: str) -> tuple[Point, ...]:
+    return tuple(Point(float(size), by_size[size][share]) for size in sorted(by_size, key=float))
+
+
+def _suffix(one: Results, results: Sequence[Results]) -> str:
+    return f", {one.name}" if len(results) > 1 else ""
 
 
 def _dots(title: str, label: str, rows: Iterable[tuple[Mapping[str, Any], Mapping[str, float]]]) -> DotChart:
@@ -146,6 +165,7 @@ def _dots(title: str, label: str, rows: Iterable[tuple[Mapping[str, Any], Mappin
 READERS: Mapping[str, Reader] = {
     "quality": recall_charts,
     "latency": latency_charts,
+    "scale": scale_charts,
     "compare": comparison_charts,
 }
 """By the name of the command that wrote the file."""

@@ -146,6 +146,16 @@ def test_latency_is_drawn_against_size() -> None:
     ]
 
 
+def test_a_large_store_is_drawn_beside_a_small_one() -> None:
+    """What `scale` measured is drawn as latency is; two files are told apart."""
+    told = {"sizes": {"1000000": {"p50_ms": 9.0, "p95_ms": 30.0}, "10000": {"p50_ms": 4.0, "p95_ms": 10.0}}}
+    (chart,) = charts([_results("scale", told)])
+    assert isinstance(chart, LineChart)
+    assert chart.lines[1] == Line("retrieve, p95", (Point(10_000, 10.0), Point(1_000_000, 30.0)), 0, dashed=True)
+    first, second = charts([_results("scale", told, "a"), _results("scale", told, "b")])
+    assert (first.title, second.title) == ("Retrieval in a large store, a", "Retrieval in a large store, b")
+
+
 def test_systems_that_did_not_run_are_not_drawn() -> None:
     """A comparison has a chart a set and figure, of the systems that have one."""
     first, second = charts([_results("compare", COMPARE)])
@@ -179,7 +189,7 @@ def test_the_page_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture
         ("[]", "not written by --json"),
         (
             '{"command": "x", "machine": {}, "figures": {}}',
-            "its command has no plot; these have: compare, latency, quality",
+            "its command has no plot; these have: compare, latency, quality, scale",
         ),
         ('{"command": "python -m benchmarks due", "machine": {}, "figures": {}}', "due has no plot"),
     ],
