@@ -49,6 +49,19 @@ def scope_of(set_name: str, conversation: str) -> Scope:
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 
+async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, wanted: EvaluationSet, kept: Path | None) -> Loaded:
+    """`wanted` in the store: loaded now, or found in what `kept` keeps and verified. Raises NotLoaded."""
+    path = None if kept is None else manifest_path(kept, wanted.name)
+    if path is not None and path.is_file():
+        loaded = read_manifest(path)
+        await verify(store, wanted, loaded)
+        return loaded
+    loaded = await load(ingestor, store, wanted)
+    if path is not None:
+        write_manifest(path, loaded)
+    return loaded
+
+
 async def load(ingestor: Ingestor, store: MemoryStore, wanted: EvaluationSet) -> Loaded:
     """`wanted` written through `ingestor`. Raises NotLoaded when an item was not stored."""
     began = time.perf_counter()

@@ -16,8 +16,8 @@ from benchmarks.comparisons import (
 )
 from benchmarks.data import EvaluationSet, find_sets, read_set
 from benchmarks.evaluation import Manner
-from benchmarks.loading import Loaded, load, manifest_path, read_manifest, verify, write_manifest
-from benchmarks.opened import Opened, open_parts, settings_in
+from benchmarks.loading import Loaded, kept_or_loaded
+from benchmarks.opened import open_parts, settings_in
 from benchmarks.places import data_directory
 from benchmarks.portions import in_company, limit_questions
 from benchmarks.report import Report, Table
@@ -67,7 +67,7 @@ async def measure_quality(request: QualityRequest) -> Report:
     with data_directory(request.store) as directory:
         async with open_parts(settings_in(directory)) as opened:
             for one in asked:
-                loaded = await _loaded(opened, one, directory if request.store else None)
+                loaded = await kept_or_loaded(opened.ingestor, opened.store, one, directory if request.store else None)
                 scores, seconds = await _evaluated(request, one, loaded, directory)
                 results.append(scores)
                 limited = limit_questions(one, request.limit)
@@ -101,19 +101,6 @@ def _read(request: QualityRequest) -> list[EvaluationSet]:
         return sets
     others = [read_set(folder) for folder in find_sets(request.data)]
     return [in_company(one, others, request.company) for one in sets]
-
-
-async def _loaded(opened: Opened, wanted: EvaluationSet, kept: Path | None) -> Loaded:
-    """`wanted` in the store: loaded now, or found there and verified."""
-    path = None if kept is None else manifest_path(kept, wanted.name)
-    if path is not None and path.is_file():
-        loaded = read_manifest(path)
-        await verify(opened.store, wanted, loaded)
-        return loaded
-    loaded = await load(opened.ingestor, opened.store, wanted)
-    if path is not None:
-        write_manifest(path, loaded)
-    return loaded
 
 
 async def _evaluated(

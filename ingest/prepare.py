@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.submission import Submission
+from ingest.telling import gives_value
 from memtypes.errors import InvalidRequest
 from memtypes.ids import content_hash, memory_id
 from memtypes.memory import Draft, Memory, TokenCount
@@ -76,7 +77,13 @@ class Preparer:
             tokenizer=self.tokenizer.name,
             line=self.tokenizer.count(piece(memory)),
         )
-        finished = memory.model_copy(update={"tokens": tokens, "content_hash": content_hash(memory.content)})
+        finished = memory.model_copy(
+            update={
+                "tokens": tokens,
+                "content_hash": content_hash(memory.content),
+                "gives_value": gives_value(memory.content),
+            }
+        )
         text = finished.embedding_text()
         return Prepared(finished, text, self.sparse.encode_document(text))
 

@@ -68,6 +68,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "session_id": Kind.TEXT,
         "seq": Kind.WHOLE,
         "live": Kind.FLAG,
+        "gives_value": Kind.FLAG,
         "valid_to": Kind.TIME,
         "expires_at": Kind.TIME,
     }

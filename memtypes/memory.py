@@ -209,6 +209,7 @@ class Memory(Model):
     superseded_by: str | None = None
     content_hash: str
     tokens: TokenCount
+    gives_value: Flag | None = None
     evidence_count: Whole = Field(default=1, ge=1)
     source_sessions: list[str] = Field(default_factory=list)
     reviewed: Reviewed | None = None

@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from memtypes.errors import InvalidRequest
+from retrieval.currency import asks_for_value
 from retrieval.request import RankedRequest
 from retrieval.windows import names_time
 
-SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due")
+SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", "current")
 DEFAULT_PROFILE = "default"
 LATEST_RECENCY = 0.1
 """What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
 TIME = 0.2
 """The part of the score that goes by the time which a question names; the other weights shrink alike (see the log)."""
+
+CURRENT = 0.3
+"""The same for a question for a present value: room enough to lift a later statement above the earlier one."""
 
 
 def _weights(**named: float) -> Mapping[str, float]:
@@ -57,7 +61,8 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
     """The name of the profile and the weight of every signal.
 
     Weights in the request replace the profile's, and unnamed signals get 0. The default profile is raised in recency by
-    a question for the latest, and in time by one that names a time. Raises InvalidRequest for an unknown profile.
+    a question for the latest, in time by one that names a time, and in current by one for a present value. Raises
+    InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
@@ -70,6 +75,14 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
         weights["recency"] += LATEST_RECENCY
         weights["similarity"] -= LATEST_RECENCY
     if name == DEFAULT_PROFILE and names_time(request.query):
-        weights = {signal: weight * (1.0 - TIME) for signal, weight in weights.items()}
-        weights["time"] += TIME
+        weights = _leaning(weights, "time", TIME)
+    if name == DEFAULT_PROFILE and asks_for_value(request.query):
+        weights = _leaning(weights, "current", CURRENT)
     return name, weights
+
+
+def _leaning(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
+    """`weights` with `share` of the whole for one signal; the others shrink alike."""
+    leaning = {name: weight * (1.0 - share) for name, weight in weights.items()}
+    leaning[signal] += share
+    return leaning

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.candidates import Candidate, Candidates
+from retrieval.currency import lifts
 from retrieval.fusion import similarity
 from retrieval.late import late_similarity
 from retrieval.mention import mention
@@ -35,7 +36,11 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     unsorted = Candidates.of(candidates)
     found = unsorted.take(np.argsort(unsorted.ids, kind="stable"))
     table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
-    scores = np.array([scoring.weights[name] for name in SIGNALS]) @ table
+    weights = np.array([scoring.weights[name] for name in SIGNALS])
+    scores = weights @ table
+    if scoring.weights["current"] and len(found):
+        table[SIGNALS.index("current")] = np.minimum(lifts(found, scores) / scoring.weights["current"], 1.0)
+        scores = weights @ table
     passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
     order = np.argsort(-scores, kind="stable")
     scored = Scored(found, scores, table)
@@ -56,6 +61,7 @@ def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
         "mention": mention(scoring.query, found),
         "time": named_time(scoring.query, found, scoring.as_of),
         **signals(found, scoring.as_of),
+        "current": np.zeros(len(found)),  # told by the scores of all others
     }
     return np.vstack([table[name] for name in SIGNALS])
 

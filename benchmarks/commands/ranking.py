@@ -17,6 +17,7 @@ from benchmarks.plots import PlotsRequest, draw_plots
 from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
 from benchmarks.report import Report
+from benchmarks.updates import UpdatesRequest, measure_updates
 from benchmarks.workers import cores
 
 
@@ -28,6 +29,7 @@ def add(commands: Commands) -> None:
     _add_plots(commands)
     _add_classify(commands)
     _add_due(commands)
+    _add_updates(commands)
 
 
 def _add_quality(commands: Commands) -> None:
@@ -132,3 +134,14 @@ def _classify(given: argparse.Namespace, typed: str) -> Report:
 
 def _add_due(commands: Commands) -> None:
     command(commands, "due", "Due times read from written phrases.", lambda _, typed: measure_due(typed))
+
+
+def _add_updates(commands: Commands) -> None:
+    added = command(commands, "updates", "What holds now, ranked before what it replaced.", _updates)
+    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    added.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
+
+
+def _updates(given: argparse.Namespace, typed: str) -> Report:
+    return anyio.run(measure_updates, UpdatesRequest(typed, given.data, tuple(given.sets), given.store))

@@ -1,0 +1,60 @@
+"""Pairs of what holds now and what it replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.data import read_set
+from benchmarks.loading import load
+from benchmarks.updates import ask, current_evidence, row
+from ingest.pipeline import Ingestor, IngestorParts
+from memtypes.times import system_clock
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.benchmarks.sets import write_set
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+pytestmark = pytest.mark.anyio
+
+
+def turn(number: int, text: str) -> dict[str, str]:
+    """What Ada said at minute `number`."""
+    return {
+        "id": f"c:{number}",
+        "conversation": "c",
+        "session": "s",
+        "timestamp": f"2024-01-02T10:{number:02}:00Z",
+        "speaker": "Ada",
+        "text": text,
+        "memory_type": "episodic",
+    }
+
+
+async def test_the_later_value_wins(tmp_path: Path) -> None:
+    """A question whose evidence has both is a pair; one without a stale side is among the others."""
+    corpus = [
+        turn(1, "My budget for sneakers is 600"),
+        turn(2, "Tea is green"),
+        turn(3, "My budget for sneakers is 650"),
+    ]
+    asked = {"conversation": "c", "answerable": True, "category": "k", "asked_at": "2024-01-03T00:00:00Z"}
+    queries = [
+        {
+            **asked,
+            "id": "1",
+            "text": "What is my budget for sneakers?",
+            "evidence": ["c:1", "c:3"],
+            "current_evidence": ["c:3"],
+        },
+        {**asked, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
+    ]
+    write_set(tmp_path / "small", corpus, queries)
+    store, counted = FakeStore(), FakeTokenizer()
+    parts = RetrieverParts(store, FakeEmbedder(), FakeSparse(), {counted.name: counted}, system_clock)
+    ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), counted, system_clock))
+    whole = read_set(tmp_path / "small")
+    loaded = await load(ingestor, store, whole)
+    answered = await ask(Retriever(parts), whole, loaded, current_evidence(tmp_path / "small"))
+    assert [(one.is_pair, one.won) for one in answered] == [(True, True), (False, False)]
+    assert row("small", answered)[:6] == ("small", 1, 1, 1.0, 1, 1.0)
