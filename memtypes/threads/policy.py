@@ -101,7 +101,11 @@ class Eviction(Model):
 
 
 class LockTimes(Model):
-    """How long each change may take before another may try."""
+    """How long each change may take before another may try.
+
+    Only a flush takes more than one call and needs its lock; an append and a clear are one atomic script each, which no
+    lock can make safer, so their times are read and change nothing.
+    """
 
     append: Seconds = 30.0
     clear: Seconds = 10.0

@@ -141,7 +141,7 @@ async def test_ten_writers_break_no_limit_and_lose_nothing(
     watch = Watch()
 
     async def write(writer: int) -> None:
-        for number in range(6):
+        for number in range(4):
             mark = f"<{writer}.{number}>"
             await say(client, thread, f"{mark} {words(1 + (writer + number) % 7)}")
             watch.said.append(mark)
@@ -157,9 +157,19 @@ async def test_ten_writers_break_no_limit_and_lose_nothing(
     texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in found["memories"]]
     marks = [mark for mark in watch.said for text in texts for _ in range(text.count(mark))]
     assert sorted(marks) == sorted(watch.said)
-    assert len(marks) == 60
-    assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(range(60))
+    assert len(marks) == 40
+    assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(range(40))
     assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
+
+
+async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> None:
+    """Too many, or too many tokens, are refused, and the old ones stay."""
+    thread = (await begun(client, resource="fifo"))["id"]
+    await say(client, thread, "stays")
+    for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):
+        answer = await client.put(f"/v1/threads/{thread}/turns", json={"turns": turns})
+        assert answer.status_code == 422
+    assert await indices(client, thread) == [0]
 
 
 class Refusing(ThreadKeeper):

@@ -111,6 +111,16 @@ async def test_a_role_that_is_not_kept_is_refused_on_every_call(client: httpx.As
     assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
 
 
+async def test_a_long_turn_is_looked_through_as_well(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """Beside the event loop; one whose markers make it too long is refused."""
+    thread = (await begun(client))["id"]
+    said = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
+    assert said["redactions"] == {"email": 1}
+    assert MAIL not in await raw(live, client)
+    await say(client, thread, "a@b.io " * 28_000, status=422)
+    assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 1
+
+
 @pytest.mark.parametrize(("tenant", "status", "shown"), [("strict", 422, None), ("open", 201, CARD)])
 async def test_a_tenant_refuses_or_allows(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None

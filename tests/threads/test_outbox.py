@@ -21,6 +21,7 @@ from memtypes.threads.ports import Append, NewThread
 from memtypes.threads.turns import Turn
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 from tests.fakes_threads import FakeThreads
+from tests.threads.parts import keeper_over
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -108,3 +109,22 @@ async def test_a_memory_that_the_rules_reject_is_no_success(rules: dict[str, obj
     with pytest.raises(InvalidRequest, match="rejected") as raised:
         await keeper.keep(SCOPE, departure)
     assert "ann@" not in str(raised.value)
+
+
+async def test_a_long_departure_becomes_several_memories() -> None:
+    """Each turn is in the source of one of them, in the order in which they were said."""
+    store = FakeStore()
+    keeper = keeper_over(store)
+    turns = [Turn("user", f"{index} " + "x" * 150_000, 2, NOW, index=index) for index in (3, 0, 2, 1)]
+    ids = await keeper.keep(SCOPE, Departure("t", tuple(turns), "token"))
+    kept = await store.get(SCOPE, ids)
+    assert [kept[one].source.turns for one in ids] == [[0, 1], [2, 3]]  # type: ignore[union-attr]
+    assert await keeper.keep(SCOPE, Departure("t", tuple(turns), "token")) == ids
+
+
+async def test_turns_that_no_memory_can_hold_are_refused() -> None:
+    """Instead of a fault."""
+    keeper = keeper_over(FakeStore())
+    too_long = Turn("user", "x" * 600_000, 1, NOW, index=0)
+    with pytest.raises(InvalidRequest, match="make no memory"):
+        await keeper.keep(SCOPE, Departure("t", (too_long,), "token"))
