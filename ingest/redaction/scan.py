@@ -32,17 +32,21 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Found]
         for match in pattern.regex.finditer(seen):
             span = pattern.check(Span(seen, *match.span(pattern.group)))
             if span is not None and span.end > span.start:
-                found = _joined(found, Found(pattern.kind, span.start, span.end))
-    return sorted(found, key=lambda one: one.start)
+                found.append(Found(pattern.kind, span.start, span.end))
+    return _joined(found)
 
 
-def _joined(found: list[Found], new: Found) -> list[Found]:
-    """`found` with `new`; those that it overlaps become one with it, and keep their kind."""
-    touching = [one for one in found if one.start < new.end and new.start < one.end]
-    if not touching:
-        return [*found, new]
-    start, end = min(new.start, *(one.start for one in touching)), max(new.end, *(one.end for one in touching))
-    return [*(one for one in found if one not in touching), Found(touching[0].kind, start, end)]
+def _joined(found: Sequence[Found]) -> list[Found]:
+    """The stretches that `found` covers, in order; each has the kind of the first of those that it is made of."""
+    joined: list[tuple[int, Found]] = []
+    for order, one in sorted(enumerate(found), key=lambda numbered: numbered[1].start):
+        if not joined or one.start >= joined[-1][1].end:
+            joined.append((order, one))
+            continue
+        first, before = min(joined[-1], (order, one))[1], joined.pop()
+        end = max(before[1].end, one.end)
+        joined.append((min(before[0], order), Found(first.kind, before[1].start, end)))
+    return [one for _, one in joined]
 
 
 def marker(kind: str) -> str:
