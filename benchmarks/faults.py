@@ -1,47 +1,36 @@
-"""`faults`: live state when processes die and when it is stopped.
+"""`faults`: service and live server are killed with SIGKILL while working items are made.
 
-Service and embedded server are killed with SIGKILL while working items are made; every acknowledged one must be there
-after. And retrievals with and without working memory, and with the server of live state stopped in mid-air.
+Every acknowledged one must be there after.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
-import numpy as np
 
 from api.settings import Settings
 from benchmarks.opened import settings_in
 from benchmarks.places import data_directory
-from benchmarks.processes import Service, holders, running, start
+from benchmarks.processes import Service, holders, start
 from benchmarks.report import Cell, Report, Table
-from benchmarks.synthetic import turns
 
 _NAMESPACE = "faults"
 _WRITERS = 3
 _TIMEOUT_S = 10.0
 _TTL_S = 7 * 24 * 3600
-_ITEMS = 10
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class FaultsRequest:
-    """rounds: of killing. queries: retrievals of each kind. stored: memories that they search."""
+    """rounds: of killing."""
 
     command: str
     rounds: int = 20
-    queries: int = 400
-    stored: int = 2_000
     seed: int = 7
 
 
@@ -68,16 +57,10 @@ class Maker:
 
 
 def measure_faults(request: FaultsRequest) -> Report:
-    """The report: what was lost, and what working memory and its absence cost a retrieval."""
+    """The report: what was acknowledged, and what of it was lost."""
     with data_directory() as directory:
         killing, lost, kept = _killing(settings_in(directory), request)
-    with data_directory() as directory, running(settings_in(directory)) as service:
-        retrieving, figures = _retrieving(service, settings_in(directory), request)
-    notes = (
-        "Stopped is SIGSTOP: connections stand, and no answer comes.",
-        f"Of {figures['stopped_answers']} answers meanwhile {figures['stopped_degraded']} said that live is degraded.",
-    )
-    return Report(request.command, (killing, retrieving), notes, {"acknowledged": kept, "lost": lost, **figures})
+    return Report(request.command, (killing,), figures={"acknowledged": kept, "lost": lost})
 
 
 def _killing(settings: Settings, request: FaultsRequest) -> tuple[Table, int, int]:
@@ -118,69 +101,6 @@ def _missing(service: Service, acknowledged: dict[str, set[str]]) -> int:
             for session in acknowledged
         }
     return sum(len(ids - found[session]) for session, ids in acknowledged.items())
-
-
-def _retrieving(service: Service, settings: Settings, request: FaultsRequest) -> tuple[Table, dict[str, Any]]:
-    texts = [turn.text for _, turn in zip(range(request.stored), turns(1_000_000, seed=request.seed), strict=False)]
-    with httpx.Client(base_url=service.url, timeout=_TIMEOUT_S) as client:
-        _fill(client, texts)
-        ask = _asker(client, texts)
-        for number in range(40):  # warm
-            ask(number, working=True)
-        took: dict[str, list[float]] = {"without": [], "with": [], "stopped": []}
-        for number in range(request.queries):
-            took["without"].append(ask(number, working=False)[0])
-            took["with"].append(ask(number, working=True)[0])
-        with _stopped(settings):
-            answers = [ask(number, working=True) for number in range(request.queries)]
-        took["stopped"] = [ms for ms, _ in answers]
-        degraded = sum(told == ["live"] for _, told in answers)
-    p95 = {name: float(np.percentile(ms, 95)) for name, ms in took.items()}
-    rows = tuple((name, float(np.percentile(ms, 50)), p95[name], max(ms)) for name, ms in took.items())
-    figures = {
-        "added_p95_ms": p95["with"] - p95["without"],
-        "stopped_over_with_p95": p95["stopped"] / p95["with"],
-        "stopped_degraded": degraded,
-        "stopped_answers": len(answers),
-    }
-    return Table("Retrievals, working memory", ("working memory", "p50 ms", "p95 ms", "max ms"), rows), figures
-
-
-def _fill(client: httpx.Client, texts: list[str]) -> None:
-    for begin in range(0, len(texts), _BATCH):
-        items = [{"type": "semantic", "content": text} for text in texts[begin : begin + _BATCH]]
-        client.post(
-            "/v1/memories/batch", json={"namespace": _NAMESPACE, "items": items}, timeout=300
-        ).raise_for_status()
-    for number in range(_ITEMS):
-        item = {**_space("s"), "content": f"live item {number}", "ttl_s": _TTL_S}
-        client.post("/v1/working", json=item).raise_for_status()
-
-
-def _asker(client: httpx.Client, texts: list[str]) -> Callable[..., tuple[float, list[str]]]:
-    def ask(number: int, *, working: bool) -> tuple[float, list[str]]:
-        """Milliseconds, and what was degraded."""
-        body = {**_space("s"), "query": texts[number % len(texts)], "include_working": working, "receipt": False}
-        began = time.perf_counter()
-        answer = client.post("/v1/retrieve", json=body)
-        ms = (time.perf_counter() - began) * 1_000
-        answer.raise_for_status()
-        told: list[str] = answer.json()["metadata"]["degraded"]
-        return ms, told
-
-    return ask
-
-
-@contextmanager
-def _stopped(settings: Settings) -> Iterator[None]:
-    pids = _live_pids(settings)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def _live_pids(settings: Settings) -> list[int]:

@@ -13,6 +13,7 @@ from benchmarks.faults import FaultsRequest, measure_faults
 from benchmarks.live import LiveRequest, measure_live
 from benchmarks.report import Report
 from benchmarks.soak import SoakRequest, measure_soak
+from benchmarks.working import WorkingRequest, measure_working
 
 
 def add(commands: Commands) -> None:
@@ -20,6 +21,7 @@ def add(commands: Commands) -> None:
     _add_durability(commands)
     _add_live(commands)
     _add_faults(commands)
+    _add_working(commands)
     _add_soak(commands)
     _add_thread_faults(commands)
 
@@ -48,15 +50,23 @@ def _live(given: argparse.Namespace, typed: str) -> Report:
 
 
 def _add_faults(commands: Commands) -> None:
-    added = command(commands, "faults", "Live state when processes are killed and stopped.", _faults)
-    default = FaultsRequest("")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="of killing")
+    added = command(commands, "faults", "Working items after service and live server are killed.", _faults)
+    added.add_argument("--rounds", type=at_least(1), default=FaultsRequest("").rounds, metavar="N", help="of killing")
+
+
+def _faults(given: argparse.Namespace, typed: str) -> Report:
+    return measure_faults(FaultsRequest(typed, given.rounds))
+
+
+def _add_working(commands: Commands) -> None:
+    added = command(commands, "working", "What working memory, or its absence, costs a retrieval.", _working)
+    default = WorkingRequest("")
     added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N", help="of each kind")
     added.add_argument("--stored", type=at_least(1), default=default.stored, metavar="N", help="memories")
 
 
-def _faults(given: argparse.Namespace, typed: str) -> Report:
-    return measure_faults(FaultsRequest(typed, given.rounds, given.queries, given.stored))
+def _working(given: argparse.Namespace, typed: str) -> Report:
+    return measure_working(WorkingRequest(typed, given.queries, given.stored))
 
 
 def _add_soak(commands: Commands) -> None:
