@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -18,10 +18,12 @@ from memtypes.filters import All, AnyOf, Compare, Op, all_of, parse_filter
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
 from memtypes.receipts import ReceiptStore
+from memtypes.scope import Scope
 from memtypes.times import Clock, rfc3339
 from retrieval.answer import RetrieveAnswer
 from retrieval.outcome import Outcome
 from retrieval.receipts.build import receipt_body
+from retrieval.request import RetrieveRequest
 from retrieval.written import Passed, Retrieval
 
 PASSED_DEPTH = 8
@@ -39,16 +41,18 @@ class Past:
     memories: MemoryStore
     embedder: Embedder
 
-    async def near(self, retrieval: Retrieval) -> tuple[Passed, ...]:
-        """The nearest memories that were superseded or had expired at the time that was asked about."""
-        request, as_of = retrieval.request, retrieval.as_of
+    async def near(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
+        """The nearest memories that were superseded or had expired at `as_of`; none told without an embedder."""
         ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
         begun = Compare("valid_from", Op.LTE, as_of)
         where = all_of(All((begun, ended)), None if request.filters is None else parse_filter(request.filters))
         kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
-        query = (await self.embedder.embed_query(request.query)).dense
-        searches = [CandidateSearch(kind, query, None, PASSED_DEPTH, where) for kind in kinds]
-        found = await self.memories.candidates(retrieval.scope, searches)
+        try:
+            query = (await self.embedder.embed_query(request.query)).dense
+            searches = [CandidateSearch(kind, query, None, PASSED_DEPTH, where) for kind in kinds]
+            found = await self.memories.candidates(scope, searches)
+        except (Unavailable, Overloaded):
+            return ()
         nearest = [one for of_type in found for one in sorted(of_type, key=_nearest)[:PASSED_DEPTH]]
         return tuple(_passed(one, as_of) for one in nearest)
 
@@ -74,15 +78,19 @@ class ReceiptRecorder:
     """Writes receipts. lost: how many answers went out without theirs."""
 
     receipts: ReceiptStore
-    past: Past
+    past_of: Past
     clock: Clock
     lost: int = 0
+
+    async def past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
+        """What would have been found, had it been current."""
+        return await self.past_of.near(scope, request, as_of)
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
         """The answer with the id of its receipt; or as degraded, when the receipt could not be kept."""
         answer = retrieval.written.answer
         try:
-            sealed = await self.receipts.append(retrieval.scope, await body_of(retrieval, self.past, self.clock()))
+            sealed = await self.receipts.append(retrieval.scope, body_of(retrieval, self.clock()))
         except Unavailable as error:
             self.lost += 1
             _log.warning("no receipt was kept: %s", error)
@@ -90,14 +98,9 @@ class ReceiptRecorder:
         return answer.model_copy(update={"receipt_id": sealed.id})
 
 
-async def body_of(retrieval: Retrieval, past: Past, now: datetime) -> dict[str, Any]:
-    """The body of the receipt of `retrieval`; without an embedder it tells nothing of what was no longer current."""
-    try:
-        passed = await past.near(retrieval)
-    except (Unavailable, Overloaded):
-        passed = ()
-    told = replace(retrieval, passed=passed)
-    return receipt_body(told, str(uuid4()), rfc3339(now))
+def body_of(retrieval: Retrieval, now: datetime) -> dict[str, Any]:
+    """The body of the receipt of `retrieval`, under an id of its own."""
+    return receipt_body(retrieval, str(uuid4()), rfc3339(now))
 
 
 def degraded(answer: RetrieveAnswer, parts: Iterable[str]) -> RetrieveAnswer:

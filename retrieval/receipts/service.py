@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from memtypes.errors import NotFound, Unavailable
@@ -22,14 +23,18 @@ from retrieval.receipts.recorder import Past, body_of
 from retrieval.receipts.replay import Replayed, compared, recorded_uses
 from retrieval.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.written import Retrieval
+from retrieval.written import Passed, Retrieval
 
 
 @dataclass(slots=True)
 class _Capture:
     """Takes a retrieval instead of keeping its receipt."""
 
+    past_of: Past
     taken: list[Retrieval] = field(default_factory=list)
+
+    async def past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
+        return await self.past_of.near(scope, request, as_of)
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
         self.taken.append(retrieval)
@@ -65,10 +70,10 @@ class Receipts:
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         asked = RetrieveRequest.model_validate(before.request)
         scope = Scope(tenant, asked.namespace, asked.session_id, asked.agent_id)
-        capture = _Capture()
+        capture = _Capture(Past(self.parts.store, self.parts.embedder))
         parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
         await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
-        body = await body_of(capture.taken[0], Past(parts.store, parts.embedder), before.created_at)
+        body = body_of(capture.taken[0], before.created_at)
         after = Receipt.model_validate_json(seal(body, Link()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compared(Replayed(before, after, memories))
