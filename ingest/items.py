@@ -13,10 +13,11 @@ from ingest.cells import SHAPES, read_cells
 from ingest.prepare import check_draft
 from ingest.problems import as_invalid
 from ingest.readers.rows import RawItem
+from ingest.submission import draft_of
 from memtypes.errors import InvalidRequest
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
-from memtypes.types import DRAFT, MEMORY_CLASSES
+from memtypes.types import MEMORY_CLASSES
 
 _METADATA = "metadata."
 _HEADING_FIELDS = ("title", "concept", "procedure_name")
@@ -26,8 +27,9 @@ _HEADING_FIELDS = ("title", "concept", "procedure_name")
 class RowOptions:
     """How rows are read.
 
-    type, session_id, agent_id: for rows that name none. mapping: their name of a field to ours, which may be
-    metadata.KEY. extra_to_metadata: keep fields that no memory has as metadata instead of rejecting the row.
+    type, session_id, agent_id: for rows that name none; without a type it is found from the text. mapping: their name
+    of a field to ours, which may be metadata.KEY. extra_to_metadata: keep fields that no memory has as metadata instead
+    of rejecting the row.
     """
 
     type: MemoryType | None = None
@@ -63,7 +65,7 @@ def to_item(row: RawItem, options: RowOptions, now: datetime) -> dict[str, Any]:
         del fields["review"]
     fields["source"] = _source(fields.get("source"), row)
     try:
-        draft = DRAFT.validate_python(fields)
+        draft = draft_of(fields)
     except ValidationError as error:
         raise as_invalid(error) from error
     check_draft(draft, now)

@@ -38,7 +38,5 @@ def _sentence(detail: ErrorDetails) -> str:
     path = path_of(detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{path}: unknown field"
-    if detail["type"] == "union_tag_not_found":
-        return f"type: is required, one of {', '.join(MemoryType)}"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{path}: {message}" if path else message

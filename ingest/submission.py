@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from memtypes.memory import Draft
 from memtypes.policy import MemoryType
-from memtypes.types import AnyDraft
+from memtypes.types import DRAFT, AnyDraft
 
 
 class ReviewMode(StrEnum):
@@ -28,6 +28,11 @@ class UntypedDraft(Draft):
     """A memory on its way in whose type is still to be found; it can have no type's own fields yet."""
 
     type: None = None
+
+
+def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
+    """The draft that `fields` are; one without a type is still to be classified. Raises ValidationError."""
+    return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
 
 
 @dataclass(frozen=True, slots=True)

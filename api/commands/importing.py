@@ -30,7 +30,9 @@ AUTO = "auto"
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
     paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
     namespace: Namespace,
-    kind: Annotated[MemoryType | None, typer.Option("--type", help="Type of rows that name none.")] = None,
+    kind: Annotated[
+        MemoryType | None, typer.Option("--type", help="Type of rows that name none; without, found from the text.")
+    ] = None,
     session: Annotated[str | None, typer.Option(help="Session of rows that name none.")] = None,
     agent: Annotated[str | None, typer.Option(help="Agent of rows that name none.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")] = None,

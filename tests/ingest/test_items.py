@@ -68,14 +68,21 @@ def test_mappings_that_lead_nowhere_are_refused() -> None:
 
 
 def test_unknown_fields_are_rejected_by_name() -> None:
-    """The reason names each of them; a missing type is asked for."""
+    """The reason names each of them."""
     assert why({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
-    assert why({"content": "x"}, RowOptions()).startswith("type: is required, one of episodic")
+    assert why({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
     assert why({"content": "x", "importance": 11, "type": "working"}) == (
         "importance: Input should be less than or equal to 10"
     )
     assert why({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith("; and 2 more")
     assert why({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith("must not lie more than a day ahead")
+
+
+def test_a_row_may_leave_its_type_to_be_found() -> None:
+    """It has no type then, and its heading stands before its text; a type that is none is a mistake."""
+    assert "type" not in item({"content": "x"}, RowOptions())
+    assert item({"content": "x"}, RowOptions(), heading="Locks")["content"] == "Locks: x"
+    assert "dream" in why({"content": "x", "type": "dream"}, RowOptions())
 
 
 def test_extra_fields_may_go_to_metadata() -> None:
