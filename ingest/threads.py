@@ -14,6 +14,7 @@ from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from memtypes.threads.departures import Departure, ThreadKeeper
 from memtypes.threads.turns import MAX_TURN, Turn
+from memtypes.times import Clock, to_utc
 
 MAX_CHARACTERS = 2 * MAX_TURN
 """Of the turns of one memory."""
@@ -25,27 +26,31 @@ MAX_TURNS = 1_000
 class DepartureKeeper(ThreadKeeper):
     """Writes what left with the ingestor; its ids follow from the turns, so the same departure is kept once."""
 
-    def __init__(self, ingestor: Ingestor) -> None:
+    def __init__(self, ingestor: Ingestor, clock: Clock) -> None:
         self._ingestor = ingestor
+        self._clock = clock
 
     async def keep(self, scope: Scope, departure: Departure) -> list[str]:
         """The memories' ids; see the port."""
         kept: list[str] = []
         for turns in _pieces(sorted(departure.turns, key=lambda turn: turn.index)):  # they left in another order
-            outcome = await self._ingestor.write_one(scope, _draft(departure.thread_id, turns))
+            outcome = await self._ingestor.write_one(scope, self._draft(departure.thread_id, turns))
             if outcome.id is None and outcome.merged_into is None:
                 raise InvalidRequest(f"a memory of turns that left a thread was {outcome.status}: {outcome.reason}")
             kept.append(outcome.merged_into or outcome.id or "")
         return kept
 
+    def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
+        """The event of the turns, never later than now: the clock may have been put back since they were said.
 
-def _draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """The event of the turns. Raises InvalidRequest for one that no memory can hold."""
-    try:
-        return draft(thread_id, turns)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise InvalidRequest(f"turns that left a thread make no memory: {first['msg']}") from error
+        Raises InvalidRequest for turns that no memory can hold.
+        """
+        try:
+            made = draft(thread_id, turns)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidRequest(f"turns that left a thread make no memory: {first['msg']}") from error
+        return made.model_copy(update={"created_at": min(turns[-1].at, to_utc(self._clock()))})
 
 
 def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:

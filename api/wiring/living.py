@@ -67,7 +67,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, scre
         ThreadParts(
             RedisThreads(resources.live),
             RedisDepartures(resources.live),
-            DepartureKeeper(ingestor),
+            DepartureKeeper(ingestor, system_clock),
             resources.tokenizer,
             summariser_of(resources),
             locks,

@@ -14,12 +14,8 @@ from memtypes.ports import Tokenizer
 from memtypes.redaction import Cleaned, Screen
 from memtypes.threads.policy import Privacy
 from memtypes.threads.privacy import redacted
-from memtypes.threads.turns import MAX_TURN, NewTurn, Turn, paths
+from memtypes.threads.turns import LARGE, MAX_TURN, NewTurn, Turn, paths
 from memtypes.times import Clock, to_utc
-
-LARGE = 20_000
-"""Characters from which turns are looked through and counted beside the event loop."""
-
 
 _SHOWN = ("content", "tool", "model", "metadata", "files", "images")
 """What of a turn may hold a secret; the ids of agents are addresses."""

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 
+from anyio import to_thread
+
 from memtypes.ports import Tokenizer
-from memtypes.threads.turns import Turn
+from memtypes.threads.turns import LARGE, Turn
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _WORD = re.compile(r"\w{3,}")
@@ -34,7 +36,9 @@ class RuleSummariser(Summariser):
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
         """See the port."""
-        return by_rule(before, turns, limit, self._tokenizer)
+        if sum(len(turn.content) for turn in turns) < LARGE:
+            return by_rule(before, turns, limit, self._tokenizer)
+        return await to_thread.run_sync(by_rule, before, turns, limit, self._tokenizer)
 
 
 def by_rule(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:

@@ -15,6 +15,9 @@ from memtypes.scope import Name
 MAX_TURN = 200_000
 """Characters of a turn: two of them still fit into one memory."""
 
+LARGE = 20_000
+"""Characters of turns from which work on them is done beside the event loop."""
+
 MAX_REFERENCES = 100
 
 Content = Annotated[

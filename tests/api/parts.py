@@ -88,7 +88,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     threads = ThreadParts(
         kept_live,
         kept_live,
-        DepartureKeeper(ingestor),
+        DepartureKeeper(ingestor, clock),
         tokenizer,
         RuleSummariser(tokenizer),
         FreeLocks(),

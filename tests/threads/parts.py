@@ -24,7 +24,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def keeper_over(store: FakeStore) -> DepartureKeeper:
     """Keeps what left in `store`."""
-    return DepartureKeeper(Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)))
+    return DepartureKeeper(
+        Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)), lambda: NOW
+    )
 
 
 def threads_over(

@@ -17,7 +17,7 @@ from memtypes.threads.flushing import Flusher
 from memtypes.threads.ports import Append, NewThread, Removal
 from memtypes.threads.requests import FlushAsk
 from memtypes.threads.rules import Rules
-from memtypes.threads.summary import Summariser, by_rule
+from memtypes.threads.summary import RuleSummariser, Summariser, by_rule
 from memtypes.threads.turns import Turn
 from tests.fakes import FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
@@ -90,6 +90,16 @@ async def test_a_thread_that_never_rests_is_left_for_later() -> None:
     with pytest.raises(Overloaded):
         await (await flusher(store, Model())).flush(SCOPE, "t", FlushAsk())
     assert len((await store.read(SCOPE, "t")).turns) == 4
+
+
+async def test_long_turns_are_summarised_by_the_same_rules() -> None:
+    """Beside the event loop."""
+    long = [
+        Turn("user", "We decided on this. " * 2_000, 1, NOW, index=0),
+        Turn("user", "It must hold.", 1, NOW, index=1),
+    ]
+    text = await RuleSummariser(FakeTokenizer()).summary("", long, 20)
+    assert text == by_rule("", long, 20, FakeTokenizer()) == "user: We decided on this.\nuser: It must hold."
 
 
 @pytest.mark.parametrize(("resource", "asked"), [("told", 1), ("ruled", 0)])

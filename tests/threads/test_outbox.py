@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -104,7 +104,7 @@ async def test_a_memory_that_the_rules_reject_is_no_success(rules: dict[str, obj
     """The keeper says that it was refused and why, instead of taking the turns for kept."""
     gates = (RedactionGate(Redactor(RuleBook(default=Rules.model_validate(rules)))),)
     parts = IngestorParts(FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates)
-    keeper = DepartureKeeper(Ingestor(parts))
+    keeper = DepartureKeeper(Ingestor(parts), lambda: NOW)
     departure = Departure("t", (Turn("user", "write to ann@example.org", 4, NOW, index=0),), "token")
     with pytest.raises(InvalidRequest, match="rejected") as raised:
         await keeper.keep(SCOPE, departure)
@@ -120,6 +120,14 @@ async def test_a_long_departure_becomes_several_memories() -> None:
     kept = await store.get(SCOPE, ids)
     assert [kept[one].source.turns for one in ids] == [[0, 1], [2, 3]]  # type: ignore[union-attr]
     assert await keeper.keep(SCOPE, Departure("t", tuple(turns), "token")) == ids
+
+
+async def test_a_clock_that_was_put_back_keeps_nothing_from_being_kept() -> None:
+    """A turn of the day after tomorrow becomes a memory of now."""
+    store = FakeStore()
+    turn = Turn("user", "said by a clock that was ahead", 6, NOW + timedelta(days=2), index=0)
+    (kept,) = await keeper_over(store).keep(SCOPE, Departure("t", (turn,), "token"))
+    assert (await store.get(SCOPE, [kept]))[kept].created_at == NOW
 
 
 async def test_turns_that_no_memory_can_hold_are_refused() -> None:

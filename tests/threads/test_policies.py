@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,31 @@ def test_a_mistake_is_named_with_its_place(text: str, said: str) -> None:
         parse(text, "p.yaml")
     assert "p.yaml" in str(error.value)
     assert said in str(error.value)
+
+
+def test_the_readmes_policies_are_valid() -> None:
+    """Its example is read as it stands."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    example = next(block for block in readme.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
+    policies = parse(example, "README.md")
+    assert policies.threads["support"].flush.strategy is Strategy.HYBRID_SUMMARY
+    assert [one.mode for one in policies.agents["helper"].references()] == ["read-write", "read-only"]
+
+
+def test_an_agent_names_its_resources_at_three_levels() -> None:
+    """One id; several with a shared key; each with its own key and mode, the shared one where it has none."""
+    text = """
+    threads: {a: {}, b: {}}
+    agents:
+      one: {memory: a, key: "k:{{ user.id }}"}
+      two: {memories: [a, b], key: "k"}
+      three: {memories: [{id: a, key: "own", mode: read-only}, {id: b}], key: "shared"}
+    """
+    agents = parse(text, "p.yaml").agents
+    told = {name: [(one.id, one.key, str(one.mode)) for one in agent.references()] for name, agent in agents.items()}
+    assert told["one"] == [("a", "k:{{ user.id }}", "read-write")]
+    assert told["two"] == [("a", "k", "read-write"), ("b", "k", "read-write")]
+    assert told["three"] == [("a", "own", "read-only"), ("b", "shared", "read-write")]
 
 
 @settings(deadline=None)
