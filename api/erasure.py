@@ -7,6 +7,8 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
+from ingest.prefilter import Recent
+from ingest.recent import RecentDocuments
 from memtypes.erasure import Erasable
 from memtypes.policy import MemoryType
 from memtypes.ports import MemoryStore
@@ -31,6 +33,25 @@ class Memories(Erasable):
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
         return sum(one.count for one in (await self._store.stats(scope)).values())
+
+
+class Remembered(Erasable):
+    """What ingestion remembers of the last texts. It knows texts without ids: with one memory all of a namespace go."""
+
+    def __init__(self, recent: Recent, documents: RecentDocuments) -> None:
+        self._recent = recent
+        self._documents = documents
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+        """How many texts were forgotten; vectors of the last texts of whatever scope go with them."""
+        there = self._recent.count(scope)
+        self._recent.forget(scope)
+        self._documents.forget()
+        return there
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+        """How many are remembered."""
+        return self._recent.count(scope)
 
 
 class Erased(TypedDict):

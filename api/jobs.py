@@ -25,20 +25,22 @@ class Job:
     """Work that is done again and again.
 
     work: gets the fence of the lock and gives how much was done. limit_s: it is cut off after that; whatever it does
-    must bear being cut off anywhere, as a killed process would.
+    must bear being cut off anywhere, as a killed process would. first_s: how long it waits before it runs first.
     """
 
     name: str
     every_s: float
     work: Callable[[int], Awaitable[int]]
     limit_s: float = 60.0
+    first_s: float = 0.0
 
 
 @dataclass(slots=True)
 class Tally:
     """What a job has come to in this process.
 
-    busy: times that another process was at it. failing: why the last run failed; the same reason is logged once.
+    busy: times that another process was at it. ended: when the last run that went well ended, as Unix time.
+    failing: why the last run failed; the same reason is logged once.
     """
 
     runs: int = 0
@@ -46,6 +48,7 @@ class Tally:
     busy: int = 0
     done: int = 0
     seconds: float = 0.0
+    ended: float = 0.0
     failing: str = ""
 
     def failed(self, job: str, reason: str) -> None:
@@ -86,6 +89,7 @@ class Jobs:
                 async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)) as lease:
                     tally.done += await job.work(lease.fence)
             tally.runs += 1
+            tally.ended = time.time()
             tally.failing = ""
         except Overloaded:
             tally.busy += 1
@@ -98,6 +102,7 @@ class Jobs:
 
     async def _repeat(self, job: Job, stopping: asyncio.Event) -> None:
         """Not the cancellation alone ends it: the Redis client loses one now and then as an answer comes in."""
+        await anyio.sleep(job.first_s)
         while not stopping.is_set():
             await self.run_once(job)
             await anyio.sleep(job.every_s)
@@ -109,3 +114,7 @@ class Jobs:
             yield f"# TYPE remembrancer_job_{name}_total counter"
             for job, tally in sorted(self.tallies.items()):
                 yield f'remembrancer_job_{name}_total{{job="{job}"}} {getattr(tally, name):.6g}'
+        yield "# HELP remembrancer_job_ended_seconds When the last run that went well ended."
+        yield "# TYPE remembrancer_job_ended_seconds gauge"
+        for job, tally in sorted(self.tallies.items()):
+            yield f'remembrancer_job_ended_seconds{{job="{job}"}} {tally.ended:.0f}'

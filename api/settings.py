@@ -57,6 +57,14 @@ class Settings(BaseSettings):
         200, ge=50, le=2_000, description="Candidates a type and leg that are ranked: deeper finds more and costs more."
     )
     receipt_days: int = Field(30, ge=1, le=3_650, description="Days that a receipt of a retrieval is kept.")
+    upkeep_minutes: int = Field(60, ge=0, le=525_600, description="Minutes between rounds of upkeep; 0 sets none.")
+    expired_days: int = Field(
+        30, ge=0, le=36_500, description="Days that what has expired is kept for `as_of`; then upkeep removes it."
+    )
+    forget_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days without use after which upkeep forgets a memory; never without."
+    )
+    promote: bool = Field(False, description="Whether upkeep makes facts of what was said in three sessions.")
     redaction: Treatment = Field(
         Treatment.REDACT,
         description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",

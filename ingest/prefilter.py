@@ -214,6 +214,14 @@ class Recent:
         if len(self._said) > MAX_SCOPES:
             self._said.popitem(last=False)
 
+    def count(self, scope: Scope) -> int:
+        """How many texts of `scope` are remembered."""
+        return len(self._said.get((scope.tenant, scope.namespace), ()))
+
+    def forget(self, scope: Scope) -> None:
+        """Remember nothing of `scope` from before."""
+        self._said.pop((scope.tenant, scope.namespace), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -16,7 +17,8 @@ class RecentDocuments(Embedder):
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
-        self._made: OrderedDict[str, Embedding] = OrderedDict()
+        # By digest: no text stays behind in memory when it is erased from the stores.
+        self._made: OrderedDict[bytes, Embedding] = OrderedDict()
 
     @property
     def fingerprint(self) -> str:
@@ -34,15 +36,20 @@ class RecentDocuments(Embedder):
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding a text, in order; only what is not remembered is made."""
-        known = {text: self._made[text] for text in texts if text in self._made}
+        digests = {text: _digest(text) for text in texts}
+        known = {text: self._made[digest] for text, digest in digests.items() if digest in self._made}
         missing = list(dict.fromkeys(text for text in texts if text not in known))
         if missing:
             known.update(zip(missing, await self._inner.embed_documents(missing), strict=True))
         for text in missing:
-            self._made[text] = known[text]
+            self._made[digests[text]] = known[text]
         while len(self._made) > KEPT:
             self._made.popitem(last=False)
         return [known[text] for text in texts]
+
+    def forget(self) -> None:
+        """Remember nothing from before."""
+        self._made.clear()
 
     async def ping(self) -> None:
         """Return when the inner one can embed."""
@@ -51,3 +58,7 @@ class RecentDocuments(Embedder):
     async def aclose(self) -> None:
         """Forget; the inner one is its owner's to close."""
         self._made.clear()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -32,6 +32,7 @@ class Screening:
     embedder: Embedder
     examiner: Examiner
     recent: Recent
+    documents: RecentDocuments
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
@@ -39,7 +40,7 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
     shared, recent = RecentDocuments(embedder), Recent()
     redactor, classifier = Redactor(book), Classifier(shared)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
-    return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent)
+    return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent, shared)
 
 
 def screening(settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient) -> Screening:

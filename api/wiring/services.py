@@ -6,7 +6,8 @@ import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from api.erasure import Memories
+from api.erasure import Memories, Remembered
+from api.jobs import Jobs
 from api.keybook import KeyBook
 from api.keys import KeyRing
 from api.once import Once
@@ -17,6 +18,7 @@ from api.settings import Settings, secret
 from api.wiring.living import living
 from api.wiring.resources import Resources, open_resources
 from api.wiring.screening import Screening, screening
+from api.wiring.upkeep import upkeep_jobs
 from ingest.due.gate import DueTimes
 from ingest.intentions import IntentionParts, Intentions
 from ingest.pipeline import Ingestor, IngestorParts
@@ -63,10 +65,11 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
     live = living(resources, ingestor, screened.redactor)
     retrieving = retriever_parts(resources, live.items, freshness)
     answers = RedisAnswers(resources.live, system_clock)
+    upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
     return Services(
         store=store,
         ingestor=ingestor,
-        upkeep=Upkeep(store, embedder, ingestor, writing.locks, system_clock),
+        upkeep=upkeep,
         intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock)),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(store, resources.sparse, freshness.write),
@@ -79,21 +82,22 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         working=live.working,
         threads=live.threads,
         tokenizers=resources.tokenizers,
-        jobs=live.jobs,
+        jobs=Jobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         once=Once(answers),
-        places=places_of(resources, answers),
+        places=places_of(resources, screened, answers),
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
 
 
-def places_of(resources: Resources, answers: RedisAnswers) -> Mapping[str, Erasable]:
+def places_of(resources: Resources, screened: Screening, answers: RedisAnswers) -> Mapping[str, Erasable]:
     """Every place where something of a memory may be, by name: what erasure must empty."""
     return {
         "memories": Memories(resources.store),
         "answers": answers,
         "live": LiveState(resources.live),
+        "recent": Remembered(screened.recent, screened.documents),
         "receipts": ErasableReceipts(resources.receipts),
     }
 

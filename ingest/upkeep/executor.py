@@ -11,6 +11,7 @@ from ingest.locks import ScopeLocks
 from ingest.pipeline import Ingestor
 from ingest.upkeep import planners
 from ingest.upkeep.plan import Job, JobRequest, Plan
+from memtypes.filters import Compare, Filter, Op
 from memtypes.memory import Memory
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import CandidateSearch, Embedder, Listing, MemoryStore
@@ -94,17 +95,20 @@ class Upkeep:
                 await self.store.delete(scope, plan.removed)
 
     async def _memories(self, scope: Scope, job: Job, request: JobRequest) -> list[Memory]:
+        where = (
+            Compare("expires_at", Op.LTE, planners.last_expiry(request, self.clock())) if job is Job.EXPIRE else None
+        )
         found: list[Memory] = []
         for kind in _TYPES[job]:
             if request.types is None or kind in request.types:
-                found += await self._of_type(scope, kind)
+                found += await self._of_type(scope, kind, where)
         return found
 
-    async def _of_type(self, scope: Scope, kind: MemoryType) -> list[Memory]:
+    async def _of_type(self, scope: Scope, kind: MemoryType, where: Filter | None) -> list[Memory]:
         found: list[Memory] = []
         cursor: str | None = None
         while len(found) < MAX_READ:
-            page = await self.store.page(scope, Listing((kind,), None, _PAGE, cursor))
+            page = await self.store.page(scope, Listing((kind,), where, _PAGE, cursor))
             found += page.memories
             cursor = page.next_cursor
             if cursor is None:

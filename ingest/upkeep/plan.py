@@ -35,6 +35,7 @@ class JobRequest(Model):
 
     types: of which memories; all without. promote: min_sessions, min_uses. forget: max_age_days, inactive_days,
     keep_top (a type and namespace), each of which does nothing when it is not given. compact: similarity.
+    expire: expired_days, for which what has expired is kept to answer questions about the past.
     """
 
     namespace: Name | None = None
@@ -45,6 +46,7 @@ class JobRequest(Model):
     max_age_days: Days | None = None
     inactive_days: Days | None = None
     keep_top: Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None = None
+    expired_days: Annotated[Whole, Field(ge=0, le=MAX_DAYS)] = 0
     similarity: Annotated[Number, Field(ge=0.5, le=1.0)] = 0.97
 
 

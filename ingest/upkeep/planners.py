@@ -125,10 +125,16 @@ def _worth(memory: Memory) -> tuple[bool, int, int, float, str]:
     return (not memory.pinned, -memory.importance, -memory.access_count, -memory.created_at.timestamp(), memory.id)
 
 
-def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> Plan:  # noqa: ARG001 - planners are alike
-    """What has expired and is not pinned. Cleared working items stay: they are the record of what was done."""
-    gone = [one.id for one in memories if one.expires_at is not None and one.expires_at <= now and not _kept(one)]
+def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> Plan:
+    """What expired long enough ago and is not pinned. Cleared working items stay: they record what was done."""
+    last = last_expiry(request, now)
+    gone = [one.id for one in memories if one.expires_at is not None and one.expires_at <= last and not _kept(one)]
     return Plan(removed=tuple(sorted(gone)))
+
+
+def last_expiry(request: JobRequest, now: datetime) -> datetime:
+    """What expired at this time or before is to go."""
+    return now - timedelta(days=request.expired_days)
 
 
 def _kept(memory: Memory) -> bool:

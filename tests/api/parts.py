@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.erasure import Memories
+from api.erasure import Memories, Remembered
 from api.once import Once
 from api.services import Services
 from api.wiring.screening import local_panel, screening_of
@@ -109,7 +109,12 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         once=Once(answers),
-        places={"memories": Memories(kept), "answers": answers, "receipts": ErasableReceipts(chain)},
+        places={
+            "memories": Memories(kept),
+            "answers": answers,
+            "receipts": ErasableReceipts(chain),
+            "recent": Remembered(screened.recent, screened.documents),
+        },
         workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor), screened.redactor),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,

@@ -48,11 +48,23 @@ async def test_erasing_leaves_nothing_and_proves_it(client: httpx.AsyncClient) -
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
-    assert erased["erased"] == {"memories": 2, "answers": 1, "receipts": 0}
-    assert erased["remaining"] == {"memories": 0, "answers": 0, "receipts": 0}
+    assert erased["erased"] == {"memories": 2, "answers": 1, "receipts": 0, "recent": 0}
+    assert erased["remaining"] == {"memories": 0, "answers": 0, "receipts": 0, "recent": 0}
     assert erased["checked_at"] == "2026-03-01T12:00:00Z"
     assert (await client.get("/v1/stats?namespace=a")).json()["total"]["count"] == 0
     assert (await client.get("/v1/stats?namespace=b")).json()["total"]["count"] == 2
+
+
+async def test_what_was_captured_is_forgotten_too(client: httpx.AsyncClient) -> None:
+    """The same conversation is stored again after an erasure: nothing in memory still knows its text."""
+    said = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
+    body = {"namespace": "a", "session_id": "s", "messages": [{"role": "user", "content": said}]}
+    first = (await client.post("/v1/hooks/session-stop", json=body)).json()
+    erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
+    assert (erased["erased"]["recent"], erased["remaining"]["recent"]) == (1, 0)
+    again = (await client.post("/v1/hooks/session-stop", json=body)).json()
+    assert again["counts"] == first["counts"]
+    assert again["counts"]["stored"] == 1
 
 
 async def test_one_memory_is_erased_alone(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,9 @@ import pytest
 
 from api.keys import Role
 from api.services import Services
+from api.settings import Settings
+from api.wiring.upkeep import upkeep_jobs
+from ingest.upkeep.rounds import Rounds, requests_of
 from tests.api.conftest import bearer, connect
 
 pytestmark = pytest.mark.anyio
@@ -98,6 +101,35 @@ async def test_without_a_namespace_a_job_goes_through_all_of_the_tenant(guarded:
         assert left.json()["total"]["count"] == 1
         nothing = (await client.post(path, headers=headers)).json()
         assert (nothing["ids"], nothing["counts"]) == ([], {"removed": 0, "changed": 0, "made": 0})
+
+
+async def test_rounds_go_through_every_tenant(guarded: Services) -> None:
+    """What expired long enough ago goes, for all tenants; what was asked for is forgotten, and nothing else is."""
+    past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
+    texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
+    tenants = ("acme", "other")
+    async with connect(guarded) as client:
+        for tenant in tenants:
+            for content, ends in texts.items():
+                body = {**past, "content": content, "expires_at": ends}
+                await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
+        kept = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=30, forget_days=None, promote=True))
+        assert (await kept.run(), await kept.run()) == (2, 0)
+        all_over = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=0, forget_days=None, promote=False))
+        assert await all_over.run() == 2
+        for tenant in tenants:
+            headers = bearer(tenant, Role.ADMIN)
+            left = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
+            assert [one["content"] for one in left.json()["memories"]] == ["open"]
+        forgets = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=0, forget_days=90, promote=False))
+        assert await forgets.run() == 2
+
+
+def test_rounds_run_as_the_settings_say(guarded: Services) -> None:
+    """Every hour, not at the very start; not at all with 0."""
+    (job,) = upkeep_jobs(Settings(), guarded.upkeep, guarded.keys)
+    assert (job.every_s, job.first_s) == (3_600.0, 300.0)
+    assert upkeep_jobs(Settings(upkeep_minutes=0), guarded.upkeep, guarded.keys) == ()
 
 
 async def test_jobs_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
