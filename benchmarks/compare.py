@@ -22,7 +22,7 @@ from benchmarks.metrics import recall_at
 from benchmarks.opened import open_parts, settings_in
 from benchmarks.places import data_directory
 from benchmarks.portions import limit_questions
-from benchmarks.report import Report
+from benchmarks.report import Report, progress
 
 SYSTEMS = tuple(REQUIREMENTS)
 
@@ -82,11 +82,13 @@ def fit(
 
 def _compared(request: CompareRequest, wanted: EvaluationSet, environments: Path) -> list[Outcome]:
     with data_directory() as directory:
+        progress(f"{wanted.name}: {OURS}")
         (directory / OURS).mkdir()
         ours, job, count = anyio.run(_ours, wanted, directory / OURS)
         outcomes = [Outcome(wanted.name, wanted.memories, OURS, ours)]
         write_job(job, directory)
         for name in request.systems:
+            progress(f"{wanted.name}: {name}")
             try:
                 python = interpreter(name, environments, REQUIREMENTS[name])
                 ran = run_driver(name, python, directory, request.limit_s)

@@ -20,7 +20,7 @@ from benchmarks.loading import Loaded, kept_or_loaded
 from benchmarks.opened import open_parts, settings_in
 from benchmarks.places import data_directory
 from benchmarks.portions import in_company, limit_questions
-from benchmarks.report import Report, Table
+from benchmarks.report import Report, Table, progress
 from benchmarks.summaries import SetScores, any_all_table, budget_table, context_table, figures, ranking_table
 from benchmarks.workers import Work, cores, evaluate_shared
 
@@ -67,12 +67,13 @@ async def measure_quality(request: QualityRequest) -> Report:
     with data_directory(request.store) as directory:
         async with open_parts(settings_in(directory)) as opened:
             for one in asked:
-                loaded = await kept_or_loaded(opened.ingestor, opened.store, one, directory if request.store else None)
-                scores, seconds = await _evaluated(request, one, loaded, directory)
-                results.append(scores)
                 limited = limit_questions(one, request.limit)
+                progress(f"{one.name}: {one.memories} memories, {limited.questions} queries")
+                loaded = await kept_or_loaded(opened.ingestor, opened.store, one, directory if request.store else None)
+                scores, seconds = await _evaluated(request, limited, loaded, directory)
+                results.append(scores)
                 compared += await measure_comparisons(request.compared, opened, limited, loaded, request.manner.profile)
-                timings.append((one.name, one.memories, loaded.merged, one.questions, loaded.seconds, seconds))
+                timings.append((one.name, one.memories, loaded.merged, limited.questions, loaded.seconds, seconds))
     tables = (
         ranking_table(results),
         context_table(results),
@@ -104,9 +105,8 @@ def _read(request: QualityRequest) -> list[EvaluationSet]:
 
 
 async def _evaluated(
-    request: QualityRequest, whole: EvaluationSet, loaded: Loaded, directory: Path
+    request: QualityRequest, asked: EvaluationSet, loaded: Loaded, directory: Path
 ) -> tuple[SetScores, float]:
     began = time.perf_counter()
-    asked = limit_questions(whole, request.limit)
     scores = await evaluate_shared(Work(directory, asked, loaded, request.manner), request.workers)
-    return SetScores(whole.name, tuple(scores)), time.perf_counter() - began
+    return SetScores(asked.name, tuple(scores)), time.perf_counter() - began

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -79,6 +80,11 @@ def publish(report: Report, path: Path | None) -> None:
     print(render_report(report), flush=True)
     if path is not None:
         path.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def progress(text: str) -> None:
+    """Say on standard error what is under way, for whoever waits."""
+    print(f"... {text}", file=sys.stderr, flush=True)
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_system_that_can_not_is_a_row() -> None:
 
 @pytest.mark.slow
 def test_the_product_is_measured_beside_the_others(
-    tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A real run over a small set, with the floor beside it and what was measured as JSON."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
@@ -139,3 +139,4 @@ def test_the_product_is_measured_beside_the_others(
     assert figures[0]["evidence_recall"]["1000"]["mean"] == 1.0
     assert figures[1]["over_exact"] == 1.0
     assert "x exact" in render_report(report)
+    assert capsys.readouterr().err == "... small: remembrancer\n... small: exact\n"
