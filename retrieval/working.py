@@ -83,11 +83,13 @@ def _staying(scored: Scored, view: LiveView) -> Scored:
 def _stays(found: Candidates, view: LiveView) -> NDArray[np.bool_]:
     """Which are no copies of live items; no working memory is when that is away."""
     working: NDArray[np.bool_] = found.kinds == TYPES.index(MemoryType.WORKING)
-    if view.away:
-        return np.logical_not(working)
+    stays = np.logical_not(working)
+    if view.away or stays.all():
+        return stays
     named = np.array([one.encode() for one in view.memories], dtype=np.bytes_)
-    copies = (found.light.column("live") == 1) | np.isin(found.ids, named)
-    stays: NDArray[np.bool_] = ~(working & copies)
+    places = np.flatnonzero(working)  # few, and looking for an id takes its time
+    copies = (found.light.column("live")[places] == 1) | np.isin(found.ids[places], named)
+    stays[places] = ~copies
     return stays
 
 

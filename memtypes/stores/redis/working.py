@@ -20,7 +20,7 @@ from memtypes.live import Clearing, Due, LiveItem, LiveItems
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.keys import live_key, service_key
-from memtypes.stores.redis.lanes import COMMAND, READ, Work
+from memtypes.stores.redis.lanes import READ
 from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
 from memtypes.working import Working
 
@@ -48,10 +48,10 @@ class RedisWorking(LiveItems):
         return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Begin the time limits again; retrievals do this, and can do without."""
+        """Begin the time limits again; it is synced to the disk, and no answer waits for it: it may take its time."""
         args: list[str | int] = [_ms(at), _session(scope), *ids]
-        if await self._live.script(TOUCH, _keys(scope), args, repeatable=False, work=READ):
-            await self._note(scope, _ms(at), READ)
+        if await self._live.script(TOUCH, _keys(scope), args, repeatable=False):
+            await self._note(scope, _ms(at))
 
     async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
         """Clear what lives."""
@@ -85,9 +85,8 @@ class RedisWorking(LiveItems):
         following = _score(first[0][1]) if first else ""
         await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), repeatable=True)
 
-    async def _note(self, scope: Scope, at: int, work: Work = COMMAND) -> None:
-        call = partial(_noted, name=_name(scope), at=at)
-        await self._live.run(call, repeatable=True, work=work)
+    async def _note(self, scope: Scope, at: int) -> None:
+        await self._live.run(partial(_noted, name=_name(scope), at=at), repeatable=True)
 
 
 async def _all_of(redis: Redis, key: str) -> list[str]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from memtypes.errors import Unavailable
+from memtypes.live import LiveItem
+from memtypes.policy import MemoryType
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.lanes import Lane, Work
+from memtypes.stores.redis.working import RedisWorking
+from memtypes.working import Working
+from tests.builders import make_memory
 from tests.live import fresh_scope
 
 pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUICK = Work("quick", 0.05, 2)
 SERIAL = Work("serial", 0.6, 1)
 
@@ -72,3 +80,19 @@ async def test_a_turn_is_given_back_however_the_call_ends() -> None:
                 await asyncio.sleep(9)
     async with lane.turn():
         pass
+
+
+async def test_a_use_may_take_longer_than_a_read(live: LiveClient) -> None:
+    """It is written to the disk and no answer waits for it: a slow disk loses no use, and stops no read."""
+    scope = replace(fresh_scope(), session_id="s")
+    item = make_memory(MemoryType.WORKING, "a", scope, session_id="s", created_at=NOW, updated_at=NOW)
+    assert isinstance(item, Working)
+    items = RedisWorking(live)
+    await items.put(scope, LiveItem(item, timedelta(minutes=5)))
+    await live.run(lambda redis: redis.client_pause(400, all=False), repeatable=False)
+    noted = asyncio.create_task(items.touch(scope, [item.id], NOW))
+    (before,) = await items.items(scope)
+    assert before.memory.accessed_at is None
+    await noted
+    (after,) = await items.items(scope)
+    assert after.memory.accessed_at == NOW
