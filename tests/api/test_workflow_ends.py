@@ -1,0 +1,96 @@
+"""What is left of a workflow that has ended, over HTTP and a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from api.services import Services
+from ingest.redaction.gate import Redactor
+from ingest.workflows import WorkflowRecorder
+from memtypes.scope import Scope
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.workflows import ENDED_LOG_S, LIFE_S, RedisWorkflows
+from memtypes.workflows.engine import Workflows
+from tests.api.conftest import NOW, connect
+from tests.fakes import FakeTokenizer
+from tests.live import fresh_scope
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """A namespace that no other test has, of the tenant that calls without a key."""
+    return replace(fresh_scope(), tenant="default")
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service whose workflows are on a real server."""
+    recorder = WorkflowRecorder(services.ingestor)
+    workflows = Workflows(RedisWorkflows(live), FakeTokenizer(), lambda: NOW, recorder, Redactor())
+    async with connect(replace(services, workflows=workflows)) as client:
+        yield client
+
+
+async def post(client: httpx.AsyncClient, scope: Scope, path: str, body: dict[str, Any]) -> httpx.Response:
+    """The answer of a call on a workflow."""
+    return await client.post(f"/v1/workflows/{path}", params={"namespace": scope.namespace}, json=body)
+
+
+async def get(client: httpx.AsyncClient, scope: Scope, part: str = "", **query: int) -> httpx.Response:
+    """The answer of a read of the workflow `w`."""
+    return await client.get(f"/v1/workflows/w{part}", params={"namespace": scope.namespace, **query})
+
+
+async def seconds_left(live: LiveClient, key: str) -> int:
+    """How long the key lives."""
+
+    async def ask(redis: Redis) -> int:
+        return int(await redis.ttl(key))
+
+    return await live.run(ask, repeatable=True)
+
+
+async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
+    """The workflow `w` ended after so many notes."""
+    begun = await client.post("/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w"})
+    assert begun.status_code == 201, begun.text
+    for number in range(events):
+        await post(client, scope, "w/events", {"type": "note", "data": {"last": number}})
+    end = {"type": "completed", "output": "done", "resources": {"report": "r.pdf"}}
+    assert (await post(client, scope, "w/events", end)).status_code == 201
+
+
+async def test_its_log_goes_first_and_what_it_came_to_stays(
+    live: LiveClient, client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """The log has an hour and the last state a day; without its log the state, the chain and resources are told."""
+    await ended(client, scope, 20)
+    key = live_key(scope, "workflow", "w")
+    log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
+    assert ENDED_LOG_S - 60 < log <= ENDED_LOG_S < LIFE_S - 60 < state <= LIFE_S
+    assert await live.run(lambda redis: redis.delete(f"{key}:log"), repeatable=True) == 1
+    seen = (await get(client, scope)).json()
+    assert (seen["version"], seen["state"]["status"], seen["state"]["data"]) == (21, "completed", {"last": 19})
+    assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"
+    assert (await get(client, scope, "/chain")).json()["workflows"][0]["status"] == "completed"
+    assert (await get(client, scope, "/events")).status_code == 404
+    assert (await get(client, scope, at_version=3)).status_code == 404
+
+
+async def test_a_child_goes_on_from_one_that_ended(client: httpx.AsyncClient, scope: Scope) -> None:
+    """Nothing more happens in the ended one; its child's history begins with it."""
+    await ended(client, scope, 2)
+    assert (await post(client, scope, "w/events", {"type": "note", "input": "late"})).status_code == 409
+    child = {"namespace": scope.namespace, "workflow_id": "next", "parent_id": "w"}
+    assert (await client.post("/v1/workflows", json=child)).status_code == 201
+    onward = (await post(client, scope, "next/continue", {"input": "go on"})).json()
+    assert "workflow completed" in onward["history"]
