@@ -114,7 +114,8 @@ def replace_policies(settings: Settings, policies: Path) -> Settings:
 
 def _killed_half_way(settings: Settings, request: ThreadFaultsRequest) -> list[Writer]:
     service = start(settings)
-    writers = [writer for number in range(request.threads) for writer in _writers(service.url, number, request)]
+    with httpx.Client(base_url=service.url, timeout=_TIMEOUT_S) as client:
+        writers = [writer for number in range(request.threads) for writer in _writers(client, number, request)]
     total = request.threads * request.appends
     with _writing(writers, service.url):
         while sum(len(writer.acknowledged) for writer in writers) < total * _KILLED_AT:
@@ -136,10 +137,8 @@ def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
             thread.join()
 
 
-def _writers(url: str, number: int, request: ThreadFaultsRequest) -> list[Writer]:
-    made = httpx.post(
-        f"{url}/v1/threads", json={"namespace": _NAMESPACE, "resource": "log", "key": f"t{number}"}, timeout=_TIMEOUT_S
-    )
+def _writers(client: httpx.Client, number: int, request: ThreadFaultsRequest) -> list[Writer]:
+    made = client.post("/v1/threads", json={"namespace": _NAMESPACE, "resource": "log", "key": f"t{number}"})
     made.raise_for_status()
     each = request.appends // request.writers
     names = [f"t{number}w{writer}" for writer in range(request.writers)]
