@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from memtypes.ids import normalise
 from memtypes.memory import Memory
 from memtypes.prospective import OPEN, Prospective
 from memtypes.times import rfc3339
@@ -24,6 +25,7 @@ MAX_SESSIONS = 1_000
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
 SAME_WORDS = "same words in other case or spacing"
+SAME_SAYING = "same words but for punctuation, articles or contractions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,15 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
         else:
             current[memory.id] = merged = _merged(kept, memory, now)
             _record(plan, merged)
-            same = SAME_CONTENT if kept.content_hash == memory.content_hash else SAME_WORDS
-            plan.verdicts.append(Verdict(memory.id, merged=same))
+            plan.verdicts.append(Verdict(memory.id, merged=_likeness(kept, memory)))
     return plan
+
+
+def _likeness(kept: Memory, repeated: Memory) -> str:
+    if kept.content_hash == repeated.content_hash:
+        return SAME_CONTENT
+    folded = (normalise(one.content).casefold() for one in (kept, repeated))
+    return SAME_WORDS if next(folded) == next(folded) else SAME_SAYING
 
 
 def _record(plan: Plan, merged: Memory) -> None:

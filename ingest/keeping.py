@@ -6,7 +6,17 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ingest.duplicates import SAME_WORDS, SAME_WRITE, Plan, Verdict, comes_back, is_over, plan_writes, same_place
+from ingest.duplicates import (
+    SAME_SAYING,
+    SAME_WORDS,
+    SAME_WRITE,
+    Plan,
+    Verdict,
+    comes_back,
+    is_over,
+    plan_writes,
+    same_place,
+)
 from ingest.locks import ScopeLocks
 from ingest.near import originals
 from ingest.nearest import Surroundings, nearest
@@ -204,7 +214,7 @@ def _with_replaced(outcome: Outcome, replaced: Mapping[str, Sequence[str]], kept
 def _outcome(verdict: Verdict, written: Memory, kept: Mapping[str, Memory]) -> Outcome:
     memory = kept.get(verdict.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
-    if memory is None or not (as_written or verdict.merged in (SAME_WRITE, SAME_WORDS)):
+    if memory is None or not (as_written or verdict.merged in (SAME_WRITE, SAME_WORDS, SAME_SAYING)):
         return Outcome(Status.FAILED, id=verdict.id, reason=NOT_READ_BACK)
     if verdict.merged is None:
         return Outcome(Status.STORED, id=verdict.id, memory=memory)

@@ -1,8 +1,8 @@
-"""The same statement in other letters: what differs from a stored memory in case and spacing alone.
+"""The same statement in other letters: what differs from a stored memory in case, spacing and the like alone.
 
-A vector only proposes; the words decide. A changed number, date, name or negation is a changed word, so it is never
-taken for the same. Being the same carries over from one to the next, so no chain of near-duplicates can glue together
-what differs.
+A vector only proposes; the words decide (`ingest.wording`). A changed number, date, name or negation is a changed word,
+so it is never taken for the same. Being the same carries over from one to the next, so no chain of near-duplicates can
+glue together what differs. Instructions may differ by a sign alone: of theirs only case and spacing are seen through.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ingest.nearest import Surroundings, is_public
+from ingest.wording import wording
 from memtypes.ids import normalise
 from memtypes.memory import Memory
 from memtypes.policy import POLICIES, MemoryType
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 
-_Statement: TypeAlias = tuple[MemoryType, str, tuple[str | None, ...]]
+_Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...]]
 
 
 def statement(memory: Memory) -> _Statement:
-    """What `memory` says, whatever its case and spacing, and who says it, when it is due and the like."""
+    """What `memory` says, however it is written, and who says it, when it is due and the like."""
     _, *others = memory.identity()
-    return (memory.type, normalise(memory.content).casefold(), tuple(others))
+    folded = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
+    words = (normalise(memory.content).casefold(),) if folded else wording(memory.content)
+    return (memory.type, words, tuple(others))
 
 
 def same_statement(one: Memory, other: Memory) -> bool:

@@ -16,6 +16,7 @@ from benchmarks.evaluation import Manner
 from benchmarks.plots import PlotsRequest, draw_plots
 from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
+from benchmarks.repeats import RepeatsRequest, measure_repeats
 from benchmarks.report import Report
 from benchmarks.updates import UpdatesRequest, measure_updates
 from benchmarks.workers import cores
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
     _add_classify(commands)
     _add_due(commands)
     _add_updates(commands)
+    _add_repeats(commands)
 
 
 def _add_quality(commands: Commands) -> None:
@@ -145,3 +147,14 @@ def _add_updates(commands: Commands) -> None:
 
 def _updates(given: argparse.Namespace, typed: str) -> Report:
     return anyio.run(measure_updates, UpdatesRequest(typed, given.data, tuple(given.sets), given.store))
+
+
+def _add_repeats(commands: Commands) -> None:
+    added = command(commands, "duplicates", "What is found again, and what is merged wrongly.", _repeats)
+    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    added.add_argument("--sample", type=at_least(1), default=100, metavar="N", help="texts a set that come back")
+    added.add_argument("--all", action="store_true", help="let every text come back; takes long")
+
+
+def _repeats(given: argparse.Namespace, typed: str) -> Report:
+    return anyio.run(measure_repeats, RepeatsRequest(typed, given.data, None if given.all else given.sample))

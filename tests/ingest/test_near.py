@@ -59,6 +59,42 @@ def test_any_change_of_case_and_spacing_is_seen_through(words: list[str], data: 
     assert same_statement(fact(" ".join(words)), fact(other))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("I'm allergic to nuts.", "I am allergic to nuts", True),
+        ("The shop doesn't open", "the shop does not open!", True),
+        ("\u201cDune\u201d is the best, always", "Dune is best always", True),
+        ("Ann met Bob", "Bob met Ann", False),
+        ("Kim lived in Paris", "Kim lives in Paris", False),
+        ("The price is $5", "The price is 5", False),
+        ("The price is 1.5", "The price is 15", False),
+        ("It is -5 degrees", "It is 5 degrees", False),
+        ("Is the tea green?", "The tea is green", False),
+        ("The tea is green?", "The tea is green", False),
+        ("No, Ann comes", "No Ann comes", False),
+        ("Run a/b", "Run a b", False),
+        ("Plan A is ready", "Plan is ready", False),
+    ],
+)
+def test_the_words_and_their_order_decide(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Punctuation, contractions and articles may differ; words, their order, signs and amounts may not."""
+    assert same_statement(fact(one), fact(other)) is same
+    assert same_statement(fact(other), fact(one)) is same
+
+
+def test_instructions_may_differ_by_a_sign() -> None:
+    """Of how-tos only case and spacing are seen through."""
+    first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
+    assert not same_statement(first, second)
+
+
+async def test_the_answer_says_how_they_differ() -> None:
+    """What differs by a contraction is merged, and told apart from what differs by case."""
+    (_, again) = await write(FakeStore(), "I'm here.", "I am here")
+    assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
+
+
 async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[Outcome]:
     """What became of memories with these contents."""
     ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
