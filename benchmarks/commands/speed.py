@@ -13,6 +13,7 @@ from benchmarks.interference import InterferenceRequest, measure_interference
 from benchmarks.latency import LatencyRequest, measure_latency
 from benchmarks.report import Report
 from benchmarks.startup import StartupRequest, measure_startup
+from benchmarks.writing import WriteRequest, measure_write
 
 
 def add(commands: Commands) -> None:
@@ -21,6 +22,7 @@ def add(commands: Commands) -> None:
     _add_ingest(commands)
     _add_interference(commands)
     _add_startup(commands)
+    _add_write(commands)
 
 
 def _add_latency(commands: Commands) -> None:
@@ -71,3 +73,16 @@ def _add_startup(commands: Commands) -> None:
 
 def _startup(given: argparse.Namespace, typed: str) -> Report:
     return measure_startup(StartupRequest(typed, given.rounds))
+
+
+def _add_write(commands: Commands) -> None:
+    added = command(commands, "write", "One explicit write over HTTP, everything on.", _write)
+    default = WriteRequest("")
+    added.add_argument("--n", type=at_least(5), default=default.stored, metavar="N", help="memories before")
+    added.add_argument("--writes", type=at_least(1), default=default.writes, metavar="N", help="writes that are timed")
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled store here for the next run")
+
+
+def _write(given: argparse.Namespace, typed: str) -> Report:
+    request = WriteRequest(typed, given.n, writes=given.writes, store=given.store)
+    return anyio.run(measure_write, request)
