@@ -14,19 +14,24 @@ _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?]?")
 _ASKS = re.compile(
     r"\b(?:remind (?:me|us)\b|(?:set|make|add|create) (?:me )?(?:an? )?(?:new )?reminder\b"
     r"|(?:do not|don't) let me forget\b"
-    r"|(?:do not|don't) forget to\b|remember to\b|i (?:need|have|must) to remember to\b|note to self\b)",
+    r"|(?:do not|don't) forget to\b|^to-?do:|(?<!you )(?<!he )(?<!she )(?<!they )remember to\b"
+    r"|i (?:need|have|must) to remember to\b|note to self\b)",
     re.IGNORECASE,
 )
 _NOT_FOR_LATER = re.compile(
     r"\bremind me (?:what|who|which|how|why|where|when (?:did|was|is|were)|of what)\b", re.IGNORECASE
 )
+_PHRASES = r"(?:be (?:honest|fair|clear|sure)|sum up|whom|my|your|his|her|our|their|each|this|that|the|an?|me|us|you)\b"
+"""What "to" begins besides a purpose: "To be honest, ...", "To my surprise, ..."."""
+
 _LEAD = re.compile(
     r"(?:^|(?<=[.!?]\s)|(?<=\n))\s*(?:here(?:'s| is) )?(?:(?:in order )?to|how (?:to|we|i)|(?:the )?steps (?:to|for))"
-    r" (?P<what>[^.!?:\n]{2,80}):",
+    r" (?P<what>(?!PHRASES)[^.!?:\n]{2,80}):".replace("PHRASES", _PHRASES),
     re.IGNORECASE,
 )
 _IN_TURN = re.compile(
-    r"(?:in order )?to (?P<what>[^.!?:,\n]{2,80}), (?:you )?(?:first )?(?P<steps>[^.!?\n]+\bthen\b[^.!?\n]+)[.!]?",
+    r"(?:in order )?to (?P<what>(?!PHRASES)[^.!?:,\n]{2,80}), (?:you )?(?:first )?"
+    r"(?P<steps>[^.!?\n]+\bthen\b[^.!?\n]+)[.!]?".replace("PHRASES", _PHRASES),
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")

@@ -13,6 +13,7 @@ from benchmarks.compare import SYSTEMS, CompareRequest, measure_compare
 from benchmarks.comparisons import Wanted
 from benchmarks.due import measure_due
 from benchmarks.evaluation import Manner
+from benchmarks.parted import measure_parts
 from benchmarks.plots import PlotsRequest, draw_plots
 from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
     _add_plots(commands)
     _add_classify(commands)
     _add_due(commands)
+    _add_parts(commands)
     _add_updates(commands)
     _add_repeats(commands)
 
@@ -158,3 +160,7 @@ def _add_repeats(commands: Commands) -> None:
 
 def _repeats(given: argparse.Namespace, typed: str) -> Report:
     return anyio.run(measure_repeats, RepeatsRequest(typed, given.data, None if given.all else given.sample))
+
+
+def _add_parts(commands: Commands) -> None:
+    command(commands, "parts", "Parts of other types cut out of written texts.", lambda _, typed: measure_parts(typed))

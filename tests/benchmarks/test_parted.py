@@ -1,0 +1,18 @@
+"""What is cut out of the written texts."""
+
+from __future__ import annotations
+
+from benchmarks.parted import cut, measure_parts
+
+
+def test_hardly_anything_is_cut_wrongly() -> None:
+    """Of both kinds six tenths or more are found, and next to nothing that is none."""
+    for kind in ("R", "H"):
+        found = cut(kind)
+        assert found.extra <= 1
+        assert found.right / (found.right + found.missed) >= 0.6
+
+
+def test_the_report_names_both_kinds() -> None:
+    """Each has its F1."""
+    assert set(measure_parts("parts").figures) == {"requests for later", "ways to do something"}
