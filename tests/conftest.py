@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from memtypes.encoders.prepare import prepare
 from memtypes.stores.redis.client import LiveClient
 from tests.live import client_of, running_server
 from tests.servers import free_ports, packaged_server, running, running_cluster
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no reason to fail
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

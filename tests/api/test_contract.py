@@ -43,7 +43,10 @@ def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
 APP = create_app(fake_services(lambda: datetime(2026, 3, 1, 12, tzinfo=UTC)))
 # A body that is too large is refused before it is read, whatever else is wrong with it.
 CONFIG = schemathesis.Config.from_dict(
-    {"checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}}}
+    {
+        "request-timeout": 60.0,
+        "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}},
+    }
 )
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
