@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from api.erasure import Memories, Remembered
 from api.jobs import Jobs
@@ -14,7 +15,7 @@ from api.once import Once
 from api.rate import RateLimit
 from api.reembedding import Reembedding
 from api.services import Services
-from api.settings import Settings, secret
+from api.settings import BadSettings, Settings, secret
 from api.wiring.living import living
 from api.wiring.resources import Resources, open_resources
 from api.wiring.screening import Screening, screening
@@ -42,9 +43,10 @@ from retrieval.retriever import Retriever, RetrieverParts
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """Everything that calls need, closed in reverse at the end.
 
-    Raises BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable,
-    each with the way out.
+    Raises BadSettings, BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
+    Unavailable, each with the way out.
     """
+    make_folder(settings.data_dir)
     book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
@@ -54,6 +56,16 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         if services.jobs is not None:
             await opened.enter_async_context(services.jobs.running())
         yield services
+
+
+def make_folder(folder: Path) -> None:
+    """Make the data folder where it is not there. Raises BadSettings."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(
+            f"the data folder {folder} can't be used: {error.strerror}; choose another --data-dir"
+        ) from error
 
 
 def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Services:

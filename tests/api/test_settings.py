@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from api.keys import KeyRing
 from api.settings import BadSettings, Settings, read_settings, settings_table, unknown_variables
+from api.wiring import open_services
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -79,3 +81,12 @@ def test_the_readme_has_the_table() -> None:
     if "<!-- settings -->" in text:
         between = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
         assert between.strip() == settings_table()
+
+
+@pytest.mark.anyio
+async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With what is wrong and the way out."""
+    (tmp_path / "file").touch()
+    with pytest.raises(BadSettings, match=r"data folder .*file/x can't be used: Not a directory; choose another"):
+        async with open_services(Settings(data_dir=tmp_path / "file" / "x"), KeyRing()):
+            pytest.fail("it was opened")
