@@ -6,7 +6,9 @@ so that of two who ask at once one alone gets it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +17,9 @@ import numpy as np
 from ingest.keeping import existing
 from ingest.locks import ScopeLocks
 from ingest.pipeline import Ingestor
-from memtypes.errors import Conflict, InvalidRequest
+from memtypes.errors import Conflict, InvalidRequest, Unavailable
 from memtypes.filters import Absent, AnyOf, Compare, Filter, Op, all_of
+from memtypes.locks import LockRequest, Locks
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
 from memtypes.ports import Embedder, Listing, MemoryStore
@@ -33,6 +36,8 @@ MAX_WAITING = 1_000
 
 _PAGE = 500
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class DueQuestion:
@@ -46,13 +51,17 @@ class DueQuestion:
 
 @dataclass(frozen=True, slots=True)
 class IntentionParts:
-    """What intentions work with. locks: those of the ingestor."""
+    """What intentions work with. locks: those of the ingestor.
+
+    between: keeps processes apart, of which each has an ingestor of its own; None where there is but one.
+    """
 
     store: MemoryStore
     embedder: Embedder
     ingestor: Ingestor
     locks: ScopeLocks
     clock: Clock
+    between: Locks | None = None
 
 
 class Intentions:
@@ -70,15 +79,31 @@ class Intentions:
 
     async def fire(self, scope: Scope, question: DueQuestion) -> list[Prospective]:
         """What is due, marked active: nobody else gets it again."""
-        async with self._parts.locks.of(scope):
+        async with self._parts.locks.of(scope), self._alone(scope):
             return await self._marked(scope, [one.id for one in await self.due(scope, question)])
 
     async def mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         """Those of `ids` that had not fired, marked active."""
         if not ids:
             return []
-        async with self._parts.locks.of(scope):
+        async with self._parts.locks.of(scope), self._alone(scope):
             return await self._marked(scope, ids)
+
+    @asynccontextmanager
+    async def _alone(self, scope: Scope) -> AsyncIterator[None]:
+        """Within it no other process fires. With the locks away it goes on: twice told is better than not at all."""
+        between, lease = self._parts.between, None
+        if between is not None:
+            try:
+                lease = await between.acquire(LockRequest("due", scope))
+            except Unavailable as error:
+                _log.warning("intentions may fire twice where there are several processes: %s", error)
+        try:
+            yield
+        finally:
+            if between is not None and lease is not None:
+                with suppress(Unavailable):  # it frees itself after its time limit
+                    await between.release(lease)
 
     async def _marked(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         now = rfc3339(self._parts.clock())

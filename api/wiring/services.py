@@ -82,7 +82,7 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         store=store,
         ingestor=ingestor,
         upkeep=upkeep,
-        intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock)),
+        intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock, live.jobs.locks)),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(store, resources.sparse, freshness.write),
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},

@@ -132,6 +132,24 @@ def test_rounds_run_as_the_settings_say(guarded: Services) -> None:
     assert upkeep_jobs(Settings(upkeep_minutes=0), guarded.upkeep, guarded.keys) == ()
 
 
+@pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
+async def test_a_dry_run_says_what_the_run_does(client: httpx.AsyncClient, job: str) -> None:
+    """Over one set of memories each job does what its dry run listed, and finds nothing more to do after."""
+    for session in ("s1", "s2", "s3"):
+        await _write(client, "Tea is served at four", session_id=session)
+    past = {"created_at": "2025-01-01T00:00:00Z"}
+    await _write(client, "old and over", expires_at="2025-02-01T00:00:00Z", **past)
+    await _write(client, "old and pinned", pinned=True, **past)
+    for content in ("Rex likes long walks", "Rex likes long walks."):
+        await _write(client, content, type="semantic")
+    limits = {"forget": {"max_age_days": 90}, "compact": {"similarity": 0.6}}.get(job, {})
+    told = await _job(client, job, **limits)
+    done = await _job(client, job, dry_run=False, **limits)
+    assert (done["ids"], done["counts"]) == (told["ids"], told["counts"])
+    assert done["ids"]
+    assert (await _job(client, job, **limits))["ids"] == []
+
+
 async def test_jobs_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
     """An unknown job is not found; a limit that can't be is invalid; a writer may not run one."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
