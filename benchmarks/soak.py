@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from api.settings import Settings
+from benchmarks.kept import kept_ids, say
 from benchmarks.opened import settings_in
 from benchmarks.places import data_directory
-from benchmarks.processes import Service, running, start
+from benchmarks.processes import Service, start
 from benchmarks.report import Report, Table
 from benchmarks.synthetic import turns
 
@@ -56,6 +57,7 @@ class _Soak:
                 service = self._send(service, batch)
                 if killer:
                     killer.join()
+                    say(f"kill {len(self.kills)}: {self.kills[-1]}, {len(self.reported)} items reported")
         finally:
             service.kill(service.pids())
 
@@ -108,29 +110,15 @@ def measure_soak(request: SoakRequest) -> Report:
     with data_directory() as directory:
         soak = _Soak(settings_in(directory), rng)
         soak.write(batches, request.rounds)
-        total, absent = _checked(soak.settings, soak.reported)
+        kept = kept_ids(soak.settings, NAMESPACE)
     figures = {
         "items": request.count,
         "kills": len(soak.kills),
         "reported": len(soak.reported),
-        "kept": total,
-        "reported_but_absent": absent,
-        "lost": request.count - total,
+        "kept": len(kept),
+        "reported_but_absent": len(set(soak.reported) - kept),
+        "lost": request.count - len(kept),
         "unreported": soak.unreported,
     }
     table = Table("Killed at random while items are written", tuple(figures), (tuple(figures.values()),))
     return Report(request.command, (table,), (f"killed in turn: {', '.join(_VICTIMS)}",), figures)
-
-
-def _checked(settings: Settings, reported: dict[str, str]) -> tuple[int, int]:
-    """How many memories there are, and how many reported ones are not among them, by a service started anew."""
-    found: set[str] = set()
-    cursor: str | None = None
-    with running(settings) as service, httpx.Client(base_url=service.url, timeout=_TIMEOUT_S) as client:
-        while True:
-            params = {"namespace": NAMESPACE, "limit": "500"} | ({"cursor": cursor} if cursor else {})
-            page = client.get("/v1/memories", params=params).json()
-            found |= {one["id"] for one in page["memories"]}
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return len(found), len(set(reported) - found)
