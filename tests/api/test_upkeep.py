@@ -142,7 +142,8 @@ async def test_a_dry_run_says_what_the_run_does(client: httpx.AsyncClient, job: 
     await _write(client, "old and pinned", pinned=True, **past)
     for content in ("Rex likes long walks", "Rex likes long walks."):
         await _write(client, content, type="semantic")
-    limits: dict[str, Any] = {"forget": {"max_age_days": 90}, "compact": {"similarity": 0.6}}.get(job, {})
+    limits_of: dict[str, dict[str, Any]] = {"forget": {"max_age_days": 90}, "compact": {"similarity": 0.6}}
+    limits = limits_of.get(job, {})
     told = await _job(client, job, **limits)
     done = await _job(client, job, dry_run=False, **limits)
     assert (done["ids"], done["counts"]) == (told["ids"], told["counts"])
