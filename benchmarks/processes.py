@@ -45,6 +45,10 @@ class Service:
         """Resident memory of each of its processes, in MB."""
         return [rss_mb(pid) for pid in self.pids()]
 
+    def own_mb(self) -> float:
+        """What all of its processes hold together without pages of files, which the system may take back, in MB."""
+        return sum(status_mb(pid, "RssAnon") for pid in self.pids())
+
     def stop(self) -> int:
         """The exit code after SIGTERM."""
         if self.child.poll() is None:
@@ -103,9 +107,14 @@ def free_port() -> int:
 
 def rss_mb(pid: int) -> float:
     """Resident memory of `pid` in MB; 0 when it is gone."""
+    return status_mb(pid, "VmRSS")
+
+
+def status_mb(pid: int, field: str) -> float:
+    """What the system tells of `pid`'s memory in `field`, in MB; 0 when it is gone."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{field}:"):
                 return int(line.split()[1]) / 1_024
     return 0.0
 

@@ -28,6 +28,7 @@ def measure_startup(request: StartupRequest) -> Report:
     ready: list[float] = []
     own: list[float] = []
     store: list[float] = []
+    without_files: list[float] = []
     with data_directory() as directory:
         settings = settings_in(directory)
         for index in range(request.rounds + 1):
@@ -39,14 +40,17 @@ def measure_startup(request: StartupRequest) -> Report:
                 ready.append(service.ready_s)
                 own.append(resident[0])
                 store.append(sum(resident[1:]))
+                without_files.append(service.own_mb())
     together = [a + b for a, b in zip(own, store, strict=True)]
     rows = (
         _row("ready after, s", ready),
         _row("resident, service, MB", own),
         _row("resident, store's process, MB", store),
         _row("resident, together, MB", together),
+        _row("of it without pages of files, MB", without_files),
     )
     figures = {"ready_s": ready, "service_mb": own, "store_mb": store, "together_mb": together}
+    figures["without_files_mb"] = without_files
     notes = (
         f"{request.rounds} warm starts (the encoder is prepared, the store exists and is empty).",
         f"Memory is read {_SETTLE_S:.0f} s after readiness; shared pages are counted in each process.",

@@ -15,7 +15,7 @@ from benchmarks.__main__ import main, parser
 from benchmarks.ingestion import Rates
 from benchmarks.latency import Samples, Stages
 from benchmarks.latency_report import ADDED, RATIOS, latency_report
-from benchmarks.processes import Service, free_port, holders, rss_mb
+from benchmarks.processes import Service, free_port, holders, rss_mb, status_mb
 from benchmarks.synthetic import questions, turns
 
 
@@ -84,6 +84,7 @@ def test_a_process_is_found_by_the_store_that_it_names(tmp_path: Path) -> None:
         assert holders(tmp_path, besides={os.getpid()}) == [child.pid]
         assert holders(tmp_path, besides={os.getpid(), child.pid}) == []
         assert 1.0 < rss_mb(child.pid) < 500.0
+        assert 0.0 < status_mb(child.pid, "RssAnon") < rss_mb(child.pid)
         Service(child, "", tmp_path, 0.0).kill([child.pid])
         assert child.returncode == -9
     finally:
