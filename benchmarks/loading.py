@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.data import Conversation, EvaluationSet, to_draft
 from ingest.outcome import Status
 from ingest.pipeline import Ingestor
+from ingest.wording import wording
 from memtypes.ids import content_hash
 from memtypes.memory import Memory
 from memtypes.ports import MemoryStore
@@ -133,15 +134,17 @@ async def _texts_sha256(store: MemoryStore, wanted: EvaluationSet, ids: dict[str
         kept = await store.get(scope_of(wanted.name, conversation.name), sorted(set(known.values())))
         for entry in conversation.written:
             memory = kept.get(known.get(entry.id, ""))
-            _check_kept(memory, entry.id, content_hash(entry.text))
+            _check_kept(memory, entry.id, entry.text)
             texts.append(memory.embedding_text() if memory else "")
     return _sha256(texts)
 
 
-def _check_kept(memory: Memory | None, corpus_id: str, expected: str) -> None:
+def _check_kept(memory: Memory | None, corpus_id: str, text: str) -> None:
+    """Raise NotLoaded unless `memory` says `text`: its words at least, as repetitions merge."""
     if memory is None:
         raise NotLoaded(f"{corpus_id} is not in the store")
-    if memory.content_hash != expected:
+    whole = memory.content_hash == content_hash(memory.content)
+    if not whole or wording(memory.content) != wording(text):
         raise NotLoaded(f"{corpus_id} has another content in the store than in the corpus")
     if memory.access_count:
         raise NotLoaded(f"{corpus_id} was accessed since it was loaded, which its ranking would show")
