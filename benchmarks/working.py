@@ -1,7 +1,7 @@
 """`working`: what live working memory adds to a retrieval, and what its absence costs.
 
 The same questions with and without it, in turns, and then with its server stopped in mid-air: connections stand, and no
-answer comes.
+answer comes. Each retrieval keeps its receipt, as by default, which the same server holds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _ITEMS = 10
 _BATCH = 500
 _WARM = 40
 
+MOST_TIMES = 1.5
+"""A retrieval without the live server may take so many times the p95 of one with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkingRequest:
@@ -48,9 +51,10 @@ class Asked:
     ms: tuple[float, ...]
     degraded: int = 0
 
-    def row(self, kind: str) -> tuple[str, float, float, float, int]:
-        """The row of the table."""
-        return (kind, percentile(self.ms, 0.5), percentile(self.ms, 0.95), max(self.ms), self.degraded)
+    def row(self, kind: str, slow_ms: float) -> tuple[str, float, float, float, float, int]:
+        """The row of the table; slow: share of those that took longer than that."""
+        slow = sum(one > slow_ms for one in self.ms) / len(self.ms)
+        return (kind, percentile(self.ms, 0.5), percentile(self.ms, 0.95), max(self.ms), slow, self.degraded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,12 @@ class Asker:
     def ask(self, number: int, *, working: bool = True) -> tuple[float, bool]:
         """Milliseconds, and whether live state was said to be away."""
         query = self.texts[number % len(self.texts)]
-        body = {**_SPACE, "query": query, "include_working": working, "receipt": False}
+        body = {**_SPACE, "query": query, "include_working": working}
         began = time.perf_counter()
         answer = self.client.post("/v1/retrieve", json=body)
         ms = (time.perf_counter() - began) * 1_000
         answer.raise_for_status()
-        return ms, answer.json()["metadata"]["degraded"] == ["live"]
+        return ms, "live" in answer.json()["metadata"]["degraded"]
 
     def asked(self, queries: int) -> Asked:
         """So many retrievals, one after the other."""
@@ -87,16 +91,19 @@ def measure_working(request: WorkingRequest) -> Report:
         bare, full, stopped = _retrieved(service, settings_in(directory), request)
     added = percentile(full.ms, 0.95) - percentile(bare.ms, 0.95)
     usual = percentile([after - before for before, after in zip(bare.ms, full.ms, strict=True)], 0.5)
+    slow_ms = MOST_TIMES * percentile(full.ms, 0.95)
     times = percentile(stopped.ms, 0.95) / percentile(full.ms, 0.95)
-    kinds = (bare.row("without"), full.row(f"{_ITEMS} items"), stopped.row("server stopped"))
-    retrieved = Table("Retrievals by working memory", ("working memory", "p50 ms", "p95 ms", "max ms", "away"), kinds)
+    rows = {"without": bare, f"{_ITEMS} items": full, "server stopped": stopped}
+    columns = ("working memory", "p50 ms", "p95 ms", "max ms", f"over {slow_ms:.0f} ms", "away")
+    kinds = tuple(one.row(kind, slow_ms) for kind, one in rows.items())
+    retrieved = Table("Retrievals by working memory", columns, kinds)
     figures = Table(
         "Figures",
         ("figure", "measured", "at most"),
         (
             ("added at p95, ms", added, 5.0),
             ("added to the same question, median, ms", usual, None),
-            ("server stopped over working, p95", times, 1.5),
+            ("server stopped over working, p95", times, MOST_TIMES),
         ),
     )
     kept = {"added_p95_ms": added, "added_median_ms": usual, "stopped_over_with_p95": times}

@@ -95,7 +95,7 @@ class Intentions:
         between, lease = self._parts.between, None
         if between is not None:
             try:
-                lease = await between.acquire(LockRequest("due", scope))
+                lease = await between.acquire(LockRequest("due", scope, optional=True))
             except Unavailable as error:
                 _log.warning("intentions may fire twice where there are several processes: %s", error)
         try:

@@ -27,12 +27,14 @@ class LockRequest:
     """Which lock. scope: whose, or None for one of the whole service.
 
     ttl_s: it is free again after that, if nobody renews or releases it. wait_s: how long to wait for it; 0 asks once.
+    optional: what it guards is done without it where the place is away, which is found out as soon as a retrieval does.
     """
 
     name: str
     scope: Scope | None = None
     ttl_s: float = 30.0
     wait_s: float = 10.0
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

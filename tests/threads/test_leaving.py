@@ -68,10 +68,12 @@ class Counting(LiveClient):
         self._inner = inner
         self.calls = 0
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND) -> T:
+    async def run(
+        self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND, key: str | None = None
+    ) -> T:
         """What the inner client gives."""
         self.calls += 1
-        return await self._inner.run(call, repeatable=repeatable, work=work)
+        return await self._inner.run(call, repeatable=repeatable, work=work, key=key)
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient) -> None:

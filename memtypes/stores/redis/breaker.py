@@ -24,6 +24,11 @@ class Breaker:
     _opened_at: float | None = None
 
     @property
+    def tripped(self) -> bool:
+        """Whether it opened and no call has worked since."""
+        return self._opened_at is not None
+
+    @property
     def open(self) -> bool:
         """Whether a call would be refused now."""
         return self._opened_at is not None and self.clock() - self._opened_at < OPEN_S

@@ -21,10 +21,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from memtypes.errors import Unavailable
+from memtypes.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.scope import Scope
 from memtypes.stores.redis.keys import scope_prefix
-from memtypes.stores.redis.lanes import COMMAND, Lane, Work
+from memtypes.stores.redis.lanes import COMMAND, READ, Lane, Work
+from memtypes.stores.redis.nodes import node_of, pinged, scanned
+from memtypes.stores.redis.pulse import Pulse
 from memtypes.stores.redis.server import EmbeddedServer
 from memtypes.stores.redis.urls import connect, hang_up
 
@@ -61,7 +63,8 @@ class LiveClient:
         self._redis = redis
         self._server = server
         self._clock = clock
-        self._lanes: dict[Work, Lane] = {}
+        self._lanes: dict[tuple[str, Work], Lane] = {}  # a node of a cluster that is away stops no other
+        self._pulses: dict[str, Pulse] = {}
         self._returning: asyncio.Task[None] | None = None
 
     @classmethod
@@ -76,13 +79,21 @@ class LiveClient:
         await server.ensure()
         return cls(connect(f"unix://{server.socket}"), server, clock)
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND) -> T:
+    async def run(
+        self,
+        call: Callable[[Redis], Awaitable[T]],
+        *,
+        repeatable: bool,
+        work: Work = COMMAND,
+        key: str | None = None,
+    ) -> T:
         """What `call` gives; one that is repeatable is tried once more on a new connection.
 
-        Raises Unavailable when the server is away, too slow, or was found away a moment ago by work of this kind.
+        key: one that it is about, whose node then answers for it alone; None where it is about no key.
+
+        Raises Unavailable when the server is away, too slow, or was found away a moment ago.
         """
-        lane = self._lanes.get(work) or self._lanes.setdefault(work, Lane(work, self._clock))
-        async with lane.turn():
+        async with self._lane(work, key).turn():
             return await self._tried(call, work.limit_s, tries=2 if repeatable else 1)
 
     async def script(
@@ -102,13 +113,14 @@ class LiveClient:
             except NoScriptError:  # nothing was done yet
                 return await redis.eval(script.text, len(keys), *keys, *args)
 
-        return await self.run(call, repeatable=repeatable, work=work)
+        return await self.run(call, repeatable=repeatable, work=work, key=keys[0])
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
         """Every key of a namespace."""
-        cursor = 0
+        prefix, cursor = scope_prefix(scope), 0
         while True:
-            cursor, keys = await self.run(partial(_scanned, cursor=cursor, prefix=scope_prefix(scope)), repeatable=True)
+            call = partial(scanned, cursor=cursor, prefix=prefix)
+            cursor, keys = await self.run(call, repeatable=True, key=prefix)
             for key in keys:
                 yield key
             if cursor == 0:
@@ -120,11 +132,24 @@ class LiveClient:
 
     async def aclose(self) -> None:
         """Hang up, and end the embedded server if it is ours."""
+        for pulse in self._pulses.values():
+            await pulse.aclose()
         await hang_up(self._redis)
         if self._returning is not None:
             await asyncio.wait({self._returning})
         if self._server is not None:
             await self._server.stop()
+
+    def _lane(self, work: Work, key: str | None) -> Lane:
+        node = node_of(self._redis, key)
+        if (node, work) not in self._lanes:
+            pulse = self._pulses.setdefault(node, Pulse(partial(self._pinged, key), self._clock))
+            self._lanes[node, work] = Lane(work, self._clock, pulse)
+        return self._lanes[node, work]
+
+    async def _pinged(self, key: str | None) -> None:
+        """Return when the server answers as soon as a retrieval would want it to. Raises Unavailable."""
+        await self._tried(partial(pinged, key=key), READ.limit_s, tries=2)
 
     async def _tried(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
         for left in reversed(range(tries)):
@@ -154,18 +179,10 @@ class LiveClient:
         if not isinstance(self._redis, RedisCluster):  # which finds its nodes again by itself
             await self._redis.connection_pool.disconnect(inuse_connections=False)
         if self._server is not None:
-            await self._server.ensure()
-
-
-async def _scanned(redis: Redis, cursor: int, prefix: str) -> tuple[int, Any]:
-    """The next cursor, and some keys that begin with `prefix`; in a cluster of the node that has all of them."""
-    where: dict[str, Any] = {"match": f"{prefix}*", "count": 1_000}
-    if not isinstance(redis, RedisCluster):
-        return await redis.scan(cursor, **where)
-    await redis.initialize()
-    node = redis.get_node_from_key(prefix)
-    cursors, keys = await redis.scan(cursor, target_nodes=node, **where)
-    return cursors[node.name], keys
+            try:
+                await self._server.ensure()
+            except (StoreInUse, SetupRequired) as error:  # at a start they are the operator's, now they are an outage
+                raise Unavailable(f"the live store can't be started again: {error}") from error
 
 
 @contextmanager

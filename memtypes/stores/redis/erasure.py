@@ -29,8 +29,8 @@ class LiveState(Erasable):
         keys = [key async for key in self._live.keys_of(scope)]
         removed = 0
         for start in range(0, len(keys), _PIECE):
-            piece = keys[start : start + _PIECE]
-            removed += await self._live.run(lambda redis, piece=piece: redis.unlink(*piece), repeatable=True)  # type: ignore[misc]
+            call = partial(_unlinked, keys=keys[start : start + _PIECE])
+            removed += await self._live.run(call, repeatable=True, key=keys[start])
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
@@ -49,8 +49,12 @@ class LiveState(Erasable):
     async def _of_each(self, key: str, command: str, memory_id: str) -> int:
         """What the command says of the item of `memory_id` in a session: 1 or 0."""
         call = partial(_asked, command=command, key=key, memory_id=memory_id)
-        return int(await self._live.run(call, repeatable=True))
+        return int(await self._live.run(call, repeatable=True, key=key))
 
 
 async def _asked(redis: Redis, command: str, key: str, memory_id: str) -> Any:
     return await redis.execute_command(command, key, memory_id)  # type: ignore[no-untyped-call]
+
+
+async def _unlinked(redis: Redis, keys: list[str]) -> int:
+    return int(await redis.unlink(*keys))

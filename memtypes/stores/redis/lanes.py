@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from memtypes.errors import Unavailable
 from memtypes.stores.redis.breaker import OPEN_S, Breaker
+from memtypes.stores.redis.pulse import Pulse
 
 PATIENCE_S = 5.0
 """Seconds that a call waits for its turn at most."""
@@ -21,20 +22,24 @@ PATIENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of work. limit_s: what a call may take, once its turn has come. at_once: calls that are under way."""
+    """A kind of work. limit_s: what a call may take, once its turn has come. at_once: calls that are under way.
+
+    optional: an answer can do without it, so it is refused while it is in doubt whether the server answers.
+    """
 
     name: str
     limit_s: float
     at_once: int
+    optional: bool = False
 
 
 COMMAND = Work("command", 2.0, 48)
 """What has to happen."""
 
-READ = Work("read", 0.1, 16)
+READ = Work("read", 0.1, 16, optional=True)
 """What a retrieval can do without."""
 
-RECEIPT = Work("receipt", 0.25, 16)
+RECEIPT = Work("receipt", 0.25, 16, optional=True)
 """What an answer waits for its receipt at most."""
 
 CONNECTIONS = COMMAND.at_once + READ.at_once + RECEIPT.at_once
@@ -43,29 +48,43 @@ CONNECTIONS = COMMAND.at_once + READ.at_once + RECEIPT.at_once
 class Lane:
     """The calls of one kind of work."""
 
-    def __init__(self, work: Work, clock: Callable[[], float]) -> None:
+    def __init__(self, work: Work, clock: Callable[[], float], pulse: Pulse) -> None:
         self._work = work
         self._breaker = Breaker(clock)
+        self._pulse = pulse
         self._turns = asyncio.Semaphore(work.at_once)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """One call's turn; how it ends is remembered.
 
-        Raises Unavailable while too many of this kind have failed, and where the turn does not come.
+        Raises Unavailable while the server is in doubt or too many of this kind have failed, and where the turn does
+        not come.
         """
+        self._check_pulse()
         await self._queued()
         try:
+            self._check_pulse()
             if not self._breaker.allow():
-                raise Unavailable("the live store is away", retry_after_s=round(OPEN_S))
+                raise _away()
             try:
                 yield
             except Unavailable:
-                self._breaker.note(worked=False)
+                self._failed()
                 raise
             self._breaker.note(worked=True)
         finally:
             self._turns.release()
+
+    def _check_pulse(self) -> None:
+        """Refuse what need not be tried: a ping, and no caller, finds out that the server is back."""
+        if not self._pulse.sure and (self._work.optional or self._breaker.tripped):
+            raise _away()
+
+    def _failed(self) -> None:
+        self._breaker.note(worked=False)
+        if self._work.optional or self._breaker.tripped:
+            self._pulse.doubt()
 
     async def _queued(self) -> None:
         try:
@@ -73,3 +92,7 @@ class Lane:
                 await self._turns.acquire()
         except TimeoutError:
             raise Unavailable(f"too many calls of the kind {self._work.name} wait for the live store") from None
+
+
+def _away() -> Unavailable:
+    return Unavailable("the live store is away", retry_after_s=round(OPEN_S))

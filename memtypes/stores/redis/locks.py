@@ -17,6 +17,7 @@ from memtypes.errors import LockLost, Overloaded, RemembrancerError
 from memtypes.locks import Lease, LockRequest, Locks
 from memtypes.stores.redis.client import LiveClient, Script
 from memtypes.stores.redis.keys import live_key, service_key
+from memtypes.stores.redis.lanes import COMMAND, READ, Work
 
 _log = logging.getLogger(__name__)
 
@@ -111,22 +112,26 @@ class RedisLocks(Locks):
 
     async def release(self, lease: Lease) -> bool:
         """Give the lock back, if it is still this holder's."""
-        keys = [_key(lease.request, "lock")]
-        return bool(await self._live.script(_RELEASE, keys, (lease.token,), repeatable=False))
+        keys, work = [_key(lease.request, "lock")], _work(lease.request)
+        return bool(await self._live.script(_RELEASE, keys, (lease.token,), repeatable=False, work=work))
 
     async def _asked(self, request: LockRequest, token: str) -> int:
         keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
         args = (token, _ms(request.ttl_s), GONE_MS, FENCE_MS)
-        return int(await self._live.script(_ACQUIRE, keys, args, repeatable=False))
+        return int(await self._live.script(_ACQUIRE, keys, args, repeatable=False, work=_work(request)))
 
     async def _left(self, request: LockRequest, token: str) -> None:
         """Give up the place in the queue, and a lock that was given when nobody listened any more."""
         keys = [_key(request, part) for part in ("queue", "seen")]
         try:
-            await self._live.script(_LEAVE, keys, (token,), repeatable=True)
-            await self._live.script(_RELEASE, [_key(request, "lock")], (token,), repeatable=True)
+            await self._live.script(_LEAVE, keys, (token,), repeatable=True, work=_work(request))
+            await self._live.script(_RELEASE, [_key(request, "lock")], (token,), repeatable=True, work=_work(request))
         except RemembrancerError as error:
             _log.debug("a place in the queue of a lock is left to time out: %s", error)
+
+
+def _work(request: LockRequest) -> Work:
+    return READ if request.optional else COMMAND
 
 
 def _key(request: LockRequest, part: str) -> str:

@@ -28,13 +28,13 @@ class RedisDepartures(DepartureStore):
     async def departures(self, scope: Scope, limit: int) -> list[Departure]:
         """What waits; see the port."""
         key = live_key(scope, DEPARTURES)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True)  # type: ignore[arg-type, return-value]
+        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True, key=key)  # type: ignore[arg-type, return-value]
         return [departure_of(token) for token in found]
 
     async def settle(self, scope: Scope, departure: Departure) -> None:
         """Forget it; see the port."""
         key = live_key(scope, DEPARTURES)
-        await self._live.run(lambda redis: redis.lrem(key, 1, departure.token), repeatable=True)
+        await self._live.run(lambda redis: redis.lrem(key, 1, departure.token), repeatable=True, key=key)
 
     async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
         """Let it wait behind the others; see the port."""
@@ -49,7 +49,7 @@ class RedisDepartures(DepartureStore):
     async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
         """What was set aside; see the port."""
         key = live_key(scope, _ASIDE, thread_id)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, -1), repeatable=True)  # type: ignore[arg-type, return-value]
+        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, -1), repeatable=True, key=key)  # type: ignore[arg-type, return-value]
         return [departure_of(token) for token in found]
 
     async def recall(self) -> int:
@@ -69,7 +69,7 @@ class RedisDepartures(DepartureStore):
         async def ask(redis: Redis) -> tuple[int, int]:
             return await redis.llen(waiting), await redis.llen(aside) if thread_id else 0
 
-        return OutboxLoad(*await self._live.run(ask, repeatable=True))
+        return OutboxLoad(*await self._live.run(ask, repeatable=True, key=waiting))
 
     async def waiting(self) -> AsyncIterator[Scope]:
         """Where something waits; see the port."""

@@ -139,7 +139,7 @@ class RedisThreads(ThreadStore):
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """The turns of a backup; see the port."""
         key = live_key(scope, "thread-backup", backup_id)
-        kept = await self._live.run(lambda redis: redis.get(key), repeatable=True)
+        kept = await self._live.run(lambda redis: redis.get(key), repeatable=True, key=key)
         if kept is None:
             raise NotFound(f"there is no backup {backup_id!r} in this namespace; it is kept for 24 hours")
         return tuple(Turn.from_json(json.dumps(raw), index) for index, raw in json.loads(kept))

@@ -43,7 +43,9 @@ def _connected(url: str, options: dict[str, Any]) -> Any:
         sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
         return sentinels.master_for(parts.path.strip("/") or "mymaster")
     if parts.scheme == "redis+cluster":
-        return RedisCluster(host=parts.hostname or "localhost", port=parts.port or 6_379, **options)
+        return RedisCluster(
+            host=parts.hostname or "localhost", port=parts.port or 6_379, require_full_coverage=False, **options
+        )
     return Redis.from_pool(ConnectionPool.from_url(url, max_connections=CONNECTIONS, **options))
 
 

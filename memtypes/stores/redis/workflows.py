@@ -114,7 +114,7 @@ class RedisWorkflows(WorkflowStore):
                 both.lrange(f"{own}:log", after, after + limit - 1)
                 return list(await both.execute())
 
-        version, kept, found = await self._live.run(read, repeatable=True)
+        version, kept, found = await self._live.run(read, repeatable=True, key=own)
         if version is None:
             raise _unknown(workflow_id)
         if int(version) and not kept:
@@ -143,7 +143,7 @@ class RedisWorkflows(WorkflowStore):
             waiting = await redis.sismember(live_key(scope, _OUTBOX), member)
             return bool(waiting) and bool(await redis.set(key, "1", nx=True, ex=CLAIM_S))
 
-        return await self._live.run(take, repeatable=False)
+        return await self._live.run(take, repeatable=False, key=key)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
         """Take it from those to be recorded; see the port."""
@@ -153,7 +153,7 @@ class RedisWorkflows(WorkflowStore):
             await redis.srem(live_key(scope, _OUTBOX), member)
             await redis.delete(live_key(scope, _KIND, workflow_id, "recording"))
 
-        await self._live.run(done, repeatable=True)
+        await self._live.run(done, repeatable=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """What is still to be recorded; see the port."""

@@ -44,7 +44,8 @@ class RedisWorking(LiveItems):
 
     async def items(self, scope: Scope) -> list[LiveItem]:
         """Every item of the session, oldest first; retrievals read this, and can do without."""
-        kept = await self._live.run(partial(_all_of, key=_keys(scope)[0]), repeatable=False, work=READ)
+        key, _ = _keys(scope)
+        kept = await self._live.run(partial(_all_of, key=key), repeatable=False, work=READ, key=key)
         return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
@@ -63,15 +64,16 @@ class RedisWorking(LiveItems):
 
     async def due(self, at: datetime, limit: int) -> list[Due]:
         """The namespaces that are due, the longest first."""
-        found = await self._live.run(partial(_until, key=NAMESPACES, at=_ms(at), limit=limit), repeatable=True)
+        found = await self._live.run(
+            partial(_until, key=NAMESPACES, at=_ms(at), limit=limit), repeatable=True, key=NAMESPACES
+        )
         return [Due(Scope(*json.loads(name)), _score(score)) for name, score in found]
 
     async def sessions_due(self, scope: Scope, at: datetime, limit: int) -> list[str]:
         """The sessions that are due, the longest first."""
         key = live_key(scope, "working-sessions")
-        return [
-            name for name, _ in await self._live.run(partial(_until, key=key, at=_ms(at), limit=limit), repeatable=True)
-        ]
+        found = await self._live.run(partial(_until, key=key, at=_ms(at), limit=limit), repeatable=True, key=key)
+        return [name for name, _ in found]
 
     async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
         """Compare each state with the present one before it is taken off."""
@@ -81,12 +83,12 @@ class RedisWorking(LiveItems):
     async def rest(self, due: Due) -> None:
         """The namespace is due when its first session is, or never."""
         key = live_key(due.scope, "working-sessions")
-        first = await self._live.run(partial(_first, key=key), repeatable=True)
+        first = await self._live.run(partial(_first, key=key), repeatable=True, key=key)
         following = _score(first[0][1]) if first else ""
         await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), repeatable=True)
 
     async def _note(self, scope: Scope, at: int) -> None:
-        await self._live.run(partial(_noted, name=_name(scope), at=at), repeatable=True)
+        await self._live.run(partial(_noted, name=_name(scope), at=at), repeatable=True, key=NAMESPACES)
 
 
 async def _all_of(redis: Redis, key: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import anyio.lowlevel
 import pytest
 
 from memtypes.errors import Unavailable
@@ -13,6 +14,7 @@ from memtypes.live import LiveItem
 from memtypes.policy import MemoryType
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.lanes import Lane, Work
+from memtypes.stores.redis.pulse import Pulse
 from memtypes.stores.redis.working import RedisWorking
 from memtypes.working import Working
 from tests.builders import make_memory
@@ -22,6 +24,11 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUICK = Work("quick", 0.05, 2)
 SERIAL = Work("serial", 0.6, 1)
+
+
+def lane_of(work: Work) -> Lane:
+    """A lane of a server whose pings are answered."""
+    return Lane(work, lambda: 0.0, Pulse(anyio.lowlevel.checkpoint, lambda: 0.0))
 
 
 async def test_what_one_kind_finds_too_slow_stops_no_other(live: LiveClient) -> None:
@@ -51,7 +58,7 @@ async def test_the_wait_for_a_turn_is_not_the_servers_slowness(live: LiveClient)
 
 async def test_those_who_wait_are_refused_once_the_first_have_failed() -> None:
     """With one turn at a time and a server that is away, the tenth failure frees all the others."""
-    lane, outcomes = Lane(SERIAL, lambda: 0.0), []
+    lane, outcomes = lane_of(SERIAL), []
 
     async def away() -> None:
         await asyncio.sleep(0)
@@ -70,7 +77,7 @@ async def test_those_who_wait_are_refused_once_the_first_have_failed() -> None:
 
 async def test_a_turn_is_given_back_however_the_call_ends() -> None:
     """By a fault or by being cut off: the next one has it, and neither is a failure of the server."""
-    lane = Lane(SERIAL, lambda: 0.0)
+    lane = lane_of(SERIAL)
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):
             async with lane.turn():

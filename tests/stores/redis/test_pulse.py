@@ -1,0 +1,129 @@
+"""Doubts about the live store: whoever can do without it is refused at once, and a ping ends the doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from memtypes.errors import Unavailable
+from memtypes.stores.redis.breaker import LEAST_CALLS
+from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.lanes import READ, RECEIPT, Lane, Work
+from memtypes.stores.redis.pulse import Pulse
+from tests.live import running_server
+from tests.stores.engines import until
+
+pytestmark = pytest.mark.anyio
+CAN_WAIT = Work("can wait", 0.5, 4)
+
+
+class Pings:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.answered = False
+
+    async def __call__(self) -> None:
+        """Count, and answer or not."""
+        self.sent += 1
+        if not self.answered:
+            raise Unavailable("no answer")
+
+
+async def fail(lane: Lane) -> str:
+    """What a call that fails is told."""
+    with pytest.raises(Unavailable) as refused:
+        async with lane.turn():
+            raise Unavailable("no answer")
+    return str(refused.value)
+
+
+async def test_one_failure_speaks_for_all_that_can_be_done_without() -> None:
+    """After it reads and receipts are refused untried, until a ping is answered; what has to happen is tried."""
+    pings = Pings()
+    pulse = Pulse(pings, time.monotonic)
+    reads, receipts, commands = (Lane(work, time.monotonic, pulse) for work in (READ, RECEIPT, CAN_WAIT))
+    assert [await fail(lane) for lane in (reads, reads, receipts, commands)] == [
+        "no answer",
+        "the live store is away",
+        "the live store is away",
+        "no answer",
+    ]
+    pings.answered = True
+    await until(lambda: pulse.sure)
+    async with reads.turn(), receipts.turn():
+        pass
+    await pulse.aclose()
+
+
+async def test_a_failed_command_alone_raises_no_doubt() -> None:
+    """A command may take long for reasons of its own; ten that fail do."""
+    pulse = Pulse(Pings(), time.monotonic)
+    commands = Lane(CAN_WAIT, time.monotonic, pulse)
+    for _ in range(LEAST_CALLS - 1):
+        await fail(commands)
+    assert pulse.sure
+    await fail(commands)
+    assert not pulse.sure
+    await pulse.aclose()
+
+
+async def test_no_caller_is_the_one_to_find_out() -> None:
+    """While pings fail a command is refused also when the breaker's pause is over; a ping lets it try again."""
+    seconds, pings = [0.0], Pings()
+    pulse = Pulse(pings, time.monotonic)
+    commands = Lane(CAN_WAIT, lambda: seconds[0], pulse)
+    for _ in range(LEAST_CALLS):
+        await fail(commands)
+    seconds[0] = 60.0
+    assert await fail(commands) == "the live store is away"
+    pings.answered = True
+    await until(lambda: pulse.sure)
+    async with commands.turn():
+        pass
+    await pulse.aclose()
+
+
+async def test_pings_become_rare() -> None:
+    """Ten in a row that fail open the breaker of the pings: then one is sent each five seconds of its clock."""
+    seconds, pings = [0.0], Pings()
+    pulse = Pulse(pings, lambda: seconds[0])
+    pulse.doubt()
+    pulse.doubt()
+    await until(lambda: pings.sent == LEAST_CALLS)
+    await asyncio.sleep(0.2)
+    assert pings.sent == LEAST_CALLS
+    await pulse.aclose()
+
+
+async def test_a_stopped_server_costs_one_read_its_patience(tmp_path: Path) -> None:
+    """The first read waits 100 ms, the others nothing; a read after the server goes on is answered again."""
+    async with running_server(tmp_path) as live:
+        pid = int((await live.run(lambda redis: redis.info("server"), repeatable=True))["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert not await read(live)
+            began = time.monotonic()
+            assert not any([await read(live) for _ in range(500)])
+            assert time.monotonic() - began < 5 * READ.limit_s  # far below the 50 s of so many time limits
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        deadline = time.monotonic() + 30.0
+        while not await read(live):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+
+async def read(live: LiveClient) -> bool:
+    """Whether a read is answered."""
+    try:
+        await live.run(lambda redis: redis.get("a"), repeatable=False, work=READ, key="a")
+    except Unavailable:
+        return False
+    return True
