@@ -8,6 +8,7 @@ Knows nothing of who said it, and of synonyms only the verbs that `ingest.statem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest.state_words import ARTICLES, GLUE, LEAVING, NUMBERS, TIMES, UNIQUE
 from ingest.statements import MAX_WORDS, Statement, read_statement, undenied, words_of
@@ -16,30 +17,50 @@ _MAX_VALUE = 5
 _MAX_WORD = 3
 
 
-def replaces(newer: str, older: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """A text as it is compared with many others, read once.
+
+    words: case-folded. denied: whether it denies something; bare: its words without what denies and articles, None
+    where they are too few or too many to compare. stated: what it states.
+    """
+
+    asks: bool
+    words: tuple[str, ...]
+    denied: bool
+    bare: tuple[str, ...] | None
+    stated: Statement | None
+
+    @classmethod
+    def of(cls, text: str) -> Saying:
+        """`text`, read."""
+        words = words_of(text)
+        rest, denied = undenied(words)
+        bare = tuple(word for word in rest if word not in ARTICLES) if 2 <= len(rest) <= MAX_WORDS else None
+        return cls("?" in text, tuple(word.casefold() for word in words), denied, bare, read_statement(text))
+
+
+def replaces(newer: Saying, older: Saying) -> bool:
     """Whether `newer` gives another value for what `older` states."""
-    if "?" in newer + older:
+    if newer.asks or older.asks:
         return False
     if _denies(newer, older) or _leaves(newer, older):
         return True
-    new, old = read_statement(newer), read_statement(older)
-    return new is not None and old is not None and _other_value(new, old)
+    return newer.stated is not None and older.stated is not None and _other_value(newer.stated, older.stated)
 
 
-def _denies(newer: str, older: str) -> bool:
+def _denies(newer: Saying, older: Saying) -> bool:
     """Whether one says the other with a denial, and nothing else differs."""
-    (new, new_denied), (old, old_denied) = undenied(words_of(newer)), undenied(words_of(older))
-    return new_denied is not old_denied and 2 <= len(new) <= MAX_WORDS and _stems(new) == _stems(old)
+    return newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
 
 
-def _leaves(newer: str, older: str) -> bool:
+def _leaves(newer: Saying, older: Saying) -> bool:
     """Whether `newer` says that something went from one thing to another, and `older` states the one that it left.
 
     "We switched the shop from MySQL to Postgres" leaves "We use MySQL for the shop": its other words are all there.
     """
-    new = [word.casefold() for word in words_of(newer)]
-    stated = read_statement(older)
-    if stated is None or len(new) > MAX_WORDS or not LEAVING & set(new):
+    new, stated = newer.words, older.stated
+    if stated is None or len(new) > MAX_WORDS or LEAVING.isdisjoint(new):
         return False
     if "from" not in new or "to" not in new[new.index("from") :]:
         return False
@@ -48,10 +69,6 @@ def _leaves(newer: str, older: str) -> bool:
     value = [word.casefold() for word in stated.value if word.casefold() not in ARTICLES]
     others = {*stated.subject, *value[len(left) :]} - GLUE
     return bool(left) and value[: len(left)] == left and others <= set(new)
-
-
-def _stems(words: Sequence[str]) -> list[str]:
-    return [word for word in words if word not in ARTICLES]
 
 
 def _other_value(new: Statement, old: Statement) -> bool:

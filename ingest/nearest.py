@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from memtypes.candidates import Candidates
 from memtypes.memory import Memory
 from memtypes.policy import POLICIES, MemoryType, Visibility
 from memtypes.ports import Candidate, CandidateSearch, MemoryStore
@@ -61,23 +62,28 @@ async def nearest(store: MemoryStore, scope: Scope, arriving: Mapping[int, Arriv
     vectors = {place: one.embedding.dense for place, one in arriving.items() if one.embedding and is_public(one.memory)}
     if not vectors:
         return {}
-    searches = [CandidateSearch(arriving[place].memory.type, vectors[place], None, DEPTH) for place in vectors]
-    found = dict(zip(vectors, await store.candidates(scope, searches), strict=True))
-    wanted = {place: [one for one in candidates if _worth_a_look(one)] for place, candidates in found.items()}
-    known = await store.get(scope, {one.id: one.type for candidates in wanted.values() for one in candidates})
+    types = {place: arriving[place].memory.type for place in vectors}
+    searches = [CandidateSearch(types[place], vectors[place], None, DEPTH, light=False) for place in vectors]
+    found = zip(types.items(), await store.candidates(scope, searches), strict=True)
+    cosines = {place: _worth_a_look(kind, candidates) for (place, kind), candidates in found}
+    known = await store.get(scope, {one: types[place] for place, near in cosines.items() for one in near})
     around = {
-        place: [Near(known[one.id], one.dense or 0.0) for one in candidates if one.id in known]
-        for place, candidates in wanted.items()
+        place: [Near(known[one], cosine) for one, cosine in near.items() if one in known]
+        for place, near in cosines.items()
     }
     for place, before in _together(arriving, list(vectors)).items():
         around[place] += before
     return {place: [one for one in near if is_public(one.memory)] for place, near in around.items()}
 
 
-def _worth_a_look(candidate: Candidate) -> bool:
-    if candidate.dense is None:
-        return False
-    return candidate.type is MemoryType.SEMANTIC or candidate.dense >= POLICIES[candidate.type].near
+def _worth_a_look(kind: MemoryType, found: Sequence[Candidate]) -> dict[str, float]:
+    """The cosine of each candidate that may have to do with the new one, by id."""
+    columns = Candidates.of(found)
+    if columns.dense is None:
+        return {}
+    least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
+    near = np.flatnonzero(columns.dense >= least)  # false for what has no cosine, which is marked as no number
+    return {columns.ids[place].decode(): float(columns.dense[place]) for place in near}
 
 
 def _together(arriving: Mapping[int, Arrival], places: Sequence[int]) -> dict[int, list[Near]]:

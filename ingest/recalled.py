@@ -51,7 +51,7 @@ class RecallGuard:
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
         searches = [
-            CandidateSearch(kind, None, self.sparse.encode_query(text), DEPTH, _SHOWN)
+            CandidateSearch(kind, None, self.sparse.encode_query(text), DEPTH, _SHOWN, light=False)
             for text in texts
             if len(text) >= LEAST
             for kind in LONG_TERM

@@ -15,20 +15,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingest.change import replaces
+from ingest.change import Saying, replaces
 from memtypes.memory import MAX_LINKS, Link, LinkType, Memory, first_line
 from memtypes.policy import MemoryType, Visibility
 from memtypes.semantic import Semantic
 from memtypes.times import rfc3339
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """concept: the one that a caller gave; None where it is the content's first line."""
+
+    concept: str | None
+    saying: Saying
+
+
 @dataclass(slots=True)
 class Timeline:
-    """Facts as they stand once the new ones have their places. current: by id. changed: the ids that differ."""
+    """Facts as they stand once the new ones have their places.
+
+    current: by id. changed: the ids that differ. said: what each says, which is read once.
+    """
 
     now: datetime
     current: dict[str, Memory] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    said: dict[str, _Said] = field(default_factory=dict)
 
     def take_in(self, newer: Memory, near: Sequence[Memory]) -> None:
         """Give `newer` its place among those `near`, which were there before it."""
@@ -37,9 +49,9 @@ class Timeline:
             return
         others = [self.current.setdefault(one.id, one) for one in near if one.id != newer.id]
         for old in others:
-            if is_replaced(old, newer, self.now):
+            if self._is_replaced(old, newer):
                 self._end(old.id, newer.id)
-        later = [one for one in others if one.valid_from > newer.valid_from and is_replaced(newer, one, self.now)]
+        later = [one for one in others if one.valid_from > newer.valid_from and self._is_replaced(newer, one)]
         if later:
             self._end(newer.id, min(later, key=lambda one: (one.valid_from, one.id)).id)
 
@@ -54,6 +66,19 @@ class Timeline:
         if memory.superseded_by is not None and memory.valid_to is not None:
             fields |= {"valid_to": rfc3339(memory.valid_to), "superseded_by": memory.superseded_by}
         return {**fields, "updated_at": rfc3339(self.now)}
+
+    def _is_replaced(self, old: Memory, newer: Memory) -> bool:
+        """Whether `newer` says what `old` says, of the same concept, later and with another value."""
+        if not may_be_replaced(old, newer, self.now):
+            return False
+        before, after = self._said(old), self._said(newer)
+        return before.concept == after.concept and replaces(after.saying, before.saying)
+
+    def _said(self, memory: Memory) -> _Said:
+        known = self.said.get(memory.id)
+        if known is None:
+            known = self.said[memory.id] = _Said(_concept(memory), Saying.of(memory.content))
+        return known
 
     def _end(self, old_id: str, newer_id: str) -> None:
         """Let one end where the other begins; the newer one points to it, as long as it has room for a link."""
@@ -78,8 +103,8 @@ def timeline(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], n
     return placed
 
 
-def is_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
-    """Whether `newer` says what `old` says, later and with another value; of one time what arrives last is later.
+def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
+    """Whether `newer` comes after `old` and both hold, whatever they say; of one time what arrives last is later.
 
     One that ended already is replaced only by what begins before its end: by a fact that came late.
     """
@@ -88,7 +113,7 @@ def is_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
     if ended or any(one.expires_at is not None and one.expires_at <= now for one in (old, newer)):
         return False
-    return takes_part(newer) and _concept(old) == _concept(newer) and replaces(newer.content, old.content)
+    return takes_part(newer)
 
 
 def unfinished(kept: Sequence[Memory]) -> dict[str, list[str]]:
@@ -107,7 +132,6 @@ def takes_part(memory: Memory) -> bool:
 
 
 def _concept(memory: Memory) -> str | None:
-    """The concept that a caller gave; None where it is the content's first line."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept

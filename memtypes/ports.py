@@ -54,6 +54,7 @@ class CandidateSearch:
 
     dense, sparse: the query as vectors; None leaves that leg out. depth: candidates a leg. filter: on top of the scope.
     tokens: the query's token vectors, with which the candidates are compared once they are found; None leaves that out.
+    light: whether candidates come with what ranking needs of them; without, ids and scores alone may come.
     """
 
     type: MemoryType
@@ -62,6 +63,7 @@ class CandidateSearch:
     depth: int = 200
     filter: Filter | None = None
     tokens: TokenVectors | None = None
+    light: bool = True
 
 
 @dataclass(frozen=True, slots=True)

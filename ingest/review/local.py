@@ -94,7 +94,7 @@ class NoveltyReviewer:
         """Its vote. Raises ReviewFailed without an embedding, and what the store raises."""
         if under.dense is None:
             raise ReviewFailed("novelty needs an embedding, and there is none")
-        search = CandidateSearch(under.type, under.dense, None, depth=1)
+        search = CandidateSearch(under.type, under.dense, None, depth=1, light=False)
         (found,) = await self.store.candidates(under.scope, [search])
         nearest = max((one.dense for one in found if one.dense is not None), default=0.0)
         score = round(1 + 9 * (1 - max(0.0, nearest)), 2)

@@ -122,7 +122,8 @@ class Upkeep:
             some = memories[start : start + _PAGE]
             embedded = await self.embedder.embed_documents([one.embedding_text() for one in some])
             searches = [
-                CandidateSearch(one.type, made.dense, None, _LIKE) for one, made in zip(some, embedded, strict=True)
+                CandidateSearch(one.type, made.dense, None, _LIKE, light=False)
+                for one, made in zip(some, embedded, strict=True)
             ]
             for one, near in zip(some, await self.store.candidates(scope, searches), strict=True):
                 found[one.id] = [(other.id, other.dense) for other in near if other.dense is not None]

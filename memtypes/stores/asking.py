@@ -166,6 +166,7 @@ class AskingStore(MemoryStore):
             search.depth,
             to_where(all_of(search.filter, visible_to(scope.session_id))),
             None if search.tokens is None else tokens_bytes(search.tokens),
+            search.light,
         )
 
 

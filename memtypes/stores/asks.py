@@ -116,6 +116,7 @@ class TypeSearch(msgspec.Struct, frozen=True, array_like=True):
     where: dict[str, Any]
     tokens: bytes | None = None
     """The query's token vectors, int8, 128 a token; None asks for no late interaction."""
+    light: bool = True
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):

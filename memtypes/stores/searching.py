@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from memtypes.light import Light
+from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_of, sparse_of, tokens_of
 from memtypes.stores.conditions import Where, has_ids, within
@@ -56,23 +57,34 @@ class Pool:
 def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
     """The candidates of each search: rounds for the sizes, the legs, the missing scores, the payloads and late ones."""
     corpus = within(ask)
-    counts: list[int] = yield [(search.type, Count(corpus)) for search in ask.searches]
-    legs = [legs_of(search, count) for search, count in zip(ask.searches, counts, strict=True)]
-    asked = [_nearest(pair, within(ask, one.where), corpus) for one, pair in zip(ask.searches, legs, strict=True)]
+    bounds = {str(search.where): within(ask, search.where) for search in ask.searches}  # many searches share theirs
+    legs = yield from _legs(ask, corpus)
+    asked = [_nearest(pair, bounds[str(one.where)], corpus) for one, pair in zip(ask.searches, legs, strict=True)]
     best = yield from _search(ask, asked)
     pools = [pooled(pair, hits) for pair, hits in zip(legs, best, strict=True)]
     rest = yield from _search(ask, [list(_missing(pool, corpus, ask)) for pool in pools])
     for pool, hits in zip(pools, rest, strict=True):
         fill(pool, hits)
-    glances = yield [(one.type, Glance(tuple(pool.keys))) for one, pool in zip(ask.searches, pools, strict=True)]
+    glances = yield from _glances(ask, pools)
     known = [kept(pool, seen) for pool, seen in zip(pools, glances, strict=True)]
     best_matches = yield from _maxima(ask, [keys for keys, _ in known])
     return [columns(pool.scores, own, late) for pool, own, late in zip(pools, known, best_matches, strict=True)]
 
 
-def legs_of(search: asks.TypeSearch, count: int) -> Legs:
-    """The dense and the sparse leg; None for one that was not asked for. count: memories of the type in the scope."""
-    limit = max(count, search.depth) if count <= WHOLE * search.depth else search.depth
+def _legs(ask: asks.Candidates, corpus: Where) -> Plan[list[Legs]]:
+    """The legs of each search; how many memories there are is asked only where two legs are to be joined."""
+    joined = [place for place, one in enumerate(ask.searches) if one.dense is not None and one.terms is not None]
+    counted: list[int] = yield [(ask.searches[place].type, Count(corpus)) for place in joined]
+    counts = dict(zip(joined, counted, strict=True))
+    return [legs_of(search, counts.get(place)) for place, search in enumerate(ask.searches)]
+
+
+def legs_of(search: asks.TypeSearch, count: int | None) -> Legs:
+    """The dense and the sparse leg; None for one that was not asked for.
+
+    count: memories of the type in the scope; None where one leg is alone, which never lacks a score.
+    """
+    limit = search.depth if count is None or count > WHOLE * search.depth else max(count, search.depth)
     dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, limit, None)
     sparse = None
     if search.terms is not None and search.weights is not None:
@@ -157,10 +169,25 @@ def _maxima(ask: asks.Candidates, keys: list[list[Key]]) -> Plan[list[bytes | No
     return [late_of[place].tobytes() if place in late_of else None for place in range(len(keys))]
 
 
+def _glances(ask: asks.Candidates, pools: list[Pool]) -> Plan[list[Seen]]:
+    """What ranking needs of each pool, and which of it exists; a search that does not want it takes all as found."""
+    wanted = [place for place, search in enumerate(ask.searches) if search.light]
+    read = yield [(ask.searches[place].type, Glance(tuple(pools[place].keys))) for place in wanted]
+    seen: dict[int, Seen] = dict(zip(wanted, read, strict=True))
+    return [seen.get(place) or unread(pool) for place, pool in enumerate(pools)]
+
+
+def unread(pool: Pool) -> Seen:
+    """All of `pool`, with nothing known of it."""
+    return Seen(np.ones(len(pool.keys), dtype=np.bool_), Light(len(pool.keys)))
+
+
 def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[Key, float]]]]]:
-    """The hits of every search's queries; a search without a query costs no step."""
-    busy = [
-        (search.type, Search(tuple(queries))) for search, queries in zip(ask.searches, asked, strict=True) if queries
-    ]
-    hits = iter((yield list(busy)))
-    return [next(hits) if queries else [] for queries in asked]
+    """The hits of every search's queries; those of one type are one step."""
+    queries: dict[MemoryType, list[Nearest]] = {}
+    for search, own in zip(ask.searches, asked, strict=True):
+        queries.setdefault(search.type, []).extend(own)
+    busy = [kind for kind, own in queries.items() if own]
+    answers = yield [(kind, Search(tuple(queries[kind]))) for kind in busy]
+    hits = {kind: iter(answer) for kind, answer in zip(busy, answers, strict=True)}
+    return [[next(hits[search.type]) for _ in own] for search, own in zip(ask.searches, asked, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,20 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
         hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse(terms), 10))
         assert [hit.sparse for hit in hits] == [0.0] * 5
         assert await search(store, scope, CandidateSearch(KIND, None, make_sparse(terms), 10)) == []
+
+
+@pytest.mark.parametrize("terms", [None, {2: 1.0, 5: 0.5}])
+@pytest.mark.parametrize("depth", [3, 100])
+async def test_a_search_may_do_without_what_ranking_needs(
+    store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
+) -> None:
+    """It finds the same ids with the same scores, beside one that has everything."""
+    await store.upsert(scope, corpus(scope, 40))
+    asked = CandidateSearch(KIND, QUERY, None if terms is None else make_sparse(terms), depth)
+    whole, bare = await store.candidates(scope, [asked, replace(asked, light=False)])
+    assert {hit.id: hit.dense for hit in bare} == pytest.approx({hit.id: hit.dense for hit in whole}, abs=1e-5)
+    assert {hit.id: hit.sparse for hit in bare} == pytest.approx({hit.id: hit.sparse for hit in whole}, abs=1e-5)
+    assert all("created_at" in hit.payload for hit in whole)
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.change import replaces
+from ingest.change import Saying, replaces
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ from ingest.change import replaces
 )
 def test_another_value_replaces(newer: str, older: str) -> None:
     """Another value of what a subject has one of, a denial, or what was left for another, replaces."""
-    assert replaces(newer, older)
+    assert replaces(Saying.of(newer), Saying.of(older))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_another_value_replaces(newer: str, older: str) -> None:
 )
 def test_both_may_hold(newer: str, older: str) -> None:
     """Another subject, what may hold of many things, other kinds of values and questions replace nothing."""
-    assert not replaces(newer, older)
+    assert not replaces(Saying.of(newer), Saying.of(older))
 
 
 @given(st.text(max_size=80))
 def test_nothing_replaces_itself(text: str) -> None:
     """The same words are no change."""
-    assert not replaces(text, text)
+    assert not replaces(Saying.of(text), Saying.of(text))
