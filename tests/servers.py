@@ -72,12 +72,13 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
 
 
 @contextmanager
-def running_cluster(directory: Path) -> Iterator[list[Server]]:
-    """Three nodes that share the slots and know each other."""
+def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[Server]]:
+    """Three nodes that share the slots and know each other. partial: they serve on when one is lost."""
     ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
+    serving = ("--cluster-require-full-coverage", "no") if partial else ()
     with ExitStack() as started:
         nodes = [
-            started.enter_context(running(directory / str(port), port, _cluster_options(bus)))
+            started.enter_context(running(directory / str(port), port, (*_cluster_options(bus), *serving)))
             for port, bus in zip(ports, buses, strict=True)
         ]
         for number, node in enumerate(nodes):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from memtypes.errors import Unavailable
 from memtypes.locks import LockRequest
+from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.keys import live_key, scope_prefix
+from memtypes.stores.redis.lanes import READ
 from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.working import RedisWorking
+from memtypes.threads.requests import Opening
+from memtypes.threads.turns import NewTurn
 from tests.live import client_of, fresh_scope
-from tests.servers import NODES, free_ports
+from tests.servers import NODES, free_ports, running_cluster
+from tests.threads.parts import threads_over
 
 pytestmark = pytest.mark.anyio
 
@@ -56,3 +67,42 @@ async def test_a_cluster_that_is_away_is_said_to_be() -> None:
     async with client_of(f"redis+cluster://127.0.0.1:{port}") as away:
         with pytest.raises(Unavailable):
             await away.ping()
+
+
+async def answered(items: RedisWorking, scope: Scope) -> None:
+    """Return when the items of the session are read: on a busy machine one read may take too long."""
+    deadline = time.monotonic() + 30.0
+    while True:
+        try:
+            assert await items.items(scope) == []
+        except Unavailable:
+            assert time.monotonic() < deadline
+            await anyio.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, how: signal.Signals) -> None:
+    """Killed or stopped while in use: what lies on it is unavailable, and soon at once; all else goes on."""
+    with running_cluster(tmp_path, partial=True) as nodes:
+        async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
+            base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)
+            scopes = [replace(base, namespace=f"{base.namespace} {number}", session_id="s") for number in range(12)]
+            kept = {one: (await threads.open(one, Opening())).thread.id for one in scopes}
+            where = {one: await node_of(live, scope_prefix(one)) for one in scopes}
+            assert len(set(where.values())) == NODES
+            gone = [one for one in scopes if where[one].endswith(f":{nodes[1].port}")]
+            os.kill(nodes[1].process.pid, how)
+            with pytest.raises(Unavailable):
+                await threads.say(gone[0], kept[gone[0]], NewTurn(role="user", content="on"), None)
+            began = time.monotonic()
+            for scope in gone * 20:
+                with pytest.raises(Unavailable):
+                    await items.items(scope)
+            assert time.monotonic() - began < 20 * READ.limit_s
+            for scope in scopes:
+                if scope not in gone:
+                    await answered(items, scope)
+                    said = await threads.say(scope, kept[scope], NewTurn(role="user", content="on"), None)
+                    assert said.version == 1
