@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.locks import Lease, LockRequest, Locks
@@ -191,28 +192,24 @@ class FakeThreads(ThreadStore, DepartureStore):
         left.remove(departure)
         left.append(replace(departure, tries=tries))
 
-    async def set_aside(self, scope: Scope, departure: Departure, why: str) -> None:
+    async def set_aside(self, scope: Scope, departure: Departure, why: str, again_at: datetime) -> None:
         """See the port."""
         self._left[scope.tenant, scope.namespace].remove(departure)
         aside = self._aside.setdefault((scope.tenant, scope.namespace, departure.thread_id), [])
-        aside.append(replace(departure, why=why))
+        aside.append(replace(departure, rounds=departure.rounds + 1, why=why, again_at=again_at))
 
-    async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
+    async def recall(self, at: datetime | None) -> int:
         """See the port."""
-        return list(self._aside.get((scope.tenant, scope.namespace, thread_id), ()))
-
-    async def recall(self) -> int:
-        """See the port."""
-        recalled = [(key, one) for key, left in self._aside.items() for one in left]
-        for (tenant, namespace, _), one in recalled:
-            self._left.setdefault((tenant, namespace), []).append(replace(one, tries=0, why=""))
-        self._aside.clear()
+        recalled = [(key, one) for key, left in self._aside.items() for one in left if one.due(at)]
+        for key, one in recalled:
+            self._aside[key].remove(one)
+            self._left.setdefault(key[:2], []).append(replace(one, tries=0, why="", again_at=None))
         return len(recalled)
 
     async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
         """See the port."""
-        aside = [] if thread_id is None else await self.aside(scope, thread_id)
-        return OutboxLoad(len(self._left.get((scope.tenant, scope.namespace), ())), len(aside))
+        aside = self._aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
+        return OutboxLoad(len(self._left.get((scope.tenant, scope.namespace), ())), tuple(aside))
 
     async def waiting(self) -> AsyncIterator[Scope]:
         """See the port."""

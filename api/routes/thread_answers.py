@@ -164,7 +164,7 @@ class ThreadStatsAnswer(TypedDict):
     """What a thread holds. utilization: of the nearest limit. distance_to_flush: tokens, else messages.
 
     waiting: groups of turns that left threads of this namespace and are still to be kept as memories. set_aside: groups
-    of this thread that could not be kept; they are tried again when the service starts.
+    of this thread that could not be kept; they are tried again at next_try_at, later each time, and at a start.
     """
 
     turns: int
@@ -179,13 +179,15 @@ class ThreadStatsAnswer(TypedDict):
     resource: str | None
     waiting: int
     set_aside: int
+    next_try_at: str | None
 
 
 class CheckAnswer(TypedDict):
-    """One promise."""
+    """One promise. detail: what could not be kept, why, and when it is tried again."""
 
     name: str
     ok: bool
+    detail: NotRequired[str]
 
 
 class ThreadHealthAnswer(TypedDict):

@@ -13,10 +13,11 @@ from api.services import Services
 from memtypes.errors import Unavailable
 from memtypes.scope import Scope
 from memtypes.threads.context import Context, thread_context
-from memtypes.threads.departures import OutboxLoad
+from memtypes.threads.departures import Departure, OutboxLoad
 from memtypes.threads.engine import Threads
 from memtypes.threads.policy import PolicyType
 from memtypes.threads.ports import Content, Thread
+from memtypes.times import rfc3339
 
 _DEFAULT = "cl100k_base"
 
@@ -83,7 +84,8 @@ def stats_of(threads: Threads, thread: Thread, outbox: OutboxLoad) -> dict[str, 
         "ttl_s": thread.ttl_left_s,
         "resource": thread.resource,
         "waiting": outbox.waiting,
-        "set_aside": outbox.set_aside,
+        "set_aside": len(outbox.aside),
+        "next_try_at": None if outbox.again_at is None else rfc3339(outbox.again_at),
     }
 
 
@@ -98,6 +100,16 @@ def health_of(threads: Threads, content: Content, outbox: OutboxLoad) -> dict[st
         "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
         "within_max_turns": thread.turns <= limits.turns,
         "expires": thread.ttl_left_s > 0,
-        "nothing_set_aside": outbox.set_aside == 0,
+        "nothing_set_aside": not outbox.aside,
     }
-    return {"ok": all(checks.values()), "checks": [{"name": name, "ok": ok} for name, ok in checks.items()]}
+    told: list[dict[str, Any]] = [{"name": name, "ok": ok} for name, ok in checks.items()]
+    if outbox.aside:
+        told[-1]["detail"] = "; ".join(map(_apart, outbox.aside))
+    return {"ok": all(checks.values()), "checks": told}
+
+
+def _apart(departure: Departure) -> str:
+    """Which turns could not be kept, why, and when that is tried again."""
+    indices = ", ".join(str(turn.index) for turn in departure.turns)
+    again = "" if departure.again_at is None else f"; tried again at {rfc3339(departure.again_at)}"
+    return f"turns {indices}: {departure.why}{again}"

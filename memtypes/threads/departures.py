@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from memtypes.scope import Scope
 from memtypes.threads.turns import Turn
@@ -14,22 +15,34 @@ from memtypes.threads.turns import Turn
 class Departure:
     """Turns that left a thread together, and wait to be kept. token: names it in the store.
 
-    tries: how often it was refused. why: it was set aside, which is empty before.
+    tries: how often it was refused since it waits. rounds: how often it was set aside; why: it is, which is empty
+    before; again_at: when it is tried again.
     """
 
     thread_id: str
     turns: tuple[Turn, ...]
     token: str
     tries: int = 0
+    rounds: int = 0
     why: str = ""
+    again_at: datetime | None = None
+
+    def due(self, at: datetime | None) -> bool:
+        """Whether what is set aside is to be tried at `at`; None is whenever it may."""
+        return at is None or self.again_at is None or self.again_at <= at
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxLoad:
-    """How many departures wait in a namespace, and how many of a thread were set aside."""
+    """How many departures wait in a namespace, and what of a thread is set aside, oldest first."""
 
     waiting: int
-    set_aside: int = 0
+    aside: tuple[Departure, ...] = ()
+
+    @property
+    def again_at(self) -> datetime | None:
+        """When the first of what is set aside is tried again."""
+        return min((one.again_at for one in self.aside if one.again_at is not None), default=None)
 
 
 class DepartureStore(ABC):
@@ -48,20 +61,16 @@ class DepartureStore(ABC):
         """Let it wait behind the others, with so many tries."""
 
     @abstractmethod
-    async def set_aside(self, scope: Scope, departure: Departure, why: str) -> None:
-        """Take it out of what waits, and keep it until it is recalled."""
+    async def set_aside(self, scope: Scope, departure: Departure, why: str, again_at: datetime) -> None:
+        """Take it out of what waits for one round more, and keep it until it is recalled."""
 
     @abstractmethod
-    async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
-        """What of a thread was set aside, oldest first."""
-
-    @abstractmethod
-    async def recall(self) -> int:
-        """How many departures were set aside in any scope; they wait again, as if never tried."""
+    async def recall(self, at: datetime | None) -> int:
+        """How many departures were set aside in any scope and are due at `at`, or at all; they wait again, untried."""
 
     @abstractmethod
     async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
-        """How many departures wait in a namespace, and were set aside of this thread."""
+        """How many departures wait in a namespace, and what of this thread is set aside."""
 
     @abstractmethod
     def waiting(self) -> AsyncIterator[Scope]:

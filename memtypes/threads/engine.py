@@ -53,7 +53,7 @@ class Threads:
     def __init__(self, parts: ThreadParts) -> None:
         self.store = parts.store
         self.rules = Rules(parts.models, parts.policies)
-        self.outbox = Outbox(parts.departures, parts.keeper)
+        self.outbox = Outbox(parts.departures, parts.keeper, parts.clock)
         self._incoming = Incoming(parts.screen, parts.tokenizer, parts.clock)
         self._clock = parts.clock
         self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)

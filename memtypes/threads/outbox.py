@@ -1,7 +1,8 @@
 """Keeps what left the threads of a namespace, in the order in which it left.
 
 What can't be kept for a reason of its own waits behind the others, and is set aside after a few tries: it must neither
-block them nor be lost. A service that starts tries it again, since its rules may have changed.
+block them nor be lost. It is tried again after a pause that doubles each time, and by a service that starts, since its
+rules may have changed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
 import anyio
@@ -16,9 +18,14 @@ import anyio
 from memtypes.errors import Overloaded, RemembrancerError, Unavailable
 from memtypes.scope import Scope
 from memtypes.threads.departures import Departure, DepartureStore, OutboxLoad, ThreadKeeper
+from memtypes.times import Clock, rfc3339, to_utc
 
 TRIES = 3
 """How often what is refused is tried, once a drain, before it is set aside."""
+
+FIRST_PAUSE = timedelta(minutes=10)
+LONGEST_PAUSE = timedelta(days=1)
+"""How long what was set aside rests before it is tried once more: first, and at most."""
 
 _PIECE = 32
 
@@ -32,13 +39,15 @@ class Tally:
     kept: int = 0
     postponed: int = 0
     set_aside: int = 0
+    recalled: int = 0
 
 
 class Outbox:
     """One drain at a time of each namespace in this process; another process's does no harm, ids follow from turns."""
 
-    def __init__(self, store: DepartureStore, keeper: ThreadKeeper) -> None:
+    def __init__(self, store: DepartureStore, keeper: ThreadKeeper, clock: Clock) -> None:
         self.tally = Tally()
+        self._clock = clock
         self._store = store
         self._keeper = keeper
         self._draining: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
@@ -60,15 +69,17 @@ class Outbox:
         return kept
 
     async def drain_all(self) -> int:
-        """How many memories were made of what had been left waiting, and once of what had been set aside."""
-        if not self._begun:
-            await self._store.recall()
-            self._begun = True
+        """How many memories were made of what had been left waiting, and of what was set aside and is due.
+
+        The first time all that was set aside is due.
+        """
+        self.tally.recalled += await self._store.recall(to_utc(self._clock()) if self._begun else None)
+        self._begun = True
         scopes = [scope async for scope in self._store.waiting()]
         return sum([len(ids) for scope in scopes for ids in (await self.drain(scope)).values()])
 
     async def load(self, scope: Scope, thread_id: str) -> OutboxLoad:
-        """How much waits in the namespace, and was set aside of the thread."""
+        """How much waits in the namespace, and what is set aside of the thread."""
         return await self._store.load(scope, thread_id)
 
     def lines(self) -> Iterator[str]:
@@ -99,16 +110,24 @@ class Outbox:
 
     async def _refused(self, scope: Scope, departure: Departure, why: str) -> None:
         tries = departure.tries + 1
-        if tries < TRIES:
+        if tries < TRIES and not departure.rounds:
             await self._store.postpone(scope, departure, tries)
             self.tally.postponed += 1
             return
-        await self._store.set_aside(scope, departure, why)
+        again_at = to_utc(self._clock()) + pause(departure.rounds)
+        await self._store.set_aside(scope, departure, why, again_at)
         self.tally.set_aside += 1
         _log.error(
-            "%d turns that left thread %s are set aside after %d tries: %s",
+            "%d turns that left thread %s are set aside until %s after %d tries: %s",
             len(departure.turns),
             departure.thread_id,
+            rfc3339(again_at),
             tries,
             why,
         )
+
+
+def pause(rounds: int) -> timedelta:
+    """How long what has been set aside so often before rests."""
+    doubled: int = 2 ** min(rounds, 20)
+    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)

@@ -192,5 +192,8 @@ async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Service
         metrics = (await client.get("/metrics")).text
     assert (stats["waiting"], stats["set_aside"]) == (2, 3)
     assert not health["ok"]
-    assert {"name": "nothing_set_aside", "ok": False} in health["checks"]
+    apart = health["checks"][-1]
+    assert (apart["name"], apart["ok"]) == ("nothing_set_aside", False)
+    assert apart["detail"].startswith("turns 0: not kept here; tried again at 20")
+    assert stats["next_try_at"] in apart["detail"]
     assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -212,7 +212,7 @@ async def test_what_left_waits_until_it_is_settled(kept: Kept) -> None:
 
 
 async def test_what_can_not_be_kept_is_set_aside_and_recalled(kept: Kept) -> None:
-    """A postponed departure goes to the end with its tries; one that is set aside waits apart under its thread."""
+    """A postponed departure goes to the end with its tries; one that is set aside rests until its time has come."""
     await kept.begin()
     for content in "abc":
         await kept.append(content, Limits(None, 1, 10))
@@ -221,14 +221,18 @@ async def test_what_can_not_be_kept_is_set_aside_and_recalled(kept: Kept) -> Non
     assert await kept.gone() == [[1], [0]]
     _, again = await kept.left.departures(kept.scope, 10)
     assert (again.tries, again.turns) == (2, first.turns)
-    await kept.left.set_aside(kept.scope, again, "refused")
+    await kept.left.set_aside(kept.scope, again, "refused", NOW)
     load = await kept.left.load(kept.scope, "t")
-    assert (load.waiting, load.set_aside) == (1, 1)
-    assert (await kept.left.load(kept.scope, "u")).set_aside == 0
-    assert [(one.turns, one.why) for one in await kept.left.aside(kept.scope, "t")] == [(first.turns, "refused")]
-    assert await kept.left.recall() >= 1
-    assert [(one.tries, one.why) for one in await kept.left.departures(kept.scope, 10)] == [(0, ""), (0, "")]
-    assert await kept.left.aside(kept.scope, "t") == []
+    assert load.waiting == 1
+    assert [(one.turns, one.why, one.rounds, one.again_at) for one in load.aside] == [(first.turns, "refused", 1, NOW)]
+    assert load.again_at == NOW
+    assert not (await kept.left.load(kept.scope, "u")).aside
+    await kept.left.recall(NOW - timedelta(seconds=1))
+    assert len((await kept.left.load(kept.scope, "t")).aside) == 1
+    assert await kept.left.recall(NOW) >= 1
+    waiting = await kept.left.departures(kept.scope, 10)
+    assert [(one.tries, one.rounds, one.why, one.again_at) for one in waiting] == [(0, 0, "", None), (0, 1, "", None)]
+    assert not (await kept.left.load(kept.scope, "t")).aside
 
 
 async def test_many_writers_lose_nothing(kept: Kept) -> None:

@@ -15,8 +15,8 @@ from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from memtypes.threads.choosing import Limits
-from memtypes.threads.departures import Departure, ThreadKeeper
-from memtypes.threads.outbox import TRIES, Outbox
+from memtypes.threads.departures import Departure, OutboxLoad, ThreadKeeper
+from memtypes.threads.outbox import FIRST_PAUSE, LONGEST_PAUSE, TRIES, Outbox
 from memtypes.threads.ports import Append, NewThread
 from memtypes.threads.turns import Turn
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
@@ -59,17 +59,17 @@ async def test_what_is_refused_is_set_aside_after_a_few_tries(
 ) -> None:
     """One try a drain; what lies behind it is kept at the first; it is counted and logged, without its text."""
     store, keeper = await left("poison", "a", "b"), Fussy(error)
-    outbox = Outbox(store, keeper)
+    outbox = Outbox(store, keeper, lambda: NOW)
     with caplog.at_level(logging.ERROR):
         assert await outbox.drain(SCOPE) == {"t": ["a", "b"]}
         for tried in range(1, TRIES):
             assert [one.tries for one in await store.departures(SCOPE, 9)] == [tried]
             assert await outbox.drain(SCOPE) == {"t": []}
     load = await outbox.load(SCOPE, "t")
-    assert (load.waiting, load.set_aside) == (0, 1)
-    assert [one.turns[0].content for one in await store.aside(SCOPE, "t")] == ["poison"]
+    assert load.waiting == 0
+    assert [(one.turns[0].content, one.again_at) for one in load.aside] == [("poison", NOW + FIRST_PAUSE)]
     assert (outbox.tally.kept, outbox.tally.postponed, outbox.tally.set_aside) == (2, TRIES - 1, 1)
-    assert "set aside after 3 tries" in caplog.text
+    assert "after 3 tries" in caplog.text
     assert "poison" not in caplog.text
     assert 'remembrancer_thread_departures_total{became="set_aside"} 1' in list(outbox.lines())
 
@@ -77,7 +77,7 @@ async def test_what_is_refused_is_set_aside_after_a_few_tries(
 async def test_what_can_not_be_kept_now_waits_for_as_long_as_it_takes() -> None:
     """It goes behind the others, so they are kept by the next drain, and it is never set aside."""
     store, keeper = await left("poison", "a", "b"), Fussy(Unavailable("away"))
-    outbox = Outbox(store, keeper)
+    outbox = Outbox(store, keeper, lambda: NOW)
     for _ in range(3 * TRIES):
         await outbox.drain(SCOPE)
     assert sorted(keeper.kept) == ["a", "b"]
@@ -89,14 +89,38 @@ async def test_what_can_not_be_kept_now_waits_for_as_long_as_it_takes() -> None:
 async def test_a_service_that_starts_tries_again_what_was_set_aside() -> None:
     """Once: under new rules it may be kept."""
     store, keeper = await left("poison"), Fussy(InvalidRequest("refused"))
-    outbox = Outbox(store, keeper)
+    outbox = Outbox(store, keeper, lambda: NOW)
     for _ in range(TRIES):
         await outbox.drain(SCOPE)
     assert await outbox.drain_all() == 0
-    assert (await outbox.load(SCOPE, "t")).waiting == 1
+    assert len((await outbox.load(SCOPE, "t")).aside) == 1
     keeper.error = None
-    assert await Outbox(store, keeper).drain_all() == 1
-    assert (await outbox.load(SCOPE, "t")).waiting == 0
+    assert await Outbox(store, keeper, lambda: NOW).drain_all() == 1
+    assert (await outbox.load(SCOPE, "t")) == OutboxLoad(0)
+
+
+async def test_what_was_set_aside_is_tried_again_later_each_time() -> None:
+    """Once each time, after 10, 20, 40 minutes, and so on up to a day; when it can be kept it is."""
+    store, keeper, now = await left("poison"), Fussy(InvalidRequest("refused")), [NOW]
+    outbox = Outbox(store, keeper, lambda: now[0])
+    await outbox.drain_all()
+    for _ in range(TRIES - 1):
+        await outbox.drain(SCOPE)
+    pauses = []
+    for _ in range(10):
+        (apart,) = (await outbox.load(SCOPE, "t")).aside
+        assert apart.again_at is not None
+        pauses.append(apart.again_at - now[0])
+        now[0] = apart.again_at - timedelta(seconds=1)
+        await outbox.drain_all()
+        assert (await outbox.load(SCOPE, "t")).aside == (apart,)
+        now[0] = apart.again_at
+        await outbox.drain_all()
+    assert pauses == [min(timedelta(minutes=10 * 2**times), timedelta(days=1)) for times in range(10)]
+    assert outbox.tally.recalled == 10
+    keeper.error = None
+    now[0] += LONGEST_PAUSE
+    assert await outbox.drain_all() == 1
 
 
 @pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])

@@ -83,12 +83,23 @@ def departure_of(token: str) -> Departure:
     """The departure of its JSON, which is also its name."""
     kept = json.loads(token)
     turns = tuple(Turn.from_json(json.dumps(raw), index) for index, raw in kept["turns"])
-    return Departure(kept["thread_id"], turns, token, kept.get("tries", 0), kept.get("why", ""))
+    again = kept.get("again_at")
+    return Departure(
+        kept["thread_id"],
+        turns,
+        token,
+        kept.get("tries", 0),
+        kept.get("rounds", 0),
+        kept.get("why", ""),
+        None if again is None else datetime.fromisoformat(again),
+    )
 
 
-def departure_text(departure: Departure, tries: int, why: str = "") -> str:
-    """The departure's JSON after so many tries."""
-    return json.dumps({**json.loads(departure.token), "tries": tries, "why": why})
+def departure_text(departure: Departure) -> str:
+    """The departure's JSON as it stands now; its token is the one of before."""
+    again = None if departure.again_at is None else rfc3339(departure.again_at)
+    told = {name: getattr(departure, name) for name in ("tries", "rounds", "why")}
+    return json.dumps({**json.loads(departure.token), **told, "again_at": again})
 
 
 def thread_of(thread_id: str, kept: dict[str, Any]) -> Thread:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
 
 from redis.asyncio import Redis
 
@@ -39,37 +41,35 @@ class RedisDepartures(DepartureStore):
     async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
         """Let it wait behind the others; see the port."""
         key = live_key(scope, DEPARTURES)
-        await self._move(key, key, departure.token, departure_text(departure, tries))
+        await self._move(key, key, departure.token, departure_text(replace(departure, tries=tries)))
 
-    async def set_aside(self, scope: Scope, departure: Departure, why: str) -> None:
+    async def set_aside(self, scope: Scope, departure: Departure, why: str, again_at: datetime) -> None:
         """Keep it apart; see the port."""
         keys = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, departure.thread_id)
-        await self._move(*keys, departure.token, departure_text(departure, departure.tries, why))
+        apart = replace(departure, rounds=departure.rounds + 1, why=why, again_at=again_at)
+        await self._move(*keys, departure.token, departure_text(apart))
 
-    async def aside(self, scope: Scope, thread_id: str) -> list[Departure]:
-        """What was set aside; see the port."""
-        key = live_key(scope, _ASIDE, thread_id)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, -1), repeatable=True, key=key)  # type: ignore[arg-type, return-value]
-        return [departure_of(token) for token in found]
-
-    async def recall(self) -> int:
+    async def recall(self, at: datetime | None) -> int:
         """Let what was set aside wait again; see the port."""
         recalled = 0
         for key, token in await self._everywhere(f"{_ASIDE}:*", last=-1):
             departure = departure_of(token)
-            kept = json.loads(token)
-            waiting = live_key(Scope(kept["tenant"], kept["namespace"]), DEPARTURES)
-            recalled += await self._move(key, waiting, token, departure_text(departure, 0))
+            if departure.due(at):
+                kept = json.loads(token)
+                waiting = live_key(Scope(kept["tenant"], kept["namespace"]), DEPARTURES)
+                recalled += await self._move(key, waiting, token, departure_text(_untried(departure)))
         return recalled
 
     async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
-        """How much waits and is set aside; see the port."""
+        """How much waits and what is set aside; see the port."""
         waiting, aside = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, thread_id or "")
 
-        async def ask(redis: Redis) -> tuple[int, int]:
-            return await redis.llen(waiting), await redis.llen(aside) if thread_id else 0
+        async def ask(redis: Redis) -> tuple[int, list[str]]:
+            apart = await redis.lrange(aside, 0, -1) if thread_id else []
+            return await redis.llen(waiting), [str(one) for one in apart]
 
-        return OutboxLoad(*await self._live.run(ask, repeatable=True, key=waiting))
+        count, apart = await self._live.run(ask, repeatable=True, key=waiting)
+        return OutboxLoad(count, tuple(departure_of(token) for token in apart))
 
     async def waiting(self) -> AsyncIterator[Scope]:
         """Where something waits; see the port."""
@@ -90,3 +90,8 @@ class RedisDepartures(DepartureStore):
             return [(key, str(one)) for key in keys for one in await redis.lrange(key, 0, last)]
 
         return await self._live.run(look, repeatable=True)
+
+
+def _untried(departure: Departure) -> Departure:
+    """The departure as it waits again."""
+    return replace(departure, tries=0, why="", again_at=None)
