@@ -20,7 +20,7 @@ from api.keys import DEFAULT_TENANT, BadKeys
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
 from api.validation import InvalidInput
 from memtypes.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
-from memtypes.models.files import BadRegistry
+from memtypes.models.registry_file import BadRegistry
 
 USAGE = 2
 FAILED = 1

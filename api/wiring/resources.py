@@ -22,13 +22,13 @@ from memtypes.encoders.projection import token_projection
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.errors import SetupRequired
-from memtypes.models.files import RegistrySource
+from memtypes.models.registry_file import RegistrySource
 from memtypes.ports import Embedder, MemoryStore, Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts
-from memtypes.threads.files import read_policies
 from memtypes.threads.policy import Policies
+from memtypes.threads.policy_file import read_policies
 from memtypes.times import system_clock
 
 TOKENIZERS = ("cl100k_base", "o200k_base")

@@ -177,11 +177,17 @@ class Reference(Model):
         return None if key is None else checked_template(key)
 
 
+def _by_id(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
+
+
 class Agent(Model):
     """The resources of an agent at one of three levels: one id; several ids with a shared key; each with its own."""
 
     memory: Name | None = None
-    memories: list[Name | Reference] | None = Field(default=None, min_length=1, max_length=64)
+    memories: list[Annotated[Reference, BeforeValidator(_by_id)]] | None = Field(
+        default=None, min_length=1, max_length=64
+    )
     key: str | None = None
 
     @field_validator("key")
@@ -202,8 +208,7 @@ class Agent(Model):
         """What the agent refers to, whichever way it was written."""
         if self.memory is not None:
             return (Reference(id=self.memory, key=self.key),)
-        named = (one if isinstance(one, Reference) else Reference(id=one) for one in self.memories or [])
-        return tuple(one if one.key else one.model_copy(update={"key": self.key}) for one in named)
+        return tuple(one if one.key else one.model_copy(update={"key": self.key}) for one in self.memories or [])
 
 
 class Policies(Model):

@@ -31,24 +31,30 @@ def checked_template(text: str) -> str:
     except TemplateError as error:
         raise ValueError(f"{text!r} is no template: {error}") from error
     for node in tree.find_all(nodes.Node):
-        if not isinstance(node, _ALLOWED):
-            raise ValueError(f"a template has text and members like {{{{ session.id }}}} only, not {_kind(node)}")  # noqa: TRY004 - pydantic reads ValueError
-        if isinstance(node, nodes.Name) and node.name not in ROOTS:
-            raise ValueError(f"a template knows {', '.join(ROOTS)}, not {node.name!r}")
-        if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-            raise ValueError(f"a template must not read {node.attr!r}")
-        if isinstance(node, nodes.Output) and _adjacent(node):
-            raise ValueError("a template needs text between two members, or two different scopes could share a key")
+        if wrong := _wrong(node):
+            raise ValueError(f"a template {wrong}")
     return text
+
+
+def _wrong(node: nodes.Node) -> str | None:
+    """What a template must not have of this; None where it may."""
+    match node:
+        case nodes.Name() if node.name not in ROOTS:
+            return f"knows {', '.join(ROOTS)}, not {node.name!r}"
+        case nodes.Getattr() if node.attr.startswith("_"):
+            return f"must not read {node.attr!r}"
+        case nodes.Output() if any(isinstance(piece, nodes.Name) for piece in node.nodes):
+            return "reads members such as {{ session.id }}, not a whole variable"
+        case nodes.Output() if _adjacent(node):
+            return "needs text between two members, or two different scopes could share a key"
+        case _ if not isinstance(node, _ALLOWED):
+            return f"has text and members like {{{{ session.id }}}} only, not {type(node).__name__.lower()}"
+    return None
 
 
 def _adjacent(node: nodes.Output) -> bool:
     members = [not isinstance(piece, nodes.TemplateData) for piece in node.nodes]
     return any(one and other for one, other in pairwise(members))
-
-
-def _kind(node: nodes.Node) -> str:
-    return type(node).__name__.lower()
 
 
 def rendered(template: str, variables: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 from api.services import Services
 from memtypes.models.counting import Counted, TokenCounter
-from memtypes.models.files import default_file, parse
 from memtypes.models.registry import Registry
+from memtypes.models.registry_file import default_file, parse
 from tests.api.conftest import connect
 
 pytestmark = pytest.mark.anyio

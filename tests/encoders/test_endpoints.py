@@ -14,8 +14,8 @@ import pytest
 
 from memtypes.encoders.endpoints import EndpointCounter
 from memtypes.models.counting import Counted, LocalCounter
-from memtypes.models.files import default_file, parse
 from memtypes.models.registry import Registry
+from memtypes.models.registry_file import default_file, parse
 from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from memtypes.models.files import BadRegistry, RegistrySource, default_file, parse
 from memtypes.models.registry import ON_HAND, WIDEST_MARGIN, Registry
+from memtypes.models.registry_file import BadRegistry, RegistrySource, default_file, parse
 
 DEFAULT = Registry.of(default_file())
 

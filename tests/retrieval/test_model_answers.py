@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.models.files import RegistrySource
+from memtypes.models.registry_file import RegistrySource
 from memtypes.scope import Scope
 from memtypes.semantic import SemanticDraft
 from retrieval.answer import RetrieveAnswer

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.models.files import default_file
 from memtypes.models.registry import Registry
+from memtypes.models.registry_file import default_file
 from memtypes.policy import MemoryType
 from retrieval.models import settle, within
 from retrieval.request import DEFAULT_BUDGET, Budget, RetrieveRequest

@@ -15,7 +15,7 @@ from memtypes.stores.redis.thread_departures import RedisDepartures
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.threads.departures import ThreadKeeper
 from memtypes.threads.engine import ThreadParts, Threads
-from memtypes.threads.files import parse
+from memtypes.threads.policy_file import parse
 from memtypes.threads.summary import RuleSummariser
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 

@@ -12,8 +12,8 @@ from memtypes.locks import Lease, LockRequest
 from memtypes.models.registry import Registry
 from memtypes.scope import Scope
 from memtypes.threads.choosing import Limits
-from memtypes.threads.files import parse
 from memtypes.threads.flushing import Flusher
+from memtypes.threads.policy_file import parse
 from memtypes.threads.ports import Append, NewThread, Removal
 from memtypes.threads.requests import FlushAsk
 from memtypes.threads.rules import Rules

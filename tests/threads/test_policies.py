@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from memtypes.errors import InvalidRequest
 from memtypes.threads.choosing import Limits, Load, chosen, flush_due
-from memtypes.threads.files import BadPolicies, parse
 from memtypes.threads.policy import Flush, Strategy
+from memtypes.threads.policy_file import BadPolicies, parse
 from memtypes.threads.summary import by_rule
 from memtypes.threads.templates import rendered
 from memtypes.threads.turns import Turn
@@ -38,6 +38,36 @@ MISTAKES = [
     ("agents: {x: {memory: a}}", "agents.x refers to 'a'"),
     ("threads: {a: {}}\nagents: {x: {memory: a, memories: [a]}}", "either memory"),
     ("threads: [", "not YAML"),
+    ("threads: {a: {max_turns: 5}, a: {max_turns: 6}}", "'a' is there twice"),
+    ("threads: {a: {key: {{ session.id }}}}", "in quotes"),
+    ("threads: {a: }", "threads.a: "),
+    ("threads: [a]", "threads: "),
+    ("just words", "the file: "),
+    ("thread: {a: {}}", "thread: "),
+    ("threads: {a: {max_tokens: 0}}", "threads.a.max_tokens: Input should be greater than or equal to 1 (got 0)"),
+    ("threads: {a: {max_tokens: -5}}", "(got -5)"),
+    ("threads: {a: {max_messages: 2.5}}", "threads.a.max_messages"),
+    ("threads: {a: {max_turns: '50'}}", "threads.a.max_turns"),
+    ("threads: {a: {max_context_ratio: 50, model: m}}", "threads.a.max_context_ratio"),
+    ("threads: {a: {allocation: {system: 1.5, short_term: -0.5}}}", "threads.a.allocation.system"),
+    ("threads: {a: {allocation: {sytem: 1}}}", "threads.a.allocation.sytem"),
+    ("threads: {a: {ttl: 0s}}", "threads.a.ttl: Input should be greater than or equal to 1"),
+    ("threads: {a: {ttl: 3w}}", "must be a duration such as 30s, 5m, 3h or 2d (got '3w')"),
+    ("threads: {a: {ttl: true}}", "threads.a.ttl"),
+    (
+        "threads: {a: {eviction: {policy: mru}}}",
+        "threads.a.eviction.policy: Input should be 'fifo', 'lru' or 'priority'",
+    ),
+    ("threads: {a: {eviction: {keywords: error}}}", "threads.a.eviction.keywords"),
+    ("threads: {a: {locks: {append: never}}}", "threads.a.locks.append: must be a duration"),
+    ("threads: {a: {privacy: {never_keep_roles: [The Tool]}}}", "threads.a.privacy.never_keep_roles.0"),
+    ("threads: {a: {key: '{{ session.id '}}", "is no template"),
+    ("threads: {a: {key: ''}}", "threads.a.key: a template must have 1 to 2000 characters"),
+    ("threads: {a: {key: '{{ session }}'}}", "not a whole variable"),
+    ("threads: {a: {}}\nagents: {x: {}}", "agents.x: must have either memory"),
+    ("threads: {a: {}}\nagents: {x: {memories: []}}", "agents.x.memories"),
+    ("threads: {a: {}}\nagents: {x: {memories: [a, a]}}", "must name each resource once"),
+    ("threads: {a: {}}\nagents: {x: {memories: [{id: a, mode: readonly}]}}", "'read-write' or 'read-only'"),
 ]
 
 

@@ -6,9 +6,7 @@ import logging
 from importlib import resources
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
-
+from memtypes.configured import Source
 from memtypes.errors import RemembrancerError
 from memtypes.models.registry import Registry, RegistryFile
 
@@ -22,16 +20,11 @@ class BadRegistry(RemembrancerError):
 
 def parse(text: str, file: str) -> RegistryFile:
     """The registry file of `text`; `file` names it in errors. Raises BadRegistry."""
-    try:
-        return RegistryFile.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
-        raise BadRegistry(f"models file {file}: not YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        message = first["msg"].removeprefix("Value error, ")
-        got = first["input"] if isinstance(first["input"], str | int | float | bool | None) else "what stands there"
-        raise BadRegistry(f"models file {file}: {place}: {message} (got {got!r})") from error
+    return _source(file).parsed(text, RegistryFile)
+
+
+def _source(file: str) -> Source:
+    return Source(f"models file {file}", BadRegistry)
 
 
 def default_file() -> RegistryFile:
@@ -75,8 +68,5 @@ class RegistrySource:
     def _read(self) -> Registry:
         if self._path is None:
             return Registry.of(self._default)
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadRegistry(f"models file {self._path}: can't be read: {error}") from error
-        return Registry.of(self._default, parse(text, str(self._path)))
+        file = str(self._path)
+        return Registry.of(self._default, parse(_source(file).text(self._path), file))
