@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,14 @@ class Link:
 
     id: str | None = None
     sha256: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """A receipt that is to join its tenant's chain. body: its members, the `id` among them."""
+
+    namespace: str
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,14 @@ def seal(body: Mapping[str, Any], link: Link) -> Sealed:
     return Sealed(str(body["id"]), f'{text[:-1]},"sha256":"{sha256}"}}', sha256)
 
 
+def chained(receipts: Sequence[Unsealed], link: Link) -> list[Sealed]:
+    """`receipts` sealed one after the other, the first after `link`."""
+    made: list[Sealed] = []
+    for one in receipts:
+        made.append(seal(one.body, made[-1].link if made else link))
+    return made
+
+
 def own_hash(receipt: Mapping[str, Any]) -> str:
     """What `receipt`'s `sha256` has to be."""
     return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
@@ -70,8 +86,11 @@ class ReceiptStore(ABC):
     """
 
     @abstractmethod
-    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
-        """`body` sealed and kept as the newest of the scope's tenant; no two receipts name the same one before them."""
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
+        """`receipts` sealed and kept, in this order and all or none, as the newest of the tenant.
+
+        No two receipts name the same one before them.
+        """
 
     @abstractmethod
     async def get(self, tenant: str, receipt_id: str) -> str | None:

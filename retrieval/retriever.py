@@ -33,7 +33,7 @@ from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Scoring, rank
 from retrieval.trace import OnTimings, Trace
 from retrieval.working import Uses, read_live, with_live
-from retrieval.written import Passed, Retrieval
+from retrieval.written import Retrieval
 
 DEPTH = 200
 """Candidates a leg and type. Twice as many cost twice as much and find no more evidence (see benchmarks/LOG.md)."""
@@ -46,11 +46,7 @@ Adjust: TypeAlias = Callable[[Candidates], Candidates]
 
 
 class Recorder(Protocol):
-    """Keeps the receipt of a retrieval."""
-
-    async def past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
-        """What would have been found, had it been current; nothing when that can't be told."""
-        ...
+    """Has the receipt of a retrieval kept."""
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
         """The answer with the id of its receipt, or as degraded when the receipt could not be kept."""
@@ -125,9 +121,7 @@ class Retriever:
             read_live(self._parts.live, scope, request, as_of),
         )
         found, degraded = with_live(found, live), (*degraded, *live.degraded)
-        passed, written = await asyncio.gather(  # the store looks for the past while the budget is filled
-            self._past(scope, request, as_of), writer.write(Ranked(found, as_of, degraded, live.memories), trace)
-        )
+        written = await writer.write(Ranked(found, as_of, degraded, live.memories), trace)
         if request.as_of is None:
             self.uses.note(scope, written.memories, self._parts.clock())
         if self._parts.on_shown and written.shown:
@@ -138,14 +132,9 @@ class Retriever:
         embedder = self._parts.embedder.fingerprint
         tokenizer = self._tokenizer(request)
         recorded = await self._parts.receipts.record(
-            Retrieval(scope, request, as_of, weights, embedder, tokenizer, found, written, passed)
+            Retrieval(scope, request, as_of, weights, embedder, tokenizer, found, written)
         )
         return settled.told(recorded)
-
-    async def _past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
-        if self._parts.receipts is None or not request.receipt:
-            return ()
-        return await self._parts.receipts.past(scope, request, as_of)
 
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())

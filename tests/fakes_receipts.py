@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from memtypes.errors import Unavailable
-from memtypes.receipts import Link, ReceiptStore, Sealed, seal
+from memtypes.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
 from memtypes.scope import Scope
 
 
@@ -19,13 +18,14 @@ class FakeReceipts(ReceiptStore):
     links: dict[str, Link] = field(default_factory=dict)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
         """Sealed after the newest."""
-        sealed = seal(body, self.links.get(scope.tenant, Link()))
-        self.links[scope.tenant] = sealed.link
-        self.texts[scope.tenant, sealed.id] = sealed.text
-        self.places[scope.tenant, sealed.id] = scope.namespace
-        return sealed
+        made = chained(receipts, self.links.get(tenant, Link()))
+        for own, sealed in zip(receipts, made, strict=True):
+            self.links[tenant] = sealed.link
+            self.texts[tenant, sealed.id] = sealed.text
+            self.places[tenant, sealed.id] = own.namespace
+        return made
 
     async def get(self, tenant: str, receipt_id: str) -> str | None:
         """The text."""
@@ -50,9 +50,9 @@ class FakeReceipts(ReceiptStore):
 class AwayReceipts(FakeReceipts):
     """A store that is not there."""
 
-    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
         """Nothing: it is away."""
-        raise Unavailable(f"no store for {scope.tenant}'s {len(body)} members")
+        raise Unavailable(f"no store for {tenant}'s {len(receipts)} receipts")
 
     async def get(self, tenant: str, receipt_id: str) -> str | None:
         """Nothing: it is away."""

@@ -30,6 +30,7 @@ from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.threads.policy import Policies
 from memtypes.threads.policy_file import read_policies
 from memtypes.times import system_clock
+from retrieval.receipts.queue import ReceiptQueue
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
 """The first counts what is written."""
@@ -50,7 +51,7 @@ class Resources:
     tokenizers: Mapping[str, Tokenizer]
     store: MemoryStore
     live: LiveClient
-    receipts: RedisReceipts
+    receipts: ReceiptQueue
     http: httpx.AsyncClient
     models: RegistrySource
     policies: Policies
@@ -78,7 +79,8 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     opened.push_async_callback(live.aclose)
     tokenizers = await loading
     http = await opened.enter_async_context(httpx.AsyncClient())
-    receipts = RedisReceipts(live, settings.receipt_days, system_clock)
+    receipts = ReceiptQueue(RedisReceipts(live, settings.receipt_days, system_clock), lambda: live.in_touch)
+    opened.push_async_callback(receipts.aclose)
     return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
 
 

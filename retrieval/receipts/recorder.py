@@ -1,4 +1,4 @@
-"""Keeps the receipt of each retrieval, after its answer is computed and before it is sent.
+"""Has the receipt of each retrieval kept, behind its answer.
 
 The one place of this package that may degrade: when the store of receipts is away the answer goes out without one, and
 says so.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -17,13 +17,12 @@ from memtypes.errors import Overloaded, Unavailable
 from memtypes.filters import All, AnyOf, Compare, Op, all_of, parse_filter
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
-from memtypes.receipts import ReceiptStore
-from memtypes.scope import Scope
+from memtypes.receipts import Unsealed
 from memtypes.times import Clock, rfc3339
 from retrieval.answer import RetrieveAnswer
 from retrieval.outcome import Outcome
 from retrieval.receipts.build import receipt_body
-from retrieval.request import RetrieveRequest
+from retrieval.receipts.queue import ReceiptQueue
 from retrieval.written import Passed, Retrieval
 
 PASSED_DEPTH = 8
@@ -41,8 +40,9 @@ class Past:
     memories: MemoryStore
     embedder: Embedder
 
-    async def near(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
-        """The nearest memories that were superseded or had expired at `as_of`; none told without an embedder."""
+    async def of(self, retrieval: Retrieval) -> tuple[Passed, ...]:
+        """The nearest memories that were superseded or had expired at its clock; none told without an embedder."""
+        request, as_of = retrieval.request, retrieval.as_of
         ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
         begun = Compare("valid_from", Op.LTE, as_of)
         where = all_of(All((begun, ended)), None if request.filters is None else parse_filter(request.filters))
@@ -50,7 +50,7 @@ class Past:
         try:
             query = (await self.embedder.embed_query(request.query)).dense
             searches = [CandidateSearch(kind, query, None, PASSED_DEPTH, where) for kind in kinds]
-            found = await self.memories.candidates(scope, searches)
+            found = await self.memories.candidates(retrieval.scope, searches)
         except (Unavailable, Overloaded):
             return ()
         nearest = [one for of_type in found for one in sorted(of_type, key=_nearest)[:PASSED_DEPTH]]
@@ -73,34 +73,28 @@ def _time(text: Any) -> datetime | None:
     return None if text is None else datetime.fromisoformat(str(text))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ReceiptRecorder:
-    """Writes receipts. lost: how many answers went out without theirs."""
+    """Sends receipts on their way."""
 
-    receipts: ReceiptStore
-    past_of: Past
+    receipts: ReceiptQueue
+    past: Past
     clock: Clock
-    lost: int = 0
-
-    async def past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
-        """What would have been found, had it been current."""
-        return await self.past_of.near(scope, request, as_of)
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """The answer with the id of its receipt; or as degraded, when the receipt could not be kept."""
-        answer = retrieval.written.answer
+        """The answer with the id of its receipt; or as degraded, when the receipt can't be kept."""
+        answer, receipt_id, now = retrieval.written.answer, str(uuid4()), self.clock()
+
+        async def make() -> Unsealed:
+            whole = replace(retrieval, passed=await self.past.of(retrieval))
+            return Unsealed(retrieval.scope.namespace, receipt_body(whole, receipt_id, rfc3339(now)))
+
         try:
-            sealed = await self.receipts.append(retrieval.scope, body_of(retrieval, self.clock()))
+            await self.receipts.put(retrieval.scope.tenant, receipt_id, make)
         except Unavailable as error:
-            self.lost += 1
             _log.warning("no receipt was kept: %s", error)
             return degraded(answer, (DEGRADED,))
-        return answer.model_copy(update={"receipt_id": sealed.id})
-
-
-def body_of(retrieval: Retrieval, now: datetime) -> dict[str, Any]:
-    """The body of the receipt of `retrieval`, under an id of its own."""
-    return receipt_body(retrieval, str(uuid4()), rfc3339(now))
+        return answer.model_copy(update={"receipt_id": receipt_id})
 
 
 def degraded(answer: RetrieveAnswer, parts: Iterable[str]) -> RetrieveAnswer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from memtypes.errors import NotFound, Unavailable
@@ -13,31 +13,32 @@ from memtypes.memory import Memory
 from memtypes.ports import Tokenizer
 from memtypes.receipts import Link, ReceiptStore, canonical, seal
 from memtypes.scope import Scope
+from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
-from retrieval.receipts.build import plain_context
+from retrieval.receipts.build import plain_context, receipt_body
 from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.contents import Stored, contents_of, counter_for
 from retrieval.receipts.file import sealed_contents
 from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
-from retrieval.receipts.recorder import Past, body_of
+from retrieval.receipts.recorder import Past
 from retrieval.receipts.replay import Replayed, compared, recorded_uses
 from retrieval.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.written import Passed, Retrieval
+from retrieval.written import Retrieval
+
+GRACE_S = 0.2
+"""After so many seconds a receipt that is not there is looked for once more: another process may be writing it."""
 
 
 @dataclass(slots=True)
 class _Capture:
     """Takes a retrieval instead of keeping its receipt."""
 
-    past_of: Past
+    past: Past
     taken: list[Retrieval] = field(default_factory=list)
 
-    async def past(self, scope: Scope, request: RetrieveRequest, as_of: datetime) -> tuple[Passed, ...]:
-        return await self.past_of.near(scope, request, as_of)
-
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        self.taken.append(retrieval)
+        self.taken.append(replace(retrieval, passed=await self.past.of(retrieval)))
         return retrieval.written.answer
 
 
@@ -53,6 +54,9 @@ class Receipts:
         if self.kept is None:
             raise Unavailable("receipts are kept in the live store, and this service has none")
         text = await self.kept.get(tenant, receipt_id)
+        if text is None:
+            await asyncio.sleep(GRACE_S)
+            text = await self.kept.get(tenant, receipt_id)
         if text is None:
             raise NotFound(f"no receipt {receipt_id!r} is kept for this tenant")
         return text
@@ -73,7 +77,7 @@ class Receipts:
         capture = _Capture(Past(self.parts.store, self.parts.embedder))
         parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
         await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
-        body = body_of(capture.taken[0], before.created_at)
+        body = receipt_body(capture.taken[0], before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(seal(body, Link()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compared(Replayed(before, after, memories))

@@ -30,6 +30,7 @@ from memtypes.threads.summary import RuleSummariser
 from memtypes.times import Clock
 from memtypes.workflows.engine import Workflows
 from retrieval.freshness import Freshness
+from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -66,7 +67,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()
-    chain = FakeReceipts()
+    chain = ReceiptQueue(FakeReceipts())
     recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
     freshness = Freshness(kept)
     retrieving = RetrieverParts(

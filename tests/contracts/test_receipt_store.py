@@ -11,10 +11,11 @@ from typing import Any
 import anyio
 import pytest
 
-from memtypes.receipts import GENESIS, Link, ReceiptStore, own_hash
+from memtypes.receipts import GENESIS, Link, ReceiptStore, Sealed, Unsealed, own_hash
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
+from retrieval.receipts.queue import ReceiptQueue
 from tests.fakes_receipts import FakeReceipts
 from tests.live import LIVE
 
@@ -32,10 +33,18 @@ def redis_receipts(live: LiveClient) -> RedisReceipts:
     return RedisReceipts(live, 30, lambda: NOW)
 
 
-@pytest.fixture(params=["fake", *LIVE])
+@pytest.fixture(params=["fake", "queue", *LIVE])
 def kept(request: pytest.FixtureRequest) -> ReceiptStore:
     """A store."""
-    return FakeReceipts() if request.param == "fake" else redis_receipts(request.getfixturevalue(request.param))
+    if request.param in ("fake", "queue"):
+        return FakeReceipts() if request.param == "fake" else ReceiptQueue(FakeReceipts())
+    return redis_receipts(request.getfixturevalue(request.param))
+
+
+async def added(kept: ReceiptStore, scope: Scope, body: dict[str, Any]) -> Sealed:
+    """One receipt more."""
+    (sealed,) = await kept.append(scope.tenant, [Unsealed(scope.namespace, body)])
+    return sealed
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def scope() -> Scope:
 async def test_what_is_kept_is_what_was_sealed(kept: ReceiptStore, scope: Scope) -> None:
     """To the byte, with a hash that fits; an unknown id has nothing."""
     asked = body()
-    sealed = await kept.append(scope, asked)
+    sealed = await added(kept, scope, asked)
     assert await kept.get(scope.tenant, sealed.id) == sealed.text
     receipt = json.loads(sealed.text)
     assert receipt == asked | {"previous_id": None, "previous_sha256": GENESIS, "sha256": sealed.sha256}
@@ -59,9 +68,9 @@ async def test_what_is_kept_is_what_was_sealed(kept: ReceiptStore, scope: Scope)
 async def test_each_names_the_one_before_it(kept: ReceiptStore, scope: Scope) -> None:
     """In its tenant, across namespaces; other tenants have chains of their own."""
     other = Scope(f"{scope.tenant} too", "shop")
-    first = await kept.append(scope, body(1))
-    await kept.append(other, body(2))
-    second = json.loads((await kept.append(Scope(scope.tenant, "elsewhere"), body(3))).text)
+    first = await added(kept, scope, body(1))
+    await added(kept, other, body(2))
+    second = json.loads((await added(kept, Scope(scope.tenant, "elsewhere"), body(3))).text)
     assert Link(second["previous_id"], second["previous_sha256"]) == first.link
 
 
@@ -69,9 +78,20 @@ async def test_appending_at_once_makes_one_chain(kept: ReceiptStore, scope: Scop
     """No two receipts name the same one before them."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
-            tasks.start_soon(kept.append, scope, body(number))
-    newest = json.loads((await kept.append(scope, body())).text)
+            tasks.start_soon(added, kept, scope, body(number))
+    newest = json.loads((await added(kept, scope, body())).text)
     assert await length(kept, scope, newest) == 21
+
+
+async def test_several_are_kept_together(kept: ReceiptStore, scope: Scope) -> None:
+    """In their order, whatever their namespaces; none at all changes nothing."""
+    assert await kept.append(scope.tenant, []) == []
+    made = [Unsealed(f"space {number % 2}", body(number)) for number in range(5)]
+    sealed = await kept.append(scope.tenant, made)
+    newest = json.loads((await added(kept, scope, body())).text)
+    assert newest["previous_id"] == sealed[-1].id
+    assert await length(kept, scope, newest) == 6
+    assert [await kept.count(Scope(scope.tenant, f"space {number}")) for number in range(2)] == [3, 2]
 
 
 async def length(kept: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
@@ -87,16 +107,16 @@ async def length(kept: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> in
 async def test_a_namespace_is_erased_alone(kept: ReceiptStore, scope: Scope) -> None:
     """Its receipts are gone, those of others stay, and the chain goes on."""
     elsewhere = Scope(scope.tenant, "elsewhere")
-    gone = [await kept.append(scope, body(number)) for number in range(3)]
-    stays = await kept.append(elsewhere, body())
-    last = await kept.append(scope, body())
+    gone = [await added(kept, scope, body(number)) for number in range(3)]
+    stays = await added(kept, elsewhere, body())
+    last = await added(kept, scope, body())
     assert (await kept.count(scope), await kept.count(elsewhere)) == (4, 1)
     assert await kept.erase(scope) == 4
     assert (await kept.count(scope), await kept.count(elsewhere)) == (0, 1)
     assert await kept.erase(scope) == 0
     assert [await kept.get(scope.tenant, one.id) for one in gone] == [None] * 3
     assert await kept.get(scope.tenant, stays.id) == stays.text
-    following = json.loads((await kept.append(scope, body())).text)
+    following = json.loads((await added(kept, scope, body())).text)
     assert following["previous_sha256"] == last.sha256
 
 
@@ -105,14 +125,14 @@ async def test_processes_share_a_chain(live: LiveClient, scope: Scope) -> None:
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
-            tasks.start_soon(processes[number % 4].append, scope, body(number))
-    newest = json.loads((await processes[0].append(scope, body())).text)
+            tasks.start_soon(added, processes[number % 4], scope, body(number))
+    newest = json.loads((await added(processes[0], scope, body())).text)
     assert await length(processes[1], scope, newest) == 41
 
 
 async def test_a_receipt_has_a_time_to_live(live: LiveClient, scope: Scope) -> None:
     """So have its chain and its index."""
-    await RedisReceipts(live, 2, lambda: NOW).append(scope, body())
+    await added(RedisReceipts(live, 2, lambda: NOW), scope, body())
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), repeatable=True)
     lives = [await live.run(methodcaller("ttl", key), repeatable=True) for key in keys]
     assert len(lives) == 3

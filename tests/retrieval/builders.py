@@ -14,6 +14,7 @@ from memtypes.receipts import ReceiptStore
 from memtypes.scope import Scope
 from memtypes.types import DRAFT
 from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.request import RetrieveRequest, SearchRequest
@@ -52,7 +53,7 @@ class World:
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
         if self.kept is not None:
-            recorder = ReceiptRecorder(self.kept, Past(self.store, self.embedder), clock)
+            recorder = ReceiptRecorder(ReceiptQueue(self.kept), Past(self.store, self.embedder), clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)
         self.receipts = Receipts(self.kept, parts)

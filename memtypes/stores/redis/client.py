@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ from memtypes.stores.redis.server import EmbeddedServer
 from memtypes.stores.redis.urls import connect, hang_up
 
 T = TypeVar("T")
+
+IN_TOUCH_S = 2.5
+"""Seconds for which an answer tells that the server is there; the background work asks it something every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,12 @@ class LiveClient:
         self._lanes: dict[tuple[str, Work], Lane] = {}  # a node of a cluster that is away stops no other
         self._pulses: dict[str, Pulse] = {}
         self._returning: asyncio.Task[None] | None = None
+        self._answered_at = -math.inf
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether the server answered a moment ago, and has not failed since."""
+        return self._clock() - self._answered_at < IN_TOUCH_S
 
     @classmethod
     async def open(cls, settings: LiveSettings, clock: Callable[[], float] = time.monotonic) -> LiveClient:
@@ -156,13 +166,18 @@ class LiveClient:
             try:
                 async with asyncio.timeout(timeout_s):
                     with _translated():
-                        return await call(self._redis)
+                        answer = await call(self._redis)
             except TimeoutError as error:
+                self._answered_at = -math.inf
                 raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
             except _LostError as error:
+                self._answered_at = -math.inf
                 await self._back_again(timeout_s)
                 if not left:
                     raise Unavailable(f"the live store went away: {error}") from error
+            else:
+                self._answered_at = self._clock()
+                return answer
         raise AssertionError("a call is tried at least once")
 
     async def _back_again(self, timeout_s: float) -> None:

@@ -1,8 +1,8 @@
 """Receipts in Redis: a chain a tenant that many processes append to, each receipt with a time to live.
 
-The newest link of a chain is compared and replaced in one script, so no two receipts name the same one before them. A
-receipt is sealed outside of it, after the newest link that is known here; where another process was quicker, it is
-sealed again after that one's.
+The newest link of a chain is compared and replaced in one script, so no two receipts name the same one before them.
+Receipts are sealed outside of it, after the newest link that is known here; where another process was quicker, they are
+sealed again after that one's. Several are one script, so one wait for the disk.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import asyncio
 import base64
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from memtypes.errors import Unavailable
-from memtypes.receipts import Link, ReceiptStore, Sealed, seal
+from memtypes.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient, Script
 from memtypes.stores.redis.keys import tenant_key
@@ -23,7 +22,7 @@ from memtypes.stores.redis.lanes import RECEIPT
 from memtypes.times import Clock
 
 TRIES = 50
-"""Seals of one receipt; each lost try means that another process's receipt was kept."""
+"""Seals of the same receipts; each lost try means that another process's were kept."""
 
 HEADS = 1_024
 """Chains whose newest link is remembered here."""
@@ -32,12 +31,16 @@ _APPEND = Script("""
 local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')
 if (head[2] or '') == ARGV[2] then return {1} end
 if (head[2] or '') ~= ARGV[1] then return {0, head[1] or '', head[2] or ''} end
-redis.call('HSET', KEYS[1], 'id', ARGV[3], 'sha256', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6])
-redis.call('ZADD', KEYS[3], ARGV[6] + ARGV[5], ARGV[3])
-redis.call('EXPIRE', KEYS[3], ARGV[5])
+local ttl, now = ARGV[3], ARGV[4]
+for place = 5, #ARGV, 2 do
+  local kept, index = KEYS[place - 3], KEYS[place - 2]
+  redis.call('SET', kept, ARGV[place + 1], 'EX', ttl)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+  redis.call('ZADD', index, now + ttl, ARGV[place])
+  redis.call('EXPIRE', index, ttl)
+end
+redis.call('HSET', KEYS[1], 'id', ARGV[#ARGV - 1], 'sha256', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ttl)
 return {1}
 """)
 
@@ -52,29 +55,33 @@ class RedisReceipts(ReceiptStore):
         self._heads: OrderedDict[str, Link] = OrderedDict()
         self._turn = asyncio.Lock()
 
-    async def append(self, scope: Scope, body: Mapping[str, Any]) -> Sealed:
-        """`body` sealed after the newest of its tenant, and kept."""
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
+        """`receipts` sealed after the newest of their tenant, and kept."""
+        if not receipts:
+            return []
         async with self._turn:  # here they wait for each other; other processes are met in the script
-            link = self._heads.get(scope.tenant, Link())
+            link = self._heads.get(tenant, Link())
             for _ in range(TRIES):
-                sealed = seal(body, link)
-                newest = await self._offer(scope, sealed, link)
-                self._remember(scope.tenant, newest)
-                if newest == sealed.link:
+                sealed = chained(receipts, link)
+                newest = await self._offer(tenant, list(zip(receipts, sealed, strict=True)), link)
+                self._remember(tenant, newest)
+                if newest == sealed[-1].link:
                     return sealed
                 link = newest
         raise Unavailable("the chain of receipts is too busy")
 
-    async def _offer(self, scope: Scope, sealed: Sealed, after: Link) -> Link:
-        """The newest link after `sealed` was offered: its own when it was taken."""
-        tenant = scope.tenant
-        keys = [tenant_key(tenant, "chain"), _receipt(tenant, sealed.id), _index(scope)]
-        expected = after.sha256 if after.id else ""
-        now = int(self._clock().timestamp())
-        args: list[str | int] = [expected, sealed.sha256, sealed.id, _packed(sealed.text), self._ttl_s, now]
+    async def _offer(self, tenant: str, offered: Sequence[tuple[Unsealed, Sealed]], after: Link) -> Link:
+        """The newest link after these were offered: that of the last of them when they were taken."""
+        last = offered[-1][1].link
+        keys = [tenant_key(tenant, "chain")]
+        args: list[str | int] = [after.sha256 if after.id else "", last.sha256, self._ttl_s]
+        args.append(int(self._clock().timestamp()))
+        for own, sealed in offered:
+            keys += [_receipt(tenant, sealed.id), _index(tenant, own.namespace)]
+            args += [sealed.id, _packed(sealed.text)]
         taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, work=RECEIPT)
         if taken:
-            return sealed.link
+            return last
         return Link(head[0], head[1]) if head[0] else Link()
 
     def _remember(self, tenant: str, link: Link) -> None:
@@ -93,8 +100,8 @@ class RedisReceipts(ReceiptStore):
         ids = await self._ids(scope)
         if not ids:
             return 0
-        keys = [_receipt(scope.tenant, one) for one in ids]
-        removed = await self._live.run(lambda redis: redis.delete(*keys, _index(scope)), repeatable=False)
+        keys = [*(_receipt(scope.tenant, one) for one in ids), _index(scope.tenant, scope.namespace)]
+        removed = await self._live.run(lambda redis: redis.delete(*keys), repeatable=False)
         return max(0, int(removed) - 1)
 
     async def count(self, scope: Scope) -> int:
@@ -103,7 +110,8 @@ class RedisReceipts(ReceiptStore):
         return int(await self._live.run(lambda redis: redis.exists(*keys), repeatable=True)) if keys else 0
 
     async def _ids(self, scope: Scope) -> list[str]:
-        found = await self._live.run(lambda redis: redis.zrange(_index(scope), 0, -1), repeatable=True)
+        index = _index(scope.tenant, scope.namespace)
+        found = await self._live.run(lambda redis: redis.zrange(index, 0, -1), repeatable=True)
         return [str(one) for one in found]
 
 
@@ -111,8 +119,8 @@ def _receipt(tenant: str, receipt_id: str) -> str:
     return tenant_key(tenant, "receipt", receipt_id)
 
 
-def _index(scope: Scope) -> str:
-    return tenant_key(scope.tenant, "receipts", scope.namespace)
+def _index(tenant: str, namespace: str) -> str:
+    return tenant_key(tenant, "receipts", namespace)
 
 
 def _packed(text: str) -> str:

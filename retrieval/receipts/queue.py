@@ -1,0 +1,166 @@
+"""Receipts on their way to where they are kept: no answer waits for a disk.
+
+An answer goes out with its receipt's id; the receipt is made and written behind it, together with the others that have
+come meanwhile: one round trip, one wait for the disk. Whoever reads here finds those that are on their way, too. What
+has not been written when the process is killed is lost, and the chain holds without it. While nobody knows whether the
+store is there, an answer does wait, so that it can say that it has no receipt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from memtypes.errors import Unavailable
+from memtypes.receipts import ReceiptStore, Sealed, Unsealed
+from memtypes.scope import Scope
+
+MOST = 64
+"""Receipts on their way; each holds what its retrieval has found, some 300 kB."""
+
+TOGETHER = 16
+"""Receipts of one write."""
+
+WAIT_S = 0.25
+"""Seconds that an answer waits for its receipt at most: for room, and for the store where that may be away."""
+
+RETRY_S = 0.5
+RETRIES = 20
+"""The live server comes back within a second when it is ours; ten are for a failover."""
+
+Make: TypeAlias = Callable[[], Awaitable[Unsealed]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """promised: whether the answer is out with its id."""
+
+    tenant: str
+    id: str
+    make: Make
+    promised: bool
+    kept: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def within(self, seconds: float) -> bool:
+        """Whether it was kept in this time."""
+        done, _ = await asyncio.wait({self.kept}, timeout=seconds)
+        return bool(done) and self.kept.result()
+
+
+class ReceiptQueue(ReceiptStore):
+    """A store of receipts that is written behind.
+
+    in_touch: whether that store is known to be there. lost: receipts that were promised and could not be kept.
+    """
+
+    def __init__(self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False) -> None:
+        self.lost = 0
+        self._store = store
+        self._in_touch = in_touch
+        self._queue: deque[_Waiting] = deque()
+        self._pending: dict[tuple[str, str], _Waiting] = {}
+        self._room = asyncio.Semaphore(MOST)
+        self._writing: asyncio.Task[None] | None = None
+        self._away = False
+        self._closing = False
+
+    async def put(self, tenant: str, receipt_id: str, make: Make) -> None:
+        """Return when the receipt that `make` makes is on its way. Raises Unavailable when it can't be kept."""
+        if self._away:
+            raise Unavailable("receipts can't be kept at the moment")
+        await self._for_room()
+        waiting = _Waiting(tenant, receipt_id, make, self._in_touch())
+        self._queue.append(waiting)
+        self._pending[tenant, receipt_id] = waiting
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        if not waiting.promised and not await waiting.within(WAIT_S):
+            raise Unavailable("the store of receipts does not answer")
+
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
+        """`receipts` sealed and kept, after those that are on their way."""
+        await self._settled(tenant)
+        return await self._store.append(tenant, receipts)
+
+    async def get(self, tenant: str, receipt_id: str) -> str | None:
+        """The text of a receipt; of one that is on its way once it is kept."""
+        waiting = self._pending.get((tenant, receipt_id))
+        if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
+            raise Unavailable("the receipt could not be kept")
+        return await self._store.get(tenant, receipt_id)
+
+    async def erase(self, scope: Scope) -> int:
+        """Remove every receipt of the scope's namespace, also those that are on their way."""
+        await self._settled(scope.tenant)
+        return await self._store.erase(scope)
+
+    async def count(self, scope: Scope) -> int:
+        """How many receipts of the scope's namespace are kept or on their way."""
+        await self._settled(scope.tenant)
+        return await self._store.count(scope)
+
+    async def aclose(self) -> None:
+        """Return when everything is written, or was tried once more."""
+        self._closing = True
+        if self._writing is not None:
+            await self._writing
+
+    async def _for_room(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Unavailable("too many receipts wait to be written") from None
+
+    async def _settled(self, tenant: str) -> None:
+        """Return when all of the tenant's that are on their way now have been kept or given up."""
+        for waiting in [one for (owner, _), one in self._pending.items() if owner == tenant]:
+            await asyncio.wait({waiting.kept})
+
+    async def _write(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(TOGETHER, len(self._queue)))]
+            for tenant in dict.fromkeys(one.tenant for one in batch):
+                await self._write_of(tenant, [one for one in batch if one.tenant == tenant])
+
+    async def _write_of(self, tenant: str, batch: Sequence[_Waiting]) -> None:
+        made = [(one, await self._made(one)) for one in batch]
+        self._settle([one for one, receipt in made if receipt is None], kept=False)
+        left = [(one, receipt) for one, receipt in made if receipt is not None]
+        for _ in range(RETRIES if left else 0):
+            self._away = not await self._kept(tenant, [receipt for _, receipt in left])
+            self._settle([one for one, _ in left if not (self._away and one.promised)], kept=not self._away)
+            left = [pair for pair in left if self._away and pair[0].promised]
+            if not left or self._closing:
+                break
+            await asyncio.sleep(RETRY_S)
+        self._settle([one for one, _ in left], kept=False)
+        self._away = False  # where it still is, the next one finds out
+
+    async def _made(self, one: _Waiting) -> Unsealed | None:
+        try:
+            return await one.make()
+        except Exception:  # noqa: BLE001 - a fault of ours: the answer is out, and other receipts must not suffer
+            _log.exception("a receipt could not be made")
+            return None
+
+    async def _kept(self, tenant: str, receipts: Sequence[Unsealed]) -> bool:
+        try:
+            await self._store.append(tenant, receipts)
+        except Unavailable as error:
+            _log.warning("%d receipts could not be written: %s", len(receipts), error)
+            return False
+        return True
+
+    def _settle(self, batch: Sequence[_Waiting], *, kept: bool) -> None:
+        for one in batch:
+            self.lost += one.promised and not kept
+            del self._pending[one.tenant, one.id]
+            one.kept.set_result(kept)
+            self._room.release()

@@ -1,0 +1,162 @@
+"""Receipts on their way: promised, written together, found at once, and refused when they can't be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from memtypes.errors import Unavailable
+from memtypes.receipts import Sealed, Unsealed
+from memtypes.scope import Scope
+from retrieval.receipts.queue import MOST, ReceiptQueue
+from tests.fakes_receipts import AwayReceipts, FakeReceipts
+
+pytestmark = pytest.mark.anyio
+SCOPE = Scope("acme", "shop")
+
+
+@dataclass
+class GatedReceipts(FakeReceipts):
+    """Receipts that are written when the gate is open, after so many failures. writes: how many each write had."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    failures: int = 0
+    writes: list[int] = field(default_factory=list)
+
+    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
+        """Sealed after the newest, in time."""
+        await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            self.failed.set()
+            raise Unavailable("it failed")
+        self.writes.append(len(receipts))
+        return await super().append(tenant, receipts)
+
+
+async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
+    """Send a receipt on its way."""
+
+    async def make() -> Unsealed:
+        return Unsealed("shop", {"id": receipt_id})
+
+    await queue.put(tenant, receipt_id, make)
+
+
+def in_touch(kept: FakeReceipts) -> ReceiptQueue:
+    """A queue that believes its store is there."""
+    return ReceiptQueue(kept, lambda: True)
+
+
+async def test_an_answer_does_not_wait_and_a_reader_does() -> None:
+    """What is promised but not yet written is found once it is written."""
+    kept = GatedReceipts()
+    queue = in_touch(kept)
+    await put(queue, "one")
+    assert kept.texts == {}
+    reading = asyncio.create_task(queue.get("acme", "one"))
+    await asyncio.sleep(0.01)
+    assert not reading.done()
+    kept.gate.set()
+    assert json.loads(str(await reading))["id"] == "one"
+    assert await queue.get("other", "one") is None
+
+
+async def test_what_came_meanwhile_is_written_together_and_in_order() -> None:
+    """One write for all of a tenant that wait, chained in the order in which they came."""
+    kept = GatedReceipts()
+    queue = in_touch(kept)
+    await put(queue, "0")
+    await asyncio.sleep(0)  # it is being written from here on
+    for number in range(1, 6):
+        await put(queue, str(number), "other" if number == 3 else "acme")
+    kept.gate.set()
+    texts = [json.loads(str(await queue.get("acme", str(number)))) for number in (0, 1, 2, 4, 5)]
+    assert [one["previous_id"] for one in texts] == [None, "0", "1", "2", "4"]
+    assert sorted(kept.writes) == [1, 1, 4]
+
+
+async def test_without_touch_an_answer_learns_that_there_is_no_receipt() -> None:
+    """A store of which nobody knows is waited for, and refused when it fails; one that answers has the receipt."""
+    with pytest.raises(Unavailable):
+        await put(ReceiptQueue(AwayReceipts()), "one")
+    kept = FakeReceipts()
+    await put(ReceiptQueue(kept), "one")
+    assert ("acme", "one") in kept.texts
+
+
+async def test_a_promise_outlives_a_short_outage_and_no_more_are_made_meanwhile() -> None:
+    """It is written when the store is back; answers in between are told at once."""
+    kept = GatedReceipts(failures=1)
+    kept.gate.set()
+    queue = in_touch(kept)
+    await put(queue, "one")
+    await kept.failed.wait()
+    with pytest.raises(Unavailable):
+        await put(queue, "two")
+    assert await queue.get("acme", "one") is not None
+    await put(queue, "three")
+    assert await queue.get("acme", "three") is not None
+    assert queue.lost == 0
+
+
+async def test_erasing_takes_what_is_on_its_way() -> None:
+    """Nothing of the namespace is written after it was erased."""
+    kept = GatedReceipts()
+    queue = in_touch(kept)
+    await put(queue, "one")
+    asyncio.get_running_loop().call_later(0.01, kept.gate.set)
+    assert await queue.erase(SCOPE) == 1
+    assert await queue.count(SCOPE) == 0
+
+
+async def test_closing_writes_what_waits_and_gives_up_on_what_is_away() -> None:
+    """Every receipt is kept, or counted as lost."""
+    kept = GatedReceipts()
+    kept.gate.set()
+    queue = in_touch(kept)
+    for number in range(20):
+        await put(queue, str(number))
+    await queue.aclose()
+    assert (len(kept.texts), queue.lost) == (20, 0)
+    away = in_touch(AwayReceipts())
+    await put(away, "one")
+    await away.aclose()
+    assert away.lost == 1
+
+
+async def test_a_receipt_that_cannot_be_made_is_lost_alone() -> None:
+    """The others of its write are kept, and whoever asks for it is told."""
+    kept = GatedReceipts()
+
+    async def broken() -> Unsealed:
+        await kept.gate.wait()
+        raise ZeroDivisionError
+
+    queue = in_touch(kept)
+    await queue.put("acme", "broken", broken)
+    await put(queue, "whole")
+    asked = asyncio.create_task(queue.get("acme", "broken"))
+    await asyncio.sleep(0)
+    kept.gate.set()
+    assert await queue.get("acme", "whole") is not None
+    with pytest.raises(Unavailable):
+        await asked
+    assert queue.lost == 1
+
+
+async def test_a_full_queue_is_refused() -> None:
+    """After a short wait for room."""
+    queue = in_touch(kept := GatedReceipts())
+    for number in range(MOST):
+        await put(queue, str(number))
+    with pytest.raises(Unavailable):
+        await put(queue, "one more")
+    kept.gate.set()
+    await queue.aclose()
+    assert len(kept.texts) == MOST
