@@ -101,11 +101,14 @@ class Jobs:
         tally.seconds += time.monotonic() - started
 
     async def _repeat(self, job: Job, stopping: asyncio.Event) -> None:
-        """Not the cancellation alone ends it: the Redis client loses one now and then as an answer comes in."""
-        await anyio.sleep(job.first_s)
-        while not stopping.is_set():
+        """Not the cancellation alone ends it: the Redis client loses one now and then as an answer comes in.
+
+        So it never merely sleeps: a pause of an hour would begin after the only cancellation was lost.
+        """
+        pause = job.first_s
+        while not await _is_set(stopping, pause):
             await self.run_once(job)
-            await anyio.sleep(job.every_s)
+            pause = job.every_s
 
     def lines(self) -> Iterator[str]:
         """The tallies in Prometheus' text format."""
@@ -118,3 +121,10 @@ class Jobs:
         yield "# TYPE remembrancer_job_ended_seconds gauge"
         for job, tally in sorted(self.tallies.items()):
             yield f'remembrancer_job_ended_seconds{{job="{job}"}} {tally.ended:.0f}'
+
+
+async def _is_set(event: asyncio.Event, within_s: float) -> bool:
+    """Whether `event` is set, or gets set within so many seconds."""
+    with anyio.move_on_after(within_s):
+        await event.wait()
+    return event.is_set()

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
@@ -48,21 +49,13 @@ async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]]
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
     with listen(settings.host, settings.port) as bound:
-        async with open_services(settings, keys) as services:
+        async with AsyncExitStack() as opened:
+            services = await opened.enter_async_context(open_services(settings, keys))
+            if services.jobs is not None:
+                await opened.enter_async_context(services.jobs.running())
             if first is not None:
                 await first(services)
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    create_app(services, local_only=not keys.entries),
-                    http=TimedProtocol,
-                    ws="none",
-                    log_config=None,
-                    log_level=settings.log_level,
-                    access_log=False,  # its lines would show namespaces
-                    server_header=False,
-                    timeout_graceful_shutdown=settings.shutdown_s,
-                )
-            )
+            server = _server(services, settings, local_only=not keys.entries)
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
             # uvicorn raises the signal again once it has stopped; without a handler that would end the process
             # before the stores are closed.
@@ -70,6 +63,22 @@ async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]]
                 signal.signal(number, _already_stopped)
             await server.serve(sockets=[bound])
     _log.info("stopped")
+
+
+def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
+    """The server over the opened services. Its own lines of what it does are for debugging."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(services, local_only=local_only),
+            http=TimedProtocol,
+            ws="none",
+            log_config=None,
+            log_level="warning" if settings.log_level == "info" else settings.log_level,
+            access_log=False,  # its lines would show namespaces
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_s,
+        )
+    )
 
 
 def _already_stopped(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""All services together, running for as long as they are open."""
+"""All services together, for as long as they are open."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from retrieval.retriever import Retriever, RetrieverParts
 
 @asynccontextmanager
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
-    """Everything that calls need, closed in reverse at the end.
+    """Everything that calls need, closed in reverse at the end; its background jobs are the caller's to run.
 
     Raises BadSettings, BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable, each with the way out.
@@ -52,10 +52,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         resources = await open_resources(settings, opened)
         freshness = await opened.enter_async_context(Freshness(resources.store).running())
         keep_for_good()
-        services = assembled(resources, book, freshness)
-        if services.jobs is not None:
-            await opened.enter_async_context(services.jobs.running())
-        yield services
+        yield assembled(resources, book, freshness)
 
 
 def make_folder(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -83,3 +85,20 @@ async def test_a_job_that_takes_too_long_is_cut_off(live: LiveClient) -> None:
     with anyio.fail_after(30):
         await jobs.run_once(one)
     assert jobs.tallies[one.name].failures == 1
+
+
+async def test_a_lost_cancellation_does_not_hold_up_the_end(live: LiveClient) -> None:
+    """A job whose run swallowed it does not begin its next pause."""
+    started = anyio.Event()
+
+    async def work(_: int) -> int:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await anyio.sleep_forever()
+        return 0
+
+    jobs = Jobs(RedisLocks(live), [Job(f"test {uuid.uuid4()}", 3_600.0, work)])
+    with anyio.fail_after(30):
+        async with jobs.running():
+            await started.wait()
+    assert sum(tally.runs for tally in jobs.tallies.values()) == 1
