@@ -30,8 +30,11 @@ from memtypes.erasure import Erasable
 from memtypes.live import LiveItems
 from memtypes.models.counting import LocalCounter
 from memtypes.receipts import ErasableReceipts
+from memtypes.stores.edge import EdgeStore
+from memtypes.stores.edge.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveState
+from memtypes.stores.redis.live_log import LiveLog
 from memtypes.times import system_clock
 from retrieval.freshness import Freshness
 from retrieval.receipts.recorder import Past, ReceiptRecorder
@@ -101,14 +104,22 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
 
 
 def places_of(resources: Resources, screened: Screening, answers: RedisAnswers) -> Mapping[str, Erasable]:
-    """Every place where something of a memory may be, by name: what erasure must empty."""
-    return {
+    """Every place where something of a memory may be, by name: what erasure must empty, in this order.
+
+    The files of the embedded parts come last: they keep what was removed until they are written anew.
+    """
+    places: dict[str, Erasable] = {
         "memories": Memories(resources.store),
         "answers": answers,
         "live": LiveState(resources.live),
         "recent": Remembered(screened.recent, screened.documents),
         "receipts": ErasableReceipts(resources.receipts),
     }
+    if isinstance(resources.store, EdgeStore):
+        places["files"] = EdgeFiles(resources.store)
+    if resources.settings.redis_url is None:
+        places["live_log"] = LiveLog(resources.live, resources.settings.live_path)
+    return places
 
 
 def retriever_parts(resources: Resources, items: LiveItems, freshness: Freshness) -> RetrieverParts:

@@ -49,6 +49,16 @@ def replace_file(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
+def sync_directory(directory: Path) -> None:
+    """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread."""
+    for path in (directory, *directory.iterdir()):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold the lock file `path`, this process's id in it, if nobody does; whether it is held now."""

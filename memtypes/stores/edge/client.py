@@ -16,7 +16,7 @@ from memtypes.stores.asking import AskingStore
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.layout import Layout, make_directory
 from memtypes.stores.edge.process import EdgeSettings, ensure_engine, in_use, reap
-from memtypes.stores.edge.wire import PROTOCOL, Hello, Question
+from memtypes.stores.edge.wire import PROTOCOL, Hello, Question, Renew
 
 _RETRY_S = 0.05
 _PING_S = 5.0
@@ -47,6 +47,11 @@ class EdgeStore(AskingStore):
     async def ping(self) -> None:
         """Return when the engine answers; raise Unavailable when it can't."""
         await self._ask(Hello(PROTOCOL), min(_PING_S, self._settings.timeout_s))
+
+    async def renew(self, removed_by: int) -> int:
+        """How many types still hold bytes of what was removed at this time (in nanoseconds): they are written anew."""
+        left: int = await self._ask(Renew(removed_by), self._settings.timeout_s)
+        return left
 
     async def aclose(self) -> None:
         """Hang up; the engine leaves when nobody else is connected."""

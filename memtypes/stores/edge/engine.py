@@ -1,13 +1,14 @@
 """The embedded engine: one shard a type, and every step that plans ask of it.
 
 Synchronous, and the engine never releases the GIL, so this lives in a process of its own (see `server`). An update is
-in the write-ahead log before it is acknowledged, so it survives the death of this process; `sync_log` makes it survive
-the death of the machine, and `flush_one` lets the log be forgotten.
+in the write-ahead log before it is acknowledged, so it survives the death of this process; syncing the log makes it
+survive the death of the machine, and `flush_one` lets the log be forgotten.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -24,9 +25,11 @@ from memtypes.stores.asks import AnyAsk
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
 from memtypes.stores.edge.shards import CONFIG_FILE, light_payloads, open_shard, operation, read, scroll
+from memtypes.stores.edge.successor import Successor
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter
-from memtypes.stores.keys import key_of
+from memtypes.stores.edge.wear import Wear, delete_others
+from memtypes.stores.keys import Key, key_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
 
@@ -35,6 +38,8 @@ WARM_STEP = 100
 
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -55,11 +60,16 @@ def translated() -> Iterator[None]:
 class Engine:
     """The five shards of one store."""
 
-    def __init__(self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path]) -> None:
-        self._shards = shards
-        self._paths = paths
-        self._tokens = {kind: TokenFile(path / "tokens" / "vectors.bin") for kind, path in paths.items()}
-        self._glances = {kind: GlanceCache(partial(light_payloads, shard)) for kind, shard in shards.items()}
+    def __init__(
+        self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path], dimensions: int
+    ) -> None:
+        self._shards = dict(shards)
+        self._paths = dict(paths)
+        self._tokens = {kind: TokenFile.beside(path) for kind, path in paths.items()}
+        self._glances = {kind: GlanceCache(partial(self._light, kind)) for kind in shards}
+        self._wear = {kind: Wear.of(path) for kind, path in paths.items()}
+        self._successors: dict[MemoryType, Successor] = {}
+        self._dimensions = dimensions
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
@@ -68,7 +78,8 @@ class Engine:
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
         """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
         with translated():
-            return cls({kind: open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}, paths)
+            shards = {kind: open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}
+            return cls(shards, paths, dimensions)
 
     @classmethod
     def as_kept(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
@@ -78,7 +89,7 @@ class Engine:
             for kind, path in paths.items():
                 known = (path / CONFIG_FILE).exists()
                 shards[kind] = edge.EdgeShard.load(str(path)) if known else open_shard(path, dimensions, {})
-            return cls(shards, paths)
+            return cls(shards, paths, dimensions)
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""
@@ -91,11 +102,11 @@ class Engine:
 
     def warm(self) -> Iterator[None]:
         """A step at a time, remember what ranking needs of the memories, so that first searches find it."""
-        for kind, shard in self._shards.items():
+        for kind in self._shards:
             start: str | None = None
             while True:
                 with translated():
-                    found = scroll(shard, steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
+                    found = scroll(self._shards[kind], steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
                 room = self._glances[kind].learn((key_of(one), payload) for one, payload in found)
                 yield
                 if not room or len(found) < WARM_STEP:
@@ -133,8 +144,42 @@ class Engine:
             self._shards[kind].flush()
         self._unflushed.discard(kind)
 
+    def worn(self, removed_by: int) -> list[MemoryType]:
+        """The types that still hold bytes of what was removed at this time (in nanoseconds) or before."""
+        return [kind for kind, wear in self._wear.items() if wear.since is not None and wear.since <= removed_by]
+
+    def succeed(self, kind: MemoryType, path: Path) -> Iterator[None]:
+        """A step at a time, write the shard of `kind` anew in `path`, until the copy can take its place (`replace`)."""
+        self._give_up(kind)
+        with translated():
+            shard = open_shard(path, self._dimensions, indexes_of(kind))
+            made = self._successors[kind] = Successor(path, shard, TokenFile.beside(path), Wear(path, None))
+            while not made.fill(self._shards[kind], self._tokens[kind]):
+                yield
+                if self._successors.get(kind) is not made:
+                    raise Unavailable(f"the copy of the {kind} memories could not follow a change")
+        self._unflushed.add(kind)
+
+    def replace(self, kind: MemoryType) -> None:
+        """Put a finished successor in the place of its shard, and delete that and every other version."""
+        made = self._successors.pop(kind)
+        with translated():
+            self._shards[kind].close()
+        self._tokens[kind].close()
+        self._shards[kind], self._paths[kind], self._tokens[kind] = made.shard, made.path, made.tokens
+        delete_others(made.path)
+        self._wear[kind] = made.wear
+
+    def _give_up(self, kind: MemoryType) -> None:
+        made = self._successors.pop(kind, None)
+        if made is not None:
+            with translated():
+                made.close()
+
     def close(self) -> None:
         """Flush and let go of every shard."""
+        for kind in list(self._successors):
+            self._give_up(kind)
         with translated():
             for shard in self._shards.values():
                 shard.flush()
@@ -159,10 +204,25 @@ class Engine:
             if isinstance(change, steps.Put):  # its plan has made sure that no other scope's points are meant
                 self._tokens[kind].put((point.id, point.tokens) for point in change.points if point.tokens)
             gone = self._without_tokens(kind, change)
+            if gone and isinstance(change, steps.Remove):
+                self._wear[kind].note(time.time_ns())
             self._update(kind, change)
             self._tokens[kind].remove(gone)
+            self._follow(kind, change, gone)
             if isinstance(change, steps.Put):
                 self._glances[kind].learn((key_of(point.id), point.payload) for point in change.points)
+
+    def _follow(self, kind: MemoryType, change: steps.Change, gone: list[str]) -> None:
+        """Make the change in the shard's successor as well; one that can't follow is given up, not the write."""
+        successor = self._successors.get(kind)
+        if successor is None:
+            return
+        try:
+            with translated():
+                successor.follow(change, gone)
+        except RemembrancerError:
+            _log.exception("the copy of the %s memories is given up", kind)
+            self._give_up(kind)
 
     def _update(self, kind: MemoryType, change: steps.Change) -> None:
         made = False
@@ -184,12 +244,6 @@ class Engine:
         count = self._shards[kind].count(edge.CountRequest(exact=True, filter=to_filter(change.where)))
         return [one for one, _ in scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
 
-
-def sync_log(directory: Path) -> None:
-    """Return when a log is on the disk. Releases the GIL, unlike a flush, so it may run in a thread."""
-    for path in (directory, *directory.iterdir()):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    def _light(self, kind: MemoryType, keys: list[Key], fields: list[str]) -> dict[Key, dict[str, Any]]:
+        """The light payloads that the glances read, from the shard that is current."""
+        return light_payloads(self._shards[kind], keys, fields)

@@ -73,9 +73,7 @@ class Layout:
 
     def shard_paths(self) -> Mapping[MemoryType, Path]:
         """The current version's directory of each type."""
-        alias = self.read_alias()
-        if alias is None:
-            raise Unavailable(f"{self.alias_path} is missing")
+        alias = self.existing_alias()
         return {kind: self.directory / kind / version for kind, version in alias.current.items()}
 
     def read_alias(self) -> Alias | None:
@@ -86,6 +84,17 @@ class Layout:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
+
+    def existing_alias(self) -> Alias:
+        """The alias of a store that is there. Raises Unavailable."""
+        alias = self.read_alias()
+        if alias is None:
+            raise Unavailable(f"{self.alias_path} is missing")
+        return alias
+
+    def write_alias(self, alias: Alias) -> None:
+        """Put `alias` in the place of the one before, as a whole."""
+        replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def read_holder(self) -> Holder | None:
         """The engine that named itself last, alive or not."""
@@ -107,7 +116,7 @@ class Layout:
             )
         if alias is None:
             fresh = Alias(fingerprint, dimensions, dict.fromkeys(MemoryType, VERSION))
-            replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(fresh)))
+            self.write_alias(fresh)
         elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
             kept, given = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
             raise EmbedderMismatch(mismatch(f"the store in {self.directory}", kept, given))
@@ -120,3 +129,8 @@ class Layout:
 def make_directory(path: Path) -> Layout:
     """The layout of `path`, made for its owner alone where it does not exist. Raises Unavailable."""
     return Layout(private_directory(path))
+
+
+def next_version(version: str) -> str:
+    """The name of the version after `version`."""
+    return f"v{int(version.removeprefix('v')) + 1}"

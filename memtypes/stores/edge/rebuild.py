@@ -15,18 +15,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-import msgspec
-
 from memtypes.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
 from memtypes.stores import asks
 from memtypes.stores.asking import point_of
-from memtypes.stores.edge.engine import Engine, sync_log
-from memtypes.stores.edge.layout import Alias, Layout, make_directory
+from memtypes.stores.edge.engine import Engine
+from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process import EdgeSettings
-from memtypes.stores.files import holder_of, locked, replace_file
+from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.types import from_payload
 from memtypes.vectors import Vectors
 
@@ -80,7 +78,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is no store; there is nothing to embed again")
-    current = {kind: _next(version) for kind, version in alias.current.items()}
+    current = {kind: next_version(version) for kind, version in alias.current.items()}
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
@@ -88,9 +86,9 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     with _closing(before) as old, _closing(Engine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
         for written in new.take_unsynced():
-            await asyncio.to_thread(sync_log, written)
+            await asyncio.to_thread(sync_directory, written)
     after = Alias(settings.fingerprint, settings.dimensions, current)
-    await asyncio.to_thread(replace_file, layout.alias_path, msgspec.json.format(msgspec.json.encode(after)))
+    await asyncio.to_thread(layout.write_alias, after)
     return counts
 
 
@@ -124,7 +122,3 @@ def _upserts(kind: MemoryType, records: Sequence[Record]) -> Iterator[asks.Upser
         scopes.setdefault((record.memory.tenant, record.memory.namespace), []).append(point_of(record))
     for (tenant, namespace), points in scopes.items():
         yield asks.Upsert(tenant=tenant, namespace=namespace, type=kind, points=points)
-
-
-def _next(version: str) -> str:
-    return f"v{int(version.removeprefix('v')) + 1}"

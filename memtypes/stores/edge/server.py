@@ -25,13 +25,15 @@ from typing import Any
 import msgspec
 
 from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse
-from memtypes.stores.edge.engine import Engine, sync_log
+from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.renewal import renewed
 from memtypes.stores.edge.wire import (
     PROTOCOL,
     Call,
     Failure,
     Hello,
+    Renew,
     Reply,
     Welcome,
     decode_call,
@@ -40,7 +42,7 @@ from memtypes.stores.edge.wire import (
     framed,
     read_message,
 )
-from memtypes.stores.files import locked, replace_file
+from memtypes.stores.files import locked, replace_file, sync_directory
 
 SYNC_S = 1.0
 QUIET_S = 0.5
@@ -51,6 +53,7 @@ WARM_PAUSE_S = 0.005
 
 FLUSH_AT_LATEST_S = 60.0
 FIRST_CLIENT_S = 30.0
+RENEW_AGAIN_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +63,9 @@ class EngineServer:
     """One engine and those who are connected to it. linger_s: how long to stay without a client."""
 
     engine: Engine
+    layout: Layout
     linger_s: float
+    worn: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     clients: set[asyncio.Task[None]] = field(default_factory=set)
     asked_at: float = field(default_factory=time.monotonic)
@@ -74,7 +79,7 @@ class EngineServer:
         self._stay(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        warming = asyncio.create_task(self._warm())
+        others = [asyncio.create_task(self._warm()), asyncio.create_task(self._renewing())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
             # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
@@ -83,7 +88,7 @@ class EngineServer:
                 task.result()
         finally:
             server.close()
-            await _cancelled([upkeep, stopped, warming, *self.clients])
+            await _cancelled([upkeep, stopped, *others, *self.clients])
 
     def _stay(self, seconds: float) -> None:
         """Leave after `seconds` unless a client comes."""
@@ -127,6 +132,10 @@ class EngineServer:
     def _answer(self, call: Call) -> Any:
         if isinstance(call.question, Hello):
             return Welcome(os.getpid(), PROTOCOL)
+        if isinstance(call.question, Renew):
+            worn = self.engine.worn(call.question.removed_by)
+            self.worn.set()
+            return len(worn)
         return self.engine.answer(call.question)
 
     async def _warm(self) -> None:
@@ -137,11 +146,24 @@ class EngineServer:
         except RemembrancerError:
             _log.exception("payloads could not be read ahead")
 
+    async def _renewing(self) -> None:
+        """Write worn types anew whenever somebody asks for it; what fails is done when it is asked for again."""
+        while True:
+            await self.worn.wait()
+            self.worn.clear()
+            try:
+                for kind in self.engine.worn(time.time_ns()):
+                    for _ in renewed(self.engine, self.layout, kind):
+                        await asyncio.sleep(0)  # whoever asks something gets the next turn
+            except (RemembrancerError, OSError):
+                _log.exception("what was removed could not be taken off the disk")
+                await asyncio.sleep(RENEW_AGAIN_S)
+
     async def _upkeep(self) -> None:
         while True:
             await asyncio.sleep(SYNC_S)
             for log in self.engine.take_unsynced():
-                await asyncio.to_thread(sync_log, log)
+                await asyncio.to_thread(sync_directory, log)
             now = time.monotonic()
             if not self.engine.unflushed:
                 self.flushed_at = now
@@ -184,7 +206,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 async def _serve(layout: Layout, engine: Engine, linger_s: float, ready: Callable[[], None]) -> None:
     with _listening(layout) as listener:
         ready()
-        await EngineServer(engine, linger_s).serve(listener)
+        await EngineServer(engine, layout, linger_s).serve(listener)
 
 
 def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,11 @@ class TokenFile:
         self._size = self._scan()
         self._compact()
 
+    @classmethod
+    def beside(cls, shard: Path) -> TokenFile:
+        """The file of the shard in a directory."""
+        return cls(shard / "tokens" / "vectors.bin")
+
     @property
     def directory(self) -> Path:
         """Where the file is; nothing else is there."""
@@ -64,6 +69,13 @@ class TokenFile:
         places = [self._places.get(one, nowhere) for one in keys]
         starts, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
         return TokenRows(self._view(), starts, sizes // TOKEN_DIMENSIONS)
+
+    def records(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Those of `ids` that have token vectors, with them as `put` takes them."""
+        for one in ids:
+            start, length = self._places.get(key_of(one), (0, 0))
+            if length:
+                yield one, os.pread(self._handle, length, start)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Overwrite the token vectors of `ids`."""
@@ -109,8 +121,8 @@ class TokenFile:
         scratch = self._path.with_suffix(".new")
         scratch.unlink(missing_ok=True)
         fresh = TokenFile(scratch)
-        for key, (start, length) in self._places.items():
-            fresh.put([(text_of(key), os.pread(self._handle, length, start))])
+        for record in self.records(map(text_of, self._places)):
+            fresh.put([record])
         os.fsync(fresh._handle)
         os.close(self._handle)
         scratch.replace(self._path)

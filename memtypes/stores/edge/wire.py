@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,18 @@ class Hello(msgspec.Struct, frozen=True, tag=True, tag_field="ask"):
     protocol: int
 
 
+class Renew(msgspec.Struct, frozen=True, tag=True, tag_field="ask"):
+    """Write anew, by and by, what holds bytes of what was removed at this time (in nanoseconds) or before.
+
+    The answer is how many types do so yet; asking again tells how far it is.
+    """
+
+    answer: ClassVar[Any] = int
+    repeatable: ClassVar[bool] = True
+
+    removed_by: int
+
+
 class Welcome(msgspec.Struct, frozen=True):
     """The answer to Hello."""
 
@@ -35,7 +47,7 @@ class Welcome(msgspec.Struct, frozen=True):
     protocol: int
 
 
-Question: TypeAlias = asks.AnyAsk | Hello
+Question: TypeAlias = asks.AnyAsk | Hello | Renew
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):

@@ -45,6 +45,7 @@ CONFIG = (
     *("--appendonly", "yes"),
     *("--appendfsync", "always"),  # `everysec` may hold a write back for two seconds on a busy disk
     *("--save", ""),
+    *("--rdbcompression", "no"),  # erasure looks for what it has erased in the files
     *("--maxmemory-policy", "noeviction"),
     *("--databases", "1"),
 )
