@@ -26,6 +26,7 @@ from ingest.superseding import Timeline, timeline, unfinished
 from memtypes.errors import Conflict, NotFound
 from memtypes.ids import memory_id
 from memtypes.memory import Memory
+from memtypes.policy import MemoryType
 from memtypes.ports import Embedder, MemoryStore, Record
 from memtypes.scope import Scope
 from memtypes.times import Clock, rfc3339
@@ -71,7 +72,8 @@ class Keeper:
             placed = await self._placed(scope, plan, around, stored, now)
             await self._write(scope, plan, settled)
             replaced = {verdict.id: placed.replaced_by(verdict.id) for verdict in plan.verdicts}
-            kept = await self.store.get(scope, list({*replaced}.union(*replaced.values())))
+            facts = dict.fromkeys((old for gone in replaced.values() for old in gone), MemoryType.SEMANTIC)
+            kept = await self.store.get(scope, facts | {one.memory.id: one.memory.type for one in settled})
         return [
             _with_replaced(_outcome(verdict, encoded.memory, kept), replaced, kept)
             for verdict, encoded in zip(plan.verdicts, settled, strict=True)
@@ -86,8 +88,8 @@ class Keeper:
         """
         settled = list(arriving)
         for attempt in range(1, _MAX_NAMESAKES):
-            ids = {encoded.memory.id for encoded in settled}
-            stored = await self.store.get(scope, list(ids))
+            ids = {encoded.memory.id: encoded.memory.type for encoded in settled}
+            stored = await self.store.get(scope, ids)
             others = {
                 place: other
                 for place, encoded in enumerate(settled)
@@ -109,7 +111,8 @@ class Keeper:
         again = {verdict.id: stored[verdict.id] for verdict in plan.verdicts if verdict.id in stored}
         linked = unfinished([memory for memory in again.values() if memory.id not in inserted])
         if linked:
-            known = await self.store.get(scope, list({}.fromkeys(one for ids in linked.values() for one in ids)))
+            others = dict.fromkeys((one for ids in linked.values() for one in ids), MemoryType.SEMANTIC)
+            known = await self.store.get(scope, others)
             near |= {new: [known[one] for one in ids if one in known] for new, ids in linked.items()}
         facts = [*(insert.memory for insert in inserted.values()), *(again[one] for one in linked)]
         placed = timeline(facts, near, now)

@@ -1,7 +1,7 @@
 """Drafts in, stored memories out: gates, preparation, embedding, duplicates, writing, reading back.
 
-The stages run side by side on pieces of a batch: while one piece is written, the next is embedded and the one after
-that is prepared, so the encoder, which is the slow part, never waits.
+The stages run side by side on pieces of a batch: while one piece is written, the next is reviewed, the one after that
+is embedded and another is prepared, so the encoder, which is the slow part, never waits.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -91,8 +92,8 @@ class Ingestor:
         """
         check_draft(submission_of(draft).draft, self._clock())
         gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
-        prepared = await self._stages.prepare(gated)
-        encoded = await self._stages.review(scope, await self._stages.embed(scope, prepared))
+        looked_up = await self._stages.look_up(scope, await self._stages.prepare(gated))
+        encoded = await self._stages.review(scope, await self._stages.embed(looked_up))
         outcome = (await self._stages.keep(scope, encoded))[0]
         if outcome.status is Status.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
@@ -131,44 +132,40 @@ class Ingestor:
         return [(one, Arrival(scope, now, self._order.take(now, _session(scope, one.draft)))) for one in submitted]
 
     async def _run(self, scope: Scope, pieces: list[list[Arriving]]) -> list[Outcome]:
-        prepared_in, prepared_out = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
-        encoded_in, encoded_out = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
+        ready_in, ready = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
+        encoded_in, encoded = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
+        reviewed_in, reviewed = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
         outcomes: list[Outcome] = []
-        async with anyio.create_task_group() as tasks, encoded_out:
-            tasks.start_soon(self._prepare_all, scope, pieces, prepared_in)
-            tasks.start_soon(self._embed_all, scope, prepared_out, encoded_in)
-            async for encoded in encoded_out:
-                outcomes += await _or_failed(self._stages.keep, scope, encoded)
+        async with anyio.create_task_group() as tasks, reviewed:
+            tasks.start_soon(self._prepare_all, scope, pieces, ready_in)
+            tasks.start_soon(_flow, partial(_or_failed, self._embed_patiently), ready, encoded_in)
+            tasks.start_soon(_flow, partial(_or_failed, partial(self._stages.review, scope)), encoded, reviewed_in)
+            async for piece in reviewed:
+                outcomes += await _or_failed(partial(self._stages.keep, scope), piece)
         return outcomes
 
     async def _prepare_all(
-        self, scope: Scope, pieces: list[list[Arriving]], sink: MemoryObjectSendStream[list[Prepared | Outcome]]
+        self,
+        scope: Scope,
+        pieces: list[list[Arriving]],
+        sink: MemoryObjectSendStream[list[Prepared | Outcome]],
     ) -> None:
+        """Everything that comes before the encoder, ahead of it: the look-up too, which may wait for a write."""
         async with sink:
             for piece in pieces:
                 gated: list[Arriving | Outcome] = []
                 for entry in piece:
-                    gated += await _or_failed(self._stages.gate, scope, [entry])
-                await sink.send(await self._stages.prepare(gated))
+                    gated += await _or_failed(partial(self._stages.gate, scope), [entry])
+                prepared = await self._stages.prepare(gated)
+                await sink.send(await _or_failed(partial(self._stages.look_up, scope), prepared))
 
-    async def _embed_all(
-        self,
-        scope: Scope,
-        source: MemoryObjectReceiveStream[list[Prepared | Outcome]],
-        sink: MemoryObjectSendStream[list[Encoded | Outcome]],
-    ) -> None:
-        async with source, sink:
-            async for prepared in source:
-                encoded = await _or_failed(self._embed_patiently, scope, prepared)
-                await sink.send(await _or_failed(self._stages.review, scope, encoded))
-
-    async def _embed_patiently(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+    async def _embed_patiently(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         for _ in range(_EMBED_ATTEMPTS - 1):
             try:
-                return await self._stages.embed(scope, entries)
+                return await self._stages.embed(entries)
             except Overloaded as error:
                 await anyio.sleep(error.retry_after_s)
-        return await self._stages.embed(scope, entries)
+        return await self._stages.embed(entries)
 
 
 def _check_at(index: int, draft: Draft, now: datetime) -> None:
@@ -178,12 +175,23 @@ def _check_at(index: int, draft: Draft, now: datetime) -> None:
         raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
 
 
+async def _flow(
+    step: Callable[[list[EntryT]], Awaitable[list[NextT]]],
+    source: MemoryObjectReceiveStream[list[EntryT]],
+    sink: MemoryObjectSendStream[list[NextT]],
+) -> None:
+    """Send on what `step` makes of each piece, until there are no more."""
+    async with source, sink:
+        async for piece in source:
+            await sink.send(await step(piece))
+
+
 async def _or_failed(
-    step: Callable[[Scope, list[EntryT]], Awaitable[Sequence[NextT | Outcome]]], scope: Scope, entries: list[EntryT]
+    step: Callable[[list[EntryT]], Awaitable[Sequence[NextT | Outcome]]], entries: list[EntryT]
 ) -> list[NextT | Outcome]:
     """What `step` makes of `entries`; all that had not ended yet failed, with the reason, when it can't."""
     try:
-        return [*await step(scope, entries)]
+        return [*await step(entries)]
     except RemembrancerError as error:
         failed = Outcome(Status.FAILED, reason=str(error))
         return [entry if isinstance(entry, Outcome) else failed for entry in entries]

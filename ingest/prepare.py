@@ -34,12 +34,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A memory, the text of it that is embedded, and its sparse vector; submission: what it was made from."""
+    """A memory, the text of it that is embedded, and its sparse vector.
+
+    submission: what it was made from. known: whether it is stored already, and so needs no embedding.
+    """
 
     memory: Memory
     text: str
     sparse: SparseVector
     submission: Submission | None = None
+    known: bool = False
 
 
 def check_draft(draft: Draft, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The three stages of a write, each a step from one list of entries to the next. Knows the ports only.
+"""The stages of a write, each a step from one list of entries to the next. Knows the ports only.
 
 An entry that has ended on the way (rejected, failed) is an Outcome and passes through the later stages as it is.
 """
@@ -26,7 +26,7 @@ Arriving: TypeAlias = tuple[Submission, Arrival]
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """gate and prepare, embed, review, keep: in this order. reviews, recent: None where nothing is."""
+    """gate, prepare, look up, embed, review, keep: in this order. reviews, recent: None where nothing is."""
 
     gates: tuple[Gate, ...]
     preparer: Preparer
@@ -60,19 +60,24 @@ class Stages:
             raise InvalidRequest("is required: nothing here finds the type of a text", path="type")
         return replace(self.preparer.prepare(draft, arrival), submission=submission)
 
-    async def embed(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
-        """Each prepared memory with its embedding, which is left out for what the store has already."""
+    async def look_up(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Prepared | Outcome]:
+        """Each prepared memory, marked as known where the store has it, or the list has it before."""
         prepared = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Prepared)}
-        first_of: dict[str, int] = {}
+        types = {entry.memory.id: entry.memory.type for entry in prepared.values()}
+        known = set(await self.store.get(scope, types))
+        looked_up = list(entries)
         for index, entry in prepared.items():
-            first_of.setdefault(entry.memory.id, index)
-        known = await self.store.get(scope, list(first_of)) if first_of else {}
-        new = [index for memory_id, index in first_of.items() if memory_id not in known]
-        made = await self.embedder.embed_documents([prepared[index].text for index in new]) if new else []
-        embeddings = dict(zip(new, made, strict=True))
+            looked_up[index] = replace(entry, known=entry.memory.id in known)
+            known.add(entry.memory.id)
+        return looked_up
+
+    async def embed(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+        """Each prepared memory with its embedding, which is left out for what is known."""
+        texts = [entry.text for entry in entries if isinstance(entry, Prepared) and not entry.known]
+        made = iter(await self.embedder.embed_documents(texts) if texts else [])
         return [
-            Encoded(entry, embeddings.get(index)) if isinstance(entry, Prepared) else entry
-            for index, entry in enumerate(entries)
+            Encoded(entry, None if entry.known else next(made)) if isinstance(entry, Prepared) else entry
+            for entry in entries
         ]
 
     async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:

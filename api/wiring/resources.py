@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 from anyio import to_thread
+from threadpoolctl import threadpool_limits
 
 from api.reembedding import store_fingerprint
 from api.settings import Settings
@@ -86,6 +87,8 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
 
 async def open_embedder(settings: Settings) -> Embedder:
     """The configured engine. Raises SetupRequired when it is not prepared or not installed."""
+    # numpy's helpers wait for the next small product by spinning, which took as much processor time as the encoder.
+    threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
         return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, projection=token_projection(DIMENSIONS)))
     return await SentenceTransformersEmbedder.open(SentenceTransformersSettings(settings.model))

@@ -120,7 +120,7 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
     return os.posix_spawn(
         sys.executable,
         command,
-        {**os.environ, "PYTHONPATH": python_path},
+        {**os.environ, "PYTHONPATH": python_path, "OPENBLAS_NUM_THREADS": "1"},  # what it multiplies is small
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, stdout, 1),
