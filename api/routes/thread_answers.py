@@ -12,7 +12,10 @@ from memtypes.times import rfc3339
 
 
 class ThreadAnswer(TypedDict):
-    """A thread without its turns. redactions: taken out of the initial context that was sent, by kind."""
+    """A thread without its turns. redactions: taken out of the initial context that was sent, by kind.
+
+    policy: the one of the policy file by which it is kept; null where none is for its resource: 50 turns, 3 hours.
+    """
 
     id: str
     version: int
@@ -20,6 +23,7 @@ class ThreadAnswer(TypedDict):
     turns: int
     parent_id: str | None
     resource: str | None
+    policy: str | None
     key: str | None
     agent_id: str | None
     initial_context: str | None
@@ -177,6 +181,7 @@ class ThreadStatsAnswer(TypedDict):
     last_flush_at: str | None
     ttl_s: int
     resource: str | None
+    policy: str | None
     waiting: int
     set_aside: int
     next_try_at: str | None

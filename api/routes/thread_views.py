@@ -29,6 +29,14 @@ def threads_of(services: Services) -> Threads:
     return services.threads
 
 
+def thread_members(threads: Threads, thread: Thread) -> dict[str, Any]:
+    """The thread as answers show it."""
+    names = ("id", "version", "tokens", "turns", "parent_id", "resource", "key", "agent_id", "initial_context")
+    shown = {name: getattr(thread, name) for name in (*names, "last_flush_at", "ttl_s")}
+    told = {"created_at": rfc3339(thread.created_at), "summary": thread.summary or None}
+    return {**shown, **told, "policy": threads.rules.policy_name(thread.resource)}
+
+
 async def context_of(
     services: Services, threads: Threads, scope: Scope, thread_id: str, asked: ContextPost
 ) -> dict[str, Any]:
@@ -83,6 +91,7 @@ def stats_of(threads: Threads, thread: Thread, outbox: OutboxLoad) -> dict[str, 
         "last_flush_at": thread.last_flush_at,
         "ttl_s": thread.ttl_left_s,
         "resource": thread.resource,
+        "policy": threads.rules.policy_name(thread.resource),
         "waiting": outbox.waiting,
         "set_aside": len(outbox.aside),
         "next_try_at": None if outbox.again_at is None else rfc3339(outbox.again_at),

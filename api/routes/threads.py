@@ -37,10 +37,11 @@ from api.routes.thread_bodies import (
     ThreadPost,
     TurnPost,
 )
-from api.routes.thread_views import context_of, health_of, stats_of, threads_of
+from api.routes.thread_views import context_of, health_of, stats_of, thread_members, threads_of
 from api.services import Services
 from memtypes.scope import Scope
-from memtypes.threads.requests import FlushAsk, Opening, members
+from memtypes.threads.engine import Threads
+from memtypes.threads.requests import FlushAsk, Opened, Opening
 
 TAG = "Threads"
 AWAY = (403, 404, 409, 429, 503)
@@ -78,6 +79,10 @@ async def _writing(request: HttpRequest, services: Services, thread_id: str) -> 
     return scope
 
 
+def _opened(threads: Threads, one: Opened) -> dict[str, Any]:
+    return {**thread_members(threads, one.thread), **redactions_of(one)}
+
+
 @post("/v1/threads", opt=_OPEN.opt())
 async def post_thread(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """201 with a new thread, 200 with one that was there."""
@@ -87,12 +92,9 @@ async def post_thread(request: HttpRequest, services: NamedDependency[Services])
     opening = Opening(**{name: getattr(asked, name) for name in names})
     if not threads.resolves(opening):
         one = await threads.open(scope, opening)
-        return answer({**members(one.thread), **redactions_of(one)}, 201 if one.created else 200)
+        return answer(_opened(threads, one), 201 if one.created else 200)
     opened = await threads.open_all(scope, opening)
-    shown = [
-        {"resource": one.resource, "mode": one.mode, "thread": {**members(one.thread), **redactions_of(one)}}
-        for one in opened
-    ]
+    shown = [{"resource": one.resource, "mode": one.mode, "thread": _opened(threads, one)} for one in opened]
     return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
 
 
@@ -103,9 +105,10 @@ async def get_thread(
     """A page of its turns, which count as used."""
     query = read_query(request, PageQuery)
     scope = scope_of(request, query.namespace)
-    content = await threads_of(services).store.page(scope, thread_id, query.offset, query.limit)
+    threads = threads_of(services)
+    content = await threads.store.page(scope, thread_id, query.offset, query.limit)
     turns = [turn_members(turn) for turn in content.turns]
-    return answer({"thread": members(content.thread), "turns": turns, "total": content.thread.turns})
+    return answer({"thread": thread_members(threads, content.thread), "turns": turns, "total": content.thread.turns})
 
 
 @post("/v1/threads/{thread_id:str}/turns", opt=_changing("Append a turn", {201: SaidAnswer}, TURN))
@@ -137,8 +140,9 @@ async def get_chain(
 ) -> Response[bytes]:
     """Ancestors and the thread itself, oldest first."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
-    chain = await threads_of(services).chain(scope, thread_id)
-    shown = [members(content.thread) for content in chain.threads]
+    threads = threads_of(services)
+    chain = await threads.chain(scope, thread_id)
+    shown = [thread_members(threads, content.thread) for content in chain.threads]
     return answer({"threads": shown, "gap": chain.gap, "cycle": chain.cycle})
 
 

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import anyio
+
 from memtypes.errors import InvalidRequest, NotFound
 from memtypes.locks import Locks
 from memtypes.models.registry import Models
@@ -18,13 +20,13 @@ from memtypes.threads.departures import DepartureStore, ThreadKeeper
 from memtypes.threads.flushing import Flusher
 from memtypes.threads.incoming import Incoming
 from memtypes.threads.outbox import Outbox
-from memtypes.threads.policy import EvictionPolicy, Mode, Policies, PolicyType
-from memtypes.threads.ports import Append, Content, NewThread, Replacement, ThreadStore
+from memtypes.threads.policy import EvictionPolicy, Mode, Policies, PolicyType, ThreadPolicy
+from memtypes.threads.ports import Append, Appended, Content, NewThread, Replacement, ThreadStore
 from memtypes.threads.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
-from memtypes.threads.rules import Rules
+from memtypes.threads.rules import Rules, within
 from memtypes.threads.summary import Summariser
 from memtypes.threads.templates import rendered
-from memtypes.threads.turns import NewTurn
+from memtypes.threads.turns import NewTurn, Turn
 from memtypes.times import Clock, to_utc
 
 _REMEMBERED = 100_000
@@ -60,9 +62,8 @@ class Threads:
         self._resources: dict[tuple[str, str, str], str | None] = {}
 
     def resolves(self, opening: Opening) -> bool:
-        """Whether `opening` asks for the references of an agent."""
-        named = self.rules.references(opening.agent_id) is not None
-        return named and opening.resource is None and opening.key is None
+        """Whether `opening` asks for the references of an agent; without agents in the file its id is but noted."""
+        return bool(self.rules.policies.agents) and opening.agent_id is not None and opening.resource is None
 
     async def open(self, scope: Scope, opening: Opening) -> Opened:
         """The thread of a resource and key, begun if it is not there; one of its own where neither is given."""
@@ -91,12 +92,12 @@ class Threads:
     async def open_all(self, scope: Scope, opening: Opening) -> list[Opened]:
         """A thread for each reference of the agent; every key is rendered before any thread begins.
 
-        The initial context goes to those that the agent may write to.
+        A key that is asked for takes the place of theirs. The initial context goes where the agent may write.
         """
-        references = self.rules.references(opening.agent_id) or ()
+        references = self.rules.references(opening.agent_id or "")
         asked = []
         for one in references:
-            template = one.key or self.rules.named(one.id).key
+            template = opening.key or one.key or self.rules.named(one.id).key
             key = None if template is None else rendered(template, opening.variables)
             context = opening.initial_context if one.mode is Mode.READ_WRITE else None
             asked.append(replace(opening, key=key, resource=one.id, initial_context=context))
@@ -108,21 +109,33 @@ class Threads:
         resource = await self._resource(scope, thread_id)
         policy = self.rules.of_resource(resource)
         self.rules.check_mode(resource, new.agent_id)
-        received, limits = await self._incoming.turns(scope.tenant, policy.privacy, [new]), self.rules.limits(policy)
-        turn = received.turns[0]
+        deadline = anyio.current_time() + policy.locks.append
+        with within(policy.locks.append, "append"):
+            received = await self._incoming.turns(scope.tenant, policy.privacy, [new])
+            turn = received.turns[0]
+            done = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
+        flushed = 0
+        with anyio.CancelScope(deadline=deadline):  # the turn is kept: what else is due can be done after the next one
+            if self._due(policy, done):
+                flushed = await self._flusher.relieve(scope, thread_id)
+            if done.evicted or flushed:
+                await self.outbox.drain(scope)
+        return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
+
+    def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> Append:
+        """What to append. Raises InvalidRequest for a turn that is larger than the whole thread may be."""
+        limits = self.rules.limits(policy)
         if limits.tokens is not None and turn.tokens > limits.tokens:
             raise InvalidRequest(
                 f"the turn has {turn.tokens} tokens, and the whole thread at most {limits.tokens}", path="content"
             )
-        append = Append(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
-        done = await self.store.append(scope, append)
-        flushed = 0
-        due = policy.type is not PolicyType.BUFFER
-        if due and flush_due(done.tokens, done.turns, limits, policy.flush.threshold):
-            flushed = await self._flusher.relieve(scope, thread_id)
-        if done.evicted or flushed:
-            await self.outbox.drain(scope)
-        return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
+        return Append(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
+
+    def _due(self, policy: ThreadPolicy, done: Appended) -> bool:
+        """Whether the thread is to be relieved now."""
+        limits = self.rules.limits(policy)
+        due = flush_due(done.tokens, done.turns, limits, policy.flush.threshold)
+        return due and policy.type is not PolicyType.BUFFER
 
     async def replace(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None) -> Replaced:
         """The version after all turns were replaced; they must fit as they are."""
@@ -130,8 +143,16 @@ class Threads:
         policy = self.rules.of_resource(resource)
         for agent_id in {one.agent_id for one in turns}:
             self.rules.check_mode(resource, agent_id)
-        received = await self._incoming.turns(scope.tenant, policy.privacy, turns)
-        made = received.turns
+        with within(policy.locks.append, "append"):
+            received = await self._incoming.turns(scope.tenant, policy.privacy, turns)
+            replacement = self._replacement(policy, thread_id, received.turns, expected)
+            version = await self.store.replace(scope, replacement)
+        return Replaced(version, received.redactions)
+
+    def _replacement(
+        self, policy: ThreadPolicy, thread_id: str, made: Sequence[Turn], expected: int | None
+    ) -> Replacement:
+        """What to replace all turns with. Raises InvalidRequest when they do not fit as they are."""
         limits = self.rules.limits(policy)
         for have, limit, what in (
             (sum(turn.tokens for turn in made), limits.tokens, "tokens"),
@@ -140,9 +161,7 @@ class Threads:
         ):
             if limit is not None and have > limit:
                 raise InvalidRequest(f"{have} {what} are more than the limit of {limit}", path="turns")
-        ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in made]
-        version = await self.store.replace(scope, Replacement(thread_id, ranked, expected))
-        return Replaced(version, received.redactions)
+        return Replacement(thread_id, [(turn, eviction_rank(policy.eviction, turn)) for turn in made], expected)
 
     async def chain(self, scope: Scope, thread_id: str) -> Chain:
         """The thread's ancestors that are still there and itself, with their turns."""
@@ -162,7 +181,9 @@ class Threads:
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """How many turns there were, and the backup's id."""
         backup_id = str(uuid.uuid4()) if backup else None
-        return await self.store.clear(scope, thread_id, backup_id), backup_id
+        policy = self.rules.of_resource(await self._resource(scope, thread_id))
+        with within(policy.locks.clear, "clear"):
+            return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def _ancestor(self, scope: Scope, thread_id: str) -> Content | None:
         """An ancestor; None when it has expired."""

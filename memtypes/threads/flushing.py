@@ -12,7 +12,7 @@ from memtypes.scope import Scope
 from memtypes.threads.planning import Plan
 from memtypes.threads.ports import Content, Removal, Thread, ThreadStore
 from memtypes.threads.requests import FlushAsk, Flushed
-from memtypes.threads.rules import Rules
+from memtypes.threads.rules import Rules, within
 from memtypes.threads.summary import RuleSummariser, Summariser
 from memtypes.threads.turns import Turn
 from memtypes.times import Clock, to_utc
@@ -57,7 +57,8 @@ class Flusher:
         policy = self.rules.of(await self.store.look(scope, thread_id))
         lock = LockRequest(f"flush {thread_id}", scope, ttl_s=policy.locks.flush, wait_s=wait_s)
         async with self.locks.held(lock):
-            return await self._flushed(scope, thread_id, ask)
+            with within(policy.locks.flush, "flush"):
+                return await self._flushed(scope, thread_id, ask)
 
     async def _flushed(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
         for tried in range(_TRIES):

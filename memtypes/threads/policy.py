@@ -27,6 +27,7 @@ def seconds(value: object) -> object:
 
 
 Seconds = Annotated[Number, BeforeValidator(seconds), Field(ge=1.0, le=30 * 86_400.0)]
+LockTime = Annotated[Number, BeforeValidator(seconds), Field(ge=0.1, le=86_400.0)]
 Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 Positive = Annotated[Number, Field(gt=0.0, le=1.0)]
 Limit = Annotated[Whole, Field(ge=1, le=10_000_000)]
@@ -101,15 +102,16 @@ class Eviction(Model):
 
 
 class LockTimes(Model):
-    """How long each change may take before another may try.
+    """How long a change may hold a thread up: one that takes longer is given up.
 
-    Only a flush takes more than one call and needs its lock; an append and a clear are one atomic script each, which no
-    lock can make safer, so their times are read and change nothing.
+    append: of a turn, or of turns in place of all others; a flush that it makes necessary is put off when the time is
+    over, and the turn stays. An append and a clear are one atomic script each and wait for no other; a flush has the
+    thread's lock for so long, and one that was killed is in the way of the next no longer than that.
     """
 
-    append: Seconds = 30.0
-    clear: Seconds = 10.0
-    flush: Seconds = 300.0
+    append: LockTime = 30.0
+    clear: LockTime = 10.0
+    flush: LockTime = 300.0
 
 
 class Privacy(Model):

@@ -9,7 +9,6 @@ from typing import Any
 from memtypes.threads.policy import Mode, Strategy
 from memtypes.threads.ports import Content, Thread
 from memtypes.threads.turns import Turn
-from memtypes.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,3 @@ class Chain:
     threads: tuple[Content, ...]
     gap: bool
     cycle: bool = False
-
-
-def members(thread: Thread) -> dict[str, Any]:
-    """The thread as answers show it."""
-    names = ("id", "version", "tokens", "turns", "parent_id", "resource", "key", "agent_id", "initial_context")
-    shown = {name: getattr(thread, name) for name in (*names, "last_flush_at", "ttl_s")}
-    return {**shown, "created_at": rfc3339(thread.created_at), "summary": thread.summary or None}

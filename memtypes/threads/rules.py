@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from memtypes.errors import InvalidRequest, ReadOnly
+import anyio
+
+from memtypes.errors import InvalidRequest, ReadOnly, Unavailable
 from memtypes.models.registry import Models
 from memtypes.threads.choosing import Limits
 from memtypes.threads.policy import Mode, Policies, Reference, ThreadPolicy
@@ -53,16 +57,40 @@ class Rules:
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
         return max(1, int(policy.max_context_ratio * window))
 
-    def references(self, agent_id: str | None) -> tuple[Reference, ...] | None:
-        """The resources of an agent; None of one that the file does not name."""
-        agent = self.policies.agents.get(agent_id or "")
-        return None if agent is None else agent.references()
+    def policy_name(self, resource: str | None) -> str | None:
+        """The name of the policy by which the threads of a resource are kept; None for the plain one."""
+        return resource if resource in self.policies.threads else None
+
+    def references(self, agent_id: str) -> tuple[Reference, ...]:
+        """The resources of an agent. Raises InvalidRequest when the file names none of this name."""
+        agents = self.policies.agents
+        if agent_id not in agents:
+            known = ", ".join(sorted(agents))
+            raise InvalidRequest(
+                f"there is no agent {agent_id!r}; there are: {known}; or name a resource", path="agent_id", got=agent_id
+            )
+        return agents[agent_id].references()
 
     def check_mode(self, resource: str | None, agent_id: str | None) -> None:
-        """Raise ReadOnly where the agent may not write to this resource."""
-        references = self.references(agent_id)
-        if references is None or resource is None:
+        """Raise ReadOnly where the agent may not write to this resource.
+
+        A resource that agents of the file refer to is theirs; to any other, and for no agent, everybody may write.
+        """
+        named = self.policies.agents.items()
+        modes = {name: one.mode for name, agent in named for one in agent.references() if one.id == resource}
+        governed = modes or agent_id in self.policies.agents
+        if resource is None or agent_id is None or not governed or modes.get(agent_id) is Mode.READ_WRITE:
             return
-        modes = {one.id: one.mode for one in references}
-        if modes.get(resource) is not Mode.READ_WRITE:
-            raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
+        raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
+
+
+@contextmanager
+def within(seconds: float, what: str) -> Iterator[None]:
+    """Let a change take so long by its policy. Raises Unavailable when the time is over, and cuts it off."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(
+            f"the {what} was given up after the {seconds:g} s that the policy's locks allow it"
+        ) from error

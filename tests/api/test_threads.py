@@ -91,6 +91,37 @@ async def test_an_agents_references_and_their_modes(client: httpx.AsyncClient) -
     await begun(client, status=422, agent_id="three", variables={"session": {"id": "s9"}})
 
 
+async def test_who_is_not_named_is_told_so(client: httpx.AsyncClient) -> None:
+    """An agent or a resource that the file does not name; a resource that agents share is closed to any other agent."""
+    unknown = await begun(client, status=422, agent_id="four")
+    assert unknown["errors"] == [
+        {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
+    ]
+    assert "there are: brief, notes" in (await begun(client, status=422, resource="suport"))["errors"][0]["message"]
+    notes = await begun(client, resource="notes", key="k", agent_id="four")
+    await say(client, notes["id"], "no", agent_id="four", status=403)
+    await say(client, notes["id"], "nobody in particular")
+    short = await begun(client, resource="short", agent_id="four")
+    await say(client, short["id"], "a resource of no agent", agent_id="four")
+    await say(client, short["id"], "but not of this one", agent_id="three", status=403)
+
+
+async def test_an_answer_says_which_policy_applies(client: httpx.AsyncClient) -> None:
+    """That of the resource; none where a thread has no resource."""
+    notes, plain = await begun(client, resource="notes"), await begun(client)
+    assert (notes["policy"], plain["policy"]) == ("notes", None)
+    for one, policy in ((notes, "notes"), (plain, None)):
+        assert (await client.get(f"/v1/threads/{one['id']}")).json()["thread"]["policy"] == policy
+        assert (await client.get(f"/v1/threads/{one['id']}/stats")).json()["policy"] == policy
+
+
+async def test_a_key_that_is_asked_for_is_that_of_all_references(client: httpx.AsyncClient) -> None:
+    """Each resource has its own thread under it."""
+    support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
+    assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
+    assert support["thread"]["id"] != notes["thread"]["id"]
+
+
 async def test_a_chain_reports_a_gap_and_its_depth_is_bounded(client: httpx.AsyncClient) -> None:
     """Twenty threads are a chain, one more is refused; a removed ancestor is a gap."""
     ids = [(await begun(client))["id"]]
