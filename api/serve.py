@@ -31,7 +31,8 @@ def check_exposure(host: str, keys: KeyRing) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """A socket bound to the address; taken first, so that a taken port is found out before anything is opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP: asyncio lets no other socket send at once, and each answer then waits 40 ms for an acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host.strip("[]"), port))

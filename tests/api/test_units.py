@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +52,23 @@ def test_a_taken_port_is_named() -> None:
         port = first.getsockname()[1]
         with pytest.raises(BadSettings, match=f"cannot listen on 127.0.0.1:{port}"):
             listen("127.0.0.1", port)
+
+
+@pytest.mark.anyio
+async def test_answers_are_sent_at_once() -> None:
+    """A connection does not hold back the second half of an answer until the first one is acknowledged."""
+    delayed: asyncio.Queue[int] = asyncio.Queue()
+
+    async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        delayed.put_nowait(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as bound:
+        async with await asyncio.start_server(accepted, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            assert await asyncio.wait_for(delayed.get(), 10) != 0
+            writer.close()
 
 
 def test_an_address_that_is_none_is_named() -> None:
