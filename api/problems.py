@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from api.strict_json import MalformedBody
 from api.validation import FieldError, InvalidInput, shown
+from ingest.redaction.scan import redact
 from memtypes.errors import (
     Conflict,
     InvalidRequest,
@@ -120,14 +121,14 @@ class Problem:
     current_version: int | None = None
 
     def body(self, instance: str) -> bytes:
-        """The problem as JSON; `instance` is the path that was called."""
+        """The problem as JSON; `instance` is the path that was called. What it quotes may hold a secret."""
         title = http.HTTPStatus(self.status).phrase
         members: dict[str, Any] = {
             "type": f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
             "title": title,
             "status": self.status,
-            "detail": self.detail,
-            "instance": instance,
+            "detail": redact(self.detail),
+            "instance": redact(instance),
         }
         if self.current_version is not None:
             members["current_version"] = self.current_version

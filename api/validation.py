@@ -29,7 +29,7 @@ class FieldError:
 
     def members(self) -> dict[str, Any]:
         """The entry of a problem's `errors`."""
-        members = {"path": self.path, "message": self.message}
+        members = {"path": redact(self.path), "message": redact(self.message)}
         return members if self.got is None else {**members, "got": self.got}
 
 

@@ -14,6 +14,7 @@ from ingest.outcome import Status
 from ingest.readers.formats import READERS
 from ingest.readers.rows import BadLine, Reading
 from ingest.readers.sources import SourceFile
+from ingest.redaction.scan import redact
 from ingest.report import Problem
 from memtypes.errors import InvalidRequest
 from memtypes.times import Clock
@@ -50,7 +51,7 @@ class Batch:
         self.size += len(item["content"])
 
     def _reject(self, file: str, line: int | None, reason: str) -> None:
-        self.problems.append(Problem(file, line, Status.REJECTED, reason))
+        self.problems.append(Problem(file, line, Status.REJECTED, redact(reason)))  # it may quote the row
 
     def is_full(self) -> bool:
         """Whether the batch is to be handed over before another row is taken."""

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from ingest.keeping import NOT_READ_BACK, record_of
 from ingest.locks import ScopeLocks
 from ingest.outcome import Outcome, Status
-from ingest.prepare import Preparer
+from ingest.prepare import Prepared, Preparer
 from ingest.problems import as_invalid
+from ingest.redaction.gate import Redactor, Refused, cleaned_draft, unwanted
 from memtypes.errors import InvalidRequest
 from memtypes.ids import memory_id
 from memtypes.memory import Memory
@@ -52,12 +53,13 @@ def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memo
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Keeps memories that come from elsewhere."""
+    """Keeps memories that come from elsewhere, where other rules may have held: secrets are taken out here, too."""
 
     store: MemoryStore
     embedder: Embedder
     preparer: Preparer
     locks: ScopeLocks
+    redactor: Redactor | None = None
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
         """What became of each, after reading back. Raises Conflict when an id belongs to another scope."""
@@ -67,13 +69,26 @@ class Restorer:
         return outcomes
 
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
-        prepared = await anyio.to_thread.run_sync(lambda: [self.preparer.finish(memory) for memory in memories])
+        entries = await anyio.to_thread.run_sync(lambda: [self._prepared(scope, memory) for memory in memories])
+        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
         embeddings = await self.embedder.embed_documents([one.text for one in prepared])
         records = [record_of(one, embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)
-            kept = await self.store.get(scope, [memory.id for memory in memories])
-        return [_outcome(one.memory, kept) for one in prepared]
+            kept = await self.store.get(scope, [one.memory.id for one in prepared])
+        return [_outcome(one.memory, kept) if isinstance(one, Prepared) else one for one in entries]
+
+    def _prepared(self, scope: Scope, memory: Memory) -> Prepared | Outcome:
+        """The memory without secrets, ready to be embedded; or why it may not be kept."""
+        if self.redactor is None:
+            return self.preparer.finish(memory)
+        objection = unwanted(self.redactor.rules(scope.tenant), memory)
+        if objection:
+            return Outcome(Status.REJECTED, reason=objection)
+        try:
+            return self.preparer.finish(cleaned_draft(self.redactor, scope.tenant, memory).value)
+        except Refused as error:
+            return Outcome(Status.REJECTED, reason=str(error))
 
 
 def _outcome(memory: Memory, kept: Mapping[str, Memory]) -> Outcome:

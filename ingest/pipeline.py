@@ -83,7 +83,7 @@ class Ingestor:
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper, reviews, parts.recent)
         self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
         self._rater = Rater(parts.store, parts.clock)
-        self._restorer = Restorer(parts.store, parts.embedder, preparer, self._locks)
+        self._restorer = Restorer(parts.store, parts.embedder, preparer, self._locks, parts.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> Outcome:
         """What became of `draft`: stored, merged or rejected.

@@ -12,6 +12,7 @@ from api.answers import BatchAnswer, batch_answer
 from api.bodies import MAX_BATCH
 from api.calls import Call, HttpRequest, answer, read_body, scope_of
 from api.keys import Role
+from api.questions import without_secrets
 from api.services import Services
 from ingest.echo import ALL_RECALLED, PART_RECALLED
 from ingest.intentions import DueQuestion
@@ -113,10 +114,11 @@ async def prompt_submit(request: HttpRequest, services: NamedDependency[Services
     """The context for the prompt. What is due now, or waits for such a prompt, and is in the context, fires."""
     sent = await read_body(request, PROMPT)
     scope = scope_of(request, sent.namespace, sent.session_id)
-    made = await services.retriever.retrieve(scope, sent.request())
+    asked = without_secrets(services, scope.tenant, sent.request())
+    made = await services.retriever.retrieve(scope, asked)
     shown = {one.id for one in made.items if one.type is MemoryType.PROSPECTIVE}
     if shown:
-        question = DueQuestion(services.clock(), context=sent.prompt, session_id=sent.session_id)
+        question = DueQuestion(services.clock(), context=asked.query, session_id=sent.session_id)
         due = await services.intentions.due(scope, question)
         await services.intentions.mark(scope, [one.id for one in due if one.id in shown])
     return answer(made)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import anyio
 import re2
@@ -21,20 +21,21 @@ from ingest.redaction.policy import RuleBook, Rules, Treatment
 from ingest.redaction.scan import Redaction
 from ingest.submission import Submission
 from memtypes.errors import InvalidRequest, Unavailable
-from memtypes.memory import MAX_LABEL, MAX_TAG, Draft
+from memtypes.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.redaction import Cleaned, Screen
 from memtypes.scope import Scope
 
 LARGE = 20_000
 """Characters from which a text is looked through in a thread."""
 
-_IDS = frozenset(
-    {"type", "session_id", "agent_id", "todo_id", "visibility", "superseded_by", "related", "source_sessions"}
+IDS = frozenset(
+    {"id", "tenant", "namespace", "content_hash", "type", "session_id", "agent_id", "todo_id", "visibility"}
+    | {"superseded_by", "related", "source_sessions"}
 )
+"""Fields that are addresses, not texts."""
+
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _LINE = 10_000
-
-_DraftT = TypeVar("_DraftT", bound=Draft)
 
 
 class Refused(InvalidRequest):
@@ -66,22 +67,26 @@ class Redactor(Screen):
 
     def clean(self, tenant: str, value: Any) -> Cleaned:
         """`value`, any JSON, without the secrets that `tenant` does not allow. Raises Refused and Unavailable."""
-        rules, patterns = self._compiled(tenant)
-        redaction = Redaction(patterns)
-        with _failing_closed():
-            clean = redaction.value(value)
-        refused = sorted(kind for kind in redaction.counts if rules.treatment(kind) is Treatment.REFUSE)
+        cleaned = self.asked(tenant, value)
+        rules = self.rules(tenant)
+        refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
         if refused:
             raise Refused(f"holds what may not be kept here: {', '.join(refused)}; take it out and send it again")
-        return Cleaned(clean, dict(redaction.counts))
+        return cleaned
 
-    def _compiled(self, tenant: str) -> tuple[Rules, tuple[Pattern, ...]]:
+    def asked(self, tenant: str, value: Any) -> Cleaned:
+        """The same for what is asked: the question of a tenant that refuses secrets is answered without them."""
+        redaction = Redaction(self._sought(tenant))
+        with _failing_closed():
+            return Cleaned(redaction.value(value), dict(redaction.counts))
+
+    def _sought(self, tenant: str) -> tuple[Pattern, ...]:
         rules = self._book.of(tenant)
         known = self._patterns.get(tenant)
         if known is None or known[0] != rules:
             with _failing_closed():
                 known = self._patterns[tenant] = (rules, rules.sought())
-        return known
+        return known[1]
 
 
 @contextmanager
@@ -102,9 +107,9 @@ class RedactionGate:
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """The submission without secrets, the same object when there are none. Raises Unavailable."""
         draft = submission.draft
-        unwanted = _unwanted(self.redactor.rules(scope.tenant), draft)
-        if unwanted:
-            return Rejection(unwanted)
+        objection = unwanted(self.redactor.rules(scope.tenant), draft)
+        if objection:
+            return Rejection(objection)
         try:
             if len(draft.content) < LARGE:
                 cleaned = cleaned_draft(self.redactor, scope.tenant, draft)
@@ -118,7 +123,8 @@ class RedactionGate:
         return replace(submission, draft=cleaned.value, redactions=dict(counts))
 
 
-def _unwanted(rules: Rules, draft: Draft) -> str | None:
+def unwanted(rules: Rules, draft: Draft | Memory) -> str | None:
+    """Why such a text is not kept at all; None when it may be."""
     kind = getattr(draft, "type", None)
     if kind in rules.never_keep_types:
         return f"memories of type {kind} are not kept here"
@@ -126,9 +132,12 @@ def _unwanted(rules: Rules, draft: Draft) -> str | None:
     return "texts of this role are not kept here" if roles & rules.never_keep_roles else None
 
 
-def cleaned_draft(redactor: Redactor, tenant: str, draft: Draft) -> Cleaned:
-    """The draft without secrets; the same object, with no counts, when it has none. Raises Refused and Unavailable."""
-    texts = {name: value for name, value in _texts(draft).items() if name not in _IDS}
+def cleaned_draft(redactor: Redactor, tenant: str, draft: Draft | Memory) -> Cleaned:
+    """The draft, or a memory from elsewhere, without secrets; the same object, without counts, when it has none.
+
+    Raises Refused and Unavailable.
+    """
+    texts = {name: value for name, value in _texts(draft).items() if name not in IDS}
     cleaned = redactor.clean(tenant, texts)
     if not cleaned.counts:
         return Cleaned(draft, {})
@@ -136,7 +145,7 @@ def cleaned_draft(redactor: Redactor, tenant: str, draft: Draft) -> Cleaned:
     return Cleaned(_with(draft, changed), cleaned.counts)
 
 
-def _texts(draft: Draft) -> dict[str, Any]:
+def _texts(draft: Draft | Memory) -> dict[str, Any]:
     return {name: getattr(draft, name) for name in draft.model_fields_set} | (
         {"source": draft.source.model_dump(exclude_none=True)} if draft.source else {}
     )
@@ -151,7 +160,7 @@ def _fitted(name: str, value: Any) -> Any:
     return [line[:_LINE] for line in value] if isinstance(value, list) else value
 
 
-def _with(draft: _DraftT, changed: dict[str, Any]) -> _DraftT:
+def _with(draft: Draft | Memory, changed: dict[str, Any]) -> Draft | Memory:
     if "source" in changed and draft.source is not None:
         changed = {**changed, "source": draft.source.model_copy(update=changed["source"])}
     return draft.model_copy(update=changed)

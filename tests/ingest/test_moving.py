@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from ingest.moving import exported, read_exported
 from ingest.outcome import Status
 from ingest.pipeline import Ingestor, IngestorParts
+from ingest.redaction.gate import Redactor
+from ingest.redaction.policy import RuleBook, Rules, Treatment
 from memtypes.errors import InvalidRequest
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
@@ -25,9 +28,10 @@ pytestmark = pytest.mark.anyio
 SCOPE = Scope("acme", "shop")
 
 
-def ingestor_of(store: MemoryStore) -> Ingestor:
+def ingestor_of(store: MemoryStore, rules: Rules | None = None) -> Ingestor:
     """Ingestion into `store`."""
-    return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    return Ingestor(parts if rules is None else replace(parts, redactor=Redactor(RuleBook(default=rules))))
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
@@ -54,6 +58,26 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
             }
         },
     )
+
+
+async def test_what_comes_from_elsewhere_is_looked_through() -> None:
+    """Secrets are taken out, or the memory is refused, by the rules that hold here; roles and types likewise."""
+    store = FakeStore()
+    await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
+    lines = await everything(store, SCOPE)
+    assert "ann@" in str(lines)
+    cases = (
+        (Rules(), ["stored", "stored"], "ask [redacted:email]"),
+        (Rules(policy=Treatment.REFUSE), ["rejected", "stored"], None),
+        (Rules(never_keep_types=frozenset({MemoryType.PROCEDURAL})), ["rejected", "stored"], "ask [redacted:email]"),
+    )
+    for number, (rules, statuses, kept) in enumerate(cases):
+        there = Scope("acme", f"moved {number}")
+        outcomes = await ingestor_of(store, rules).restore(there, read_exported(there, lines))
+        assert sorted(one.status for one in outcomes) == statuses
+        contents = [one["content"] for one in await everything(store, there)]
+        assert (kept in contents) is (kept is not None)
+        assert "ann@" not in str(contents)
 
 
 texts = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()) and text.isprintable())

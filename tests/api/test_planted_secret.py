@@ -1,0 +1,81 @@
+"""A secret that is put into every door of a running service is nowhere afterwards; what is erased leaves no byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.planting import SECRET, doors, plant_files
+from tests.api.test_process import REPOSITORY, Process
+
+pytestmark = pytest.mark.slow
+
+ORDINARY = "is kept in the vault until"
+
+
+def files_with(folder: Path, text: str) -> list[Path]:
+    """The files that hold `text`; sockets hold nothing."""
+    return [one for one in folder.rglob("*") if one.is_file() and text.encode() in one.read_bytes()]
+
+
+def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
+    """What every call answered."""
+    told, one = [], ""
+    for method, path, body in doors(namespace):
+        answer = client.request(method, path.format(ID=one), json=body)
+        assert answer.status_code < 500, answer.text
+        told.append(answer.text)
+        found = answer.json()
+        one = next((found[name] for name in ("id", "receipt_id", "workflow_id") if found.get(name)), one)
+    return told
+
+
+def imported(service: Process, folder: Path) -> str:
+    """What the import of a folder said."""
+    command = [sys.executable, "-m", "ingest", str(folder), "--from", "auto", "--url", service.url, "-n", "files"]
+    journal = ["--journal", str(folder.parent / "data" / "journal"), "--json"]
+    done = subprocess.run(
+        [*command, *journal], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert json.loads(done.stdout)["counts"]["failed"] == 0
+    return done.stdout + done.stderr
+
+
+def moved(client: httpx.Client, namespace: str) -> str:
+    """What an export says that was changed by hand and put in again."""
+    lines = client.post("/v1/admin/export", json={"namespace": namespace}).text
+    assert SECRET not in lines
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    changed = lines.replace("The deploy key", f"{SECRET}: the deploy key")
+    answer = client.post("/v1/admin/import?namespace=moved", content=changed.encode(), headers=ndjson)
+    assert set(answer.json()["counts"]) == {"stored"} or answer.json()["counts"]["failed"] == 0
+    return answer.text + client.post("/v1/admin/export", json={"namespace": "moved"}).text
+
+
+def test_a_secret_is_nowhere_and_what_is_erased_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
+    """No answer, no log and no file holds the secret; after the erasure no file holds the words around it."""
+    (folder := tmp_path / "exports").mkdir()
+    plant_files(folder)
+    service = Process(tmp_path, onnx_directory)
+    try:
+        service.wait_until_ready()
+        with httpx.Client(base_url=service.url, timeout=120) as client:
+            told = [*through_every_door(client, "planted"), imported(service, folder), moved(client, "planted")]
+            leaks = [one for one in told if SECRET in one]
+            assert not leaks
+            assert ORDINARY in "".join(told)
+            data = tmp_path / "data"
+            assert files_with(data, ORDINARY)
+            assert not files_with(data, SECRET)
+            for namespace in ("planted", "files", "moved"):
+                proof = client.post("/v1/admin/erase", json={"namespace": namespace}).json()
+                assert set(proof["remaining"].values()) == {0}, proof
+            assert not files_with(data, ORDINARY)
+    finally:
+        assert service.stop() == 0
+    assert SECRET not in service.log.read_text()
