@@ -19,7 +19,7 @@ from api.routes.memories import known_id
 from api.services import Services
 from ingest.intentions import DueQuestion
 from memtypes.memory import Model, not_blank
-from memtypes.scope import Name
+from memtypes.scope import Name, Scope
 from memtypes.times import Instant
 
 TAG = "Prospective memory"
@@ -91,8 +91,7 @@ async def complete(
     request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
 ) -> Response[bytes]:
     """The intention, completed."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    return answer(await services.intentions.complete(scope, known_id(memory_id)))
+    return answer(await services.intentions.complete(*_named(request, memory_id)))
 
 
 @post("/v1/memories/{memory_id:str}/cancel", opt=_CANCEL.opt(), status_code=200)
@@ -100,8 +99,7 @@ async def cancel(
     request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
 ) -> Response[bytes]:
     """The intention, cancelled."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    return answer(await services.intentions.cancel(scope, known_id(memory_id)))
+    return answer(await services.intentions.cancel(*_named(request, memory_id)))
 
 
 @post("/v1/memories/{memory_id:str}/snooze", opt=_SNOOZE.opt(), status_code=200)
@@ -109,6 +107,11 @@ async def snooze(
     request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
 ) -> Response[bytes]:
     """The intention, due at another time."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
+    named = _named(request, memory_id)
     asked = await read_body(request, SNOOZE)
-    return answer(await services.intentions.snooze(scope, known_id(memory_id), asked.until))
+    return answer(await services.intentions.snooze(*named, asked.until))
+
+
+def _named(request: HttpRequest, memory_id: str) -> tuple[Scope, str]:
+    """Which intention a call is about."""
+    return scope_of(request, read_query(request, InNamespace).namespace), known_id(memory_id)
