@@ -43,7 +43,7 @@ class Copies:
     async def bring_into_step(self, scope: Scope, fence: int | None = None) -> int:
         """The same for one session."""
         now = self.clock()
-        entries = [one for one in await self.items.items(scope) if one.behind or not one.live_at(now)]
+        entries = [one for one in await self.items.items(scope) if one.behind or one.over_at(now)]
         await self._patch(scope, [one for one in entries if one.memory.cleared_at is not None], fence, ())
         current = [one for one in entries if one.memory.cleared_at is None]
         await self._patch(scope, current, fence, ("cleared_at",))

@@ -115,7 +115,7 @@ class WorkingMemory:
         """The items that live now, oldest first, and on request those that were cleared."""
         now = self.clock()
         entries = await self.items.items(scope)
-        found = {one.memory.id: one.memory for one in entries if one.live_at(now)}
+        found = {one.memory.id: one.memory for one in entries if not one.over_at(now)}
         if cleared:
             unswept = {one.memory.id: one.memory for one in entries if one.memory.cleared_at is not None}
             kept = await self._copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)

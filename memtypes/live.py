@@ -27,11 +27,13 @@ class LiveItem:
     behind: bool = True
     state: str = ""
 
-    def live_at(self, at: datetime) -> bool:
-        """Whether prompts at `at` get it: begun, not cleared, and used lately."""
+    def over_at(self, at: datetime) -> bool:
+        """Whether prompts at `at` get it no more: cleared, or not used lately.
+
+        When it was made does not matter: the clock may have been put back since.
+        """
         memory = self.memory
-        over = memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
-        return not over and memory.created_at <= at
+        return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
 
 @dataclass(frozen=True, slots=True)

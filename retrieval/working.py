@@ -57,7 +57,8 @@ async def read_live(items: LiveItems | None, scope: Scope, request: RetrieveRequ
         entries = await items.items(scope)
     except Unavailable:
         return LiveView(asked=True, away=True)
-    return LiveView({one.memory.id: one.memory for one in entries if one.live_at(as_of)}, asked=True)
+    begun = [one for one in entries if request.as_of is None or one.memory.created_at <= as_of]
+    return LiveView({one.memory.id: one.memory for one in begun if not one.over_at(as_of)}, asked=True)
 
 
 def with_live(ranking: Ranking, view: LiveView) -> Ranking:

@@ -37,12 +37,12 @@ class FakeItems(LiveItems):
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Slide."""
-        for one in [one for one in self._of(scope).values() if one.memory.id in ids and one.live_at(at)]:
+        for one in [one for one in self._of(scope).values() if one.memory.id in ids and not one.over_at(at)]:
             self._change(scope, one, accessed_at=at, expires_at=at + one.ttl)
 
     async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
         """Clear."""
-        alive = [one for one in self._of(scope).values() if one.live_at(at)]
+        alive = [one for one in self._of(scope).values() if not one.over_at(at)]
         meant = [one for one in alive if _means(which, one)]
         for one in meant:
             self._change(scope, one, cleared_at=at)
@@ -62,7 +62,7 @@ class FakeItems(LiveItems):
         kept = self._of(scope)
         for one in [one for one in entries if kept.get(one.memory.id) == one]:
             kept[one.memory.id] = replace(one, behind=False)
-            if not one.live_at(at):
+            if one.over_at(at):
                 del kept[one.memory.id]
 
     async def rest(self, due: Due) -> None:

@@ -50,6 +50,16 @@ async def test_an_item_that_is_used_lives_on_and_one_that_is_not_expires(world: 
     assert (await world.recall())["context"] == ""
 
 
+async def test_a_clock_that_is_put_back_hides_nothing(world: World) -> None:
+    """What was made before still lives, is used and can be cleared; its time does not become shorter by it."""
+    await world.make("port the parser")
+    world.later(-3_600)
+    assert "port the parser" in (await world.recall())["context"]
+    assert [item["expires_at"] for item in await world.listed()] == ["2026-03-01T12:05:00Z"]
+    assert await world.post("/v1/working/clear") == {"cleared": 1}
+    assert (await world.recall())["context"] == ""
+
+
 async def test_every_prompt_gets_it_whatever_it_asks_and_the_to_do_at_hand_comes_first(world: World) -> None:
     """Neither a threshold nor the query keeps a live item out."""
     await world.make("urgent other thing", priority=5, todo_id="t2")

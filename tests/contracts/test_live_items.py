@@ -77,7 +77,7 @@ async def test_a_use_begins_the_time_limit_again(items: LiveItems, scope: Scope)
     assert found["early"].memory.expires_at == NOW + TTL
     assert found["early"].memory.accessed_at == NOW
     assert found["other"].memory.accessed_at is None
-    assert not found["over"].live_at(NOW)
+    assert found["over"].over_at(NOW)
 
 
 async def test_clearing_takes_what_is_meant_and_only_once(items: LiveItems, scope: Scope) -> None:
