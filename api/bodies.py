@@ -166,7 +166,7 @@ CHANGES: TypeAdapter[dict[str, Any]] = TypeAdapter(Annotated[dict[str, Any], Fie
 
 
 def _whole(text: object) -> object:
-    return int(text) if isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}", text) else text
+    return int(text) if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def _flag(text: object) -> object:

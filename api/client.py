@@ -90,8 +90,9 @@ def _members(response: httpx.Response) -> dict[str, Any]:
 
 
 def _error(status: int, members: Mapping[str, Any]) -> RemembrancerError:
-    listed = "".join(f"\n  {one['path']}: {one['message']}" for one in members.get("errors") or [] if one.get("path"))
-    text = f"{members.get('detail', 'no detail')}{listed}"
+    detail = str(members.get("detail", "no detail"))
+    faults = [f"{one['path']}: {one['message']}" for one in members.get("errors") or [] if one.get("path")]
+    text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
     return _ERRORS.get(status, ServiceFault)(text)
 
 
@@ -104,4 +105,6 @@ def _translated(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise Unavailable(f"{url} did not answer in time", retry_after_s=_RETRY_AFTER_S) from error
     except httpx.TransportError as error:
-        raise Unavailable(f"{url} cannot be reached: {error}", retry_after_s=_RETRY_AFTER_S) from error
+        raise Unavailable(
+            f"{url} cannot be reached: {error}; is a service running there?", retry_after_s=_RETRY_AFTER_S
+        ) from error

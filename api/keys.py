@@ -14,6 +14,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from api.strict_json import strict_json
 from memtypes.errors import RemembrancerError
+from memtypes.faults import message_of
 from memtypes.memory import Model
 from memtypes.scope import Name
 
@@ -94,9 +95,9 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         index, *field = first["loc"] or ("",)
-        where = f"entry {index}" + (f", {'.'.join(map(str, field))}" if field else "")
+        where = "".join((f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field)))
         raise BadKeys(
-            f'keys file {path}: {where}: {first["msg"]}; it must be a JSON list of {{"key", "tenant", "role"}}'
+            f'keys file {path}: {where}: {message_of(first)}; it must be a JSON list of {{"key", "tenant", "role"}}'
         ) from None  # pydantic's own text would show the key
     if not entries:
         raise BadKeys(f"keys file {path}: it lists no key; leave out --keys to run without keys on loopback")

@@ -145,13 +145,19 @@ def problem_of(error: Exception) -> Problem:
     if status == 500:
         return Problem(500, _HINTS[500])
     version = error.current_version if isinstance(error, VersionConflict) else None
-    return Problem(status, str(error), _field_errors(error), _headers(error, status), version)
+    return Problem(status, _detail(error), _field_errors(error), _headers(error, status), version)
 
 
 def _http_problem(error: HTTPException) -> Problem:
     status = error.status_code
     headers = {name.title(): value for name, value in (error.headers or {}).items()}
     return Problem(status, _HINTS.get(status, error.detail), (), headers)
+
+
+def _detail(error: Exception) -> str:
+    """The error's text, with where it lies where the error knows it apart from its text."""
+    path, text = getattr(error, "path", ""), str(error)
+    return f"{path}: {text}" if path and not text.startswith(path) else text
 
 
 def _field_errors(error: Exception) -> tuple[FieldError, ...]:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.redaction.policy import Treatment
 from memtypes.errors import RemembrancerError
+from memtypes.faults import message_of
 
 PREFIX = "REMEMBRANCER_"
 
@@ -120,7 +121,7 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        raise BadSettings(f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {first['msg']}") from None
+        raise BadSettings(f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {message_of(first)}") from None
 
 
 def secret(name: str) -> str | None:

@@ -38,7 +38,8 @@ def strict_json(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise MalformedBody(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
+        line = f"line {error.lineno}, " if "\n" in error.doc else ""
+        raise MalformedBody(f"not JSON: {error.msg} ({line}column {error.colno})") from error
     except RecursionError as error:
         raise MalformedBody(f"nested deeper than {MAX_DEPTH} levels") from error
     if _may_hide_something(raw):

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingest.redaction.scan import redact
 from memtypes.errors import RemembrancerError
+from memtypes.faults import message_of
 from memtypes.policy import MemoryType
 
 MAX_SHOWN = 80
@@ -53,17 +54,16 @@ def checked(adapter: TypeAdapter[_Value], value: object) -> _Value:
 
 def field_errors(error: ValidationError, value: object) -> list[FieldError]:
     """Each thing that pydantic found wrong with `value`."""
-    found = error.errors(include_url=False, include_context=False)[:MAX_KEPT]
+    found = error.errors(include_url=False)[:MAX_KEPT]
     return [_field_error(one, value) for one in found]
 
 
 def _field_error(one: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(one["loc"], value, names_key=one["type"] in _ABOUT_A_KEY))
-    message = one["msg"].removeprefix("Value error, ")
     if one["type"] in ("union_tag_not_found", "union_tag_invalid"):
         return _type_error(steps, one["input"])
     got = None if one["type"] == "missing" else shown(one["input"])
-    return FieldError(path_text(steps), message, got)
+    return FieldError(path_text(steps), message_of(one), got)
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from memtypes.errors import InvalidRequest
+from memtypes.faults import message_of
 from memtypes.policy import MemoryType
 
 _SHOWN = 5
@@ -36,7 +37,5 @@ def path_of(location: Sequence[str | int]) -> str:
 
 def _sentence(detail: ErrorDetails) -> str:
     path = path_of(detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"{path}: unknown field"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = message_of(detail)
     return f"{path}: {message}" if path else message

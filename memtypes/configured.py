@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from memtypes.errors import RemembrancerError
+from memtypes.faults import message_of
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -38,9 +39,8 @@ class Source:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the file"
-            message = first["msg"].removeprefix("Value error, ")
             got = first["input"] if isinstance(first["input"], str | int | float | bool | None) else "what stands there"
-            raise self.error(f"{self.name}: {place}: {message} (got {got!r})") from error
+            raise self.error(f"{self.name}: {place}: {message_of(first)} (got {got!r})") from error
 
 
 class _Strict(yaml.SafeLoader):

@@ -240,8 +240,17 @@ def _value(kind: Kind, value: object, path: str) -> Any:
     }
     wrong_flag = isinstance(value, bool) and bool not in allowed[kind]
     if wrong_flag or not isinstance(value, allowed[kind]) or (isinstance(value, float) and math.isnan(value)):
-        raise InvalidRequest(f"needs a value of kind {kind}", path=path, got=value)
+        raise InvalidRequest(f"needs {_NEEDS[kind]}", path=path, got=value)
     return value
+
+
+_NEEDS = {
+    Kind.TEXT: "a text",
+    Kind.INTEGER: "a number",
+    Kind.NUMBER: "a number",
+    Kind.FLAG: "true or false",
+    Kind.METADATA: "a text, a number, true or false",
+}
 
 
 def _time(value: object, path: str) -> datetime:

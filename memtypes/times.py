@@ -9,7 +9,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
-_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
+_DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
 
 Clock: TypeAlias = Callable[[], datetime]
 """Gives the present instant; injected everywhere, so that an answer can be replayed at its own time."""
@@ -29,7 +30,7 @@ def to_utc(value: datetime) -> datetime:
 
 
 def _written_out(value: object) -> object:
-    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.match(value)):
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.fullmatch(value)):
         return value
     raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
 

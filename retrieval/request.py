@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, AllowInfNan, Field, Strict, StringConstraints, field_validator
+from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
 
 from memtypes.memory import Flag, Model, Whole, not_blank, printable
 from memtypes.policy import MemoryType
@@ -85,11 +85,22 @@ class Budget(Model):
         return caps
 
 
+def _form(budget: object) -> str:
+    return "parts" if isinstance(budget, dict | Budget) else "total"
+
+
+AnyBudget: TypeAlias = Annotated[
+    Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
+    Discriminator(_form),
+]
+"""A total, or a total with caps; told apart by its form, so that what is wrong is told of the form that was sent."""
+
+
 class RetrieveRequest(RankedRequest):
     """A context for a query, within a budget of tokens."""
 
     todo_id: Name | None = None
-    budget: Tokens | Budget = DEFAULT_BUDGET
+    budget: AnyBudget = DEFAULT_BUDGET
     model: str | None = Field(default=None, min_length=1, max_length=256)
     tokenizer: Encoding = "cl100k_base"
     include_working: Flag = True

@@ -19,14 +19,16 @@ from api.client import Refused
 from api.keys import DEFAULT_TENANT, BadKeys
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
 from api.validation import InvalidInput
+from ingest.redaction.policy import BadRedactionRules
 from memtypes.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
 from memtypes.models.registry_file import BadRegistry
+from memtypes.threads.policy_file import BadPolicies
 
 USAGE = 2
 FAILED = 1
 _TO_BE_SET_RIGHT = (
-    BadSettings, BadKeys, BadRegistry, InvalidInput, InvalidRequest, SetupRequired, StoreInUse, EmbedderMismatch,
-    Refused,
+    BadSettings, BadKeys, BadPolicies, BadRegistry, BadRedactionRules, InvalidInput, InvalidRequest, SetupRequired,
+    StoreInUse, EmbedderMismatch, Refused,
 )  # fmt: skip
 """Errors that the one who typed the command can set right: exit code 2."""
 

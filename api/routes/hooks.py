@@ -24,7 +24,7 @@ from memtypes.policy import MemoryType
 from memtypes.scope import Name
 from memtypes.times import Instant
 from retrieval.answer import RetrieveAnswer
-from retrieval.request import DEFAULT_BUDGET, Budget, Query, RetrieveRequest, Tokens
+from retrieval.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRequest
 
 TAG = "Hooks"
 
@@ -56,7 +56,7 @@ class PromptSubmit(Model):
     session_id: Name
     prompt: Query
     todo_id: Name | None = None
-    budget: Tokens | Budget = DEFAULT_BUDGET
+    budget: AnyBudget = DEFAULT_BUDGET
 
     def request(self) -> RetrieveRequest:
         """The retrieval that it asks for."""

@@ -95,7 +95,7 @@ def encode_model(weights: Path, *, int8: bool) -> bytes:
         graph = import_module("memtypes.encoders.bert_graph")
         safetensors = import_module("safetensors.numpy")
     except ImportError as error:
-        raise SetupRequired(f"{error.name} is not installed; run: pip install 'remembrancer[setup]'") from error
+        raise SetupRequired(f"{error.name} is not installed; run in the checkout: pip install -e '.[setup]'") from error
     model: bytes = graph.build_graph(safetensors.load_file(weights), int8=int8).SerializeToString(deterministic=True)
     return model
 

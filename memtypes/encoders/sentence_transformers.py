@@ -74,7 +74,7 @@ class _Engine:
             vendor = import_module("sentence_transformers")
         except ImportError as error:
             raise SetupRequired(
-                f"{error.name} is not installed; install torch, then run: pip install 'remembrancer[torch]'"
+                f"{error.name} is not installed; install torch, then run in the checkout: pip install -e '.[torch]'"
             ) from error
         try:
             model = vendor.SentenceTransformer(settings.model, device=settings.device)

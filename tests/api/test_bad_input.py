@@ -159,6 +159,46 @@ async def test_a_body_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/search", content=pieces(), headers=JSON), 413)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        (
+            "/v1/retrieve",
+            ASK | {"budget": {"per_type": {"semantic": -1}}},
+            "budget.per_type.semantic: Input should be gr",
+        ),
+        ("/v1/retrieve", ASK | {"budget": -1}, "budget: Input should be greater than or equal to 0"),
+        ("/v1/search", ASK | {"types": []}, "types: must have 1 or more entries, has 0"),
+        ("/v1/search", ASK | {"filters": {"importance": {"eq": "x"}}}, "filters.importance.eq: needs a number"),
+        (
+            "/v1/search",
+            ASK | {"as_of": "2026-11-21T24:00:00Z"},
+            "as_of: must be RFC 3339 text with date, time and offset",
+        ),
+        ("/v1/search", ASK | {"top": 3}, "top: unknown field"),
+        ("/v1/memories/batch", {"namespace": "n", "items": [1]}, "items[0]: must be an object"),
+        ("/v1/memories", FACT | {"expires_at": "2001-01-01T00:00:00Z"}, "expires_at: must be after created_at"),
+    ],
+)
+async def test_the_detail_alone_says_where_and_what(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], said: str
+) -> None:
+    """In words that need no knowledge of what the service is written in, and of one thing only."""
+    detail = problem(await client.post(path, json=body), 422)["detail"]
+    assert detail.startswith(said)
+    assert "more)" not in detail
+
+
+async def test_a_bad_line_is_told_with_its_number_and_column(client: httpx.AsyncClient) -> None:
+    """Of newline-delimited JSON: the line in the body, the column in the line; nothing is stored."""
+    lines = b'{"type": "semantic", "content": "one"}\n{"type": "sem\n'
+    headers = {"content-type": "application/x-ndjson"}
+    response = await client.post("/v1/memories/batch?namespace=n", content=lines, headers=headers)
+    detail = problem(response, 400)["detail"]
+    assert detail == "items[1]: line 2: not JSON: Unterminated string starting at (column 10)"
+    assert await count(client) == 0
+
+
 async def test_an_unknown_path_is_404_and_an_unknown_method_405(client: httpx.AsyncClient) -> None:
     """Both as problems; 405 lists what there is."""
     problem(await client.get("/v1/nonsense"), 404)

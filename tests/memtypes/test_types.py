@@ -58,7 +58,7 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
         ({"importance": True}, "valid integer"),
         ({"importance": 5.0}, "valid integer"),
         ({"pinned": "yes"}, "valid boolean"),
-        ({"created_at": "2026-01-01T00:00:00"}, "timezone"),
+        ({"created_at": "2026-01-01T00:00:00"}, "time and offset"),
         ({"created_at": "2026-01-01"}, "RFC 3339"),
         ({"created_at": 1700000000}, "RFC 3339"),
         ({"created_at": "1700000000"}, "RFC 3339"),

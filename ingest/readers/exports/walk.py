@@ -22,8 +22,8 @@ def converted(stream: BinaryIO, file: str, lists: tuple[str, ...], convert: Conv
         try:
             yield from convert(reading.fields, file, reading.line)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            kind = type(error).__name__
-            yield BadLine(file, reading.line, f"is not what this export has there ({kind}: {str(error)[:100]})")
+            missing = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+            yield BadLine(file, reading.line, f"is not what this export has there: {missing[:120]}")
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
