@@ -13,6 +13,7 @@ from typing import Any
 from memtypes.candidates import Candidate as Candidate  # noqa: PLC0414 - part of what the ports speak of
 from memtypes.filters import Filter
 from memtypes.memory import Memory
+from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from memtypes.vectors import DenseVector, Embedding, SparseVector, TokenVectors, Vectors
@@ -89,6 +90,10 @@ class MemoryStore(ABC):
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids` that exist, by id: of whatever type, or each of the type that it is mapped to."""
+
+    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        """How a context shows those of `ids` that exist, by id: what `get` gives, in short."""
+        return {one: passage_of(memory) for one, memory in (await self.get(scope, ids)).items()}
 
     @abstractmethod
     async def patch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from memtypes.candidates import TYPES, Candidates
 from memtypes.memory import Memory
+from memtypes.passage import Passage, passage_of
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import MemoryStore, Tokenizer
 from memtypes.scope import Scope
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
-from retrieval.budget import Chosen, Costs, Entry, fill
+from retrieval.budget import Chosen, fill
+from retrieval.entries import Costs, Entries, Entry
 from retrieval.intent import is_how_to, is_task_like
 from retrieval.layout import day_heading
 from retrieval.ranking import Ranking, Scored
@@ -58,7 +60,7 @@ class ContextWriter:
         is_working = found.kinds == TYPES.index(MemoryType.WORKING)
         working = _task_first(found, np.flatnonzero(is_working), self._request.todo_id)
         with trace.stage("texts"):
-            texts = {**await self._texts_to_count(found), **ranked.texts}
+            texts = await self._texts_to_count(found) | {one: passage_of(own) for one, own in ranked.texts.items()}
         with trace.stage("budget"):
             chosen = self._fill(self._entries(found, np.flatnonzero(~is_working), texts))
             working_chosen = self._fill_working(self._entries(found, working, texts))
@@ -66,14 +68,13 @@ class ContextWriter:
         with trace.stage("texts"):
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
         with trace.stage("render"):
-            ranks = dict(zip(_ids(found), range(1, len(found) + 1), strict=True))
-            shown = self._shown(chosen.fill.chosen, texts, ranks)
-            working_shown = self._shown(working_chosen.fill.chosen, texts, ranks)
+            shown = self._shown(chosen.fill.chosen, texts)
+            working_shown = self._shown(working_chosen.fill.chosen, texts)
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
             answer = self._answer(ranked, blocks, (*working_shown, *shown), some=not is_working.all())
         return Written(answer, (*working_shown, *shown), chosen, working_chosen)
 
-    async def _texts_to_count(self, found: Candidates) -> dict[str, Memory]:
+    async def _texts_to_count(self, found: Candidates) -> dict[str, Passage]:
         """The memories whose entries must be counted now, because the stored counts are of another form.
 
         Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
@@ -82,30 +83,33 @@ class ContextWriter:
             return {}
         room = 2 * (self._budget.total + self._request.working_budget) + 2_000
         before = np.cumsum(counts := found.light.wholes("tokens.count", 0)) - counts
-        needed = found[: int((before < room).sum())]
-        return await self._fetch(dict(zip(_ids(needed), _types(needed), strict=True)))
+        needed = int((before < room).sum())
+        kinds = [TYPES[kind] for kind in found.kinds[:needed].tolist()]
+        return await self._fetch(dict(zip(found.ids[:needed].astype(np.str_).tolist(), kinds, strict=True)))
 
     def _counts_are_stored(self, found: Candidates) -> bool:
         if not self._renderer.layout.stored_counts:
             return False
         return bool(found.light.where("tokens.tokenizer", self._tokenizer.name.__eq__).all())
 
-    async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Memory]:
-        return await self._store.get(self._scope, wanted) if wanted else {}
+    async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        return await self._store.passages(self._scope, wanted) if wanted else {}
 
-    def _entries(self, found: Candidates, places: NDArray[np.intp], texts: Mapping[str, Memory]) -> list[Entry]:
+    def _entries(self, found: Candidates, places: NDArray[np.intp], texts: Mapping[str, Passage]) -> Entries:
         """The candidates at `places` as the budget sees them; those whose texts were not read are left out."""
         if self._counts_are_stored(found):
-            return stored_entries(found.take(places))
+            return stored_entries(found, places)
         counted: list[Entry] = []
+        ranks: list[int] = []
         for place in places.tolist():
-            memory = texts.get(found.ids[place].decode())
-            if memory is not None:
-                tokens = self._renderer.shown(memory, place + 1).tokens
-                counted.append(Entry(memory.id, memory.type, tokens, self._renderer.layout.group(memory)))
-        return counted
+            passage = texts.get(found.ids[place].decode())
+            if passage is not None:
+                tokens = self._renderer.shown(passage, place + 1).tokens
+                counted.append(Entry(passage.id, passage.type, tokens, self._renderer.layout.group(passage)))
+                ranks.append(place + 1)
+        return replace(Entries.of(counted), ranks=np.array(ranks, dtype=np.int64))
 
-    def _fill(self, entries: Sequence[Entry]) -> Filled:
+    def _fill(self, entries: Entries) -> Filled:
         kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
         query = self._request.query
         caps = self._budget.per_type or {}
@@ -113,49 +117,47 @@ class ContextWriter:
         plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query), excerpts)
         return self._filled(plan, entries, BLOCK)
 
-    def _fill_working(self, entries: Sequence[Entry]) -> Filled:
+    def _fill_working(self, entries: Entries) -> Filled:
         """Working memory within its own budget; the to-do at hand first."""
         kinds = (MemoryType.WORKING,)
         limit = self._request.working_budget
         plan = BudgetPlan(limit, kinds, {MemoryType.WORKING: limit})
         return self._filled(plan, entries, WORKING_BLOCK)
 
-    def _filled(self, plan: BudgetPlan, entries: Sequence[Entry], block: str) -> Filled:
+    def _filled(self, plan: BudgetPlan, entries: Entries, block: str) -> Filled:
         costs = self._costs(plan.types, entries, block)
         cut = self._request.oversize == "cut"
-        return Filled(plan, tuple(entries), costs, cut, fill(plan, entries, costs, cut=cut))
+        return Filled(plan, entries, costs, cut, fill(plan, entries, costs, cut=cut))
 
-    def _costs(self, kinds: Sequence[MemoryType], entries: Sequence[Entry], block: str) -> Costs:
-        groups = {entry.group for entry in entries if entry.group}
+    def _costs(self, kinds: Sequence[MemoryType], entries: Entries, block: str) -> Costs:
         return Costs(
             self._renderer.wrapper_tokens(block),
             {kind: self._renderer.heading_tokens(kind) for kind in kinds},
-            {group: self._renderer.cost(group) for group in groups},
+            {heading: self._renderer.cost(heading) for heading in entries.headings},
         )
 
-    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Memory], ranks: Mapping[str, int]) -> list[Shown]:
+    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Passage]) -> list[Shown]:
         """The chosen memories with their entries; one that was removed meanwhile is left out."""
         shown: list[Shown] = []
         for one in chosen:
-            memory = texts.get(one.entry.id)
-            if memory is None:
+            passage = texts.get(one.entry.id)
+            if passage is None:
                 continue
-            place = ranks[memory.id]
             if not one.cut:
-                shown.append(self._renderer.shown(memory, place, self._known_tokens(one, memory)))
-            elif (part := self._part(memory, place, one.allowed)) is not None:
+                shown.append(self._renderer.shown(passage, one.rank, self._known_tokens(one, passage)))
+            elif (part := self._part(passage, one)) is not None:
                 shown.append(part)
         return shown
 
-    def _part(self, memory: Memory, place: int, allowed: int) -> Shown | None:
+    def _part(self, passage: Passage, one: Chosen) -> Shown | None:
         if self._request.oversize == "excerpt":
-            return self._renderer.shown_excerpt(memory, place, allowed, self._request.query)
-        return self._renderer.shown_cut(memory, place, allowed)
+            return self._renderer.shown_excerpt(passage, one.rank, one.allowed, self._request.query)
+        return self._renderer.shown_cut(passage, one.rank, one.allowed)
 
-    def _known_tokens(self, one: Chosen, memory: Memory) -> int | None:
+    def _known_tokens(self, one: Chosen, passage: Passage) -> int | None:
         """The tokens of an entry, unless its memory was rewritten since it was ranked."""
-        stored = self._renderer.layout.stored_counts and memory.tokens.tokenizer == self._tokenizer.name
-        current = memory.tokens.line if stored else one.allowed
+        stored = self._renderer.layout.stored_counts and passage.tokenizer == self._tokenizer.name
+        current = passage.tokens if stored else one.allowed
         return one.allowed if current == one.allowed else None
 
     def _answer(
@@ -194,31 +196,24 @@ def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None
     return places[np.lexsort((places, -priorities, ~at_hand))]
 
 
-def stored_entries(found: Candidates) -> list[Entry]:
-    """The candidates as the budget sees them, by the counts that were stored with them."""
-    days = found.light.column("created_at").astype("datetime64[D]")
-    episodic = found.kinds == TYPES.index(MemoryType.EPISODIC)
+def stored_entries(found: Candidates, places: NDArray[np.intp]) -> Entries:
+    """The candidates at `places` as the budget sees them, by the counts that were stored with them."""
+    kinds = found.kinds[places]
+    episodic = np.flatnonzero(kinds == TYPES.index(MemoryType.EPISODIC))
+    days = found.light.column("created_at")[places[episodic]].astype("datetime64[D]")
     distinct, own = np.unique(days, return_inverse=True)
-    headings = [day_heading(str(day)) for day in distinct]
-    groups = [headings[day] if grouped else None for day, grouped in zip(own.tolist(), episodic.tolist(), strict=True)]
-    tokens = found.light.wholes("tokens.line", 0).tolist()
-    return list(map(Entry._make, zip(_ids(found), _types(found), tokens, groups, strict=True)))
-
-
-def _ids(found: Candidates) -> list[str]:
-    ids: list[str] = found.ids.astype(np.str_).tolist()
-    return ids
-
-
-def _types(found: Candidates) -> list[MemoryType]:
-    return [TYPES[kind] for kind in found.kinds.tolist()]
+    groups = np.full(len(places), -1, dtype=np.int32)
+    groups[episodic] = own
+    headings = [day_heading(day) for day in distinct.astype(np.str_).tolist()]
+    tokens = found.light.wholes("tokens.line", 0)[places]
+    return Entries(found.ids[places], kinds, tokens, groups, headings, places + 1)
 
 
 def _item(one: Shown, scored: Scored, *, explain: bool) -> ContextItem:
     place = one.rank - 1
     return ContextItem(
-        id=one.memory.id,
-        type=one.memory.type,
+        id=one.passage.id,
+        type=one.passage.type,
         rank=one.rank,
         score=float(scored.scores[place]),
         tokens=one.tokens,

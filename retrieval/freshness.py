@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from memtypes.errors import RemembrancerError
-from memtypes.memory import Memory
+from memtypes.policy import MemoryType
 from memtypes.ports import MemoryStore
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
@@ -22,12 +22,27 @@ MAX_WAITING = 10_000
 _log = logging.getLogger(__name__)
 
 
+class Shown(Protocol):
+    """What was shown, of which no more is needed than which memory it is."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def type(self) -> MemoryType:
+        """Its type."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A memory was shown at `at`."""
 
     scope: Scope
-    memory: Memory
+    id: str
+    type: MemoryType
     at: datetime
 
 
@@ -40,10 +55,10 @@ class Freshness:
     lost: int = 0
     _waiting: list[Use] = field(default_factory=list)
 
-    def note(self, scope: Scope, shown: Sequence[Memory], at: datetime) -> None:
+    def note(self, scope: Scope, shown: Sequence[Shown], at: datetime) -> None:
         """Remember that `shown` were used at `at`; returns at once."""
         room = MAX_WAITING - len(self._waiting)
-        self._waiting += [Use(scope, memory, at) for memory in shown[:room]]
+        self._waiting += [Use(scope, one.id, one.type, at) for one in shown[:room]]
         self.lost += max(0, len(shown) - room)
 
     @asynccontextmanager
@@ -73,10 +88,10 @@ class Freshness:
 
     async def _changes(self, uses: Sequence[Use]) -> dict[str, dict[str, Any]]:
         """The new access fields by id, counted from what is stored now: others write, too."""
-        current = await self.store.get(uses[0].scope, {use.memory.id: use.memory.type for use in uses})
+        current = await self.store.get(uses[0].scope, {use.id: use.type for use in uses})
         changes: dict[str, dict[str, Any]] = {}
         for use in uses:
-            if (memory := current.get(use.memory.id)) is not None:
+            if (memory := current.get(use.id)) is not None:
                 before = changes.get(memory.id, {"access_count": memory.access_count})
                 changes[memory.id] = {"access_count": before["access_count"] + 1, "accessed_at": rfc3339(use.at)}
         return changes

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.piece import bullet
 from memtypes.policy import MemoryType
 from memtypes.times import rfc3339
@@ -60,12 +60,12 @@ class Layout(ABC):
         return ""
 
     @abstractmethod
-    def group(self, memory: Memory) -> str | None:
+    def group(self, passage: Passage) -> str | None:
         """What stands before the first entry of its group, or None."""
 
     @abstractmethod
-    def entry(self, memory: Memory, text: str) -> str:
-        """The entry of `memory` with `text`, which is its line or the beginning of it."""
+    def entry(self, passage: Passage, text: str) -> str:
+        """The entry of `passage` with `text`, which is its line or the beginning of it."""
 
     def first(self, piece_text: str) -> str:
         """The piece as it stands where nothing of its kind is before it."""
@@ -93,12 +93,11 @@ class Markdown(Layout):
         """A heading of the second level."""
         return f"## {TITLES[kind]}\n"
 
-    def group(self, memory: Memory) -> str | None:
+    def group(self, passage: Passage) -> str | None:
         """The day, as a heading of the third level."""
-        name = memory.group()
-        return None if name is None else day_heading(name)
+        return None if passage.group is None else day_heading(passage.group)
 
-    def entry(self, memory: Memory, text: str) -> str:  # noqa: ARG002 - the text says all that is shown
+    def entry(self, passage: Passage, text: str) -> str:  # noqa: ARG002 - the text says all that is shown
         """A list entry."""
         return bullet(text)
 
@@ -131,13 +130,13 @@ class Json(Layout):
         """The end of the part's list."""
         return "]\n"
 
-    def group(self, memory: Memory) -> str | None:  # noqa: ARG002 - each entry has its own time
+    def group(self, passage: Passage) -> str | None:  # noqa: ARG002 - each entry has its own time
         """None: each entry has its own time."""
         return None
 
-    def entry(self, memory: Memory, text: str) -> str:
+    def entry(self, passage: Passage, text: str) -> str:
         """The memory's id, its time and the text."""
-        fields = {"id": memory.id, "at": rfc3339(memory.created_at), "content": text}
+        fields = {"id": passage.id, "at": rfc3339(passage.created_at), "content": text}
         return "," + json.dumps(fields, ensure_ascii=False) + "\n"
 
     def first(self, piece_text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.policy import MemoryType
 from memtypes.ports import Tokenizer
 from retrieval.answer import Message
@@ -19,14 +20,13 @@ LAYOUTS: Mapping[str, Layout] = {"markdown": Markdown(), "json": Json(), "messag
 """By the name a request gives; messages carry Markdown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown.
 
     allowed: tokens that it was cut to fit in. excerpt: whether passages are shown, not the beginning.
     """
 
-    memory: Memory
+    passage: Passage
     entry: str
     tokens: int
     rank: int
@@ -68,42 +68,42 @@ class Renderer:
         footing = self.layout.footing()
         return self.cost(self.layout.heading(kind)) + (self.cost(footing) if footing else 0)
 
-    def shown(self, memory: Memory, rank: int, tokens: int | None = None) -> Shown:
-        """`memory` as a whole; tokens: of its entry, where they are known already."""
-        entry = self.layout.entry(memory, memory.line())
-        return Shown(memory, entry, self.cost(entry) if tokens is None else tokens, rank, memory.content)
+    def shown(self, passage: Passage, rank: int, tokens: int | None = None) -> Shown:
+        """`passage` as a whole; tokens: of its entry, where they are known already."""
+        entry = self.layout.entry(passage, passage.line)
+        return Shown(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
-    def shown_cut(self, memory: Memory, rank: int, allowed: int) -> Shown | None:
-        """The beginning of `memory` in at most `allowed` tokens; None when not even the mark fits."""
+    def shown_cut(self, passage: Passage, rank: int, allowed: int) -> Shown | None:
+        """The beginning of `passage` in at most `allowed` tokens; None when not even the mark fits."""
         room = allowed
         while room > 0:
-            text = self._tokenizer.truncate(memory.line(), room) + CUT_MARK
-            entry = self.layout.entry(memory, text)
+            text = self._tokenizer.truncate(passage.line, room) + CUT_MARK
+            entry = self.layout.entry(passage, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
-                return Shown(memory, entry, tokens, rank, text, cut=True, allowed=allowed)
+                return Shown(passage, entry, tokens, rank, text, cut=True, allowed=allowed)
             room -= tokens - allowed
         return None
 
-    def shown_excerpt(self, memory: Memory, rank: int, allowed: int, query: str) -> Shown | None:
-        """What of `memory` matters to `query`, in at most `allowed` tokens; its beginning where no sentence fits."""
-        mark = f" [excerpt of {memory.id[:8]}]"
+    def shown_excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> Shown | None:
+        """What of `passage` matters to `query`, in at most `allowed` tokens; its beginning where no sentence fits."""
+        mark = f" [excerpt of {passage.id[:8]}]"
 
         def fits(text: str) -> bool:
-            return self.cost(self.layout.entry(memory, text + mark)) <= allowed
+            return self.cost(self.layout.entry(passage, text + mark)) <= allowed
 
-        found = excerpt(memory.line(), query, fits)
+        found = excerpt(passage.line, query, fits)
         if found is None:
-            return self.shown_cut(memory, rank, allowed)
-        entry = self.layout.entry(memory, found + mark)
-        return Shown(memory, entry, self.cost(entry), rank, found + mark, cut=True, allowed=allowed, excerpt=True)
+            return self.shown_cut(passage, rank, allowed)
+        entry = self.layout.entry(passage, found + mark)
+        return Shown(passage, entry, self.cost(entry), rank, found + mark, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[Shown]) -> Block:
         """`shown` as one block: parts in their order, each in reading order."""
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
         for kind in (MemoryType.WORKING, *ORDER):
-            of_type = [one for one in shown if one.memory.type is kind]
+            of_type = [one for one in shown if one.passage.type is kind]
             if of_type:
                 text, per_type[kind] = self._part(kind, of_type)
                 parts.append(text)
@@ -117,7 +117,7 @@ class Renderer:
         tokens = self.heading_tokens(kind)
         group: str | None = None
         for one in sorted(shown, key=_reading_order):
-            heading = self.layout.group(one.memory)
+            heading = self.layout.group(one.passage)
             if heading is not None and heading != group:
                 entries.append(heading)
                 tokens += self.cost(heading)
@@ -138,8 +138,8 @@ def context_of(layout: Layout, blocks: Sequence[Block], form: str) -> str | list
 
 def _reading_order(shown: Shown) -> tuple[float, int, str]:
     """Events in the order in which they happened; the task at hand as it was chosen; everything else best first."""
-    if shown.memory.type is MemoryType.WORKING:
+    if shown.passage.type is MemoryType.WORKING:
         return (0.0, 0, "")
-    if shown.memory.type is MemoryType.EPISODIC:
-        return (shown.memory.created_at.timestamp(), shown.memory.seq, shown.memory.id)
-    return (shown.rank, 0, shown.memory.id)
+    if shown.passage.type is MemoryType.EPISODIC:
+        return (shown.passage.created_at.timestamp(), shown.passage.seq, shown.passage.id)
+    return (shown.rank, 0, shown.passage.id)

@@ -15,8 +15,8 @@ from memtypes.candidates import Candidates
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
 from memtypes.live import LiveItems
-from memtypes.memory import Memory
 from memtypes.models.registry import Models, Registry
+from memtypes.passage import Passage
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
@@ -38,7 +38,7 @@ from retrieval.written import Retrieval
 DEPTH = 200
 """Candidates a leg and type. Twice as many cost twice as much and find no more evidence (see benchmarks/LOG.md)."""
 
-OnShown: TypeAlias = Callable[[Scope, Sequence[Memory], datetime], None]
+OnShown: TypeAlias = Callable[[Scope, Sequence[Passage], datetime], None]
 """Told what a context has shown; returns at once."""
 
 
@@ -123,9 +123,9 @@ class Retriever:
         found, degraded = with_live(found, live), (*degraded, *live.degraded)
         written = await writer.write(Ranked(found, as_of, degraded, live.memories), trace)
         if request.as_of is None:
-            self.uses.note(scope, written.memories, self._parts.clock())
+            self.uses.note(scope, written.passages, self._parts.clock())
         if self._parts.on_shown and written.shown:
-            self._parts.on_shown(scope, written.memories, self._parts.clock())
+            self._parts.on_shown(scope, written.passages, self._parts.clock())
         self._told(trace)
         if self._parts.receipts is None or not request.receipt:
             return settled.told(written.answer)

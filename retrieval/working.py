@@ -20,9 +20,9 @@ from memtypes.errors import Unavailable
 from memtypes.light import LIGHT_FIELDS
 from memtypes.live import LiveItems
 from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
-from memtypes.working import Working
 from retrieval.profiles import SIGNALS
 from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.request import RetrieveRequest
@@ -105,9 +105,9 @@ class Uses:
         self._items = items
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def note(self, scope: Scope, shown: Sequence[Memory], at: datetime) -> None:
+    def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
         """Note that the live items among `shown` were used at `at`; returns at once."""
-        used = [memory.id for memory in shown if isinstance(memory, Working) and memory.live]
+        used = [one.id for one in shown if one.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
             self._under_way.add(task)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.ports import Candidate, Tokenizer
 from memtypes.scope import Scope
 from retrieval.answer import RetrieveAnswer
-from retrieval.budget import Costs, Entry, Fill
+from retrieval.budget import Fill
+from retrieval.entries import Costs, Entries
 from retrieval.outcome import Outcome
 from retrieval.ranking import Ranking
 from retrieval.render import Shown
@@ -18,12 +19,12 @@ from retrieval.request import RetrieveRequest
 from retrieval.shares import BudgetPlan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Filled:
     """One fill with what it went by; entries: in the order in which they were offered."""
 
     plan: BudgetPlan
-    entries: tuple[Entry, ...]
+    entries: Entries
     costs: Costs
     cut: bool
     fill: Fill
@@ -39,9 +40,9 @@ class Written:
     working: Filled
 
     @property
-    def memories(self) -> list[Memory]:
-        """The memories that the context shows."""
-        return [one.memory for one in self.shown]
+    def passages(self) -> list[Passage]:
+        """What the context shows."""
+        return [one.passage for one in self.shown]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
-from operator import attrgetter
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memtypes.candidates import TYPES, Candidates
 from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
-from retrieval.budget import Chosen, Entry, by_type, demand_of, in_sight
+from retrieval.budget import Chosen
+from retrieval.entries import Entry, demand_of, in_sight
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 from retrieval.ranking import Lefts, Scored
@@ -30,23 +30,40 @@ LEFT_LISTED = 32
 """Candidates that were no hit and are listed, the best first."""
 
 
-_ID = attrgetter("id")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """Which hits are listed, by their places, and what is known of those, by their ranks."""
 
+    listed: NDArray[np.bool_]
+    chosen: Mapping[int, Chosen]
+    shown: Mapping[int, Shown]
+    entries: Mapping[int, Entry]
+    refused: Mapping[int, Outcome]
+    places: Mapping[int, int]
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of the hits, by id."""
+    @classmethod
+    def of(cls, retrieval: Retrieval) -> _Told:
+        """Listed are the hits that were chosen, and the LISTED best besides."""
+        parts = (retrieval.written.long_term, retrieval.written.working)
+        chosen = {one.rank: one for part in parts for one in part.fill.chosen}
+        listed = np.arange(len(retrieval.ranking.hits)) < LISTED
+        listed[np.array([*chosen], dtype=np.intp) - 1] = True
+        entries: dict[int, Entry] = {}
+        refused: dict[int, Outcome] = {}
+        for part in parts:
+            own = part.entries.take(np.flatnonzero(listed[part.entries.ranks - 1]))
+            by_rank = dict(zip(own.ranks.tolist(), own, strict=True))
+            entries |= by_rank
+            refused |= {rank: part.fill.refused(entry.tokens) for rank, entry in by_rank.items()}
+        shown = {one.rank: one for one in retrieval.written.shown}
+        places = {rank: place for place, rank in enumerate(parts[1].entries.ranks.tolist())}
+        return cls(listed, chosen, shown, entries, refused, places)
 
-    entries: Mapping[str, Entry]
-    chosen: Mapping[str, Chosen]
-    shown: Mapping[str, Shown]
-    places: Mapping[str, int]
-    outcomes: Mapping[str, Outcome]
-
-    def outcome(self, one: str) -> Outcome:
-        if one in self.chosen:
-            return Outcome.INCLUDED if one in self.shown else Outcome.REMOVED
-        return self.outcomes.get(one, Outcome.OVER_TOTAL)
+    def outcome(self, rank: int) -> Outcome:
+        """What became of a listed hit."""
+        if rank in self.chosen:
+            return Outcome.INCLUDED if rank in self.shown else Outcome.REMOVED
+        return self.refused.get(rank, Outcome.OVER_TOTAL)
 
 
 def context_digest(context: str | Sequence[Message]) -> str:
@@ -64,13 +81,11 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
 
     Listed are the hits that are in the context, the LISTED best besides, and LEFT_LISTED of those that were no hit.
     """
-    written, known = retrieval.written, _known(retrieval)
+    written, told = retrieval.written, _Told.of(retrieval)
     hits, left = retrieval.ranking.hits.scored, retrieval.ranking.left
-    chosen = np.isin(hits.found.ids, np.array([one.encode() for one in known.chosen], dtype=np.bytes_))
-    listed = chosen | (np.arange(len(hits.scores)) < LISTED)
-    told, ids = hits.take(np.flatnonzero(listed)), hits.found.ids[listed].astype(np.str_).tolist()
-    ranks = (np.flatnonzero(listed) + 1).tolist()
-    candidates = [_hit_members(one, rank, known) for one, rank in zip(_members(told), ranks, strict=True)]
+    places = np.flatnonzero(told.listed)
+    listed = zip(_members(hits.take(places)), (places + 1).tolist(), strict=True)
+    candidates = [_hit_members(one, rank, told) for one, rank in listed]
     candidates += _left_members(left)
     candidates += [_passed_members(one) for one in retrieval.passed]
     return {
@@ -84,10 +99,10 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
         "budgets": _budgets(written.long_term),
-        "long_term": _terms(written.long_term, set(ids)),
-        "working": _terms(written.working, set(ids)),
+        "long_term": _terms(written.long_term, told.listed),
+        "working": _terms(written.working, told.listed),
         "candidates": candidates,
-        "unlisted": _unlisted(hits.take(np.flatnonzero(~listed)), left, known),
+        "unlisted": _unlisted(retrieval, told.listed),
         "total_tokens": written.answer.metadata.total_tokens,
         "context_sha256": context_digest(written.answer.context),
     }
@@ -101,33 +116,21 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
     return retrieval.request.model_dump(mode="json", exclude_none=True) | told
 
 
-def _known(retrieval: Retrieval) -> _Known:
-    parts = (retrieval.written.long_term, retrieval.written.working)
-    return _Known(
-        entries=dict(chain.from_iterable(zip(map(_ID, part.entries), part.entries, strict=True) for part in parts)),
-        chosen={one.entry.id: one for part in parts for one in part.fill.chosen},
-        shown={one.memory.id: one for one in retrieval.written.shown},
-        places={entry.id: place for place, entry in enumerate(retrieval.written.working.entries)},
-        outcomes={**parts[0].fill.outcomes, **parts[1].fill.outcomes},
-    )
-
-
-def _hit_members(members: dict[str, Any], rank: int, known: _Known) -> dict[str, Any]:
-    one = members["id"]
-    members |= {"rank": rank, "outcome": known.outcome(one)}
-    entry, shown = known.entries.get(one), known.shown.get(one)
+def _hit_members(members: dict[str, Any], rank: int, told: _Told) -> dict[str, Any]:
+    members |= {"rank": rank, "outcome": told.outcome(rank)}
+    entry, shown = told.entries.get(rank), told.shown.get(rank)
     if entry is None:
         members["counted"] = False
         return members
     members["tokens"] = entry.tokens
     if entry.group:
         members["group"] = entry.group
-    if one in known.places:
-        members["place"] = known.places[one]
+    if rank in told.places:
+        members["place"] = told.places[rank]
     if shown is not None:
         members |= {"tokens": shown.tokens, "entry_sha256": digest(shown.entry)}
         if shown.tokens != entry.tokens or shown.cut:
-            members |= {"whole": entry.tokens, "allowed": shown.allowed or known.chosen[one].allowed}
+            members |= {"whole": entry.tokens, "allowed": shown.allowed or told.chosen[rank].allowed}
     return members
 
 
@@ -181,13 +184,13 @@ def _budgets(part: Filled) -> dict[str, Any]:
     return {"initial": part.fill.initial, "shifted": part.fill.shifted, "final": part.fill.final}
 
 
-def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
+def _terms(part: Filled, listed: NDArray[np.bool_]) -> dict[str, Any]:
     plan, costs = part.plan, part.costs
-    seen = part.entries[: in_sight(plan, part.entries)]
-    kept = [entry for entry in seen if entry.id in listed]
-    every, own = by_type(plan.types, seen), by_type(plan.types, kept)
-    unlisted = {kind: demand_of(kind, every[kind], costs) - demand_of(kind, own[kind], costs) for kind in plan.types}
-    groups = {entry.group for entry in part.entries if entry.group and entry.id in listed}
+    shown = listed[part.entries.ranks - 1]
+    seen = in_sight(plan, part.entries)
+    kept = part.entries.take(np.flatnonzero(shown[:seen]))
+    every, own = (demand_of(plan.types, one, costs) for one in (part.entries.take(slice(seen)), kept))
+    groups = [part.entries.headings[group] for group in set(part.entries.groups[shown].tolist()) - {-1}]
     return {
         "total": plan.total,
         "types": list(plan.types),
@@ -201,18 +204,37 @@ def _terms(part: Filled, listed: set[str]) -> dict[str, Any]:
         "groups": {group: costs.groups[group] for group in groups},
         "used": part.fill.used,
         "sight": len(kept),
-        "unlisted": unlisted,
+        "unlisted": {kind: every[kind] - own[kind] for kind in plan.types},
     }
 
 
-def _unlisted(hits: Scored, left: Lefts, known: _Known) -> dict[str, Any]:
-    rest = left.scored.take(np.arange(min(LEFT_LISTED, len(left)), len(left)))
+def _unlisted(retrieval: Retrieval, listed: NDArray[np.bool_]) -> dict[str, Any]:
+    hits, left = retrieval.ranking.hits.found, retrieval.ranking.left
+    rest = left.scored.found.take(np.arange(min(LEFT_LISTED, len(left)), len(left)))
     repeats = max(0, len(left.of) - LEFT_LISTED)
-    ids = hits.found.ids.astype(np.str_).tolist()  # none of them was chosen: what was is listed
-    outcomes = Counter(map(known.outcomes.get, ids, repeat(Outcome.OVER_TOTAL)))
-    outcomes += Counter({Outcome.DUPLICATE_OF: repeats, Outcome.BELOW_THRESHOLD: len(rest.scores) - repeats})
-    found = Candidates.joined([hits.found, rest.found])
+    unlisted = int((~listed).sum())
+    over_type = sum(map(partial(_over_type, listed), (retrieval.written.long_term, retrieval.written.working)))
+    outcomes = {
+        Outcome.OVER_TYPE_BUDGET: over_type,
+        Outcome.OVER_TOTAL: unlisted - over_type,  # none of them was chosen: what was is listed
+        Outcome.DUPLICATE_OF: repeats,
+        Outcome.BELOW_THRESHOLD: len(rest) - repeats,
+    }
+    counts = [_uses(hits.take(np.flatnonzero(~listed))), _uses(rest)]
+    return {
+        "count": unlisted + len(rest),
+        "outcomes": {outcome: count for outcome, count in outcomes.items() if count},
+        "access_counts": {one: count for own in counts for one, count in own.items()},
+    }
+
+
+def _over_type(listed: NDArray[np.bool_], part: Filled) -> int:
+    """How many of the entries that are not listed would have fitted into what stayed free."""
+    return int((part.entries.tokens[~listed[part.entries.ranks - 1]] <= part.fill.room).sum())
+
+
+def _uses(found: Candidates) -> dict[str, int]:
+    """The access counts of those that have any, by id."""
     uses = found.light.wholes("access_count", 0)
     used = np.flatnonzero(uses)
-    counts = dict(zip(found.ids[used].astype(np.str_).tolist(), uses[used].tolist(), strict=True))
-    return {"count": len(found), "outcomes": dict(outcomes), "access_counts": counts}
+    return dict(zip(found.ids[used].astype(np.str_).tolist(), uses[used].tolist(), strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from memtypes.memory import Memory
+from memtypes.passage import passage_of
 from memtypes.policy import MemoryType
 from memtypes.ports import Tokenizer
 from memtypes.receipts import digest
@@ -52,20 +53,20 @@ def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None, req
     """The entry as the receipt saw it; None when the memory is another one now."""
     if memory is None:
         return None
-    rank = one.rank or 0
+    rank, passage = one.rank or 0, passage_of(memory)
     if one.allowed is None:
-        shown: Shown | None = renderer.shown(memory, rank)
+        shown: Shown | None = renderer.shown(passage, rank)
     elif request.oversize == "excerpt":
-        shown = renderer.shown_excerpt(memory, rank, one.allowed, request.query)
+        shown = renderer.shown_excerpt(passage, rank, one.allowed, request.query)
     else:
-        shown = renderer.shown_cut(memory, rank, one.allowed)
+        shown = renderer.shown_cut(passage, rank, one.allowed)
     if shown is None or (one.entry_sha256 is not None and digest(shown.entry) != one.entry_sha256):
         return None
     return shown
 
 
 def _context(renderer: Renderer, form: str, shown: list[Shown]) -> str | list[Message]:
-    working = [one for one in shown if one.memory.type is MemoryType.WORKING]
-    long_term = [one for one in shown if one.memory.type is not MemoryType.WORKING]
+    working = [one for one in shown if one.passage.type is MemoryType.WORKING]
+    long_term = [one for one in shown if one.passage.type is not MemoryType.WORKING]
     blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term))
     return context_of(renderer.layout, blocks, form)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memtypes.policy import MemoryType
-from retrieval.budget import Costs, Entry, Fill, Sight, fill
+from retrieval.budget import Fill, Sight, fill
+from retrieval.entries import Costs, Entry
 from retrieval.outcome import Outcome
 from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate
 from retrieval.shares import BudgetPlan
@@ -49,7 +50,7 @@ def misfits(part: Refilled) -> Iterator[str]:
     """What of the recorded fill does not follow from the recorded terms, in words."""
     allowed = {one.entry.id: one.allowed for one in part.fill.chosen}
     for one in part.candidates:
-        again = Outcome.INCLUDED if one.id in allowed else part.fill.outcomes[one.id]
+        again = Outcome.INCLUDED if one.id in allowed else part.fill.refused(entry_of(one).tokens)
         told = Outcome.INCLUDED if one.outcome in IN else one.outcome
         if again is not told:
             yield f"{one.id} is told as {told}, and comes out as {again}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.ports import Embedder, Tokenizer
 from memtypes.receipts import ReceiptStore
 from memtypes.scope import Scope
@@ -37,7 +37,7 @@ class World:
     embedder: Embedder = field(default_factory=FakeEmbedder)
     tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
     store: FakeStore = field(default_factory=FakeStore)
-    shown: list[Memory] = field(default_factory=list)
+    shown: list[Passage] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
     kept: ReceiptStore | None = None
 
@@ -49,7 +49,7 @@ class World:
             FakeSparse(),
             {self.tokenizer.name: self.tokenizer},
             clock,
-            on_shown=lambda _scope, memories, _at: self.shown.extend(memories),
+            on_shown=lambda _scope, passages, _at: self.shown.extend(passages),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
         if self.kept is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.policy import LONG_TERM, MemoryType
-from retrieval.budget import HAND_ON_ORDER, SIGHT, Costs, Entry, Fill, fill, in_sight
+from retrieval.budget import HAND_ON_ORDER, Fill, fill
+from retrieval.entries import SIGHT, Costs, Entry, in_sight
 from retrieval.outcome import Outcome
 from retrieval.shares import BudgetPlan, hand_on, initial_shares, shifted_shares
+from tests.retrieval.plain_fill import plain_fill, plain_sight
 
 EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 NO_COSTS = Costs(0, dict.fromkeys(LONG_TERM, 0))
@@ -71,7 +74,7 @@ def test_an_entry_that_does_not_fit_is_passed_over() -> None:
     """The fill goes on with what is smaller."""
     filled = fill(plan(100), entries(SEMANTIC, 60, 50, 40), NO_COSTS)
     assert ids(filled) == ["semantic-0", "semantic-2"]
-    assert filled.outcomes["semantic-1"] is Outcome.OVER_TOTAL
+    assert filled.outcomes(entries(SEMANTIC, 60, 50, 40))["semantic-1"] is Outcome.OVER_TOTAL
 
 
 def test_better_entries_of_a_full_type_come_before_worse_ones() -> None:
@@ -174,6 +177,26 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: Sequence[Entry], cos
     assert recount == filled.used
 
 
+@given(plans, hits_of_all_types, all_costs, st.booleans(), st.booleans())
+@settings(max_examples=400)
+def test_the_quick_fill_is_the_plain_one(
+    asked: BudgetPlan,
+    hits: Sequence[Entry],
+    costs: Costs,
+    cut: bool,  # noqa: FBT001
+    excerpt: bool,  # noqa: FBT001
+) -> None:
+    """The same entries with the same tokens as one by one, whatever is asked."""
+    asked = replace(asked, excerpt=excerpt)
+    filled = fill(asked, hits, costs, cut=cut)
+    chosen = [(one.entry.id, one.allowed) for one in filled.chosen]
+    assert (chosen, filled.used) == plain_fill(asked, hits, costs, cut=cut)
+    assert in_sight(asked, hits) == len(plain_sight(asked, hits))
+    by_id = {hit.id: (place, hit) for place, hit in enumerate(hits, 1)}
+    assert all(by_id[one.entry.id] == (one.rank, one.entry) for one in filled.chosen)
+    assert all(one.cut == (one.allowed < one.entry.tokens) for one in filled.chosen)
+
+
 @given(plans, hits_of_all_types, all_costs)
 @settings(max_examples=300)
 def test_what_is_left_out_would_not_have_fitted(asked: BudgetPlan, hits: Sequence[Entry], costs: Costs) -> None:
@@ -200,8 +223,9 @@ def test_every_entry_has_an_outcome(asked: BudgetPlan, hits: Sequence[Entry]) ->
     """Included exactly when it was chosen; otherwise the reason."""
     allowed = [hit for hit in hits if hit.type in asked.types]
     filled = fill(asked, allowed, Costs(0, dict.fromkeys(LONG_TERM, 0), {"mon": 0, "tue": 0, "wed": 0}))
-    assert set(filled.outcomes) == {hit.id for hit in allowed}
-    included = {one for one, outcome in filled.outcomes.items() if outcome is Outcome.INCLUDED}
+    outcomes = filled.outcomes(allowed)
+    assert set(outcomes) == {hit.id for hit in allowed}
+    included = {one for one, outcome in outcomes.items() if outcome is Outcome.INCLUDED}
     assert included == {one.entry.id for one in filled.chosen}
 
 
