@@ -22,15 +22,36 @@ _WRITERS = 3
 _BATCH = 20
 _TIMEOUT_S = 10.0
 _VICTIMS = ("service and store", "store", "service")
+_SPREAD = 3
+"""A round's kill comes after its least number of acknowledged writes, up to so many times of it."""
+
+_LATER_S = 0.3
+"""And up to so much later: somewhere within a batch."""
+
+_AFTERWARDS_S = 2.0
+_GIVE_UP_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class DurabilityRequest:
-    """rounds: how often processes are killed; whose turn it is changes from round to round."""
+    """rounds: how often processes are killed; whose turn it is changes from round to round.
+
+    least: writes that are acknowledged in a round before its kill.
+    """
 
     command: str
     rounds: int = 9
+    least: int = 300
     seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """victims: who. after: so many acknowledged writes of the round, and later_s seconds."""
+
+    victims: str
+    after: int
+    later_s: float
 
 
 @dataclass(slots=True)
@@ -64,27 +85,38 @@ class Writer:
 
 def measure_durability(request: DurabilityRequest) -> Report:
     """The report: each round's victims, what had been acknowledged till then, and what is missing of it."""
-    rng = random.Random(request.seed)  # noqa: S311 - when to kill is no secret
     acknowledged: set[str] = set()
     rows: list[tuple[str | int | float, ...]] = []
     lost_ever: set[str] = set()
     with data_directory() as directory:
         settings = settings_in(directory)
-        for index in range(request.rounds):
-            victims = _VICTIMS[index % len(_VICTIMS)]
-            after_s = rng.uniform(0.3, 2.5)
-            acknowledged |= _round(settings, victims, after_s, seed=request.seed * 1_000 + index * _WRITERS)
+        for index, kill in enumerate(kills(request)):
+            fresh = _round(settings, kill, seed=request.seed * 1_000 + index * _WRITERS)
+            acknowledged |= fresh
             lost = acknowledged - kept_ids(settings, NAMESPACE)
             lost_ever |= lost
             say(f"round {index + 1} of {request.rounds}: {len(acknowledged)} acknowledged, {len(lost)} missing")
-            rows.append((index + 1, victims, after_s, len(acknowledged), len(lost)))
-    columns = ("round", "killed", "after s", "acknowledged so far", "missing")
+            rows.append((index + 1, kill.victims, kill.after, len(fresh), len(acknowledged), len(lost)))
+    columns = ("round", "killed", "not before", "acknowledged", "in all so far", "missing")
     figures = {"rounds": request.rounds, "acknowledged": len(acknowledged), "lost": len(lost_ever)}
     notes = (f"{_WRITERS} writers send batches of {_BATCH}; all that is listed is compared after each round.",)
     return Report(request.command, (Table("Killed while writing", columns, tuple(rows)),), notes, figures)
 
 
-def _round(settings: Settings, victims: str, after_s: float, *, seed: int) -> set[str]:
+def kills(request: DurabilityRequest) -> list[Kill]:
+    """The kill of each round, at a moment of its own."""
+    rng = random.Random(request.seed)  # noqa: S311 - when to kill is no secret
+    return [
+        Kill(
+            _VICTIMS[index % len(_VICTIMS)],
+            rng.randint(request.least, _SPREAD * request.least),
+            rng.uniform(0, _LATER_S),
+        )
+        for index in range(request.rounds)
+    ]
+
+
+def _round(settings: Settings, kill: Kill, *, seed: int) -> set[str]:
     """The ids that were acknowledged before the kill, or, by a store that was started anew, after it."""
     service = start(settings)
     writers = [Writer(service.url, seed + index) for index in range(_WRITERS)]
@@ -92,15 +124,25 @@ def _round(settings: Settings, victims: str, after_s: float, *, seed: int) -> se
     try:
         for thread in threads:
             thread.start()
-        time.sleep(after_s)
-        service.kill(_chosen(service, victims))
-        if victims == "store":
-            time.sleep(after_s)  # the service may start another, and go on
+        _wait(writers, kill)
+        service.kill(_chosen(service, kill.victims))
+        if kill.victims == "store":
+            time.sleep(_AFTERWARDS_S)  # the service may start another, and go on
     finally:
         service.kill([service.child.pid])
     for thread in threads:
         thread.join(timeout=2 * _TIMEOUT_S)
     return set().union(*(writer.acknowledged for writer in writers))
+
+
+def _wait(writers: list[Writer], kill: Kill) -> None:
+    """Return when it is time. Raises TimeoutError when writes are acknowledged too slowly for that."""
+    deadline = time.monotonic() + _GIVE_UP_S
+    while sum(len(writer.acknowledged) for writer in writers) < kill.after:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"fewer than {kill.after} writes were acknowledged in {_GIVE_UP_S:.0f} s")
+        time.sleep(0.005)
+    time.sleep(kill.later_s)
 
 
 def _chosen(service: Service, victims: str) -> list[int]:

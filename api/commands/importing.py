@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -27,23 +28,38 @@ SHOWN_PROBLEMS = 50
 AUTO = "auto"
 
 
+Paths: TypeAlias = Annotated[
+    list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")
+]
+Kind: TypeAlias = Annotated[
+    MemoryType | None, typer.Option("--type", help="Type of rows that name none; without, found from the text.")
+]
+Session: TypeAlias = Annotated[str | None, typer.Option(help="Session of rows that name none.")]
+Agent: TypeAlias = Annotated[str | None, typer.Option(help="Agent of rows that name none.")]
+Mapped: TypeAlias = Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")]
+Form: TypeAlias = Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")]
+Exporter: TypeAlias = Annotated[
+    str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to tell by what they hold.")
+]
+Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
+Extra: TypeAlias = Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")]
+JournalDir: TypeAlias = Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")]
+NoResume: TypeAlias = Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")]
+
+
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
+    paths: Paths,
     namespace: Namespace,
-    kind: Annotated[
-        MemoryType | None, typer.Option("--type", help="Type of rows that name none; without, found from the text.")
-    ] = None,
-    session: Annotated[str | None, typer.Option(help="Session of rows that name none.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Agent of rows that name none.")] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")] = None,
-    form: Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")] = None,
-    origin: Annotated[
-        str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to tell by what they hold.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
-    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
-    journal: Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")] = None,
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")] = False,  # noqa: FBT002 - a flag
+    kind: Kind = None,
+    session: Session = None,
+    agent: Agent = None,
+    mapping: Mapped = None,
+    form: Form = None,
+    origin: Exporter = None,
+    strict: Strict = False,  # noqa: FBT002 - a flag
+    extra: Extra = False,  # noqa: FBT002 - a flag
+    journal: JournalDir = None,
+    no_resume: NoResume = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
@@ -53,29 +69,25 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     """Write files into a namespace. Exit code 1 when a row was rejected or failed."""
 
     async def work() -> ImportReport:
-        where = place(data_dir, url, key, tenant)
         request = ImportRequest(
-            paths=tuple(paths),
-            namespace=namespace,
-            destination=_destination(where),
-            type=kind,
-            session_id=session,
-            agent_id=agent,
-            mapping=_mapping(mapping or []),
-            format=form or _origin(origin),
-            by_shape=origin == AUTO,
-            strict=strict,
-            extra_to_metadata=extra,
-            journal=None if no_resume else journal or where.settings.data_dir / "journal",
-            stdin=sys.stdin.buffer,
-        )
-        async with open_backend(where) as backend:
-            progress = Quiet() if as_json else Bar(Console(stderr=True))
-            return await run_import(request, backend.sink(namespace), progress)
+            tuple(paths), namespace, type=kind, session_id=session, agent_id=agent, mapping=_mapping(mapping or []),
+            format=form or _origin(origin), by_shape=origin == AUTO, strict=strict, extra_to_metadata=extra,
+            journal=journal, stdin=sys.stdin.buffer,
+        )  # fmt: skip
+        return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
 
     report = run(work)
     present(report.to_json(), lambda _: _view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
+    """What became of `request` at `where`, with the journal in the data folder unless it names another place."""
+    journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
+    placed = replace(request, destination=_destination(where), journal=journal)
+    async with open_backend(where) as backend:
+        progress = Quiet() if quiet else Bar(Console(stderr=True))
+        return await run_import(placed, backend.sink(request.namespace), progress)
 
 
 def _destination(where: Place) -> str:

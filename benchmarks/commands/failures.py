@@ -30,11 +30,14 @@ def _add_durability(commands: Commands) -> None:
     added = command(commands, "durability", "Acknowledged writes after kill -9.", _durability)
     default = DurabilityRequest("")
     added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="kills")
+    added.add_argument(
+        "--least", type=at_least(1), default=default.least, metavar="N", help="writes acknowledged before a kill"
+    )
     added.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the moments")
 
 
 def _durability(given: argparse.Namespace, typed: str) -> Report:
-    return measure_durability(DurabilityRequest(typed, given.rounds, given.seed))
+    return measure_durability(DurabilityRequest(typed, given.rounds, given.least, given.seed))
 
 
 def _add_live(commands: Commands) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.__main__ import main, parser
+from benchmarks.durability import DurabilityRequest, kills
 from benchmarks.ingestion import Rates
 from benchmarks.latency import Samples, Stages
 from benchmarks.latency_report import ADDED, RATIOS, latency_report
@@ -92,6 +93,14 @@ def test_a_process_is_found_by_the_store_that_it_names(tmp_path: Path) -> None:
         child.stdout.close()
         child.wait(timeout=10)
     assert rss_mb(child.pid) == 0.0
+
+
+def test_a_kill_comes_after_some_hundred_acknowledged_writes() -> None:
+    """At a moment of its own in each round, and the same ones for the same seed."""
+    planned = kills(DurabilityRequest("", rounds=9, least=300))
+    assert planned == kills(DurabilityRequest("", rounds=9, least=300))
+    assert all(kill.after >= 300 for kill in planned)
+    assert len({(kill.after, kill.later_s) for kill in planned}) == 9
 
 
 def test_ports_are_free_ones() -> None:
