@@ -21,7 +21,7 @@ class Candidate:
 
     dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
     Every candidate has the score of every leg that was asked for, whichever leg found it.
-    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`.
+    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS.
     late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
     has no token vectors; None when the search gave none.
     """

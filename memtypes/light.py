@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes import terms
 from memtypes.times import rfc3339
 
 
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     FLAG = "flag"
     DIGEST = "digest"
     TEXT = "text"
+    TERMS = "terms"
 
 
 Column = NDArray[Any]
@@ -38,6 +40,7 @@ DTYPES: Mapping[Kind, np.dtype[Any]] = MappingProxyType(
         Kind.FLAG: np.dtype(np.int8),  # -1 for none
         Kind.DIGEST: np.dtype("S64"),  # empty for none
         Kind.TEXT: np.dtype(np.int32),  # a place in the table of texts; -1 for none
+        Kind.TERMS: np.dtype((np.uint16, (terms.KEPT,))),  # numbers, see `memtypes.terms`; 0 for none
     }
 )
 NONE: Mapping[Kind, Any] = MappingProxyType(
@@ -47,8 +50,12 @@ NONE: Mapping[Kind, Any] = MappingProxyType(
         Kind.FLAG: -1,
         Kind.DIGEST: b"",
         Kind.TEXT: -1,
+        Kind.TERMS: 0,
     }
 )
+
+TERMS = "terms"
+"""The field that a store adds to what a memory says of itself: the heaviest terms of its sparse vector."""
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
@@ -71,6 +78,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "gives_value": Kind.FLAG,
         "valid_to": Kind.TIME,
         "expires_at": Kind.TIME,
+        TERMS: Kind.TERMS,
     }
 )
 """Every field by its path in a payload. A field that ranking comes to need is a row here."""
@@ -171,6 +179,8 @@ def column_of(kind: Kind, values: Sequence[Any]) -> Column:
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=DTYPES[kind])
     if kind is Kind.DIGEST:
         return np.array([b"" if value is None else value.encode() for value in values], dtype=DTYPES[kind])
+    if kind is Kind.TERMS:
+        return terms.column(values)
     return np.array([NONE[kind] if value is None else value for value in values], dtype=DTYPES[kind])
 
 
@@ -178,6 +188,8 @@ def _plain(kind: Kind, value: Any, table: Sequence[str]) -> Any:
     """`value` as a payload has it; None for none."""
     if kind is Kind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
+    if kind is Kind.TERMS:
+        return terms.told(value)
     if value == NONE[kind]:
         return None
     if kind is Kind.TEXT:

@@ -11,7 +11,10 @@ from retrieval.currency import asks_for_value
 from retrieval.request import RankedRequest
 from retrieval.windows import names_time
 
-SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", "current")
+LATER = ("expansion", "current")
+"""The signals that follow from the scores which all others give."""
+
+SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *LATER)
 DEFAULT_PROFILE = "default"
 LATEST_RECENCY = 0.1
 """What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
@@ -28,17 +31,18 @@ def _weights(**named: float) -> Mapping[str, float]:
 
 PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        # What was said next to it and who said it help to find a turn. The rest only tells near-equals apart: every
-        # additive weight of recency or importance that can outvote similarity costs recall. due lifts what is due and
-        # leaves the order of everything else as it was.
+        # What was said next to it, who said it and the words that it shares with the best help to find a memory. The
+        # rest only tells near-equals apart: every additive weight of recency or importance that can outvote similarity
+        # costs recall. due lifts what is due and leaves the order of everything else as it was.
         DEFAULT_PROFILE: _weights(
-            similarity=0.65,
-            context=0.13,
-            mention=0.12,
+            similarity=0.56,
+            context=0.112,
+            mention=0.104,
+            expansion=0.14,
             recency=0.002,
-            importance=0.028,
-            access=0.01,
-            due=0.06,
+            importance=0.024,
+            access=0.008,
+            due=0.05,
         ),
         "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
         "relevance": _weights(similarity=1.0),

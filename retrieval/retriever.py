@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from memtypes.candidates import Candidates
 from memtypes.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.filters import Filter, all_of
@@ -20,6 +22,7 @@ from memtypes.passage import Passage
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
+from memtypes.terms import numbered
 from memtypes.times import Clock, to_utc
 from memtypes.vectors import DenseVector, SparseVector, TokenVectors
 from retrieval.answer import RetrieveAnswer, SearchAnswer
@@ -163,8 +166,7 @@ class Retriever:
         with one.trace.stage("candidates"):
             found = await self._candidates(scope, asked, vectors, one.depth)
         with one.trace.stage("score"):
-            scoring = Scoring(one.weights, one.as_of, request.query, request.min_similarity, request.min_score)
-            return rank(found, scoring), vectors.degraded
+            return rank(found, _scoring(request, vectors, one)), vectors.degraded
 
     async def _candidates(
         self, scope: Scope, asked: Sequence[tuple[MemoryType, Filter]], vectors: _QueryVectors, depth: int
@@ -200,3 +202,14 @@ class _Pass:
     weights: Mapping[str, float]
     as_of: datetime
     depth: int
+
+
+def _scoring(request: RankedRequest, vectors: _QueryVectors, one: _Pass) -> Scoring:
+    return Scoring(
+        one.weights,
+        one.as_of,
+        request.query,
+        numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
+        request.min_similarity,
+        request.min_score,
+    )

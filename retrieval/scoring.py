@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.candidates import Candidate, Candidates
+from memtypes.terms import Numbers
 from retrieval.currency import lifts
+from retrieval.expansion import expansion
 from retrieval.fusion import similarity
 from retrieval.late import late_similarity
 from retrieval.mention import mention
 from retrieval.neighbours import neighbours
-from retrieval.profiles import SIGNALS
+from retrieval.profiles import LATER, SIGNALS
 from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.signals import context, named_time, signals
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How candidates become hits. weights: of every signal. query: its words. The gates pass what reaches them."""
+    """How candidates become hits. weights: of every signal. query: its words. terms: those of them that are searched.
+
+    The gates pass what reaches them.
+    """
 
     weights: Mapping[str, float]
     as_of: datetime
     query: str = ""
+    terms: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
     min_similarity: float | None = None
     min_score: float | None = None
 
@@ -36,11 +42,7 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     unsorted = Candidates.of(candidates)
     found = unsorted.take(np.argsort(unsorted.ids, kind="stable"))
     table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
-    weights = np.array([scoring.weights[name] for name in SIGNALS])
-    scores = weights @ table
-    if scoring.weights["current"] and len(found):
-        table[SIGNALS.index("current")] = np.minimum(lifts(found, scores) / scoring.weights["current"], 1.0)
-        scores = weights @ table
+    scores = _scores(found, table, scoring)
     passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
     order = np.argsort(-scores, kind="stable")
     scored = Scored(found, scores, table)
@@ -49,6 +51,19 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     own = np.arange(len(kept)) == first
     of = [found.ids[kept[place]].decode() for place in first[~own].tolist()]
     return Ranking(Hits(scored.take(kept[own])), Lefts(scored.take(np.concatenate([kept[~own], below])), of))
+
+
+def _scores(found: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
+    """The weighted sum of each candidate's signals; adds to `table` those that follow from the scores of all others."""
+    weights = np.array([scoring.weights[name] for name in SIGNALS])
+    scores: NDArray[np.float64] = weights @ table
+    if scoring.weights["expansion"] and len(found):
+        table[SIGNALS.index("expansion")] = expansion(found, scores, scoring.terms)
+        scores = weights @ table
+    if scoring.weights["current"] and len(found):
+        table[SIGNALS.index("current")] = np.minimum(lifts(found, scores) / scoring.weights["current"], 1.0)
+        scores = weights @ table
+    return scores
 
 
 def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
@@ -61,7 +76,7 @@ def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
         "mention": mention(scoring.query, found),
         "time": named_time(scoring.query, found, scoring.as_of),
         **signals(found, scoring.as_of),
-        "current": np.zeros(len(found)),  # told by the scores of all others
+        **dict.fromkeys(LATER, np.zeros(len(found))),
     }
     return np.vstack([table[name] for name in SIGNALS])
 

@@ -17,7 +17,7 @@ import numpy as np
 from memtypes.candidates import TYPES, Candidates
 from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
-from memtypes.light import DTYPES, KINDS, Light
+from memtypes.light import DTYPES, KINDS, TERMS, Light
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
 from memtypes.ports import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
@@ -27,6 +27,7 @@ from memtypes.stores.codec import dense_bytes, sparse_bytes, tokens_bytes
 from memtypes.stores.conditions import to_where
 from memtypes.stores.keys import texts_of
 from memtypes.stores.paging import cursor_of, parse_cursor
+from memtypes.terms import heaviest
 from memtypes.types import from_payload
 from memtypes.vectors import DenseVector
 
@@ -69,7 +70,7 @@ class AskingStore(MemoryStore):
         if not wanted:
             return {}
         payloads = await self._answer(asks.Get(**_bounds(scope), ids=by_type(wanted, ids)))
-        found = {payload["id"]: from_payload(payload) for payload in payloads}
+        found = {payload["id"]: memory_of(payload) for payload in payloads}
         return {one: found[one] for one in wanted if one in found}
 
     async def patch(
@@ -119,7 +120,7 @@ class AskingStore(MemoryStore):
         )
         listed: asks.Listed = await self._answer(ask)
         following = cursor_of(listed.payloads[-1]) if listed.more and listed.payloads else None
-        return Page(tuple(map(from_payload, listed.payloads)), following, listed.total)
+        return Page(tuple(map(memory_of, listed.payloads)), following, listed.total)
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """For each search the union of its legs' best; all searches are one question."""
@@ -195,8 +196,14 @@ def point_of(record: Record) -> asks.Point:
     """The point of a memory. Raises InvalidRequest for an integer that no store can keep exactly."""
     payload, vectors = record.memory.to_payload(), record.vectors
     check_integers(payload, record.memory.id)
+    payload[TERMS] = heaviest(vectors.sparse)
     tokens = None if vectors.tokens is None else tokens_bytes(vectors.tokens)
     return asks.Point(record.memory.id, dense_bytes(vectors.dense), *sparse_bytes(vectors.sparse), tokens, payload)
+
+
+def memory_of(payload: Mapping[str, Any]) -> Memory:
+    """The memory of a point."""
+    return from_payload({name: value for name, value in payload.items() if name != TERMS})
 
 
 def check_integers(value: object, path: str) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from memtypes.errors import InvalidRequest
 from memtypes.filters import parse_filter
-from memtypes.light import LIGHT_FIELDS
+from memtypes.light import LIGHT_FIELDS, TERMS
 from memtypes.policy import MemoryType
 from memtypes.ports import Candidate, CandidateSearch, MemoryStore, Record
 from memtypes.scope import Scope
+from memtypes.terms import heaviest
 from memtypes.vectors import DenseVector
 from tests.builders import make_dense, make_memory, make_record, make_sparse
 
@@ -155,12 +156,14 @@ async def test_other_scopes_leave_no_trace_in_idf(store: MemoryStore, scope: Sco
 
 
 async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
-    """A candidate carries what ranking needs, as it was written, and no text."""
+    """A candidate carries what ranking needs, as it was written, its heaviest terms, and no text."""
     memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
-    await store.upsert(scope, [make_record(memory)])
+    record = make_record(memory, terms={1: 0.5, 2: 1.0})
+    await store.upsert(scope, [record])
     inside = Scope(scope.tenant, scope.namespace, "s")
     (hit,) = await search(store, inside, CandidateSearch(memory.type, QUERY, None, 1))
-    assert hit.payload == {key: value for key, value in memory.to_payload().items() if key in LIGHT_FIELDS}
+    written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
+    assert hit.payload == {key: value for key, value in written.items() if key in LIGHT_FIELDS}
 
 
 async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Scope) -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from memtypes.candidates import Candidate, Candidates
 from memtypes.light import KINDS, Kind, Light
 from memtypes.policy import MemoryType
+from memtypes.terms import heaviest
 from memtypes.times import rfc3339
+from tests.builders import make_sparse
 
 VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
@@ -20,6 +22,7 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.FLAG: st.booleans(),
     Kind.DIGEST: st.text("0123456789abcdef", min_size=1, max_size=64),
     Kind.TEXT: st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+    Kind.TERMS: st.sets(st.integers(0, 2**32 - 1), min_size=1).map(lambda ids: heaviest(make_sparse(sorted(ids)))),
 }
 
 

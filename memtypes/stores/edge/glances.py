@@ -126,7 +126,7 @@ class GlanceCache:
 
     def _grow(self, size: int) -> None:
         for path, column in self._columns.items():
-            more = np.full(size - len(column), NONE[KINDS[path]], dtype=column.dtype)
+            more = np.full(size - len(column), NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
             self._columns[path] = np.concatenate([column, more])
 
     def _light(self, rows: NDArray[np.int64]) -> Light:

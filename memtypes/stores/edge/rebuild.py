@@ -20,12 +20,11 @@ from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
 from memtypes.stores import asks
-from memtypes.stores.asking import point_of
+from memtypes.stores.asking import memory_of, point_of
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
-from memtypes.types import from_payload
 from memtypes.vectors import Vectors
 
 STOP_S = 60.0
@@ -104,7 +103,7 @@ def _closing(engine: Engine) -> Iterator[Engine]:
 async def _copy(old: Engine, new: Engine, kind: MemoryType, vectors_of: VectorsOf) -> int:
     """How many memories of `kind` the new engine has. Raises Unavailable when they are not as many as before."""
     for payloads in old.every(kind):
-        memories = [from_payload(payload) for payload in payloads]
+        memories = [memory_of(payload) for payload in payloads]
         vectors = await vectors_of(memories)
         records = [Record(memory, found) for memory, found in zip(memories, vectors, strict=True)]
         for ask in _upserts(kind, records):

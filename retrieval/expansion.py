@@ -1,0 +1,53 @@
+"""A second look by the words of what was found first: memories that share the telling words of the best hits.
+
+A question and its answer often use different words, and the best hits show which. The engine is not asked again: the
+terms of every candidate are at hand, and how rare a term is, is read off the candidates. After RM3 (Abdul-Jaleel et
+al., "UMass at TREC 2004"), over the pool instead of the collection. Knows terms as numbers (see `memtypes.terms`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.candidates import Candidates
+from memtypes.light import TERMS
+from memtypes.terms import NUMBERS, Numbers
+
+SEEDS = 3
+"""The best hits, whose words are looked for. One finds less, five drift."""
+
+WORDS = 15
+"""How many of their terms are looked for; 10 to 20 do alike."""
+
+LENGTH = 200
+"""Tokens at which a memory's terms count half: a long one shares some of any words."""
+
+
+def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) -> NDArray[np.float64]:
+    """How much of the best hits' telling terms each candidate has, shape (candidates,), in [0, 1]; 1 for the most.
+
+    scores: of everything else. asked: the terms of the query, which have been counted already. A term's weight is that
+    of the hits that have it, the square of their scores, and its IDF among the candidates.
+    """
+    terms: Numbers = found.light.column(TERMS)
+    shorter = 1.0 / (1.0 + found.light.wholes("tokens.count", 0) / LENGTH)
+    best = np.argsort(-scores, kind="stable")[:SEEDS]
+    worth = np.maximum(scores[best], 0.0) ** 2 * shorter[best]
+    summed = np.bincount(terms[best].ravel(), np.repeat(worth, terms.shape[1]), minlength=NUMBERS)
+    summed[0] = 0.0  # no term
+    summed[asked] = 0.0
+    sought = np.flatnonzero(summed)
+    rarity = _idf(np.bincount(terms.ravel(), minlength=NUMBERS)[sought], len(found))
+    first = np.argsort(-summed[sought] * rarity, kind="stable")[:WORDS]
+    weights = np.zeros(NUMBERS)
+    weights[sought[first]] = (summed[sought] * rarity**2)[first]
+    shared: NDArray[np.float64] = weights[terms].sum(axis=1) * shorter
+    most = float(shared.max(initial=0.0))
+    return shared / most if most > 0 else shared
+
+
+def _idf(having: NDArray[np.intp], of: int) -> NDArray[np.float64]:
+    """BM25's: 0 and up."""
+    rarity: NDArray[np.float64] = np.log1p((of - having + 0.5) / (having + 0.5))
+    return rarity
