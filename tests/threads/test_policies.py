@@ -82,7 +82,7 @@ def test_a_mistake_is_named_with_its_place(text: str, said: str) -> None:
 
 def test_the_documented_policies_are_valid() -> None:
     """Its example is read as it stands."""
-    text = (Path(__file__).parents[2] / "docs" / "threads.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "memtypes" / "threads" / "README.md").read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     policies = parse(example, "threads.md")
     assert policies.threads["support"].flush.strategy is Strategy.HYBRID_SUMMARY
