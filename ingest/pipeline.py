@@ -36,7 +36,7 @@ from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.scope import Scope
 from memtypes.times import Clock
 
-PIECE = 64
+PIECE = 32
 """Drafts that travel together: enough to fill the encoder's batches, few enough that a query gets in between."""
 
 _AHEAD = 1

@@ -34,6 +34,7 @@ def wording(text: str) -> tuple[str, ...]:
     folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     if _AS_WRITTEN.search(folded):
         return (folded,)
-    for pattern, spelled_out in _CONTRACTIONS:
-        folded = pattern.sub(spelled_out, folded)
+    if "'" in folded or "cannot" in folded:
+        for pattern, spelled_out in _CONTRACTIONS:
+            folded = pattern.sub(spelled_out, folded)
     return tuple(word for word in _WORD.findall(folded) if word not in _DROPPED)
