@@ -6,9 +6,12 @@ Explicit writes are never dropped here for being short; see `ingest.submission.S
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ingest.filler import ABROAD, FILLER
 from ingest.gates import Rejection
 from ingest.submission import ReviewMode, Submission
 from memtypes.ids import normalise
@@ -21,151 +24,6 @@ RECENT = 100
 MAX_SCOPES = 1_000
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_FILLER = frozenset(
-    [
-        "ok",
-        "okay",
-        "k",
-        "kk",
-        "thanks",
-        "thank",
-        "thx",
-        "ty",
-        "you",
-        "u",
-        "yes",
-        "yeah",
-        "yep",
-        "yup",
-        "no",
-        "nope",
-        "sure",
-        "got",
-        "it",
-        "gotcha",
-        "cool",
-        "nice",
-        "great",
-        "good",
-        "perfect",
-        "awesome",
-        "amazing",
-        "wonderful",
-        "fantastic",
-        "excellent",
-        "lovely",
-        "wow",
-        "oh",
-        "ah",
-        "hmm",
-        "hm",
-        "uh",
-        "um",
-        "haha",
-        "lol",
-        "hi",
-        "hello",
-        "hey",
-        "bye",
-        "goodbye",
-        "morning",
-        "night",
-        "afternoon",
-        "evening",
-        "welcome",
-        "please",
-        "sorry",
-        "right",
-        "alright",
-        "fine",
-        "done",
-        "understood",
-        "noted",
-        "agreed",
-        "exactly",
-        "absolutely",
-        "definitely",
-        "totally",
-        "indeed",
-        "well",
-        "so",
-        "very",
-        "much",
-        "a",
-        "lot",
-        "again",
-        "that's",
-        "thats",
-        "that",
-        "this",
-        "is",
-        "sounds",
-        "looks",
-        "lgtm",
-        "will",
-        "do",
-        "i",
-        "see",
-        "and",
-        "the",
-        "to",
-        "for",
-        "all",
-        "too",
-        "really",
-        "just",
-        "later",
-        "see",
-        "have",
-        "day",
-        "your",
-        "works",
-        "work",
-        "makes",
-        "sense",
-        "no",
-        "problem",
-        "worries",
-        "np",
-        "course",
-        "of",
-        "my",
-        "pleasure",
-        "it's",
-        "its",
-        "go",
-        "ahead",
-        "continue",
-        "next",
-        "one",
-        "moment",
-        "let",
-        "me",
-        "know",
-        "hope",
-        "helps",
-        "cheers",
-        "man",
-        "dude",
-        "friend",
-        "everyone",
-        "there",
-        "how",
-        "are",
-        "doing",
-        "what's",
-        "up",
-        "talk",
-        "soon",
-        "take",
-        "care",
-        "cc",
-        "brb",
-        "afk",
-        "ack",
-        "roger",
-    ]
-)
 _STATES = re.compile(
     r"\d|https?://|[`/\\_=]|\b(?:prefer|always|never|allerg\w+|birthday|deadline|password|decid\w+|because|must|"
     r"name is|live in|works? (?:at|for|as)|remind|remember|don't|do not|use|uses|using|fail\w*|error|fixed|broke\w*|"
@@ -178,10 +36,21 @@ _STATES = re.compile(
 _SENTENCE = re.compile(
     r"^(?:(?:the|my|our|his|her|their) \w+ [^!?]+|(?:I|we) "
     r"(?!see\b|know\b|agree\b|guess\b|hope\b|think so)\w+(?: \w+){2,}[^!?]*|"
-    r"(?!that|this|it|what|there)(?-i:[A-Z])\w+(?:'s \w+)? \w+(?:s|ed) [^!?]+)$",
+    r"(?:I|we) (?:can't|won't|cannot|couldn't) \w+ [^!?]+|"
+    r"(?!that|this|it|what|there)(?-i:[A-Z])\w+(?:'s \w+)? "
+    r"(?:\w+(?:s|ed)|took|left|got|gave|made|ran|won|lost|led) [^!?]+)$",
     re.IGNORECASE,
 )
 """A whole sentence about somebody or something, neither asked nor exclaimed."""
+
+_CHATTED = re.compile(r"^[a-z]{3,} [a-z]{3,}(?:s|ed) [a-z]+ [^!?A-Z]+$")
+"""The same as it is typed in a chat, without a capital."""
+
+_ABROAD_WORDS = 3
+"""Words besides filler from which a short sentence in another language states something."""
+
+_WIDE = 3
+"""Letters that a character of Chinese, Japanese or Korean stands for."""
 
 
 def objection(text: str) -> str | None:
@@ -189,11 +58,27 @@ def objection(text: str) -> str | None:
     words = [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]
     if not words:
         return "no words"
-    if len(words) <= 12 and all(word in _FILLER for word in words):
+    if len(words) <= 12 and all(word in FILLER for word in words):
         return "filler"
-    if len(text.strip()) < SHORT and not (_STATES.search(text) or _SENTENCE.search(text.strip())):
+    plain = text.strip().replace("\u2019", "'")
+    if _size(plain) < SHORT and not (_STATES.search(plain) or _SENTENCE.search(plain) or _states(plain, words)):
         return f"shorter than {SHORT} characters"
     return None
+
+
+def _size(text: str) -> int:
+    """Characters of `text`, as many as it would have in Latin letters."""
+    return len(text) + (_WIDE - 1) * sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+
+
+def _states(text: str, words: Sequence[str]) -> bool:
+    """Whether a short text in another language, or one that was chatted, is more than filler; never a question."""
+    if text[-1] in "!?\uff01\uff1f":
+        return False
+    said = [word for word in words if word not in FILLER]
+    if ABROAD.intersection(words):
+        return len(said) >= _ABROAD_WORDS
+    return bool(said) and said[0] == words[0] and _CHATTED.match(text) is not None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
 from benchmarks.quality import QualityRequest, measure_quality
 from benchmarks.repeats import RepeatsRequest, measure_repeats
 from benchmarks.report import Report
+from benchmarks.unseen.measure import measure_unseen
 from benchmarks.updates import UpdatesRequest, measure_updates
 from benchmarks.workers import cores
 
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
     _add_classify(commands)
     _add_due(commands)
     _add_parts(commands)
+    _add_unseen(commands)
     _add_updates(commands)
     _add_repeats(commands)
 
@@ -164,3 +166,8 @@ def _repeats(given: argparse.Namespace, typed: str) -> Report:
 
 def _add_parts(commands: Commands) -> None:
     command(commands, "parts", "Parts of other types cut out of written texts.", lambda _, typed: measure_parts(typed))
+
+
+def _add_unseen(commands: Commands) -> None:
+    summary = "Pre-filter, types and redaction on texts in six languages."
+    command(commands, "unseen", summary, lambda _, typed: anyio.run(measure_unseen, typed))

@@ -11,20 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest.classification.rule import Rule
+from ingest.classification.rules_abroad import RULES_ABROAD
 from memtypes.policy import MemoryType
 
 _I = re.IGNORECASE
 _IM = re.IGNORECASE | re.MULTILINE
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A text in which `pattern` is found speaks for `type` with `weight`."""
-
-    type: MemoryType
-    weight: float
-    pattern: re.Pattern[str]
-    reason: str
 
 
 _EPISODIC, _SEMANTIC = MemoryType.EPISODIC, MemoryType.SEMANTIC
@@ -63,6 +55,12 @@ RULES: tuple[Rule, ...] = (
             _I,
         ),
         "it tells what to run",
+    ),
+    Rule(
+        _PROCEDURAL,
+        3.0,
+        re.compile(r"^(?!I\b|we\b|he\b|she\b|they\b)\w+ (?:the|a|an|your|all) [^.?!]{3,120}, (?:and )?then \w+", _I),
+        "it tells what to do in turn",
     ),
     Rule(
         _PROSPECTIVE,
@@ -116,6 +114,16 @@ RULES: tuple[Rule, ...] = (
             _I,
         ),
         "it has to be done by a time to come",
+    ),
+    Rule(
+        _PROSPECTIVE,
+        4.0,
+        re.compile(
+            r"^(?:when|once|as soon as|after|next time)\b[^.?!,]{3,80}, (?:please )?"
+            r"(?:ask|tell|remind|check|send|call|show|give|mention|write|bring|look)\b",
+            _I,
+        ),
+        "it waits for something to happen",
     ),
     Rule(
         _PROSPECTIVE,
@@ -174,7 +182,8 @@ RULES: tuple[Rule, ...] = (
             r"husband|partner|\w+'s name) "
             r"(?:is|are)|I (?:prefer|(?:am|'m) allergic|live in|come from|work (?:as|at|for)|"
             r"speak|(?:always|never) \w+|use|drink|like|hate|"
-            r"dislike|love) )(?!to see|that you)[^!?]{2,120}$|^(?:the user|user|we use|"
+            r"dislike|love|(?:don't|do not|can't|cannot) (?:eat|drink|like|use|want|speak|work)) )"
+            r"(?!to see|that you)[^!?]{2,120}$|^(?:the user|user(?! \w+ed\b| said| told| sent| wrote)|we use|"
             r"our \w+ (?:is|are|uses?|runs?)) [^!?]{2,200}$",
             _I,
         ),
@@ -214,7 +223,7 @@ class Leaning:
 def leaning(text: str) -> Leaning:
     """Where the rules see `text`; only its first 2,000 characters are read, where a text says what it is."""
     head = text[:2_000]
-    spoke = [rule for rule in RULES if rule.pattern.search(head)]
+    spoke = [rule for rule in (*RULES, *RULES_ABROAD) if rule.pattern.search(head)]
     kinds = (_EPISODIC, _SEMANTIC, _PROSPECTIVE, _PROCEDURAL)
     scores = {kind: sum(rule.weight for rule in spoke if rule.type is kind) for kind in kinds}
     best = {

@@ -50,7 +50,8 @@ _NO_MAIL_ENDING = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "service", "timer", "socket", "local", "py", "js"}
 )
 _PLACEHOLDER = re.compile(
-    r"^[<\[{$%(]|^(?:x+|\*+|\.+|your|my|example|changeme|none|null|true|false)|\(|os\.|env", re.IGNORECASE
+    r"^[<\[{$%(]|^(?:x{3,}|\*+|\.+|your|my[_-]|example|changeme|(?:none|null|true|false)\b)|\(|os\.|env\b",
+    re.IGNORECASE,
 )
 
 

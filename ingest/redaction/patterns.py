@@ -48,13 +48,22 @@ _KEY_BLOCK = (
     r"(?:(?s:.)*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|(?s:.)*)"
 )
 _SETTING = (
-    r"(?i)(?:password|passwd|passphrase|pwd|secret|api[_ -]?key|(?:access|auth|refresh|api|bot)[_ -]?token|"
-    r"secret[_ -]?key)"
+    r"(?i)(?:password|passwd|passphrase|passwort|kennwort|contrase\x{f1}a|senha|mot de passe|mdp|"
+    r"\x{30d1}\x{30b9}\x{30ef}\x{30fc}\x{30c9}|\x{5bc6}\x{7801}|"
+    r"pwd|secret|api[_ -]?key|(?:access|auth|refresh|api|bot)[_ -]?token|secret[_ -]?key)"
 )
-_VALUE = r"""["']?\s{0,3}(?::|=|\bis\b)\s{0,3}["'`]?(?P<s>[^\s"'`,;<>]{6,200})"""
+"""What a secret is called: in English, German, Spanish, Portuguese, French, Japanese and Chinese."""
+
+_SHORT_SETTING = r"(?i)(?:\b|_)(?:pass|pw)"
+_IS = r"(?::|=|\b(?:is|lautet|ist|es|est|\x{e9})\b|\x{306f}|\x{662f}|\x{ff1a})"
+_ASSIGNED = r"""["']?\s{0,3}(?::|=)\s{0,3}["'`]?(?P<s>[^\s"'`,;<>]{6,200})"""
+_VALUE = rf"""["']?\s{{0,3}}{_IS}\s{{0,3}}["'`]?(?P<s>[^\s"'`,;<>]{{6,200}})"""
 _PHONE = (
-    r"(?i)\b(?:phone|tel|telephone|mobile|cell|fax|whatsapp|call (?:me|him|her|us|them) (?:at|on))"
-    r"(?: number| no\.?)?(?: is)?[.:]? ?(?P<s>\(?[0-9][0-9 ().-]{5,18}[0-9])\b"
+    r"(?i)(?:\b(?:phone|tel|telephone|mobile|cell|fax|whatsapp|call (?:me|him|her|us|them) (?:at|on)|"
+    r"telefon|telefonnummer|handy|handynummer|rufnummer|tel\x{e9}fono|m\x{f3}vil|ll\x{e1}m[ae](?:me|nos|lo|la) al|"
+    r"t\x{e9}l\x{e9}phone|t\x{e9}l|portable|num\x{e9}ro|appelle[- ](?:moi|nous) au|telefone|celular|telefono|cellulare)"
+    r"|\x{96fb}\x{8a71}(?:\x{756a}\x{53f7})?|\x{643a}\x{5e2f}|\x{7535}\x{8bdd}|\x{624b}\x{673a})"
+    r"(?: number| no\.?)?(?: is| ist| lautet| es| est|\x{306f}|\x{662f})?[.:]? ?(?P<s>\(?[0-9][0-9 ().-]{5,18}[0-9])\b"
 )
 
 _ROWS: tuple[tuple[str, str, Check], ...] = (
@@ -78,6 +87,7 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("bearer_token", r"(?i)\bbearer[ :]+(?P<s>[A-Za-z0-9._~+/-]{16,}=*)", checks.token),
     ("basic_credentials", r"(?i)\bbasic +(?P<s>[A-Za-z0-9+/]{8,}={0,2})", checks.basic),
     ("password", _SETTING + _VALUE, checks.password),
+    ("password", _SHORT_SETTING + _ASSIGNED, checks.password),
     ("iban", r"(?i)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", checks.account),
     ("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b", checks.card),
     ("email", r"[\p{L}0-9._%+-]*[\p{L}0-9_%+-]@(?:[\p{L}0-9](?:[\p{L}0-9-]*[\p{L}0-9])?\.)+\p{L}{2,24}", checks.mail),
