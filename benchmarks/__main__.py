@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from benchmarks.apparatus.processes import NotReady
+from benchmarks.apparatus.report import publish
 from benchmarks.commands import failures, growth, ranking, speed
 from benchmarks.commands.options import Measure
-from benchmarks.data import BadSet
-from benchmarks.ingestion import NotStored
-from benchmarks.loading import NotLoaded
-from benchmarks.processes import NotReady
-from benchmarks.report import publish
+from benchmarks.sets.data import BadSet
+from benchmarks.sets.loading import NotLoaded
+from benchmarks.speed.ingestion import NotStored
 from memtypes.errors import RemembrancerError
 
 _TOLD = (BadSet, NotLoaded, NotReady, NotStored, RemembrancerError)

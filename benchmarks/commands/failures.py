@@ -6,14 +6,14 @@ import argparse
 
 import anyio
 
+from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command
-from benchmarks.durability import DurabilityRequest, measure_durability
-from benchmarks.fault_threads import ThreadFaultsRequest, measure_thread_faults
-from benchmarks.faults import FaultsRequest, measure_faults
-from benchmarks.live import LiveRequest, measure_live
-from benchmarks.report import Report
-from benchmarks.soak import SoakRequest, measure_soak
-from benchmarks.working import WorkingRequest, measure_working
+from benchmarks.faults.durability import DurabilityRequest, measure_durability
+from benchmarks.faults.fault_threads import ThreadFaultsRequest, measure_thread_faults
+from benchmarks.faults.faults import FaultsRequest, measure_faults
+from benchmarks.faults.soak import SoakRequest, measure_soak
+from benchmarks.live.live import LiveRequest, measure_live
+from benchmarks.live.working import WorkingRequest, measure_working
 
 
 def add(commands: Commands) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import anyio
 
+from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command
-from benchmarks.replay import ReplayRequest, measure_replay
-from benchmarks.report import Report
-from benchmarks.scale import ScaleRequest, measure_scale
-from benchmarks.throughput import ThroughputRequest, measure_throughput
+from benchmarks.speed.replay import ReplayRequest, measure_replay
+from benchmarks.speed.scale import ScaleRequest, measure_scale
+from benchmarks.speed.throughput import ThroughputRequest, measure_throughput
 
 
 def add(commands: Commands) -> None:

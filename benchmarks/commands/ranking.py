@@ -7,21 +7,21 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.classification import ClassifyRequest, measure_classification
+from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command
-from benchmarks.compare import SYSTEMS, CompareRequest, measure_compare
-from benchmarks.comparisons import Wanted
-from benchmarks.due import measure_due
-from benchmarks.evaluation import Manner
-from benchmarks.parted import measure_parts
-from benchmarks.plots import PlotsRequest, draw_plots
-from benchmarks.prepare import FORMATS, PrepareRequest, run_prepare
-from benchmarks.quality import QualityRequest, measure_quality
-from benchmarks.repeats import RepeatsRequest, measure_repeats
-from benchmarks.report import Report
+from benchmarks.contenders.compare import SYSTEMS, CompareRequest, measure_compare
+from benchmarks.plotting.plots import PlotsRequest, draw_plots
+from benchmarks.quality.comparisons import Wanted
+from benchmarks.quality.evaluation import Manner
+from benchmarks.quality.quality import QualityRequest, measure_quality
+from benchmarks.quality.workers import cores
+from benchmarks.sets.prepare import FORMATS, PrepareRequest, run_prepare
+from benchmarks.texts.classification import ClassifyRequest, measure_classification
+from benchmarks.texts.due import measure_due
+from benchmarks.texts.parted import measure_parts
+from benchmarks.texts.repeats import RepeatsRequest, measure_repeats
+from benchmarks.texts.updates import UpdatesRequest, measure_updates
 from benchmarks.unseen.measure import measure_unseen
-from benchmarks.updates import UpdatesRequest, measure_updates
-from benchmarks.workers import cores
 
 
 def add(commands: Commands) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import anyio
 
+from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command
-from benchmarks.ingestion import IngestRequest, measure_ingestion
-from benchmarks.interference import InterferenceRequest, measure_interference
-from benchmarks.latency import LatencyRequest, measure_latency
-from benchmarks.report import Report
-from benchmarks.startup import StartupRequest, measure_startup
-from benchmarks.writing import WriteRequest, measure_write
+from benchmarks.speed.ingestion import IngestRequest, measure_ingestion
+from benchmarks.speed.interference import InterferenceRequest, measure_interference
+from benchmarks.speed.latency import LatencyRequest, measure_latency
+from benchmarks.speed.startup import StartupRequest, measure_startup
+from benchmarks.speed.writing import WriteRequest, measure_write
 
 
 def add(commands: Commands) -> None:

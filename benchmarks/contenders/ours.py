@@ -10,14 +10,14 @@ from importlib.metadata import version
 
 import numpy as np
 
+from benchmarks.apparatus.metrics import recall_at
+from benchmarks.apparatus.opened import Opened
 from benchmarks.contenders.driver import TIMED_DEPTH, Item
 from benchmarks.contenders.runs import Job
-from benchmarks.contexts import Expected, score_context
-from benchmarks.data import Conversation, EvaluationSet, Question, to_draft
-from benchmarks.evaluation import evidence_of
-from benchmarks.loading import Loaded, load, scope_of
-from benchmarks.metrics import recall_at
-from benchmarks.opened import Opened
+from benchmarks.quality.contexts import Expected, score_context
+from benchmarks.quality.evaluation import evidence_of
+from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
+from benchmarks.sets.loading import Loaded, load, scope_of
 from ingest.pipeline import PIECE, Ingestor, IngestorParts
 from ingest.prepare import Arrival
 from memtypes.ports import Embedder

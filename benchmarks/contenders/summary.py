@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.apparatus.metrics import Interval, bootstrap, percentile
+from benchmarks.apparatus.report import Cell, Table
 from benchmarks.contenders.ours import BUDGET, Scored
-from benchmarks.metrics import Interval, bootstrap, percentile
-from benchmarks.paired import sign_flip
-from benchmarks.report import Cell, Table
-from benchmarks.summaries import shown
+from benchmarks.quality.paired import sign_flip
+from benchmarks.quality.summaries import shown
 
 OURS = "remembrancer"
 FLOOR = "exact"

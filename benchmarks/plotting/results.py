@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.data import BadSet
 from benchmarks.plotting.charts import COLOURS, Axis, Chart, DotChart, Line, LineChart, Point, Row, ticks_up_to
-from benchmarks.summaries import ALL
+from benchmarks.quality.summaries import ALL
+from benchmarks.sets.data import BadSet
 
 RECALL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 TIMED = ("HTTP retrieve", "retrieve", "search", "floor")

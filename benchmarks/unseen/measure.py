@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from api.wiring.resources import open_embedder
-from benchmarks.classification import f1
-from benchmarks.opened import settings_in
-from benchmarks.places import data_directory
-from benchmarks.report import Report, Table
+from benchmarks.apparatus.opened import settings_in
+from benchmarks.apparatus.places import data_directory
+from benchmarks.apparatus.report import Report, Table
+from benchmarks.texts.classification import f1
 from ingest.classification.classifier import Classifier
 from ingest.prefilter import objection
 from ingest.redaction.scan import secrets_in

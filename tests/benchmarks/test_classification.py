@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.classification import f1
+from benchmarks.texts.classification import f1
 from memtypes.policy import MemoryType
 
 A, B = MemoryType.EPISODIC, MemoryType.SEMANTIC

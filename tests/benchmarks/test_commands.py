@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main, parser
-from benchmarks.loading import manifest_path
+from benchmarks.sets.loading import manifest_path
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 
 

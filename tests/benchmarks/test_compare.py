@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.compare import CompareRequest, fit, measure_compare, score
+from benchmarks.apparatus.report import as_json, render_report
+from benchmarks.contenders.compare import CompareRequest, fit, measure_compare, score
 from benchmarks.contenders.driver import Item
 from benchmarks.contenders.environments import NotInstalled, interpreter, last_line
 from benchmarks.contenders.ours import Scored
 from benchmarks.contenders.runs import Job, NotRun, Ran, run_driver, write_job
 from benchmarks.contenders.summary import Outcome, table
-from benchmarks.data import read_set
-from benchmarks.report import as_json, render_report
+from benchmarks.sets.data import read_set
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 
 ITEMS = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.data import BadSet, CorpusEntry, find_sets, read_set, to_draft
-from benchmarks.portions import in_company, limit_questions
+from benchmarks.sets.data import BadSet, CorpusEntry, find_sets, read_set, to_draft
+from benchmarks.sets.portions import in_company, limit_questions
 from memtypes.policy import MemoryType
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 

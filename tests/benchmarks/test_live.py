@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.live import LiveRequest, Measured, measure_live
+from benchmarks.live.live import LiveRequest, Measured, measure_live
 
 pytestmark = pytest.mark.anyio
 

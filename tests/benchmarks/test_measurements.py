@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.__main__ import main, parser
-from benchmarks.durability import DurabilityRequest, kills
-from benchmarks.ingestion import Rates
-from benchmarks.latency import Samples, Stages
-from benchmarks.latency_report import ADDED, RATIOS, latency_report
-from benchmarks.processes import Service, free_port, holders, rss_mb, status_mb
-from benchmarks.synthetic import questions, turns
+from benchmarks.apparatus.processes import Service, free_port, holders, rss_mb, status_mb
+from benchmarks.apparatus.synthetic import questions, turns
+from benchmarks.faults.durability import DurabilityRequest, kills
+from benchmarks.speed.ingestion import Rates
+from benchmarks.speed.latency import Samples, Stages
+from benchmarks.speed.latency_report import ADDED, RATIOS, latency_report
 
 
 @given(st.integers(0, 50), st.integers(0, 1_000))

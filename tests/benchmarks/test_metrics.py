@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.metrics import (
+from benchmarks.apparatus.metrics import (
     all_at,
     bootstrap,
     hit_at,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.paired import compare, mcnemar, sign_flip
+from benchmarks.quality.paired import compare, mcnemar, sign_flip
 
 COUNTS = st.integers(min_value=0, max_value=200)
 GAINS = st.lists(st.sampled_from((-1.0, -0.5, 0.0, 0.5, 1.0)), max_size=12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.parted import cut, measure_parts
+from benchmarks.texts.parted import cut, measure_parts
 
 
 def test_hardly_anything_is_cut_wrongly() -> None:

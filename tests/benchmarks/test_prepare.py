@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.data import read_set
-from benchmarks.prepare import PrepareRequest, run_prepare
-from benchmarks.preparing.source import BadSource
+from benchmarks.sets.data import read_set
+from benchmarks.sets.prepare import PrepareRequest, run_prepare
+from benchmarks.sets.preparing.source import BadSource
 
 LOCOMO: list[dict[str, Any]] = [
     {

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contexts import ContextScore, Expected, score_context
-from benchmarks.data import EvaluationSet, read_set
-from benchmarks.evaluation import Evaluation, Manner, QuestionScore, Share, WayScore, evaluate, rank_figures
-from benchmarks.loading import NotLoaded, load, manifest_path, read_manifest, scope_of, verify, write_manifest
-from benchmarks.report import render_table
-from benchmarks.summaries import (
+from benchmarks.apparatus.report import render_table
+from benchmarks.quality.contexts import ContextScore, Expected, score_context
+from benchmarks.quality.evaluation import Evaluation, Manner, QuestionScore, Share, WayScore, evaluate, rank_figures
+from benchmarks.quality.summaries import (
     FIGURES,
     SetScores,
     any_all_table,
@@ -23,6 +21,8 @@ from benchmarks.summaries import (
     figures,
     ranking_table,
 )
+from benchmarks.sets.data import EvaluationSet, read_set
+from benchmarks.sets.loading import NotLoaded, load, manifest_path, read_manifest, scope_of, verify, write_manifest
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.policy import MemoryType
 from memtypes.times import system_clock

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.remembered import RememberedStore
+from benchmarks.quality.remembered import RememberedStore
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType

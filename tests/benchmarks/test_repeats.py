@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.near_pairs import DIFFERENT, SAME
-from benchmarks.repeats import recased, redated
+from benchmarks.texts.near_pairs import DIFFERENT, SAME
+from benchmarks.texts.repeats import recased, redated
 from ingest.wording import wording
 from memtypes.ids import normalise
 

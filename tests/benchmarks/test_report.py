@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import Report, Table, as_json, machine, publish, render_report, render_table
+from benchmarks.apparatus.report import Report, Table, as_json, machine, publish, render_report, render_table
 
 TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long name", 7, None)))
 

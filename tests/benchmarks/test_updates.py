@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data import read_set
-from benchmarks.loading import load
-from benchmarks.updates import ask, current_evidence, row
+from benchmarks.sets.data import read_set
+from benchmarks.sets.loading import load
+from benchmarks.texts.updates import ask, current_evidence, row
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.times import system_clock
 from retrieval.retriever import Retriever, RetrieverParts

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.comparisons import Wanted, measure_comparisons, paired_figures, paired_table
-from benchmarks.data import read_set
-from benchmarks.loading import load
-from benchmarks.opened import Opened
-from benchmarks.report import render_table
-from benchmarks.variants import Tokenless, Variant, Wordless, ablations, rank_questions, whole
+from benchmarks.apparatus.opened import Opened
+from benchmarks.apparatus.report import render_table
+from benchmarks.quality.comparisons import Wanted, measure_comparisons, paired_figures, paired_table
+from benchmarks.quality.variants import Tokenless, Variant, Wordless, ablations, rank_questions, whole
+from benchmarks.sets.data import read_set
+from benchmarks.sets.loading import load
 from ingest.pipeline import Ingestor, IngestorParts
 from memtypes.times import system_clock
 from memtypes.vectors import Embedding

@@ -13,7 +13,7 @@ from memtypes.scope import Scope
 from tests.ingest.doubles import SCOPE, Bench, draft
 
 pytestmark = pytest.mark.anyio
-LABELLED = Path(__file__).parents[2] / "benchmarks" / "captured.jsonl"
+LABELLED = Path(__file__).parents[2] / "benchmarks" / "texts" / "captured.jsonl"
 
 
 @pytest.mark.parametrize(

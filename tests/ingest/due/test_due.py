@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.due import misses
-from benchmarks.due_phrases import phrases
+from benchmarks.texts.due import misses
+from benchmarks.texts.due_phrases import phrases
 from ingest.due.gate import DueTimes, zone_of
 from ingest.due.reading import due_in
 from ingest.gates import Rejection

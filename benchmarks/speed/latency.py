@@ -1,0 +1,235 @@
+"""`latency`: how long retrieve and search take, stage by stage, in this process and over HTTP, over the bare floor.
+
+The floor (see `benchmarks.speed.floor`) queries a copy of the store with another encoder of the same kind. Rounds of
+the floor, of this process and of the service take turns, with the same questions, so that all see the same machine. A
+question is asked once of each, so that its vector is not remembered; to see what is left without embedding, the
+service is also asked a second time. What late interaction and receipts add is measured in pairs: the same question
+with and without them, now one first and now the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+
+from api.settings import Settings
+from api.wiring.resources import open_embedder
+from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
+from benchmarks.apparatus.opened import Opened, open_parts, settings_in
+from benchmarks.apparatus.places import data_directory
+from benchmarks.apparatus.processes import holders, running
+from benchmarks.apparatus.report import Report
+from benchmarks.apparatus.synthetic import questions
+from benchmarks.quality.variants import Tokenless
+from benchmarks.speed.floor import BareEngine
+from benchmarks.speed.latency_report import WITHOUT_LATE, WITHOUT_RECEIPT, latency_report
+from memtypes.ports import Embedder
+from memtypes.scope import Scope
+from memtypes.vectors import Vectors
+from retrieval.request import RetrieveRequest, SearchRequest
+from retrieval.retriever import Retriever
+
+_ROUND = 10
+"""Questions in a row to one of the sides."""
+
+_WARM_UP = 20
+_TIMEOUT_S = 60.0
+_CLOSING_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRequest:
+    """sizes: memories in the store. namespaces: over which they are spread. queries: that are timed.
+
+    store: where filled stores are kept; None for a temporary one.
+    """
+
+    command: str
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
+    namespaces: int = 50
+    queries: int = 200
+    store: Path | None = None
+
+
+@dataclass(slots=True)
+class Samples:
+    """Milliseconds by what was timed; recording can be off, while things warm up."""
+
+    recording: bool = False
+    ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, milliseconds: float) -> None:
+        """Keep one more."""
+        if self.recording:
+            self.ms[name].append(milliseconds)
+
+
+@dataclass(slots=True)
+class Stages:
+    """The stages of the retrieval that came last."""
+
+    last: Mapping[str, float] = field(default_factory=dict)
+
+    def note(self, timings: Mapping[str, float]) -> None:
+        """Told by the retriever."""
+        self.last = dict(timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is timed. plain: without late interaction. stages: those of either retriever."""
+
+    opened: Opened
+    plain: Retriever
+    stages: Stages
+    service: httpx.AsyncClient
+    bare_embedder: Embedder
+    engine: BareEngine
+    samples: Samples
+
+
+Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
+
+
+async def measure_latency(request: LatencyRequest) -> Report:
+    """The report over all sizes."""
+    measured: dict[int, Mapping[str, Sequence[float]]] = {}
+    for size in request.sizes:
+        with data_directory(request.store and request.store / str(size)) as kept, data_directory() as scratch:
+            measured[size] = await _measure_size(request, size, kept, scratch)
+    return latency_report(request.command, measured, request.namespaces)
+
+
+async def _measure_size(request: LatencyRequest, size: int, kept: Path, scratch: Path) -> Mapping[str, Sequence[float]]:
+    settings, stages, samples = settings_in(kept), Stages(), Samples()
+    await filled(settings, size, request.namespaces)
+    _copy_when_closed(settings, scratch / "copy")
+    bare_embedder = await open_embedder(settings)
+    try:
+        with BareEngine.open(scratch / "copy", settings.candidate_depth) as engine, running(settings) as service:
+            async with (
+                open_parts(settings, stages.note) as opened,
+                httpx.AsyncClient(base_url=service.url, timeout=_TIMEOUT_S) as client,
+            ):
+                plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
+                sides = Sides(opened, plain, stages, client, bare_embedder, engine, samples)
+                await _read_ahead(sides, request.namespaces)
+                await _take_turns(sides, request)
+    finally:
+        await bare_embedder.aclose()
+    return samples.ms
+
+
+def _copy_when_closed(settings: Settings, target: Path) -> None:
+    """Copy the store once its last holder has let go of it."""
+    end = time.monotonic() + _CLOSING_S
+    while holders(settings.store_path, besides={os.getpid()}):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{settings.store_path} is still held after {_CLOSING_S:.0f} s")
+        time.sleep(0.1)
+    shutil.copytree(settings.store_path, target, ignore=shutil.ignore_patterns("tokens"))
+
+
+async def _read_ahead(sides: Sides, namespaces: int) -> None:
+    """Ask in every namespace once: an engine that has run for a while has read ahead what ranking needs."""
+    for index, question in enumerate(questions(namespaces, seed=29)):
+        await _retrieve(sides, Scope(TENANT, namespace_of(index)), question)
+
+
+async def _take_turns(sides: Sides, request: LatencyRequest) -> None:
+    steps: tuple[Step, ...] = (_floor, _retrieve, _search, _http)
+    asked = questions(_WARM_UP + request.queries, seed=23)
+    for start in range(0, len(asked), _ROUND):
+        sides.samples.recording = start >= _WARM_UP
+        for step in steps:
+            for index in range(start, min(start + _ROUND, len(asked))):
+                scope = Scope(TENANT, namespace_of(index % request.namespaces))
+                await step(sides, scope, asked[index])
+
+
+async def _floor(sides: Sides, scope: Scope, question: str) -> None:
+    began = time.perf_counter()
+    vector = (await sides.bare_embedder.embed_query(question)).dense
+    embedded = time.perf_counter()
+    vectors = Vectors(vector, sides.opened.sparse.encode_query(question))
+    sides.engine.query(scope, vectors)
+    ended = time.perf_counter()
+    sides.engine.query(scope, vectors, ())
+    without_fields = time.perf_counter()
+    sides.samples.add("floor", (ended - began) * 1e3)
+    sides.samples.add("floor: query embedding", (embedded - began) * 1e3)
+    sides.samples.add("floor: engine queries", (ended - embedded) * 1e3)
+    sides.samples.add("floor: engine queries, ids and scores alone", (without_fields - ended) * 1e3)
+
+
+async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
+    pair = (_retrieve_whole, _retrieve_plainly)
+    for step in _either_first(pair, question):
+        await step(sides, scope, question)
+
+
+async def _retrieve_whole(sides: Sides, scope: Scope, question: str) -> None:
+    began = time.perf_counter()
+    await sides.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
+    _add_with_stages(sides, "retrieve", (time.perf_counter() - began) * 1e3)
+
+
+async def _retrieve_plainly(sides: Sides, scope: Scope, question: str) -> None:
+    began = time.perf_counter()
+    await sides.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
+    sides.samples.add(WITHOUT_LATE, (time.perf_counter() - began) * 1e3 - sides.stages.last["embed"])
+
+
+def _either_first(pair: tuple[Step, Step], question: str) -> tuple[Step, Step]:
+    """The pair, every other time the other way round: what comes second finds caches warm."""
+    return pair if len(question) % 2 else (pair[1], pair[0])
+
+
+async def _search(sides: Sides, scope: Scope, question: str) -> None:
+    request = SearchRequest(query=f"{question} ", namespace=scope.namespace)
+    began = time.perf_counter()
+    await sides.opened.retriever.search(scope, request)
+    _add_with_stages(sides, "search", (time.perf_counter() - began) * 1e3)
+
+
+def _add_with_stages(sides: Sides, name: str, whole: float) -> None:
+    stages = sides.stages.last
+    sides.samples.add(name, whole)
+    sides.samples.add(f"{name} without query embedding", whole - stages["embed"])
+    for stage, taken in stages.items():
+        sides.samples.add(f"{name}: {stage}", taken)
+    if "score" in stages and "budget" in stages:
+        computed = sum(stages[stage] for stage in ("score", "budget", "render"))
+        sides.samples.add(f"{name}: score, budget and render", computed)
+
+
+async def _http(sides: Sides, scope: Scope, question: str) -> None:
+    body: dict[str, Any] = {"query": question, "namespace": scope.namespace}
+    await _post(sides, "retrieve", body, "HTTP retrieve")
+    for step in _either_first((_http_with_receipt, _http_without), question):
+        await step(sides, scope, question)
+    await _post(sides, "search", {**body, "query": f"{question} "}, "HTTP search")
+
+
+async def _http_with_receipt(sides: Sides, scope: Scope, question: str) -> None:
+    body = {"query": question, "namespace": scope.namespace}
+    await _post(sides, "retrieve", body, "HTTP retrieve, query remembered")
+
+
+async def _http_without(sides: Sides, scope: Scope, question: str) -> None:
+    body = {"query": question, "namespace": scope.namespace, "receipt": False}
+    await _post(sides, "retrieve", body, WITHOUT_RECEIPT)
+
+
+async def _post(sides: Sides, call: str, body: dict[str, Any], name: str) -> None:
+    began = time.perf_counter()
+    (await sides.service.post(f"/v1/{call}", json=body)).raise_for_status()
+    sides.samples.add(name, (time.perf_counter() - began) * 1e3)
