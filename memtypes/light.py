@@ -89,11 +89,16 @@ LIGHT_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for p
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Light:
-    """The light fields of `count` memories. columns: by path, one that no memory has left out. tables: of the texts."""
+    """The light fields of `count` memories. columns: by path, one that no memory has left out. tables: of the texts.
+
+    places: where in the columns the memories are, None where they are all of them, in their order. So to take some
+    memories moves no column; one is moved when it is asked for.
+    """
 
     count: int
     columns: Mapping[str, Column] = field(default_factory=dict)
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    places: NDArray[np.intp] | None = None
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Light:
@@ -128,8 +133,9 @@ class Light:
     def column(self, path: str) -> Column:
         """The values of a field, shape (count,); marked as none where a memory has none."""
         known = self.columns.get(path)
-        kind = KINDS[path]
-        return np.full(self.count, NONE[kind], dtype=DTYPES[kind]) if known is None else known
+        if known is None:
+            return np.full(self.count, NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
+        return known if self.places is None else known[self.places]
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
         """The numbers of a field, `default` where there is none."""
@@ -149,13 +155,18 @@ class Light:
 
     def take(self, places: NDArray[Any]) -> Light:
         """The memories at these places, in this order."""
-        return Light(len(places), {path: column[places] for path, column in self.columns.items()}, self.tables)
+        return Light(len(places), self.columns, self.tables, places if self.places is None else self.places[places])
+
+    def changed(self, path: str, column: Column) -> Light:
+        """The same memories with other values of a field that is no text."""
+        return Light(self.count, {**{one: self.column(one) for one in self.columns}, path: column}, self.tables)
 
     def payload(self, place: int) -> dict[str, Any]:
         """The light payload of one memory, as in `Memory.to_payload`."""
         made: dict[str, Any] = {}
+        at = place if self.places is None else self.places[place]
         for path, column in self.columns.items():
-            value = _plain(KINDS[path], column[place], self.tables.get(path, ()))
+            value = _plain(KINDS[path], column[at], self.tables.get(path, ()))
             if value is not None:
                 outer, _, inner = path.partition(".")
                 if inner:

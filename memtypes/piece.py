@@ -18,7 +18,9 @@ _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 def bullet(text: str) -> str:
     """`text` as one entry of a list: "- " before it, its further lines indented, so that it can't leave its entry."""
-    lines = _FENCE_TAG.sub(_OPENING, text).splitlines() or [""]
+    lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
+    if len(lines) == 1:
+        return f"- {lines[0].strip()}\n"
     return "- " + "\n".join([lines[0].strip(), *(f"  {line.rstrip()}" for line in lines[1:] if line.strip())]) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -45,7 +45,7 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     scores = _scores(found, table, scoring)
     passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
     order = np.argsort(-scores, kind="stable")
-    scored = Scored(found, scores, table)
+    scored = Scored(replace(found, late=None), scores, table)  # it has said what it had to say, and is the largest
     kept, below = order[passed[order]], order[~passed[order]]
     first = _first_sayings(found.take(kept))
     own = np.arange(len(kept)) == first

@@ -151,7 +151,7 @@ def columns(found: list[Scores | None], known: tuple[list[Key], Light], late: by
         packed(keys),
         None if dense is None else dense.tobytes(),
         None if sparse is None else sparse.tobytes(),
-        {path: column.tobytes() for path, column in light.columns.items()},
+        {path: light.column(path).tobytes() for path in light.columns},
         {path: list(table) for path, table in light.tables.items()},
         late,
     )

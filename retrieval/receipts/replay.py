@@ -93,7 +93,7 @@ def recorded_uses(receipt: Receipt) -> Callable[[Candidates], Candidates]:
     def adjust(found: Candidates) -> Candidates:
         # Whatever is not named had no uses then, or was not there.
         uses = np.array([counts.get(one.decode(), 0) for one in found.ids.tolist()], dtype=np.int64)
-        light = replace(found.light, columns={**found.light.columns, "access_count": uses})
+        light = found.light.changed("access_count", uses)
         return replace(found, light=light)
 
     return adjust
