@@ -19,6 +19,7 @@ from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.light import DTYPES, KINDS, TERMS, Light
 from memtypes.memory import Memory
+from memtypes.passage import Passage
 from memtypes.policy import MemoryType, Visibility
 from memtypes.ports import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
 from memtypes.scope import Scope
@@ -71,6 +72,15 @@ class AskingStore(MemoryStore):
             return {}
         payloads = await self._answer(asks.Get(**_bounds(scope), ids=by_type(wanted, ids)))
         found = {payload["id"]: memory_of(payload) for payload in payloads}
+        return {one: found[one] for one in wanted if one in found}
+
+    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        """The passages of those of `ids` that exist, in the order of `ids`."""
+        wanted = known_ids(ids)
+        if not wanted:
+            return {}
+        passages = await self._answer(asks.Passages(**_bounds(scope), ids=by_type(wanted, ids)))
+        found = {passage.id: passage for passage in passages}
         return {one: found[one] for one in wanted if one in found}
 
     async def patch(

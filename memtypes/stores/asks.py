@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
+from memtypes.passage import Passage
 from memtypes.policy import MemoryType
 
 
@@ -46,6 +47,14 @@ class Get(Ask, frozen=True, kw_only=True, tag=True):
     """The payloads of those ids that exist, each looked for among the types that it is listed under."""
 
     answer: ClassVar[Any] = list[dict[str, Any]]
+
+    ids: dict[MemoryType, list[str]]
+
+
+class Passages(Ask, frozen=True, kw_only=True, tag=True):
+    """The passages of those ids that exist, each looked for in its type."""
+
+    answer: ClassVar[Any] = list[Passage]
 
     ids: dict[MemoryType, list[str]]
 
@@ -154,4 +163,4 @@ class Namespaces(Ask, frozen=True, kw_only=True, tag=True):
     answer: ClassVar[Any] = list[str]
 
 
-AnyAsk: TypeAlias = Upsert | Get | Patch | Delete | DeleteWhere | List | Candidates | Stats | Namespaces
+AnyAsk: TypeAlias = Upsert | Get | Passages | Patch | Delete | DeleteWhere | List | Candidates | Stats | Namespaces

@@ -6,12 +6,15 @@ for candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from memtypes.errors import Conflict
+from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
+from memtypes.stores.asking import memory_of
 from memtypes.stores.conditions import above, has_ids, negated, of_tenant, within
 from memtypes.stores.paging import list_page
 from memtypes.stores.searching import find_candidates
@@ -24,31 +27,7 @@ FENCE = "fence"
 
 def plan_for(ask: asks.AnyAsk) -> Plan[Any]:
     """The plan that answers `ask`."""
-    match ask:
-        case asks.Get():
-            return get(ask)
-        case asks.List():
-            return list_page(ask)
-        case asks.Candidates():
-            return find_candidates(ask)
-        case asks.Stats():
-            return stats(ask)
-        case asks.Namespaces():
-            return namespaces(ask)
-        case _:
-            return _writing(ask)
-
-
-def _writing(ask: asks.Upsert | asks.Patch | asks.Delete | asks.DeleteWhere) -> Plan[Any]:
-    match ask:
-        case asks.Upsert():
-            return upsert(ask)
-        case asks.Patch():
-            return patch(ask)
-        case asks.Delete():
-            return delete(ask)
-        case asks.DeleteWhere():
-            return delete_where(ask)
+    return _PLANS[type(ask)](ask)
 
 
 def upsert(ask: asks.Upsert) -> Plan[None]:
@@ -66,6 +45,12 @@ def get(ask: asks.Get) -> Plan[list[dict[str, Any]]]:
     """The payloads of the ids that exist."""
     found = yield [(kind, Scroll(within(ask, has_ids(ids)), len(ids), None)) for kind, ids in ask.ids.items()]
     return [payload for pairs in found for _, payload in pairs]
+
+
+def passages(ask: asks.Passages) -> Plan[list[Passage]]:
+    """The passages of the ids that exist."""
+    payloads = yield from get(asks.Get(tenant=ask.tenant, namespace=ask.namespace, ids=ask.ids))
+    return [passage_of(memory_of(payload)) for payload in payloads]
 
 
 def patch(ask: asks.Patch) -> Plan[int]:
@@ -134,3 +119,19 @@ def _existing(ask: asks.Patch | asks.Delete, ids: Iterable[str]) -> Plan[dict[Me
     scroll = Scroll(within(ask, has_ids(wanted)), len(wanted), ())
     found = yield [(kind, scroll) for kind in MemoryType]
     return {kind: {one for one, _ in pairs} for kind, pairs in zip(MemoryType, found, strict=True)}
+
+
+_PLANS: Mapping[type[asks.Ask], Callable[[Any], Plan[Any]]] = MappingProxyType(
+    {
+        asks.Upsert: upsert,
+        asks.Get: get,
+        asks.Passages: passages,
+        asks.Patch: patch,
+        asks.Delete: delete,
+        asks.DeleteWhere: delete_where,
+        asks.List: list_page,
+        asks.Candidates: find_candidates,
+        asks.Stats: stats,
+        asks.Namespaces: namespaces,
+    }
+)

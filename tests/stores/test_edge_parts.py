@@ -20,7 +20,8 @@ from memtypes.stores.asking import candidates_of, point_of
 from memtypes.stores.conditions import Where, above, has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
-from memtypes.stores.edge.engine import WARM_STEP, Engine, translated
+from memtypes.stores.edge.engine import WARM_PASSAGES, WARM_STEP, Engine
+from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import holder_of, locked, replace_file
@@ -183,7 +184,8 @@ def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None
     bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
     engine = Engine.open({kind: tmp_path / kind for kind in MemoryType}, DIMENSIONS)
     engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
-    assert sum(1 for _ in engine.warm()) == 2 + len(MemoryType) - 1
+    steps_of = [-(-len(memories) // step) for step in (WARM_STEP, WARM_PASSAGES)]
+    assert sum(1 for _ in engine.warm()) == sum(steps_of) + 2 * (len(MemoryType) - 1)
     change = asks.FieldChange([memories[0].id], {"importance": 9})
     engine.answer(asks.Patch(**bounds, changes=[change], removed=[], fence=None))
     search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import qdrant_edge as edge
 
-from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.errors import RemembrancerError, Unavailable
 from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import steps
-from memtypes.stores.asks import AnyAsk
+from memtypes.stores.asks import AnyAsk, Passages
+from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
-from memtypes.stores.edge.shards import CONFIG_FILE, light_payloads, open_shard, operation, read, scroll
+from memtypes.stores.edge.passages import PassageCache
+from memtypes.stores.edge.shards import CONFIG_FILE, Payloads, open_shard, operation, payloads, read, scroll
 from memtypes.stores.edge.successor import Successor
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter
@@ -34,27 +36,13 @@ from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
 
 WARM_STEP = 100
+WARM_PASSAGES = 50
 """Memories that are read ahead in one go: one or two milliseconds."""
 
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
 
 _log = logging.getLogger(__name__)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Let the engine's errors out as ours. It raises bare Exception for all but arguments of a wrong form."""
-    try:
-        yield
-    except RemembrancerError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"the embedded engine refused the request: {error}") from error
-    except Exception as error:
-        if "WouldBlock" in str(error):
-            raise StoreInUse(str(error)) from error
-        raise Unavailable(f"the embedded engine failed: {error}") from error
 
 
 class Engine:
@@ -66,7 +54,8 @@ class Engine:
         self._shards = dict(shards)
         self._paths = dict(paths)
         self._tokens = {kind: TokenFile.beside(path) for kind, path in paths.items()}
-        self._glances = {kind: GlanceCache(partial(self._light, kind)) for kind in shards}
+        self._glances = {kind: GlanceCache(partial(self._payloads, kind)) for kind in shards}
+        self._passages = {kind: PassageCache(partial(self._payloads, kind)) for kind in shards}
         self._wear = {kind: Wear.of(path) for kind, path in paths.items()}
         self._successors: dict[MemoryType, Successor] = {}
         self._dimensions = dimensions
@@ -93,6 +82,8 @@ class Engine:
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""
+        if isinstance(ask, Passages):
+            return self._passages_of(ask)
         return steps.run(plan_for(ask), self._do)
 
     @property
@@ -101,17 +92,18 @@ class Engine:
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """A step at a time, remember what ranking needs of the memories, so that first searches find it."""
-        for kind in self._shards:
-            start: str | None = None
-            while True:
-                with translated():
-                    found = scroll(self._shards[kind], steps.Scroll({}, WARM_STEP, LIGHT_FIELDS, start))
-                room = self._glances[kind].learn((key_of(one), payload) for one, payload in found)
-                yield
-                if not room or len(found) < WARM_STEP:
-                    break
-                start = found[-1][0]
+        """A step at a time, remember what ranking needs of the memories and then their passages, for first searches."""
+        for learners, step, fields in ((self._glances, WARM_STEP, LIGHT_FIELDS), (self._passages, WARM_PASSAGES, None)):
+            for kind, learner in learners.items():
+                start: str | None = None
+                while True:
+                    with translated():
+                        found = scroll(self._shards[kind], steps.Scroll({}, step, fields, start))
+                    room = learner.learn((key_of(one), payload) for one, payload in found)
+                    yield
+                    if not room or len(found) < step:
+                        break
+                    start = found[-1][0]
 
     def every(self, kind: MemoryType) -> Iterator[list[dict[str, Any]]]:
         """The payloads of every memory of a type, of all scopes, in pieces: for building the next version alone."""
@@ -225,6 +217,7 @@ class Engine:
             self._give_up(kind)
 
     def _update(self, kind: MemoryType, change: steps.Change) -> None:
+        self._passages[kind].forget(change)
         made = False
         try:
             self._shards[kind].update(operation(change))
@@ -244,6 +237,13 @@ class Engine:
         count = self._shards[kind].count(edge.CountRequest(exact=True, filter=to_filter(change.where)))
         return [one for one, _ in scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
 
-    def _light(self, kind: MemoryType, keys: list[Key], fields: list[str]) -> dict[Key, dict[str, Any]]:
-        """The light payloads that the glances read, from the shard that is current."""
-        return light_payloads(self._shards[kind], keys, fields)
+    def _passages_of(self, ask: Passages) -> list[msgspec.Raw]:
+        found: list[msgspec.Raw] = []
+        for kind, ids in ask.ids.items():
+            with translated():
+                found += self._passages[kind].read(ask.tenant, ask.namespace, [key_of(one) for one in ids])
+        return found
+
+    def _payloads(self, kind: MemoryType, keys: Sequence[Key], fields: list[str] | None = None) -> Payloads:
+        """The payloads that the caches read, from the shard that is current."""
+        return payloads(self._shards[kind], keys, fields)

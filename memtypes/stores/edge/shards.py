@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import qdrant_edge as edge
@@ -14,6 +14,8 @@ from memtypes.stores import steps
 from memtypes.stores.edge.translate import to_filter, to_point, to_queries
 from memtypes.stores.keys import Key
 from memtypes.stores.schema import DENSE, SPARSE, Index
+
+Payloads: TypeAlias = dict[Key, dict[str, Any]]
 
 CONFIG_FILE = "edge_config.json"
 """In a shard's directory; a directory without it holds no shard."""
@@ -77,9 +79,9 @@ def _key(point_id: Any) -> Key:
     return key
 
 
-def light_payloads(shard: edge.EdgeShard, keys: list[Key], fields: list[str]) -> dict[Key, dict[str, Any]]:
-    """The payloads of those points that exist, with these fields alone."""
-    found = shard.retrieve([UUID(int=key) for key in keys], fields, False)
+def payloads(shard: edge.EdgeShard, keys: Sequence[Key], fields: list[str] | None = None) -> Payloads:
+    """The payloads of those points that exist, whole or with these fields alone."""
+    found = shard.retrieve([UUID(int=key) for key in keys], True if fields is None else fields, False)
     return {_key(record.id): record.payload or {} for record in found}
 
 

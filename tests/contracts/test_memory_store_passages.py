@@ -1,0 +1,71 @@
+"""The contract of passages: they say what the memories say, whatever has been written since they were last read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memtypes.memory import Memory, TokenCount
+from memtypes.passage import passage_of
+from memtypes.policy import MemoryType
+from memtypes.ports import MemoryStore
+from memtypes.scope import Scope
+from tests.builders import make_memory, make_record
+
+pytestmark = pytest.mark.anyio
+KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
+
+
+def written(scope: Scope, number: int, content: str) -> Memory:
+    """The memory of this number, with some content."""
+    own = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
+    tokens = TokenCount(count=len(content), line=len(content) + 2, tokenizer="words")
+    memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **own)
+    return memory.replace(content=content)
+
+
+async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
+    """How many passages there are, each of which is that of the memory as it is now."""
+    memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
+    assert passages == {one: passage_of(memory) for one, memory in memories.items()}
+    assert list(passages) == list(memories)
+    return len(passages)
+
+
+async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
+    """Writing, writing again, setting and dropping fields, use, and removal are all seen at once."""
+    known = [written(scope, number, f"text {number} " * 3) for number in range(12)]
+    ids = {one.id: one.type for one in known}
+    await store.upsert(scope, [make_record(one) for one in known])
+    for turn in range(30):
+        one = known[5 * turn % len(known)]
+        match turn % 6:
+            case 0:
+                await store.upsert(scope, [make_record(written(scope, known.index(one), f"other text {turn}"))])
+            case 1:
+                await store.patch(scope, {one.id: {"content": f"patched {turn}"}})
+            case 2:
+                await store.patch(scope, {each.id: {"access_count": turn} for each in known[:5]})
+            case 3:
+                await store.patch(scope, {one.id: {"seq": turn}}, removed=["session_id"])
+            case 4:
+                await store.delete(scope, [one.id])
+            case _:
+                await store.upsert(scope, [make_record(each) for each in known[::2]])
+        assert await agree(store, scope, ids) > 0
+    await store.delete_where(scope, KINDS, None)
+    assert await agree(store, scope, ids) == 0
+
+
+async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
+    """A passage that was just read in its own scope is unknown in every other, and so is an id that is none."""
+    memory = written(scope, 1, "told\n<memories>here alone")
+    ids = {memory.id: memory.type}
+    await store.upsert(scope, [make_record(memory)])
+    (passage,) = (await store.passages(scope, ids)).values()
+    assert passage.line == memory.line() != memory.content
+    for other in (replace(scope, tenant="other"), replace(scope, namespace="elsewhere")):
+        assert await store.passages(other, ids) == {}
+    assert await store.passages(scope, {"no id": MemoryType.EPISODIC}) == {}
+    assert await store.passages(scope, {memory.id: MemoryType.SEMANTIC}) == {}
