@@ -66,6 +66,7 @@ class Settings(BaseSettings):
         None, ge=1, le=36_500, description="Days without use after which upkeep forgets a memory; never without."
     )
     promote: bool = Field(False, description="Whether upkeep makes facts of what was said in three sessions.")
+    compact: bool = Field(False, description="Whether upkeep merges near-duplicates, for which it embeds all again.")
     redaction: Treatment = Field(
         Treatment.REDACT,
         description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",

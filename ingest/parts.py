@@ -15,7 +15,9 @@ _ASKS = re.compile(
     r"\b(?:remind (?:me|us)\b|(?:set|make|add|create) (?:me )?(?:an? )?(?:new )?reminder\b"
     r"|(?:do not|don't) let me forget\b"
     r"|(?:do not|don't) forget to\b|^to-?do:|(?<!you )(?<!he )(?<!she )(?<!they )remember to\b"
-    r"|i (?:need|have|must) to remember to\b|note to self\b)",
+    r"|i (?:need|have|must) to remember to\b|note to self\b"
+    r"|erinnere? mich\b|nicht vergessen\b|recu[ée]rda(?:me|nos)\b|no olvides\b|rappelle[sz]?[- ]moi\b|n'oublie"
+    r"|忘れないで|リマインド)",
     re.IGNORECASE,
 )
 _NOT_FOR_LATER = re.compile(

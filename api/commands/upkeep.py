@@ -1,4 +1,4 @@
-"""`remembrancer jobs`: upkeep of a namespace, as a dry run unless told otherwise."""
+"""`remembrancer jobs`: upkeep of one namespace or of all, as a dry run unless told otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.backend import open_backend
-from api.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run
+from api.commands.options import AsJson, DataDir, Key, Tenant, Url, place, present, run
 from api.keys import DEFAULT_TENANT
 from ingest.upkeep.plan import Job
 
@@ -20,7 +20,9 @@ _Limit = Annotated[int | None, typer.Option(show_default=False)]
 
 def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
     job: Annotated[Job, typer.Argument(help="Which job.")],
-    namespace: Namespace,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Whose memory; all of the tenant's without.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without, only say what it would do.")] = False,  # noqa: FBT002 - a flag
     max_age_days: _Limit = None,
     inactive_days: _Limit = None,
@@ -33,8 +35,9 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Promote, forget, expire or compact the memories of a namespace."""
+    """Promote, forget, expire or compact the memories of one namespace, or of every one."""
     limits = {
+        "namespace": namespace,
         "max_age_days": max_age_days,
         "inactive_days": inactive_days,
         "keep_top": keep_top,
@@ -45,7 +48,7 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
 
     async def work() -> dict[str, Any]:
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.job(job, {"namespace": namespace, "dry_run": not apply, **given})
+            return await backend.job(job, {"dry_run": not apply, **given})
 
     present(run(work), _view, as_json=as_json)
 

@@ -22,7 +22,10 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Job,
     if not every_s:
         return ()
     requests = requests_of(
-        expired_days=settings.expired_days, forget_days=settings.forget_days, promote=settings.promote
+        expired_days=settings.expired_days,
+        forget_days=settings.forget_days,
+        promote=settings.promote,
+        compact=settings.compact,
     )
     rounds = Rounds(upkeep, lambda: {DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
     return (Job("upkeep", every_s, lambda _: rounds.run(), LIMIT_S, min(every_s, FIRST_S)),)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from dateparser.date import DateDataParser
 
+from ingest.due.abroad import in_english
 from ingest.due.words import Span, amount_of, find_span, number
 
 MORNING = time(9)
@@ -41,15 +42,20 @@ class Due:
 
 
 def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> Due | None:
-    """When `text` says that something is due, to a speaker in `zone` (else UTC) at `now`; None if it doesn't."""
-    span = find_span(text)
+    """When `text` says that something is due, to a speaker in `zone` (else UTC) at `now`; None if it doesn't.
+
+    A wall clock that is skipped when summer time begins is the hour after; one that comes twice is the first that is
+    still to come.
+    """
+    english = in_english(text)
+    span = find_span(english or text)
     if span is None:
         return None
     try:
         at = _instant(span, now.astimezone(zone or UTC))
     except (ValueError, OverflowError):  # 31 February, 25 o'clock, the year 10,000: no time that there is
         return None
-    return None if at is None else Due(at.astimezone(UTC), span.text)
+    return None if at is None else Due(at.astimezone(UTC), span.text if english is None else text)
 
 
 def _instant(span: Span, now: datetime) -> datetime | None:
@@ -70,7 +76,10 @@ def _instant(span: Span, now: datetime) -> datetime | None:
 def _next(clock: time, now: datetime) -> datetime:
     """The next time that a clock shows `clock`."""
     today = datetime.combine(now.date(), clock, now.tzinfo)
-    return today if today > now else datetime.combine(now.date() + timedelta(days=1), clock, now.tzinfo)
+    twice = (today, today.replace(fold=1))
+    tomorrow = datetime.combine(now.date() + timedelta(days=1), clock, now.tzinfo)
+    # By the instant: two times of one zone are compared by their wall clocks.
+    return next((at for at in twice if at.timestamp() > now.timestamp()), tomorrow)
 
 
 def _not_past(day: date, clock: time, given: bool, now: datetime) -> datetime:  # noqa: FBT001 - private and read at once

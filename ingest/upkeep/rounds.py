@@ -26,11 +26,15 @@ class Rounds:
         return about
 
 
-def requests_of(*, expired_days: int, forget_days: int | None, promote: bool) -> Mapping[Job, JobRequest]:
+def requests_of(
+    *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
+) -> Mapping[Job, JobRequest]:
     """What a round does: expiry always, the rest only when it is asked for. forget_days: without use."""
     chosen = {Job.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:
         chosen[Job.PROMOTE] = JobRequest(dry_run=False)
     if forget_days is not None:
         chosen[Job.FORGET] = JobRequest(dry_run=False, inactive_days=forget_days)
+    if compact:
+        chosen[Job.COMPACT] = JobRequest(dry_run=False)
     return chosen

@@ -122,6 +122,17 @@ def test_a_service_that_is_not_there_is_exit_code_1() -> None:
     assert (done.exit_code, "http://127.0.0.1:1 cannot be reached" in done.stderr) == (1, True)
 
 
+def test_a_job_is_for_all_namespaces_unless_one_is_named(home: Path) -> None:
+    """What it would remove of both is listed, and of one alone with -n."""
+    rows = home / "rows.jsonl"
+    past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
+    rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
+    for namespace in ("one", "two"):
+        as_json("ingest", str(rows), "-n", namespace)
+    assert as_json("jobs", "forget", "--max-age-days", "30")["counts"]["removed"] == 2
+    assert as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["counts"]["removed"] == 1
+
+
 def test_settings_prints_the_table() -> None:
     """The one that the README has."""
     assert call("settings").stdout.strip() == settings_table()

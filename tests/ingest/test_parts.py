@@ -15,6 +15,7 @@ from ingest.sessions import Message, drafts_of
     [
         ("Remind me to call Ann at 3.30pm. Bye.", ["Remind me to call Ann at 3.30pm."]),
         ("ok! don't forget to send it\nset a reminder for 5pm", ["don't forget to send it", "set a reminder for 5pm"]),
+        ("Hallo! Erinnere mich morgen um 15 Uhr an den Zahnarzt.", ["Erinnere mich morgen um 15 Uhr an den Zahnarzt."]),
         ("Can you remind me what we decided?", []),
         ("It reminds me of home.", []),
         ("", []),

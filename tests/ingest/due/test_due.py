@@ -63,6 +63,66 @@ def _at(text: str, zone: ZoneInfo | None) -> datetime | None:
     return due.at if due else None
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "meant"),
+    [
+        ("tomorrow at 2:30 am", "2026-03-28T12:00+01:00", "2026-03-29T03:30+02:00"),
+        ("in two weeks", "2026-03-20T08:15+01:00", "2026-04-03T08:15+02:00"),
+        ("in 24 hours", "2026-03-28T12:00+01:00", "2026-03-29T13:00+02:00"),
+        ("in two weeks", "2026-10-20T08:15+02:00", "2026-11-03T08:15+01:00"),
+        ("tomorrow at 2:30 am", "2026-10-24T12:00+02:00", "2026-10-25T02:30+02:00"),
+        ("at 02:30", "2026-10-25T02:45+02:00", "2026-10-25T02:30+01:00"),
+        ("at 02:30", "2026-10-25T02:45+01:00", "2026-10-26T02:30+01:00"),
+    ],
+)
+def test_when_clocks_jump(text: str, said: str, meant: str) -> None:
+    """Days and weeks keep the wall clock, hours are counted; a doubled hour is the first that is left."""
+    due = due_in(text, datetime.fromisoformat(said), BERLIN)
+    assert due is not None
+    assert due.at == datetime.fromisoformat(meant)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Erinnere mich morgen um 15 Uhr an den Zahnarzt", "2026-03-05 15:00"),
+        ("heute Abend um 20 Uhr", "2026-03-04 20:00"),
+        ("in zwei Wochen", "2026-03-18 11:00"),
+        ("in einer halben Stunde", "2026-03-04 11:30"),
+        ("nächsten Montag um 9:15 Uhr", "2026-03-09 09:15"),
+        ("am 12. März um 10:30 Uhr", "2026-03-12 10:30"),
+        ("bis 5.4.2026", "2026-04-05 09:00"),
+        ("mañana a las 3 de la tarde", "2026-03-05 15:00"),
+        ("dentro de dos semanas", "2026-03-18 11:00"),
+        ("el 12 de abril de 2027", "2027-04-12 09:00"),
+        ("demain à 15h30", "2026-03-05 15:30"),
+        ("lundi prochain à 9h", "2026-03-09 09:00"),
+        ("après-demain à midi", "2026-03-06 12:00"),
+        ("明日の午後3時に電話する", "2026-03-05 15:00"),
+        ("来週の月曜日に歯医者", "2026-03-09 09:00"),
+        ("30分後にオーブンを確認", "2026-03-04 11:30"),
+        ("4月12日 10時半", "2026-04-12 10:30"),
+    ],
+)
+def test_times_in_other_languages(text: str, meant: str) -> None:
+    """They are read like the English ones; the words are kept as they were said."""
+    due = due_in(text, NOW, BERLIN)
+    assert due is not None
+    assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == meant
+    assert due.text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"]
+)
+def test_a_greeting_is_no_time(text: str) -> None:
+    """Words of other languages that name no time give none."""
+    assert due_in(text, NOW, BERLIN) is None
+
+
 @given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
 def test_no_text_raises(text: str, now: datetime) -> None:
     """Whatever the text is, there is an aware time or none."""
