@@ -78,7 +78,7 @@ class Ingestor:
         self._locks = parts.locks
         self._order = ArrivalOrder()
         keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
-        reviews = None if parts.panel is None else ReviewStage(parts.panel)
+        reviews = None if parts.panel is None else ReviewStage(parts.panel, parts.store)
         self._redactor = parts.redactor
         self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper, reviews, parts.recent)
         self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ingest.prefilter import objection
 from ingest.review.consensus import IMPORTANCE, NOVELTY, RELEVANCE
+from ingest.review.likeness import likenesses
 from ingest.review.panel import ReviewFailed, UnderReview
 from memtypes.policy import MemoryType
-from memtypes.ports import CandidateSearch, MemoryStore
+from memtypes.ports import MemoryStore
 from memtypes.reviewed import Vote
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -94,8 +95,8 @@ class NoveltyReviewer:
         """Its vote. Raises ReviewFailed without an embedding, and what the store raises."""
         if under.dense is None:
             raise ReviewFailed("novelty needs an embedding, and there is none")
-        search = CandidateSearch(under.type, under.dense, None, depth=1, light=False)
-        (found,) = await self.store.candidates(under.scope, [search])
-        nearest = max((one.dense for one in found if one.dense is not None), default=0.0)
+        nearest = under.nearest
+        if nearest is None:
+            (nearest,) = await likenesses(self.store, under.scope, [(under.type, under.dense)])
         score = round(1 + 9 * (1 - max(0.0, nearest)), 2)
         return _vote(self.name, score, f"the nearest memory is {nearest:.2f} alike")

@@ -41,12 +41,16 @@ class ReviewFailed(RemembrancerError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnderReview:
-    """A text that is being reviewed; dense: its embedding, None when there is none."""
+    """A text that is being reviewed.
+
+    dense: its embedding, None when there is none. nearest: the cosine of what is stored nearest, None when not known.
+    """
 
     scope: Scope
     text: str
     type: MemoryType
     dense: DenseVector | None = None
+    nearest: float | None = None
 
 
 class Reviewer(Protocol):

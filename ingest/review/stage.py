@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import anyio
 
 from ingest.keeping import Encoded
 from ingest.outcome import Outcome, Status
+from ingest.review.likeness import likenesses
 from ingest.review.panel import Panel, UnderReview
 from ingest.submission import ReviewMode, Submission
+from memtypes.errors import RemembrancerError
 from memtypes.memory import Memory
+from memtypes.ports import MemoryStore
 from memtypes.reviewed import Decision, Reviewed
 from memtypes.scope import Scope
 
@@ -20,33 +24,47 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class ReviewStage:
-    """Asks the panel about what is to be reviewed."""
+    """Asks the panel about what is to be reviewed. store: what novelty is measured against."""
 
     panel: Panel
+    store: MemoryStore
 
     async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
         """Each memory with the decision on it, or why it is rejected; what asked for no review passes as it is."""
         reviewed = list(entries)
         limit = anyio.CapacityLimiter(AT_ONCE)
+        wanted = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Encoded) and _wanted(entry)}
 
-        async def one(index: int, encoded: Encoded) -> None:
+        async def one(index: int, under: UnderReview) -> None:
             async with limit:
-                reviewed[index] = await self._one(scope, encoded)
+                reviewed[index] = _decided(wanted[index], await self.panel.review(under))
 
+        asked = await self._under_review(scope, list(wanted.values()))
         async with anyio.create_task_group() as tasks:
-            for index, entry in enumerate(entries):
-                if isinstance(entry, Encoded) and _wanted(entry):
-                    tasks.start_soon(one, index, entry)
+            for index, under in zip(wanted, asked, strict=True):
+                tasks.start_soon(one, index, under)
         return reviewed
 
-    async def _one(self, scope: Scope, encoded: Encoded) -> Encoded | Outcome:
-        memory = encoded.memory
-        dense = None if encoded.embedding is None else encoded.embedding.dense
-        decision = await self.panel.review(UnderReview(scope, memory.content, memory.type, dense))
-        if decision.decision is Decision.REJECT:
-            return Outcome(Status.REJECTED, reason=f"review: {decision.reason}", reviewed=decision)
-        judged = with_decision(memory, decision, encoded.prepared.submission)
-        return Encoded(replace(encoded.prepared, memory=judged), encoded.embedding)
+    async def _under_review(self, scope: Scope, wanted: list[Encoded]) -> list[UnderReview]:
+        """Each text as the panel is asked about it; without what is nearest when the store can't tell in time.
+
+        Novelty then asks for itself, within its own time, and loses its vote alone.
+        """
+        texts = [(one.memory.type, one.embedding.dense) for one in wanted if one.embedding is not None]
+        nearest: list[float] | list[None] = [None] * len(texts)
+        with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
+            nearest = await likenesses(self.store, scope, texts)
+        return [
+            UnderReview(scope, one.memory.content, kind, dense, likeness)
+            for one, (kind, dense), likeness in zip(wanted, texts, nearest, strict=True)
+        ]
+
+
+def _decided(encoded: Encoded, decision: Reviewed) -> Encoded | Outcome:
+    if decision.decision is Decision.REJECT:
+        return Outcome(Status.REJECTED, reason=f"review: {decision.reason}", reviewed=decision)
+    judged = with_decision(encoded.memory, decision, encoded.prepared.submission)
+    return Encoded(replace(encoded.prepared, memory=judged), encoded.embedding)
 
 
 def _wanted(encoded: Encoded) -> bool:

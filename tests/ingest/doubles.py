@@ -119,6 +119,7 @@ class DictStore(MemoryStore):
 
     async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
         """Nothing is near anything."""
+        self._call("candidates")
         return [[] for _ in searches]
 
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:

@@ -14,10 +14,11 @@ from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceRe
 from ingest.review.panel import Panel, Seat, UnderReview, addresses_reviewer
 from ingest.review.stage import ReviewStage
 from ingest.submission import ReviewMode, Submission
+from memtypes.errors import Unavailable
 from memtypes.policy import MemoryType
 from memtypes.reviewed import Decision, Tier
 from tests.fakes import FakeEmbedder, FakeStore
-from tests.ingest.doubles import SCOPE, Bench, draft
+from tests.ingest.doubles import SCOPE, Bench, DictStore, Hook, draft, failing, no_trouble
 from tests.ingest.model_server import Answer, Model, says, serving
 
 pytestmark = pytest.mark.anyio
@@ -187,9 +188,23 @@ async def test_a_decision_is_kept_with_its_memory() -> None:
     assert outcomes[2].reason.startswith("review: 2 reviewers find it trivial")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "novel"), [(None, 10.0), (failing(Unavailable("away"), "candidates", 1, 2, 3), None)]
+)
+async def test_novelty_of_a_whole_piece_is_one_question(trouble: Hook | None, novel: float | None) -> None:
+    """And where the store can't answer it, that vote alone is lost."""
+    store = DictStore(trouble or no_trouble)
+    bench = Bench(store=store, panel=Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(store)))))
+    texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
+    outcomes = await bench.ingestor.write(SCOPE, [Submission(draft(text), ReviewMode.AUTO) for text in texts])
+    assert [one.status for one in outcomes] == ["stored", "stored"]
+    assert [one.reviewed.novelty for one in outcomes if one.reviewed] == [novel, novel]
+    assert store.calls["candidates"] == (2 if novel else 4)
+
+
 async def test_no_review_leaves_entries_as_they_are() -> None:
     """What asked for none passes."""
-    assert await ReviewStage(Panel(())).review(SCOPE, []) == []
+    assert await ReviewStage(Panel(()), FakeStore()).review(SCOPE, []) == []
 
 
 def test_garbage_is_no_verdict() -> None:
