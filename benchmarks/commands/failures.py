@@ -11,6 +11,7 @@ from benchmarks.commands.options import Commands, at_least, command
 from benchmarks.faults.durability import DurabilityRequest, measure_durability
 from benchmarks.faults.fault_threads import ThreadFaultsRequest, measure_thread_faults
 from benchmarks.faults.faults import FaultsRequest, measure_faults
+from benchmarks.faults.imports import ImportsRequest, measure_imports
 from benchmarks.faults.soak import SoakRequest, measure_soak
 from benchmarks.live.live import LiveRequest, measure_live
 from benchmarks.live.working import WorkingRequest, measure_working
@@ -24,6 +25,7 @@ def add(commands: Commands) -> None:
     _add_working(commands)
     _add_soak(commands)
     _add_thread_faults(commands)
+    _add_imports(commands)
 
 
 def _add_durability(commands: Commands) -> None:
@@ -93,3 +95,14 @@ def _add_thread_faults(commands: Commands) -> None:
 
 def _thread_faults(given: argparse.Namespace, typed: str) -> Report:
     return measure_thread_faults(ThreadFaultsRequest(typed, given.threads, given.writers, given.appends))
+
+
+def _add_imports(commands: Commands) -> None:
+    added = command(commands, "imports", "An import of files that is killed and run again.", _imports)
+    default = ImportsRequest("")
+    added.add_argument("--n", type=at_least(8), default=default.count, metavar="N", help="rows")
+    added.add_argument("--kills", type=at_least(0), default=default.kills, metavar="N", help="kills")
+
+
+def _imports(given: argparse.Namespace, typed: str) -> Report:
+    return measure_imports(ImportsRequest(typed, given.n, given.kills))

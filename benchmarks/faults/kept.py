@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import httpx
 
@@ -13,14 +14,19 @@ _TIMEOUT_S = 60.0
 
 
 def kept_ids(settings: Settings, namespace: str) -> set[str]:
-    """The ids of all memories of `namespace`, listed by a service that is started for it."""
-    found: set[str] = set()
+    """The ids of all memories of `namespace`."""
+    return {one["id"] for one in kept_memories(settings, namespace)}
+
+
+def kept_memories(settings: Settings, namespace: str) -> list[dict[str, Any]]:
+    """All memories of `namespace`, listed by a service that is started for it."""
+    found: list[dict[str, Any]] = []
     cursor: str | None = None
     with running(settings) as service, httpx.Client(base_url=service.url, timeout=_TIMEOUT_S) as client:
         while True:
             params = {"namespace": namespace, "limit": "500"} | ({"cursor": cursor} if cursor else {})
             page = client.get("/v1/memories", params=params).raise_for_status().json()
-            found |= {one["id"] for one in page["memories"]}
+            found += page["memories"]
             cursor = page["next_cursor"]
             if cursor is None:
                 return found
