@@ -26,7 +26,7 @@ from memtypes.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.scope import Scope
 from memtypes.stores.redis.keys import scope_prefix
 from memtypes.stores.redis.lanes import COMMAND, READ, Lane, Work
-from memtypes.stores.redis.nodes import node_of, pinged, scanned
+from memtypes.stores.redis.nodes import keys_like, known, node_of, pinged, scanned
 from memtypes.stores.redis.pulse import Pulse
 from memtypes.stores.redis.server import EmbeddedServer
 from memtypes.stores.redis.urls import connect, hang_up
@@ -136,6 +136,10 @@ class LiveClient:
             if cursor == 0:
                 return
 
+    async def keys_like(self, pattern: str) -> list[str]:
+        """Every key of any namespace that fits; in a cluster without those of nodes that are away."""
+        return await self.run(partial(keys_like, pattern=pattern), repeatable=True)
+
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable."""
         await self.run(lambda redis: redis.ping(), repeatable=True)
@@ -166,6 +170,7 @@ class LiveClient:
             try:
                 async with asyncio.timeout(timeout_s):
                     with _translated():
+                        await known(self._redis)
                         answer = await call(self._redis)
             except TimeoutError as error:
                 self._answered_at = -math.inf

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import SlotNotCoveredError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+NODE_S = 0.5
+"""Seconds that one node of several is given to tell its keys."""
+
+_log = logging.getLogger(__name__)
+
+
+async def known(redis: Redis) -> None:
+    """Return when the nodes of a cluster are known, at once where there is one server.
+
+    Who gives up waiting does not end the asking for the others: the client would hang up on every node.
+    """
+    if isinstance(redis, RedisCluster):
+        asking = asyncio.ensure_future(redis.initialize())
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to be told
+        await asyncio.shield(asking)
 
 
 def node_of(redis: Redis, key: str | None) -> str:
@@ -31,7 +51,20 @@ async def scanned(redis: Redis, cursor: int, prefix: str) -> tuple[int, Any]:
     where: dict[str, Any] = {"match": f"{prefix}*", "count": 1_000}
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, **where)
-    await redis.initialize()
     node = redis.get_node_from_key(prefix)
     cursors, keys = await redis.scan(cursor, target_nodes=node, **where)
     return cursors[node.name], keys
+
+
+async def keys_like(redis: Redis, pattern: str) -> list[str]:
+    """Every key that fits; in a cluster without those of nodes that are away, which is logged."""
+    if not isinstance(redis, RedisCluster):
+        return [str(key) async for key in redis.scan_iter(match=pattern, count=1_000)]
+    found: list[str] = []
+    for node in redis.get_primaries():
+        try:
+            async with asyncio.timeout(NODE_S):
+                found += [str(key) async for key in redis.scan_iter(match=pattern, count=1_000, target_nodes=node)]
+        except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
+            _log.warning("the node %s is left out: %s", node.name, str(error) or "no answer")
+    return found

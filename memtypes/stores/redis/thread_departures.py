@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -84,12 +86,15 @@ class RedisDepartures(DepartureStore):
 
     async def _everywhere(self, kind: str, last: int) -> list[tuple[str, str]]:
         """The first departures, up to `last`, of each list of this kind in any namespace, each with its key."""
+        found: list[tuple[str, str]] = []
+        for key in await self._live.keys_like(f"rm:*:{kind}"):
+            tokens: Any = await self._live.run(partial(_range, key=key, last=last), repeatable=True, key=key)
+            found += [(key, str(token)) for token in tokens]
+        return found
 
-        async def look(redis: Redis) -> list[tuple[str, str]]:
-            keys = [str(key) async for key in redis.scan_iter(match=f"rm:*:{kind}", count=1_000)]
-            return [(key, str(one)) for key in keys for one in await redis.lrange(key, 0, last)]
 
-        return await self._live.run(look, repeatable=True)
+async def _range(redis: Redis, key: str, last: int) -> Any:
+    return await redis.lrange(key, 0, last)
 
 
 def _untried(departure: Departure) -> Departure:

@@ -52,6 +52,9 @@ def _connected(url: str, options: dict[str, Any]) -> Any:
 async def hang_up(redis: Any) -> None:
     """Close every connection of a client that `connect` gave, those to its sentinels too."""
     await redis.aclose()
+    if isinstance(redis, RedisCluster):  # which closes nothing while it doubts what it knows of its nodes
+        await redis.nodes_manager.aclose()
+        await redis.nodes_manager.aclose("startup_nodes")
     pool = getattr(redis, "connection_pool", None)  # a cluster has one a node
     if isinstance(pool, SentinelConnectionPool):
         for sentinel in pool.sentinel_manager.sentinels:

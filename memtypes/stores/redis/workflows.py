@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -157,14 +158,14 @@ class RedisWorkflows(WorkflowStore):
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """What is still to be recorded; see the port."""
+        for key in await self._live.keys_like(f"rm:*:{_OUTBOX}"):
+            for member in await self._live.run(partial(_members, key=key), repeatable=True, key=key):
+                tenant, namespace, workflow_id = json.loads(member)
+                yield Scope(tenant, namespace), workflow_id
 
-        async def look(redis: Redis) -> list[str]:
-            keys = [key async for key in redis.scan_iter(match=f"rm:*:{_OUTBOX}", count=1_000)]
-            return [str(member) for key in keys for member in await redis.smembers(key)]
 
-        for member in await self._live.run(look, repeatable=True):
-            tenant, namespace, workflow_id = json.loads(member)
-            yield Scope(tenant, namespace), workflow_id
+async def _members(redis: Redis, key: str) -> Any:
+    return await redis.smembers(key)
 
 
 def _key(scope: Scope, workflow_id: str) -> str:

@@ -106,3 +106,9 @@ async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, ho
                     await answered(items, scope)
                     said = await threads.say(scope, kept[scope], NewTurn(role="user", content="on"), None)
                     assert said.version == 1
+            found = {
+                key for key in await live.keys_like("rm:*:thread:*") if key.startswith(tuple(map(scope_prefix, scopes)))
+            }
+            assert {scope for scope in scopes if any(key.startswith(scope_prefix(scope)) for key in found)} == {
+                scope for scope in scopes if scope not in gone
+            }
