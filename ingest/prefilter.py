@@ -49,18 +49,23 @@ _CHATTED = re.compile(r"^[a-z]{3,} [a-z]{3,}(?:s|ed) [a-z]+ [^!?A-Z]+$")
 _ABROAD_WORDS = 3
 """Words besides filler from which a short sentence in another language states something."""
 
+_FEW = 12
+"""Words up to which a text may be nothing but filler."""
+
 _WIDE = 3
 """Letters that a character of Chinese, Japanese or Korean stands for."""
 
 
 def objection(text: str) -> str | None:
     """Why `text` alone is trivial; None when it is not."""
-    words = [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]
-    if not words:
+    found, plain = _WORD.findall(text), text.strip().replace("\u2019", "'")
+    if not found:
         return "no words"
-    if len(words) <= 12 and all(word in FILLER for word in words):
+    if len(found) > _FEW and len(plain) >= SHORT:
+        return None
+    words = [word.lower().replace("\u2019", "'") for word in found]
+    if len(words) <= _FEW and all(word in FILLER for word in words):
         return "filler"
-    plain = text.strip().replace("\u2019", "'")
     if _size(plain) < SHORT and not (_STATES.search(plain) or _SENTENCE.search(plain) or _states(plain, words)):
         return f"shorter than {SHORT} characters"
     return None

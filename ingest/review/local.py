@@ -73,7 +73,7 @@ class RelevanceReviewer:
         """Its vote; what has hardly any words, or the same one over and over, is noise."""
         text = under.text.strip()
         words = [word.lower() for word in _WORD.findall(text)]
-        letters = sum(map(str.isalnum, text)) / max(1, sum(not char.isspace() for char in text))
+        letters = sum(map(str.isalnum, text)) / max(1, len("".join(text.split())))
         filler = objection(text) in ("filler", "no words")
         if filler or (words and len(words) > 8 and len(set(words)) / len(words) < 0.2):
             return _vote(self.name, 2, "noise: it states nothing", trivial=True)

@@ -100,7 +100,8 @@ class Panel:
         async with anyio.create_task_group() as tasks:
             for place, seat in enumerate(self.seats):
                 tasks.start_soon(ask, place, seat.taken_by(under.text))
-        return decide([votes[place] for place in sorted(votes)], objection(under.text))
+        given = [votes[place] for place in sorted(votes)]
+        return decide(given, None if any(vote.ok for vote in given) else objection(under.text))
 
     async def _vote(self, reviewer: Reviewer, under: UnderReview) -> Vote:
         began = time.perf_counter()

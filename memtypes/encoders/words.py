@@ -41,8 +41,9 @@ _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 def words(text: str) -> Iterator[str]:
     """The lower-case words of `text`, in order; a word that repeats comes as often as it stands there."""
     text = _POSSESSIVE.sub("", text if text.isascii() else _folded(text))
+    humps = _HUMP.search(text) is not None  # looked for once: hardly any text has one
     for whole in _COMPOUND.findall(text):
-        if whole.isalnum() and whole.isascii() and not _HUMP.search(whole):
+        if whole.isalnum() and whole.isascii() and not (humps and _HUMP.search(whole)):
             yield whole.lower()[:LONGEST]
         elif _HAS_UNSPACED.search(whole):
             yield from _unspaced(whole)
