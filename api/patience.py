@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, We
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import TooSlow
+from api.strict_json import MalformedBody
 
 HEAD_S = 20.0
 """Seconds for a request's line and headers, from the connection or from the answer before."""
@@ -21,7 +22,7 @@ BODY_S = 120.0
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Ends a call with TooSlow when its body is not there in time."""
+    """Ends a call with TooSlow when its body is not there in time, and with MalformedBody when its sender leaves."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -41,6 +42,8 @@ class BodyDeadline(ASGIMiddleware):
                     message = await receive()
             except TimeoutError as error:
                 raise TooSlow(f"the body was not there after {self._seconds:g} s") from error
+            if message["type"] == "http.disconnect":
+                raise MalformedBody("the body was cut off")
             arriving = message["type"] == "http.request" and message.get("more_body", False)
             return message
 

@@ -157,7 +157,8 @@ def _http_problem(error: HTTPException) -> Problem:
 def _detail(error: Exception) -> str:
     """The error's text, with where it lies where the error knows it apart from its text."""
     path, text = getattr(error, "path", ""), str(error)
-    return f"{path}: {text}" if path and not text.startswith(path) else text
+    nearest = path.rpartition(".")[2]
+    return f"{path}: {text.removeprefix(f'{nearest}: ')}" if path else text
 
 
 def _field_errors(error: Exception) -> tuple[FieldError, ...]:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from litestar import Litestar, Request, post
+from litestar.types import HTTPDisconnectEvent, Message
 
 from api.patience import BodyDeadline, TimedProtocol
 from api.problems import answer_problem
@@ -85,6 +86,27 @@ async def test_a_body_that_does_not_come_is_a_408() -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"application/problem+json" in answer
     assert b"connection: close" in answer.lower()
+
+
+async def test_a_body_whose_sender_leaves_is_no_failure_of_the_service() -> None:
+    """It is the sender's fault; nobody is there to read the 400."""
+    sent: list[Message] = []
+    left: HTTPDisconnectEvent = {"type": "http.disconnect"}
+
+    async def receive() -> HTTPDisconnectEvent:
+        return left
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = Litestar([swallow], middleware=[BodyDeadline()], exception_handlers={Exception: answer_problem})
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/memories", "raw_path": b"/v1/memories",
+        "query_string": b"", "headers": [(b"content-length", b"9")], "scheme": "http", "server": ("test", 80),
+        "client": ("test", 1), "http_version": "1.1", "root_path": "", "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]  # as a server would
+    assert sent[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
 
 
 async def test_a_body_in_pieces_is_read() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -146,7 +147,11 @@ def _failed(layout: Layout, report: bytes) -> RemembrancerError:
     try:
         error = error_of(msgspec.json.decode(report, type=Failure))
     except msgspec.MsgspecError:
-        return Unavailable(f"the embedded engine did not start in time or at all; its log is {layout.log_path}")
+        free = shutil.disk_usage(layout.directory).free // 2**20
+        return Unavailable(
+            f"the embedded engine did not start in time or at all; its log is {layout.log_path}, and {free} MiB of the "
+            "disk are free"
+        )
     if isinstance(error, StoreInUse):
         return StoreInUse(
             f"the store in {layout.directory} is held by another process, which is not an engine of this program "
