@@ -53,7 +53,7 @@ class HowTo:
 
 def requests_in(text: str) -> list[str]:
     """The sentences of `text` that ask to be reminded of something later."""
-    return [one for one in _sentences(text) if _ASKS.search(one) and not _NOT_FOR_LATER.search(one)]
+    return [one for one in sentences_in(text) if _ASKS.search(one) and not _NOT_FOR_LATER.search(one)]
 
 
 def howtos_in(text: str) -> list[HowTo]:
@@ -61,7 +61,8 @@ def howtos_in(text: str) -> list[HowTo]:
     return [*_listed(text), *_told(text)]
 
 
-def _sentences(text: str) -> Iterator[str]:
+def sentences_in(text: str) -> Iterator[str]:
+    """The sentences of `text`, as they stand."""
     return (sentence for found in _SENTENCE.finditer(text) if (sentence := found[0].strip()))
 
 
@@ -101,7 +102,7 @@ def _bullets(rest: str) -> list[str]:
 
 def _told(text: str) -> Iterator[HowTo]:
     """Those that are a sentence: "To deploy, build the image, then push it"."""
-    for sentence in _sentences(text):
+    for sentence in sentences_in(text):
         found = _IN_TURN.fullmatch(sentence)
         if found is not None and not _ASKS.search(sentence):
             yield HowTo(sentence, found["what"].strip(), tuple(filter(None, _THEN.split(found["steps"]))))

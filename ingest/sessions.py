@@ -1,7 +1,8 @@
 """A conversation that has ended as drafts: what was said, and what was asked to be remembered for later. Pure.
 
 Each message becomes an event under its place in the session, so that the same conversation sent again is known. A
-sentence of the user's that asks for a reminder becomes an intention besides, and a way to do something a how-to.
+sentence of the user's that asks for a reminder becomes an intention besides, a way to do something a how-to, and what
+they state of themselves a fact.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ingest.facts import facts_in
 from ingest.parts import howtos_in, requests_in
 from memtypes.episodic import EpisodicDraft, EventType
 from memtypes.memory import Source, Text
 from memtypes.policy import MemoryType, Visibility
 from memtypes.procedural import ProceduralDraft
 from memtypes.prospective import IntentionType, ProspectiveDraft
+from memtypes.semantic import Category, SemanticDraft
 from memtypes.types import AnyDraft
 
 CALLER = "session-stop"
+
+CONFIDENCE = 0.8
+"""Of a fact that was cut out of a conversation."""
+
+ABOUT_USER = "about-user"
+"""The tag of such a fact: "I" in it is whoever used the session."""
 
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
@@ -41,7 +50,7 @@ class Said:
 
 
 def drafts_of(session_id: str, messages: Sequence[Message]) -> list[Said]:
-    """An event a message, followed by the intentions and how-tos that it states; none for a message that is empty."""
+    """An event a message, followed by the intentions, how-tos and facts that it states; none for an empty message."""
     made: list[Said] = []
     for index, message in enumerate(messages):
         if not message.content:
@@ -51,6 +60,7 @@ def drafts_of(session_id: str, messages: Sequence[Message]) -> list[Said]:
         if message.role == "user":
             made += [Said(index, draft) for draft in _intentions(session_id, message, source)]
             made += [Said(index, draft) for draft in _howtos(session_id, message, source)]
+            made += [Said(index, draft) for draft in _facts(session_id, message, source)]
     return made
 
 
@@ -95,4 +105,21 @@ def _howtos(session_id: str, message: Message, source: Source) -> list[Procedura
             source=source,
         )
         for found in howtos_in(message.content)
+    ]
+
+
+def _facts(session_id: str, message: Message, source: Source) -> list[SemanticDraft]:
+    """What the message states of the one who speaks; less sure than what somebody wrote as a fact."""
+    return [
+        SemanticDraft(
+            type=MemoryType.SEMANTIC,
+            content=sentence,
+            session_id=session_id,
+            category=Category.FACT,
+            confidence=CONFIDENCE,
+            tags=[ABOUT_USER],
+            created_at=message.timestamp,
+            source=source,
+        )
+        for sentence in facts_in(message.content)
     ]

@@ -69,3 +69,13 @@ UNIQUE = _set(
     "schedule size status surname team theme timezone title url version weight"
 )
 """What is called so has one value, whatever that is: "my favourite colour is blue"."""
+
+FAMILY = _set(
+    "wife husband partner son daughter kid kids child children baby brother sister mother father mum mom dad parents "
+    "grandma grandpa twins dog dogs cat cats horse rabbit pet pets boyfriend girlfriend fiance fiancee"
+)
+HEALTH = _set("asthma diabetes allergies allergy celiac adhd migraines epilepsy")
+OWN = (FAMILY | UNIQUE | _set("office pronouns laptop car hometown")) - _set(
+    "plan goal status location limit price version size schedule weight"
+)
+"""What somebody tells lastingly of: not what they have one of today and another one of tomorrow."""
