@@ -34,6 +34,9 @@ ALIKE = 0.4
 MAX_WAITING = 1_000
 """Open intentions of a namespace that one look considers: the newest."""
 
+ALONE_S = 8.0
+"""How long one process may be at it: shorter than others wait, so that the lock of one that was killed fails nobody."""
+
 _PAGE = 500
 
 _log = logging.getLogger(__name__)
@@ -95,7 +98,7 @@ class Intentions:
         between, lease = self._parts.between, None
         if between is not None:
             try:
-                lease = await between.acquire(LockRequest("due", scope, optional=True))
+                lease = await between.acquire(LockRequest("due", scope, ttl_s=ALONE_S, optional=True))
             except Unavailable as error:
                 _log.warning("intentions may fire twice where there are several processes: %s", error)
         try:

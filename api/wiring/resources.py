@@ -30,6 +30,7 @@ from memtypes.stores.redis.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.threads.policy import Policies
 from memtypes.threads.policy_file import read_policies
+from memtypes.threads.rules import Rules
 from memtypes.times import system_clock
 from retrieval.receipts.queue import ReceiptQueue
 
@@ -69,6 +70,8 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
     """
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
+    for said in Rules(models, policies).doubts():
+        _log.warning("policy file %s: %s", settings.policies, said)
     embedder = await prepared_embedder(settings)
     opened.push_async_callback(embedder.aclose)
     sparse = Bm25Encoder()

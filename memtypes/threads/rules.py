@@ -61,6 +61,15 @@ class Rules:
         """The name of the policy by which the threads of a resource are kept; None for the plain one."""
         return resource if resource in self.policies.threads else None
 
+    def doubts(self) -> list[str]:
+        """What the policies speak of that nobody knows; that may still come, since the registry is read on change."""
+        named = [(name, one.model) for name, one in self.policies.threads.items() if one.model is not None]
+        return [
+            f"threads.{name}.model: the window of {model!r} is not known; {UNKNOWN_WINDOW} tokens are taken for it"
+            for name, model in named
+            if self.models().find(model).window is None
+        ]
+
     def references(self, agent_id: str) -> tuple[Reference, ...]:
         """The resources of an agent. Raises InvalidRequest when the file names none of this name."""
         agents = self.policies.agents

@@ -139,5 +139,9 @@ def test_a_share_of_a_models_window_is_a_limit() -> None:
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=900)).tokens == 250
     assert rules.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == UNKNOWN_WINDOW // 2
     assert rules.limits(ThreadPolicy()).tokens is None
+    named = {name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")}
+    assert Rules(lambda: known, Policies(threads=named)).doubts() == [
+        "threads.nobody.model: the window of 'nobody' is not known; 8192 tokens are taken for it"
+    ]
     known = Registry.of(RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=2_000)]))
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 500
