@@ -29,6 +29,7 @@ TENANT = "default"
 DIMENSIONS = 384
 TOKEN_DIMENSIONS = 128
 _AT_ONCE = 320
+_PORTION = 50_000
 _ENDLESS = 1 << 40
 _POOL = 8_192
 
@@ -39,24 +40,35 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """The seconds that it took to fill the store of `settings`; 0 when it had been filled like this before."""
-    marker, wanted = settings.data_dir / "filled.json", json.dumps({"memories": count, "namespaces": namespaces})
-    if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
+    """The seconds that it took to fill the store of `settings`; 0 when it had been filled like this before.
+
+    One that was interrupted is gone on with.
+    """
+    marker = settings.data_dir / "filled.json"
+    done = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+    start = done["memories"] if done.get("namespaces") == namespaces and done["memories"] <= count else 0
+    if start == count:
         return 0.0
     began = time.perf_counter()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with open_parts(settings) as opened:
-        await fill(opened, count, namespaces)
-    marker.write_text(wanted, encoding="utf-8")
+        while start < count:
+            end = min(start + _PORTION, count)
+            await fill(opened, end, namespaces, start=start)
+            marker.write_text(json.dumps({"memories": end, "namespaces": namespaces}), encoding="utf-8")
+            start = end
     return time.perf_counter() - began
 
 
-async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3) -> None:
-    """Write `count` memories, spread evenly over the types and over `namespaces`; each namespace has all types."""
-    rng = np.random.default_rng([seed, 2])
+async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3, start: int = 0) -> None:
+    """Write `count` memories, spread evenly over the types and over `namespaces`; each namespace has all types.
+
+    start: how many of them are there already.
+    """
+    rng = np.random.default_rng([seed, 2, start])
     pool = _token_pool(rng)
     waiting: dict[Scope, list[Record]] = {}
-    for scope, prepared in itertools.islice(_memories(opened.preparer, namespaces, seed), count):
+    for scope, prepared in itertools.islice(_memories(opened.preparer, namespaces, seed), start, count):
         waiting.setdefault(scope, []).append(_record(prepared, rng, pool))
         if len(waiting[scope]) == _AT_ONCE:
             await opened.store.upsert(scope, waiting.pop(scope))
