@@ -3,8 +3,9 @@
 The floor (see `benchmarks.speed.floor`) queries a copy of the store with another encoder of the same kind. Rounds of
 the floor, of this process and of the service take turns, with the same questions, so that all see the same machine. A
 question is asked once of each, so that its vector is not remembered; to see what is left without embedding, the
-service is also asked a second time. What late interaction and receipts add is measured in pairs: the same question
-with and without them, now one first and now the other.
+service is also asked a second time. What late interaction adds is measured in pairs: the same question with and without
+it, now one first and now the other. A receipt is written behind its answer, so what it costs may fall on the answer
+after it: ten questions in a row have one, and then ten have none.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
+import numpy as np
 
 from api.settings import Settings
 from api.wiring.resources import open_embedder
@@ -31,6 +32,8 @@ from benchmarks.apparatus.synthetic import questions
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.floor import BareEngine
 from benchmarks.speed.latency_report import WITHOUT_LATE, WITHOUT_RECEIPT, latency_report
+from benchmarks.speed.samples import Samples, Stages
+from memtypes.candidates import Candidates
 from memtypes.ports import Embedder
 from memtypes.scope import Scope
 from memtypes.vectors import Vectors
@@ -41,6 +44,9 @@ _ROUND = 10
 """Questions in a row to one of the sides."""
 
 _WARM_UP = 20
+
+FEW = 1_000
+COMPUTED = "retrieve: score, budget and render"
 _TIMEOUT_S = 60.0
 _CLOSING_S = 60.0
 
@@ -59,36 +65,13 @@ class LatencyRequest:
     store: Path | None = None
 
 
-@dataclass(slots=True)
-class Samples:
-    """Milliseconds by what was timed; recording can be off, while things warm up."""
-
-    recording: bool = False
-    ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, name: str, milliseconds: float) -> None:
-        """Keep one more."""
-        if self.recording:
-            self.ms[name].append(milliseconds)
-
-
-@dataclass(slots=True)
-class Stages:
-    """The stages of the retrieval that came last."""
-
-    last: Mapping[str, float] = field(default_factory=dict)
-
-    def note(self, timings: Mapping[str, float]) -> None:
-        """Told by the retriever."""
-        self.last = dict(timings)
-
-
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed. plain: without late interaction. stages: those of either retriever."""
+    """What is timed. plain: without late interaction. few: ranks FEW candidates. stages: of any of them."""
 
     opened: Opened
     plain: Retriever
+    few: Retriever
     stages: Stages
     service: httpx.AsyncClient
     bare_embedder: Embedder
@@ -120,7 +103,8 @@ async def _measure_size(request: LatencyRequest, size: int, kept: Path, scratch:
                 httpx.AsyncClient(base_url=service.url, timeout=_TIMEOUT_S) as client,
             ):
                 plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-                sides = Sides(opened, plain, stages, client, bare_embedder, engine, samples)
+                few = Retriever(replace(opened.parts, adjust=_few))
+                sides = Sides(opened, plain, few, stages, client, bare_embedder, engine, samples)
                 await _read_ahead(sides, request.namespaces)
                 await _take_turns(sides, request)
     finally:
@@ -145,7 +129,7 @@ async def _read_ahead(sides: Sides, namespaces: int) -> None:
 
 
 async def _take_turns(sides: Sides, request: LatencyRequest) -> None:
-    steps: tuple[Step, ...] = (_floor, _retrieve, _search, _http)
+    steps: tuple[Step, ...] = (_floor, _retrieve, _retrieve_few, _search, _http, _http_with_receipt, _http_without)
     asked = questions(_WARM_UP + request.queries, seed=23)
     for start in range(0, len(asked), _ROUND):
         sides.samples.recording = start >= _WARM_UP
@@ -188,6 +172,20 @@ async def _retrieve_plainly(sides: Sides, scope: Scope, question: str) -> None:
     sides.samples.add(WITHOUT_LATE, (time.perf_counter() - began) * 1e3 - sides.stages.last["embed"])
 
 
+async def _retrieve_few(sides: Sides, scope: Scope, question: str) -> None:
+    await sides.few.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
+    sides.samples.add(f"{COMPUTED}, of {FEW} candidates", _computed(sides.stages.last))
+
+
+def _few(found: Candidates) -> Candidates:
+    """FEW of the candidates, of every type as many as it has a part of them."""
+    return found.take(np.linspace(0, len(found) - 1, FEW).astype(np.intp)) if len(found) > FEW else found
+
+
+def _computed(stages: Mapping[str, float]) -> float:
+    return sum(stages[stage] for stage in ("score", "budget", "render"))
+
+
 def _either_first(pair: tuple[Step, Step], question: str) -> tuple[Step, Step]:
     """The pair, every other time the other way round: what comes second finds caches warm."""
     return pair if len(question) % 2 else (pair[1], pair[0])
@@ -206,16 +204,13 @@ def _add_with_stages(sides: Sides, name: str, whole: float) -> None:
     sides.samples.add(f"{name} without query embedding", whole - stages["embed"])
     for stage, taken in stages.items():
         sides.samples.add(f"{name}: {stage}", taken)
-    if "score" in stages and "budget" in stages:
-        computed = sum(stages[stage] for stage in ("score", "budget", "render"))
-        sides.samples.add(f"{name}: score, budget and render", computed)
+    if "budget" in stages:
+        sides.samples.add(COMPUTED, _computed(stages))
 
 
 async def _http(sides: Sides, scope: Scope, question: str) -> None:
     body: dict[str, Any] = {"query": question, "namespace": scope.namespace}
     await _post(sides, "retrieve", body, "HTTP retrieve")
-    for step in _either_first((_http_with_receipt, _http_without), question):
-        await step(sides, scope, question)
     await _post(sides, "search", {**body, "query": f"{question} "}, "HTTP search")
 
 

@@ -16,8 +16,8 @@ from benchmarks.apparatus.processes import Service, free_port, holders, rss_mb, 
 from benchmarks.apparatus.synthetic import questions, turns
 from benchmarks.faults.durability import DurabilityRequest, kills
 from benchmarks.speed.ingestion import Rates
-from benchmarks.speed.latency import Samples, Stages
 from benchmarks.speed.latency_report import ADDED, RATIOS, latency_report
+from benchmarks.speed.samples import Samples, Stages
 
 
 @given(st.integers(0, 50), st.integers(0, 1_000))
