@@ -28,6 +28,9 @@ TOGETHER = 16
 WAIT_S = 0.25
 """Seconds that an answer waits for its receipt at most: for room, and for the store where that may be away."""
 
+LINGER_S = 0.01
+"""Seconds until a receipt is made: its answer is sent first, others come, and the next one waits for the engine."""
+
 RETRY_S = 0.5
 RETRIES = 20
 """The live server comes back within a second when it is ours; ten are for a failover."""
@@ -125,6 +128,8 @@ class ReceiptQueue(ReceiptStore):
 
     async def _write(self) -> None:
         while self._queue:
+            if self._queue[0].promised and not self._closing:
+                await asyncio.sleep(LINGER_S)
             batch = [self._queue.popleft() for _ in range(min(TOGETHER, len(self._queue)))]
             for tenant in dict.fromkeys(one.tenant for one in batch):
                 await self._write_of(tenant, [one for one in batch if one.tenant == tenant])

@@ -78,7 +78,7 @@ class RedisReceipts(ReceiptStore):
         args.append(int(self._clock().timestamp()))
         for own, sealed in offered:
             keys += [_receipt(tenant, sealed.id), _index(tenant, own.namespace)]
-            args += [sealed.id, _packed(sealed.text)]
+            args += [sealed.id, await asyncio.to_thread(_packed, sealed.text)]  # it lets others run meanwhile
         taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, work=RECEIPT)
         if taken:
             return last

@@ -12,7 +12,7 @@ import pytest
 from memtypes.errors import Unavailable
 from memtypes.receipts import Sealed, Unsealed
 from memtypes.scope import Scope
-from retrieval.receipts.queue import MOST, ReceiptQueue
+from retrieval.receipts.queue import LINGER_S, MOST, ReceiptQueue
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def test_what_came_meanwhile_is_written_together_and_in_order() -> None:
     kept = GatedReceipts()
     queue = in_touch(kept)
     await put(queue, "0")
-    await asyncio.sleep(0)  # it is being written from here on
+    await asyncio.sleep(2 * LINGER_S)  # it is being written from here on
     for number in range(1, 6):
         await put(queue, str(number), "other" if number == 3 else "acme")
     kept.gate.set()
