@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from memtypes.candidates import Candidate as Candidate  # noqa: PLC0414 - part of what the ports speak of
@@ -16,6 +17,7 @@ from memtypes.memory import Memory
 from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
+from memtypes.times import rfc3339
 from memtypes.vectors import DenseVector, Embedding, SparseVector, TokenVectors, Vectors
 
 
@@ -75,6 +77,16 @@ class TypeStats:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A memory was used so many times, last at `at`."""
+
+    id: str
+    type: MemoryType
+    times: int
+    at: datetime
+
+
 class MemoryStore(ABC):
     """Where memories are kept: one collection a type.
 
@@ -109,6 +121,13 @@ class MemoryStore(ABC):
         The values are JSON as in `Memory.to_payload`. Unknown ids are left out without an error. With the fence of a
         lock a memory that was patched under a higher one stays as it is, and LockLost is raised at the end.
         """
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Add uses, one an id, to the access counts of those that exist."""
+        known = await self.get(scope, {one.id: one.type for one in uses})
+        counts = {one.id: known[one.id].access_count + one.times for one in uses if one.id in known}
+        times = {one.id: rfc3339(one.at) for one in uses}
+        await self.patch(scope, {one: {"access_count": n, "accessed_at": times[one]} for one, n in counts.items()})
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from memtypes.errors import RemembrancerError
 from memtypes.policy import MemoryType
-from memtypes.ports import MemoryStore
+from memtypes.ports import MemoryStore, Use
 from memtypes.scope import Scope
-from memtypes.times import rfc3339
 
 MAX_WAITING = 10_000
 """Uses that wait to be written; more are dropped and counted, because a count is worth less than memory."""
@@ -37,7 +36,7 @@ class Shown(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class _Noted:
     """A memory was shown at `at`."""
 
     scope: Scope
@@ -53,12 +52,12 @@ class Freshness:
     store: MemoryStore
     period_s: float = 0.5
     lost: int = 0
-    _waiting: list[Use] = field(default_factory=list)
+    _waiting: list[_Noted] = field(default_factory=list)
 
     def note(self, scope: Scope, shown: Sequence[Shown], at: datetime) -> None:
         """Remember that `shown` were used at `at`; returns at once."""
         room = MAX_WAITING - len(self._waiting)
-        self._waiting += [Use(scope, one.id, one.type, at) for one in shown[:room]]
+        self._waiting += [_Noted(scope, one.id, one.type, at) for one in shown[:room]]
         self.lost += max(0, len(shown) - room)
 
     @asynccontextmanager
@@ -76,28 +75,27 @@ class Freshness:
     async def write(self) -> None:
         """Write everything that waits. A failure is counted and logged: the answers that it is about are long sent."""
         waiting, self._waiting = self._waiting, []
-        by_scope: dict[tuple[str, str], list[Use]] = {}
-        for use in waiting:
-            by_scope.setdefault((use.scope.tenant, use.scope.namespace), []).append(use)
-        for uses in by_scope.values():
+        by_scope: dict[tuple[str, str], list[_Noted]] = {}
+        for noted in waiting:
+            by_scope.setdefault((noted.scope.tenant, noted.scope.namespace), []).append(noted)
+        for own in by_scope.values():
             try:
-                await self.store.patch(uses[0].scope, await self._changes(uses))
+                await self.store.note_uses(own[0].scope, _added_up(own))
             except RemembrancerError as error:
-                self.lost += len(uses)
-                _log.warning("%d uses could not be noted: %s", len(uses), error)
-
-    async def _changes(self, uses: Sequence[Use]) -> dict[str, dict[str, Any]]:
-        """The new access fields by id, counted from what is stored now: others write, too."""
-        current = await self.store.get(uses[0].scope, {use.id: use.type for use in uses})
-        changes: dict[str, dict[str, Any]] = {}
-        for use in uses:
-            if (memory := current.get(use.id)) is not None:
-                before = changes.get(memory.id, {"access_count": memory.access_count})
-                changes[memory.id] = {"access_count": before["access_count"] + 1, "accessed_at": rfc3339(use.at)}
-        return changes
+                self.lost += len(own)
+                _log.warning("%d uses could not be noted: %s", len(own), error)
 
     async def _write_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self.period_s)
             if self._waiting:
                 await self.write()
+
+
+def _added_up(noted: Sequence[_Noted]) -> list[Use]:
+    """The uses of each memory, with the time of the last."""
+    uses: dict[str, Use] = {}
+    for one in noted:
+        times = uses[one.id].times if one.id in uses else 0
+        uses[one.id] = Use(one.id, one.type, times + 1, one.at)
+    return list(uses.values())

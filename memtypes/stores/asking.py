@@ -6,10 +6,9 @@ Checks what only the port's caller can have got wrong; knows no vendor. A store 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,29 +16,24 @@ import numpy as np
 from memtypes.candidates import TYPES, Candidates
 from memtypes.errors import InvalidRequest, LockLost
 from memtypes.filters import AnyOf, Compare, Filter, Op, all_of
-from memtypes.light import DTYPES, KINDS, TERMS, Light
+from memtypes.light import DTYPES, KINDS, Light
 from memtypes.memory import Memory
 from memtypes.passage import Passage
 from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.ports import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats, Use
 from memtypes.scope import Scope
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_bytes, sparse_bytes, tokens_bytes
 from memtypes.stores.conditions import to_where
 from memtypes.stores.keys import texts_of
 from memtypes.stores.paging import cursor_of, parse_cursor
-from memtypes.terms import heaviest
-from memtypes.types import from_payload
+from memtypes.stores.points import group_changes, memory_of, pieces, point_of
+from memtypes.times import rfc3339
 from memtypes.vectors import DenseVector
-
-PIECE_RECORDS = 64
-PIECE_CHARACTERS = 1_000_000
-"""A write goes out in pieces of at most this much, so that questions are answered between them."""
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_INTEGERS = range(-(2**63), 2**64)
 
 
 class AskingStore(MemoryStore):
@@ -102,6 +96,16 @@ class AskingStore(MemoryStore):
             ask = asks.Patch(**_bounds(scope), changes=grouped, removed=list(removed), fence=fence)
             if held_back := await self._answer(ask):
                 raise LockLost(f"{held_back} memories were patched by a later holder of the lock")
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Add to the access counts where they are: what others write meanwhile is counted too."""
+        known = set(known_ids([one.id for one in uses]))
+        typed: dict[MemoryType, list[asks.Used]] = {}
+        for one in uses:
+            if one.id in known:
+                typed.setdefault(one.type, []).append(asks.Used(one.id, one.times, rfc3339(one.at)))
+        if typed:
+            await self._answer(asks.NoteUses(**_bounds(scope), uses=typed))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories of `ids`; how many there were."""
@@ -185,57 +189,6 @@ def visible_to(session_id: str | None) -> Filter:
     """What a caller in this session may find: what the namespace sees, and the session's own."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
-
-
-def pieces(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """`records` in pieces of one type, bounded in number and in characters of content."""
-    for kind in MemoryType:
-        piece: list[Record] = []
-        size = 0
-        for record in (one for one in records if one.memory.type is kind):
-            if piece and (len(piece) == PIECE_RECORDS or size + len(record.memory.content) > PIECE_CHARACTERS):
-                yield piece
-                piece, size = [], 0
-            piece.append(record)
-            size += len(record.memory.content)
-        if piece:
-            yield piece
-
-
-def point_of(record: Record) -> asks.Point:
-    """The point of a memory. Raises InvalidRequest for an integer that no store can keep exactly."""
-    payload, vectors = record.memory.to_payload(), record.vectors
-    check_integers(payload, record.memory.id)
-    payload[TERMS] = heaviest(vectors.sparse)
-    tokens = None if vectors.tokens is None else tokens_bytes(vectors.tokens)
-    return asks.Point(record.memory.id, dense_bytes(vectors.dense), *sparse_bytes(vectors.sparse), tokens, payload)
-
-
-def memory_of(payload: Mapping[str, Any]) -> Memory:
-    """The memory of a point."""
-    return from_payload({name: value for name, value in payload.items() if name != TERMS})
-
-
-def check_integers(value: object, path: str) -> None:
-    """Nothing. Raises InvalidRequest where `value`, plain JSON, holds an integer beyond 64 bits."""
-    if isinstance(value, dict):
-        for key, member in value.items():
-            check_integers(member, f"{path}.{key}")
-    elif isinstance(value, list):
-        for member in value:
-            check_integers(member, path)
-    elif isinstance(value, int) and value not in _INTEGERS:
-        raise InvalidRequest("an integer beyond 64 bits can't be kept exactly; write it as text", path=path)
-
-
-def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[asks.FieldChange]:
-    """The changes with the ids that share them; many memories are often touched in the same way."""
-    groups: dict[str, asks.FieldChange] = {}
-    for one, fields in changes.items():
-        plain = dict(fields)
-        check_integers(plain, one)
-        groups.setdefault(json.dumps(plain, sort_keys=True), asks.FieldChange([], plain)).ids.append(one)
-    return list(groups.values())
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:

@@ -76,6 +76,22 @@ class Patch(Ask, frozen=True, kw_only=True, tag=True):
     fence: int | None = None
 
 
+class Used(msgspec.Struct, frozen=True, array_like=True):
+    """So many uses of a memory, the last at a time."""
+
+    id: str
+    times: int
+    at: str
+
+
+class NoteUses(Ask, frozen=True, kw_only=True, tag=True):
+    """Add to the access counts of those that exist, each looked for in its type."""
+
+    repeatable: ClassVar[bool] = False
+
+    uses: dict[MemoryType, list[Used]]
+
+
 class Delete(Ask, frozen=True, kw_only=True, tag=True):
     """Remove `ids`; how many there were."""
 
@@ -163,4 +179,6 @@ class Namespaces(Ask, frozen=True, kw_only=True, tag=True):
     answer: ClassVar[Any] = list[str]
 
 
-AnyAsk: TypeAlias = Upsert | Get | Passages | Patch | Delete | DeleteWhere | List | Candidates | Stats | Namespaces
+AnyAsk: TypeAlias = (
+    Upsert | Get | Passages | Patch | NoteUses | Delete | DeleteWhere | List | Candidates | Stats | Namespaces
+)

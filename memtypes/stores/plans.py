@@ -6,6 +6,7 @@ for candidates.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,11 +15,25 @@ from memtypes.errors import Conflict
 from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
-from memtypes.stores.asking import memory_of
 from memtypes.stores.conditions import above, has_ids, negated, of_tenant, within
+from memtypes.stores.keys import Key, key_of
 from memtypes.stores.paging import list_page
+from memtypes.stores.points import memory_of
 from memtypes.stores.searching import find_candidates
-from memtypes.stores.steps import Change, Count, DropFields, Facet, Plan, Put, Remove, Scroll, SetFields, Write
+from memtypes.stores.steps import (
+    Change,
+    Count,
+    DropFields,
+    Facet,
+    Glance,
+    Plan,
+    Put,
+    Remove,
+    Scroll,
+    Seen,
+    SetFields,
+    Write,
+)
 
 TOKENS = "tokens.count"
 NAMESPACE = "namespace"
@@ -78,6 +93,33 @@ def _patches(ask: asks.Patch, existing: set[str]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
+def note_uses(ask: asks.NoteUses) -> Plan[None]:
+    """Nothing, once the uses are added to the counts of the memories that exist in the scope."""
+    ids = {kind: [one.id for one in uses] for kind, uses in ask.uses.items()}
+    found = yield [(kind, Scroll(within(ask, has_ids(own)), len(own), ())) for kind, own in ids.items()]
+    keys = {kind: tuple(key_of(one) for one, _ in pairs) for kind, pairs in zip(ids, found, strict=True)}
+    seen: list[Seen] = yield [(kind, Glance(own)) for kind, own in keys.items()]
+    counts: dict[Key, int] = {}
+    for own, glance in zip(keys.values(), seen, strict=True):
+        there = itertools.compress(own, glance.found)
+        counts |= zip(there, glance.light.wholes("access_count", 0).tolist(), strict=True)
+    writes = {kind: _counted(ask, uses, counts) for kind, uses in ask.uses.items()}
+    yield [(kind, Write(changes)) for kind, changes in writes.items() if changes]
+
+
+def _counted(ask: asks.NoteUses, uses: Iterable[asks.Used], counts: Mapping[Key, int]) -> tuple[Change, ...]:
+    """The changes, one for all memories that have come to the same count at the same time."""
+    alike: dict[tuple[int, str], list[str]] = {}
+    for one in uses:
+        before = counts.get(key_of(one.id))
+        if before is not None:
+            alike.setdefault((before + one.times, one.at), []).append(one.id)
+    return tuple(
+        SetFields(within(ask, has_ids(ids)), {"access_count": count, "accessed_at": at})
+        for (count, at), ids in alike.items()
+    )
+
+
 def delete(ask: asks.Delete) -> Plan[int]:
     """How many of the ids there were."""
     existing = {kind: ids for kind, ids in (yield from _existing(ask, ask.ids)).items() if ids}
@@ -127,6 +169,7 @@ _PLANS: Mapping[type[asks.Ask], Callable[[Any], Plan[Any]]] = MappingProxyType(
         asks.Get: get,
         asks.Passages: passages,
         asks.Patch: patch,
+        asks.NoteUses: note_uses,
         asks.Delete: delete,
         asks.DeleteWhere: delete_where,
         asks.List: list_page,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from memtypes.memory import Memory, TokenCount
 from memtypes.passage import passage_of
 from memtypes.policy import MemoryType
-from memtypes.ports import MemoryStore
+from memtypes.ports import CandidateSearch, MemoryStore, Use
 from memtypes.scope import Scope
-from tests.builders import make_memory, make_record
+from tests.builders import NOW, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
@@ -69,3 +70,33 @@ async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Sc
         assert await store.passages(other, ids) == {}
     assert await store.passages(scope, {"no id": MemoryType.EPISODIC}) == {}
     assert await store.passages(scope, {memory.id: MemoryType.SEMANTIC}) == {}
+
+
+async def test_uses_are_added_to_those_that_exist(store: MemoryStore, scope: Scope) -> None:
+    """Each by its own count, with the time of the last; not in another scope, and not of what is unknown."""
+    known = [written(scope, number, f"text {number}") for number in range(4)]
+    await store.upsert(scope, [make_record(one.replace(access_count=place // 2)) for place, one in enumerate(known)])
+    uses = [Use(one.id, one.type, 1 + place % 2, NOW + timedelta(minutes=place)) for place, one in enumerate(known)]
+    unknown = written(scope, 9, "never written")
+    await store.note_uses(scope, [*uses[:3], Use(unknown.id, unknown.type, 1, NOW), Use("no id", KINDS[0], 1, NOW)])
+    await store.note_uses(replace(scope, namespace="elsewhere"), uses)
+    found = await store.get(scope, {one.id: one.type for one in (*known, unknown)})
+    assert [found[one.id].access_count for one in known] == [1, 2, 2, 1]
+    assert [found[one.id].accessed_at for one in known] == [*(use.at for use in uses[:3]), None]
+    await store.note_uses(scope, uses[:1])
+    await store.note_uses(scope, [])
+    again = await store.get(scope, {known[0].id: known[0].type})
+    assert again[known[0].id] == found[known[0].id].replace(access_count=2)
+    assert unknown.id not in found
+
+
+async def test_a_search_knows_of_uses_at_once(store: MemoryStore, scope: Scope) -> None:
+    """The counts by which memories are ranked are those that were written."""
+    memory = written(scope, 0, "a text")
+    record = make_record(memory)
+    await store.upsert(scope, [record])
+    search = [CandidateSearch(memory.type, record.vectors.dense, None)]
+    await store.candidates(scope, search)
+    await store.note_uses(scope, [Use(memory.id, memory.type, 3, NOW)])
+    ((found,),) = await store.candidates(scope, search)
+    assert found.payload["access_count"] == 3

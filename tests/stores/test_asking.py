@@ -16,7 +16,8 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
 from memtypes.stores import codec
-from memtypes.stores.asking import PIECE_CHARACTERS, PIECE_RECORDS, check_integers, group_changes, known_ids, pieces
+from memtypes.stores.asking import known_ids
+from memtypes.stores.points import PIECE_CHARACTERS, PIECE_RECORDS, check_integers, group_changes, pieces
 from memtypes.vectors import SparseVector
 from tests.builders import make_memory, make_record
 

@@ -16,7 +16,7 @@ from memtypes.errors import Conflict, InvalidRequest, NotFound, RemembrancerErro
 from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
-from memtypes.stores.asking import candidates_of, point_of
+from memtypes.stores.asking import candidates_of
 from memtypes.stores.conditions import Where, above, has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
@@ -25,6 +25,7 @@ from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import holder_of, locked, replace_file
+from memtypes.stores.points import point_of
 from memtypes.stores.steps import Change, DropFields, Put, Remove, Seen, SetFields
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 

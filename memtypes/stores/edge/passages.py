@@ -14,9 +14,9 @@ import msgspec
 
 from memtypes.passage import passage_of
 from memtypes.stores import steps
-from memtypes.stores.asking import memory_of
 from memtypes.stores.edge.glances import named
 from memtypes.stores.keys import Key, key_of
+from memtypes.stores.points import memory_of
 
 LIMIT = 24 << 20
 """Bytes of one type's passages that are remembered."""

@@ -20,11 +20,11 @@ from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
 from memtypes.stores import asks
-from memtypes.stores.asking import memory_of, point_of
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
+from memtypes.stores.points import memory_of, point_of
 from memtypes.vectors import Vectors
 
 STOP_S = 60.0

@@ -15,7 +15,7 @@ import msgspec
 from memtypes import errors
 from memtypes.stores import asks
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Raised when a message changes its form: two versions of the program never talk past each other."""
 
 MAX_MESSAGE = 1 << 30
