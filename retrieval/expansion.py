@@ -34,15 +34,17 @@ def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) ->
     shorter = 1.0 / (1.0 + found.light.wholes("tokens.count", 0) / LENGTH)
     best = np.argsort(-scores, kind="stable")[:SEEDS]
     worth = np.maximum(scores[best], 0.0) ** 2 * shorter[best]
-    summed = np.bincount(terms[best].ravel(), np.repeat(worth, terms.shape[1]), minlength=NUMBERS)
-    summed[0] = 0.0  # no term
-    summed[asked] = 0.0
-    sought = np.flatnonzero(summed)
-    rarity = _idf(np.bincount(terms.ravel(), minlength=NUMBERS)[sought], len(found))
-    first = np.argsort(-summed[sought] * rarity, kind="stable")[:WORDS]
-    weights = np.zeros(NUMBERS)
-    weights[sought[first]] = (summed[sought] * rarity**2)[first]
-    shared: NDArray[np.float64] = weights[terms].sum(axis=1) * shorter
+    sought, places = np.unique(terms[best], return_inverse=True)
+    summed = np.bincount(places.ravel(), np.repeat(worth, terms.shape[1]), minlength=len(sought))
+    summed[(sought == 0) | np.isin(sought, asked)] = 0.0
+    place_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for what is not sought; the seeds have 96 terms at most
+    place_of[sought] = np.arange(1, len(sought) + 1)
+    having = place_of[terms]
+    rarity = _idf(np.bincount(having.ravel(), minlength=len(sought) + 1)[1:], len(found))
+    first = np.argsort(-summed * rarity, kind="stable")[:WORDS]
+    weights = np.zeros(len(sought) + 1)
+    weights[first + 1] = (summed * rarity**2)[first]
+    shared: NDArray[np.float64] = weights[having].sum(axis=1) * shorter
     most = float(shared.max(initial=0.0))
     return shared / most if most > 0 else shared
 
