@@ -17,7 +17,7 @@ from memtypes.candidates import Candidates
 FIRST = 5
 """Among so many of the best. More reach further, and cost more order where nothing was brought up to date."""
 
-LEAST = 0.6
+LEAST = 0.55
 """A later statement scores at least this much of the earlier one's, or it is about something else."""
 
 _AHEAD = 1e-6
