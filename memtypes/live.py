@@ -60,8 +60,11 @@ class LiveItems(ABC):
         """Keep `entry` in place of one with the same id."""
 
     @abstractmethod
-    async def items(self, scope: Scope) -> list[LiveItem]:
-        """Every item of the session, also those that are over and not yet swept, oldest first."""
+    async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
+        """Every item of the session, also those that are over and not yet swept, oldest first.
+
+        optional: the caller can do without, and does not wait for a place that is slow.
+        """
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:

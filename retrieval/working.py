@@ -54,7 +54,7 @@ async def read_live(items: LiveItems | None, scope: Scope, request: RetrieveRequ
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:
         return LiveView(asked=True)
     try:
-        entries = await items.items(scope)
+        entries = await items.items(scope, optional=True)
     except Unavailable:
         return LiveView(asked=True, away=True)
     begun = [one for one in entries if request.as_of is None or one.memory.created_at <= as_of]

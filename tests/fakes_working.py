@@ -31,7 +31,7 @@ class FakeItems(LiveItems):
         """Keep it."""
         self._of(scope)[entry.memory.id] = entry
 
-    async def items(self, scope: Scope) -> list[LiveItem]:
+    async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
         """All of the session."""
         return sorted(self._of(scope).values(), key=lambda one: (one.memory.created_at, one.memory.id))
 

@@ -20,7 +20,7 @@ from memtypes.live import Clearing, Due, LiveItem, LiveItems
 from memtypes.scope import Scope
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.keys import live_key, service_key
-from memtypes.stores.redis.lanes import READ
+from memtypes.stores.redis.lanes import COMMAND, READ
 from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
 from memtypes.working import Working
 
@@ -42,10 +42,11 @@ class RedisWorking(LiveItems):
         await self._live.script(PUT, _keys(scope), args, repeatable=True)
         await self._note(scope, at)
 
-    async def items(self, scope: Scope) -> list[LiveItem]:
-        """Every item of the session, oldest first; retrievals read this, and can do without."""
+    async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
+        """Every item of the session, oldest first. optional: as a retrieval asks, which can do without."""
         key, _ = _keys(scope)
-        kept = await self._live.run(partial(_all_of, key=key), repeatable=False, work=READ, key=key)
+        work = READ if optional else COMMAND
+        kept = await self._live.run(partial(_all_of, key=key), repeatable=not optional, work=work, key=key)
         return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from memtypes.stores.redis.breaker import LEAST_CALLS
 from memtypes.stores.redis.client import LiveClient
 from memtypes.stores.redis.lanes import READ, RECEIPT, Lane, Work
 from memtypes.stores.redis.pulse import Pulse
-from tests.live import running_server
+from memtypes.stores.redis.working import RedisWorking
+from tests.live import fresh_scope, running_server
 from tests.stores.engines import until
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +120,16 @@ async def test_a_stopped_server_costs_one_read_its_patience(tmp_path: Path) -> N
         while not await read(live):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
+
+
+async def test_a_listing_waits_for_a_slow_server_where_a_retrieval_does_not(tmp_path: Path) -> None:
+    """While the server rests for 400 ms a retrieval's read is given up, and whoever asks for the items has them."""
+    async with running_server(tmp_path) as live:
+        items, scope = RedisWorking(live), replace(fresh_scope(), session_id="s")
+        await live.run(lambda redis: redis.client_pause(400, all=True), repeatable=False)
+        with pytest.raises(Unavailable):
+            await items.items(scope, optional=True)
+        assert await items.items(scope) == []
 
 
 async def read(live: LiveClient) -> bool:
