@@ -11,7 +11,7 @@ from memtypes.policy import MemoryType
 
 
 def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
-    """Move the embedded store to the embedder of the settings. The service must be stopped."""
+    """Move the store, embedded or on a server, to the embedder of the settings. Services must be stopped."""
 
     async def work() -> dict[MemoryType, int]:
         settings = settings_from({"data_dir": data_dir})

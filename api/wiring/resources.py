@@ -13,7 +13,7 @@ import httpx
 from anyio import to_thread
 from threadpoolctl import threadpool_limits
 
-from api.reembedding import store_fingerprint
+from api.reembedding import server_settings, store_fingerprint
 from api.settings import Settings
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
@@ -124,19 +124,6 @@ async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -
 
 
 async def _open_server(settings: Settings, url: str, embedder: Embedder, fingerprint: str) -> MemoryStore:
-    # Its client alone takes a third of the processor time of a start, which the embedded store need not spend.
-    from memtypes.stores.qdrant import QdrantSettings, QdrantStore  # noqa: PLC0415
+    from memtypes.stores.qdrant import QdrantStore  # noqa: PLC0415 - see `server_settings`
 
-    key = settings.qdrant_api_key
-    return await QdrantStore.open(
-        QdrantSettings(
-            url=url,
-            fingerprint=fingerprint,
-            dimensions=embedder.dimensions,
-            api_key=key.get_secret_value() if key else None,
-            shards=settings.qdrant_shards,
-            replicas=settings.qdrant_replicas,
-            write_consistency=settings.qdrant_write_consistency,
-            quantization=settings.qdrant_quantization,
-        )
-    )
+    return await QdrantStore.open(server_settings(settings, url, fingerprint, embedder.dimensions))

@@ -72,14 +72,7 @@ class QdrantStore(AskingStore):
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
         """The store of `settings`; collections that are missing are made. Raises EmbedderMismatch or Unavailable."""
-        # The check of versions would run in a thread and warn; the first call below says what is wrong.
-        client = AsyncQdrantClient(
-            location=settings.url,
-            api_key=settings.api_key,
-            timeout=settings.timeout_s,
-            check_compatibility=False,
-        )
-        store = cls(settings, client)
+        store = cls(settings, client_of(settings))
         try:
             await store.prepare()
         except BaseException:
@@ -115,10 +108,9 @@ class QdrantStore(AskingStore):
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             with tolerated_conflict():  # another process of the same service may be starting too
-                await self._create(wanted)
+                await self.create(wanted)
         await self._check(wanted)
-        if not self._local:
-            await self._index(kind, wanted)
+        await self.index(kind, wanted)
         if collection is None:
             alias = models.CreateAlias(collection_name=wanted, alias_name=self._name(kind))
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
@@ -131,7 +123,8 @@ class QdrantStore(AskingStore):
         if kept != given:
             raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", kept, given))
 
-    async def _create(self, collection: str) -> None:
+    async def create(self, collection: str) -> None:
+        """Make a collection as the settings have it."""
         settings = self._settings
         await self._client.create_collection(
             collection,
@@ -145,7 +138,10 @@ class QdrantStore(AskingStore):
             metadata={"fingerprint": settings.fingerprint, "dimensions": settings.dimensions},
         )
 
-    async def _index(self, kind: MemoryType, collection: str) -> None:
+    async def index(self, kind: MemoryType, collection: str) -> None:
+        """Make the indexes that a collection of this type lacks; the local mode knows none."""
+        if self._local:
+            return
         present = (await self._client.get_collection(collection)).payload_schema
         for field, index in indexes_of(kind).items():
             if field not in present:
@@ -199,6 +195,14 @@ class QdrantStore(AskingStore):
     async def _payloads(self, name: str, ids: tuple[str, ...], *, fields: bool | list[str]) -> dict[str, Any]:
         records = await self._client.retrieve(name, list(ids), with_payload=fields) if ids else []
         return {str(record.id): record.payload or {} for record in records}
+
+
+def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
+    """A client of the server."""
+    # The check of versions would run in a thread and warn; the first call says what is wrong.
+    return AsyncQdrantClient(
+        location=settings.url, api_key=settings.api_key, timeout=settings.timeout_s, check_compatibility=False
+    )
 
 
 def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:

@@ -12,7 +12,7 @@ from api.reembedding import Reembedding
 from api.services import Services
 from api.settings import Settings
 from memtypes.encoders.bm25 import Bm25Encoder
-from memtypes.errors import Conflict
+from memtypes.errors import Conflict, Unavailable
 from tests.api.conftest import bearer, connect
 from tests.fakes import FakeEmbedder
 
@@ -30,8 +30,11 @@ async def test_only_an_admin_embeds_again(guarded: Services) -> None:
         assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
 
 
-async def test_a_servers_collections_are_not_touched(tmp_path: Path) -> None:
-    """The reason says that only the embedded store can be."""
+async def test_a_service_does_not_embed_its_servers_collections_again(tmp_path: Path) -> None:
+    """The reason names the command; that one asks the server."""
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
-    with pytest.raises(Conflict, match="only the embedded store"):
-        await Reembedding(settings, FakeEmbedder(), Bm25Encoder()).run(stop_engine=True)
+    reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
+    with pytest.raises(Conflict, match="remembrancer reembed"):
+        await reembedding.run(stop_engine=True)
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+        await reembedding.run(stop_engine=False)
