@@ -75,6 +75,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, scre
             resources.models,
             screen,
             resources.policies,
+            resources.tokenizers,
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -18,7 +18,7 @@ from memtypes.scope import Scope
 from memtypes.threads.choosing import eviction_rank, flush_due
 from memtypes.threads.departures import DepartureStore, ThreadKeeper
 from memtypes.threads.flushing import Flusher
-from memtypes.threads.incoming import Incoming
+from memtypes.threads.incoming import Incoming, Keeping
 from memtypes.threads.outbox import Outbox
 from memtypes.threads.policy import EvictionPolicy, Mode, Policies, PolicyType, ThreadPolicy
 from memtypes.threads.ports import Append, Appended, Content, NewThread, Replacement, ThreadStore
@@ -35,7 +35,10 @@ _REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ThreadParts:
-    """What threads work with. summariser: of flushes that summarise. screen: what is taken out before it is kept."""
+    """What threads work with. summariser: of flushes that summarise. screen: what is taken out before it is kept.
+
+    tokenizer: counts where a policy names no model; tokenizers: those on hand, for the models that policies name.
+    """
 
     store: ThreadStore
     departures: DepartureStore
@@ -47,6 +50,7 @@ class ThreadParts:
     models: Models
     screen: Screen
     policies: Policies = field(default_factory=Policies)
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
 
 
 class Threads:
@@ -54,9 +58,10 @@ class Threads:
 
     def __init__(self, parts: ThreadParts) -> None:
         self.store = parts.store
-        self.rules = Rules(parts.models, parts.policies)
+        self.rules = Rules(parts.models, parts.policies, parts.tokenizers)
+        self._tokenizer = parts.tokenizer
         self.outbox = Outbox(parts.departures, parts.keeper, parts.clock)
-        self._incoming = Incoming(parts.screen, parts.tokenizer, parts.clock)
+        self._incoming = Incoming(parts.screen, parts.clock)
         self._clock = parts.clock
         self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
         self._resources: dict[tuple[str, str, str], str | None] = {}
@@ -111,7 +116,7 @@ class Threads:
         self.rules.check_mode(resource, new.agent_id)
         deadline = anyio.current_time() + policy.locks.append
         with within(policy.locks.append, "append"):
-            received = await self._incoming.turns(scope.tenant, policy.privacy, [new])
+            received = await self._incoming.turns(scope.tenant, self._keeping(policy), [new])
             turn = received.turns[0]
             done = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
         flushed = 0
@@ -121,6 +126,9 @@ class Threads:
             if done.evicted or flushed:
                 await self.outbox.drain(scope)
         return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
+
+    def _keeping(self, policy: ThreadPolicy) -> Keeping:
+        return Keeping(policy.privacy, self.rules.tokenizer(policy, self._tokenizer))
 
     def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> Append:
         """What to append. Raises InvalidRequest for a turn that is larger than the whole thread may be."""
@@ -144,7 +152,7 @@ class Threads:
         for agent_id in {one.agent_id for one in turns}:
             self.rules.check_mode(resource, agent_id)
         with within(policy.locks.append, "append"):
-            received = await self._incoming.turns(scope.tenant, policy.privacy, turns)
+            received = await self._incoming.turns(scope.tenant, self._keeping(policy), turns)
             replacement = self._replacement(policy, thread_id, received.turns, expected)
             version = await self.store.replace(scope, replacement)
         return Replaced(version, received.redactions)

@@ -85,7 +85,8 @@ class Flusher:
         if not plan.summarises:
             return Removal(thread.id, indices, now)
         text = await summariser.summary(thread.summary, leaving, plan.summary_room(content, leaving))
-        return Removal(thread.id, indices, now, text, self.tokenizer.count(text))
+        tokenizer = self.rules.tokenizer(self.rules.of(thread), self.tokenizer)
+        return Removal(thread.id, indices, now, text, tokenizer.count(text))
 
 
 def _after(content: Content, leaving: list[Turn], removal: Removal) -> int:

@@ -30,39 +30,46 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a thread keeps its turns: what it must not keep, and who counts them."""
+
+    privacy: Privacy
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """Makes turns out of what callers send."""
 
     screen: Screen
-    tokenizer: Tokenizer
     clock: Clock
 
-    async def turns(self, tenant: str, privacy: Privacy, new: Sequence[NewTurn]) -> Received:
+    async def turns(self, tenant: str, kept: Keeping, new: Sequence[NewTurn]) -> Received:
         """The turns without secrets. Raises InvalidRequest for one that must not be kept, and Unavailable."""
         if sum(len(one.content) for one in new) < LARGE:
-            return self._turns(tenant, privacy, new)
-        return await to_thread.run_sync(self._turns, tenant, privacy, new)
+            return self._turns(tenant, kept, new)
+        return await to_thread.run_sync(self._turns, tenant, kept, new)
 
     def text(self, tenant: str, privacy: Privacy, text: str) -> Cleaned:
         """A text that goes with a thread, without secrets; see `turns`."""
         return self._clean(tenant, privacy, text)
 
-    def _turns(self, tenant: str, privacy: Privacy, new: Sequence[NewTurn]) -> Received:
+    def _turns(self, tenant: str, kept: Keeping, new: Sequence[NewTurn]) -> Received:
         counts: Counter[str] = Counter()
         made = []
         for one in new:
-            self._check_role(tenant, privacy, one.role)
-            cleaned = self._clean(tenant, privacy, _shown(one))
+            self._check_role(tenant, kept.privacy, one.role)
+            cleaned = self._clean(tenant, kept.privacy, _shown(one))
             counts.update(cleaned.counts)
-            made.append(self._turn(one, dict(zip(_SHOWN, cleaned.value, strict=True))))
+            made.append(self._turn(one, dict(zip(_SHOWN, cleaned.value, strict=True)), kept.tokenizer))
         return Received(tuple(made), dict(counts))
 
-    def _turn(self, new: NewTurn, shown: dict[str, Any]) -> Turn:
+    def _turn(self, new: NewTurn, shown: dict[str, Any], tokenizer: Tokenizer) -> Turn:
         content: str = shown["content"]
         if len(content) > MAX_TURN:
             length = f"with its secrets marked the turn has {len(content)} characters, and may have {MAX_TURN}"
             raise InvalidRequest(length, path="content")
-        tokens, moment = self.tokenizer.count(content), to_utc(self.clock())
+        tokens, moment = tokenizer.count(content), to_utc(self.clock())
         return Turn(new.role, tokens=tokens, at=moment, agent_id=new.agent_id, pinned=new.pinned, **shown)
 
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ import anyio
 
 from memtypes.errors import InvalidRequest, ReadOnly, Unavailable
 from memtypes.models.registry import Models
+from memtypes.ports import Tokenizer
 from memtypes.threads.choosing import Limits
 from memtypes.threads.policy import Mode, Policies, Reference, ThreadPolicy
 from memtypes.threads.ports import Thread
@@ -22,10 +23,11 @@ _PLAIN = ThreadPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policies of a file, and the models whose windows they speak of."""
+    """The policies of a file, the models whose windows they speak of, and the tokenizers on hand by name."""
 
     models: Models
     policies: Policies = field(default_factory=Policies)
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
 
     def named(self, resource: str | None) -> ThreadPolicy:
         """The policy of a resource that a request names. Raises InvalidRequest when there is none of that name."""
@@ -46,9 +48,21 @@ class Rules:
         return self.policies.threads.get(resource or "", _PLAIN)
 
     def limits(self, policy: ThreadPolicy) -> Limits:
-        """The limits of a policy; a share of a model's window is a limit of tokens."""
-        tokens = min(filter(None, (policy.max_tokens, self.window_share(policy))), default=None)
-        return Limits(tokens, policy.max_messages, policy.max_turns)
+        """The limits of a policy; a share of a model's window is a limit of tokens.
+
+        That limit is lower by the margin of a model whose own tokenizer is not on hand.
+        """
+        share = self.window_share(policy)
+        if share is not None and policy.model is not None:
+            share = max(1, int(share / (1.0 + self.models().find(policy.model).margin)))
+        return Limits(
+            min(filter(None, (policy.max_tokens, share)), default=None), policy.max_messages, policy.max_turns
+        )
+
+    def tokenizer(self, policy: ThreadPolicy, otherwise: Tokenizer) -> Tokenizer:
+        """Who counts a policy's turns: the tokenizer of its model, or the one that stands in for it."""
+        name = None if policy.model is None else self.models().find(policy.model).tokenizer
+        return self.tokenizers.get(name or "", otherwise)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
         """Tokens of the model's window that the policy allows; None where it does not say."""

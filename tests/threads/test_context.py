@@ -131,17 +131,21 @@ def test_files_that_do_not_fit_are_counted() -> None:
 
 
 def test_a_share_of_a_models_window_is_a_limit() -> None:
-    """By the registry as it is now; the smaller of two limits holds; an unknown model has a modest window."""
-    known = Registry.of(RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=1_000)]))
+    """By the registry of now; the smaller of two limits holds; an unknown model has a modest window, and a margin."""
+    known = Registry.of(
+        RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=1_000, tokenizer="cl100k_base")])
+    )
     rules = Rules(lambda: known, Policies())
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=100)).tokens == 100
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=900)).tokens == 250
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == UNKNOWN_WINDOW // 2
+    assert rules.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == int(UNKNOWN_WINDOW / 2 / 1.5)
     assert rules.limits(ThreadPolicy()).tokens is None
     named = {name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")}
     assert Rules(lambda: known, Policies(threads=named)).doubts() == [
         "threads.nobody.model: the window of 'nobody' is not known; 8192 tokens are taken for it"
     ]
-    known = Registry.of(RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=2_000)]))
+    known = Registry.of(
+        RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=2_000, tokenizer="cl100k_base")])
+    )
     assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 500

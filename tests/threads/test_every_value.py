@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, str]] = {
     "max_messages": ("max_messages: 3", "max_messages: 4"),
     "max_turns": ("max_turns: 5", "max_turns: 6"),
     "max_context_ratio": ("model: gpt-4, max_context_ratio: 0.002", "model: gpt-4, max_context_ratio: 0.004"),
-    "model": ("model: gpt-4, max_context_ratio: 0.002", "model: gpt-4o, max_context_ratio: 0.002"),
+    "model": ("model: gpt-4, max_tokens: 90", "model: gpt-4o, max_tokens: 90"),
     "allocation.system": ("allocation: {system: 0, short_term: 1}", "allocation: {system: 0.4, short_term: 0.6}"),
     "allocation.long_term": ("allocation: {short_term: 1}", "allocation: {long_term: 0.5, short_term: 0.5}"),
     "allocation.short_term": ("allocation: {short_term: 0.3, system: 0.7}", "allocation: {short_term: 1}"),
@@ -115,6 +115,14 @@ class Model(Summariser):
         return "by model"
 
 
+class Letters(FakeTokenizer):
+    """A token a character."""
+
+    def count(self, text: str) -> int:
+        """Characters."""
+        return len(text)
+
+
 class Kept(ThreadKeeper):
     """Keeps everything."""
 
@@ -163,6 +171,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
             lambda: Registry.of(default_file()),
             Redactor(),
             parse(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
+            {"cl100k_base": FakeTokenizer(), "o200k_base": Letters()},
         )
     )
 
