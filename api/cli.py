@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # its frames show local values: contents and keys
 )
-app.command()(serve)
+app.command("serve")(serve)
 app.command("run")(run_samples)
 app.command("ingest")(ingest)
 app.command()(search)

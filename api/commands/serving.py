@@ -25,40 +25,33 @@ Policies: TypeAlias = Annotated[
 ]
 
 
-def serve(
-    host: Host = None,
-    port: Port = None,
-    data_dir: DataDir = None,
-    keys: Keys = None,
-    models: Models = None,
-    policies: Policies = None,
-) -> None:
-    """Answer over HTTP until stopped."""
-    _serve(
-        {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies}, None
-    )
+First: TypeAlias = Callable[[Services], Awaitable[None]]
 
 
-def run_samples(
-    host: Host = None,
-    port: Port = None,
-    data_dir: DataDir = None,
-    keys: Keys = None,
-    models: Models = None,
-    policies: Policies = None,
-) -> None:
-    """Load the sample memories the first time, show one retrieval, then serve."""
-    _serve(
-        {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies},
-        show_samples,
-    )
+def _command(said: str, first: First | None) -> Callable[..., None]:
+    """A command that serves; `first` is done before the first call is answered, `said` is its help."""
+
+    def command(
+        host: Host = None,
+        port: Port = None,
+        data_dir: DataDir = None,
+        keys: Keys = None,
+        models: Models = None,
+        policies: Policies = None,
+    ) -> None:
+        flags = {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies}
+
+        async def work() -> None:
+            await serve_until_stopped(settings_from(flags), first)
+
+        run(work)
+
+    command.__doc__ = said
+    return command
 
 
-def _serve(flags: dict[str, object], first: Callable[[Services], Awaitable[None]] | None) -> None:
-    async def work() -> None:
-        await serve_until_stopped(settings_from(flags), first)
-
-    run(work)
+serve = _command("Answer over HTTP until stopped.", None)
+run_samples = _command("Load the sample memories the first time, show one retrieval, then serve.", show_samples)
 
 
 def settings() -> None:

@@ -7,7 +7,7 @@ import argparse
 import anyio
 
 from benchmarks.apparatus.report import Report
-from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.commands.options import Commands, at_least, command, number
 from benchmarks.faults.durability import DurabilityRequest, measure_durability
 from benchmarks.faults.fault_threads import ThreadFaultsRequest, measure_thread_faults
 from benchmarks.faults.faults import FaultsRequest, measure_faults
@@ -31,10 +31,8 @@ def add(commands: Commands) -> None:
 def _add_durability(commands: Commands) -> None:
     added = command(commands, "durability", "Acknowledged writes after kill -9.", _durability)
     default = DurabilityRequest("")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="kills")
-    added.add_argument(
-        "--least", type=at_least(1), default=default.least, metavar="N", help="writes acknowledged before a kill"
-    )
+    number(added, "--rounds", default.rounds, "kills")
+    number(added, "--least", default.least, "writes acknowledged before a kill")
     added.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the moments")
 
 
@@ -47,7 +45,7 @@ def _add_live(commands: Commands) -> None:
     default = LiveRequest("")
     clients = list(default.clients)
     added.add_argument("--clients", nargs="+", type=at_least(1), default=clients, metavar="N", help="at once")
-    added.add_argument("--calls", type=at_least(1), default=default.calls, metavar="N", help="of each kind")
+    number(added, "--calls", default.calls, "of each kind")
 
 
 def _live(given: argparse.Namespace, typed: str) -> Report:
@@ -56,7 +54,7 @@ def _live(given: argparse.Namespace, typed: str) -> Report:
 
 def _add_faults(commands: Commands) -> None:
     added = command(commands, "faults", "Working items after service and live server are killed.", _faults)
-    added.add_argument("--rounds", type=at_least(1), default=FaultsRequest("").rounds, metavar="N", help="of killing")
+    number(added, "--rounds", FaultsRequest("").rounds, "of killing")
 
 
 def _faults(given: argparse.Namespace, typed: str) -> Report:
@@ -66,8 +64,8 @@ def _faults(given: argparse.Namespace, typed: str) -> Report:
 def _add_working(commands: Commands) -> None:
     added = command(commands, "working", "What working memory, or its absence, costs a retrieval.", _working)
     default = WorkingRequest("")
-    added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N", help="of each kind")
-    added.add_argument("--stored", type=at_least(1), default=default.stored, metavar="N", help="memories")
+    number(added, "--queries", default.queries, "of each kind")
+    number(added, "--stored", default.stored, "memories")
 
 
 def _working(given: argparse.Namespace, typed: str) -> Report:
@@ -77,8 +75,8 @@ def _working(given: argparse.Namespace, typed: str) -> Report:
 def _add_soak(commands: Commands) -> None:
     added = command(commands, "soak", "Every item kept and reported, whatever is killed.", _soak)
     default = SoakRequest("")
-    added.add_argument("--n", type=at_least(100), default=default.count, metavar="N", help="items")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="kills")
+    number(added, "--n", default.count, "items", 100)
+    number(added, "--rounds", default.rounds, "kills")
 
 
 def _soak(given: argparse.Namespace, typed: str) -> Report:
@@ -88,9 +86,9 @@ def _soak(given: argparse.Namespace, typed: str) -> Report:
 def _add_thread_faults(commands: Commands) -> None:
     added = command(commands, "thread-faults", "Turns under many writers, killed half-way.", _thread_faults)
     default = ThreadFaultsRequest("")
-    added.add_argument("--threads", type=at_least(1), default=default.threads, metavar="N", help="threads")
-    added.add_argument("--writers", type=at_least(1), default=default.writers, metavar="N", help="on each thread")
-    added.add_argument("--appends", type=at_least(10), default=default.appends, metavar="N", help="to each thread")
+    number(added, "--threads", default.threads, "threads")
+    number(added, "--writers", default.writers, "on each thread")
+    number(added, "--appends", default.appends, "to each thread", 10)
 
 
 def _thread_faults(given: argparse.Namespace, typed: str) -> Report:
@@ -100,8 +98,8 @@ def _thread_faults(given: argparse.Namespace, typed: str) -> Report:
 def _add_imports(commands: Commands) -> None:
     added = command(commands, "imports", "An import of files that is killed and run again.", _imports)
     default = ImportsRequest("")
-    added.add_argument("--n", type=at_least(8), default=default.count, metavar="N", help="rows")
-    added.add_argument("--kills", type=at_least(0), default=default.kills, metavar="N", help="kills")
+    number(added, "--n", default.count, "rows", 8)
+    number(added, "--kills", default.kills, "kills", 0)
 
 
 def _imports(given: argparse.Namespace, typed: str) -> Report:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import anyio
 
 from benchmarks.apparatus.report import Report
-from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.commands.options import Commands, command, number, store
 from benchmarks.speed.replay import ReplayRequest, measure_replay
 from benchmarks.speed.scale import ScaleRequest, measure_scale
 from benchmarks.speed.throughput import ThroughputRequest, measure_throughput
@@ -24,8 +23,8 @@ def add(commands: Commands) -> None:
 def _add_scale(commands: Commands) -> None:
     added = command(commands, "scale", "Retrieval in a small store and in a large one.", _scale)
     default = ScaleRequest("")
-    added.add_argument("--small", type=at_least(5), default=default.small, metavar="N", help="memories")
-    added.add_argument("--large", type=at_least(5), default=default.large, metavar="N", help="memories")
+    number(added, "--small", default.small, "memories", 5)
+    number(added, "--large", default.large, "memories", 5)
     _in_common(added, default.namespaces, default.queries)
 
 
@@ -37,9 +36,9 @@ def _scale(given: argparse.Namespace, typed: str) -> Report:
 def _add_throughput(commands: Commands) -> None:
     added = command(commands, "throughput", "Retrievals a second over HTTP, over those in process.", _throughput)
     default = ThroughputRequest("")
-    added.add_argument("--size", type=at_least(5), default=default.size, metavar="N", help="memories")
-    added.add_argument("--clients", type=at_least(1), default=default.clients, metavar="N", help="at once")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="of either side")
+    number(added, "--size", default.size, "memories", 5)
+    number(added, "--clients", default.clients, "at once")
+    number(added, "--rounds", default.rounds, "of either side")
     _in_common(added, default.namespaces, default.queries)
 
 
@@ -53,7 +52,7 @@ def _throughput(given: argparse.Namespace, typed: str) -> Report:
 def _add_replay(commands: Commands) -> None:
     added = command(commands, "replay", "Receipts of an unchanged store, run again.", _replay)
     default = ReplayRequest("")
-    added.add_argument("--size", type=at_least(5), default=default.size, metavar="N", help="memories")
+    number(added, "--size", default.size, "memories", 5)
     _in_common(added, default.namespaces, default.receipts)
 
 
@@ -62,6 +61,6 @@ def _replay(given: argparse.Namespace, typed: str) -> Report:
 
 
 def _in_common(added: argparse.ArgumentParser, namespaces: int, queries: int) -> None:
-    added.add_argument("--namespaces", type=at_least(1), default=namespaces, metavar="N", help="they are in")
-    added.add_argument("--queries", type=at_least(1), default=queries, metavar="N", help="that are asked")
-    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled stores here for the next run")
+    number(added, "--namespaces", namespaces, "they are in")
+    number(added, "--queries", queries, "that are asked")
+    store(added)

@@ -22,6 +22,16 @@ def command(commands: Commands, name: str, text: str, measure: Measure) -> argpa
     return added
 
 
+def number(added: argparse.ArgumentParser, flag: str, default: int, said: str, least: int = 1) -> None:
+    """Add an option that takes a whole number."""
+    added.add_argument(flag, type=at_least(least), default=default, metavar="N", help=said)
+
+
+def store(added: argparse.ArgumentParser, said: str = "keep the filled stores here for the next run") -> None:
+    """Add the option that names where a store stays."""
+    added.add_argument("--store", type=Path, metavar="DIR", help=said)
+
+
 def at_least(least: int) -> Callable[[str], Any]:
     """Reads whole numbers from `least` on; argparse tells of others."""
 

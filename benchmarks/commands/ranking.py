@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.apparatus.report import Report
-from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.commands.options import Commands, at_least, command, number, store
 from benchmarks.contenders.compare import SYSTEMS, CompareRequest, measure_compare
 from benchmarks.plotting.plots import PlotsRequest, draw_plots
 from benchmarks.quality.comparisons import Wanted
@@ -47,14 +47,12 @@ def _add_quality(commands: Commands) -> None:
     added.add_argument(
         "--violation-sample", type=at_least(0), metavar="N", help="budgets for violations alone: N queries a set"
     )
-    added.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
-    added.add_argument(
-        "--company", type=at_least(0), default=0, metavar="N", help="N memories of each other type in every namespace"
-    )
+    store(added, "keep the ingested store here for the next run")
+    number(added, "--company", 0, "N memories of each other type in every namespace", 0)
     added.add_argument(
         "--oversize", choices=("skip", "cut", "excerpt"), help="what becomes of memories larger than their room"
     )
-    added.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="processes that ask at once")
+    number(added, "--workers", cores(), "processes that ask at once")
     added.add_argument("--against", metavar="NAME", help="a paired test against this profile")
     added.add_argument("--ablate", action="store_true", help="rank without each signal and leg")
     added.add_argument("--pooled", action="store_true", help="compare with a store of its own for each conversation")
@@ -131,7 +129,7 @@ def _plots(given: argparse.Namespace, typed: str) -> Report:
 def _add_classify(commands: Commands) -> None:
     added = command(commands, "classify", "Macro F1 of the types that are found.", _classify)
     added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the four sets")
-    added.add_argument("--limit", type=at_least(1), default=1_000, metavar="N", help="texts a set and half")
+    number(added, "--limit", 1_000, "texts a set and half")
 
 
 def _classify(given: argparse.Namespace, typed: str) -> Report:
@@ -146,7 +144,7 @@ def _add_updates(commands: Commands) -> None:
     added = command(commands, "updates", "What holds now, ranked before what it replaced.", _updates)
     added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
     added.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these folders")
-    added.add_argument("--store", type=Path, metavar="DIR", help="keep the ingested store here for the next run")
+    store(added, "keep the ingested store here for the next run")
 
 
 def _updates(given: argparse.Namespace, typed: str) -> Report:
@@ -156,7 +154,7 @@ def _updates(given: argparse.Namespace, typed: str) -> Report:
 def _add_repeats(commands: Commands) -> None:
     added = command(commands, "duplicates", "What is found again, and what is merged wrongly.", _repeats)
     added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
-    added.add_argument("--sample", type=at_least(1), default=100, metavar="N", help="texts a set that come back")
+    number(added, "--sample", 100, "texts a set that come back")
     added.add_argument("--all", action="store_true", help="let every text come back; takes long")
 
 

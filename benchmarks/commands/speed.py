@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.apparatus.report import Report
-from benchmarks.commands.options import Commands, at_least, command
+from benchmarks.commands.options import Commands, at_least, command, number, store
 from benchmarks.speed.ingestion import IngestRequest, measure_ingestion
 from benchmarks.speed.interference import InterferenceRequest, measure_interference
 from benchmarks.speed.latency import LatencyRequest, measure_latency
@@ -30,9 +30,9 @@ def _add_latency(commands: Commands) -> None:
     default = LatencyRequest("")
     sizes = list(default.sizes)
     added.add_argument("--sizes", nargs="+", type=at_least(5), default=sizes, metavar="N", help="memories")
-    added.add_argument("--namespaces", type=at_least(1), default=default.namespaces, metavar="N", help="they are in")
-    added.add_argument("--queries", type=at_least(1), default=default.queries, metavar="N", help="that are timed")
-    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled stores here for the next run")
+    number(added, "--namespaces", default.namespaces, "they are in")
+    number(added, "--queries", default.queries, "that are timed")
+    store(added)
 
 
 def _latency(given: argparse.Namespace, typed: str) -> Report:
@@ -43,8 +43,8 @@ def _latency(given: argparse.Namespace, typed: str) -> Report:
 def _add_ingest(commands: Commands) -> None:
     added = command(commands, "ingest", "The pipeline over the bare encoder.", _ingest)
     default = IngestRequest("")
-    added.add_argument("--n", type=at_least(1), default=default.count, metavar="N", help="memories")
-    added.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N", help="portions")
+    number(added, "--n", default.count, "memories")
+    number(added, "--rounds", default.rounds, "portions")
     added.add_argument("--data", type=Path, metavar="DIR", help="texts of these sets; made-up ones without")
     added.add_argument("--screened", action="store_true", help="with redaction, pre-filter, types and review")
 
@@ -57,9 +57,9 @@ def _ingest(given: argparse.Namespace, typed: str) -> Report:
 def _add_interference(commands: Commands) -> None:
     added = command(commands, "interference", "Retrieval while a batch is written.", _interference)
     default = InterferenceRequest("")
-    added.add_argument("--n", type=at_least(1), default=default.written, metavar="N", help="memories in the batch")
-    added.add_argument("--stored", type=at_least(5), default=default.stored, metavar="N", help="memories before")
-    added.add_argument("--idle", type=at_least(1), default=default.idle, metavar="N", help="retrievals without it")
+    number(added, "--n", default.written, "memories in the batch")
+    number(added, "--stored", default.stored, "memories before", 5)
+    number(added, "--idle", default.idle, "retrievals without it")
 
 
 def _interference(given: argparse.Namespace, typed: str) -> Report:
@@ -68,7 +68,7 @@ def _interference(given: argparse.Namespace, typed: str) -> Report:
 
 def _add_startup(commands: Commands) -> None:
     added = command(commands, "startup", "Time to readiness, and idle memory.", _startup)
-    added.add_argument("--rounds", type=at_least(1), default=StartupRequest("").rounds, metavar="N", help="starts")
+    number(added, "--rounds", StartupRequest("").rounds, "starts")
 
 
 def _startup(given: argparse.Namespace, typed: str) -> Report:
@@ -78,9 +78,9 @@ def _startup(given: argparse.Namespace, typed: str) -> Report:
 def _add_write(commands: Commands) -> None:
     added = command(commands, "write", "One explicit write over HTTP, everything on.", _write)
     default = WriteRequest("")
-    added.add_argument("--n", type=at_least(5), default=default.stored, metavar="N", help="memories before")
-    added.add_argument("--writes", type=at_least(1), default=default.writes, metavar="N", help="writes that are timed")
-    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled store here for the next run")
+    number(added, "--n", default.stored, "memories before", 5)
+    number(added, "--writes", default.writes, "writes that are timed")
+    store(added, "keep the filled store here for the next run")
 
 
 def _write(given: argparse.Namespace, typed: str) -> Report:

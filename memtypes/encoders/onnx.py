@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import numpy as np
 import onnxruntime
 from anyio import to_thread
@@ -26,11 +25,10 @@ from tokenizers import Tokenizer
 from memtypes.encoders.lanes import Lane, LaneSettings
 from memtypes.encoders.manifest import MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, way_out
 from memtypes.encoders.texts import head_of
-from memtypes.errors import Overloaded, SetupRequired, Unavailable
-from memtypes.ports import Embedder
+from memtypes.encoders.two_lanes import TwoLanesEmbedder
+from memtypes.errors import SetupRequired, Unavailable
 from memtypes.vectors import Embedding, TokenVectors
 
-PING_S = 5.0
 _ORT_ERRORS = (
     ort_errors.Fail,
     ort_errors.EPFail,
@@ -123,13 +121,12 @@ def _compact(states: NDArray[np.float32], projection: NDArray[np.float32]) -> To
     return compact
 
 
-class OnnxEmbedder(Embedder):
+class OnnxEmbedder(TwoLanesEmbedder):
     """MiniLM in int8: two lanes over one session, so that a query never waits for a batch of documents."""
 
     def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[str, Embedding]) -> None:
+        super().__init__(queries, documents)
         self._engine = engine
-        self._queries = queries
-        self._documents = documents
 
     @classmethod
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
@@ -152,24 +149,3 @@ class OnnxEmbedder(Embedder):
     def dimensions(self) -> int:
         """Length of a dense vector."""
         return self._engine.manifest.dimensions
-
-    async def embed_query(self, text: str) -> Embedding:
-        """The embedding of one query, ahead of any documents that wait. Raises Overloaded when the queue is full."""
-        return (await self._queries.run([text]))[0]
-
-    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """One embedding a text, in order. Raises Overloaded when the queue is full."""
-        return await self._documents.run(texts)
-
-    async def ping(self) -> None:
-        """Return when a query comes through; raise Unavailable when none does in 5 s."""
-        try:
-            with anyio.fail_after(PING_S):
-                await self.embed_query("ping")
-        except (TimeoutError, Overloaded) as error:
-            raise Unavailable(f"the encoder did not answer in {PING_S:g} s") from error
-
-    async def aclose(self) -> None:
-        """Stop the workers after what is under way."""
-        await self._queries.aclose()
-        await self._documents.aclose()

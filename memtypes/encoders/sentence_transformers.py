@@ -15,18 +15,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 from anyio import to_thread
 from numpy.typing import NDArray
 
 from memtypes.encoders.lanes import Lane, LaneSettings
 from memtypes.encoders.texts import head_of
-from memtypes.errors import Overloaded, SetupRequired, Unavailable
-from memtypes.ports import Embedder
+from memtypes.encoders.two_lanes import TwoLanesEmbedder
+from memtypes.errors import SetupRequired, Unavailable
 from memtypes.vectors import Embedding
 
-PING_S = 30.0  # a large model on a CPU takes seconds for its first text
 DEFAULT_TOKENS = 512  # of a model that does not say how many it takes
 
 
@@ -119,13 +117,14 @@ def _weights_hash(model: Any) -> str:
     return digest.hexdigest()
 
 
-class SentenceTransformersEmbedder(Embedder):
+class SentenceTransformersEmbedder(TwoLanesEmbedder):
     """Any sentence-transformers model: one lane for queries, one for documents."""
 
+    ping_s = 30.0  # a large model on a CPU takes seconds for its first text
+
     def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[str, Embedding]) -> None:
+        super().__init__(queries, documents)
         self._engine = engine
-        self._queries = queries
-        self._documents = documents
 
     @classmethod
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
@@ -145,27 +144,10 @@ class SentenceTransformersEmbedder(Embedder):
         """Length of a dense vector."""
         return self._engine.dimensions
 
-    async def embed_query(self, text: str) -> Embedding:
-        """The embedding of one query, ahead of any documents that wait. Raises Overloaded when the queue is full."""
-        return (await self._queries.run([text]))[0]
-
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding a text, in order. Raises Overloaded when the queue is full."""
         # By length, so that texts which share a run are padded little.
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        embedded = await self._documents.run([texts[at] for at in order])
+        embedded = await super().embed_documents([texts[at] for at in order])
         by_place = dict(zip(order, embedded, strict=True))
         return [by_place[at] for at in range(len(texts))]
-
-    async def ping(self) -> None:
-        """Return when a query comes through; raise Unavailable when none does in 30 s."""
-        try:
-            with anyio.fail_after(PING_S):
-                await self.embed_query("ping")
-        except (TimeoutError, Overloaded) as error:
-            raise Unavailable(f"the encoder did not answer in {PING_S:g} s") from error
-
-    async def aclose(self) -> None:
-        """Stop the workers after what is under way."""
-        await self._queries.aclose()
-        await self._documents.aclose()

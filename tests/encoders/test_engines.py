@@ -81,7 +81,7 @@ async def test_a_model_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Mon
 async def test_the_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without sentence-transformers the extra is named that brings it."""
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(SetupRequired, match=r"pip install 'remembrancer\[torch\]'"):
+    with pytest.raises(SetupRequired, match=r"pip install -e '.\[torch\]'"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(weights_directory())))
 
 
