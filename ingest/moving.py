@@ -75,7 +75,7 @@ class Restorer:
         records = [record_of(one, embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)
-            kept = await self.store.get(scope, [one.memory.id for one in prepared])
+            kept = await self.store.get(scope, {one.memory.id: one.memory.type for one in prepared})
         return [_outcome(one.memory, kept) if isinstance(one, Prepared) else one for one in entries]
 
     def _prepared(self, scope: Scope, memory: Memory) -> Prepared | Outcome:

@@ -24,6 +24,10 @@ from memtypes.scope import Scope
 Arriving: TypeAlias = tuple[Submission, Arrival]
 
 
+SHORT = 2_000
+"""Characters that are prepared sooner than a thread takes over: some tenths of a millisecond."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """gate, prepare, look up, embed, review, keep: in this order. reviews, recent: None where nothing is."""
@@ -48,7 +52,9 @@ class Stages:
         return verdict, arrival
 
     async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
-        """Each draft as a memory; counting tokens and terms is done in a thread, beside the event loop."""
+        """Each draft as a memory; counting tokens and terms of many or long ones is done beside the event loop."""
+        if sum(len(entry[0].draft.content) for entry in entries if not isinstance(entry, Outcome)) <= SHORT:
+            return self._prepare_all(entries)
         return await anyio.to_thread.run_sync(self._prepare_all, entries)
 
     def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
