@@ -91,7 +91,11 @@ class Lane(Generic[In, Out]):
             return []
         job: _Job[In, Out] = _Job(inputs, Future())
         self._admit(job)
-        return await asyncio.wrap_future(job.future)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            self._leave(job)
+            raise
 
     async def aclose(self) -> None:
         """Finish the run under way, refuse what waits, stop the thread."""
@@ -153,11 +157,14 @@ class Lane(Generic[In, Out]):
         return parts
 
     def _drop(self, job: _Job[In, Out], error: BaseException) -> None:
+        self._leave(job)
+        job.fail(error)
+
+    def _leave(self, job: _Job[In, Out]) -> None:
         with self._changed:
             if job in self._jobs:
                 self._jobs.remove(job)
                 self._waiting -= job.left
-        job.fail(error)
 
 
 def _hand_out(parts: Sequence[tuple[_Job[In, Out], Sequence[In]]], outputs: Sequence[Out]) -> None:

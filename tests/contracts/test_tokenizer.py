@@ -77,13 +77,13 @@ def test_counts_of_lines_add_up(tokenizer: Tokenizer, first: str, second: str, m
     "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
 )
 def test_long_runs_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
-    """Half a million characters of one kind are counted and cut in seconds at the most."""
+    """Half a million characters of one kind are counted and cut in seconds of processor time at the most."""
     text = unit * (500_000 // len(unit))
-    begun = time.perf_counter()
+    begun = time.process_time()
     count = tokenizer.count(text)
     for limit in (1, 1_000, count - 1, count):
         kept = tokenizer.truncate(text, limit)
         assert tokenizer.count(kept) <= limit
         assert len(kept) > len(text) * limit // count - 500
     assert kept == text
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 30
