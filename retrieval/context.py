@@ -23,7 +23,7 @@ from retrieval.intent import is_how_to, is_task_like
 from retrieval.layout import day_heading
 from retrieval.ranking import Ranking, Scored
 from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown, context_of
-from retrieval.request import Budget, RetrieveRequest
+from retrieval.request import RetrieveRequest
 from retrieval.shares import BudgetPlan
 from retrieval.trace import Trace
 from retrieval.written import Filled, Written
@@ -51,8 +51,7 @@ class ContextWriter:
         self._scope = scope
         self._request = request
         self._renderer = Renderer(LAYOUTS[request.format], tokenizer)
-        budget = request.budget
-        self._budget = budget if isinstance(budget, Budget) else Budget(total=budget)
+        self._budget = request.allowance
 
     async def write(self, ranked: Ranked, trace: Trace) -> Written:
         """The answer, with what it shows and how that was chosen."""

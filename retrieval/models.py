@@ -40,7 +40,7 @@ def settle(request: RetrieveRequest, registry: Registry) -> Settled:
     A tokenizer that the caller names counts as it is, without a margin; a total that the caller names stays.
     """
     if request.model is None:
-        return Settled(request, _given(request).total, 0.0)
+        return Settled(request, request.allowance.total, 0.0)
     known = registry.find(request.model)
     named = "tokenizer" in request.model_fields_set
     margin = 0.0 if named else known.margin
@@ -59,13 +59,9 @@ def within(tokens: int, margin: float) -> int:
     return int(tokens / (1.0 + margin))
 
 
-def _given(request: RetrieveRequest) -> Budget:
-    return request.budget if isinstance(request.budget, Budget) else Budget(total=request.budget)
-
-
 def _meant(request: RetrieveRequest, known: KnownModel) -> Budget:
     """The caller's budget; a total that is left out is the window's part for memory, where the window is known."""
-    budget = _given(request)
+    budget = request.allowance
     named = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
     )

@@ -108,3 +108,8 @@ class RetrieveRequest(RankedRequest):
     format: Literal["markdown", "json", "messages"] = "markdown"
     oversize: Literal["skip", "cut", "excerpt"] = "skip"
     receipt: Flag = True
+
+    @property
+    def allowance(self) -> Budget:
+        """The budget in its long form."""
+        return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)

@@ -47,7 +47,8 @@ async def context_of(
     margin = known.margin if known and asked.tokenizer is None else 0.0
     policy = threads.rules.of(chain.threads[-1].thread)
     share = threads.rules.window_share(policy)
-    room = math.floor(min(asked.budget, asked.budget if share is None else share) / (1.0 + margin))
+    limit = asked.budget if share is None else min(asked.budget, share)
+    room = math.floor(limit / (1.0 + margin))
     tokenizer = services.tokenizers[name]
 
     def build() -> Context:

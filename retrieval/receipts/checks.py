@@ -21,7 +21,7 @@ from retrieval.outcome import Outcome
 from retrieval.receipts.build import context_digest
 from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
 from retrieval.receipts.refill import misfits, refilled
-from retrieval.request import Budget, RetrieveRequest
+from retrieval.request import RetrieveRequest
 
 TOLERANCE = 1e-6
 """Of a score against the sum of its parts, as the contract states it."""
@@ -105,7 +105,7 @@ def _request(receipt: Receipt) -> Iterator[str]:
     except ValidationError as error:
         yield f"the request is none: {error.errors(include_url=False)[0]['msg']}"
         return
-    budget = request.budget if isinstance(request.budget, Budget) else Budget(total=request.budget)
+    budget = request.allowance
     terms = receipt.long_term
     if (terms.total, terms.caps) != (budget.total, budget.per_type or {}):
         yield "the budget is not the one that was asked for"
