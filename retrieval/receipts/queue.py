@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -107,6 +107,15 @@ class ReceiptQueue(ReceiptStore):
         """How many receipts of the scope's namespace are kept or on their way."""
         await self._settled(scope.tenant)
         return await self._store.count(scope)
+
+    def lines(self) -> Iterator[str]:
+        """What is lost and what waits, in Prometheus' text format."""
+        yield "# HELP remembrancer_receipts_lost_total Receipts that were promised and could not be kept."
+        yield "# TYPE remembrancer_receipts_lost_total counter"
+        yield f"remembrancer_receipts_lost_total {self.lost}"
+        yield "# HELP remembrancer_receipts_waiting Receipts that are not written yet."
+        yield "# TYPE remembrancer_receipts_waiting gauge"
+        yield f"remembrancer_receipts_waiting {len(self._pending)}"
 
     async def aclose(self) -> None:
         """Return when everything is written, or was tried once more."""

@@ -11,7 +11,7 @@ from typing import Any
 from memtypes.errors import NotFound, Unavailable
 from memtypes.memory import Memory
 from memtypes.ports import Tokenizer
-from memtypes.receipts import Link, ReceiptStore, canonical, seal
+from memtypes.receipts import Link, canonical, seal
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
@@ -20,6 +20,7 @@ from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.contents import Stored, contents_of, counter_for
 from retrieval.receipts.file import sealed_contents
 from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
+from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past
 from retrieval.receipts.replay import Replayed, compared, recorded_uses
 from retrieval.request import RetrieveRequest
@@ -46,7 +47,7 @@ class _Capture:
 class Receipts:
     """The receipts of all tenants. kept: None where there is no store for them, which then is Unavailable."""
 
-    kept: ReceiptStore | None
+    kept: ReceiptQueue | None
     parts: RetrieverParts
 
     async def text(self, tenant: str, receipt_id: str) -> str:

@@ -52,11 +52,12 @@ class World:
             on_shown=lambda _scope, passages, _at: self.shown.extend(passages),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
-        if self.kept is not None:
-            recorder = ReceiptRecorder(ReceiptQueue(self.kept), Past(self.store, self.embedder), clock)
+        queue = None if self.kept is None else ReceiptQueue(self.kept)
+        if queue is not None:
+            recorder = ReceiptRecorder(queue, Past(self.store, self.embedder), clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)
-        self.receipts = Receipts(self.kept, parts)
+        self.receipts = Receipts(queue, parts)
 
     async def add(self, kind: str, content: str, **fields: Any) -> str:
         """The id of a new memory in session s1, made at NOW unless `fields` say otherwise."""
