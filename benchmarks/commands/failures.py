@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import anyio
 
 from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command, number
 from benchmarks.faults.durability import DurabilityRequest, measure_durability
+from benchmarks.faults.erasure import ErasureRequest, measure_erasure
 from benchmarks.faults.fault_threads import ThreadFaultsRequest, measure_thread_faults
 from benchmarks.faults.faults import FaultsRequest, measure_faults
 from benchmarks.faults.imports import ImportsRequest, measure_imports
@@ -26,6 +28,7 @@ def add(commands: Commands) -> None:
     _add_soak(commands)
     _add_thread_faults(commands)
     _add_imports(commands)
+    _add_erasure(commands)
 
 
 def _add_durability(commands: Commands) -> None:
@@ -104,3 +107,15 @@ def _add_imports(commands: Commands) -> None:
 
 def _imports(given: argparse.Namespace, typed: str) -> Report:
     return measure_imports(ImportsRequest(typed, given.n, given.kills))
+
+
+def _add_erasure(commands: Commands) -> None:
+    added = command(commands, "erasure", "A namespace and its bytes erased from a full store.", _erasure)
+    default = ErasureRequest("")
+    added.add_argument("--size", type=at_least(5), default=default.size, metavar="N", help="memories")
+    added.add_argument("--namespaces", type=at_least(1), default=default.namespaces, metavar="N", help="they are in")
+    added.add_argument("--store", type=Path, metavar="DIR", help="keep the filled store here for the next run")
+
+
+def _erasure(given: argparse.Namespace, typed: str) -> Report:
+    return anyio.run(measure_erasure, ErasureRequest(typed, given.size, given.namespaces, given.store))

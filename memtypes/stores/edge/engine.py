@@ -26,7 +26,7 @@ from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
 from memtypes.stores.edge.passages import PassageCache
-from memtypes.stores.edge.shards import CONFIG_FILE, Payloads, open_shard, operation, payloads, read, scroll
+from memtypes.stores.edge.shards import CONFIG_FILE, Payloads, indexing, open_shard, operation, payloads, read, scroll
 from memtypes.stores.edge.successor import Successor
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import to_filter
@@ -144,7 +144,8 @@ class Engine:
         """A step at a time, write the shard of `kind` anew in `path`, until the copy can take its place (`replace`)."""
         self._give_up(kind)
         with translated():
-            shard = open_shard(path, self._dimensions, indexes_of(kind))
+            shard = open_shard(path, self._dimensions, {})
+            yield from indexing(shard, indexes_of(kind))
             made = self._successors[kind] = Successor(path, shard, TokenFile.beside(path), Wear(path, None))
             while not made.fill(self._shards[kind], self._tokens[kind]):
                 yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -41,11 +41,18 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edg
     else:
         path.mkdir(parents=True, exist_ok=True)
         shard = edge.EdgeShard.create(str(path), config)
+    for _ in indexing(shard, indexes):
+        pass
+    return shard
+
+
+def indexing(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
+    """Make the indexes that are missing, one a step: on a busy disk each takes a tenth of a second or two."""
     present = shard.info().payload_schema
     for field, index in indexes.items():
         if field not in present:
             shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_PARAMS[index]))
-    return shard
+            yield
 
 
 def _config(dimensions: int) -> edge.EdgeConfig:
