@@ -19,7 +19,7 @@ from memtypes.stores.keys import Key, key_of
 from memtypes.stores.steps import Seen
 
 LIMIT = 250_000
-"""Memories of one type that are remembered: some 80 MB."""
+"""Memories of one type that are remembered: some 100 MB."""
 
 KEPT = 0.75
 """The part that stays when the limit is passed, the newest; so that room is not made for one at a time."""
