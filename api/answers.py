@@ -30,6 +30,13 @@ class Alternative(TypedDict):
     confidence: float
 
 
+class PartAnswer(TypedDict):
+    """A part of a text that is of a type of its own."""
+
+    type: MemoryType
+    content: str
+
+
 class ClassifyAnswer(TypedDict):
     """The type of a text, and why; the confidences of all types sum to 1."""
 
@@ -37,6 +44,7 @@ class ClassifyAnswer(TypedDict):
     confidence: float
     reason: str
     alternatives: list[Alternative]
+    parts: NotRequired[list[PartAnswer]]
 
 
 class ReviewAnswer(TypedDict):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.classification.classifier import Classifier
+from ingest.facts import facts_in
+from ingest.parts import howtos_in, requests_in
 from ingest.redaction.gate import Redactor
 from ingest.review.panel import Panel, UnderReview
 from ingest.submission import Classified
@@ -52,6 +54,19 @@ class Examiner:
         told: str = self.redactor.clean(tenant, context).value
         both = await self.classifier.classify(f"{alone}\n{told}")
         return both if both.confidence > found.confidence else found
+
+    def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
+        """What the end of a session would cut out of `content` as memories of their own; none is the whole of it.
+
+        Raises Refused where the tenant's policy refuses a secret in it.
+        """
+        text: str = self.redactor.clean(tenant, content).value
+        found = [
+            *((MemoryType.PROSPECTIVE, one) for one in requests_in(text)),
+            *((MemoryType.PROCEDURAL, one.text) for one in howtos_in(text)),
+            *((MemoryType.SEMANTIC, one) for one in facts_in(text)),
+        ]
+        return [(kind, part) for kind, part in found if part != text.strip()]
 
     async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
         """The decision on a text. Raises Refused, and Overloaded or Unavailable when the embedder is away."""

@@ -20,10 +20,12 @@ _REVIEW = Call("Review a text", TAG, {200: ReviewAnswer}, body=REVIEW, may_fail=
 
 @post("/v1/classify", opt=_CLASSIFY.opt(), status_code=200)
 async def post_classify(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """The type, with its reason and the alternatives."""
+    """The type, with its reason, the alternatives, and parts of other types."""
     asked = await read_body(request, CLASSIFY)
-    found = await _examiner(services).classify(request.auth.tenant, asked.content, asked.context)
-    return answer(classify_answer(found))
+    examiner = _examiner(services)
+    found = await examiner.classify(request.auth.tenant, asked.content, asked.context)
+    parts = [{"type": kind, "content": part} for kind, part in examiner.parts(request.auth.tenant, asked.content)]
+    return answer({**classify_answer(found), "parts": parts})
 
 
 @post("/v1/review", opt=_REVIEW.opt(), status_code=200)

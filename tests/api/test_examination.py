@@ -20,6 +20,18 @@ async def test_classify_names_a_type_with_its_reason(client: httpx.AsyncClient) 
     assert unsure.json()["type"] == "prospective"
 
 
+async def test_classify_shows_the_parts_of_a_text(client: httpx.AsyncClient) -> None:
+    """A request, a how-to and a fact in one message; the secret in it is gone, and a text of one part has none."""
+    said = f"We met {MAIL}. I live in Lisbon. To deploy: 1. build 2. push. Remind me to ask {MAIL} tomorrow."
+    told = (await client.post("/v1/classify", json={"content": said})).json()
+    assert [(one["type"], one["content"]) for one in told["parts"]] == [
+        ("prospective", "Remind me to ask [redacted:email] tomorrow."),
+        ("procedural", "To deploy: 1. build 2. push"),
+        ("semantic", "I live in Lisbon."),
+    ]
+    assert (await client.post("/v1/classify", json={"content": "I live in Lisbon."})).json()["parts"] == []
+
+
 async def test_review_decides_without_writing(client: httpx.AsyncClient) -> None:
     """Every vote is shown, secrets are gone before anyone reads, and the namespace stays empty."""
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
