@@ -50,7 +50,7 @@ async def test_a_query_does_not_wait_for_documents(onnx_directory: Path) -> None
         await embedder.embed_query(f"question {at}")
     waited = time.perf_counter() - begun
     assert not documents.done()
-    assert waited < 2
+    assert waited < 5  # the documents take longer by far
     await documents
     await embedder.aclose()
 

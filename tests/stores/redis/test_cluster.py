@@ -99,8 +99,8 @@ async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, ho
             began = time.monotonic()
             for scope in gone * 20:
                 with pytest.raises(Unavailable):
-                    await items.items(scope)
-            assert time.monotonic() - began < 20 * READ.limit_s
+                    await items.items(scope, optional=True)
+            assert time.monotonic() - began < 10 * len(gone) * READ.limit_s  # half of so many time limits
             for scope in scopes:
                 if scope not in gone:
                     await answered(items, scope)

@@ -113,7 +113,7 @@ async def test_a_stopped_server_costs_one_read_its_patience(tmp_path: Path) -> N
             assert not await read(live)
             began = time.monotonic()
             assert not any([await read(live) for _ in range(500)])
-            assert time.monotonic() - began < 5 * READ.limit_s  # far below the 50 s of so many time limits
+            assert time.monotonic() - began < 50 * READ.limit_s  # of the 500 that so many time limits would be
         finally:
             os.kill(pid, signal.SIGCONT)
         deadline = time.monotonic() + 30.0
