@@ -25,8 +25,11 @@ MOST = 64
 TOGETHER = 16
 """Receipts of one write."""
 
-WAIT_S = 0.25
-"""Seconds that an answer waits for its receipt at most: for room, and for the store where that may be away."""
+ROOM_S = 0.25
+"""Seconds that an answer waits for room at most."""
+
+WAIT_S = 1.5
+"""Seconds that an answer waits for its receipt at most where the store may be away."""
 
 LINGER_S = 0.01
 """Seconds until a receipt is made: its answer is sent first, others come, and the next one waits for the engine."""
@@ -125,7 +128,7 @@ class ReceiptQueue(ReceiptStore):
 
     async def _for_room(self) -> None:
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(ROOM_S):
                 await self._room.acquire()
         except TimeoutError:
             raise Unavailable("too many receipts wait to be written") from None

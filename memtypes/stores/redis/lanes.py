@@ -39,8 +39,8 @@ COMMAND = Work("command", 2.0, 48)
 READ = Work("read", 0.1, 16, optional=True)
 """What a retrieval can do without."""
 
-RECEIPT = Work("receipt", 0.25, 16, optional=True)
-"""What an answer waits for its receipt at most."""
+RECEIPT = Work("receipt", 1.0, 16, optional=True)
+"""What is written behind the answers; one waits for it where nobody knows whether the server is there."""
 
 CONNECTIONS = COMMAND.at_once + READ.at_once + RECEIPT.at_once
 
