@@ -19,8 +19,9 @@ from memtypes.stores import asks
 from memtypes.stores.asking import candidates_of
 from memtypes.stores.conditions import Where, above, has_ids, within
 from memtypes.stores.edge import wire
+from memtypes.stores.edge.ahead import STEP
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
-from memtypes.stores.edge.engine import WARM_PASSAGES, WARM_STEP, Engine
+from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout
@@ -180,13 +181,12 @@ async def test_messages_have_their_length_in_front() -> None:
 
 def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None:
     """Reading ahead ends, and after it a search gives every candidate with its payload as it is now."""
-    memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(WARM_STEP + 20)]
+    memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(STEP + 20)]
     points = [point_of(make_record(memory)) for memory in memories]
     bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
     engine = Engine.open({kind: tmp_path / kind for kind in MemoryType}, DIMENSIONS)
     engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
-    steps_of = [-(-len(memories) // step) for step in (WARM_STEP, WARM_PASSAGES)]
-    assert sum(1 for _ in engine.warm()) == sum(steps_of) + 2 * (len(MemoryType) - 1)
+    assert sum(1 for _ in engine.warm()) >= 2 * (2 + len(MemoryType) - 1)  # a slow machine takes smaller steps
     change = asks.FieldChange([memories[0].id], {"importance": 9})
     engine.answer(asks.Patch(**bounds, changes=[change], removed=[], fence=None))
     search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})

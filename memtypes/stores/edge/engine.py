@@ -22,6 +22,7 @@ from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk, Passages
+from memtypes.stores.edge.ahead import read_ahead
 from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
@@ -34,10 +35,6 @@ from memtypes.stores.edge.wear import Wear, delete_others
 from memtypes.stores.keys import Key, key_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
-
-WARM_STEP = 100
-WARM_PASSAGES = 50
-"""Memories that are read ahead in one go: one or two milliseconds."""
 
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
@@ -93,17 +90,9 @@ class Engine:
 
     def warm(self) -> Iterator[None]:
         """A step at a time, remember what ranking needs of the memories and then their passages, for first searches."""
-        for learners, step, fields in ((self._glances, WARM_STEP, LIGHT_FIELDS), (self._passages, WARM_PASSAGES, None)):
-            for kind, learner in learners.items():
-                start: str | None = None
-                while True:
-                    with translated():
-                        found = scroll(self._shards[kind], steps.Scroll({}, step, fields, start))
-                    room = learner.learn((key_of(one), payload) for one, payload in found)
-                    yield
-                    if not room or len(found) < step:
-                        break
-                    start = found[-1][0]
+        with translated():
+            yield from read_ahead(self._shards, self._glances, LIGHT_FIELDS)
+            yield from read_ahead(self._shards, self._passages, None)
 
     def every(self, kind: MemoryType) -> Iterator[list[dict[str, Any]]]:
         """The payloads of every memory of a type, of all scopes, in pieces: for building the next version alone."""
