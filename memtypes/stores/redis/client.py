@@ -25,8 +25,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from memtypes.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.scope import Scope
 from memtypes.stores.redis.keys import scope_prefix
-from memtypes.stores.redis.lanes import COMMAND, READ, Lane, Work
+from memtypes.stores.redis.lanes import COMMAND, Lane, Work
 from memtypes.stores.redis.nodes import keys_like, known, node_of, pinged, scanned
+from memtypes.stores.redis.patience import answered
 from memtypes.stores.redis.pulse import Pulse
 from memtypes.stores.redis.server import EmbeddedServer
 from memtypes.stores.redis.urls import connect, hang_up
@@ -162,18 +163,16 @@ class LiveClient:
         return self._lanes[node, work]
 
     async def _pinged(self, key: str | None) -> None:
-        """Return when the server answers as soon as a retrieval would want it to. Raises Unavailable."""
-        await self._tried(partial(pinged, key=key), READ.limit_s, tries=2)
+        """Return when the server answers. Raises Unavailable. Nobody waits for it, so it may take its time."""
+        await self._tried(partial(pinged, key=key), COMMAND.limit_s, tries=2)
 
     async def _tried(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
         for left in reversed(range(tries)):
             try:
-                async with asyncio.timeout(timeout_s):
-                    with _translated():
-                        await known(self._redis)
-                        answer = await call(self._redis)
+                answer = await answered(self._called(call), timeout_s)
             except TimeoutError as error:
-                self._answered_at = -math.inf
+                if self._clock() - self._answered_at >= timeout_s:  # others had no answer meanwhile either
+                    self._answered_at = -math.inf
                 raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
             except _LostError as error:
                 self._answered_at = -math.inf
@@ -184,6 +183,11 @@ class LiveClient:
                 self._answered_at = self._clock()
                 return answer
         raise AssertionError("a call is tried at least once")
+
+    async def _called(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        with _translated():
+            await known(self._redis)
+            return await call(self._redis)
 
     async def _back_again(self, timeout_s: float) -> None:
         """Return when the server is back. All callers wait for one attempt, none of them longer than it wanted to."""

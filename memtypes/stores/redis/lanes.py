@@ -73,18 +73,20 @@ class Lane:
                 self._failed()
                 raise
             self._breaker.note(worked=True)
+            self._pulse.heard()
         finally:
             self._turns.release()
 
     def _check_pulse(self) -> None:
         """Refuse what need not be tried: a ping, and no caller, finds out that the server is back."""
-        if not self._pulse.sure and (self._work.optional or self._breaker.tripped):
+        needless = self._work.optional and self._pulse.silent(self._work.limit_s)
+        if needless or (self._breaker.tripped and not self._pulse.sure):
             raise _away()
 
     def _failed(self) -> None:
         self._breaker.note(worked=False)
         if self._work.optional or self._breaker.tripped:
-            self._pulse.doubt()
+            self._pulse.doubt(self._work.limit_s)
 
     async def _queued(self) -> None:
         try:

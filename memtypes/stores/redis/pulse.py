@@ -1,12 +1,14 @@
 """Whether the live store answers, found out beside the requests: none of them has to pay for asking a dead server.
 
-From the first failure of work that an answer can do without, such work is refused until a ping is answered. The pings
-are the calls of a breaker: ten in a row that fail open it, and from then on one is sent each OPEN_S.
+From the first failure of work that an answer can do without, such work is refused until a ping is answered: at once
+where it would not have waited longer than what failed, else when the server has been silent for so long. The pings are
+the calls of a breaker: ten in a row that fail open it, and from then on one is sent each OPEN_S.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from memtypes.errors import Unavailable
@@ -14,6 +16,9 @@ from memtypes.stores.redis.breaker import OPEN_S, Breaker
 
 BETWEEN_S = 0.02
 """Seconds between two pings while the breaker is closed: a server that refuses connections fails at once."""
+
+_NEARLY = 0.999
+"""A difference of times is not exact."""
 
 
 class Pulse:
@@ -23,15 +28,29 @@ class Pulse:
         self._ping = ping
         self._clock = clock
         self._looking: asyncio.Task[None] | None = None
+        self._since = 0.0
+        self._heard_at = -math.inf
 
     @property
     def sure(self) -> bool:
         """Whether nothing speaks against the server; False from a doubt until a ping is answered."""
         return self._looking is None or self._looking.done()
 
-    def doubt(self) -> None:
-        """Begin to look, unless somebody does already; returns at once."""
-        if self.sure:
+    def heard(self) -> None:
+        """Note that a call was answered now."""
+        self._heard_at = self._clock()
+
+    def silent(self, seconds: float) -> bool:
+        """Whether the server is in doubt and has not answered for so long."""
+        return not self.sure and self._clock() - self._since >= seconds * _NEARLY
+
+    def doubt(self, seconds: float) -> None:
+        """Begin to look, unless somebody does already; returns at once.
+
+        seconds: for which a call had no answer. Where others had one meanwhile there is nothing to doubt.
+        """
+        if self.sure and self._clock() - self._heard_at >= seconds * _NEARLY:
+            self._since = self._clock() - seconds
             self._looking = asyncio.create_task(self._look(), name="pulse of the live store")
 
     async def aclose(self) -> None:

@@ -47,20 +47,37 @@ async def fail(lane: Lane) -> str:
 
 
 async def test_one_failure_speaks_for_all_that_can_be_done_without() -> None:
-    """After it reads and receipts are refused untried, until a ping is answered; what has to happen is tried."""
-    pings = Pings()
-    pulse = Pulse(pings, time.monotonic)
+    """After it reads are refused untried, receipts when their time is over too, until a ping is answered.
+
+    What has to happen is tried.
+    """
+    pings, seconds = Pings(), [10.0]
+    pulse = Pulse(pings, lambda: seconds[0])
     reads, receipts, commands = (Lane(work, time.monotonic, pulse) for work in (READ, RECEIPT, CAN_WAIT))
-    assert [await fail(lane) for lane in (reads, reads, receipts, commands)] == [
-        "no answer",
-        "the live store is away",
-        "the live store is away",
-        "no answer",
-    ]
+    tried, untried = "no answer", "the live store is away"
+    assert [await fail(lane) for lane in (reads, reads, receipts)] == [tried, untried, tried]
+    seconds[0] += RECEIPT.limit_s - READ.limit_s
+    assert [await fail(lane) for lane in (reads, receipts, commands)] == [untried, untried, tried]
     pings.answered = True
     await until(lambda: pulse.sure)
     async with reads.turn(), receipts.turn():
         pass
+    await pulse.aclose()
+
+
+async def test_a_server_that_answers_others_is_not_in_doubt() -> None:
+    """A call that takes too long while another one is answered says nothing of the server."""
+    seconds = [10.0]
+    pulse = Pulse(Pings(), lambda: seconds[0])
+    reads = Lane(READ, lambda: seconds[0], pulse)
+    async with reads.turn():
+        pass
+    seconds[0] += READ.limit_s / 2
+    await fail(reads)
+    assert pulse.sure
+    seconds[0] += READ.limit_s
+    await fail(reads)
+    assert not pulse.sure
     await pulse.aclose()
 
 
@@ -96,8 +113,8 @@ async def test_pings_become_rare() -> None:
     """Ten in a row that fail open the breaker of the pings: then one is sent each five seconds of its clock."""
     seconds, pings = [0.0], Pings()
     pulse = Pulse(pings, lambda: seconds[0])
-    pulse.doubt()
-    pulse.doubt()
+    pulse.doubt(0.1)
+    pulse.doubt(0.1)
     await until(lambda: pings.sent == LEAST_CALLS)
     await asyncio.sleep(0.2)
     assert pings.sent == LEAST_CALLS
