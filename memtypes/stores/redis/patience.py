@@ -11,9 +11,12 @@ T = TypeVar("T")
 GRACE = 10
 """Rounds of the event loop after the time limit: an answer that lies in the socket by then is read in fewer."""
 
+TIDY_S = 0.05
+"""Seconds for which a call that was cut off is waited for: the client may be hanging up on a server that is away."""
+
 
 async def answered(call: Coroutine[Any, Any, T], limit_s: float) -> T:
-    """What `call` gives within the limit. Raises TimeoutError, after which nothing of it is under way.
+    """What `call` gives within the limit. Raises TimeoutError, and cuts the call off.
 
     What is over at the limit may be this process's own time: its event loop was busy while the answer lay in the
     socket. So the loop goes round a few times more, which takes a quiet process next to nothing.
@@ -29,5 +32,12 @@ async def answered(call: Coroutine[Any, Any, T], limit_s: float) -> T:
     finally:
         if not asked.done():
             asked.cancel()
-            await asyncio.wait({asked})
+            asked.add_done_callback(_looked_at)
+            await asyncio.wait({asked}, timeout=TIDY_S)
     return asked.result()
+
+
+def _looked_at(done: asyncio.Future[T]) -> None:
+    """Nobody is left to be told how a call ended that was cut off."""
+    if not done.cancelled():
+        done.exception()
