@@ -12,7 +12,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from pydantic import TypeAdapter, ValidationError
 
-from api.answers import MemoryAnswer
 from api.bodies import CHANGES
 from api.calls import Call
 from api.problems import PROBLEM_JSON, ProblemAnswer
@@ -144,8 +143,7 @@ def _answers(call: Call, schemas: Schemas) -> dict[str, Any]:
     for status, shape in call.answers.items():
         entry: dict[str, Any] = {"description": http.HTTPStatus(status).phrase}
         if shape is not None:
-            schema = schemas.memory() if shape is MemoryAnswer else schemas.answered(TypeAdapter(shape))
-            entry["content"] = {call.answer_type: {"schema": schema}}
+            entry["content"] = {call.answer_type: {"schema": schemas.answered(shape)}}
         answers[str(status)] = entry
     return answers
 
@@ -156,7 +154,7 @@ def _problems(call: Call, schemas: Schemas) -> dict[str, Any]:
         statuses |= {400, 408, 413, 415, 429}
     if call.role is not None:
         statuses |= {401, 403, 429}
-    schema = schemas.answered(TypeAdapter(ProblemAnswer))
+    schema = schemas.answered(ProblemAnswer)
     return {
         str(status): {
             "description": http.HTTPStatus(status).phrase,

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from api.answers import MemoryAnswer
 from memtypes.types import DRAFT, MEMORY_CLASSES
 
 _REF = "#/components/schemas/{model}"
@@ -18,6 +19,7 @@ class Schemas:
 
     def __init__(self) -> None:
         self._components: dict[str, dict[str, Any]] = {}
+        self._answered: dict[Any, dict[str, Any]] = {}
 
     def components(self) -> dict[str, Any]:
         """Every component, by name."""
@@ -27,17 +29,22 @@ class Schemas:
         """The schema of what a caller sends."""
         return self._reference(adapter, "validation")
 
-    def answered(self, adapter: TypeAdapter[Any]) -> dict[str, Any]:
-        """The schema of what is sent back; every reference to a memory is to the real one."""
-        schema = self._reference(adapter, "serialization")
-        if "MemoryAnswer" in self._components:
-            self._components["MemoryAnswer"] = self._memory()
+    def answered(self, shape: Any) -> dict[str, Any]:
+        """The schema of what is sent back, made once a shape; every reference to a memory is to the real one."""
+        if shape not in self._answered:
+            self._answered[shape] = self._memory_answer() if shape is MemoryAnswer else self._sent_back(shape)
+        return self._answered[shape]
+
+    def _sent_back(self, shape: Any) -> dict[str, Any]:
+        schema = self._reference(TypeAdapter(shape), "serialization")
+        if MemoryAnswer.__name__ in self._components:
+            self.answered(MemoryAnswer)
         return schema
 
-    def memory(self) -> dict[str, Any]:
+    def _memory_answer(self) -> dict[str, Any]:
         """A reference to the memory of answers."""
-        self._components["MemoryAnswer"] = self._memory()
-        return {"$ref": _REF.format(model="MemoryAnswer")}
+        self._components[MemoryAnswer.__name__] = self._memory()
+        return {"$ref": _REF.format(model=MemoryAnswer.__name__)}
 
     def inline(self, adapter: TypeAdapter[Any]) -> dict[str, Any]:
         """The schema itself, not a reference to it; what it refers to becomes components."""
