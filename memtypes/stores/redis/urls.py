@@ -18,15 +18,16 @@ from redis.backoff import NoBackoff
 from memtypes.errors import InvalidRequest
 from memtypes.stores.redis.lanes import COMMAND, CONNECTIONS
 
-CONNECT_S = 2.0
+SOCKET_S = COMMAND.limit_s + 0.5
+"""The client's own limits come after those of the work: what is slow must not look like a connection that broke."""
 
 
 def connect(url: str) -> Any:
     """A client for `url`; nothing is sent yet. Raises InvalidRequest for a URL that can't be used."""
     options: dict[str, Any] = {
         "decode_responses": True,
-        "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": COMMAND.limit_s,
+        "socket_connect_timeout": SOCKET_S,
+        "socket_timeout": SOCKET_S,
         "retry": Retry(NoBackoff(), 0),  # what may be repeated is repeated above, once
     }
     try:
