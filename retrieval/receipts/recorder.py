@@ -23,6 +23,7 @@ from retrieval.answer import RetrieveAnswer
 from retrieval.outcome import Outcome
 from retrieval.receipts.build import receipt_body
 from retrieval.receipts.queue import ReceiptQueue
+from retrieval.working import AWAY
 from retrieval.written import Passed, Retrieval
 
 PASSED_DEPTH = 8
@@ -84,6 +85,8 @@ class ReceiptRecorder:
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
         """The answer with the id of its receipt; or as degraded, when the receipt can't be kept."""
         answer, receipt_id, now = retrieval.written.answer, str(uuid4()), self.clock()
+        if AWAY in answer.metadata.degraded:  # receipts are in the same place: it is not asked twice for one answer
+            return degraded(answer, (DEGRADED,))
 
         async def make() -> Unsealed:
             whole = replace(retrieval, passed=await self.past.of(retrieval))

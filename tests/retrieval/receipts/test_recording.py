@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from memtypes.errors import NotFound, Unavailable
 from retrieval.receipts.build import LISTED
+from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
+from tests.fakes_working import FakeItems
 from tests.retrieval.builders import SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
 
@@ -97,3 +100,16 @@ async def test_a_receipt_is_its_tenants_alone() -> None:
         await world.receipts.text("other", answer.receipt_id)
     with pytest.raises(Unavailable):
         await World().receipts.text("acme", answer.receipt_id)
+
+
+async def test_a_place_that_did_not_answer_is_not_asked_again() -> None:
+    """Without live items an answer has no receipt either, and says both; none is sent on its way."""
+    kept, items = FakeReceipts(), FakeItems()
+    items.away = True
+    world = World(kept=kept)
+    world.retriever = Retriever(replace(world.retriever._parts, live=items))
+    await world.add("semantic", "a fact")
+    answer = await world.retrieve("a fact")
+    assert answer.receipt_id is None
+    assert answer.metadata.degraded == ["live", "receipts"]
+    assert await kept.count(SCOPE) == 0
