@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,8 +27,11 @@ MOST = 64
 TOGETHER = 16
 """Receipts of one write."""
 
-ROOM_S = 0.25
-"""Seconds that an answer waits for room at most."""
+ROOM_S = 5.0
+"""Seconds that an answer waits for room at most while others are written: more callers than cores slow each other."""
+
+LOOK_S = 0.1
+"""How often who waits for room looks whether the store is away."""
 
 WAIT_S = 1.5
 """Seconds that an answer waits for its receipt at most where the store may be away."""
@@ -62,11 +67,15 @@ class _Waiting:
 class ReceiptQueue(ReceiptStore):
     """A store of receipts that is written behind.
 
-    in_touch: whether that store is known to be there. lost: receipts that were promised and could not be kept.
+    in_touch: whether that store is known to be there. room_s: how long an answer waits for room. lost: receipts that
+    were promised and could not be kept.
     """
 
-    def __init__(self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_s: float = ROOM_S
+    ) -> None:
         self.lost = 0
+        self._room_s = room_s
         self._store = store
         self._in_touch = in_touch
         self._queue: deque[_Waiting] = deque()
@@ -78,8 +87,6 @@ class ReceiptQueue(ReceiptStore):
 
     async def put(self, tenant: str, receipt_id: str, make: Make) -> None:
         """Return when the receipt that `make` makes is on its way. Raises Unavailable when it can't be kept."""
-        if self._away:
-            raise Unavailable("receipts can't be kept at the moment")
         await self._for_room()
         waiting = _Waiting(tenant, receipt_id, make, self._in_touch())
         self._queue.append(waiting)
@@ -127,11 +134,16 @@ class ReceiptQueue(ReceiptStore):
             await self._writing
 
     async def _for_room(self) -> None:
-        try:
-            async with asyncio.timeout(ROOM_S):
-                await self._room.acquire()
-        except TimeoutError:
-            raise Unavailable("too many receipts wait to be written") from None
+        """Return when there is room. A queue that moves is waited for, a store that is away is not."""
+        until = time.monotonic() + self._room_s
+        while not self._away:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._room.acquire()
+                    return
+            if time.monotonic() >= until:
+                raise Unavailable("too many receipts wait to be written")
+        raise Unavailable("receipts can't be kept at the moment")
 
     async def _settled(self, tenant: str) -> None:
         """Return when all of the tenant's that are on their way now have been kept or given up."""

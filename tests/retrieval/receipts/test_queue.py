@@ -12,7 +12,7 @@ import pytest
 from memtypes.errors import Unavailable
 from memtypes.receipts import Sealed, Unsealed
 from memtypes.scope import Scope
-from retrieval.receipts.queue import LINGER_S, MOST, ReceiptQueue
+from retrieval.receipts.queue import LINGER_S, LOOK_S, MOST, ReceiptQueue
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 
 pytestmark = pytest.mark.anyio
@@ -153,8 +153,8 @@ async def test_a_receipt_that_cannot_be_made_is_lost_alone() -> None:
 
 
 async def test_a_full_queue_is_refused() -> None:
-    """After a short wait for room."""
-    queue = in_touch(kept := GatedReceipts())
+    """After a wait for room."""
+    queue = ReceiptQueue(kept := GatedReceipts(), lambda: True, room_s=0.05)
     for number in range(MOST):
         await put(queue, str(number))
     with pytest.raises(Unavailable):
@@ -162,3 +162,30 @@ async def test_a_full_queue_is_refused() -> None:
     kept.gate.set()
     await queue.aclose()
     assert len(kept.texts) == MOST
+
+
+async def test_a_full_queue_that_moves_is_waited_for() -> None:
+    """Many answers at once have their receipts, however long the first write takes."""
+    queue = in_touch(kept := GatedReceipts())
+    for number in range(MOST):
+        await put(queue, str(number))
+    more = [asyncio.create_task(put(queue, f"more {number}")) for number in range(8)]
+    await asyncio.sleep(2.5 * LOOK_S)
+    kept.gate.set()
+    await asyncio.gather(*more)
+    await queue.aclose()
+    assert len(kept.texts) == MOST + 8
+
+
+async def test_who_waits_for_room_is_told_that_the_store_is_away() -> None:
+    """As soon as that is known, not after the whole time."""
+    kept = GatedReceipts(failures=1)
+    queue = in_touch(kept)
+    for number in range(MOST):
+        await put(queue, str(number))
+    more = asyncio.create_task(put(queue, "more"))
+    await asyncio.sleep(0)
+    kept.gate.set()
+    with pytest.raises(Unavailable, match="at the moment"):
+        await more
+    await queue.aclose()
