@@ -27,6 +27,7 @@ import msgspec
 from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.pages import give_back
 from memtypes.stores.edge.renewal import renewed
 from memtypes.stores.edge.wire import (
     PROTOCOL,
@@ -218,10 +219,18 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
         engine = Engine.open(layout.shard_paths(), alias.dimensions)
+        _give_back_pages(layout)
         try:
             asyncio.run(_serve(layout, engine, linger_s, ready))
         finally:
             engine.close()
+
+
+def _give_back_pages(layout: Layout) -> None:
+    try:
+        give_back(layout.directory)
+    except OSError:
+        _log.exception("pages that opening has touched could not be given back")
 
 
 def main() -> int:
