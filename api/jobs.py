@@ -87,8 +87,8 @@ class Jobs:
         try:
             with anyio.fail_after(job.limit_s):
                 async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)) as lease:
-                    tally.done += await job.work(lease.fence)
-            tally.runs += 1
+                    done = await job.work(lease.fence)
+                    tally.done, tally.runs = tally.done + done, tally.runs + 1
             tally.ended = time.time()
             tally.failing = ""
         except Overloaded:
