@@ -185,6 +185,9 @@ class ReceiptQueue(ReceiptStore):
         except Unavailable as error:
             _log.warning("%d receipts could not be written: %s", len(receipts), error)
             return False
+        except Exception:  # noqa: BLE001 - a fault of ours: whoever waits for these, an erasure too, must be told
+            _log.exception("%d receipts could not be written by a fault", len(receipts))
+            return False
         return True
 
     def _settle(self, batch: Sequence[_Waiting], *, kept: bool) -> None:

@@ -189,3 +189,21 @@ async def test_who_waits_for_room_is_told_that_the_store_is_away() -> None:
     with pytest.raises(Unavailable, match="at the moment"):
         await more
     await queue.aclose()
+
+
+async def test_a_fault_of_the_store_leaves_nobody_waiting() -> None:
+    """The receipt counts as lost, its reader is told, and an erasure goes on."""
+
+    class FaultyReceipts(FakeReceipts):
+        async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:  # noqa: ARG002 - the port
+            raise ZeroDivisionError
+
+    queue = in_touch(FaultyReceipts())
+    await put(queue, "one")
+    asked = asyncio.create_task(queue.get("acme", "one"))
+    await asyncio.sleep(0)
+    await queue.aclose()
+    with pytest.raises(Unavailable):
+        await asked
+    assert await queue.erase(SCOPE) == 0
+    assert queue.lost == 1
