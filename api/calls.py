@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl
 
 import anyio.to_thread
 import msgspec
-from litestar import Request, Response
+from litestar import Request, Response, route
 from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope
 from pydantic import BaseModel, TypeAdapter
 
@@ -58,6 +60,14 @@ class Call:
     def opt(self) -> dict[str, Any]:
         """The route option that carries this description."""
         return {"call": self}
+
+
+def safe_get(path: str, opt: Mapping[str, Any]) -> HTTPRouteHandler:
+    """A route for GET that takes HEAD as well, which is answered with the same headers alone.
+
+    For calls that change nothing: where a GET notes that something was read, a HEAD would note it for nobody.
+    """
+    return route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=opt)
 
 
 def scope_of(request: HttpRequest, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:

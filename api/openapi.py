@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from litestar import Litestar
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from pydantic import TypeAdapter, ValidationError
@@ -58,7 +59,7 @@ def described(app: Litestar) -> Iterator[tuple[str, str, Call, str]]:
         for handler in route.route_handlers:
             call = handler.opt.get("call")
             if isinstance(call, Call) and isinstance(handler, HTTPRouteHandler):
-                (method,) = handler.http_methods
+                (method,) = handler.http_methods - {HttpMethod.HEAD}  # of a GET's answer it is a part
                 yield route.path_format, str(method), call, handler.handler_name
 
 

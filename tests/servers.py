@@ -1,7 +1,7 @@
-"""Real servers for tests: one, a cluster of three, and sentinels with a primary and its replica; gone at the end.
+"""Real servers for tests: one, a cluster of three, and sentinels with a primary and its replica.
 
-All are processes of their own on free loopback ports, known by their ids. The binary is the one that the service would
-start, or another by its path.
+All are processes of their own on free loopback ports, known by their ids, and end with the test run at the latest. The
+binary is the one that the service would start, or another by its path.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from memtypes.stores.redis.binary import find_server
+from memtypes.stores.redis.child import tied
 
 SLOTS = 16_384
 NODES = 3
@@ -61,7 +62,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--dir", str(directory)], stdout=log, stderr=log)
+        process = subprocess.Popen(tied([*command, "--dir", str(directory)]), stdout=log, stderr=log)
         server = Server(process, port)
         try:
             until(lambda: server.ask("PING") == "PONG")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from api.bodies import MaybeNamespace
-from api.calls import Call, HttpRequest, answer, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, read_query, safe_get, scope_of
 from api.routes.thread_answers import BackupAnswer, turn_members
 from api.routes.thread_views import threads_of
 from api.services import Services
@@ -36,7 +36,7 @@ def place_of(sent: str) -> tuple[str, str]:
         raise _unknown() from error
 
 
-@get("/v1/threads/backups/{backup_id:str}", opt=_BACKUP.opt())
+@safe_get("/v1/threads/backups/{backup_id:str}", opt=_BACKUP.opt())
 async def get_backup(
     request: HttpRequest, services: NamedDependency[Services], backup_id: FromPath[str]
 ) -> Response[bytes]:

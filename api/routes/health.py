@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 
 import anyio
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 
 from api.answers import Check, HealthAnswer, StatsAnswer
 from api.bodies import InNamespace
-from api.calls import Call, HttpRequest, answer, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, read_query, safe_get, scope_of
 from api.services import Ping, Services
 from memtypes.errors import RemembrancerError
 
@@ -27,13 +27,13 @@ _METRICS = Call("Counts and times, for Prometheus", TAG, {200: str}, answer_type
 _STATS = Call("How much a namespace holds", TAG, {200: StatsAnswer}, query=InNamespace, may_fail=(503,))
 
 
-@get("/health/live", opt=_LIVE.opt())
+@safe_get("/health/live", opt=_LIVE.opt())
 async def live() -> Response[bytes]:
     """Always ok: that it answers is the answer."""
     return answer({"status": "ok"})
 
 
-@get("/health/ready", opt=_READY.opt())
+@safe_get("/health/ready", opt=_READY.opt())
 async def ready(services: NamedDependency[Services]) -> Response[bytes]:
     """Each resource's own answer; 503 when one gives none."""
     checks = await ping_all(services.pings)
@@ -45,7 +45,7 @@ async def ready(services: NamedDependency[Services]) -> Response[bytes]:
     return response
 
 
-@get("/metrics", opt=_METRICS.opt())
+@safe_get("/metrics", opt=_METRICS.opt())
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """Prometheus' text format."""
     outbox = None if services.threads is None else services.threads.outbox
@@ -55,7 +55,7 @@ async def metrics(services: NamedDependency[Services]) -> Response[str]:
     return Response(services.metrics.text() + work, media_type=METRICS_TEXT)
 
 
-@get("/v1/stats", opt=_STATS.opt())
+@safe_get("/v1/stats", opt=_STATS.opt())
 async def stats(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """Count and tokens of each type, and of all."""
     namespace = read_query(request, InNamespace).namespace

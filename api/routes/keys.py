@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from litestar import Response, delete, get, post
+from litestar import Response, delete, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from api.calls import Call, HttpRequest, answer, read_body
+from api.calls import Call, HttpRequest, answer, read_body, safe_get
 from api.keys import Role
 from api.services import Services
 from memtypes.memory import Model
@@ -63,7 +63,7 @@ async def post_key(request: HttpRequest, services: NamedDependency[Services]) ->
     return answer({"id": key_id, "key": key, "tenant": asked.tenant, "role": asked.role}, 201)
 
 
-@get("/v1/admin/keys", opt=_LIST.opt())
+@safe_get("/v1/admin/keys", opt=_LIST.opt())
 async def list_keys(services: NamedDependency[Services]) -> Response[bytes]:
     """The keys of the file and those made here."""
     return answer({"keys": services.keys.known()})

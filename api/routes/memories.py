@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from litestar import Response, delete, get, patch, post
+from litestar import Response, delete, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from api.answers import EraseAnswer, ListAnswer, MemoryAnswer, WriteAnswer, write_answer
 from api.bodies import CHANGES, FEEDBACK, POST, EraseQuery, InNamespace, ListQuery
-from api.calls import Call, HttpRequest, answer, memory_members, read_body, read_query, scope_of
+from api.calls import Call, HttpRequest, answer, memory_members, read_body, read_query, safe_get, scope_of
 from api.keys import Role
 from api.services import Services
 from memtypes.errors import NotFound, Unavailable
@@ -66,7 +66,7 @@ async def post_memory(request: HttpRequest, services: NamedDependency[Services])
     return answer(write_answer(outcome), _BY_STATUS[outcome.status])
 
 
-@get("/v1/memories", opt=_LIST.opt())
+@safe_get("/v1/memories", opt=_LIST.opt())
 async def list_memories(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """A page of a namespace's memories."""
     query = read_query(request, ListQuery)
@@ -90,7 +90,7 @@ async def erase_memories(request: HttpRequest, services: NamedDependency[Service
     return answer({"deleted": deleted, "remaining": left.total})
 
 
-@get("/v1/memories/{memory_id:str}", opt=_GET.opt())
+@safe_get("/v1/memories/{memory_id:str}", opt=_GET.opt())
 async def get_memory(
     request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
 ) -> Response[bytes]:

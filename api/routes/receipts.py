@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from litestar import Response, get, post
+from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from api.bodies import QueryFlag
-from api.calls import JSON, Call, HttpRequest, answer, read_query
+from api.calls import JSON, Call, HttpRequest, answer, read_query, safe_get
 from api.services import Services
 from memtypes.errors import Unavailable
 from memtypes.memory import Model
@@ -34,7 +34,7 @@ _VERIFY = Call("Whether a receipt holds", TAG, {200: ReceiptVerdict}, may_fail=(
 _REPLAY = Call("The same retrieval at the receipt's clock, compared", TAG, {200: ReplayAnswer}, may_fail=(404, 503))
 
 
-@get("/v1/receipts/{receipt_id:str}", opt=_GET.opt())
+@safe_get("/v1/receipts/{receipt_id:str}", opt=_GET.opt())
 async def get_receipt(
     request: HttpRequest, services: NamedDependency[Services], receipt_id: FromPath[str]
 ) -> Response[bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import Response
 
-from api.calls import Call, HttpRequest, answer
+from api.calls import Call, HttpRequest, answer, safe_get
 from api.docs_page import page
 from api.openapi import document
 
@@ -13,13 +13,13 @@ _OPENAPI = Call("This document", TAG, {200: dict}, role=None)
 _DOCS = Call("This document as a page", TAG, {200: str}, role=None, answer_type="text/html")
 
 
-@get("/openapi.json", opt=_OPENAPI.opt())
+@safe_get("/openapi.json", opt=_OPENAPI.opt())
 async def openapi_json(request: HttpRequest) -> Response[bytes]:
     """The OpenAPI document."""
     return answer(document(request.app))
 
 
-@get("/docs", opt=_DOCS.opt())
+@safe_get("/docs", opt=_DOCS.opt())
 async def docs(request: HttpRequest) -> Response[str]:
     """The page."""
     return Response(page(document(request.app)), media_type="text/html")

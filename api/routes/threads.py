@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from pydantic import TypeAdapter
 
 from api.bodies import InNamespace
-from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, safe_get, scope_of
 from api.keys import Role
 from api.routes.backups import public_id
 from api.routes.thread_answers import (
@@ -134,7 +134,7 @@ async def put_turns(
     return answer({"version": replaced.version, **redactions_of(replaced)})
 
 
-@get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())
+@safe_get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())
 async def get_chain(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
@@ -189,7 +189,7 @@ async def post_clear(
     return answer({"cleared": cleared, **backup})
 
 
-@get("/v1/threads/{thread_id:str}/stats", opt=_STATS.opt())
+@safe_get("/v1/threads/{thread_id:str}/stats", opt=_STATS.opt())
 async def get_stats(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:
@@ -200,7 +200,7 @@ async def get_stats(
     return answer(stats_of(threads, thread, await threads.outbox.load(scope, thread_id)))
 
 
-@get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
+@safe_get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
 async def get_health(
     request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
 ) -> Response[bytes]:

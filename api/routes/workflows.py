@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from litestar import Response, get, post
+from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from pydantic import TypeAdapter
 
 from api.bodies import InNamespace
-from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, safe_get, scope_of
 from api.keys import Role
 from api.services import Services
 from api.workflow_shapes import (
@@ -90,7 +90,7 @@ async def post_event(
     return answer({"version": reported.version, "memories": reported.memories, **redactions_of(reported)}, 201)
 
 
-@get("/v1/workflows/{workflow_id:str}", opt=_GET.opt())
+@safe_get("/v1/workflows/{workflow_id:str}", opt=_GET.opt())
 async def get_workflow(
     request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
 ) -> Response[bytes]:
@@ -101,7 +101,7 @@ async def get_workflow(
     return answer({**members, "state": seen.state.members()})
 
 
-@get("/v1/workflows/{workflow_id:str}/chain", opt=_CHAIN.opt())
+@safe_get("/v1/workflows/{workflow_id:str}/chain", opt=_CHAIN.opt())
 async def get_workflow_chain(
     request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
 ) -> Response[bytes]:
@@ -111,7 +111,7 @@ async def get_workflow_chain(
     return answer({"workflows": [asdict(link) for link in chain.links], "gap": chain.gap, "cycle": chain.cycle})
 
 
-@get("/v1/workflows/{workflow_id:str}/resources", opt=_RESOURCES.opt())
+@safe_get("/v1/workflows/{workflow_id:str}/resources", opt=_RESOURCES.opt())
 async def get_workflow_resources(
     request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
 ) -> Response[bytes]:
@@ -125,7 +125,7 @@ async def get_workflow_resources(
     return answer({"resources": shown})
 
 
-@get("/v1/workflows/{workflow_id:str}/events", opt=_EVENTS.opt())
+@safe_get("/v1/workflows/{workflow_id:str}/events", opt=_EVENTS.opt())
 async def get_events(
     request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
 ) -> Response[bytes]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, NotRequired, Self
 
-from litestar import Response, get, post
+from litestar import Response, post
 from litestar.di import NamedDependency
 from pydantic import Field, TypeAdapter, model_validator
 from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
 
 from api.bodies import QueryFlag
-from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, scope_of
+from api.calls import Call, HttpRequest, answer, read_body, read_query, redactions_of, safe_get, scope_of
 from api.keys import Role
 from api.services import Services
 from ingest.working import TTL_S, NewItem, WorkingMemory
@@ -164,7 +164,7 @@ async def post_working(request: HttpRequest, services: NamedDependency[Services]
     return answer({**_item(made.item), **redactions_of(made)}, 201)
 
 
-@get("/v1/working", opt=_LIST.opt())
+@safe_get("/v1/working", opt=_LIST.opt())
 async def list_working(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """The session's items."""
     query = read_query(request, WorkingQuery)

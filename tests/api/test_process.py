@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from api.demo import NAMESPACE
+from memtypes.stores.redis.child import tied
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,7 @@ class Process:
         environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
         command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
         with (home / "log").open("ab") as log:
-            self.child = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+            self.child = subprocess.Popen(tied(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
         self.log = home / "log"
 
     def wait_until_ready(self) -> None:

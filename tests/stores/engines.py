@@ -14,6 +14,7 @@ from typing import Any
 
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.redis.child import tied
 from tests.builders import DIMENSIONS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,5 +65,6 @@ def ended(pid: int) -> bool:
 def start_python(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A Python process that runs `code` in the repository, its output readable as lines."""
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+        tied([sys.executable, "-c", code, *arguments]),
+        cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+    )  # fmt: skip

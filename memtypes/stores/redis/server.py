@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,21 +20,11 @@ from pathlib import Path
 from memtypes.errors import StoreInUse, Unavailable
 from memtypes.stores.files import holder_of, locked, private_directory, socket_in
 from memtypes.stores.redis.binary import find_server
+from memtypes.stores.redis.child import tied
 
 START_S = 20.0
 STOP_S = 10.0
 _POLL_S = 0.01
-
-# The child asks the kernel to be told when its parent ends (Linux: PR_SET_PDEATHSIG, 1), kill -9 included; where there
-# is no such call it lives on until somebody shuts it down. Then it becomes the server.
-_LAUNCH = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 15)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(0)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 CONFIG = (
     *("--port", "0"),
@@ -125,7 +113,7 @@ class EmbeddedServer:
         with (self.directory / "server.log").open("ab") as log:
             # Not through asyncio: it would be started by the thread that calls, which is the one it lives with.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a binary of ours, and starting takes a millisecond
-                [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command],
+                tied(command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

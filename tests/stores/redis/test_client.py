@@ -7,7 +7,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from memtypes.stores.redis.lanes import Work
 from memtypes.stores.redis.server import EmbeddedServer
 from memtypes.stores.redis.urls import connect
 from tests.live import fresh_scope, running_server
-from tests.stores.engines import ROOT, ended, until
+from tests.stores.engines import ended, start_python, until
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +49,7 @@ async def pid_of(live: LiveClient) -> int:
 
 def start_holder(directory: Path) -> subprocess.Popen[str]:
     """Another process that opens the store, writes two hundred values and stays."""
-    return subprocess.Popen([sys.executable, "-c", HOLDER, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return start_python(HOLDER, str(directory))
 
 
 async def test_it_listens_on_no_port_and_for_its_owner_alone(tmp_path: Path) -> None:

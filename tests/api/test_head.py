@@ -1,0 +1,33 @@
+"""HEAD: what it answers, and where it is refused."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.openapi import described
+from api.services import Services
+
+pytestmark = pytest.mark.anyio
+
+NOTING = {"/v1/prospective/due", "/v1/threads/{thread_id}"}
+"""GETs that may note what they have shown, which a HEAD shows to nobody."""
+
+
+async def test_head_is_taken_wherever_get_changes_nothing(client: httpx.AsyncClient, services: Services) -> None:
+    """Its answer has the status and the headers of the GET's, without keys, parameters and ids as with them."""
+    paths = [path for path, method, _, _ in described(create_app(services)) if method == "GET"]
+    assert set(paths) > NOTING
+    for path in sorted(set(paths) - NOTING):
+        looked, got = await client.head(path), await client.get(path)
+        assert looked.status_code == got.status_code != 405, path
+        assert looked.headers.keys() == got.headers.keys(), path
+
+
+@pytest.mark.parametrize("path", sorted(NOTING))
+async def test_head_is_refused_where_get_notes_what_it_shows(client: httpx.AsyncClient, path: str) -> None:
+    """405, and the Allow header has no HEAD."""
+    response = await client.head(path, params={"namespace": "n"})
+    assert response.status_code == 405
+    assert "HEAD" not in response.headers["allow"]
