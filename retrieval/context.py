@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from memtypes.candidates import TYPES, Candidates
 from memtypes.memory import Memory
@@ -30,6 +31,8 @@ from retrieval.written import Filled, Written
 
 PRIORITY = 3
 """The priority of a working item that names none."""
+
+_ITEMS = TypeAdapter(list[ContextItem])
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ class ContextWriter:
             as_of=ranked.as_of,
             degraded=list(ranked.degraded),
         )
-        items = [_item(one, hits.scored, explain=self._request.explain) for one in shown]
+        items = _ITEMS.validate_python([_item(one, hits.scored, explain=self._request.explain) for one in shown])
         context = context_of(self._renderer.layout, blocks, self._request.format)
         return RetrieveAnswer(context=context, items=items, metadata=metadata)
 
@@ -208,16 +211,17 @@ def stored_entries(found: Candidates, places: NDArray[np.intp]) -> Entries:
     return Entries(found.ids[places], kinds, tokens, groups, headings, places + 1)
 
 
-def _item(one: Shown, scored: Scored, *, explain: bool) -> ContextItem:
+def _item(one: Shown, scored: Scored, *, explain: bool) -> dict[str, Any]:
+    """The members of a ContextItem, to be made together with the others: one by one takes twice as long."""
     place = one.rank - 1
-    return ContextItem(
-        id=one.passage.id,
-        type=one.passage.type,
-        rank=one.rank,
-        score=float(scored.scores[place]),
-        tokens=one.tokens,
-        content=one.content,
-        signals=scored.signals(place) if explain else None,
-        cut=True if one.cut else None,
-        excerpt=True if one.excerpt else None,
-    )
+    return {
+        "id": one.passage.id,
+        "type": one.passage.type,
+        "rank": one.rank,
+        "score": float(scored.scores[place]),
+        "tokens": one.tokens,
+        "content": one.content,
+        "signals": scored.signals(place) if explain else None,
+        "cut": True if one.cut else None,
+        "excerpt": True if one.excerpt else None,
+    }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.candidates import Candidates
+from retrieval.order import best_few
 
 FIRST = 5
 """Among so many of the best. More reach further, and cost more order where nothing was brought up to date."""
@@ -49,16 +50,16 @@ def lifts(found: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]
 
     found: in the order of their ids. Both were said in a session by one speaker, and the later one gives a value.
     """
-    best = np.argsort(-scores, kind="stable")[:FIRST]
-    light = found.light
-    best = best[light.known("session_id")[best]]
-    by_time = best[np.lexsort((light.column("seq")[best], light.column("created_at")[best]))].tolist()
-    speakers, news = light.column("speaker"), light.column("gives_value") == 1
+    places = best_few(scores, FIRST)
+    places = places[found.light.take(places).known("session_id")]
+    light = found.light.take(places)
+    speakers, news, kinds = light.column("speaker"), light.column("gives_value") == 1, found.kinds[places]
+    by_time = np.lexsort((light.column("seq"), light.column("created_at"))).tolist()
     lifted = scores.copy()
     for at, later in enumerate(by_time):
         if news[later]:
             for earlier in by_time[:at]:
-                same = speakers[earlier] == speakers[later] and found.kinds[earlier] == found.kinds[later]
-                if same and scores[later] >= LEAST * scores[earlier]:
-                    lifted[later] = max(lifted[later], lifted[earlier] + _AHEAD)
+                same = speakers[earlier] == speakers[later] and kinds[earlier] == kinds[later]
+                if same and scores[places[later]] >= LEAST * scores[places[earlier]]:
+                    lifted[places[later]] = max(lifted[places[later]], lifted[places[earlier]] + _AHEAD)
     return lifted - scores

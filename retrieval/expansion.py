@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from memtypes.candidates import Candidates
 from memtypes.light import TERMS
 from memtypes.terms import NUMBERS, Numbers
+from retrieval.order import best_few
 
 SEEDS = 3
 """The best hits, whose words are looked for. One finds less, five drift."""
@@ -32,19 +33,19 @@ def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) ->
     """
     terms: Numbers = found.light.column(TERMS)
     shorter = 1.0 / (1.0 + found.light.wholes("tokens.count", 0) / LENGTH)
-    best = np.argsort(-scores, kind="stable")[:SEEDS]
+    best = best_few(scores, SEEDS)
     worth = np.maximum(scores[best], 0.0) ** 2 * shorter[best]
     sought, places = np.unique(terms[best], return_inverse=True)
     summed = np.bincount(places.ravel(), np.repeat(worth, terms.shape[1]), minlength=len(sought))
-    summed[(sought == 0) | np.isin(sought, asked)] = 0.0
+    summed[(sought == 0) | (sought[:, None] == asked).any(axis=1)] = 0.0
     place_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for what is not sought; the seeds have 96 terms at most
     place_of[sought] = np.arange(1, len(sought) + 1)
-    having = place_of[terms]
+    having = place_of.take(terms)
     rarity = _idf(np.bincount(having.ravel(), minlength=len(sought) + 1)[1:], len(found))
     first = np.argsort(-summed * rarity, kind="stable")[:WORDS]
     weights = np.zeros(len(sought) + 1)
     weights[first + 1] = (summed * rarity**2)[first]
-    shared: NDArray[np.float64] = weights[having].sum(axis=1) * shorter
+    shared: NDArray[np.float64] = weights.take(having).sum(axis=1) * shorter
     most = float(shared.max(initial=0.0))
     return shared / most if most > 0 else shared
 

@@ -31,17 +31,17 @@ def late_similarity(found: Candidates, near: Neighbours) -> NDArray[np.float64] 
     """The score of each candidate, 0 and up, shape (candidates,); None when the store gave no token scores."""
     if found.late is None:
         return None
-    met = found.late.astype(np.float64)
-    known = np.isfinite(met[:, 0])
+    known = np.isfinite(found.late[:, 0])
     if not known.any():
         return None
-    met = np.where(known[:, None], np.maximum(met, 0.0), 0.0)
-    weights = token_weights(met[known])
-    sharp = met**SHARPNESS
-    around = np.maximum(NEXT * near.next_to(sharp), TWO_AWAY * near.two_away(sharp))
-    widened = np.maximum(np.maximum(sharp, around), IN_SESSION * near.in_session(sharp))
-    shares = (widened + UNMET) / (1.0 + UNMET)
-    return np.where(known, np.exp(np.log(shares) @ weights), 0.0)
+    met = np.maximum(found.late.astype(np.float64), 0.0)
+    if not known.all():
+        met[~known] = 0.0
+    weights = token_weights(met if known.all() else met[known])
+    shares = near.widened(met**SHARPNESS, NEXT, TWO_AWAY, IN_SESSION)
+    shares = (shares + UNMET) / (1.0 + UNMET)
+    scores = np.exp(np.log(shares, out=shares) @ weights)
+    return np.where(known, scores, 0.0)
 
 
 def token_weights(met: NDArray[np.float64]) -> NDArray[np.float64]:

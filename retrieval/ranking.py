@@ -48,7 +48,7 @@ class Scored:
 
     def take(self, places: NDArray[Any]) -> Scored:
         """The candidates at these places, in this order."""
-        return Scored(self.found.take(places), self.scores[places], self.table[:, places])
+        return Scored(self.found.take(places), self.scores[places], self.table.take(places, axis=1))
 
     @classmethod
     def joined(cls, one: Scored, other: Scored) -> Scored:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.candidates import Candidate, Candidates
+from memtypes.light import Light
 from memtypes.terms import Numbers
 from retrieval.currency import lifts
 from retrieval.expansion import expansion
@@ -17,6 +18,7 @@ from retrieval.fusion import similarity
 from retrieval.late import late_similarity
 from retrieval.mention import mention
 from retrieval.neighbours import neighbours
+from retrieval.order import beginnings, by_text, repeated
 from retrieval.profiles import LATER, SIGNALS
 from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.signals import context, named_time, signals
@@ -40,14 +42,14 @@ class Scoring:
 def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     """`candidates` of all types of one query, ranked together by score = sum(weight * signal)."""
     unsorted = Candidates.of(candidates)
-    found = unsorted.take(np.argsort(unsorted.ids, kind="stable"))
+    found = unsorted.take(by_text(unsorted.ids))
     table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
     scores = _scores(found, table, scoring)
     passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
     order = np.argsort(-scores, kind="stable")
     scored = Scored(replace(found, late=None), scores, table)  # it has said what it had to say, and is the largest
     kept, below = order[passed[order]], order[~passed[order]]
-    first = _first_sayings(found.take(kept))
+    first = _first_sayings(found.kinds[kept], found.light.take(kept))
     own = np.arange(len(kept)) == first
     of = [found.ids[kept[place]].decode() for place in first[~own].tolist()]
     return Ranking(Hits(scored.take(kept[own])), Lefts(scored.take(np.concatenate([kept[~own], below])), of))
@@ -94,15 +96,15 @@ def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Sc
     return passed
 
 
-def _first_sayings(found: Candidates) -> NDArray[np.intp]:
+def _first_sayings(kinds: NDArray[np.int8], light: Light) -> NDArray[np.intp]:
     """For each the place of the first with its words, of the same type and speaker and due at the same time."""
-    first = np.arange(len(found), dtype=np.intp)
-    light = found.light
-    hashes = light.column("content_hash").tolist()
-    if len(set(hashes)) == len(hashes):
+    first = np.arange(len(kinds), dtype=np.intp)
+    hashes = light.column("content_hash")
+    again = repeated(beginnings(hashes))  # and few others, if any: a digest is told by its beginning
+    if not len(again):
         return first
-    speakers, due = light.column("speaker").tolist(), light.column("due_at").astype(np.int64).tolist()
+    columns = (again, kinds[again], hashes[again], light.column("speaker")[again], light.column("due_at")[again])
     seen: dict[tuple[object, ...], int] = {}
-    for place, said in enumerate(zip(found.kinds.tolist(), hashes, speakers, due, strict=True)):
-        first[place] = seen.setdefault(said, place)
+    for place, *said in zip(*(column.tolist() for column in columns), strict=True):
+        first[place] = seen.setdefault(tuple(said), place)
     return first

@@ -77,39 +77,6 @@ def test_weights_are_a_distribution(met: NDArray[np.float64]) -> None:
     assert weights.sum() == pytest.approx(1.0)
 
 
-@given(st.permutations(range(8)))
-def test_neighbours_do_not_depend_on_the_order_of_arrival(order: list[int]) -> None:
-    """The neighbours' values are those of the numbers before and after, wherever they stand in the list."""
-    near = neighbours(Candidates.of([candidate(number) for number in order]))
-    values = np.array([number + 1.0 for number in order])
-    expected = [number + 2.0 if number < 7 else number + 0.0 for number in order]
-    assert near.next_to(values).tolist() == expected
-    assert near.two_away(values).tolist() == [number + 3.0 if number < 6 else number - 1.0 for number in order]
-
-
-def test_sessions_types_and_loners_have_no_common_neighbours() -> None:
-    """Only memories of one ordered type in one session stand next to each other."""
-    found = [
-        candidate(1),
-        candidate(2, session="other"),
-        candidate(2, kind=MemoryType.SEMANTIC),
-        candidate(0, session=None),
-        candidate(7, kind=MemoryType.PROCEDURAL),
-        candidate(8, kind=MemoryType.PROCEDURAL),
-    ]
-    near = neighbours(Candidates.of(found))
-    assert near.next_to(np.ones(6)).tolist() == [0.0] * 6
-    assert near.two_away(np.ones(6)).tolist() == [0.0] * 6
-    values = np.arange(6.0)
-    assert near.in_session(values).tolist() == values.tolist()
-
-
-def test_a_session_has_its_largest_value() -> None:
-    """Each memory of a session has the largest value of all its candidates, wherever they stand."""
-    found = [candidate(1), candidate(9, session="other"), candidate(40), candidate(7, session=None)]
-    assert neighbours(Candidates.of(found)).in_session(np.array([1.0, 5.0, 2.0, 0.0])).tolist() == [2.0, 5.0, 2.0, 0.0]
-
-
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_context_lies_between_0_and_1(similar: list[float]) -> None:
     """The neighbours' similarity, three parts next door and one part two places away."""
