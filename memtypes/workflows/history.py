@@ -19,8 +19,8 @@ from memtypes.workflows.state import StepStatus, WorkflowState
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
 CUT_MARK = " [cut]"
-LEAST = 16
-"""Tokens of the shortest event worth showing; its time alone takes a dozen."""
+LEAST = 24
+"""Tokens of the shortest piece of a cut event that is worth showing: its time takes 15, the mark 3, and something must be said."""
 
 _WORDS = {
     WorkflowEventType.STARTED: "workflow started",
@@ -95,14 +95,14 @@ class _Filling:
 
     def _fitting(self, text: str, room: int) -> tuple[str | None, bool]:
         """The piece of an event in `room`, and whether it was cut; None when it does not fit."""
-        if room < LEAST:
-            return None, False
         limit = self._budget // 2
+        allowed = min(room, limit)
+        if allowed <= 0:
+            return None, False
         piece = bullet(text)
         tokens = self._tokenizer.count(piece)
-        if tokens <= min(room, limit):
+        if tokens <= allowed:
             return piece, False
-        allowed = min(room, limit)
         if tokens <= limit or allowed < LEAST:
             return None, False
         while allowed > 0:
@@ -126,10 +126,10 @@ class _Filling:
 
 
 def line(event: Event) -> str:
-    """One event in words: when, which step, who, and what was said."""
+    """One event in words: when (to the second), which step, who, and what was said."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
     who = f" by {event.agent}" if event.agent is not None else ""
-    parts = [f"{rfc3339(event.at)} {step}{_WORDS[event.type]}{who}"]
+    parts = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_WORDS[event.type]}{who}"]
     for name in ("input", "output", "error"):
         value = getattr(event, name)
         if value is not None:

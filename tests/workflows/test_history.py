@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,16 @@ def test_a_huge_event_is_cut_and_leaves_room_for_others() -> None:
     assert CUT_MARK in told.text
     assert "the beginning" in told.text
     assert told.omitted == 1
+
+
+@pytest.mark.anyio
+async def test_a_cut_event_still_says_what_happened(tmp_path: Path) -> None:
+    """Its time and the mark alone are no history: then it is left out."""
+    tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
+    events = [replace(event, at=START.replace(microsecond=103_337)) for event in noted("word " * 1_000)]
+    told = [history([Past("w", events)], budget, tokenizer).text for budget in range(150)]
+    assert sum(CUT_MARK in text for text in told) > 90
+    assert all("note\n  input: word" in text for text in told if CUT_MARK in text)
 
 
 def test_a_line_says_when_who_and_what() -> None:
