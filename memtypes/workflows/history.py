@@ -20,7 +20,7 @@ OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
 CUT_MARK = " [cut]"
 LEAST = 24
-"""Tokens of the shortest piece of a cut event that is worth showing: its time takes 15, the mark 3, and something must be said."""
+"""Tokens of the shortest piece of a cut event that says something: its time takes 15, the mark 3."""
 
 _WORDS = {
     WorkflowEventType.STARTED: "workflow started",
