@@ -1,0 +1,7 @@
+"""What a memory is and where it is kept."""
+
+import os
+
+# onnxruntime tells its maker of its use unless it is told not to before it is loaded. Whatever loads it here imports
+# this package first; the engine's process inherits the word.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

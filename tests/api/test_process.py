@@ -138,3 +138,17 @@ def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: 
         assert all(one["count"] for one in stats["types"].values())
     shown = running.log.read_text()
     assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
+
+
+def test_a_ctrl_c_while_it_is_loaded_is_no_trace() -> None:
+    """The process ends by the signal, and says nothing."""
+    command = [sys.executable, "-X", "importtime", "-m", "api", "--help"]
+    environment = {**os.environ, "COLUMNS": "80"}
+    with subprocess.Popen(tied(command), cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        while "litestar" not in child.stderr.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        said = child.stderr.read()
+    assert child.returncode == -signal.SIGINT
+    assert "Traceback" not in said
