@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -59,9 +60,10 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
 
 
 def make_folder(folder: Path) -> None:
-    """Make the data folder where it is not there. Raises BadSettings."""
+    """Make the data folder where it is not there. Raises BadSettings when it can't be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise BadSettings(
             f"the data folder {folder} can't be used: {error.strerror}; choose another --data-dir"

@@ -62,13 +62,22 @@ def fingerprint() -> str:
 def prepare(directory: Path, watch: Watch = unwatched) -> Manifest:
     """The manifest of the encoder in `directory`, built first unless it is there and whole.
 
-    Raises SetupRequired when the weights or what reads them are not installed or not the official ones.
+    Raises SetupRequired when the weights or what reads them are not installed or not the official ones, or when
+    `directory` can't be written to.
     """
     try:
         ready = read_manifest(directory)
     except SetupRequired:
+        ready = None
+    if ready is not None and ready.fingerprint == fingerprint():
+        return ready
+    try:
         return _build(directory, watch)
-    return ready if ready.fingerprint == fingerprint() else _build(directory, watch)
+    except OSError as error:
+        raise SetupRequired(
+            f"the encoder can't be prepared in {directory}: {error.strerror or error}; make room there, or choose "
+            "another place"
+        ) from error
 
 
 def weights_directory() -> Path:
@@ -147,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             manifest = prepare(directory, show)
             progress.update(task, description="the encoder is ready", completed=3)
-    except (RemembrancerError, OSError) as error:
+    except RemembrancerError as error:
         errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     errors.print(f"{manifest.fingerprint} in {directory}", markup=False, highlight=False, soft_wrap=True)

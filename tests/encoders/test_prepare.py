@@ -39,6 +39,13 @@ def test_builds_once(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / MODEL_FILE).stat().st_size < 24e6
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """With what is wrong and the way out, in place of a trace."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupRequired, match=r"prepared in .*file/x: Not a directory; make room there, or choose"):
+        prepare(tmp_path / "file" / "x")
+
+
 def test_always_the_same_bytes(copy: Path, tmp_path: Path) -> None:
     """Two builds have the same hashes, so two processes that prepare at once do each other no harm."""
     assert prepare(tmp_path / "other").files == read_manifest(copy).files
