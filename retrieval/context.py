@@ -140,13 +140,16 @@ class ContextWriter:
 
     def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Passage]) -> list[Shown]:
         """The chosen memories with their entries; one that was removed meanwhile is left out."""
+        stored_by = self._tokenizer.name if self._renderer.layout.stored_counts else None
         shown: list[Shown] = []
         for one in chosen:
             passage = texts.get(one.entry.id)
             if passage is None:
                 continue
             if not one.cut:
-                shown.append(self._renderer.shown(passage, one.rank, self._known_tokens(one, passage)))
+                # Its tokens are known, unless it was rewritten since it was ranked.
+                rewritten = passage.tokenizer == stored_by and passage.tokens != one.allowed
+                shown.append(self._renderer.shown(passage, one.rank, None if rewritten else one.allowed))
             elif (part := self._part(passage, one)) is not None:
                 shown.append(part)
         return shown
@@ -155,12 +158,6 @@ class ContextWriter:
         if self._request.oversize == "excerpt":
             return self._renderer.shown_excerpt(passage, one.rank, one.allowed, self._request.query)
         return self._renderer.shown_cut(passage, one.rank, one.allowed)
-
-    def _known_tokens(self, one: Chosen, passage: Passage) -> int | None:
-        """The tokens of an entry, unless its memory was rewritten since it was ranked."""
-        stored = self._renderer.layout.stored_counts and passage.tokenizer == self._tokenizer.name
-        current = passage.tokens if stored else one.allowed
-        return one.allowed if current == one.allowed else None
 
     def _answer(
         self, ranked: Ranked, blocks: tuple[Block, Block], shown: Sequence[Shown], *, some: bool

@@ -24,6 +24,11 @@ WORDS = 15
 LENGTH = 200
 """Tokens at which a memory's terms count half: a long one shares some of any words."""
 
+_PLACES = 128
+"""More than the terms that the seeds can have."""
+
+_COUNTS = 8
+
 
 def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) -> NDArray[np.float64]:
     """How much of the best hits' telling terms each candidate has, shape (candidates,), in [0, 1]; 1 for the most.
@@ -41,13 +46,24 @@ def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) ->
     place_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for what is not sought; the seeds have 96 terms at most
     place_of[sought] = np.arange(1, len(sought) + 1)
     having = place_of.take(terms)
-    rarity = _idf(np.bincount(having.ravel(), minlength=len(sought) + 1)[1:], len(found))
+    rarity = _idf(_counts(having)[1 : len(sought) + 1], len(found))
     first = np.argsort(-summed * rarity, kind="stable")[:WORDS]
     weights = np.zeros(len(sought) + 1)
     weights[first + 1] = (summed * rarity**2)[first]
     shared: NDArray[np.float64] = weights.take(having).sum(axis=1) * shorter
     most = float(shared.max(initial=0.0))
     return shared / most if most > 0 else shared
+
+
+def _counts(having: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """How often each place stands, shape (_PLACES,).
+
+    Counted in several columns: nearly all are 0, and each step of one count would wait for the step before it.
+    """
+    apart = having + np.arange(having.shape[1], dtype=np.uint16) % _COUNTS * _PLACES
+    by_column = np.bincount(apart.ravel(), minlength=_COUNTS * _PLACES).reshape(_COUNTS, _PLACES)
+    counts: NDArray[np.intp] = by_column.sum(axis=0)
+    return counts
 
 
 def _idf(having: NDArray[np.intp], of: int) -> NDArray[np.float64]:

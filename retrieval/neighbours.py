@@ -67,10 +67,18 @@ class Neighbours:
         return _larger(_larger(widened, values, self.near, next_to), values, self.far, two_away)
 
 
+_NOBODY = np.empty(0, dtype=np.intp)
+_NO_PAIRS = (Pairs(_NOBODY, _NOBODY), Pairs(_NOBODY, _NOBODY))
+ALONE = Neighbours(_NO_PAIRS, _NO_PAIRS, _NOBODY, _NOBODY)
+"""Where no candidate has any other beside it."""
+
+
 def neighbours(found: Candidates) -> Neighbours:
     """Who stands next to whom among the candidates; of two with one number the later one is the neighbour."""
     light = found.light
     places = np.flatnonzero(_FOLLOWING[found.kinds] & light.known("session_id") & light.known("seq"))
+    if not len(places):
+        return ALONE
     ordered = light.take(places)
     sessions = ordered.column("session_id").astype(np.int64) * len(TYPES) + found.kinds[places]
     keys, width = _keys(sessions, ordered.column("seq"))

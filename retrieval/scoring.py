@@ -18,7 +18,7 @@ from retrieval.fusion import similarity
 from retrieval.late import late_similarity
 from retrieval.mention import mention
 from retrieval.neighbours import neighbours
-from retrieval.order import beginnings, by_text, repeated
+from retrieval.order import ascending, beginnings, by_text, repeated
 from retrieval.profiles import LATER, SIGNALS
 from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.signals import context, named_time, signals
@@ -46,7 +46,7 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
     scores = _scores(found, table, scoring)
     passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
-    order = np.argsort(-scores, kind="stable")
+    order = ascending(-scores)
     scored = Scored(replace(found, late=None), scores, table)  # it has said what it had to say, and is the largest
     kept, below = order[passed[order]], order[~passed[order]]
     first = _first_sayings(found.kinds[kept], found.light.take(kept))

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.order import beginnings, best_few, by_text, repeated
+from retrieval.order import ascending, beginnings, best_few, by_text, repeated
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(-1, 1), max_size=40)
 TEXTS = st.lists(
@@ -22,6 +22,12 @@ def test_the_best_few_are_the_first_of_all_in_order(scores: list[float], count: 
     """Whatever stands level, and however few there are."""
     whole = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")[:count]
     assert best_few(np.array(scores, dtype=np.float64), count).tolist() == whole.tolist()
+
+
+@given(SCORES)
+def test_what_is_level_is_ordered_by_place(scores: list[float]) -> None:
+    """The order is that of a stable sort."""
+    assert ascending(np.array(scores)).tolist() == sorted(range(len(scores)), key=scores.__getitem__)
 
 
 @given(TEXTS)
