@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
+import anyio
 import numpy as np
 import pytest
 
@@ -13,15 +12,18 @@ from tests.encoders.texts import VARIED
 
 
 @pytest.fixture(scope="session")
-async def torch_embedder() -> AsyncIterator[SentenceTransformersEmbedder]:
-    """The second engine over the same weights, from their folder: nothing is looked for on a network."""
+def torch_vectors() -> list[np.ndarray]:
+    """The second engine's vectors of VARIED, over the same weights, from their folder: nothing is fetched.
+
+    Its event loop is gone when a test begins: one that stayed would be in the way of tests that run one of their own.
+    """
+    return anyio.run(_embedded)
+
+
+async def _embedded() -> list[np.ndarray]:
     settings = SentenceTransformersSettings(str(weights_directory()), device="cpu")
     embedder = await SentenceTransformersEmbedder.open(settings)
-    yield embedder
-    await embedder.aclose()
-
-
-@pytest.fixture(scope="session")
-async def torch_vectors(torch_embedder: SentenceTransformersEmbedder) -> list[np.ndarray]:
-    """The second engine's vectors of VARIED."""
-    return [embedding.dense for embedding in await torch_embedder.embed_documents(VARIED)]
+    try:
+        return [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
+    finally:
+        await embedder.aclose()
