@@ -12,6 +12,7 @@ import msgspec
 from api.calls import encode
 from api.client import ApiClient
 from api.keys import DEFAULT_TENANT, KeyRing
+from api.questions import retrieved, searched
 from api.routes.search import RETRIEVE, SEARCH
 from api.routes.upkeep import JOB
 from api.services import Services
@@ -77,13 +78,11 @@ class LocalBackend:
 
     async def search(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        asked = checked(SEARCH, body)
-        return _members(await self.services.retriever.search(self._scope(asked.namespace, asked.session_id), asked))
+        return _members(await searched(self.services, self.tenant, checked(SEARCH, body)))
 
     async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        asked = checked(RETRIEVE, body)
-        return _members(await self.services.retriever.retrieve(self._scope(asked.namespace, asked.session_id), asked))
+        return _members(await retrieved(self.services, self.tenant, checked(RETRIEVE, body)))
 
     async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
@@ -92,10 +91,7 @@ class LocalBackend:
 
     def sink(self, namespace: str) -> Sink:
         """Writes with this process's ingestor."""
-        return LocalSink(self.services.ingestor, self._scope(namespace, None))
-
-    def _scope(self, namespace: str, session_id: str | None) -> Scope:
-        return Scope(self.tenant, namespace, session_id)
+        return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,38 @@
-"""Questions without their secrets: what is asked stands in receipts, so it is looked through as what is written is."""
+"""The two questions as they are asked over HTTP and on the command line: without their secrets, within their scope.
+
+What is asked stands in receipts, so it is looked through as what is written is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from api.provider_counts import counted_by_provider
 from api.services import Services
 from ingest.redaction.gate import IDS
-from retrieval.request import RankedRequest
+from memtypes.scope import Scope
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 
 AskedT = TypeVar("AskedT", bound=RankedRequest)
+
+
+async def searched(services: Services, tenant: str, sent: SearchRequest) -> SearchAnswer:
+    """Hits, best first. Raises Unavailable, as `without_secrets` does."""
+    asked = without_secrets(services, tenant, sent)
+    return await services.retriever.search(_scope(tenant, asked), asked)
+
+
+async def retrieved(services: Services, tenant: str, sent: RetrieveRequest) -> RetrieveAnswer:
+    """A context, what is in it, and what it cost. Raises Unavailable, as `without_secrets` does."""
+    asked = without_secrets(services, tenant, sent)
+    found = await services.retriever.retrieve(_scope(tenant, asked), asked)
+    return await counted_by_provider(services, asked.model, found)
+
+
+def _scope(tenant: str, asked: RankedRequest) -> Scope:
+    return Scope(tenant, asked.namespace, asked.session_id, asked.agent_id)
 
 
 def without_secrets(services: Services, tenant: str, asked: AskedT) -> AskedT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -82,11 +82,6 @@ def shortened(text: str) -> str:
 
 def _degraded(degraded: list[str]) -> str:
     return f" (without {', '.join(degraded)})" if degraded else ""
-
-
-def show(console: Console, view: RenderableType) -> None:
-    """Print `view`."""
-    console.print(view)
 
 
 def counts_table(counts: Mapping[str, Any]) -> RenderableType:

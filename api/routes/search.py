@@ -6,9 +6,8 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from pydantic import TypeAdapter
 
-from api.calls import Call, HttpRequest, answer, read_body, scope_of
-from api.provider_counts import counted_by_provider
-from api.questions import without_secrets
+from api.calls import Call, HttpRequest, answer, read_body
+from api.questions import retrieved, searched
 from api.services import Services
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.request import RetrieveRequest, SearchRequest
@@ -26,14 +25,10 @@ _RETRIEVE = Call(
 @post("/v1/search", opt=_SEARCH.opt(), status_code=200)
 async def post_search(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """Hits, best first."""
-    asked = without_secrets(services, request.auth.tenant, await read_body(request, SEARCH))
-    scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
-    return answer(await services.retriever.search(scope, asked))
+    return answer(await searched(services, request.auth.tenant, await read_body(request, SEARCH)))
 
 
 @post("/v1/retrieve", opt=_RETRIEVE.opt(), status_code=200)
 async def post_retrieve(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
     """A context, what is in it, and what it cost."""
-    asked = without_secrets(services, request.auth.tenant, await read_body(request, RETRIEVE))
-    scope = scope_of(request, asked.namespace, asked.session_id, asked.agent_id)
-    return answer(await counted_by_provider(services, asked.model, await services.retriever.retrieve(scope, asked)))
+    return answer(await retrieved(services, request.auth.tenant, await read_body(request, RETRIEVE)))

@@ -35,7 +35,7 @@ class Bench:
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
 @pytest.fixture(scope="package", params=["edge", "qdrant-local", "qdrant-server"])
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """Each store in turn; one for all tests of this package, so every test finds other tests' memories around its own."""
+    """Each store in turn; one for the whole package, so every test finds other tests' memories around its own."""
     name: str = request.param
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
