@@ -13,13 +13,14 @@ from ingest.cells import SHAPES, read_cells
 from ingest.prepare import check_draft
 from ingest.problems import as_invalid
 from ingest.readers.rows import RawItem
-from ingest.submission import draft_of
+from ingest.submission import ReviewMode, draft_of
 from memtypes.errors import InvalidRequest
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.types import MEMORY_CLASSES
 
 _METADATA = "metadata."
+_REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
 _HEADING_FIELDS = ("title", "concept", "procedure_name")
 
 
@@ -61,15 +62,14 @@ def to_item(row: RawItem, options: RowOptions, now: datetime) -> dict[str, Any]:
         fields = _headed(fields, row.heading)
     if options.extra_to_metadata:
         fields = _extra_to_metadata(fields)
-    if fields.get("review") in ("auto", "skip"):
-        del fields["review"]
+    review = fields.pop("review") if fields.get("review") in _REVIEWS else None
     fields["source"] = _source(fields.get("source"), row)
     try:
         draft = draft_of(fields)
     except ValidationError as error:
         raise as_invalid(error) from error
     check_draft(draft, now)
-    return fields
+    return fields if review is None else {**fields, "review": review}
 
 
 def _mapped(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:

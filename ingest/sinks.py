@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ingest.outcome import ItemOutcome
 from ingest.pipeline import Ingestor
-from ingest.submission import draft_of
+from ingest.submission import submission_from
 from memtypes.scope import Scope
 
 
@@ -29,4 +29,4 @@ class LocalSink:
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
         """One outcome an item, in order."""
-        return await self.ingestor.write(self.scope, [draft_of(item) for item in items])
+        return await self.ingestor.write(self.scope, [submission_from(item) for item in items])

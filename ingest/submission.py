@@ -59,6 +59,12 @@ class Submission:
     classified: Classified | None = None
 
 
+def submission_from(item: Mapping[str, Any]) -> Submission:
+    """What an item of a batch hands in: its fields, and the review that it may ask for. Raises ValidationError."""
+    fields = {name: value for name, value in item.items() if name != "review"}
+    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
+
+
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 """A draft alone stands for a submission that asks for nothing."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from ingest.items import RowOptions, check_mapping, to_item
 from ingest.readers.rows import RawItem
+from ingest.submission import ReviewMode, submission_from
 from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from tests.ingest.doubles import NOW
@@ -94,9 +95,12 @@ def test_extra_fields_may_go_to_metadata() -> None:
     assert why({"content": "x", "mood": 1, "metadata": 5}, options).startswith("metadata: ")
 
 
-def test_review_is_for_the_server() -> None:
-    """A row made for the HTTP batch may say how it is to be reviewed; anything else under that name is unknown."""
-    assert "review" not in item({"content": "x", "review": "skip"})
+def test_a_row_may_ask_for_a_review() -> None:
+    """As an item of the HTTP batch may; anything else under that name is unknown."""
+    assert item({"content": "x", "review": "skip"})["review"] == "skip"
+    assert "review" not in item({"content": "x"})
+    assert submission_from(item({"content": "x", "review": "auto"})).review is ReviewMode.AUTO
+    assert submission_from(item({"content": "x"})).review is ReviewMode.GIVEN
     assert why({"content": "x", "review": "never"}) == "review: unknown field"
 
 
