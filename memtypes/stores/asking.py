@@ -25,7 +25,7 @@ from memtypes.scope import Scope
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_bytes, sparse_bytes, tokens_bytes
 from memtypes.stores.conditions import to_where
-from memtypes.stores.keys import texts_of
+from memtypes.stores.keys import ID, texts_of
 from memtypes.stores.paging import cursor_of, parse_cursor
 from memtypes.stores.points import group_changes, memory_of, pieces, point_of
 from memtypes.times import rfc3339
@@ -212,7 +212,7 @@ def _is_id(text: str) -> bool:
 
 def candidates_of(kind: MemoryType, found: asks.Found) -> Candidates:
     """The candidates of one search, from the bytes in which they came."""
-    ids = texts_of(found.keys)
+    ids = texts_of(np.frombuffer(found.keys, ID))
     columns = {path: np.frombuffer(raw, DTYPES[KINDS[path]]) for path, raw in found.columns.items()}
     late = None if found.late is None else np.frombuffer(found.late, np.float32).reshape(len(ids), -1)
     return Candidates(

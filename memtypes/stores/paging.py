@@ -17,7 +17,7 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.conditions import Where, at, before, within
-from memtypes.stores.steps import Count, Fetch, Plan, Scroll
+from memtypes.stores.steps import ById, Count, Fetch, Plan, Scroll
 
 CREATED = "created_at"
 
@@ -97,7 +97,7 @@ def _ties(ask: asks.List, groups: dict[MemoryType, tuple[str, int]], *, fresh: b
     last = None if fresh or ask.after is None else ask.after[1]
     more = 0 if last is None else 1  # the engine begins with the cursor's own id
     rounds = [
-        (kind, Scroll(_instant(ask, created), limit + more, (CREATED,), start=last))
+        (kind, ById(_instant(ask, created), limit + more, (CREATED,), start=last))
         for kind, (created, limit) in groups.items()
     ]
     found = yield list(rounds)

@@ -16,7 +16,7 @@ from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.conditions import above, has_ids, negated, of_tenant, within
-from memtypes.stores.keys import Key, key_of
+from memtypes.stores.keys import Keys
 from memtypes.stores.paging import list_page
 from memtypes.stores.points import memory_of
 from memtypes.stores.searching import find_candidates
@@ -26,6 +26,7 @@ from memtypes.stores.steps import (
     DropFields,
     Facet,
     Glance,
+    KeysOf,
     Plan,
     Put,
     Remove,
@@ -97,21 +98,22 @@ def note_uses(ask: asks.NoteUses) -> Plan[None]:
     """Nothing, once the uses are added to the counts of the memories that exist in the scope."""
     ids = {kind: [one.id for one in uses] for kind, uses in ask.uses.items()}
     found = yield [(kind, Scroll(within(ask, has_ids(own)), len(own), ())) for kind, own in ids.items()]
-    keys = {kind: tuple(key_of(one) for one, _ in pairs) for kind, pairs in zip(ids, found, strict=True)}
-    seen: list[Seen] = yield [(kind, Glance(own)) for kind, own in keys.items()]
-    counts: dict[Key, int] = {}
-    for own, glance in zip(keys.values(), seen, strict=True):
-        there = itertools.compress(own, glance.found)
-        counts |= zip(there, glance.light.wholes("access_count", 0).tolist(), strict=True)
+    there = {kind: tuple(one for one, _ in pairs) for kind, pairs in zip(ids, found, strict=True)}
+    keys: list[Keys] = yield [(kind, KeysOf(own)) for kind, own in there.items()]
+    seen: list[Seen] = yield [(kind, Glance(own)) for kind, own in zip(there, keys, strict=True)]
+    counts: dict[str, int] = {}
+    for own, glance in zip(there.values(), seen, strict=True):
+        read = glance.light.wholes("access_count", 0).tolist()
+        counts |= zip(itertools.compress(own, glance.found), read, strict=True)
     writes = {kind: _counted(ask, uses, counts) for kind, uses in ask.uses.items()}
     yield [(kind, Write(changes)) for kind, changes in writes.items() if changes]
 
 
-def _counted(ask: asks.NoteUses, uses: Iterable[asks.Used], counts: Mapping[Key, int]) -> tuple[Change, ...]:
+def _counted(ask: asks.NoteUses, uses: Iterable[asks.Used], counts: Mapping[str, int]) -> tuple[Change, ...]:
     """The changes, one for all memories that have come to the same count at the same time."""
     alike: dict[tuple[int, str], list[str]] = {}
     for one in uses:
-        before = counts.get(key_of(one.id))
+        before = counts.get(one.id)
         if before is not None:
             alike.setdefault((before + one.times, one.at), []).append(one.id)
     return tuple(

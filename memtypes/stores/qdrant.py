@@ -8,7 +8,7 @@ nothing, knows no indexes, and computes everything in Python. A write is acknowl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from memtypes.policy import MemoryType
 from memtypes.stores import asks, steps
 from memtypes.stores.asking import AskingStore
 from memtypes.stores.codec import TOKEN_DIMENSIONS
-from memtypes.stores.keys import key_of, text_of
+from memtypes.stores.keys import ids_of, strings_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.qdrant_errors import tolerated_conflict, translated
 from memtypes.stores.qdrant_models import to_filter, to_maxima, to_operation, to_query, to_token_queries
@@ -153,6 +153,10 @@ class QdrantStore(AskingStore):
             operations = [to_operation(change) for change in step.changes]
             await self._client.batch_update_points(name, operations, wait=True)
             return None
+        if isinstance(step, steps.KeysOf):
+            return ids_of(step.ids)  # here a key is the id itself
+        if isinstance(step, steps.IdsOf):
+            return step.keys
         if isinstance(step, steps.Late):
             return to_maxima(step, await self._client.query_batch_points(name, to_token_queries(step)))
         return await self._read(name, step)
@@ -162,27 +166,28 @@ class QdrantStore(AskingStore):
             case steps.Search(queries):
                 asked = [to_query(query, local=self._local) for query in queries]
                 found = await self._client.query_batch_points(name, asked)
-                return [[(key_of(str(hit.id)), hit.score) for hit in hits.points] for hits in found]
-            case steps.Scroll():
+                return [_hits(one.points) for one in found]
+            case steps.Scroll() | steps.ById():
                 return await self._scroll(name, step)
             case steps.Fetch(ids):
                 return await self._payloads(name, ids, fields=True)
             case steps.Glance(keys):
-                return await self._seen(name, [text_of(key) for key in keys])
+                return await self._seen(name, strings_of(keys))
             case steps.Count(where):
                 return (await self._client.count(name, to_filter(where), exact=True)).count
             case steps.Facet(key, where, limit):
                 facets = await self._client.facet(name, key, facet_filter=to_filter(where), limit=limit, exact=True)
                 return [(hit.value, hit.count) for hit in facets.hits]
 
-    async def _scroll(self, name: str, step: steps.Scroll) -> list[tuple[Any, dict[str, Any]]]:
+    async def _scroll(self, name: str, step: steps.Scroll | steps.ById) -> list[tuple[Any, dict[str, Any]]]:
         newest_first = models.OrderBy(key="created_at", direction=models.Direction.DESC)
         records, _ = await self._client.scroll(
             name,
             scroll_filter=to_filter(step.where),
             limit=step.limit,
-            offset=step.start,
-            order_by=newest_first if step.newest_first else None,
+            offset=step.start if isinstance(step, steps.ById) else None,
+            # By itself a server goes by id.
+            order_by=newest_first if isinstance(step, steps.Scroll) and step.newest_first else None,
             with_payload=True if step.fields is None else list(step.fields) or False,
         )
         return [(str(record.id), record.payload or {}) for record in records]
@@ -195,6 +200,11 @@ class QdrantStore(AskingStore):
     async def _payloads(self, name: str, ids: tuple[str, ...], *, fields: bool | list[str]) -> dict[str, Any]:
         records = await self._client.retrieve(name, list(ids), with_payload=fields) if ids else []
         return {str(record.id): record.payload or {} for record in records}
+
+
+def _hits(points: Sequence[models.ScoredPoint]) -> steps.Hits:
+    scores = np.array([one.score for one in points], dtype=np.float64)
+    return steps.Hits(ids_of(str(one.id) for one in points), scores)
 
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:

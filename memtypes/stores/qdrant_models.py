@@ -13,7 +13,7 @@ from memtypes.stores import steps
 from memtypes.stores.asks import Point
 from memtypes.stores.codec import dense_of, sparse_of, tokens_of, unit_tokens
 from memtypes.stores.conditions import Where
-from memtypes.stores.keys import key_of, text_of
+from memtypes.stores.keys import Keys, strings_of
 from memtypes.stores.schema import DENSE, SPARSE, TOKENS
 from memtypes.vectors import SparseVector
 
@@ -33,12 +33,18 @@ def to_query(query: steps.Nearest, *, local: bool) -> models.QueryRequest:
     else:
         vector = query.vector.tolist()
         asked = models.QueryRequest(query=vector, using=DENSE, params=None if local else _dense_params(query))
-    return asked.model_copy(update={"filter": to_filter(query.where), "limit": query.limit, "with_payload": False})
+    bounds = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _only(query.among)]
+    among = models.Filter(must=bounds)
+    return asked.model_copy(update={"filter": among, "limit": query.limit, "with_payload": False})
+
+
+def _only(keys: Keys) -> models.Filter:
+    return models.Filter(must=[models.HasIdCondition(has_id=strings_of(keys))])
 
 
 def to_token_queries(late: steps.Late) -> list[models.QueryRequest]:
     """One query a token: its best cosine in each of the memories that have token vectors."""
-    among = models.Filter(must=[models.HasIdCondition(has_id=[text_of(key) for key in late.keys])])
+    among = _only(late.keys)
     return [
         models.QueryRequest(query=[token], using=TOKENS, filter=among, limit=len(late.keys), with_payload=False)
         for token in unit_tokens(late.tokens).tolist()
@@ -47,18 +53,18 @@ def to_token_queries(late: steps.Late) -> list[models.QueryRequest]:
 
 def to_maxima(late: steps.Late, answers: Sequence[models.QueryResponse]) -> NDArray[np.float32]:
     """The answers of `to_token_queries` as the step wants them; see `memtypes.stores.maxsim`."""
-    place = {key: row for row, key in enumerate(late.keys)}
+    place = {one: row for row, one in enumerate(strings_of(late.keys))}
     best = np.full((len(late.keys), len(late.tokens)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):
         for hit in answer.points:
-            best[place[key_of(str(hit.id))], column] = hit.score
+            best[place[str(hit.id)], column] = hit.score
     return best
 
 
 def _dense_params(query: steps.Nearest) -> models.SearchParams:
     """Scores come from the vectors themselves, whether or not there is a quantized copy to find candidates with."""
-    rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.exact)
-    return models.SearchParams(exact=query.exact, quantization=rescored)
+    rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.among is not None)
+    return models.SearchParams(exact=query.among is not None, quantization=rescored)
 
 
 def to_operation(change: steps.Change) -> models.UpdateOperation:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memtypes.light import Light
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.codec import dense_of, sparse_of, tokens_of
-from memtypes.stores.conditions import Where, has_ids, within
-from memtypes.stores.keys import Key, packed, text_of
-from memtypes.stores.steps import Count, Glance, Late, Nearest, Plan, Search, Seen
+from memtypes.stores.conditions import Where, within
+from memtypes.stores.keys import Ids, Keys
+from memtypes.stores.steps import Count, Glance, Hits, IdsOf, Late, Nearest, Plan, Search, Seen
 from memtypes.vectors import DenseVector, SparseVector
 
-Scores: TypeAlias = dict[Key, float]
+Scores: TypeAlias = NDArray[np.float64]
+"""Of each key of a pool, in the same order; NaN for one that is not known."""
 
 
 WHOLE = 2
@@ -47,11 +49,11 @@ Legs: TypeAlias = tuple[Leg | None, Leg | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """The candidates of one search. keys: the union of each leg's best. scores: each leg's, of these and maybe more."""
+    """The candidates of one search. keys: the union of each leg's best. scores: each leg's, None for one not asked."""
 
     legs: Legs
-    keys: list[Key]
-    scores: list[Scores | None]
+    keys: Keys
+    scores: tuple[Scores | None, Scores | None]
 
 
 def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
@@ -62,13 +64,13 @@ def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
     asked = [_nearest(pair, bounds[str(one.where)], corpus) for one, pair in zip(ask.searches, legs, strict=True)]
     best = yield from _search(ask, asked)
     pools = [pooled(pair, hits) for pair, hits in zip(legs, best, strict=True)]
-    rest = yield from _search(ask, [list(_missing(pool, corpus, ask)) for pool in pools])
-    for pool, hits in zip(pools, rest, strict=True):
-        fill(pool, hits)
+    rest = yield from _search(ask, [list(_missing(pool, within(ask), corpus)) for pool in pools])
+    pools = [filled(pool, hits) for pool, hits in zip(pools, rest, strict=True)]
     glances = yield from _glances(ask, pools)
     known = [kept(pool, seen) for pool, seen in zip(pools, glances, strict=True)]
-    best_matches = yield from _maxima(ask, [keys for keys, _ in known])
-    return [columns(pool.scores, own, late) for pool, own, late in zip(pools, known, best_matches, strict=True)]
+    named = yield from _ids(ask, [pool.keys for pool, _ in known])
+    late = yield from _maxima(ask, [pool.keys for pool, _ in known])
+    return [columns(*own, ids, best_matches) for own, ids, best_matches in zip(known, named, late, strict=True)]
 
 
 def _legs(ask: asks.Candidates, corpus: Where) -> Plan[list[Legs]]:
@@ -96,73 +98,106 @@ def _nearest(legs: Legs, where: Where, corpus: Where) -> list[Nearest]:
     return [Nearest(leg.vector, leg.limit, where, corpus) for leg in legs if leg and not leg.silent]
 
 
-def pooled(legs: Legs, hits: list[list[tuple[Key, float]]]) -> Pool:
-    """The candidates that the legs found: scores are none for a silent leg, None for one that was not asked for."""
+def pooled(legs: Legs, hits: list[Hits]) -> Pool:
+    """The candidates that the legs found, each leg's best and then what the next one adds."""
     given = iter(hits)
-    found = [[] if leg is None or leg.silent else next(given) for leg in legs]
-    keys = dict.fromkeys(key for leg, own in zip(legs, found, strict=True) if leg for key, _ in own[: leg.depth])
-    return Pool(legs, list(keys), [None if leg is None else dict(own) for leg, own in zip(legs, found, strict=True)])
+    found = [None if leg is None or leg.silent else next(given) for leg in legs]
+    best = [own.keys[: leg.depth] for leg, own in zip(legs, found, strict=True) if leg and own]
+    keys = _union(best) if best else np.empty(0, dtype=np.int64)
+    dense, sparse = (_first_scores(leg, keys, own) for leg, own in zip(legs, found, strict=True))
+    return Pool(legs, keys, (dense, sparse))
 
 
-def lacking(leg: Leg | None, own: Scores | None, keys: Iterable[Key]) -> list[Key]:
-    """The keys whose score the engine must still be asked for.
+def _union(parts: list[Keys]) -> Keys:
+    """The keys of all parts, each where it comes first."""
+    if len(parts) == 1:
+        return parts[0]
+    together = np.concatenate(parts)
+    _, first = np.unique(together, return_index=True)
+    return together[np.sort(first)]
+
+
+def _first_scores(leg: Leg | None, keys: Keys, own: Hits | None) -> Scores | None:
+    """What a leg says of `keys` at once.
 
     A sparse leg that came back with fewer than its limit has named every memory that shares a term with the query.
     """
-    if leg is None or own is None or leg.silent or (leg.no_match is not None and len(own) < leg.limit):
-        return []
-    return [one for one in keys if one not in own]
+    if leg is None:
+        return None
+    scores = np.full(len(keys), np.nan) if own is None else scores_of(keys, own)
+    if leg.no_match is not None and (own is None or len(own.keys) < leg.limit):
+        scores[np.isnan(scores)] = leg.no_match
+    return scores
 
 
-def _missing(pool: Pool, corpus: Where, ask: asks.Candidates) -> Iterator[Nearest]:
-    for leg, own in zip(pool.legs, pool.scores, strict=True):
-        keys = lacking(leg, own, pool.keys)
-        if leg is not None and keys:
-            yield Nearest(leg.vector, len(keys), within(ask, has_ids(map(text_of, keys))), corpus, exact=True)
+def scores_of(keys: Keys, hits: Hits) -> Scores:
+    """The score of each key among `hits`."""
+    if not len(hits.keys):
+        return np.full(len(keys), np.nan)
+    order = np.argsort(hits.keys)
+    ordered = hits.keys[order]
+    places = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+    return np.where(ordered[places] == keys, hits.scores[order[places]], np.nan)
 
 
-def fill(pool: Pool, rest: list[list[tuple[Key, float]]]) -> None:
-    """Add the missing scores, in the order in which they were asked for, and the score of what shares no term."""
+def _missing(pool: Pool, scope: Where, corpus: Where) -> Iterator[Nearest]:
+    """The queries for the scores that the engine must still be asked for."""
+    for leg, scores in zip(pool.legs, pool.scores, strict=True):
+        if leg is not None and scores is not None and (lacking := np.isnan(scores)).any():
+            keys = pool.keys[lacking]
+            yield Nearest(leg.vector, len(keys), scope, corpus, among=keys)
+
+
+def filled(pool: Pool, rest: list[Hits]) -> Pool:
+    """`pool` with the missing scores, in the order in which they were asked for; and that of what shares no term."""
     given = iter(rest)
-    for leg, own in zip(pool.legs, pool.scores, strict=True):
-        if leg is None or own is None:
-            continue
-        own.update(next(given) if lacking(leg, own, pool.keys) else [])
-        if leg.no_match is not None:
-            own.update({one: leg.no_match for one in pool.keys if one not in own})
+    dense, sparse = (_with(leg, pool.keys, own, given) for leg, own in zip(pool.legs, pool.scores, strict=True))
+    return Pool(pool.legs, pool.keys, (dense, sparse))
 
 
-def kept(pool: Pool, seen: Seen) -> tuple[list[Key], Light]:
+def _with(leg: Leg | None, keys: Keys, scores: Scores | None, rest: Iterator[Hits]) -> Scores | None:
+    if leg is None or scores is None or not (lacking := np.isnan(scores)).any():
+        return scores
+    scores[lacking] = scores_of(keys[lacking], next(rest))
+    return scores if leg.no_match is None else np.nan_to_num(scores, nan=leg.no_match)
+
+
+def kept(pool: Pool, seen: Seen) -> tuple[Pool, Light]:
     """The candidates that are still there and have every score; a removal may come between two rounds."""
-    own = [scores.keys() for scores in pool.scores if scores is not None]
-    whole = set(pool.keys).intersection(*own)
-    if len(whole) == len(pool.keys) and seen.found.all():
-        return pool.keys, seen.light
-    there = seen.found & np.array([key in whole for key in pool.keys], dtype=np.bool_)
-    left = [key for key, stays in zip(pool.keys, there.tolist(), strict=True) if stays]
-    return left, seen.light.take(np.flatnonzero(there[seen.found]))
+    there = seen.found.copy()
+    for scores in pool.scores:
+        if scores is not None:
+            there &= ~np.isnan(scores)
+    if there.all():
+        return pool, seen.light
+    dense, sparse = (None if scores is None else scores[there] for scores in pool.scores)
+    return Pool(pool.legs, pool.keys[there], (dense, sparse)), seen.light.take(np.flatnonzero(there[seen.found]))
 
 
-def columns(found: list[Scores | None], known: tuple[list[Key], Light], late: bytes | None) -> asks.Found:
+def columns(pool: Pool, light: Light, ids: Ids, late: bytes | None) -> asks.Found:
     """The candidates as they travel."""
-    keys, light = known
-    dense, sparse = (None if own is None else np.array([own[key] for key in keys], np.float64) for own in found)
+    dense, sparse = (None if scores is None else scores.tobytes() for scores in pool.scores)
     return asks.Found(
-        packed(keys),
-        None if dense is None else dense.tobytes(),
-        None if sparse is None else sparse.tobytes(),
+        ids.tobytes(),
+        dense,
+        sparse,
         {path: light.column(path).tobytes() for path in light.columns},
         {path: list(table) for path, table in light.tables.items()},
         late,
     )
 
 
-def _maxima(ask: asks.Candidates, keys: list[list[Key]]) -> Plan[list[bytes | None]]:
+def _ids(ask: asks.Candidates, keys: list[Keys]) -> Plan[list[Ids]]:
+    """The ids of the candidates of each search."""
+    return (yield [(search.type, IdsOf(own)) for search, own in zip(ask.searches, keys, strict=True)])
+
+
+def _maxima(ask: asks.Candidates, keys: list[Keys]) -> Plan[list[bytes | None]]:
     """Late interaction's scores of the candidates of each search, where they were asked for."""
     lates = {
-        place: Late(tokens_of(search.tokens), tuple(own))
+        place: Late(tokens_of(search.tokens), own)
         for place, (search, own) in enumerate(zip(ask.searches, keys, strict=True))
-        if search.tokens and own
+        if search.tokens and len(own)
     }
     matrices = (yield [(ask.searches[place].type, late) for place, late in lates.items()]) if lates else []
     late_of = dict(zip(lates, matrices, strict=True))
@@ -172,7 +207,7 @@ def _maxima(ask: asks.Candidates, keys: list[list[Key]]) -> Plan[list[bytes | No
 def _glances(ask: asks.Candidates, pools: list[Pool]) -> Plan[list[Seen]]:
     """What ranking needs of each pool, and which of it exists; a search that does not want it takes all as found."""
     wanted = [place for place, search in enumerate(ask.searches) if search.light]
-    read = yield [(ask.searches[place].type, Glance(tuple(pools[place].keys))) for place in wanted]
+    read = yield [(ask.searches[place].type, Glance(pools[place].keys)) for place in wanted]
     seen: dict[int, Seen] = dict(zip(wanted, read, strict=True))
     return [seen.get(place) or unread(pool) for place, pool in enumerate(pools)]
 
@@ -182,7 +217,7 @@ def unread(pool: Pool) -> Seen:
     return Seen(np.ones(len(pool.keys), dtype=np.bool_), Light(len(pool.keys)))
 
 
-def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[list[tuple[Key, float]]]]]:
+def _search(ask: asks.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[Hits]]]:
     """The hits of every search's queries; those of one type are one step."""
     queries: dict[MemoryType, list[Nearest]] = {}
     for search, own in zip(ask.searches, asked, strict=True):

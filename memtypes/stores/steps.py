@@ -18,37 +18,57 @@ from memtypes.light import Light
 from memtypes.policy import MemoryType
 from memtypes.stores.asks import Point
 from memtypes.stores.conditions import Where
-from memtypes.stores.keys import Key
+from memtypes.stores.keys import Keys
 from memtypes.vectors import DenseVector, SparseVector, TokenVectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearest:
-    """The best `limit` by one vector. corpus: what the sparse IDF is taken over. exact: no approximate index."""
+    """The best `limit` by one vector. corpus: what the sparse IDF is taken over.
+
+    among: only of these, all of them, so by no approximate index; None for every memory that meets the condition.
+    """
 
     vector: DenseVector | SparseVector
     limit: int
     where: Where
     corpus: Where
-    exact: bool = False
+    among: Keys | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """What a query found, best first. scores: float64."""
+
+    keys: Keys
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """For each query its (key, score) pairs, best first."""
+    """For each query its `Hits`."""
 
     queries: tuple[Nearest, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """(id, payload) pairs, by id from `start` on, or newest first. fields: None for all."""
+    """(id, payload) pairs, newest first or in no order. fields: None for all."""
 
     where: Where
     limit: int
     fields: tuple[str, ...] | None
-    start: str | None = None
     newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ById:
+    """(id, payload) pairs in the order of ids, from `start` on."""
+
+    where: Where
+    limit: int
+    fields: tuple[str, ...]
+    start: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +79,24 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class KeysOf:
+    """The keys of these ids, which exist, in their order."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdsOf:
+    """The ids of these keys, as `memtypes.stores.keys.Ids`."""
+
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Glance:
     """Which of `keys` exist, and their light payloads, as `Seen`."""
 
-    keys: tuple[Key, ...]
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +112,7 @@ class Late:
     """The `maxima` (see `memtypes.stores.maxsim`) of the query's tokens in each of `keys`."""
 
     tokens: TokenVectors
-    keys: tuple[Key, ...]
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,8 +172,8 @@ class Write:
     changes: tuple[Change, ...]
 
 
-Reading: TypeAlias = Search | Scroll | Fetch | Glance | Count | Facet
-Step: TypeAlias = Reading | Late | Write
+Reading: TypeAlias = Search | Scroll | ById | Fetch | Glance | Count | Facet
+Step: TypeAlias = Reading | KeysOf | IdsOf | Late | Write
 Round: TypeAlias = list[tuple[MemoryType, Step]]
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from memtypes.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.scope import Scope
 from memtypes.stores import conditions
 from memtypes.stores.conditions import EVERYTHING, NOTHING, Where, to_where, within
-from memtypes.stores.edge import translate
+from memtypes.stores.edge.slots import SlotFile
+from memtypes.stores.edge.translate import Translator
 from memtypes.stores.qdrant_models import to_filter
 from tests.builders import NOW
 
@@ -41,6 +42,12 @@ TREES: st.SearchStrategy[Filter] = st.recursive(
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=20)
 
 
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
+    """That of a shard without memories."""
+    return Translator(SlotFile(tmp_path_factory.mktemp("shard")))
+
+
 def parts(where: Where) -> Iterator[Where]:
     """`where` and every condition in it."""
     yield where
@@ -50,12 +57,12 @@ def parts(where: Where) -> Iterator[Where]:
 
 
 @given(TREES)
-def test_every_filter_is_plain_json_that_both_vendors_take(tree: Filter) -> None:
+def test_every_filter_is_plain_json_that_both_vendors_take(translator: Translator, tree: Filter) -> None:
     """Whatever is compared with whatever, the condition is finite JSON and a filter of both vendors."""
     where = to_where(tree)
     assert json.loads(json.dumps(where, allow_nan=False)) == where
     assert to_filter(where) is not None
-    assert translate.to_filter(where) is not None
+    assert translator.filter(where) is not None
 
 
 @given(TREES)
@@ -125,7 +132,7 @@ def test_fields_are_paths_as_they_are() -> None:
     ]
 
 
-def test_flags_stay_flags_for_the_embedded_engine() -> None:
+def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> None:
     """The binding would take Python's True for 1, so it gets numpy's."""
-    built: Any = translate.to_filter({"key": "pinned", "match": {"value": True}})
+    built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True

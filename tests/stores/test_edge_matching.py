@@ -9,22 +9,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memtypes.stores.edge import matching
-from memtypes.stores.edge.matching import Matcher, TokenRows
+from memtypes.stores.edge.matching import FLIP, Matcher, TokenRows
 from memtypes.stores.maxsim import maxima
 
 MATCHER = Matcher()
 
 
 def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
-    """The memories in a file, each after a head of odd length."""
-    content = bytearray()
+    """The memories in a file, each after a row that is nobody's."""
+    content = [np.full((1, 128), 0x55, dtype=np.uint8)]
     starts = []
     for tokens in memories:
-        content += b"\x55" * 21
-        starts.append(len(content))
-        content += tokens.tobytes()
+        starts.append(sum(map(len, content)))
+        content += [tokens.view(np.uint8) ^ FLIP, content[0]]
     lengths = np.array([len(tokens) for tokens in memories], dtype=np.int64)
-    return TokenRows(np.frombuffer(bytes(content), dtype=np.uint8), np.array(starts, dtype=np.int64), lengths)
+    return TokenRows(np.concatenate(content), np.array(starts, dtype=np.int64), lengths)
 
 
 def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:

@@ -1,134 +1,30 @@
-"""Parts of the embedded store that need no process: remembered payloads, messages, files and locks."""
+"""Parts of the embedded store that need no process: messages, files and locks."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, RemembrancerError, StoreInUse, Unavailable
-from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.asking import candidates_of
-from memtypes.stores.conditions import Where, above, has_ids, within
 from memtypes.stores.edge import wire
 from memtypes.stores.edge.ahead import STEP
 from memtypes.stores.edge.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.errors import translated
-from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import holder_of, locked, replace_file
 from memtypes.stores.points import point_of
-from memtypes.stores.steps import Change, DropFields, Put, Remove, Seen, SetFields
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
-
-
-class Shelf:
-    """Payloads that can be read, and how often they were."""
-
-    def __init__(self, count: int) -> None:
-        self.payloads = {n: {"importance": n, "speaker": f"Ada {n % 2}"} for n in range(count)}
-        self.read: list[int] = []
-
-    def __call__(self, keys: list[int], fields: list[str]) -> Mapping[int, dict[str, Any]]:
-        """The payloads of `keys`."""
-        assert fields == list(LIGHT_FIELDS)
-        self.read += keys
-        return {one: self.payloads[one] for one in keys if one in self.payloads}
-
-
-def payloads_of(seen: Seen) -> list[dict[str, Any]]:
-    """What was seen of those that exist."""
-    return [seen.light.payload(place) for place in range(seen.light.count)]
-
-
-def test_a_payload_is_read_once() -> None:
-    """What was read is remembered, what does not exist is asked for again."""
-    shelf = Shelf(2)
-    cache = GlanceCache(shelf)
-    for _ in range(2):
-        seen = cache.read([1, 0, 9])
-        assert seen.found.tolist() == [True, True, False]
-        assert payloads_of(seen) == [shelf.payloads[1], shelf.payloads[0]]
-    assert shelf.read == [1, 0, 9, 9]
-
-
-@pytest.mark.parametrize(
-    ("change", "left"),
-    [
-        (Put((asks.Point("1", b"", b"", b"", None, {}),), {}), [0, 2]),
-        (SetFields(within(SCOPE, has_ids(["0", "1"])), {}), [2]),
-        (DropFields(within(SCOPE, has_ids(["2"])), ("tags",)), [0, 1]),
-        (Remove(within(SCOPE, has_ids([]))), [0, 1, 2]),
-        (Remove(within(SCOPE)), []),
-        (Remove({}), []),
-    ],
-)
-def test_a_change_is_forgotten_where_it_may_touch(change: Change, left: list[int]) -> None:
-    """A change that names points drops those, and one that does not drops everything."""
-    shelf = Shelf(3)
-    cache = GlanceCache(shelf)
-    cache.read([0, 1, 2])
-    shelf.read.clear()
-    cache.forget(change)
-    assert payloads_of(cache.read([0, 1, 2])) == list(shelf.payloads.values())
-    assert shelf.read == [one for one in (0, 1, 2) if one not in left]
-
-
-@pytest.mark.parametrize(
-    ("where", "read"),
-    [(within(SCOPE, has_ids(["0", "9"])), []), (within(SCOPE, has_ids(["0"]), above("fence", 3)), [0])],
-)
-def test_a_change_that_is_known_is_followed(where: Where, read: list[int]) -> None:
-    """What is set on named points is known without reading; not where only some of them may have been changed."""
-    shelf = Shelf(2)
-    cache = GlanceCache(shelf)
-    cache.read([0, 1])
-    shelf.read.clear()
-    shelf.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
-    cache.follow(SetFields(where, {"access_count": 3, "speaker": "Eve", "accessed_at": "now"}))
-    assert payloads_of(cache.read([0, 1])) == list(shelf.payloads.values())
-    assert shelf.read == read
-
-
-def test_what_was_learnt_is_not_read() -> None:
-    """Of a payload that was written or read ahead only what ranking needs is remembered, while there is room."""
-    shelf = Shelf(3)
-    cache = GlanceCache(shelf, limit=2)
-    assert cache.learn([(0, {"importance": 7, "content": "long"})])
-    assert payloads_of(cache.read([0])) == [{"importance": 7}]
-    assert not cache.learn([(1, {"importance": 1}), (2, {"importance": 2})])
-    assert shelf.read == []
-    assert len(cache) <= 2
-
-
-def test_what_is_written_anew_is_seen_anew() -> None:
-    """The payload that was learnt last counts, and fields that it lacks are gone."""
-    cache = GlanceCache(Shelf(0))
-    cache.learn([(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
-    cache.learn([(1, {"importance": 4})])
-    assert payloads_of(cache.read([2, 1])) == [{"speaker": "Ben"}, {"importance": 4}]
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    """Beyond the limit the oldest go, and a read larger than the limit is still whole."""
-    shelf = Shelf(10)
-    cache = GlanceCache(shelf, limit=4)
-    assert payloads_of(cache.read(list(range(10)))) == list(shelf.payloads.values())
-    assert len(cache) == 3
-    shelf.read.clear()
-    assert payloads_of(cache.read([7, 8, 9, 0])) == [shelf.payloads[one] for one in (7, 8, 9, 0)]
-    assert shelf.read == [0]
 
 
 @pytest.mark.parametrize(

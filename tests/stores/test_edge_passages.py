@@ -6,34 +6,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from memtypes.passage import Passage
 from memtypes.policy import MemoryType
 from memtypes.stores import steps
-from memtypes.stores.conditions import has_ids
 from memtypes.stores.edge.passages import LARGEST, PassageCache
-from memtypes.stores.keys import Key, key_of
+from memtypes.stores.edge.slots import Slots, slots_of
 from tests.builders import SCOPE, make_memory
 
 
 class Shelf:
-    """Payloads by key; asked: the keys that were read."""
+    """Payloads by slot; asked: the slots that were read."""
 
     def __init__(self, *contents: str) -> None:
         self.memories = [make_memory(MemoryType.SEMANTIC, content) for content in contents]
-        self.payloads = {key_of(one.id): one.to_payload() for one in self.memories}
-        self.keys = list(self.payloads)
-        self.asked: list[Key] = []
+        self.payloads = {10 + number: one.to_payload() for number, one in enumerate(self.memories)}
+        self.slots = list(self.payloads)
+        self.asked: list[int] = []
 
-    def read(self, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:
+    def read(self, slots: Slots) -> Mapping[int, Mapping[str, Any]]:
         """Those that there are."""
-        self.asked += keys
-        return {one: self.payloads[one] for one in keys if one in self.payloads}
+        self.asked += slots.tolist()
+        return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
 
 
-def contents(cache: PassageCache, keys: Sequence[Key]) -> list[str]:
+def contents(cache: PassageCache, slots: Sequence[int]) -> list[str]:
     """What is read, as texts."""
-    found = cache.read(SCOPE.tenant, SCOPE.namespace, keys)
+    found = cache.read(SCOPE.tenant, SCOPE.namespace, slots)
     return [one.content for one in msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=list[Passage])]
 
 
@@ -41,9 +41,9 @@ def test_a_passage_is_read_once() -> None:
     """In the order that is asked for; what does not exist is left out, and asked for again."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
-    assert contents(cache, [shelf.keys[1], 5, shelf.keys[0]]) == ["two", "one"]
-    assert contents(cache, [*shelf.keys, 5]) == ["one", "two"]
-    assert shelf.asked == [shelf.keys[1], 5, shelf.keys[0], 5]
+    assert contents(cache, [shelf.slots[1], 5, shelf.slots[0]]) == ["two", "one"]
+    assert contents(cache, [*shelf.slots, 5]) == ["one", "two"]
+    assert shelf.asked == [shelf.slots[1], 5, shelf.slots[0], 5]
 
 
 def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
@@ -51,13 +51,26 @@ def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
     shelf = Shelf("one", "two", "three")
     cache = PassageCache(shelf.read)
     assert cache.learn(shelf.payloads.items())
-    where = has_ids([shelf.memories[0].id])
-    cache.forget(steps.SetFields({"must": [where]}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}))
+    first = slots_of(shelf.slots[:1])
+    cache.follow(steps.SetFields({}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}), first)
     assert len(cache) == 3
-    cache.forget(steps.SetFields({"must": [where]}, {"access_count": 3, "content": "x"}))
+    cache.follow(steps.SetFields({}, {"access_count": 3, "content": "x"}), first)
     assert len(cache) == 2
-    cache.forget(steps.Remove({"must": []}))
+    cache.follow(steps.Remove({"must": []}), None)
     assert len(cache) == 0
+    assert shelf.asked == []
+
+
+def test_passages_move_with_their_memories() -> None:
+    """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
+    shelf = Shelf("one", "two")
+    cache = PassageCache(shelf.read)
+    cache.learn(shelf.payloads.items())
+    moved = np.full(12, -1)
+    moved[11] = 0
+    cache.renumber(moved)
+    assert len(cache) == 1
+    assert contents(cache, [0]) == ["two"]
     assert shelf.asked == []
 
 
@@ -65,13 +78,13 @@ def test_the_oldest_leave_when_there_is_no_room() -> None:
     """What was read last stays; what is too large is told and not kept."""
     shelf = Shelf(*(f"number {number} " + "x" * 600 for number in range(9)), "y" * LARGEST)
     cache = PassageCache(shelf.read, limit=5_000)
-    assert len(contents(cache, shelf.keys[:3])) == 3
-    contents(cache, shelf.keys[:1])
-    assert len(contents(cache, shelf.keys)) == 10
-    contents(cache, shelf.keys[:1])
+    assert len(contents(cache, shelf.slots[:3])) == 3
+    contents(cache, shelf.slots[:1])
+    assert len(contents(cache, shelf.slots)) == 10
+    contents(cache, shelf.slots[:1])
     assert 3 <= len(cache) <= 5
-    assert not cache.learn([(key, shelf.payloads[key]) for key in shelf.keys[1:5]])
+    assert not cache.learn([(slot, shelf.payloads[slot]) for slot in shelf.slots[1:5]])
     before = len(shelf.asked)
-    assert contents(cache, [shelf.keys[-1]]) == ["y" * LARGEST]
-    assert contents(cache, [shelf.keys[4]])
-    assert shelf.asked[before:] == [shelf.keys[-1]]
+    assert contents(cache, [shelf.slots[-1]]) == ["y" * LARGEST]
+    assert contents(cache, [shelf.slots[4]])
+    assert shelf.asked[before:] == [shelf.slots[-1]]

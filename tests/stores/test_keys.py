@@ -7,13 +7,16 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.stores.keys import key_of, packed, text_of, texts_of
+from memtypes.stores.keys import ids_of, strings_of, texts_of
 
 
 @given(st.lists(st.uuids(), max_size=5))
 def test_an_id_comes_back_as_it_was(ids: list[UUID]) -> None:
-    """One by one and packed, leading and trailing zeros included."""
-    texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255)]]
-    keys = [key_of(one) for one in texts]
-    assert [text_of(key) for key in keys] == texts
-    assert [one.decode() for one in texts_of(packed(keys)).tolist()] == texts
+    """All at once, leading and trailing zeros included, and in the same order when they are sorted."""
+    texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
+    made = ids_of(texts)
+    assert made.tobytes() == b"".join(UUID(one).bytes for one in texts)
+    assert strings_of(made) == [one.decode() for one in texts_of(made).tolist()] == texts
+    made = made.copy()
+    made.sort()
+    assert strings_of(made) == sorted(texts)

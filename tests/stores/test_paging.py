@@ -18,7 +18,7 @@ from memtypes.errors import InvalidRequest
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.paging import Key, cursor_of, in_order, list_page, parse_cursor, split_at_cut
-from memtypes.stores.steps import Count, Fetch, Scroll, Step, run
+from memtypes.stores.steps import ById, Count, Fetch, Scroll, Step, run
 from memtypes.times import rfc3339
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,19 +50,30 @@ def engine_of(payloads: list[Payload], seed: int) -> Callable[[MemoryType, Step]
             case Fetch(ids):
                 return {payload["id"]: payload for payload in own if payload["id"] in ids}
             case Scroll():
-                return scroll(own, step)
+                return newest(own, step)
+            case ById():
+                return by_id(own, step)
         raise AssertionError(step)
 
-    def scroll(own: list[Payload], step: Scroll) -> list[tuple[str, Payload]]:
+    def newest(own: list[Payload], step: Scroll) -> list[tuple[str, Payload]]:
+        assert step.newest_first
         matching = [payload for payload in own if meets(payload, step.where)]
-        if step.newest_first:
-            shuffled.shuffle(matching)
-            matching.sort(key=lambda payload: payload["created_at"], reverse=True)
-        else:
-            matching = sorted((p for p in matching if p["id"] >= (step.start or "")), key=lambda p: p["id"])
-        return [(payload["id"], {"created_at": payload["created_at"]}) for payload in matching[: step.limit]]
+        shuffled.shuffle(matching)
+        matching.sort(key=lambda payload: payload["created_at"], reverse=True)
+        return pairs(matching[: step.limit])
 
     return do
+
+
+def by_id(own: list[Payload], step: ById) -> list[tuple[str, Payload]]:
+    """What an engine says of equal times."""
+    matching = (p for p in own if meets(p, step.where) and p["id"] >= (step.start or ""))
+    return pairs(sorted(matching, key=lambda p: p["id"])[: step.limit])
+
+
+def pairs(found: list[Payload]) -> list[tuple[str, Payload]]:
+    """Ids and times."""
+    return [(payload["id"], {"created_at": payload["created_at"]}) for payload in found]
 
 
 def meets(payload: Payload, where: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from qdrant_client import AsyncQdrantClient, models
 from memtypes.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, Unavailable
 from memtypes.policy import MemoryType
 from memtypes.ports import CandidateSearch
+from memtypes.stores.keys import ids_of
 from memtypes.stores.qdrant import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant_models import to_query
 from memtypes.stores.steps import Nearest
@@ -226,7 +227,8 @@ async def test_a_failure_after_opening_is_translated_too() -> None:
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_server_scores_by_the_vectors_themselves(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Quantized copies only find candidates; an exact score does not use them at all."""
-    params = to_query(Nearest(make_dense(1), 5, {}, {}, exact=exact), local=False).params
+    among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
+    params = to_query(Nearest(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None
     assert params.quantization is not None
     assert (params.exact, params.quantization.ignore, params.quantization.rescore) == (exact, exact, True)

@@ -8,14 +8,11 @@ survive the death of the machine, and `flush_one` lets the log be forgotten.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import qdrant_edge as edge
 
 from memtypes.errors import RemembrancerError, Unavailable
 from memtypes.light import LIGHT_FIELDS
@@ -26,13 +23,13 @@ from memtypes.stores.edge.ahead import read_ahead
 from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.matching import Matcher
+from memtypes.stores.edge.opening import as_kept, indexing, open_shard
 from memtypes.stores.edge.passages import PassageCache
-from memtypes.stores.edge.shards import CONFIG_FILE, Payloads, indexing, open_shard, operation, payloads, read, scroll
+from memtypes.stores.edge.reader import Payloads
+from memtypes.stores.edge.shard import Shard
+from memtypes.stores.edge.slots import Slots
 from memtypes.stores.edge.successor import Successor
-from memtypes.stores.edge.tokens import TokenFile
-from memtypes.stores.edge.translate import to_filter
 from memtypes.stores.edge.wear import Wear, delete_others
-from memtypes.stores.keys import Key, key_of
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
 
@@ -45,15 +42,10 @@ _log = logging.getLogger(__name__)
 class Engine:
     """The five shards of one store."""
 
-    def __init__(
-        self, shards: Mapping[MemoryType, edge.EdgeShard], paths: Mapping[MemoryType, Path], dimensions: int
-    ) -> None:
+    def __init__(self, shards: Mapping[MemoryType, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
-        self._paths = dict(paths)
-        self._tokens = {kind: TokenFile.beside(path) for kind, path in paths.items()}
-        self._glances = {kind: GlanceCache(partial(self._payloads, kind)) for kind in shards}
-        self._passages = {kind: PassageCache(partial(self._payloads, kind)) for kind in shards}
-        self._wear = {kind: Wear.of(path) for kind, path in paths.items()}
+        self._glances = {kind: GlanceCache(self._reader(kind)) for kind in shards}
+        self._passages = {kind: PassageCache(self._reader(kind)) for kind in shards}
         self._successors: dict[MemoryType, Successor] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
@@ -64,18 +56,16 @@ class Engine:
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
         """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
         with translated():
-            shards = {kind: open_shard(path, dimensions, indexes_of(kind)) for kind, path in paths.items()}
-            return cls(shards, paths, dimensions)
+            shards = {
+                kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind))) for kind, path in paths.items()
+            }
+            return cls(shards, dimensions)
 
     @classmethod
     def as_kept(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
         """The same, where the shards may have been made by an earlier version: each keeps the form that it has."""
         with translated():
-            shards = {}
-            for kind, path in paths.items():
-                known = (path / CONFIG_FILE).exists()
-                shards[kind] = edge.EdgeShard.load(str(path)) if known else open_shard(path, dimensions, {})
-            return cls(shards, paths, dimensions)
+            return cls({kind: Shard.of(path, as_kept(path, dimensions)) for kind, path in paths.items()}, dimensions)
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""
@@ -91,30 +81,30 @@ class Engine:
     def warm(self) -> Iterator[None]:
         """A step at a time, remember what ranking needs of the memories and then their passages, for first searches."""
         with translated():
-            yield from read_ahead(self._shards, self._glances, LIGHT_FIELDS)
-            yield from read_ahead(self._shards, self._passages, None)
+            for kind, glances in self._glances.items():
+                yield from read_ahead(self._shards[kind].reader, glances, LIGHT_FIELDS)
+            for kind, passages in self._passages.items():
+                yield from read_ahead(self._shards[kind].reader, passages, None)
 
     def every(self, kind: MemoryType) -> Iterator[list[dict[str, Any]]]:
         """The payloads of every memory of a type, of all scopes, in pieces: for building the next version alone."""
-        start: str | None = None
+        last = -1
         while True:
             with translated():
-                found = scroll(self._shards[kind], steps.Scroll({}, EVERY_STEP + 1, None, start))
-            if found:
-                yield [payload for _, payload in found[:EVERY_STEP]]
-            if len(found) <= EVERY_STEP:
+                found = self._shards[kind].reader.after(last, EVERY_STEP, None)
+            if not found:
                 return
-            start = found[-1][0]
+            yield [payload for _, payload in found]
+            last = found[-1][0]
 
     def count(self, kind: MemoryType) -> int:
         """How many memories of a type there are, of all scopes."""
         with translated():
-            return int(read(self._shards[kind], steps.Count({})))
+            return int(self._shards[kind].reader.read(steps.Count({})))
 
     def take_unsynced(self) -> list[Path]:
         """The directories of the logs that were written since the last call."""
-        written = [(self._paths[kind] / "wal", self._tokens[kind].directory) for kind in self._unsynced]
-        logs = [directory for pair in written for directory in pair]
+        logs = [directory for kind in self._unsynced for directory in self._shards[kind].logs]
         self._unsynced.clear()
         return logs
 
@@ -122,41 +112,38 @@ class Engine:
         """Write one changed shard's segments to disk, so that its log can be forgotten."""
         kind = next(iter(self._unflushed))
         with translated():
-            self._shards[kind].flush()
+            self._shards[kind].engine.flush()
         self._unflushed.discard(kind)
 
     def worn(self, removed_by: int) -> list[MemoryType]:
         """The types that still hold bytes of what was removed at this time (in nanoseconds) or before."""
-        return [kind for kind, wear in self._wear.items() if wear.since is not None and wear.since <= removed_by]
+        since = {kind: shard.wear.since for kind, shard in self._shards.items()}
+        return [kind for kind, began in since.items() if began is not None and began <= removed_by]
 
-    def succeed(self, kind: MemoryType, path: Path) -> Iterator[None]:
-        """A step at a time, write the shard of `kind` anew in `path`, until the copy can take its place (`replace`)."""
+    def succeed(self, kind: MemoryType, path: Path) -> Generator[None, None, Shard]:
+        """A step at a time, write the shard of `kind` anew in `path`; the copy, which can take its place then."""
         self._give_up(kind)
         with translated():
-            shard = open_shard(path, self._dimensions, {})
-            yield from indexing(shard, indexes_of(kind))
-            made = self._successors[kind] = Successor(path, shard, TokenFile.beside(path), Wear(path, None))
-            while not made.fill(self._shards[kind], self._tokens[kind]):
+            engine = open_shard(path, self._dimensions, {})
+            yield from indexing(engine, indexes_of(kind))
+            made = self._successors[kind] = Successor(Shard.of(path, engine, Wear(path, None)))
+            while not made.fill(self._shards[kind]):
                 yield
                 if self._successors.get(kind) is not made:
                     raise Unavailable(f"the copy of the {kind} memories could not follow a change")
         self._unflushed.add(kind)
+        return made.shard
 
     def replace(self, kind: MemoryType) -> None:
         """Put a finished successor in the place of its shard, and delete that and every other version."""
-        made = self._successors.pop(kind)
+        made, before = self._successors.pop(kind), self._shards[kind]
+        moved = made.moved(before)
+        self._glances[kind].renumber(moved)
+        self._passages[kind].renumber(moved)
+        self._shards[kind] = made.shard
         with translated():
-            self._shards[kind].close()
-        self._tokens[kind].close()
-        self._shards[kind], self._paths[kind], self._tokens[kind] = made.shard, made.path, made.tokens
-        delete_others(made.path)
-        self._wear[kind] = made.wear
-
-    def _give_up(self, kind: MemoryType) -> None:
-        made = self._successors.pop(kind, None)
-        if made is not None:
-            with translated():
-                made.close()
+            before.close()
+        delete_others(made.shard.path)
 
     def close(self) -> None:
         """Flush and let go of every shard."""
@@ -164,76 +151,69 @@ class Engine:
             self._give_up(kind)
         with translated():
             for shard in self._shards.values():
-                shard.flush()
+                shard.engine.flush()
                 shard.close()
-        for tokens in self._tokens.values():
-            tokens.close()
+
+    def _give_up(self, kind: MemoryType) -> None:
+        made = self._successors.pop(kind, None)
+        if made is not None:
+            with translated():
+                made.shard.close()
 
     def _do(self, kind: MemoryType, step: steps.Step) -> Any:
         with translated():
-            if isinstance(step, steps.Write):
-                return self._write(kind, step)
-            if isinstance(step, steps.Glance):
-                return self._glances[kind].read(step.keys)
-            if isinstance(step, steps.Late):
-                return self._matcher.maxima(step.tokens, self._tokens[kind].rows(step.keys))
-            return read(self._shards[kind], step)
+            match step:
+                case steps.Write(changes):
+                    for change in changes:
+                        self._write(kind, change)
+                    return None
+                case steps.Glance(keys):
+                    return self._glances[kind].read(keys)
+                case steps.Late(tokens, keys):
+                    return self._matcher.maxima(tokens, self._shards[kind].tokens.rows(keys))
+                case _:
+                    return self._shards[kind].reader.read(step)
 
-    def _write(self, kind: MemoryType, step: steps.Write) -> None:
+    def _write(self, kind: MemoryType, change: steps.Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
-        for change in step.changes:
-            if isinstance(change, steps.Put):  # its plan has made sure that no other scope's points are meant
-                self._tokens[kind].put((point.id, point.tokens) for point in change.points if point.tokens)
-            gone = self._without_tokens(kind, change)
-            if gone and isinstance(change, steps.Remove):
-                self._wear[kind].note(time.time_ns())
-            self._update(kind, change)
-            self._tokens[kind].remove(gone)
-            self._follow(kind, change, gone)
-            if isinstance(change, steps.Put):
-                self._glances[kind].learn((key_of(point.id), point.payload) for point in change.points)
+        caches = self._glances[kind], self._passages[kind]
+        made = False
+        try:
+            slots = self._shards[kind].write(change)
+            made = True
+        finally:
+            if not made:  # whatever it has done, everything is read again
+                for cache in caches:
+                    cache.forget(None)
+        for cache in caches:
+            cache.follow(change, slots)
+        self._follow(kind, change, slots)
 
-    def _follow(self, kind: MemoryType, change: steps.Change, gone: list[str]) -> None:
+    def _follow(self, kind: MemoryType, change: steps.Change, slots: Slots | None) -> None:
         """Make the change in the shard's successor as well; one that can't follow is given up, not the write."""
         successor = self._successors.get(kind)
         if successor is None:
             return
         try:
             with translated():
-                successor.follow(change, gone)
+                successor.follow(change, slots)
         except RemembrancerError:
             _log.exception("the copy of the %s memories is given up", kind)
             self._give_up(kind)
-
-    def _update(self, kind: MemoryType, change: steps.Change) -> None:
-        self._passages[kind].forget(change)
-        made = False
-        try:
-            self._shards[kind].update(operation(change))
-            made = True
-        finally:
-            if made:
-                self._glances[kind].follow(change)
-            else:
-                self._glances[kind].forget(change)
-
-    def _without_tokens(self, kind: MemoryType, change: steps.Change) -> list[str]:
-        """The ids that will have no token vectors after `change`: what it removes, and what it keeps without any."""
-        if isinstance(change, steps.Put):
-            return [point.id for point in change.points if not point.tokens]
-        if not isinstance(change, steps.Remove):
-            return []
-        count = self._shards[kind].count(edge.CountRequest(exact=True, filter=to_filter(change.where)))
-        return [one for one, _ in scroll(self._shards[kind], steps.Scroll(change.where, max(count, 1), ()))]
 
     def _passages_of(self, ask: Passages) -> list[msgspec.Raw]:
         found: list[msgspec.Raw] = []
         for kind, ids in ask.ids.items():
             with translated():
-                found += self._passages[kind].read(ask.tenant, ask.namespace, [key_of(one) for one in ids])
+                slots = self._shards[kind].slots.known(ids)
+                found += self._passages[kind].read(ask.tenant, ask.namespace, slots.tolist())
         return found
 
-    def _payloads(self, kind: MemoryType, keys: Sequence[Key], fields: list[str] | None = None) -> Payloads:
-        """The payloads that the caches read, from the shard that is current."""
-        return payloads(self._shards[kind], keys, fields)
+    def _reader(self, kind: MemoryType) -> Callable[..., Payloads]:
+        """What reads payloads from the shard that is current."""
+
+        def read(slots: Slots, fields: Sequence[str] | None = None) -> Payloads:
+            return self._shards[kind].reader.payloads(slots, fields)
+
+        return read

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from memtypes.light import DTYPES, KINDS, LIGHT_FIELDS, NONE, Column, Kind, Light, column_of, values_at
 from memtypes.stores import steps
 from memtypes.stores.conditions import Where
-from memtypes.stores.keys import Key, key_of
+from memtypes.stores.edge.rows import Rows, grown
+from memtypes.stores.edge.slots import Slots, slots_of
 from memtypes.stores.steps import Seen
 
 LIMIT = 250_000
@@ -24,8 +25,8 @@ LIMIT = 250_000
 KEPT = 0.75
 """The part that stays when the limit is passed, the newest; so that room is not made for one at a time."""
 
-ReadPayloads: TypeAlias = Callable[[list[Key], list[str]], Mapping[Key, Mapping[str, Any]]]
-"""Payloads by key, of these keys and with these fields."""
+ReadPayloads: TypeAlias = Callable[[Slots, tuple[str, ...]], Mapping[int, Mapping[str, Any]]]
+"""Payloads by slot, of these slots and with these fields."""
 
 
 class Texts:
@@ -54,88 +55,89 @@ class Texts:
 
 
 class GlanceCache:
-    """The light payloads of one shard's points. read_payloads: how those that are unknown are read."""
+    """The light payloads of one shard's points. read_payloads: how those that are unknown are read.
+
+    A memory has a row in every column. A column is there from the first memory on that has something in it.
+    """
 
     def __init__(self, read_payloads: ReadPayloads, limit: int = LIMIT) -> None:
         self._read_payloads = read_payloads
         self._limit = limit
-        self._rows: dict[Key, int] = {}
-        self._free: list[int] = []
-        self._columns: dict[str, Column] = {path: np.empty(0, DTYPES[kind]) for path, kind in KINDS.items()}
+        self._rows = Rows()
+        self._columns: dict[str, Column] = {}
         self._texts = {path: Texts() for path, kind in KINDS.items() if kind is Kind.TEXT}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def read(self, keys: Sequence[Key]) -> Seen:
-        """Which of `keys` exist, and the columns of those."""
-        unread = [one for one in keys if one not in self._rows]
-        if unread:
-            self._add(self._read_payloads(unread, list(LIGHT_FIELDS)))
-        rows = np.array([self._rows.get(one, -1) for one in keys], dtype=np.int64)
+    def read(self, slots: Slots) -> Seen:
+        """Which of `slots` exist, and the columns of those."""
+        rows = self._rows.of(slots)
+        unread = slots[rows < 0]
+        if len(unread):
+            self._add(self._read_payloads(unread, LIGHT_FIELDS))
+            rows = self._rows.of(slots)
         found = rows >= 0
-        light = self._light(rows[found])
+        light = self._light(rows if found.all() else rows[found])
         self._drop_oldest()
         return Seen(found, light)
 
-    def learn(self, payloads: Iterable[tuple[Key, Mapping[str, Any]]]) -> bool:
+    def learn(self, payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
         """Whether there is room for more, once these payloads, whole or light, are remembered."""
         self._add(dict(payloads))
         room = len(self._rows) < self._limit
         self._drop_oldest()
         return room
 
-    def follow(self, change: steps.Change) -> None:
-        """Set what a made `change` has set of the points that it names; of any other, drop what it may have touched."""
-        keys = named(change.where)
-        if not isinstance(change, steps.SetFields) or keys is None or not _unconditional(change.where):
-            self.forget(change)
-            return
-        # A plan names only what it has found in its scope, in the same breath: all of these are changed.
-        rows = np.array([self._rows[one] for one in keys if one in self._rows], dtype=np.int64)
-        for path, kind in KINDS.items():
-            if path.partition(".")[0] in change.fields:
-                self._columns[path][rows] = self._column(path, kind, values_at(path, [change.fields]))
+    def follow(self, change: steps.Change, slots: Slots | None) -> None:
+        """Know what a made `change` has set or put, and drop what it may have touched besides.
 
-    def forget(self, change: steps.Change) -> None:
-        """Drop what `change` may touch: the points that it names, or everything when it names none."""
-        keys = [key_of(point.id) for point in change.points] if isinstance(change, steps.Put) else named(change.where)
-        for one in list(self._rows) if keys is None else keys:
-            row = self._rows.pop(one, None)
-            if row is not None:
-                self._free.append(row)
+        slots: of what it was about; None where nobody knows.
+        """
+        if isinstance(change, steps.Put) and slots is not None:
+            self.learn(zip(slots.tolist(), (point.payload for point in change.points), strict=True))
+        elif isinstance(change, steps.SetFields) and slots is not None and _unconditional(change.where):
+            # A plan names only what it has found in its scope, in the same breath: all of these are changed.
+            rows = self._rows.of(slots)
+            paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
+            self._set(rows[rows >= 0], paths, [change.fields])
+        else:
+            self.forget(slots)
 
-    def _add(self, payloads: Mapping[Key, Mapping[str, Any]]) -> None:
-        """Put each in its row: the one that it has, one that is free, or a new one."""
-        rows = np.array([self._row(one) for one in payloads], dtype=np.int64)
-        given = list(payloads.values())
-        for path, kind in KINDS.items():
-            self._columns[path][rows] = self._column(path, kind, values_at(path, given))
+    def forget(self, slots: Slots | None) -> None:
+        """Drop the memories of these slots; all where it is None."""
+        if slots is None:
+            self._rows = Rows()
+        else:
+            self._rows.take_back(slots)
 
-    def _column(self, path: str, kind: Kind, values: list[Any]) -> Column | list[int]:
-        return self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
+    def renumber(self, moved: Slots) -> None:
+        """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""
+        self._rows.renumber(moved)
 
-    def _row(self, one: Key) -> int:
-        row = self._rows.pop(one, None)  # what was learnt last stands last, and so stays longest
-        if row is None:
-            row = self._free.pop() if self._free else len(self._rows)
-        self._rows[one] = row
-        if row >= len(self._columns["created_at"]):
-            self._grow(max(1_024, 2 * row))
-        return row
+    def _add(self, payloads: Mapping[int, Mapping[str, Any]]) -> None:
+        rows = self._rows.give(slots_of(payloads))
+        self._set(rows, KINDS, list(payloads.values()))
 
-    def _grow(self, size: int) -> None:
-        for path, column in self._columns.items():
-            more = np.full(size - len(column), NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
-            self._columns[path] = np.concatenate([column, more])
+    def _set(self, rows: NDArray[np.int64], paths: Iterable[str], payloads: Sequence[Mapping[str, Any]]) -> None:
+        """Put what the payloads have at these paths in their rows; one payload may be that of all."""
+        for path in paths:
+            kind, values = KINDS[path], values_at(path, payloads)
+            if path not in self._columns and all(value is None for value in values):
+                continue
+            column = self._columns.get(path, np.empty(0, DTYPES[kind]))
+            if len(column) < self._rows.size:
+                column = grown(column, self._rows.size, NONE[kind])
+            column[rows] = self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
+            self._columns[path] = column
 
     def _light(self, rows: NDArray[np.int64]) -> Light:
         """The columns of these rows, without those in which no row has anything."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
-        for path, whole in self._columns.items():
+        for path in (one for one in KINDS if one in self._columns):
             kind = KINDS[path]
-            own = whole[rows]
+            own = self._columns[path][rows]
             if (np.isnat(own) if kind is Kind.TIME else own == NONE[kind]).all():
                 continue
             if kind is Kind.TEXT:
@@ -145,19 +147,8 @@ class GlanceCache:
 
     def _drop_oldest(self) -> None:
         if len(self._rows) > self._limit:
-            kept = list(self._rows)[-max(1, int(self._limit * KEPT)) :]
-            rows = np.array([self._rows[one] for one in kept], dtype=np.int64)
-            self._columns = {path: column[rows] for path, column in self._columns.items()}
-            self._rows = {one: row for row, one in enumerate(kept)}
-            self._free.clear()
-
-
-def named(where: Where) -> list[Key] | None:
-    """The keys of the only ids that can meet `where`, or None when it does not say."""
-    for part in where.get("must", ()):
-        if "has_id" in part:
-            return [key_of(one) for one in part["has_id"]]
-    return None
+            kept = self._rows.keep_newest(max(1, int(self._limit * KEPT)))
+            self._columns = {path: column[kept] for path, column in self._columns.items()}
 
 
 def _unconditional(where: Where) -> bool:

@@ -25,7 +25,7 @@ _MODEL: Final = (
 )
 """One node: (a - 128) @ b with a as uint8 and b as int8. Written out, as `onnx` is there at set-up only."""
 
-_FLIP: Final = np.uint8(0x80)
+FLIP: Final = np.uint8(0x80)
 """Turns int8 into uint8 that is 128 more: the pair of types for which processors have an instruction."""
 
 PORTION: Final = 1 << 16
@@ -34,22 +34,22 @@ PORTION: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenRows:
-    """Token vectors of some memories, in a file. starts: the byte where each begins. lengths: in tokens, 0 for none."""
+    """Token vectors of some memories among others. content: of all, 128 more than they are, shape (tokens, 128).
+
+    starts: the row where each memory begins. lengths: in tokens, 0 for none.
+    """
 
     content: NDArray[np.uint8]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
     def portion(self, memories: slice) -> NDArray[np.uint8]:
-        """The vectors of these memories, one after the other, shape (tokens, 128), as the bytes that are kept."""
+        """The vectors of these memories, one after the other, shape (tokens, 128)."""
         starts, lengths = self.starts[memories], self.lengths[memories]
         before = np.cumsum(lengths) - lengths
-        each = np.arange(int(lengths.sum()))
-        places = np.repeat(starts, lengths) + (each - np.repeat(before, lengths)) * TOKEN_DIMENSIONS
-        # Every byte of the file as the beginning of a vector: nothing is copied until the wanted ones are taken.
-        shape = (max(0, len(self.content) - TOKEN_DIMENSIONS + 1),)
-        vectors: NDArray[Any] = np.ndarray(shape, f"V{TOKEN_DIMENSIONS}", self.content.data, strides=(1,))
-        taken: NDArray[np.uint8] = vectors[places].view(np.uint8).reshape(-1, TOKEN_DIMENSIONS)
+        places = np.repeat(starts - before, lengths)
+        places += np.arange(len(places))
+        taken: NDArray[np.uint8] = self.content[places]
         return taken
 
     def portions(self) -> list[slice]:
@@ -85,8 +85,7 @@ class Matcher:
 
     def _products(self, kept: NDArray[np.uint8], turned: TokenVectors) -> NDArray[Any]:
         if not self._exact:
-            return kept.view(np.int8).astype(np.float32) @ turned.astype(np.float32)
-        np.bitwise_xor(kept, _FLIP, out=kept)
+            return (kept.astype(np.float32) - np.float32(FLIP)) @ turned.astype(np.float32)
         products: NDArray[Any] = self._session.run(None, {"a": kept, "b": turned})[0]
         return products
 

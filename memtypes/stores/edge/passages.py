@@ -14,8 +14,7 @@ import msgspec
 
 from memtypes.passage import passage_of
 from memtypes.stores import steps
-from memtypes.stores.edge.glances import named
-from memtypes.stores.keys import Key, key_of
+from memtypes.stores.edge.slots import Slots, slots_of
 from memtypes.stores.points import memory_of
 
 LIMIT = 24 << 20
@@ -30,7 +29,7 @@ OVERHEAD = 400
 USES = frozenset({"access_count", "accessed_at"})
 """What says nothing to a passage; it changes with every answer."""
 
-ReadPayloads: TypeAlias = Callable[[Sequence[Key]], Mapping[Key, Mapping[str, Any]]]
+ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Mapping[str, Any]]]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -52,36 +51,44 @@ class PassageCache:
         self._read_payloads = read_payloads
         self._limit = limit
         self._size = 0
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def read(self, tenant: str, namespace: str, keys: Sequence[Key]) -> list[msgspec.Raw]:
-        """The passages of those of `keys` that exist in the scope, encoded, in this order."""
-        unread = [one for one in keys if one not in self._kept]
-        read = {one: _made(payload) for one, payload in self._read_payloads(unread).items()} if unread else {}
-        found = [read.get(one) or self._kept.get(one) for one in keys]
-        for one in keys:
+    def read(self, tenant: str, namespace: str, slots: Sequence[int]) -> list[msgspec.Raw]:
+        """The passages of those of `slots` that exist in the scope, encoded, in this order."""
+        unread = [one for one in slots if one not in self._kept]
+        read = {one: _made(payload) for one, payload in self._read_payloads(slots_of(unread)).items()} if unread else {}
+        found = [read.get(one) or self._kept.get(one) for one in slots]
+        for one in slots:
             if one in self._kept:
                 self._kept.move_to_end(one)
         self._add(read)
         own = (tenant, namespace)
         return [msgspec.Raw(kept.raw) for kept in found if kept is not None and kept[:2] == own]
 
-    def learn(self, payloads: Iterable[tuple[Key, Mapping[str, Any]]]) -> bool:
+    def learn(self, payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
         """Whether there is room for more, once the passages of these whole payloads are remembered."""
         return self._add({one: _made(payload) for one, payload in payloads if one not in self._kept})
 
-    def forget(self, change: steps.Change) -> None:
-        """Drop what `change` may touch: the points that it names, or everything when it names none."""
-        if isinstance(change, steps.SetFields) and USES.issuperset(change.fields):
-            return
-        keys = [key_of(point.id) for point in change.points] if isinstance(change, steps.Put) else named(change.where)
-        for one in list(self._kept) if keys is None else keys:
+    def follow(self, change: steps.Change, slots: Slots | None) -> None:
+        """Drop what `change` may have touched. slots: of what it was about; None where nobody knows."""
+        if not isinstance(change, steps.SetFields) or not USES.issuperset(change.fields):
+            self.forget(slots)
+
+    def forget(self, slots: Slots | None) -> None:
+        """Drop the passages of these slots; of all where it is None."""
+        for one in list(self._kept) if slots is None else slots.tolist():
             self._drop(one)
 
-    def _add(self, made: Mapping[Key, _Kept]) -> bool:
+    def renumber(self, moved: Slots) -> None:
+        """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""
+        kept = ((int(moved[slot]), one) for slot, one in self._kept.items())
+        self._kept = OrderedDict((slot, one) for slot, one in kept if slot >= 0)
+        self._size = sum(one.size for one in self._kept.values())
+
+    def _add(self, made: Mapping[int, _Kept]) -> bool:
         """Whether there was room for all."""
         for one, kept in made.items():
             if len(kept.raw) <= LARGEST:
@@ -93,7 +100,7 @@ class PassageCache:
             self._drop(next(iter(self._kept)))
         return room
 
-    def _drop(self, one: Key) -> None:
+    def _drop(self, one: int) -> None:
         kept = self._kept.pop(one, None)
         self._size -= kept.size if kept is not None else 0
 

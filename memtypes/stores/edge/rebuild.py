@@ -23,6 +23,7 @@ from memtypes.stores import asks
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process import EdgeSettings
+from memtypes.stores.edge.upgrade import upgrade
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.points import memory_of, point_of
 from memtypes.vectors import Vectors
@@ -77,6 +78,8 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is no store; there is nothing to embed again")
+    await asyncio.to_thread(upgrade, layout)
+    alias = layout.existing_alias()
     current = {kind: next_version(version) for kind, version in alias.current.items()}
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():

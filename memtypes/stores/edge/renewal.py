@@ -14,16 +14,22 @@ import msgspec
 from memtypes.policy import MemoryType
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Layout, next_version
+from memtypes.stores.edge.shard import Shard
 from memtypes.stores.files import sync_directory
 
 
 def renewed(engine: Engine, layout: Layout, kind: MemoryType) -> Iterator[None]:
     """Do it; whoever asks the engine something may do so between two steps."""
-    alias = layout.existing_alias()
-    path = layout.directory / kind / next_version(alias.current[kind])
+    path = layout.directory / kind / next_version(layout.existing_alias().current[kind])
     shutil.rmtree(path, ignore_errors=True)  # of one that did not end
-    yield from engine.succeed(kind, path)
-    for written in (path / "wal", path / "tokens", path, path.parent):
-        sync_directory(written)
-    layout.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
+    made = yield from engine.succeed(kind, path)
+    adopt(layout, kind, made)
     engine.replace(kind)
+
+
+def adopt(layout: Layout, kind: MemoryType, shard: Shard) -> None:
+    """Make a shard the current one of its type, once it is on the disk."""
+    for written in (*shard.logs, shard.path, shard.path.parent):
+        sync_directory(written)
+    alias = layout.existing_alias()
+    layout.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: shard.path.name}))

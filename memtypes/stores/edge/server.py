@@ -29,6 +29,7 @@ from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.pages import give_back
 from memtypes.stores.edge.renewal import renewed
+from memtypes.stores.edge.upgrade import upgrade
 from memtypes.stores.edge.wire import (
     PROTOCOL,
     Call,
@@ -218,6 +219,7 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
     with locked(layout.engine_lock) as held:
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
+        upgrade(layout)
         engine = Engine.open(layout.shard_paths(), alias.dimensions)
         _give_back_pages(layout)
         try:

@@ -1,143 +1,124 @@
-"""Token vectors of one shard, in a file beside it: appended, found by id, read without going through the engine.
+"""Token vectors of one shard, in files beside it: appended, found by slot, read without going through the engine.
 
 The engine gives vectors as lists of Python floats, and a search needs millions of them; here they are rows of a mapped
-file. A record is the id's 16 bytes, the number of tokens, and 128 bytes a token. It is written before the memory that
-it belongs to, so a memory that is there has its record; one without a memory is found by nobody. The last record of an
-id counts. What is removed is overwritten with zeros, and the file is written anew when more than half of it is dead.
+file, in the form in which they are multiplied (see `matching`). Another file says for each slot which rows are its own.
+Vectors are written before their place, and that before the memory that they belong to. What is removed is overwritten
+with zeros, and the files are written anew when more than half of them is dead.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.stores.codec import TOKEN_DIMENSIONS
-from memtypes.stores.edge.matching import TokenRows
-from memtypes.stores.keys import BYTES, Key, key_of, text_of
+from memtypes.stores.edge.matching import FLIP, TokenRows
+from memtypes.stores.edge.rowfile import RowFile
+from memtypes.stores.edge.slots import Slots
+from memtypes.stores.files import sync_directory
 
-_HEAD = struct.Struct("<16sI")
-_NOBODY = bytes(BYTES)
-LEAST_DEAD_BYTES = 1 << 20
+LEAST_DEAD = 1 << 13
+"""Rows; with fewer dead ones the files are left as they are."""
+
+_VECTOR = np.dtype((np.uint8, TOKEN_DIMENSIONS))
+_PLACE = np.dtype((np.int64, 2))
+_PIECE = 4096
 
 
 class TokenFile:
     """The token vectors of one shard. One process writes it: the engine's."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._places: dict[Key, tuple[int, int]] = {}
-        self._live_bytes = 0
-        self._mapped: mmap.mmap | None = None
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._size = self._scan()
-        self._compact()
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        _settle(directory)
+        self._open()
+        if self._dead() > max(LEAST_DEAD, len(self._vectors) // 2):
+            self._compact()
 
     @classmethod
     def beside(cls, shard: Path) -> TokenFile:
-        """The file of the shard in a directory."""
-        return cls(shard / "tokens" / "vectors.bin")
+        """The files of the shard in a directory."""
+        return cls(shard / "tokens")
 
-    @property
-    def directory(self) -> Path:
-        """Where the file is; nothing else is there."""
-        return self._path.parent
+    def put(self, slots: Slots, tokens: Sequence[bytes]) -> None:
+        """Keep token vectors (int8, 128 a token) by slot, in place of those that the slots had."""
+        self._put(slots, [np.frombuffer(raw, np.uint8).reshape(-1, TOKEN_DIMENSIONS) ^ FLIP for raw in tokens])
 
-    def put(self, records: Iterable[tuple[str, bytes]]) -> None:
-        """Keep token vectors (int8, 128 a token) by id, in place of those that the ids had."""
-        content = bytearray()
-        for one, raw in records:
-            key = key_of(one)
-            self._drop(key)
-            start = self._size + len(content) + _HEAD.size
-            self._places[key] = (start, len(raw))
-            self._live_bytes += _HEAD.size + len(raw)
-            content += _HEAD.pack(key.to_bytes(BYTES, "big"), len(raw) // TOKEN_DIMENSIONS) + raw
-        if content:
-            self._write(bytes(content), self._size)
-            self._size += len(content)
-
-    def rows(self, keys: Sequence[Key]) -> TokenRows:
+    def rows(self, slots: Slots) -> TokenRows:
         """Where the token vectors of each memory are; of length 0 where there are none."""
-        nowhere = (0, 0)
-        places = [self._places.get(one, nowhere) for one in keys]
-        starts, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
-        return TokenRows(self._view(), starts, sizes // TOKEN_DIMENSIONS)
+        starts, lengths = self._places_of(slots).T
+        return TokenRows(self._vectors.rows, starts, lengths)
 
-    def records(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Those of `ids` that have token vectors, with them as `put` takes them."""
-        for one in ids:
-            start, length = self._places.get(key_of(one), (0, 0))
-            if length:
-                yield one, os.pread(self._handle, length, start)
+    def copy(self, source: TokenFile, slots: Slots, new: Slots) -> None:
+        """Take over what `source` has for `slots`, as that of the slots `new`."""
+        rows = source.rows(slots)
+        some = np.flatnonzero(rows.lengths)
+        self._put(new[some], [rows.portion(slice(place, place + 1)) for place in some.tolist()])
 
-    def remove(self, ids: Iterable[str]) -> None:
-        """Overwrite the token vectors of `ids`."""
-        for one in ids:
-            self._drop(key_of(one))
+    def remove(self, slots: Slots) -> None:
+        """Overwrite the token vectors of `slots`."""
+        places = self._places_of(slots)
+        had = np.flatnonzero(places[:, 1])
+        self._places.put(slots[had], np.zeros((len(had), 2), dtype=np.int64))
+        for start, count in places[had].tolist():
+            self._vectors.zero(start, count)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._mapped = None  # unmapped when the last row that was read is gone
-        os.close(self._handle)
+        """Let go of the files."""
+        self._vectors.close()
+        self._places.close()
 
-    def _drop(self, key: Key) -> None:
-        """Forget a record; its id and its numbers become zeros, its length stays so that the next one is found."""
-        place = self._places.pop(key, None)
-        if place is None:
-            return
-        start, length = place
-        self._live_bytes -= _HEAD.size + length
-        if start < self._size:
-            self._write(bytes(length), start)
-            self._write(_NOBODY, start - _HEAD.size)
+    def _put(self, slots: Slots, vectors: Sequence[NDArray[np.uint8]]) -> None:
+        self.remove(slots)
+        if vectors:
+            lengths = np.array([len(one) for one in vectors], dtype=np.int64)
+            start = self._vectors.append(np.concatenate(vectors))
+            self._places.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
 
-    def _scan(self) -> int:
-        """Where the next record goes, once all are found; a torn one at the end is overwritten by it."""
-        size = os.fstat(self._handle).st_size
-        offset = 0
-        while offset + _HEAD.size <= size:
-            key, count = _HEAD.unpack(os.pread(self._handle, _HEAD.size, offset))
-            start, length = offset + _HEAD.size, count * TOKEN_DIMENSIONS
-            if start + length > size:
-                break
-            if key != _NOBODY:
-                self._places[int.from_bytes(key, "big")] = (start, length)
-            offset = start + length
-        self._live_bytes = sum(_HEAD.size + length for _, length in self._places.values())
-        os.ftruncate(self._handle, offset)
-        return offset
+    def _places_of(self, slots: Slots) -> NDArray[np.int64]:
+        """First row and number of rows of each slot, zeros where it has none."""
+        known = self._places.rows
+        found = np.zeros((len(slots), 2), dtype=np.int64)
+        inside = slots < len(known)
+        found[inside] = known[slots[inside]]
+        return found
+
+    def _open(self) -> None:
+        self._vectors = RowFile(self.directory / "vectors.bin", _VECTOR)
+        self._places = RowFile(self.directory / "places.bin", _PLACE)
+        torn = np.flatnonzero(self._places.rows.sum(axis=1) > len(self._vectors))  # a power cut took their vectors
+        self._places.put(torn, np.zeros((len(torn), 2), dtype=np.int64))
+
+    def _dead(self) -> int:
+        """Rows that are nobody's."""
+        return len(self._vectors) - int(self._places.rows[:, 1].sum())
 
     def _compact(self) -> None:
-        dead = self._size - self._live_bytes
-        if dead <= max(LEAST_DEAD_BYTES, self._live_bytes):
-            return
-        scratch = self._path.with_suffix(".new")
-        scratch.unlink(missing_ok=True)
-        fresh = TokenFile(scratch)
-        for record in self.records(map(text_of, self._places)):
-            fresh.put([record])
-        os.fsync(fresh._handle)
-        os.close(self._handle)
-        scratch.replace(self._path)
-        self._handle, self._places = fresh._handle, fresh._places
-        self._size, self._live_bytes = fresh._size, fresh._live_bytes
+        """Write what is alive anew. A directory takes the place of another, so both files do at once."""
+        fresh = TokenFile(_beside(self.directory, "new"))
+        for start in range(0, len(self._places), _PIECE):
+            slots = np.arange(start, min(start + _PIECE, len(self._places)))
+            fresh.copy(self, slots, slots)
+        fresh.close()
+        sync_directory(fresh.directory)
+        self.close()
+        self.directory.rename(_beside(self.directory, "old"))
+        _settle(self.directory)
+        self._open()
 
-    def _write(self, content: bytes, offset: int) -> None:
-        written = 0
-        while written < len(content):
-            written += os.pwrite(self._handle, content[written:], offset + written)
 
-    def _view(self) -> NDArray[np.uint8]:
-        """The file as bytes, mapped anew after it has grown."""
-        if self._size == 0:
-            return np.empty(0, dtype=np.uint8)
-        if self._mapped is None or len(self._mapped) < self._size:
-            self._mapped = mmap.mmap(self._handle, self._size, prot=mmap.PROT_READ)
-        return np.frombuffer(self._mapped, dtype=np.uint8)
+def _beside(directory: Path, name: str) -> Path:
+    return directory.with_name(f"{directory.name}.{name}")
+
+
+def _settle(directory: Path) -> None:
+    """Leave one directory of up to three: the one of this name, or, once that has made room, the new one."""
+    new, old = _beside(directory, "new"), _beside(directory, "old")
+    if new.exists() and not directory.exists():
+        new.rename(directory)
+    for other in (new, old):
+        shutil.rmtree(other, ignore_errors=True)

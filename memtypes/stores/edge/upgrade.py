@@ -1,0 +1,112 @@
+"""Stores of an earlier version, whose engine knew memories by their ids: each type is written anew once, by slots.
+
+Nobody else has the store open meanwhile. Until a type is written whole, the alias names the version that was there, and
+that is deleted only then; so one that is killed over it is as it was, and goes on where it was at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from memtypes.errors import Unavailable
+from memtypes.policy import MemoryType
+from memtypes.stores.codec import TOKEN_DIMENSIONS
+from memtypes.stores.edge.errors import translated
+from memtypes.stores.edge.layout import Layout, next_version
+from memtypes.stores.edge.opening import CONFIG_FILE, open_shard
+from memtypes.stores.edge.renewal import adopt
+from memtypes.stores.edge.shard import Shard
+from memtypes.stores.edge.slots import slots_of
+from memtypes.stores.edge.successor import copy_points
+from memtypes.stores.edge.wear import delete_others
+from memtypes.stores.keys import ids_of
+from memtypes.stores.schema import indexes_of
+
+_PIECE = 256
+_HEAD = struct.Struct("<16sI")
+"""What stood before each memory's token vectors: its id, and how many they are."""
+
+_log = logging.getLogger(__name__)
+
+
+def upgrade(layout: Layout) -> None:
+    """Bring every type of a store to the form of today. Raises Unavailable; what is not done yet is as it was."""
+    alias = layout.existing_alias()
+    for kind, path in layout.shard_paths().items():
+        with translated():
+            old = _by_ids(path)
+            if old is None:
+                continue
+            _log.warning("the %s memories are brought to another form, which takes a minute for some 100,000", kind)
+            made = path.with_name(next_version(path.name))
+            shutil.rmtree(made, ignore_errors=True)  # of one that did not end
+            copy = Shard.of(made, open_shard(made, alias.dimensions, indexes_of(kind)))
+            counts = old.info().points_count, _copied(old, path / "tokens" / "vectors.bin", copy)
+            old.close()
+            copy.engine.flush()
+            copy.close()
+        _take_over(layout, kind, copy, counts)
+
+
+def _take_over(layout: Layout, kind: MemoryType, copy: Shard, counts: tuple[int, int]) -> None:
+    if counts[0] != counts[1]:
+        raise Unavailable(f"of {counts[0]} {kind} memories {counts[1]} could be brought over; nothing was changed")
+    adopt(layout, kind, copy)
+    delete_others(copy.path)
+
+
+def _by_ids(path: Path) -> edge.EdgeShard | None:
+    """The shard in `path`, where it is of the earlier form; one without points is of both."""
+    if not (path / CONFIG_FILE).exists() or (path / "slots").exists():
+        return None
+    shard = edge.EdgeShard.load(str(path))
+    if shard.info().points_count:
+        return shard
+    shard.close()
+    return None
+
+
+def _copied(old: edge.EdgeShard, tokens: Path, copy: Shard) -> int:
+    """How many points were copied, which are all, with their vectors and token vectors."""
+    kept = dict(_records(tokens))
+    count = 0
+    for records in _pieces(old):
+        ids = ids_of(str(one.id) for one in records)
+        slots = copy.slots.claim_ids(ids)
+        known = [(slot, kept[one]) for slot, one in zip(slots.tolist(), ids.tolist(), strict=True) if one in kept]
+        copy.tokens.put(slots_of(slot for slot, _ in known), [raw for _, raw in known])
+        copy_points(copy, slots, records)
+        count += len(records)
+    return count
+
+
+def _pieces(old: edge.EdgeShard) -> Iterator[list[edge.Record]]:
+    """All points, with their payloads and vectors."""
+    following: Any = None
+    while True:
+        request = edge.ScrollRequest(offset=following, limit=_PIECE, with_payload=True, with_vector=True)
+        records, following = old.scroll(request)
+        if records:
+            yield records
+        if following is None:
+            return
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Id and token vectors, in the order of the file: the last ones of an id count."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    offset = 0
+    while offset + _HEAD.size <= len(content):
+        one, count = _HEAD.unpack_from(content, offset)
+        start, offset = offset + _HEAD.size, offset + _HEAD.size + count * TOKEN_DIMENSIONS
+        if offset <= len(content):  # the last one may be torn
+            yield one.rstrip(b"\0"), content[start:offset]
