@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from memtypes.light import LIGHT_FIELDS, Light
 from memtypes.stores import asks
 from memtypes.stores.conditions import Where, above, has_ids, within
+from memtypes.stores.edge import lightfile
 from memtypes.stores.edge.glances import GlanceCache
 from memtypes.stores.edge.rows import Rows
 from memtypes.stores.edge.slots import Slots, slots_of
@@ -129,6 +133,51 @@ def test_what_is_remembered_moves_with_its_memory() -> None:
     assert len(cache) == 2
     assert seen(cache, 2, 3) == [shelf.payloads[2], shelf.payloads[3]]
     assert shelf.read == [2, 3]
+
+
+def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
+    """Of each memory that is remembered, the oldest still being the first to go; and once only."""
+    shelf = Shelf(6)
+    cache = GlanceCache(shelf, limit=4)
+    seen(cache, 5, 1, 2, 0)
+    cache.forget(slots_of([1]))
+    cache.follow(SetFields(within(SCOPE, has_ids(["a"])), {"speaker": "Eve"}), slots_of([2]))
+    lightfile.leave(tmp_path, *cache.everything())
+    left = lightfile.take(tmp_path)
+    assert left is not None
+    assert lightfile.take(tmp_path) is None
+    other = GlanceCache(shelf, limit=4)
+    other.recall(*left)
+    shelf.read.clear()
+    shelf.payloads[2]["speaker"] = "Eve"
+    assert seen(other, 2, 0, 5) == [shelf.payloads[one] for one in (2, 0, 5)]
+    assert shelf.read == []
+    seen(other, 3, 4)
+    assert len(other) == 3
+    shelf.read.clear()
+    seen(other, 2, 0, 5)
+    assert 5 in shelf.read
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "another form", "nothing"])
+def test_what_cant_be_trusted_is_not_taken(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is damaged or of another version is said so in the log, and is gone."""
+    cache = GlanceCache(Shelf(3))
+    seen(cache, 0, 1, 2)
+    lightfile.leave(tmp_path, *cache.everything())
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    body = msgspec.msgpack.encode([["importance"], b"", {}, {}])
+    damaged = {
+        "cut": content[:-3],
+        "changed": content[:-1] + bytes([content[-1] ^ 1]),
+        "another form": zlib.crc32(body).to_bytes(4, "big") + body,
+        "nothing": b"",
+    }
+    path.write_bytes(damaged[damage])
+    assert lightfile.take(tmp_path) is None
+    assert "read again" in caplog.text
+    assert not path.exists()
 
 
 SLOTS = st.lists(st.integers(0, 3_000), min_size=1, max_size=6, unique=True)

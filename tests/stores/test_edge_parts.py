@@ -80,9 +80,14 @@ def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None
     memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(STEP + 20)]
     points = [point_of(make_record(memory)) for memory in memories]
     bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
-    engine = Engine.open({kind: tmp_path / kind for kind in MemoryType}, DIMENSIONS)
+    paths = {kind: tmp_path / kind for kind in MemoryType}
+    engine = Engine.open(paths, DIMENSIONS)
     engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
-    assert sum(1 for _ in engine.warm()) >= 2 * (2 + len(MemoryType) - 1)  # a slow machine takes smaller steps
+    engine.close()
+    for left in tmp_path.rglob("light.bin"):
+        left.unlink()  # as if it had been killed
+    engine = Engine.open(paths, DIMENSIONS)
+    assert sum(1 for _ in engine.warm()) >= 2 + 2 + len(MemoryType) - 1  # a slow machine takes smaller steps
     change = asks.FieldChange([memories[0].id], {"importance": 9})
     engine.answer(asks.Patch(**bounds, changes=[change], removed=[], fence=None))
     search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, None, None, len(points), {})
@@ -90,6 +95,29 @@ def test_an_engine_reads_ahead_and_still_tells_the_truth(tmp_path: Path) -> None
     importance = {one.id: one.payload["importance"] for one in candidates_of(MemoryType.SEMANTIC, found)}
     engine.close()
     assert importance == {memory.id: memory.importance for memory in memories} | {memories[0].id: 9}
+
+
+def test_an_engine_knows_what_the_one_before_knew(tmp_path: Path) -> None:
+    """After a clean end nothing is read ahead again and answers are the same; what is left is there only meanwhile."""
+    memories = [make_memory(MemoryType.SEMANTIC, f"number {n}", importance=1 + n % 10) for n in range(STEP + 20)]
+    points = [point_of(make_record(memory)) for memory in memories]
+    bounds = {"tenant": SCOPE.tenant, "namespace": SCOPE.namespace}
+    search = asks.TypeSearch(MemoryType.SEMANTIC, points[0].dense, points[0].terms, points[0].weights, 200, {})
+    paths = {kind: tmp_path / kind for kind in MemoryType}
+    engine = Engine.open(paths, DIMENSIONS)
+    engine.answer(asks.Upsert(**bounds, type=MemoryType.SEMANTIC, points=points))
+    engine.answer(asks.Delete(**bounds, ids=[memories[3].id]))
+    (before,) = engine.answer(asks.Candidates(**bounds, searches=[search]))
+    engine.close()
+    (left,) = tmp_path.rglob("light.bin")
+    assert memories[3].content_hash.encode() not in left.read_bytes()
+    assert memories[4].content_hash.encode() in left.read_bytes()
+    engine = Engine.open(paths, DIMENSIONS)
+    assert not left.exists()
+    steps = sum(1 for _ in engine.warm())
+    assert steps == 2 + len(MemoryType) - 1  # of passages alone
+    assert engine.answer(asks.Candidates(**bounds, searches=[search])) == [before]
+    engine.close()
 
 
 async def test_a_connection_that_broke_is_lost_at_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import steps
 from memtypes.stores.asks import AnyAsk, Passages
+from memtypes.stores.edge import lightfile
 from memtypes.stores.edge.ahead import read_ahead
 from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.glances import GlanceCache
@@ -30,6 +31,7 @@ from memtypes.stores.edge.shard import Shard
 from memtypes.stores.edge.slots import Slots
 from memtypes.stores.edge.successor import Successor
 from memtypes.stores.edge.wear import Wear, delete_others
+from memtypes.stores.files import sync_directory
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
 
@@ -51,6 +53,10 @@ class Engine:
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
+        for kind, shard in shards.items():
+            left = lightfile.take(shard.path)
+            if left is not None:
+                self._glances[kind].recall(*left)
 
     @classmethod
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
@@ -82,7 +88,8 @@ class Engine:
         """A step at a time, remember what ranking needs of the memories and then their passages, for first searches."""
         with translated():
             for kind, glances in self._glances.items():
-                yield from read_ahead(self._shards[kind].reader, glances, LIGHT_FIELDS)
+                if not glances.full(self.count(kind)):
+                    yield from read_ahead(self._shards[kind].reader, glances, LIGHT_FIELDS)
             for kind, passages in self._passages.items():
                 yield from read_ahead(self._shards[kind].reader, passages, None)
 
@@ -146,12 +153,16 @@ class Engine:
         delete_others(made.shard.path)
 
     def close(self) -> None:
-        """Flush and let go of every shard."""
+        """Flush and let go of every shard, and leave to the next engine what is remembered of them."""
         for kind in list(self._successors):
             self._give_up(kind)
+        for log in self.take_unsynced():
+            sync_directory(log)
         with translated():
-            for shard in self._shards.values():
+            for kind, shard in self._shards.items():
                 shard.engine.flush()
+                if len(self._glances[kind]):
+                    lightfile.leave(shard.path, *self._glances[kind].everything())
                 shard.close()
 
     def _give_up(self, kind: MemoryType) -> None:

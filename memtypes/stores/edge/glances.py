@@ -19,7 +19,7 @@ from memtypes.stores.edge.rows import Rows, grown
 from memtypes.stores.edge.slots import Slots, slots_of
 from memtypes.stores.steps import Seen
 
-LIMIT = 250_000
+LIMIT = 500_000
 """Memories of one type that are remembered: some 100 MB."""
 
 KEPT = 0.75
@@ -47,6 +47,11 @@ class Texts:
         table = [self._texts[code] for code in used[absent:].tolist()]
         return (places - absent).astype(DTYPES[Kind.TEXT]), table
 
+    def among(self, table: Sequence[str], codes: Column) -> Column:
+        """`codes`, which are places in `table`, as codes of these texts."""
+        known = np.array([*self.codes(table), -1], dtype=DTYPES[Kind.TEXT])
+        return known[codes]  # the last one is that of none, which -1 finds
+
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
         if code == len(self._texts):
@@ -69,6 +74,10 @@ class GlanceCache:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def full(self, count: int) -> bool:
+        """Whether no more of `count` memories could be remembered."""
+        return len(self) >= min(count, self._limit)
 
     def read(self, slots: Slots) -> Seen:
         """Which of `slots` exist, and the columns of those."""
@@ -110,6 +119,19 @@ class GlanceCache:
             self._rows = Rows()
         else:
             self._rows.take_back(slots)
+
+    def everything(self) -> tuple[Slots, Light]:
+        """The slots of all that is remembered, what was learnt last standing last, and their columns."""
+        slots = self._rows.slots()
+        return slots, self._light(self._rows.of(slots))
+
+    def recall(self, slots: Slots, light: Light) -> None:
+        """Remember what another cache had: its `everything`."""
+        rows = self._rows.give(slots)
+        for path, column in light.columns.items():
+            kind = KINDS[path]
+            whole = self._columns[path] = grown(np.empty(0, DTYPES[kind]), self._rows.size, NONE[kind])
+            whole[rows] = self._texts[path].among(light.tables[path], column) if kind is Kind.TEXT else column
 
     def renumber(self, moved: Slots) -> None:
         """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""

@@ -36,7 +36,7 @@ class Rows:
         """The row of each slot; -1 where it has none."""
         last = int(slots.max(initial=-1))
         if last >= len(self._row_of):
-            self._row_of = grown(self._row_of, max(_LEAST, 2 * last), _NONE)
+            self._row_of = grown(self._row_of, max(_LEAST, last + last // 4 + 1), _NONE)
         return self._row_of[slots]
 
     def give(self, slots: Slots) -> NDArray[np.int64]:
@@ -56,10 +56,13 @@ class Rows:
         self._row_of[slots] = _NONE
         self._release(rows[rows >= 0])
 
+    def slots(self) -> Slots:
+        """The slots that have a row, those that got theirs last standing last."""
+        return self._slot_of[self._in_order()]
+
     def keep_newest(self, count: int) -> NDArray[np.int64]:
         """The rows that were given last, in this order; from now on they are the only ones, numbered from 0."""
-        used = np.flatnonzero(self._slot_of >= 0)
-        kept = used[np.argsort(self._given_at[used])][-count:]
+        kept = self._in_order()[-count:]
         self._slot_of, self._given_at = self._slot_of[kept], self._given_at[kept]
         self._row_of[:] = _NONE
         self._row_of[self._slot_of] = np.arange(len(kept))
@@ -75,13 +78,17 @@ class Rows:
         self._slot_of[rows] = slots
         self._release(rows[slots < 0])
 
+    def _in_order(self) -> NDArray[np.int64]:
+        used = np.flatnonzero(self._slot_of >= 0)
+        return used[np.argsort(self._given_at[used])]
+
     def _take(self, count: int) -> list[int]:
         """So many rows that nobody has."""
         again = [self._free.pop() for _ in range(min(count, len(self._free)))]
         first = self._used
         self._used += count - len(again)
         if self._used > self.size:
-            size = max(_LEAST, 2 * self._used)
+            size = max(_LEAST, self._used + self._used // 4)
             self._slot_of, self._given_at = (grown(one, size, _NONE) for one in (self._slot_of, self._given_at))
         return [*again, *range(first, self._used)]
 
