@@ -49,8 +49,7 @@ class TokenRows:
         before = np.cumsum(lengths) - lengths
         places = np.repeat(starts - before, lengths)
         places += np.arange(len(places))
-        taken: NDArray[np.uint8] = self.content[places]
-        return taken
+        return self.content.take(places, axis=0, mode="clip")  # unlike an index it checks no place, which takes longer
 
     def portions(self) -> list[slice]:
         """The memories in pieces of about PORTION tokens."""
