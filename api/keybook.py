@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,14 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 
 from api.keys import BadKeys, Caller, KeyRing, Role
-from memtypes.errors import Conflict, NotFound
+from memtypes.errors import Conflict, NotFound, Unavailable
 from memtypes.memory import Model
 from memtypes.scope import Name
-from memtypes.stores.files import replace_file
+from memtypes.stores.files import holder_of, locked, replace_file
 from memtypes.times import Clock, Instant, to_utc
+
+WAIT_S = 5.0
+_POLL_S = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +53,12 @@ class KnownKey:
 class KeyBook:
     """The ring of the keys file, and the keys made here. A change by another process is seen at the next call."""
 
-    def __init__(self, ring: KeyRing, path: Path | None = None) -> None:
-        """path: where made keys are kept; in memory alone without one. Raises BadKeys when the file can't be used."""
+    def __init__(self, ring: KeyRing, path: Path | None = None, wait_s: float = WAIT_S) -> None:
+        """path: where made keys are kept; in memory alone without one. wait_s: for another process that changes them.
+
+        Raises BadKeys when the file can't be used.
+        """
+        self._wait_s = wait_s
         self._ring = ring
         self._path = path
         self._changing = anyio.Lock()
@@ -82,21 +90,28 @@ class KeyBook:
         key = f"rm_{secrets.token_urlsafe(32)}"
         digest = _sha256(key)
         made = KeptKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
-        async with self._changing:
-            self._refresh()
+        async with self._alone():
             await self._keep([*self._kept, made])
         return made.id, key
 
     async def remove(self, key_id: str) -> None:
         """Forget a key that was made here. Raises NotFound, and Conflict for one of the keys file."""
-        async with self._changing:
-            self._refresh()
+        async with self._alone():
             left = [one for one in self._kept if one.id != key_id]
             if len(left) == len(self._kept):
                 if any(caller.key_id == key_id for _, caller in self._ring.entries):
                     raise Conflict("this key is in the keys file; take it out there and start the service again")
                 raise NotFound("there is no key of this id")
             await self._keep(left)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Within it nobody else changes the keys, in no other process either, and what they changed is known."""
+        async with self._changing, AsyncExitStack() as held:
+            if self._path is not None:
+                await held.enter_async_context(_locked(self._path.with_suffix(".lock"), self._wait_s))
+            self._refresh()
+            yield
 
     async def _keep(self, kept: Sequence[KeptKey]) -> None:
         if self._path is not None:
@@ -123,6 +138,20 @@ class KeyBook:
         except FileNotFoundError:
             return None
         return stat.st_mtime_ns, stat.st_ino
+
+
+@asynccontextmanager
+async def _locked(path: Path, wait_s: float) -> AsyncIterator[None]:
+    """Within it the lock file `path` is held. Raises Unavailable when another process does not let go of it."""
+    end = anyio.current_time() + wait_s
+    while True:
+        with locked(path) as held:
+            if held:
+                yield
+                return
+        if anyio.current_time() > end:
+            raise Unavailable(f"process {holder_of(path)} has been changing the keys for too long; try again")
+        await anyio.sleep(_POLL_S)
 
 
 def _read(path: Path) -> list[KeptKey]:

@@ -50,9 +50,9 @@ class KeysAnswer(TypedDict):
 
 POST: TypeAdapter[KeyPost] = TypeAdapter(KeyPost)
 
-_POST = Call("Make a key; it is shown once", TAG, {201: MadeKey}, role=Role.ADMIN, body=POST)
+_POST = Call("Make a key; it is shown once", TAG, {201: MadeKey}, role=Role.ADMIN, body=POST, may_fail=(503,))
 _LIST = Call("List keys without their secrets", TAG, {200: KeysAnswer}, role=Role.ADMIN)
-_DELETE = Call("Take a key back", TAG, {204: None}, role=Role.ADMIN, may_fail=(404, 409))
+_DELETE = Call("Take a key back", TAG, {204: None}, role=Role.ADMIN, may_fail=(404, 409, 503))
 
 
 @post("/v1/admin/keys", opt=_POST.opt())

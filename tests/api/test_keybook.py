@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from api.keybook import KeyBook
 from api.keys import BadKeys, Caller, KeyRing, Role
 from api.services import Services
-from memtypes.errors import Conflict, NotFound
+from memtypes.errors import Conflict, NotFound, Unavailable
+from memtypes.stores.files import locked
 from tests.api.conftest import KEYS, bearer, connect
 
 pytestmark = pytest.mark.anyio
@@ -47,13 +49,22 @@ async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-async def test_keys_made_at_once_are_all_kept(tmp_path: Path) -> None:
-    """None is lost to another."""
-    book = KeyBook(KeyRing(), tmp_path / "keys.json")
+@pytest.mark.parametrize("books", [1, 3])
+async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> None:
+    """None is lost to another, by one service or by several on the same folder."""
+    path = tmp_path / "keys.json"
+    making = [KeyBook(KeyRing(), path) for _ in range(books)]
     async with anyio.create_task_group() as tasks:
-        for number in range(10):
-            tasks.start_soon(book.make, f"tenant {number}", Role.READER, clock)
-    assert len(KeyBook(KeyRing(), tmp_path / "keys.json").known()) == 10
+        for number in range(12):
+            tasks.start_soon(making[number % books].make, f"tenant {number}", Role.READER, clock)
+    assert len(KeyBook(KeyRing(), path).known()) == 12
+
+
+async def test_a_process_that_holds_the_keys_for_too_long_is_named(tmp_path: Path) -> None:
+    """Nobody waits for it forever."""
+    book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
+    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} has been changing"):
+        await book.make("acme", Role.READER, clock)
 
 
 async def test_a_damaged_file_is_found_at_start_and_survived_later(
