@@ -33,6 +33,7 @@ from ingest.submission import Submitted, submission_of
 from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.memory import Draft, Memory
 from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
+from memtypes.preceding import Place
 from memtypes.scope import Scope
 from memtypes.times import Clock
 
@@ -93,7 +94,8 @@ class Ingestor:
         check_draft(submission_of(draft).draft, self._clock())
         gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
         looked_up = await self._stages.look_up(scope, await self._stages.prepare(gated))
-        encoded = await self._stages.review(scope, await self._stages.embed(looked_up))
+        heard = await self._stages.hear(scope, looked_up, {})
+        encoded = await self._stages.review(scope, await self._stages.embed(heard))
         outcome = (await self._stages.keep(scope, encoded))[0]
         if outcome.status is Status.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
@@ -151,13 +153,15 @@ class Ingestor:
         sink: MemoryObjectSendStream[list[Prepared | Outcome]],
     ) -> None:
         """Everything that comes before the encoder, ahead of it: the look-up too, which may wait for a write."""
+        said: dict[Place, Memory] = {}
         async with sink:
             for piece in pieces:
                 gated: list[Arriving | Outcome] = []
                 for entry in piece:
                     gated += await _or_failed(partial(self._stages.gate, scope), [entry])
                 prepared = await self._stages.prepare(gated)
-                await sink.send(await _or_failed(partial(self._stages.look_up, scope), prepared))
+                looked_up = await _or_failed(partial(self._stages.look_up, scope), prepared)
+                await sink.send(await _or_failed(partial(self._stages.hear, scope, said=said), looked_up))
 
     async def _embed_patiently(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         for _ in range(_EMBED_ATTEMPTS - 1):

@@ -17,7 +17,7 @@ from memtypes.ports import SparseEncoder, Tokenizer
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
 from memtypes.types import MEMORY_CLASSES, AnyDraft
-from memtypes.vectors import SparseVector
+from memtypes.vectors import InContext, SparseVector
 
 MAX_AHEAD = timedelta(days=1)
 """How far ahead of the clock a created_at may lie: time zones and clocks that are off, but no typing errors."""
@@ -36,7 +36,8 @@ class Arrival:
 class Prepared:
     """A memory, the text of it that is embedded, and its sparse vector.
 
-    submission: what it was made from. known: whether it is stored already, and so needs no embedding.
+    submission: what it was made from. known: whether it is stored already, and so needs no embedding. before: what was
+    said just before it, see `memtypes.preceding`.
     """
 
     memory: Memory
@@ -44,6 +45,12 @@ class Prepared:
     sparse: SparseVector
     submission: Submission | None = None
     known: bool = False
+    before: str = ""
+
+    @property
+    def in_context(self) -> InContext:
+        """What is embedded."""
+        return InContext(self.text, self.before)
 
 
 def check_draft(draft: Draft, now: datetime) -> None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from memtypes.ports import Embedder
-from memtypes.vectors import Embedding
+from memtypes.vectors import Embedding, InContext
 
 KEPT = 256
 
@@ -36,11 +36,15 @@ class RecentDocuments(Embedder):
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding a text, in order; only what is not remembered is made."""
+        return await self.embed_in_context([InContext(text) for text in texts])
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The same for texts that are read after others."""
         digests = {text: _digest(text) for text in texts}
         known = {text: self._made[digest] for text, digest in digests.items() if digest in self._made}
         missing = list(dict.fromkeys(text for text in texts if text not in known))
         if missing:
-            known.update(zip(missing, await self._inner.embed_documents(missing), strict=True))
+            known.update(zip(missing, await self._inner.embed_in_context(missing), strict=True))
         for text in missing:
             self._made[digests[text]] = known[text]
         while len(self._made) > KEPT:
@@ -60,5 +64,6 @@ class RecentDocuments(Embedder):
         self._made.clear()
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _digest(one: InContext) -> bytes:
+    both = f"{len(one.before)} {one.before}{one.text}"
+    return hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -13,12 +13,15 @@ import anyio
 from ingest.gates import Gate, Rejection, through_gates
 from ingest.keeping import Encoded, Keeper
 from ingest.outcome import Outcome, Status
+from ingest.preceding import Preceding
 from ingest.prefilter import Recent
 from ingest.prepare import Arrival, Prepared, Preparer
 from ingest.review.stage import ReviewStage
 from ingest.submission import Submission, UntypedDraft
 from memtypes.errors import InvalidRequest
+from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
+from memtypes.preceding import Place, by_place
 from memtypes.scope import Scope
 
 Arriving: TypeAlias = tuple[Submission, Arrival]
@@ -30,7 +33,7 @@ SHORT = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """gate, prepare, look up, embed, review, keep: in this order. reviews, recent: None where nothing is."""
+    """gate, prepare, look up, hear, embed, review, keep: in this order. reviews, recent: None where nothing is."""
 
     gates: tuple[Gate, ...]
     preparer: Preparer
@@ -77,10 +80,19 @@ class Stages:
             known.add(entry.memory.id)
         return looked_up
 
+    async def hear(
+        self, scope: Scope, entries: list[Prepared | Outcome], said: dict[Place, Memory]
+    ) -> list[Prepared | Outcome]:
+        """Each prepared memory with what was said before it. said: turns of the same call, to which these are added."""
+        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
+        heard = iter(await Preceding(self.store).heard(scope, prepared, said))
+        said.update(by_place(entry.memory for entry in prepared))
+        return [next(heard) if isinstance(entry, Prepared) else entry for entry in entries]
+
     async def embed(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         """Each prepared memory with its embedding, which is left out for what is known."""
-        texts = [entry.text for entry in entries if isinstance(entry, Prepared) and not entry.known]
-        made = iter(await self.embedder.embed_documents(texts) if texts else [])
+        texts = [entry.in_context for entry in entries if isinstance(entry, Prepared) and not entry.known]
+        made = iter(await self.embedder.embed_in_context(texts) if texts else [])
         return [
             Encoded(entry, None if entry.known else next(made)) if isinstance(entry, Prepared) else entry
             for entry in entries

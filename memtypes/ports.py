@@ -18,7 +18,7 @@ from memtypes.passage import Passage, passage_of
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
-from memtypes.vectors import DenseVector, Embedding, SparseVector, TokenVectors, Vectors
+from memtypes.vectors import DenseVector, Embedding, InContext, SparseVector, TokenVectors, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +186,13 @@ class Embedder(ABC):
     @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding a text, in order. Raises Overloaded when the queue is full."""
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """One embedding a text, made with what was said before it in view; an encoder that can't do so reads it alone.
+
+        A text with nothing before it gets the embedding that `embed_documents` gives it.
+        """
+        return await self.embed_documents([one.text for one in texts])
 
     @abstractmethod
     async def ping(self) -> None:

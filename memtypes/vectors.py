@@ -23,6 +23,14 @@ class SparseVector:
     values: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class InContext:
+    """A text to embed. before: what was said just before it, which colours its vectors and is no part of them."""
+
+    text: str
+    before: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
     """What one forward pass gives for one text."""

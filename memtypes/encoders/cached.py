@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from memtypes.ports import Embedder
-from memtypes.vectors import Embedding
+from memtypes.vectors import Embedding, InContext
 
 
 class CachedEmbedder(Embedder):
@@ -65,6 +65,10 @@ class CachedEmbedder(Embedder):
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """The inner embedder's."""
         return await self._inner.embed_documents(texts)
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The inner embedder's."""
+        return await self._inner.embed_in_context(texts)
 
     async def ping(self) -> None:
         """The inner embedder's."""

@@ -27,7 +27,13 @@ from memtypes.encoders.manifest import MODEL_FILE, TOKENIZER_FILE, Manifest, rea
 from memtypes.encoders.texts import head_of
 from memtypes.encoders.two_lanes import TwoLanesEmbedder
 from memtypes.errors import SetupRequired, Unavailable
-from memtypes.vectors import Embedding, TokenVectors
+from memtypes.vectors import Embedding, InContext, TokenVectors
+
+CONTEXT = 128
+"""Tokens up to which a text is filled up with what was said before it: one that is longer says enough by itself."""
+
+_BEFORE = 16 * CONTEXT
+"""Characters at the end of what was said before, in which that many tokens are found."""
 
 _ORT_ERRORS = (
     ort_errors.Fail,
@@ -70,10 +76,11 @@ def _translated() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Engine:
-    """One loaded encoder; `embed` may be called by several threads at once."""
+    """One loaded encoder; `embed` may be called by several threads at once. frame: what stands around every text."""
 
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
+    frame: tuple[int, int]
     manifest: Manifest
     projection: NDArray[np.float32] | None
 
@@ -94,27 +101,48 @@ class _Engine:
             raise SetupRequired(f"{error}; {way_out(settings.directory)}") from error
         tokenizer = Tokenizer.from_file(str(settings.directory / TOKENIZER_FILE))
         tokenizer.no_padding()
-        tokenizer.enable_truncation(manifest.max_tokens)
-        return cls(session, tokenizer, manifest, settings.projection)
+        tokenizer.no_truncation()  # what was said before is cut at its beginning, a text at its end
+        first, last = tokenizer.encode("").ids
+        return cls(session, tokenizer, (first, last), manifest, settings.projection)
 
-    def embed_each(self, texts: Sequence[str]) -> list[Embedding]:
+    def embed_queries(self, texts: Sequence[str]) -> list[Embedding]:
         """One embedding a text, each from a run of its own."""
+        return [self.embed(InContext(text)) for text in texts]
+
+    def embed_each(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The same for documents."""
         return [self.embed(text) for text in texts]
 
-    def embed(self, text: str) -> Embedding:
-        """The embedding of `text`; its arrays are read-only, because callers share them."""
-        ids = np.array([self.tokenizer.encode(head_of(text, self.manifest.max_tokens)).ids], dtype=np.int64)
-        wanted = ["sentence"] if self.projection is None else ["sentence", "tokens"]
+    def embed(self, given: InContext) -> Embedding:
+        """The embedding of the text; its arrays are read-only, because callers share them."""
+        text = self._numbers(head_of(given.text, self.manifest.max_tokens))[: self.manifest.max_tokens - len(self.frame)]
+        room = CONTEXT - len(text)
+        before = self._numbers(head_of(given.before[-_BEFORE:], CONTEXT))[-room:] if room > 0 else []
+        sentence, states = self._run([*before, *text])
+        if before:
+            states = states[len(before) :]
+            sentence = states.sum(axis=0)
+            sentence /= np.linalg.norm(sentence)
+        sentence.setflags(write=False)
+        return Embedding(sentence, None if self.projection is None else _compact(states, self.projection))
+
+    def _numbers(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _run(self, numbers: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The sentence's vector, and the states of the tokens `numbers`, each of unit length."""
+        first, last = self.frame
+        ids = np.array([[first, *numbers, last]], dtype=np.int64)
         with _translated():
-            sentence, *tokens = self.session.run(wanted, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        dense: NDArray[np.float32] = sentence[0]
-        dense.setflags(write=False)
-        return Embedding(dense, None if self.projection is None else _compact(tokens[0][0], self.projection))
+            sentence, states = self.session.run(
+                ["sentence", "tokens"], {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            )
+        return sentence[0], states[0][1:-1]
 
 
 def _compact(states: NDArray[np.float32], projection: NDArray[np.float32]) -> TokenVectors:
-    """The token states without [CLS] and [SEP], projected, of unit length, in steps of 1/127."""
-    projected = states[1:-1] @ projection
+    """The token states projected, of unit length, in steps of 1/127."""
+    projected = states @ projection
     length = np.linalg.norm(projected, axis=1, keepdims=True)
     compact: TokenVectors = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)
     compact.setflags(write=False)
@@ -124,7 +152,7 @@ def _compact(states: NDArray[np.float32], projection: NDArray[np.float32]) -> To
 class OnnxEmbedder(TwoLanesEmbedder):
     """MiniLM in int8: two lanes over one session, so that a query never waits for a batch of documents."""
 
-    def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[str, Embedding]) -> None:
+    def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[InContext, Embedding]) -> None:
         super().__init__(queries, documents)
         self._engine = engine
 
@@ -134,7 +162,7 @@ class OnnxEmbedder(TwoLanesEmbedder):
         engine = await to_thread.run_sync(_Engine.load, settings)
         queries = LaneSettings("query embedding", turn=1, waiting=settings.waiting_queries)
         documents = LaneSettings("document embedding", turn=settings.turn, waiting=settings.waiting_documents)
-        return cls(engine, Lane.start(queries, engine.embed_each), Lane.start(documents, engine.embed_each))
+        return cls(engine, Lane.start(queries, engine.embed_queries), Lane.start(documents, engine.embed_each))
 
     @property
     def fingerprint(self) -> str:

@@ -23,7 +23,7 @@ from memtypes.encoders.lanes import Lane, LaneSettings
 from memtypes.encoders.texts import head_of
 from memtypes.encoders.two_lanes import TwoLanesEmbedder
 from memtypes.errors import SetupRequired, Unavailable
-from memtypes.vectors import Embedding
+from memtypes.vectors import Embedding, InContext
 
 DEFAULT_TOKENS = 512  # of a model that does not say how many it takes
 
@@ -99,6 +99,10 @@ class _Engine:
         matrix.setflags(write=False)
         return [Embedding(row) for row in matrix]
 
+    def embed_alone(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The same for documents: these models give no states of single words, so nothing can be read in context."""
+        return self.embed([one.text for one in texts])
+
 
 def _encode(model: Any, texts: list[str], batch: int) -> NDArray[np.float32]:
     """Shape (texts, dimensions), unit length; the model sorts the texts by length for its batches."""
@@ -122,7 +126,7 @@ class SentenceTransformersEmbedder(TwoLanesEmbedder):
 
     ping_s = 30.0  # a large model on a CPU takes seconds for its first text
 
-    def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[str, Embedding]) -> None:
+    def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[InContext, Embedding]) -> None:
         super().__init__(queries, documents)
         self._engine = engine
 
@@ -132,7 +136,7 @@ class SentenceTransformersEmbedder(TwoLanesEmbedder):
         engine = await to_thread.run_sync(_Engine.load, settings)
         queries = LaneSettings("query embedding", turn=settings.batch, waiting=settings.waiting_queries)
         documents = LaneSettings("document embedding", turn=settings.batch, waiting=settings.waiting_documents)
-        return cls(engine, Lane.start(queries, engine.embed), Lane.start(documents, engine.embed))
+        return cls(engine, Lane.start(queries, engine.embed), Lane.start(documents, engine.embed_alone))
 
     @property
     def fingerprint(self) -> str:
@@ -144,10 +148,10 @@ class SentenceTransformersEmbedder(TwoLanesEmbedder):
         """Length of a dense vector."""
         return self._engine.dimensions
 
-    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """One embedding a text, in order. Raises Overloaded when the queue is full."""
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """One embedding a text, in order, each read alone. Raises Overloaded when the queue is full."""
         # By length, so that texts which share a run are padded little.
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        embedded = await super().embed_documents([texts[at] for at in order])
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at].text))
+        embedded = await super().embed_in_context([texts[at] for at in order])
         by_place = dict(zip(order, embedded, strict=True))
         return [by_place[at] for at in range(len(texts))]

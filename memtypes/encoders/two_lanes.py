@@ -9,7 +9,7 @@ import anyio
 from memtypes.encoders.lanes import Lane
 from memtypes.errors import Overloaded, Unavailable
 from memtypes.ports import Embedder
-from memtypes.vectors import Embedding
+from memtypes.vectors import Embedding, InContext
 
 
 class TwoLanesEmbedder(Embedder):
@@ -20,7 +20,7 @@ class TwoLanesEmbedder(Embedder):
 
     ping_s = 5.0
 
-    def __init__(self, queries: Lane[str, Embedding], documents: Lane[str, Embedding]) -> None:
+    def __init__(self, queries: Lane[str, Embedding], documents: Lane[InContext, Embedding]) -> None:
         self._queries = queries
         self._documents = documents
 
@@ -29,6 +29,10 @@ class TwoLanesEmbedder(Embedder):
         return (await self._queries.run([text]))[0]
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """One embedding a text, in order. Raises Overloaded when the queue is full."""
+        return await self.embed_in_context([InContext(text) for text in texts])
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """One embedding a text, in order. Raises Overloaded when the queue is full."""
         return await self._documents.run(texts)
 

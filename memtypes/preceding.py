@@ -1,0 +1,75 @@
+"""What was said just before a turn of a conversation: its vectors are made with that in view.
+
+"Yes, since last week!" says little by itself. Read together with the turns before it its vectors find what it is about
+(Günther et al. 2024, "Late chunking", here with the turns before alone). Facts stand by themselves and are read alone:
+measured, both are better so. Pure: knows memories and their places, not where they are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from memtypes.filters import All, AnyOf, Compare, Filter, Op
+from memtypes.memory import Memory
+from memtypes.policy import MemoryType, Visibility
+
+REACH = 2
+"""Turns before one that it is read with. One finds less; three no more, and cost time."""
+
+Place: TypeAlias = tuple[str, int]
+"""A session, and a number in the order of arrival."""
+
+
+def place_of(memory: Memory) -> Place | None:
+    """Where a turn stands; None for what is no turn: another type, or of no session."""
+    if memory.type is not MemoryType.EPISODIC or memory.session_id is None:
+        return None
+    return memory.session_id, memory.seq
+
+
+def places_before(memory: Memory) -> list[Place]:
+    """The places before that of `memory`, first things first; none for what is no turn."""
+    return _around(memory, range(-REACH, 0))
+
+
+def places_after(memory: Memory) -> list[Place]:
+    """The places whose turns are read with `memory`."""
+    return _around(memory, range(1, REACH + 1))
+
+
+def _around(memory: Memory, steps: Iterable[int]) -> list[Place]:
+    place = place_of(memory)
+    return [] if place is None else [(place[0], place[1] + step) for step in steps]
+
+
+def turns_at(places: Iterable[Place]) -> Filter:
+    """What the turns at these places meet, among episodic memories; at least one place."""
+    numbers: dict[str, list[int]] = {}
+    for session, number in places:
+        numbers.setdefault(session, []).append(number)
+    return AnyOf(
+        tuple(
+            All((Compare("session_id", Op.EQ, session), Compare("seq", Op.ANY, tuple(sorted(set(own))))))
+            for session, own in numbers.items()
+        )
+    )
+
+
+def by_place(memories: Iterable[Memory]) -> Iterator[tuple[Place, Memory]]:
+    """The turns among `memories`, each with its place."""
+    for memory in memories:
+        place = place_of(memory)
+        if place is not None:
+            yield place, memory
+
+
+def text_before(memory: Memory, known: Mapping[Place, Memory]) -> str:
+    """What was said just before `memory`, as far as it is `known`; empty for what is read alone.
+
+    What a session keeps to itself is not read into what the whole namespace finds.
+    """
+    private = memory.visibility is Visibility.SESSION
+    before = [known[place] for place in places_before(memory) if place in known]
+    heard = [one for one in before if private or one.visibility is Visibility.NAMESPACE]
+    return " ".join(one.embedding_text() for one in heard)
