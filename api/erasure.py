@@ -7,6 +7,7 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
+from ingest.pipeline import Ingestor
 from ingest.prefilter import Recent
 from ingest.recent import RecentDocuments
 from memtypes.erasure import Erasable
@@ -19,14 +20,15 @@ from memtypes.times import Clock
 class Memories(Erasable):
     """The five collections, with their vectors."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, ingestor: Ingestor) -> None:
         self._store = store
+        self._ingestor = ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """How many memories were removed."""
         if memory_id is None:
             return await self._store.delete_where(scope, tuple(MemoryType), None)
-        return await self._store.delete(scope, [memory_id])
+        return await self._ingestor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """How many are there."""

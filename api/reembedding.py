@@ -13,7 +13,7 @@ from memtypes.policy import MemoryType
 from memtypes.ports import Embedder
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.rebuild import rebuild
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 
 if TYPE_CHECKING:
     from memtypes.stores.qdrant import QdrantSettings
@@ -72,9 +72,10 @@ class Reembedding:
         server = server_settings(self._settings, url, fingerprint, self._embedder.dimensions)
         return await rebuild_server(server, self._vectors_of)
 
-    async def _vectors_of(self, memories: Sequence[Memory]) -> list[Vectors]:
+    async def _vectors_of(self, memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
         texts = [memory.embedding_text() for memory in memories]
-        embedded = await self._embedder.embed_documents(texts)
+        given = [InContext(text, said) for text, said in zip(texts, before, strict=True)]
+        embedded = await self._embedder.embed_in_context(given)
         return [
             Vectors(one.dense, self._sparse.encode_document(text), one.tokens)
             for one, text in zip(embedded, texts, strict=True)

@@ -1,4 +1,4 @@
-"""Turns that were embedded after one that is gone or says something else now: they are embedded anew.
+"""Turns that were embedded after one that goes, or says something else from now on: they are embedded anew.
 
 Their vectors were made with its words in view, so nothing of those stays behind. Knows the ports only.
 """
@@ -11,47 +11,35 @@ from dataclasses import dataclass
 import anyio
 
 from ingest.keeping import record_of
-from ingest.locks import ScopeLocks
-from ingest.preceding import Preceding
-from ingest.prepare import Prepared, Preparer
+from ingest.prepare import Preparer
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
+from memtypes.preceding import Preceding, by_place
 from memtypes.scope import Scope
+from memtypes.vectors import InContext
 
 
 @dataclass(frozen=True, slots=True)
 class Echoes:
-    """Makes vectors anew; its caller holds the namespace's lock."""
+    """Makes vectors anew; its caller holds the namespace's lock, and makes the change itself after that.
+
+    So when an encoder or a store fails here, nothing was changed yet and the call can be made again.
+    """
 
     store: MemoryStore
     embedder: Embedder
     preparer: Preparer
 
-    async def renew(self, scope: Scope, gone: Sequence[Memory]) -> int:
-        """How many turns were embedded anew, because they follow one of `gone`."""
+    async def renew(self, scope: Scope, gone: Sequence[Memory], instead: Sequence[Memory] = ()) -> int:
+        """How many turns were embedded anew, as if `gone` had never been said, and `instead` in their places."""
         preceding = Preceding(self.store)
         following = await preceding.following(scope, gone)
         if not following:
             return 0
         prepared = await anyio.to_thread.run_sync(lambda: [self.preparer.finish(one) for one in following])
-        heard = await preceding.heard(scope, prepared)
-        made = await self.embedder.embed_in_context([one.in_context for one in heard])
-        await self.store.upsert(scope, [record_of(one, vectors) for one, vectors in zip(heard, made, strict=True)])
-        return len(heard)
-
-
-@dataclass(frozen=True, slots=True)
-class Remover:
-    """Removes single memories, and what others keep of them."""
-
-    echoes: Echoes
-    locks: ScopeLocks
-
-    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """How many of `ids` there were."""
-        store = self.echoes.store
-        async with self.locks.of(scope):
-            found = await store.get(scope, ids)
-            removed = await store.delete(scope, list(found))
-            await self.echoes.renew(scope, list(found.values()))
-        return removed
+        unheard = {one.id for one in gone}
+        texts = await preceding.texts(scope, following, dict(by_place(instead)), unheard)
+        given = [InContext(one.text, before) for one, before in zip(prepared, texts, strict=True)]
+        made = await self.embedder.embed_in_context(given)
+        await self.store.upsert(scope, [record_of(one, vectors) for one, vectors in zip(prepared, made, strict=True)])
+        return len(prepared)

@@ -140,7 +140,8 @@ class Keeper:
         first = _first_of_each(settled, stored, now)
         missing = [place for place, one in first.items() if one.embedding is None]
         complete = list(settled)
-        made = await self.embedder.embed_in_context([first[place].prepared.in_context for place in missing])
+        given = [first[place].prepared.in_context for place in missing]
+        made = await self.embedder.embed_in_context(given) if given else []
         for place, embedding in zip(missing, made, strict=True):
             complete[place] = Encoded(settled[place].prepared, embedding)
         return complete

@@ -25,8 +25,10 @@ from memtypes.ids import memory_id
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Embedder, Listing, MemoryStore
+from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.types import from_payload
+from memtypes.vectors import InContext
 
 PAGE = 500
 PIECE = 64
@@ -63,15 +65,21 @@ class Restorer:
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
         """What became of each, after reading back. Raises Conflict when an id belongs to another scope."""
-        outcomes: list[Outcome] = []
-        for start in range(0, len(memories), PIECE):
-            outcomes += await self._restore_piece(scope, memories[start : start + PIECE])
-        return outcomes
+        # In order of arrival, since a turn is embedded with those before it.
+        order = sorted(range(len(memories)), key=lambda place: memories[place].seq)
+        outcomes: dict[int, Outcome] = {}
+        for start in range(0, len(order), PIECE):
+            places = order[start : start + PIECE]
+            told = await self._restore_piece(scope, [memories[place] for place in places])
+            outcomes.update(zip(places, told, strict=True))
+        return [outcomes[place] for place in range(len(memories))]
 
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
         entries = await anyio.to_thread.run_sync(lambda: [self._prepared(scope, memory) for memory in memories])
         prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        embeddings = await self.embedder.embed_documents([one.text for one in prepared])
+        texts = await Preceding(self.store).texts(scope, [one.memory for one in prepared])
+        given = [InContext(one.text, before) for one, before in zip(prepared, texts, strict=True)]
+        embeddings = await self.embedder.embed_in_context(given)
         records = [record_of(one, embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from ingest.echoes import Echoes
 from ingest.feedback import FeedbackOutcome, Rater
 from ingest.gates import Gate
 from ingest.keeping import Encoded, Keeper
@@ -71,11 +72,13 @@ class IngestorParts:
 
 
 class Ingestor:
-    """Writes, revises and rates memories."""
+    """Writes, revises, rates and removes memories."""
 
     def __init__(self, parts: IngestorParts) -> None:
         preparer = Preparer(parts.sparse, parts.tokenizer)
         self._clock = parts.clock
+        self._store = parts.store
+        self._echoes = Echoes(parts.store, parts.embedder, preparer)
         self._locks = parts.locks
         self._order = ArrivalOrder()
         keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
@@ -118,6 +121,13 @@ class Ingestor:
             changes = self._redactor.clean(scope.tenant, changes).value
         async with self._locks.of(scope):
             return await self._reviser.revise(scope, memory_id, changes)
+
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """How many of `ids` there were; turns that were read together with them are embedded anew first."""
+        async with self._locks.of(scope):
+            found = await self._store.get(scope, ids)
+            await self._echoes.renew(scope, list(found.values()))
+            return await self._store.delete(scope, list(found))
 
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """The memory after `outcome`; see `ingest.feedback`. Raises NotFound."""

@@ -13,16 +13,19 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
+from ingest.echoes import Echoes
 from ingest.keeping import NOT_READ_BACK, existing, record_of
-from ingest.prepare import Preparer, check_expiry, own_defaults
+from ingest.prepare import Prepared, Preparer, check_expiry, own_defaults
 from ingest.problems import as_invalid
 from memtypes.errors import Conflict, InvalidRequest, Unavailable
 from memtypes.ids import memory_id
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
+from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.times import Clock
 from memtypes.types import DRAFT, AnyDraft
+from memtypes.vectors import InContext
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "pinned", "expires_at"})
 """The common fields that a caller may change."""
@@ -53,8 +56,7 @@ class Reviser:
         if prepared.text == before.embedding_text():
             await self._patch(scope, before, prepared.memory)
         else:
-            embedding = (await self.embedder.embed_documents([prepared.text]))[0]
-            await self.store.upsert(scope, [record_of(prepared, embedding)])
+            await self._replace(scope, before, prepared)
         kept = await existing(self.store, scope, known_id)
         if (kept.content_hash, kept.updated_at) != (prepared.memory.content_hash, prepared.memory.updated_at):
             raise Unavailable(f"the change was not kept: {NOT_READ_BACK}")
@@ -67,6 +69,13 @@ class Reviser:
         other = (await self.store.get(scope, [namesake])).get(namesake)
         if other is not None and other.id != after.id and other.identity() == after.identity():
             raise Conflict(f"this would say the same as memory {other.id}")
+
+    async def _replace(self, scope: Scope, before: Memory, prepared: Prepared) -> None:
+        """Keep the memory with new vectors, and those of the turns after it."""
+        (said,) = await Preceding(self.store).texts(scope, [prepared.memory])
+        (embedding,) = await self.embedder.embed_in_context([InContext(prepared.text, said)])
+        await Echoes(self.store, self.embedder, self.preparer).renew(scope, [before], [prepared.memory])
+        await self.store.upsert(scope, [record_of(prepared, embedding)])
 
     async def _patch(self, scope: Scope, before: Memory, after: Memory) -> None:
         old, new = before.to_payload(), after.to_payload()

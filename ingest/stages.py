@@ -13,7 +13,6 @@ import anyio
 from ingest.gates import Gate, Rejection, through_gates
 from ingest.keeping import Encoded, Keeper
 from ingest.outcome import Outcome, Status
-from ingest.preceding import Preceding
 from ingest.prefilter import Recent
 from ingest.prepare import Arrival, Prepared, Preparer
 from ingest.review.stage import ReviewStage
@@ -21,7 +20,7 @@ from ingest.submission import Submission, UntypedDraft
 from memtypes.errors import InvalidRequest
 from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
-from memtypes.preceding import Place, by_place
+from memtypes.preceding import Place, Preceding, by_place
 from memtypes.scope import Scope
 
 Arriving: TypeAlias = tuple[Submission, Arrival]
@@ -84,10 +83,13 @@ class Stages:
         self, scope: Scope, entries: list[Prepared | Outcome], said: dict[Place, Memory]
     ) -> list[Prepared | Outcome]:
         """Each prepared memory with what was said before it. said: turns of the same call, to which these are added."""
-        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        heard = iter(await Preceding(self.store).heard(scope, prepared, said))
-        said.update(by_place(entry.memory for entry in prepared))
-        return [next(heard) if isinstance(entry, Prepared) else entry for entry in entries]
+        new = [entry.memory for entry in entries if isinstance(entry, Prepared) and not entry.known]
+        texts = iter(await Preceding(self.store).texts(scope, new, said))
+        said.update(by_place(new))
+        return [
+            replace(entry, before=next(texts)) if isinstance(entry, Prepared) and not entry.known else entry
+            for entry in entries
+        ]
 
     async def embed(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
         """Each prepared memory with its embedding, which is left out for what is known."""

@@ -2,17 +2,21 @@
 
 "Yes, since last week!" says little by itself. Read together with the turns before it its vectors find what it is about
 (Günther et al. 2024, "Late chunking", here with the turns before alone). Facts stand by themselves and are read alone:
-measured, both are better so. Pure: knows memories and their places, not where they are kept.
+measured, both are better so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from memtypes.filters import All, AnyOf, Compare, Filter, Op
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
+from memtypes.ports import Listing, MemoryStore
+from memtypes.scope import Scope
 
 REACH = 2
 """Turns before one that it is read with. One finds less; three no more, and cost time."""
@@ -73,3 +77,60 @@ def text_before(memory: Memory, known: Mapping[Place, Memory]) -> str:
     before = [known[place] for place in places_before(memory) if place in known]
     heard = [one for one in before if private or one.visibility is Visibility.NAMESPACE]
     return " ".join(one.embedding_text() for one in heard)
+
+
+NOTHING: Mapping[Place, Memory] = MappingProxyType({})
+
+_AT_ONCE = 64
+"""Places that are asked for in one question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preceding:
+    """Looks up the turns around others."""
+
+    store: MemoryStore
+
+    async def texts(
+        self,
+        scope: Scope,
+        memories: Sequence[Memory],
+        said: Mapping[Place, Memory] = NOTHING,
+        unheard: Container[str] = (),
+    ) -> list[str]:
+        """What each of `memories` is embedded after; empty for what is read alone.
+
+        said: turns that count whatever is stored. unheard: ids of stored ones that don't count.
+        """
+        known = {**dict(by_place(memories)), **said}
+        missing = dict.fromkeys(place for one in memories for place in places_before(one) if place not in known)
+        known |= dict(by_place(one for one in await self._at(scope, missing) if one.id not in unheard))
+        return [text_before(one, known) for one in memories]
+
+    async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
+        """The other stored turns that were embedded with any of `memories`."""
+        own = {one.id for one in memories}
+        after = dict.fromkeys(place for one in memories for place in places_after(one))
+        return [one for one in await self._at(scope, after) if one.id not in own]
+
+    async def _at(self, scope: Scope, places: Iterable[Place]) -> list[Memory]:
+        wanted = list(places)
+        found: list[Memory] = []
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            # Two processes may have given one number twice; what does not fit on the page is left out.
+            listing = Listing((MemoryType.EPISODIC,), turns_at(some), limit=2 * len(some))
+            found += (await self.store.page(scope, listing)).memories
+        return found
+
+
+async def texts_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[str]:
+    """What each of `memories`, of whatever namespaces, is embedded after."""
+    scopes: dict[Scope, list[Memory]] = {}
+    for one in memories:
+        scopes.setdefault(Scope(one.tenant, one.namespace), []).append(one)
+    texts: dict[str, str] = {}
+    for scope, own in scopes.items():
+        found = await Preceding(store).texts(scope, own)
+        texts.update(zip((one.id for one in own), found, strict=True))
+    return [texts[one.id] for one in memories]

@@ -121,7 +121,7 @@ async def delete_memory(request: HttpRequest, services: NamedDependency[Services
     found = (await services.store.get(scope, [known])).get(known)
     if services.working is not None and isinstance(found, Working) and found.live:
         await services.working.forget(replace(scope, session_id=found.session_id), known)
-    if not await services.store.delete(scope, [known]):
+    if not await services.ingestor.remove(scope, [known]):
         raise _unknown()
 
 

@@ -99,19 +99,21 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         jobs=Jobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         once=Once(answers),
-        places=places_of(resources, screened, answers),
+        places=places_of(resources, ingestor, screened, answers),
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
 
 
-def places_of(resources: Resources, screened: Screening, answers: RedisAnswers) -> Mapping[str, Erasable]:
+def places_of(
+    resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
+) -> Mapping[str, Erasable]:
     """Every place where something of a memory may be, by name: what erasure must empty, in this order.
 
     The files of the embedded parts come last: they keep what was removed until they are written anew.
     """
     places: dict[str, Erasable] = {
-        "memories": Memories(resources.store),
+        "memories": Memories(resources.store, ingestor),
         "answers": answers,
         "live": LiveState(resources.live),
         "recent": Remembered(screened.recent, screened.documents),

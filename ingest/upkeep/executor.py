@@ -15,8 +15,10 @@ from memtypes.filters import Compare, Filter, Op
 from memtypes.memory import Memory
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import CandidateSearch, Embedder, Listing, MemoryStore
+from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.times import Clock
+from memtypes.vectors import InContext
 
 MAX_READ = 200_000
 """Memories of a namespace and type that a job looks at: the newest."""
@@ -91,8 +93,8 @@ class Upkeep:
         async with self.locks.of(scope):
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
-            if plan.removed:
-                await self.store.delete(scope, plan.removed)
+        if plan.removed:
+            await self.ingestor.remove(scope, plan.removed)
 
     async def _memories(self, scope: Scope, job: Job, request: JobRequest) -> list[Memory]:
         where = (
@@ -120,7 +122,9 @@ class Upkeep:
         found: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             some = memories[start : start + _PAGE]
-            embedded = await self.embedder.embed_documents([one.embedding_text() for one in some])
+            texts = await Preceding(self.store).texts(scope, some)
+            given = [InContext(one.embedding_text(), before) for one, before in zip(some, texts, strict=True)]
+            embedded = await self.embedder.embed_in_context(given)
             searches = [
                 CandidateSearch(one.type, made.dense, None, _LIKE, light=False)
                 for one, made in zip(some, embedded, strict=True)

@@ -115,7 +115,9 @@ class _Engine:
 
     def embed(self, given: InContext) -> Embedding:
         """The embedding of the text; its arrays are read-only, because callers share them."""
-        text = self._numbers(head_of(given.text, self.manifest.max_tokens))[: self.manifest.max_tokens - len(self.frame)]
+        text = self._numbers(head_of(given.text, self.manifest.max_tokens))[
+            : self.manifest.max_tokens - len(self.frame)
+        ]
         room = CONTEXT - len(text)
         before = self._numbers(head_of(given.before[-_BEFORE:], CONTEXT))[-room:] if room > 0 else []
         sentence, states = self._run([*before, *text])

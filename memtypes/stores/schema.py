@@ -35,6 +35,7 @@ _COMMON: Mapping[str, Index] = MappingProxyType(
 )
 _OWN: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
     {
+        MemoryType.EPISODIC: MappingProxyType({"seq": Index.INTEGER}),
         MemoryType.PROSPECTIVE: MappingProxyType({"status": Index.KEYWORD, "due_at": Index.TIME}),
         MemoryType.WORKING: MappingProxyType({"cleared_at": Index.TIME}),
     }

@@ -111,7 +111,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
         once=Once(answers),
         places={
-            "memories": Memories(kept),
+            "memories": Memories(kept, ingestor),
             "answers": answers,
             "receipts": ErasableReceipts(chain),
             "recent": Remembered(screened.recent, screened.documents),

@@ -15,6 +15,7 @@ from memtypes.encoders.prepare import weights_directory
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.texts import head_of
 from memtypes.errors import SetupRequired
+from memtypes.vectors import InContext
 from tests.encoders.texts import VARIED
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +92,40 @@ def test_the_head_of_a_text() -> None:
     assert head_of("a" + " " * 100 + "b", 1) == "a b"
     assert head_of("x" * 100, 1) == "x" * 64
     assert head_of("\ud800", 1) == "?"
+
+
+async def test_a_short_text_is_read_with_what_was_said_before(onnx_directory: Path) -> None:
+    """It has its own tokens, all of them changed by what was before; a long one, and one after nothing, are not."""
+    projection = np.linalg.qr(np.random.default_rng(0).normal(size=(384, 128)))[0].astype(np.float32)
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory, projection=projection))
+    long = "many words in a row " * 40
+    given = [
+        InContext("She loved it!", "We took grandma to the opera."),
+        InContext("She loved it!"),
+        InContext(long, "Hm."),
+    ]
+    heard, alone, whole = await embedder.embed_in_context(given)
+    (same, as_long) = await embedder.embed_documents(["She loved it!", long])
+    opera = (await embedder.embed_query("opera")).dense
+    await embedder.aclose()
+    assert (alone.dense.tobytes(), whole.dense.tobytes()) == (same.dense.tobytes(), as_long.dense.tobytes())
+    assert heard.tokens is not None
+    assert alone.tokens is not None
+    assert heard.tokens.shape == alone.tokens.shape
+    assert not (heard.tokens == alone.tokens).all(axis=1).any()
+    assert np.linalg.norm(heard.dense) == pytest.approx(1, abs=1e-5)
+    assert heard.dense @ opera > alone.dense @ opera + 0.1
+
+
+async def test_of_what_was_said_before_the_end_counts(onnx_directory: Path) -> None:
+    """However long it is, a text is read with the tokens next to it, up to 128 together."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    tail = "which I like " * 60
+    given = [
+        InContext("Yes!", "elephants " + tail),
+        InContext("Yes!", "taxes " * 5_000 + tail),
+        InContext("Yes!", "Oh."),
+    ]
+    one, other, third = await embedder.embed_in_context(given)
+    await embedder.aclose()
+    assert one.dense.tobytes() == other.dense.tobytes() != third.dense.tobytes()

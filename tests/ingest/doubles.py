@@ -33,7 +33,8 @@ from memtypes.ports import (
 )
 from memtypes.scope import Scope
 from memtypes.types import DRAFT, AnyDraft, from_payload
-from memtypes.vectors import Embedding, SparseVector, Vectors
+from memtypes.vectors import Embedding, InContext, SparseVector, Vectors
+from tests.fakes import holds
 
 SCOPE = Scope("acme", "shop")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -114,8 +115,12 @@ class DictStore(MemoryStore):
         raise NotImplementedError
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """Not needed here."""
-        raise NotImplementedError
+        """The newest that match; there is no second page."""
+        self._call("page")
+        found = [one for one in self.memories(scope).values() if not listing.types or one.type in listing.types]
+        found = [one for one in found if holds(listing.filter, one.to_payload())]
+        found.sort(key=lambda one: (one.created_at, one.id), reverse=True)
+        return Page(tuple(found[: listing.limit]), None, len(found))
 
     async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
         """Nothing is near anything."""
@@ -148,6 +153,7 @@ class CountingEmbedder(Embedder):
 
     def __init__(self, trouble: Hook = no_trouble) -> None:
         self.texts: list[str] = []
+        self.before: list[str] = []
         self.calls = 0
         self.trouble = trouble
 
@@ -171,6 +177,11 @@ class CountingEmbedder(Embedder):
         self.trouble("embed", self.calls)
         self.texts += texts
         return [vector_of(text) for text in texts]
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The vectors of the texts, whatever was said before."""
+        self.before += [one.before for one in texts]
+        return await self.embed_documents([one.text for one in texts])
 
     async def ping(self) -> None:
         """Always there."""

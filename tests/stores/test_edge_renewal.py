@@ -36,7 +36,7 @@ def files_with(directory: Path, word: str) -> list[Path]:
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
-async def same(memories: Sequence[Memory]) -> list[Vectors]:
+async def same(memories: Sequence[Memory], _before: Sequence[str]) -> list[Vectors]:
     """Vectors of as many dimensions as before."""
     return [make_record(one).vectors for one in memories]
 

@@ -13,13 +13,15 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from memtypes.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
+from memtypes.preceding import texts_everywhere
 from memtypes.stores import asks
+from memtypes.stores.asking import AskingStore
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process import EdgeSettings
@@ -33,8 +35,8 @@ STOP_S = 60.0
 
 _POLL_S = 0.05
 
-VectorsOf: TypeAlias = Callable[[Sequence[Memory]], Awaitable[list[Vectors]]]
-"""The vectors of memories, in order."""
+VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[str]], Awaitable[list[Vectors]]]
+"""The vectors of memories, in order, each embedded after a text (see `memtypes.preceding`)."""
 
 
 async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine: bool) -> dict[MemoryType, int]:
@@ -103,11 +105,29 @@ def _closing(engine: Engine) -> Iterator[Engine]:
         engine.close()
 
 
+class _Opened(AskingStore):
+    """An engine in this process as a store, for reading."""
+
+    def __init__(self, engine: Engine, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self._engine = engine
+
+    async def _answer(self, ask: asks.AnyAsk) -> Any:
+        return self._engine.answer(ask)
+
+    async def ping(self) -> None:
+        """Return: it is here."""
+
+    async def aclose(self) -> None:
+        """Return: whoever opened the engine closes it."""
+
+
 async def _copy(old: Engine, new: Engine, kind: MemoryType, vectors_of: VectorsOf) -> int:
     """How many memories of `kind` the new engine has. Raises Unavailable when they are not as many as before."""
+    before = _Opened(old, 0)
     for payloads in old.every(kind):
         memories = [memory_of(payload) for payload in payloads]
-        vectors = await vectors_of(memories)
+        vectors = await vectors_of(memories, await texts_everywhere(before, memories))
         records = [Record(memory, found) for memory, found in zip(memories, vectors, strict=True)]
         for ask in _upserts(kind, records):
             new.answer(ask)

@@ -1,0 +1,93 @@
+"""Turns are embedded with what was said before them, however they come, change and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.moving import exported, read_exported
+from ingest.pipeline import PIECE
+from memtypes.errors import Unavailable
+from memtypes.memory import Memory
+from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft
+
+pytestmark = pytest.mark.anyio
+
+
+async def said(bench: Bench, *contents: str) -> list[Memory]:
+    """One turn after the other, each in a call of its own."""
+    outcomes = [await bench.ingestor.write_one(SCOPE, draft(one, "episodic", session_id="s1")) for one in contents]
+    return [one.memory for one in outcomes if one.memory is not None]
+
+
+def together(*memories: Memory) -> str:
+    """What `memories` are read as before another."""
+    return " ".join(one.embedding_text() for one in memories)
+
+
+async def test_a_turn_is_embedded_with_the_two_before_it() -> None:
+    """Whether they came in one call each, or in one of several pieces."""
+    bench = Bench()
+    first, second, third, _ = await said(bench, "one", "two", "three", "four")
+    assert bench.embedder.before == ["", together(first), together(first, second), together(second, third)]
+    whole = Bench()
+    drafts = [draft(f"turn {number}", "episodic", session_id="s1") for number in range(2 * PIECE)]
+    kept = [one.memory for one in await whole.ingestor.write(SCOPE, drafts)]
+    turns = [one for one in kept if one is not None]
+    assert whole.embedder.before == [together(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
+
+
+async def test_facts_and_other_sessions_are_embedded_alone() -> None:
+    """Nothing that stands by itself is coloured by what came before it."""
+    bench = Bench()
+    await bench.ingestor.write(SCOPE, [draft(f"fact {number}", session_id="s1") for number in range(3)])
+    await bench.ingestor.write(SCOPE, [draft("hm", "episodic", session_id=name) for name in ("s1", "s2")])
+    await bench.ingestor.write(SCOPE, [draft(f"event {number}", "episodic") for number in range(3)])
+    assert set(bench.embedder.before) == {""}
+
+
+async def test_a_changed_turn_is_heard_by_the_turns_after_it() -> None:
+    """It is read with those before it, and the two after it with its new words; others stay as they are."""
+    bench = Bench()
+    first, second, third, _, _ = await said(bench, "one", "two", "three", "four", "five")
+    bench.embedder.texts.clear()
+    bench.embedder.before.clear()
+    changed = await bench.ingestor.revise(SCOPE, second.id, {"content": "another"})
+    assert bench.embedder.before[0] == together(first)
+    assert sorted(bench.embedder.before[1:]) == sorted([together(first, changed), together(changed, third)])
+
+
+async def test_nothing_of_a_removed_turn_stays_in_the_vectors_of_others() -> None:
+    """The two turns after it are embedded as if it had never been said."""
+    bench = Bench()
+    first, second, third, *_ = await said(bench, "one", "two", "three", "four", "five")
+    bench.embedder.before.clear()
+    assert await bench.ingestor.remove(SCOPE, [second.id, second.id, "0" * 36]) == 1
+    assert sorted(bench.embedder.before) == sorted([together(first), together(third)])
+    assert second.id not in bench.store.memories()
+
+
+async def test_nothing_is_removed_while_the_encoder_is_away() -> None:
+    """The call fails, everything is as it was, and it can be made again."""
+    away: list[bool] = []
+
+    def trouble(_call: str, _nth: int) -> None:
+        if away:
+            raise Unavailable("the encoder is away")
+
+    bench = Bench(embedder=CountingEmbedder(trouble))
+    first, *_ = await said(bench, "one", "two")
+    away.append(True)
+    with pytest.raises(Unavailable):
+        await bench.ingestor.remove(SCOPE, [first.id])
+    assert first.id in bench.store.memories()
+    away.clear()
+    assert await bench.ingestor.remove(SCOPE, [first.id]) == 1
+
+
+async def test_a_namespace_that_moves_keeps_its_conversations() -> None:
+    """What comes newest first is embedded in the order in which it was said."""
+    bench, other = Bench(), Bench()
+    turns = await said(bench, "one", "two", "three", "four")
+    lines = [line async for line in exported(bench.store, SCOPE)]
+    assert all(one.id is not None for one in await other.ingestor.restore(SCOPE, read_exported(SCOPE, lines)))
+    assert other.embedder.before == ["", *(together(*turns[max(0, place - 2) : place]) for place in (1, 2, 3))]
