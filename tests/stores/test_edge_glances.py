@@ -152,14 +152,16 @@ def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
     shelf.payloads[2]["speaker"] = "Eve"
     assert seen(other, 2, 0, 5) == [shelf.payloads[one] for one in (2, 0, 5)]
     assert shelf.read == []
-    seen(other, 3, 4)
+    shelf.payloads[3]["due_at"] = "2026-03-01T09:30:00Z"
+    assert seen(other, 2, 3) == [shelf.payloads[2], shelf.payloads[3]]
+    seen(other, 4)
     assert len(other) == 3
     shelf.read.clear()
-    seen(other, 2, 0, 5)
+    assert seen(other, 2, 0, 5, 3) == [shelf.payloads[one] for one in (2, 0, 5, 3)]
     assert 5 in shelf.read
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "another form", "nothing"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "another form", "no form", "nothing"])
 def test_what_cant_be_trusted_is_not_taken(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     """A file that is damaged or of another version is said so in the log, and is gone."""
     cache = GlanceCache(Shelf(3))
@@ -167,11 +169,13 @@ def test_what_cant_be_trusted_is_not_taken(tmp_path: Path, damage: str, caplog: 
     lightfile.leave(tmp_path, *cache.everything())
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
-    body = msgspec.msgpack.encode([["importance"], b"", {}, {}])
+    header = msgspec.msgpack.encode([["importance"], 0, [], {}])
+    other, odd = (len(one).to_bytes(8, "big") + one for one in (header, b"odd"))
     damaged = {
         "cut": content[:-3],
         "changed": content[:-1] + bytes([content[-1] ^ 1]),
-        "another form": zlib.crc32(body).to_bytes(4, "big") + body,
+        "another form": zlib.crc32(other).to_bytes(8, "big") + other,
+        "no form": zlib.crc32(odd).to_bytes(8, "big") + odd,
         "nothing": b"",
     }
     path.write_bytes(damaged[damage])

@@ -32,9 +32,9 @@ ReadPayloads: TypeAlias = Callable[[Slots, tuple[str, ...]], Mapping[int, Mappin
 class Texts:
     """Every text that a column ever had, each once."""
 
-    def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
-        self._texts: list[str] = []
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._texts = list(texts)
+        self._codes = {text: code for code, text in enumerate(self._texts)}
 
     def codes(self, values: Sequence[str | None]) -> list[int]:
         """The place of each text; -1 for none."""
@@ -46,11 +46,6 @@ class Texts:
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
         return (places - absent).astype(DTYPES[Kind.TEXT]), table
-
-    def among(self, table: Sequence[str], codes: Column) -> Column:
-        """`codes`, which are places in `table`, as codes of these texts."""
-        known = np.array([*self.codes(table), -1], dtype=DTYPES[Kind.TEXT])
-        return known[codes]  # the last one is that of none, which -1 finds
 
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
@@ -126,12 +121,11 @@ class GlanceCache:
         return slots, self._light(self._rows.of(slots))
 
     def recall(self, slots: Slots, light: Light) -> None:
-        """Remember what another cache had: its `everything`."""
-        rows = self._rows.give(slots)
-        for path, column in light.columns.items():
-            kind = KINDS[path]
-            whole = self._columns[path] = grown(np.empty(0, DTYPES[kind]), self._rows.size, NONE[kind])
-            whole[rows] = self._texts[path].among(light.tables[path], column) if kind is Kind.TEXT else column
+        """Remember what another cache had, its `everything`, instead of what this one has."""
+        self._rows = Rows()
+        self._rows.give(slots)  # an empty one gives them in their order
+        self._columns = dict(light.columns)
+        self._texts |= {path: Texts(table) for path, table in light.tables.items()}
 
     def renumber(self, moved: Slots) -> None:
         """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""
@@ -148,7 +142,7 @@ class GlanceCache:
             if path not in self._columns and all(value is None for value in values):
                 continue
             column = self._columns.get(path, np.empty(0, DTYPES[kind]))
-            if len(column) < self._rows.size:
+            if len(column) < self._rows.used:
                 column = grown(column, self._rows.size, NONE[kind])
             column[rows] = self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
             self._columns[path] = column

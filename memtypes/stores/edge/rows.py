@@ -28,8 +28,13 @@ class Rows:
         return self._used - len(self._free)
 
     @property
-    def size(self) -> int:
+    def used(self) -> int:
         """Rows that a column must have."""
+        return self._used
+
+    @property
+    def size(self) -> int:
+        """Rows that there are before more must be made."""
         return len(self._slot_of)
 
     def of(self, slots: Slots) -> NDArray[np.int64]:
