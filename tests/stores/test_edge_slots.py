@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.stores.edge.rowfile import RowFile
-from memtypes.stores.edge.slots import SlotFile, slots_of
+from memtypes.stores.edge.slots import RECENT, SlotFile, slots_of
 from memtypes.stores.keys import ids_of, strings_of
 
 IDS = [str(uuid.UUID(int=n << 64)) for n in range(1, 7)]  # with zeros at both ends
@@ -67,6 +67,15 @@ def test_an_id_that_comes_twice_gets_one_slot(tmp_path: Path) -> None:
     assert first == again != other
     assert file.claim([IDS[3]]).tolist() == [first]
     assert len(file) == 2
+
+
+def test_many_new_slots_are_found_as_few_are(tmp_path: Path) -> None:
+    """Also when they come to be sorted while the file is open."""
+    file = SlotFile(tmp_path)
+    ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
+    assert file.claim(ids[:-1]).tolist() != file.claim(ids[-1:]).tolist()
+    assert strings_of(file.ids(file.find(ids))) == ids
+    assert sorted(file.find(ids).tolist()) == list(range(len(ids)))
 
 
 def test_a_torn_end_is_written_over(tmp_path: Path) -> None:

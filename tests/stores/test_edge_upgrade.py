@@ -1,109 +1,102 @@
-"""Stores whose engine knew memories by their ids: opened as any other, with all that they hold."""
+"""Stores whose engine knew memories by their ids: brought to the form of today with all that they hold."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import qdrant_edge as edge
 
 from memtypes.policy import MemoryType
-from memtypes.ports import CandidateSearch, Record
 from memtypes.scope import Scope
+from memtypes.stores.asks import Point
 from memtypes.stores.codec import dense_of, sparse_of, tokens_bytes
-from memtypes.stores.edge import EdgeStore
+from memtypes.stores.conditions import EVERYTHING
 from memtypes.stores.edge.layout import Layout, make_directory
-from memtypes.stores.edge.opening import open_shard
+from memtypes.stores.edge.opening import as_kept, open_shard
+from memtypes.stores.edge.shard import Shard
+from memtypes.stores.edge.upgrade import upgrade
 from memtypes.stores.keys import ids_of
 from memtypes.stores.points import point_of
 from memtypes.stores.schema import DENSE, SPARSE
-from memtypes.vectors import TokenVectors, Vectors
-from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
-from tests.stores.engines import settings_for
-
-pytestmark = pytest.mark.anyio
+from memtypes.stores.steps import Nearest, Put, Search
+from memtypes.vectors import DenseVector, SparseVector
+from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
 OTHER = Scope("other", "shop")
 
 
-def tokens_of(seed: int, count: int) -> TokenVectors:
-    """Random token vectors."""
-    return np.random.default_rng(seed).integers(-127, 128, (count, 128)).astype(np.int8)
-
-
-def records_of(count: int) -> list[Record]:
+def points_of(count: int) -> tuple[Point, ...]:
     """Facts of two tenants; every third has no token vectors."""
+    rng = np.random.default_rng(3)
     made = []
     for number in range(count):
-        scope = SCOPE if number % 2 else OTHER
-        record = make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}", scope))
-        tokens = tokens_of(number, 1 + number % 4) if number % 3 else None
-        made.append(Record(record.memory, Vectors(record.vectors.dense, record.vectors.sparse, tokens)))
-    return made
+        point = point_of(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}", (SCOPE, OTHER)[number % 2])))
+        tokens = tokens_bytes(rng.integers(-127, 128, (1 + number % 4, 128)).astype(np.int8)) if number % 3 else None
+        made.append(Point(point.id, point.dense, point.terms, point.weights, tokens, point.payload))
+    return tuple(made)
 
 
-def made_before(directory: Path, records: list[Record]) -> Layout:
+def made_before(directory: Path, points: tuple[Point, ...]) -> Layout:
     """A store as the earlier version has left it: points by their ids, and token vectors behind heads with ids."""
     layout = make_directory(directory)
     layout.prepare("test-embedder", DIMENSIONS)
-    for kind, path in layout.shard_paths().items():
-        shard = open_shard(path, DIMENSIONS, {})
-        own = [one for one in records if one.memory.type is kind]
-        if own:
-            shard.update(edge.UpdateOperation.upsert_points([_point(one) for one in own]))
-            (path / "tokens").mkdir()
-            heads = [(one, one.vectors.tokens) for one in own if one.vectors.tokens is not None]
-            content = b"".join(_head(one.memory.id, len(tokens)) + tokens_bytes(tokens) for one, tokens in heads)
-            (path / "tokens" / "vectors.bin").write_bytes(content + _head(own[0].memory.id, 1) + b"torn")
-        shard.flush()
-        shard.close()
+    path = layout.shard_paths()[MemoryType.SEMANTIC]
+    shard = open_shard(path, DIMENSIONS, {})
+    shard.update(edge.UpdateOperation.upsert_points([as_before(one) for one in points]))
+    shard.close()
+    (path / "tokens").mkdir()
+    heads = [struct.pack("<16sI", ids_of([one.id]).tobytes(), len(one.tokens or b"") // 128) for one in points]
+    content = b"".join(head + (one.tokens or b"") for head, one in zip(heads, points, strict=True))
+    (path / "tokens" / "vectors.bin").write_bytes(content + heads[1] + b"torn")
     return layout
 
 
-def _point(record: Record) -> edge.Point:
-    point = point_of(record)
+def as_before(point: Point) -> edge.Point:
+    """The engine's point under the memory's own id."""
     sparse = sparse_of(point.terms, point.weights)
     terms = edge.SparseVector(sparse.indices.tolist(), sparse.values.tolist())
     return edge.Point(point.id, {DENSE: dense_of(point.dense).tolist(), SPARSE: terms}, point.payload)
 
 
-def _head(one: str, count: int) -> bytes:
-    return struct.pack("<16sI", ids_of([one]).tobytes(), count)
+def told(shard: Shard, points: tuple[Point, ...]) -> dict[str, Any]:
+    """What a shard has of each of `points`: its payload, its scores and its token vectors."""
+    ids = [one.id for one in points]
+    slots = shard.slots.find(ids)
+    payloads = shard.reader.payloads(slots)
+    scores = [scores_by(shard, vector, len(ids)) for vector in (make_dense(5), make_sparse([1, 2, 3]))]
+    rows = shard.tokens.rows(slots)
+    tokens = [rows.portion(slice(place, place + 1)).tobytes() for place in range(len(ids))]
+    return {
+        one: (payloads[slot], *(own.get(slot) for own in scores), own_tokens)
+        for one, slot, own_tokens in zip(ids, slots.tolist(), tokens, strict=True)
+    }
 
 
-async def found_in(
-    store: EdgeStore, scope: Scope, record: Record
-) -> dict[str, tuple[float | None, float | None, float]]:
-    """The scores of every fact, those of late interaction included."""
-    search = CandidateSearch(
-        MemoryType.SEMANTIC, record.vectors.dense, record.vectors.sparse, 500, tokens=tokens_of(99, 3)
-    )
-    (found,) = await store.candidates(scope, [search])
-    assert found.late is not None
-    late = np.nan_to_num(found.late, nan=-2.0).sum(axis=1).tolist()
-    return {one.id: (one.dense, one.sparse, own) for one, own in zip(found, late, strict=True)}
+def scores_by(shard: Shard, vector: DenseVector | SparseVector, limit: int) -> dict[int, Any]:
+    """The score of each slot by one vector."""
+    (hits,) = shard.reader.read(Search((Nearest(vector, limit, EVERYTHING, EVERYTHING),)))
+    return dict(zip(hits.keys.tolist(), map(pytest.approx, hits.scores.tolist()), strict=True))
 
 
-async def test_everything_is_there_and_scores_the_same(tmp_path: Path) -> None:
-    """Payloads, vectors and token vectors of every tenant, as in a store that has never been of another form."""
-    records = records_of(300)
-    layout = made_before(tmp_path / "before", records)
-    (tmp_path / "before" / "semantic" / "v2" / "left").mkdir(parents=True)  # of one that did not end
-    before, new = [await EdgeStore.open(settings_for(tmp_path / name)) for name in ("before", "new")]
-    for scope in (SCOPE, OTHER):
-        own = [one for one in records if one.memory.tenant == scope.tenant]
-        await new.upsert(scope, own)
-        ids = [one.memory.id for one in own]
-        assert await before.get(scope, ids) == {one.memory.id: one.memory for one in own}
-        told, expected = await found_in(before, scope, own[0]), await found_in(new, scope, own[0])
-        assert told.keys() == expected.keys() == set(ids)
-        assert all(told[one] == pytest.approx(expected[one]) for one in ids)
-    assert layout.existing_alias().current[MemoryType.SEMANTIC] == "v2"
-    assert layout.existing_alias().current[MemoryType.WORKING] == "v1"
+def test_everything_is_there_and_scores_the_same(tmp_path: Path) -> None:
+    """Payloads, vectors and token vectors of every tenant are as in a shard that has never been of another form."""
+    points = points_of(300)
+    layout = made_before(tmp_path / "store", points)
+    (layout.directory / "semantic" / "v2" / "left").mkdir(parents=True)  # of one that did not end
+    upgrade(layout)
+    path = layout.shard_paths()[MemoryType.SEMANTIC]
+    upgraded = Shard.of(path, as_kept(path, DIMENSIONS))
+    new = Shard.of(tmp_path / "new", open_shard(tmp_path / "new", DIMENSIONS, {}))
+    new.write(Put(points, EVERYTHING))
+    assert told(upgraded, points) == told(new, points)
+    assert len(upgraded.slots) == 300
+    upgraded.close()
+    new.close()
     assert [one.name for one in (layout.directory / "semantic").iterdir()] == ["v2"]
-    await before.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, "another"))])
-    assert (await before.stats(SCOPE))[MemoryType.SEMANTIC].count == 151
-    await before.aclose()
-    await new.aclose()
+    upgrade(layout)
+    current = layout.existing_alias().current
+    assert (current[MemoryType.SEMANTIC], current[MemoryType.WORKING]) == ("v2", "v1")

@@ -64,8 +64,8 @@ def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> in
 def in_use(layout: Layout) -> StoreInUse:
     """The error for an engine that lives and can't be talked to: its process, and the way out."""
     return StoreInUse(
-        f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer. "
-        "Stop that process, or ask the service that it belongs to with --url"
+        f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
+        f"(yet: {layout.log_path} may say why). Stop that process, or ask the service that it belongs to with --url"
     )
 
 

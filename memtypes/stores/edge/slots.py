@@ -23,6 +23,9 @@ Slots: TypeAlias = NDArray[np.int64]
 DIRECTORY = "slots"
 """Where in a shard's directory the file is; nothing else is there."""
 
+RECENT = 1 << 16
+"""Slots that are found by a dictionary; before it takes as much memory as all else, they are sorted in with the rest."""
+
 
 class SlotFile:
     """The slots of one shard. One process writes it: the engine's."""
@@ -64,6 +67,8 @@ class SlotFile:
             return found
         start = self._file.append(new)
         self._recent.update(zip(new.tolist(), range(start, start + len(new)), strict=True))
+        if len(self._recent) > RECENT:
+            self._index()
         return self.places(ids)
 
     def ids(self, slots: Slots) -> Ids:

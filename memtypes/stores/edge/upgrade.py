@@ -7,6 +7,7 @@ that is deleted only then; so one that is killed over it is as it was, and goes 
 from __future__ import annotations
 
 import logging
+import mmap
 import shutil
 import struct
 from collections.abc import Iterator
@@ -75,13 +76,14 @@ def _by_ids(path: Path) -> edge.EdgeShard | None:
 
 def _copied(old: edge.EdgeShard, tokens: Path, copy: Shard) -> int:
     """How many points were copied, which are all, with their vectors and token vectors."""
-    kept = dict(_records(tokens))
+    content = _mapped(tokens)
+    kept = dict(_records(content))
     count = 0
     for records in _pieces(old):
         ids = ids_of(str(one.id) for one in records)
         slots = copy.slots.claim_ids(ids)
         known = [(slot, kept[one]) for slot, one in zip(slots.tolist(), ids.tolist(), strict=True) if one in kept]
-        copy.tokens.put(slots_of(slot for slot, _ in known), [raw for _, raw in known])
+        copy.tokens.put(slots_of(slot for slot, _ in known), [content[place] for _, place in known])
         copy_points(copy, slots, records)
         count += len(records)
     return count
@@ -99,14 +101,19 @@ def _pieces(old: edge.EdgeShard) -> Iterator[list[edge.Record]]:
             return
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Id and token vectors, in the order of the file: the last ones of an id count."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """The content of a file; nothing where there is none."""
+    if not path.exists() or not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _records(content: mmap.mmap | bytes) -> Iterator[tuple[bytes, slice]]:
+    """Each id, and where its token vectors are, in the order of the file: the last ones of an id count."""
     offset = 0
     while offset + _HEAD.size <= len(content):
         one, count = _HEAD.unpack_from(content, offset)
         start, offset = offset + _HEAD.size, offset + _HEAD.size + count * TOKEN_DIMENSIONS
         if offset <= len(content):  # the last one may be torn
-            yield one.rstrip(b"\0"), content[start:offset]
+            yield one.rstrip(b"\0"), slice(start, offset)
