@@ -24,7 +24,7 @@ DIRECTORY = "slots"
 """Where in a shard's directory the file is; nothing else is there."""
 
 RECENT = 1 << 16
-"""Slots that are found by a dictionary; before it takes as much memory as all else, they are sorted in with the rest."""
+"""Slots that are found by a dictionary; before it takes as much memory as the rest, they are sorted in with that."""
 
 
 class SlotFile:
