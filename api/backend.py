@@ -13,17 +13,16 @@ from api.calls import encode
 from api.client import ApiClient
 from api.keys import DEFAULT_TENANT, KeyRing
 from api.questions import retrieved, searched
-from api.routes.search import RETRIEVE, SEARCH
-from api.routes.upkeep import JOB
 from api.services import Services
 from api.settings import Settings
-from api.validation import checked
 from api.wiring import open_services
 from ingest.outcome import ItemOutcome, Status
 from ingest.sinks import LocalSink, Sink
-from ingest.upkeep.plan import Job
+from ingest.upkeep.plan import Job, JobRequest
 from memtypes.errors import InvalidRequest
+from memtypes.memory import Model
 from memtypes.scope import Scope
+from retrieval.request import RetrieveRequest, SearchRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,17 @@ class Place:
 
 
 class Backend(Protocol):
-    """What commands ask for; bodies and answers are those of HTTP."""
+    """What commands ask for; requests and answers are those of HTTP."""
 
-    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def search(self, asked: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
         ...
 
-    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
         ...
 
-    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         ...
 
@@ -76,18 +75,17 @@ class LocalBackend:
     services: Services
     tenant: str
 
-    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def search(self, asked: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return _members(await searched(self.services, self.tenant, checked(SEARCH, body)))
+        return _members(await searched(self.services, self.tenant, asked))
 
-    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return _members(await retrieved(self.services, self.tenant, checked(RETRIEVE, body)))
+        return _members(await retrieved(self.services, self.tenant, asked))
 
-    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        asked = checked(JOB, body)
-        return _members(await self.services.upkeep.run_all(self.tenant, Job(name), asked))
+        return _members(await self.services.upkeep.run_all(self.tenant, job, asked))
 
     def sink(self, namespace: str) -> Sink:
         """Writes with this process's ingestor."""
@@ -100,17 +98,17 @@ class RemoteBackend:
 
     client: ApiClient
 
-    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def search(self, asked: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return await self.client.post("/v1/search", body)
+        return await self.client.post("/v1/search", _sent(asked))
 
-    async def retrieve(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return await self.client.post("/v1/retrieve", body)
+        return await self.client.post("/v1/retrieve", _sent(asked))
 
-    async def job(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        return await self.client.post(f"/v1/admin/jobs/{name}", body)
+        return await self.client.post(f"/v1/admin/jobs/{job}", _sent(asked))
 
     def sink(self, namespace: str) -> Sink:
         """Writes by batches over HTTP."""
@@ -131,6 +129,11 @@ class HttpSink:
             ItemOutcome(Status(one["status"]), one.get("id"), one.get("reason"), one.get("merged_into"))
             for one in answer["results"]
         ]
+
+
+def _sent(asked: Model) -> dict[str, Any]:
+    """A request as the body of a call: what was not given is the service's to say."""
+    return asked.model_dump(mode="json", exclude_unset=True)
 
 
 def _members(answer: object) -> dict[str, Any]:

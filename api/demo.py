@@ -11,6 +11,7 @@ from api.tables import context_view
 from ingest.samples import sample_items
 from memtypes.scope import Scope
 from memtypes.types import DRAFT
+from retrieval.request import RetrieveRequest
 
 NAMESPACE = "sample"
 QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
@@ -26,6 +27,6 @@ async def show_samples(services: Services, console: Console | None = None) -> No
         outcomes = await services.ingestor.write(scope, [DRAFT.validate_python(item) for item in sample_items()])
         out.print(f"{sum(one.memory is not None for one in outcomes)} memories are there.")
     backend = LocalBackend(services, DEFAULT_TENANT)
-    answer = await backend.retrieve({"query": QUERY, "namespace": NAMESPACE, "budget": BUDGET})
+    answer = await backend.retrieve(RetrieveRequest(query=QUERY, namespace=NAMESPACE, budget=BUDGET))
     out.print(f"\n[bold]{QUERY}[/bold]  (POST /v1/retrieve, budget {BUDGET} tokens)")
     out.print(context_view(answer))

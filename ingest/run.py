@@ -32,10 +32,8 @@ class ImportRequest:
 
     paths: files, folders, or - for stdin. destination: names the store; with the namespace it tells this import's
     journal from others. type, session_id, agent_id, mapping, extra_to_metadata: see `RowOptions`. format: None goes by
-    the files' names, with
-    by_shape by what they hold first. strict: stop at the first bad row.
-    journal: the directory for it; None does without, so that an
-    interrupted import begins anew.
+    the files' names, with by_shape by what they hold first. strict: stop at the first bad row. journal: the directory
+    for it; None does without, so that an interrupted import begins anew.
     """
 
     paths: tuple[str, ...]
@@ -52,6 +50,11 @@ class ImportRequest:
     journal: Path | None = None
     stdin: BinaryIO | None = None
 
+    def sources(self) -> Sources:
+        """The files to read. Raises InvalidRequest for paths, formats and mappings that can't be."""
+        check_mapping(self.mapping)
+        return find_sources(self.paths, self.format, by_shape=self.by_shape)
+
     def row_options(self) -> RowOptions:
         """The part that reading a row needs."""
         return RowOptions(self.type, self.session_id, self.agent_id, self.mapping, self.extra_to_metadata)
@@ -66,9 +69,8 @@ class ImportRequest:
 async def run_import(
     request: ImportRequest, sink: Sink, progress: ImportProgress | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """The report of the whole import. Raises InvalidRequest for paths, formats and mappings that can't be."""
-    check_mapping(request.mapping)
-    sources = find_sources(request.paths, request.format, by_shape=request.by_shape)
+    """The report of the whole import. Raises InvalidRequest as `sources` does, and for a journal that can't be kept."""
+    sources = request.sources()
     journal = Journal.open(request.journal, request.identity())
     return await _Import(request, sink, progress or Quiet(), journal).run(sources, clock)
 

@@ -10,7 +10,9 @@ import typer
 from api.backend import open_backend
 from api.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run
 from api.keys import DEFAULT_TENANT
+from api.routes.search import RETRIEVE, SEARCH
 from api.tables import context_view, hits_table
+from api.validation import checked
 from memtypes.errors import InvalidRequest
 
 Query: TypeAlias = Annotated[str, typer.Argument(help="What to look for.")]
@@ -43,8 +45,9 @@ def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     async def ask() -> dict[str, Any]:
         body = _body(query, namespace, types, session, filters)
         body |= _given(top_k=top_k, profile=profile, as_of=as_of, explain=explain)
+        asked = checked(SEARCH, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.search(body)
+            return await backend.search(asked)
 
     present(run(ask), hits_table, as_json=as_json)
 
@@ -75,8 +78,9 @@ def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from i
         body = _body(query, namespace, types, session, filters)
         body |= _given(budget=budget, todo_id=todo, profile=profile, as_of=as_of, tokenizer=tokenizer)
         body |= _given(format=form, oversize=oversize, explain=explain)
+        asked = checked(RETRIEVE, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.retrieve(body)
+            return await backend.retrieve(asked)
 
     present(run(ask), context_view, as_json=as_json)
 

@@ -84,6 +84,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
     """What became of `request` at `where`, with the journal in the data folder unless it names another place."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
+    request.sources()  # what is wrong with them is told before anything is opened, which takes seconds
     placed = replace(request, destination=_destination(where), journal=journal)
     async with open_backend(where) as backend:
         progress = Quiet() if quiet else Bar(Console(stderr=True))

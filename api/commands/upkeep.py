@@ -12,6 +12,8 @@ from rich.text import Text
 from api.backend import open_backend
 from api.commands.options import AsJson, DataDir, Key, Tenant, Url, place, present, run
 from api.keys import DEFAULT_TENANT
+from api.routes.upkeep import JOB
+from api.validation import checked
 from ingest.upkeep.plan import Job
 
 SHOWN = 50
@@ -47,8 +49,9 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
     given = {name: value for name, value in limits.items() if value is not None}
 
     async def work() -> dict[str, Any]:
+        asked = checked(JOB, {"dry_run": not apply, **given})
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.job(job, {"dry_run": not apply, **given})
+            return await backend.job(job, asked)
 
     present(run(work), _view, as_json=as_json)
 

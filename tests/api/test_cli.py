@@ -91,7 +91,6 @@ def test_the_doctor_says_what_is_wrong(home: Path) -> None:
     assert (done.exit_code, check["ok"], "lists no key" in check["detail"]) == (1, False, True)
 
 
-@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -107,10 +106,11 @@ def test_the_doctor_says_what_is_wrong(home: Path) -> None:
         (["serve", "--port", "99999"], "REMEMBRANCER_PORT"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: list[str], why: str) -> None:
-    """No trace, just what was wrong."""
+def test_a_wrong_call_is_one_line_and_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
+    """No trace, just what was wrong, and nothing was opened for it."""
     done = call(*arguments)
     assert done.exit_code == 2
+    assert not (home / "data").exists()
     assert why in done.stderr
     assert "Traceback" not in done.output
 

@@ -9,6 +9,7 @@ from api.backend import HttpSink, RemoteBackend
 from api.client import TIMEOUT, ApiClient, Refused, ServiceFault
 from api.services import Services
 from memtypes.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
+from retrieval.request import RetrieveRequest, SearchRequest
 from tests.api.conftest import connect
 from tests.api.test_bad_input import ASK
 
@@ -74,7 +75,7 @@ async def test_a_remote_backend_gives_what_the_service_gives(services: Services)
         client = ApiClient(http)
         outcomes = await HttpSink(client, "n").write([{"type": "semantic", "content": "The build runs on Friday."}])
         backend = RemoteBackend(client)
-        hits = (await backend.search(ASK))["hits"]
-        items = (await backend.retrieve(ASK))["items"]
+        hits = (await backend.search(SearchRequest(**ASK)))["hits"]
+        items = (await backend.retrieve(RetrieveRequest(**ASK)))["items"]
     assert [outcomes[0].id] == [hit["id"] for hit in hits] == [item["id"] for item in items]
     assert outcomes[0].status == "stored"
