@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,11 +38,10 @@ class Shown(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """A memory was shown at `at`."""
+    """These memories were shown at `at`."""
 
     scope: Scope
-    id: str
-    type: MemoryType
+    shown: Sequence[Shown]
     at: datetime
 
 
@@ -53,12 +53,15 @@ class Freshness:
     period_s: float = 0.5
     lost: int = 0
     _waiting: list[_Noted] = field(default_factory=list)
+    _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Shown], at: datetime) -> None:
         """Remember that `shown` were used at `at`; returns at once."""
-        room = MAX_WAITING - len(self._waiting)
-        self._waiting += [_Noted(scope, one.id, one.type, at) for one in shown[:room]]
-        self.lost += max(0, len(shown) - room)
+        kept = shown[: self._room]
+        if kept:
+            self._waiting.append(_Noted(scope, kept, at))
+            self._room -= len(kept)
+        self.lost += len(shown) - len(kept)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Freshness]:
@@ -74,7 +77,7 @@ class Freshness:
 
     async def write(self) -> None:
         """Write everything that waits. A failure is counted and logged: the answers that it is about are long sent."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._room = self._waiting, [], MAX_WAITING
         by_scope: dict[tuple[str, str], list[_Noted]] = {}
         for noted in waiting:
             by_scope.setdefault((noted.scope.tenant, noted.scope.namespace), []).append(noted)
@@ -82,8 +85,9 @@ class Freshness:
             try:
                 await self.store.note_uses(own[0].scope, _added_up(own))
             except RemembrancerError as error:
-                self.lost += len(own)
-                _log.warning("%d uses could not be noted: %s", len(own), error)
+                lost = sum(len(noted.shown) for noted in own)
+                self.lost += lost
+                _log.warning("%d uses could not be noted: %s", lost, error)
 
     async def _write_for_ever(self) -> None:
         while True:
@@ -94,8 +98,6 @@ class Freshness:
 
 def _added_up(noted: Sequence[_Noted]) -> list[Use]:
     """The uses of each memory, with the time of the last."""
-    uses: dict[str, Use] = {}
-    for one in noted:
-        times = uses[one.id].times if one.id in uses else 0
-        uses[one.id] = Use(one.id, one.type, times + 1, one.at)
-    return list(uses.values())
+    times = Counter(one.id for own in noted for one in own.shown)
+    last = {one.id: (one.type, own.at) for own in noted for one in own.shown}
+    return [Use(one, kind, times[one], at) for one, (kind, at) in last.items()]
