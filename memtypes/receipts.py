@@ -29,10 +29,26 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Unsealed:
-    """A receipt that is to join its tenant's chain. body: its members, the `id` among them."""
+    """A receipt that is to join its tenant's chain, written but for the members that join it.
+
+    before, after: its other members in canonical form, those that stand before and after these.
+    """
 
     namespace: str
-    body: Mapping[str, Any]
+    id: str
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, namespace: str, body: Mapping[str, Any]) -> Unsealed:
+        """The receipt with these members, the `id` among them. That is most of the work: sealing is quick then."""
+        before = {name: value for name, value in body.items() if name < _JOINING}
+        after = {name: value for name, value in body.items() if name not in before}
+        return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])
+
+
+_JOINING = "previous_"
+"""How the members that join a receipt to its chain begin; no other one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +75,19 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def seal(body: Mapping[str, Any], link: Link) -> Sealed:
-    """`body` joined to the chain after `link`, and hashed: SHA-256 over its canonical form without `sha256`."""
-    text = canonical({**body, "previous_id": link.id, "previous_sha256": link.sha256})
-    sha256 = digest(text)
-    return Sealed(str(body["id"]), f'{text[:-1]},"sha256":"{sha256}"}}', sha256)
+def seal(receipt: Unsealed, link: Link) -> Sealed:
+    """`receipt` joined to the chain after `link`, and hashed: SHA-256 over its canonical form without `sha256`."""
+    joining = canonical({"previous_id": link.id, "previous_sha256": link.sha256})[1:-1]
+    members = ",".join(part for part in (receipt.before, joining, receipt.after) if part)
+    sha256 = digest(f"{{{members}}}")
+    return Sealed(receipt.id, f'{{{members},"sha256":"{sha256}"}}', sha256)
 
 
 def chained(receipts: Sequence[Unsealed], link: Link) -> list[Sealed]:
     """`receipts` sealed one after the other, the first after `link`."""
     made: list[Sealed] = []
     for one in receipts:
-        made.append(seal(one.body, made[-1].link if made else link))
+        made.append(seal(one, made[-1].link if made else link))
     return made
 
 

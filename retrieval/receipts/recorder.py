@@ -90,7 +90,7 @@ class ReceiptRecorder:
 
         async def make() -> Unsealed:
             whole = replace(retrieval, passed=await self.past.of(retrieval))
-            return Unsealed(retrieval.scope.namespace, receipt_body(whole, receipt_id, rfc3339(now)))
+            return Unsealed.of(retrieval.scope.namespace, receipt_body(whole, receipt_id, rfc3339(now)))
 
         try:
             await self.receipts.put(retrieval.scope.tenant, receipt_id, make)

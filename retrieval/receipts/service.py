@@ -11,7 +11,7 @@ from typing import Any
 from memtypes.errors import NotFound, Unavailable
 from memtypes.memory import Memory
 from memtypes.ports import Tokenizer
-from memtypes.receipts import Link, canonical, seal
+from memtypes.receipts import Link, Unsealed, canonical, seal
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
@@ -79,7 +79,7 @@ class Receipts:
         parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
         await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
         body = receipt_body(capture.taken[0], before.id, rfc3339(before.created_at))
-        after = Receipt.model_validate_json(seal(body, Link()).text)
+        after = Receipt.model_validate_json(seal(Unsealed.of(asked.namespace, body), Link()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compared(Replayed(before, after, memories))
 

@@ -102,6 +102,6 @@ async def test_receipts_of_hostile_namespaces_are_told_apart(everything: Everyth
     """Each namespace has its one, and erasing it leaves the others."""
     receipts = RedisReceipts(everything.live, 30, lambda: NOW)
     for scope in scopes:
-        await receipts.append(scope.tenant, [Unsealed(scope.namespace, {"id": str(uuid.uuid4())})])
+        await receipts.append(scope.tenant, [Unsealed.of(scope.namespace, {"id": str(uuid.uuid4())})])
     assert await receipts.erase(scopes[0]) == 1
     assert [await receipts.count(scope) for scope in scopes] == [0, *[1] * (len(scopes) - 1)]

@@ -43,7 +43,7 @@ def kept(request: pytest.FixtureRequest) -> ReceiptStore:
 
 async def added(kept: ReceiptStore, scope: Scope, body: dict[str, Any]) -> Sealed:
     """One receipt more."""
-    (sealed,) = await kept.append(scope.tenant, [Unsealed(scope.namespace, body)])
+    (sealed,) = await kept.append(scope.tenant, [Unsealed.of(scope.namespace, body)])
     return sealed
 
 
@@ -86,7 +86,7 @@ async def test_appending_at_once_makes_one_chain(kept: ReceiptStore, scope: Scop
 async def test_several_are_kept_together(kept: ReceiptStore, scope: Scope) -> None:
     """In their order, whatever their namespaces; none at all changes nothing."""
     assert await kept.append(scope.tenant, []) == []
-    made = [Unsealed(f"space {number % 2}", body(number)) for number in range(5)]
+    made = [Unsealed.of(f"space {number % 2}", body(number)) for number in range(5)]
     sealed = await kept.append(scope.tenant, made)
     newest = json.loads((await added(kept, scope, body())).text)
     assert newest["previous_id"] == sealed[-1].id

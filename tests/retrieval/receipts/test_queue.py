@@ -43,7 +43,7 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
     """Send a receipt on its way."""
 
     async def make() -> Unsealed:
-        return Unsealed("shop", {"id": receipt_id})
+        return Unsealed.of("shop", {"id": receipt_id})
 
     await queue.put(tenant, receipt_id, make)
 
