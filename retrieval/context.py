@@ -190,21 +190,22 @@ class ContextWriter:
 
 def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
     """Working items of the to-do at hand before the others, then by priority (5 first), then by score."""
-    at_hand = found.light.where("todo_id", lambda one: one == todo_id)[places]
-    priorities = found.light.wholes("priority", PRIORITY)[places]
+    light = found.light.take(places)
+    at_hand = light.where("todo_id", lambda one: one == todo_id)
+    priorities = light.wholes("priority", PRIORITY)
     return places[np.lexsort((places, -priorities, ~at_hand))]
 
 
 def stored_entries(found: Candidates, places: NDArray[np.intp]) -> Entries:
     """The candidates at `places` as the budget sees them, by the counts that were stored with them."""
-    kinds = found.kinds[places]
+    kinds, light = found.kinds[places], found.light.take(places)
     episodic = np.flatnonzero(kinds == TYPES.index(MemoryType.EPISODIC))
-    days = found.light.column("created_at")[places[episodic]].astype("datetime64[D]")
+    days = light.take(episodic).column("created_at").astype("datetime64[D]")
     distinct, own = np.unique(days, return_inverse=True)
     groups = np.full(len(places), -1, dtype=np.int32)
     groups[episodic] = own
     headings = [day_heading(day) for day in distinct.astype(np.str_).tolist()]
-    tokens = found.light.wholes("tokens.line", 0)[places]
+    tokens = light.wholes("tokens.line", 0)
     return Entries(found.ids[places], kinds, tokens, groups, headings, places + 1)
 
 

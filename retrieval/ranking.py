@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.candidates import Candidate, Candidates
+from retrieval.order import ascending, by_text
 from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 
@@ -58,7 +59,8 @@ class Scored:
 
     def best_first(self) -> Scored:
         """The candidates by score; ties by id."""
-        return self.take(np.lexsort((self.found.ids, -self.scores)))
+        order = by_text(self.found.ids)
+        return self.take(order[ascending(-self.scores[order])])
 
     def signals(self, place: int) -> dict[str, float]:
         """The signals of one candidate, by name."""

@@ -87,9 +87,10 @@ def _stays(found: Candidates, view: LiveView) -> NDArray[np.bool_]:
     stays = np.logical_not(working)
     if view.away or stays.all():
         return stays
-    named = np.array([one.encode() for one in view.memories], dtype=np.bytes_)
     places = np.flatnonzero(working)  # few, and looking for an id takes its time
-    copies = (found.light.column("live")[places] == 1) | np.isin(found.ids[places], named)
+    copies = found.light.take(places).column("live") == 1
+    if view.memories:
+        copies |= np.isin(found.ids[places], np.array([one.encode() for one in view.memories], dtype=np.bytes_))
     stays[places] = ~copies
     return stays
 

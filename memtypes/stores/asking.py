@@ -101,9 +101,10 @@ class AskingStore(MemoryStore):
         """Add to the access counts where they are: what others write meanwhile is counted too."""
         known = set(known_ids([one.id for one in uses]))
         typed: dict[MemoryType, list[asks.Used]] = {}
+        written = {at: rfc3339(at) for at in {one.at for one in uses}}  # what one answer shows has one time
         for one in uses:
             if one.id in known:
-                typed.setdefault(one.type, []).append(asks.Used(one.id, one.times, rfc3339(one.at)))
+                typed.setdefault(one.type, []).append(asks.Used(one.id, one.times, written[one.at]))
         if typed:
             await self._answer(asks.NoteUses(**_bounds(scope), uses=typed))
 
