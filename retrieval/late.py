@@ -18,7 +18,7 @@ SHARPNESS = 2.0
 RARITY = 1.5
 """How much more a query token counts that only few candidates meet well; IDF, read off the pool itself."""
 
-NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
+NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.35
 """What a match counts that stands in the neighbouring turn, in the one after that, or elsewhere in the session: an
 answer often omits what was asked, and what the talk is about is said once."""
 

@@ -35,10 +35,10 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # rest only tells near-equals apart: every additive weight of recency or importance that can outvote similarity
         # costs recall. due lifts what is due and leaves the order of everything else as it was.
         DEFAULT_PROFILE: _weights(
-            similarity=0.56,
-            context=0.112,
-            mention=0.104,
-            expansion=0.14,
+            similarity=0.533,
+            context=0.107,
+            mention=0.143,
+            expansion=0.133,
             recency=0.002,
             importance=0.024,
             access=0.008,
