@@ -30,7 +30,7 @@ from memtypes.policy import MemoryType
 from memtypes.ports import Embedder, MemoryStore, Record
 from memtypes.scope import Scope
 from memtypes.times import Clock, rfc3339
-from memtypes.vectors import Embedding, Vectors
+from memtypes.vectors import Embedding, SparseVector, Vectors
 
 NOT_READ_BACK = "the store took it but did not give it back when it was read again"
 _MAX_NAMESAKES = 16
@@ -47,6 +47,11 @@ class Encoded:
     def memory(self) -> Memory:
         """The memory alone."""
         return self.prepared.memory
+
+    @property
+    def sparse(self) -> SparseVector:
+        """Its words."""
+        return self.prepared.sparse
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,5 +60,6 @@ def _near_enough(arriving: Sequence[Memory], around: Surroundings) -> Iterator[M
     for near in around.values():
         for one in near:
             memory = one.memory
-            if memory.id not in own and memory.superseded_by is None and one.cosine >= POLICIES[memory.type].near:
+            close = one.cosine is None or one.cosine >= POLICIES[memory.type].near
+            if close and memory.id not in own and memory.superseded_by is None:
                 yield memory

@@ -15,8 +15,9 @@ from memtypes.candidates import Candidates
 from memtypes.memory import Memory
 from memtypes.policy import POLICIES, MemoryType, Visibility
 from memtypes.ports import Candidate, CandidateSearch, MemoryStore
+from memtypes.preceding import place_of
 from memtypes.scope import Scope
-from memtypes.vectors import Embedding
+from memtypes.vectors import DenseVector, Embedding, SparseVector
 
 DEPTH = 8
 """Nearest memories that are compared: what differs by one value stands among the first."""
@@ -35,13 +36,18 @@ class Arrival(Protocol):
         """Its embedding."""
         ...
 
+    @property
+    def sparse(self) -> SparseVector:
+        """Its words."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A memory near another one."""
+    """A memory near another one. cosine: of their vectors; None for one that was found by its words."""
 
     memory: Memory
-    cosine: float
+    cosine: float | None
 
 
 Surroundings: TypeAlias = Mapping[int, Sequence[Near]]
@@ -63,9 +69,11 @@ async def nearest(store: MemoryStore, scope: Scope, arriving: Mapping[int, Arriv
     if not vectors:
         return {}
     types = {place: arriving[place].memory.type for place in vectors}
-    searches = [CandidateSearch(types[place], vectors[place], None, DEPTH, light=False) for place in vectors]
+    searches = [_search(arriving[place], dense) for place, dense in vectors.items()]
     found = zip(types.items(), await store.candidates(scope, searches), strict=True)
-    cosines = {place: _worth_a_look(kind, candidates) for (place, kind), candidates in found}
+    cosines: dict[int, dict[str, float | None]] = {
+        place: _worth_a_look(kind, candidates) for (place, kind), candidates in found
+    }
     known = await store.get(scope, {one: types[place] for place, near in cosines.items() for one in near})
     around = {
         place: [Near(known[one], cosine) for one, cosine in near.items() if one in known]
@@ -76,11 +84,23 @@ async def nearest(store: MemoryStore, scope: Scope, arriving: Mapping[int, Arriv
     return {place: [one for one in near if is_public(one.memory)] for place, near in around.items()}
 
 
-def _worth_a_look(kind: MemoryType, found: Sequence[Candidate]) -> dict[str, float]:
+def _search(arriving: Arrival, dense: DenseVector) -> CandidateSearch:
+    """What finds the memories near `arriving`.
+
+    A turn is looked for by its words: its vector is made with what was said before it, which may be something else when
+    it is said again.
+    """
+    memory = arriving.memory
+    if place_of(memory) is not None:
+        return CandidateSearch(memory.type, None, arriving.sparse, DEPTH, light=False)
+    return CandidateSearch(memory.type, dense, None, DEPTH, light=False)
+
+
+def _worth_a_look(kind: MemoryType, found: Sequence[Candidate]) -> dict[str, float | None]:
     """The cosine of each candidate that may have to do with the new one, by id."""
     columns = Candidates.of(found)
     if columns.dense is None:
-        return {}
+        return {one.decode(): None for one in columns.ids.tolist()}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
     near = np.flatnonzero(columns.dense >= least)  # false for what has no cosine, which is marked as no number
     return {columns.ids[place].decode(): float(columns.dense[place]) for place in near}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.scope import Scope
 from memtypes.types import DRAFT
+from memtypes.vectors import Embedding, InContext
 from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 
@@ -95,9 +98,17 @@ async def test_the_answer_says_how_they_differ() -> None:
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
 
+class Listener(FakeEmbedder):
+    """Hears little but what was said before."""
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The vectors of what was said before, where there was something."""
+        return await self.embed_documents([one.before or one.text for one in texts])
+
+
 async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[Outcome]:
     """What became of memories with these contents."""
-    ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    ingestor = Ingestor(IngestorParts(store, Listener(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)
 
@@ -112,6 +123,17 @@ async def test_what_is_stored_takes_in_its_like() -> None:
     assert again.memory is not None
     assert (again.memory.content, again.memory.evidence_count) == ("The tea is green.", 2)
     assert sum(one.count for one in (await store.stats(SCOPE)).values()) == 1
+
+
+async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
+    """What was said before it, which its vector is made with, does not matter; another word does."""
+    store = FakeStore()
+    said = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
+    *_, last, again, other = await write(store, *said, kind="episodic", session_id="s")
+    assert (last.status, other.status) == (Status.STORED, Status.STORED)
+    assert again.status is Status.MERGED
+    (elsewhere,) = await write(store, "The tea is GREEN.", kind="episodic", session_id="s")
+    assert elsewhere.merged_into == again.merged_into
 
 
 async def test_what_arrives_together_is_compared_too() -> None:
