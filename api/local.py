@@ -27,8 +27,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def from_here(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """A guard. Raises Forbidden for a call that a page from elsewhere made."""
+async def from_here(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """A guard. Raises Forbidden for a call that a page from elsewhere made.
+
+    It waits for nothing, but a guard that is no coroutine is run in a thread, which every call would wait for.
+    """
     headers = connection.headers
     host, origin = headers.get("host", "localhost"), headers.get("origin")
     if not _is_local(f"//{host}"):

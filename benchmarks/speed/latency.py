@@ -4,8 +4,8 @@ The floor (see `benchmarks.speed.floor`) queries a copy of the store with anothe
 the floor, of this process and of the service take turns, with the same questions, so that all see the same machine. A
 question is asked once of each, so that its vector is not remembered; to see what is left without embedding, the
 service is also asked a second time. What late interaction adds is measured in pairs: the same question with and without
-it, now one first and now the other. A receipt is written behind its answer, so what it costs may fall on the answer
-after it: ten questions in a row have one, and then ten have none.
+it, now one first and now the other. The client of the service takes next to no time itself. A receipt is written behind
+its answer, so what it costs may fall on the answer after it: ten questions in a row have one, and then ten have none.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import httpx
 import numpy as np
 
 from api.settings import Settings
 from api.wiring.resources import open_embedder
 from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
+from benchmarks.apparatus.lean import LeanClient
 from benchmarks.apparatus.opened import Opened, open_parts, settings_in
 from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.processes import holders, running
@@ -47,7 +48,6 @@ _WARM_UP = 20
 
 FEW = 1_000
 COMPUTED = "retrieve: score, budget and render"
-_TIMEOUT_S = 60.0
 _CLOSING_S = 60.0
 
 
@@ -73,7 +73,7 @@ class Sides:
     plain: Retriever
     few: Retriever
     stages: Stages
-    service: httpx.AsyncClient
+    service: LeanClient
     bare_embedder: Embedder
     engine: BareEngine
     samples: Samples
@@ -100,7 +100,7 @@ async def _measure_size(request: LatencyRequest, size: int, kept: Path, scratch:
         with BareEngine.open(scratch / "copy", settings.candidate_depth) as engine, running(settings) as service:
             async with (
                 open_parts(settings, stages.note) as opened,
-                httpx.AsyncClient(base_url=service.url, timeout=_TIMEOUT_S) as client,
+                aclosing(await LeanClient.open(service.url)) as client,
             ):
                 plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
                 few = Retriever(replace(opened.parts, adjust=_few))
@@ -226,5 +226,5 @@ async def _http_without(sides: Sides, scope: Scope, question: str) -> None:
 
 async def _post(sides: Sides, call: str, body: dict[str, Any], name: str) -> None:
     began = time.perf_counter()
-    (await sides.service.post(f"/v1/{call}", json=body)).raise_for_status()
+    await sides.service.post(f"/v1/{call}", body)
     sides.samples.add(name, (time.perf_counter() - began) * 1e3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from api.services import Services
@@ -51,3 +53,11 @@ async def test_with_keys_any_name_is_served(guarded: Services) -> None:
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):
             problem(await client.get(PATH, headers={"host": host}), 401)
+
+
+async def test_no_call_waits_for_a_thread(services: Services) -> None:
+    """What lets a call in runs where the call runs: a guard that is no coroutine would be sent to a thread."""
+    before = set(threading.enumerate())
+    async with connect(services, local_only=True) as client:
+        assert (await client.get("/health/live", headers={"host": "localhost"})).status_code == 200
+    assert set(threading.enumerate()) <= before
