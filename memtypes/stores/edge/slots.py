@@ -62,9 +62,11 @@ class SlotFile:
     def claim_ids(self, ids: Ids) -> Slots:
         """The same of ids in their other form."""
         found = self.places(ids)
-        new = np.unique(ids[found < 0])
-        if not len(new):
+        missing = ids[found < 0]
+        if not len(missing):
             return found
+        _, first = np.unique(missing, return_index=True)
+        new = missing[np.sort(first)]  # as they come: what is written together stays together
         start = self._file.append(new)
         self._recent.update(zip(new.tolist(), range(start, start + len(new)), strict=True))
         if len(self._recent) > RECENT:

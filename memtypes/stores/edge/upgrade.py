@@ -10,7 +10,8 @@ import logging
 import mmap
 import shutil
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def _copied(old: edge.EdgeShard, tokens: Path, copy: Shard) -> int:
     content = _mapped(tokens)
     kept = dict(_records(content))
     count = 0
-    for records in _pieces(old):
+    for wanted in _pieces(old, kept):
+        records = old.retrieve(wanted, True, True)
         ids = ids_of(str(one.id) for one in records)
         slots = copy.slots.claim_ids(ids)
         known = [(slot, kept[one]) for slot, one in zip(slots.tolist(), ids.tolist(), strict=True) if one in kept]
@@ -89,16 +91,18 @@ def _copied(old: edge.EdgeShard, tokens: Path, copy: Shard) -> int:
     return count
 
 
-def _pieces(old: edge.EdgeShard) -> Iterator[list[edge.Record]]:
-    """All points, with their payloads and vectors."""
-    following: Any = None
-    while True:
-        request = edge.ScrollRequest(offset=following, limit=_PIECE, with_payload=True, with_vector=True)
-        records, following = old.scroll(request)
-        if records:
-            yield records
-        if following is None:
-            return
+def _pieces(old: edge.EdgeShard, kept: Mapping[bytes, slice]) -> Iterator[list[Any]]:
+    """The ids of all points as they were written, as far as the token vectors tell: those of one namespace together.
+
+    A search is up to twice as slow where they are scattered, which they are in the order of their ids.
+    """
+    request = edge.ScrollRequest(limit=max(1, old.info().points_count), with_payload=False)
+    found = [one.id for one in old.scroll(request)[0]]
+    written = [kept.get(one) for one in ids_of(map(str, found)).tolist()]
+    last = sys.maxsize
+    order = sorted(range(len(found)), key=lambda place: last if (own := written[place]) is None else own.start)
+    for start in range(0, len(order), _PIECE):
+        yield [found[place] for place in order[start : start + _PIECE]]
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:
