@@ -66,11 +66,14 @@ class Load:
 
 
 def flush_goal(load: Load, limits: Limits, target: float, *, force: bool) -> Load:
-    """What should be left: `target` of each limit; when forced, `target` of what is there if that is less."""
+    """What should be left: `target` of each limit; when forced, `target` of what is there if that is less.
+
+    A thread without a limit keeps `target` of its tokens.
+    """
     tokens = math.inf if limits.tokens is None else target * limits.tokens
     messages = math.inf if limits.messages is None else target * limits.messages
-    if force or limits.tokens is None:
-        tokens = min(tokens, target * load.tokens) if force or limits.messages is None else tokens
+    if force or (limits.tokens is None and limits.messages is None):
+        tokens = min(tokens, target * load.tokens)
     if force:
         messages = min(messages, math.ceil(target * load.messages))
     return Load(_whole(tokens, load.tokens), _whole(messages, load.messages))
