@@ -144,8 +144,11 @@ def test_a_ctrl_c_while_it_is_loaded_is_no_trace(tmp_path: Path) -> None:
     """The process ends by the signal, and says nothing."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    # A run of the tests in the background ignores SIGINT, and its children would.
+    heeding = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heeding}; runpy.run_module('api', run_name='__main__')"]
     with subprocess.Popen(
-        tied([sys.executable, "-m", "api"]),
+        tied(command),
         cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdout is not None
