@@ -50,10 +50,10 @@ class Reader:
 
     def matching(self, where: Where) -> Slots:
         """The slots of every point that meets a condition."""
-        condition = self._to.filter(where)
-        count = self._count(condition)
-        found = self._records(edge.ScrollRequest(limit=max(count, 1), filter=condition, with_payload=False))
-        return slots_in(found)
+        limit = max(1, len(self.slots))
+        return slots_in(
+            self._records(edge.ScrollRequest(limit=limit, filter=self._to.filter(where), with_payload=False))
+        )
 
     @property
     def _to(self) -> Translator:
@@ -91,7 +91,7 @@ class Reader:
 
     def count(self, step: steps.Count) -> int:
         """How many points meet a condition."""
-        return self._count(self._to.filter(step.where))
+        return self.engine.count(edge.CountRequest(exact=True, filter=self._to.filter(step.where)))
 
     def facet(self, step: steps.Facet) -> list[tuple[Any, int]]:
         """The values of a field, and how often each occurs."""
@@ -106,9 +106,6 @@ class Reader:
     def ids_of_slots(self, step: steps.IdsOf) -> Ids:
         """The ids of slots."""
         return self.slots.ids(step.keys)
-
-    def _count(self, where: edge.Filter) -> int:
-        return self.engine.count(edge.CountRequest(exact=True, filter=where))
 
     def _records(self, request: edge.ScrollRequest) -> list[edge.Record]:
         records, _ = self.engine.scroll(request)
