@@ -12,7 +12,7 @@ from memtypes.stores.edge.opening import open_shard
 from memtypes.stores.edge.shard import Shard
 from memtypes.stores.edge.slots import slots_of
 from memtypes.stores.points import point_of
-from memtypes.stores.steps import ById, Put, Remove
+from memtypes.stores.steps import ById, Put, Remove, SetFields
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(point_of(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}"))) for number in range(6))
@@ -71,4 +71,15 @@ def test_what_is_removed_is_told(written: Path) -> None:
     assert len(shard.slots.known(IDS)) == 0
     assert shard.reader.payloads(slots_of(range(7))) == {}
     assert shard.wear.since is not None
+    shard.close()
+
+
+def test_a_change_names_what_it_can_be_about(written: Path) -> None:
+    """Whether or not it is made: of a change that the engine refuses nobody knows what it has done."""
+    shard = opened(written)
+    refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
+    with pytest.raises(TypeError):
+        shard.write(refused)
+    named = [shard.named(change) for change in (refused, Put(POINTS[3:], EVERYTHING), Remove(EVERYTHING))]
+    assert [None if one is None else one.tolist() for one in named] == [[2], [3, 4], None]
     shard.close()

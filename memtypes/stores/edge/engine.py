@@ -194,9 +194,9 @@ class Engine:
             slots = self._shards[kind].write(change)
             made = True
         finally:
-            if not made:  # whatever it has done, everything is read again
+            if not made:  # nobody knows what it has done
                 for cache in caches:
-                    cache.forget(None)
+                    cache.forget(self._shards[kind].named(change))
         for cache in caches:
             cache.follow(change, slots)
         self._follow(kind, change, slots)

@@ -68,6 +68,12 @@ class Shard:
                 self.engine.update(edge.UpdateOperation.set_payload_by_filter(where, fields))
             case steps.DropFields(_, keys):
                 self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(keys)))
+        return self.named(change)
+
+    def named(self, change: steps.Change) -> Slots | None:
+        """The slots of the memories that `change` names: all that it can be about; None where it names none."""
+        if isinstance(change, steps.Put):
+            return self.slots.known([point.id for point in change.points])
         ids = _named_in(change.where)
         return None if ids is None else self.slots.known(ids)
 
