@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +33,25 @@ class Bench:
     store: MemoryStore
 
 
+STORES = ("edge", "qdrant-local", "qdrant-server")
+
+
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
-@pytest.fixture(scope="package", params=["edge", "qdrant-local", "qdrant-server"])
+@pytest.fixture(scope="package", params=STORES)
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     """Each store in turn; one for the whole package, so every test finds other tests' memories around its own."""
-    name: str = request.param
+    async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
+        yield one
+
+
+@asynccontextmanager
+async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
+    """The store of this name, empty; nothing of it is left at the end."""
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
         pytest.skip("QDRANT_TEST_URL names no Qdrant server")
     prefix = f"test{uuid.uuid4().hex[:12]}"
-    store = await _open(name, url or LOCAL, prefix, tmp_path_factory.mktemp("edge"))
+    store = await _open(name, url or LOCAL, prefix, directory)
     yield Bench(name, store)
     await store.aclose()
     if name == "qdrant-server" and url:

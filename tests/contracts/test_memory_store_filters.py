@@ -19,7 +19,7 @@ from memtypes.policy import MemoryType
 from memtypes.ports import CandidateSearch, Listing, MemoryStore
 from memtypes.scope import Scope
 from tests.builders import NOW, make_dense, make_memory
-from tests.contracts.conftest import Bench
+from tests.contracts.conftest import STORES, bench_of
 from tests.contracts.holding import holds
 from tests.contracts.keeping import keep
 
@@ -121,14 +121,18 @@ class Shelf:
     memories: list[Memory]
 
 
-@pytest.fixture(scope="module")
-async def shelf(bench: Bench) -> AsyncIterator[Shelf]:
-    """One set of memories for all filters."""
-    scope = Scope("acme", f"filters-{uuid.uuid4()}")
-    memories = make_memories(scope)
-    await keep(bench.store, scope, *memories)
-    yield Shelf(bench.store, scope, memories)
-    await bench.store.delete_where(scope, (), None)
+@pytest.fixture(scope="module", params=STORES)
+async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
+    """One set of memories for all filters, and the same in another namespace, which none of them may let through.
+
+    In a store of its own: qdrant-client's local mode looks at all that any test has kept for every one of the filters.
+    """
+    async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
+        scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
+        await keep(bench.store, other, *make_memories(other))
+        memories = make_memories(scope)
+        await keep(bench.store, scope, *memories)
+        yield Shelf(bench.store, scope, memories)
 
 
 async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
