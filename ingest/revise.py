@@ -103,7 +103,7 @@ def _refuse_foreign(memory: Memory, changes: dict[str, Any]) -> None:
             continue
         why = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
         known = ", ".join(sorted(allowed))
-        raise InvalidRequest(f"{name} {why}; may be changed: {known}", path=name, got=value)
+        raise InvalidRequest(f"{why}; may be changed: {known}", path=name, got=value)
 
 
 def _draft_fields(memory: Memory) -> dict[str, Any]:

@@ -150,3 +150,14 @@ async def test_a_change_that_is_not_read_back_is_an_error() -> None:
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Unavailable, match="was not kept"):
         await bench.ingestor.revise(SCOPE, before.id, {"importance": 1})
+
+
+async def test_a_refusal_names_the_field_once_and_what_may_be_changed() -> None:
+    """The path names it; the text says why, and the way out."""
+    bench = Bench()
+    before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
+    assert before is not None
+    for field, why in (("visibility", "can't be changed"), ("mood", "is no field of this type")):
+        with pytest.raises(InvalidRequest, match=f"^{why}; may be changed: .*importance") as refused:
+            await bench.ingestor.revise(SCOPE, before.id, {field: "x"})
+        assert refused.value.path == field
