@@ -10,6 +10,7 @@ its answer, so what it costs may fall on the answer after it: ten questions in a
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
@@ -40,6 +41,9 @@ from memtypes.scope import Scope
 from memtypes.vectors import Vectors
 from retrieval.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
+
+_SETTLE_S = 30.0
+"""In which an engine that was just opened reads ahead; it does so in pauses, which a benchmark has none of."""
 
 _ROUND = 10
 """Questions in a row to one of the sides."""
@@ -126,6 +130,7 @@ async def _read_ahead(sides: Sides, namespaces: int) -> None:
     """Ask in every namespace once: an engine that has run for a while has read ahead what ranking needs."""
     for index, question in enumerate(questions(namespaces, seed=29)):
         await _retrieve(sides, Scope(TENANT, namespace_of(index)), question)
+    await asyncio.sleep(_SETTLE_S)
 
 
 async def _take_turns(sides: Sides, request: LatencyRequest) -> None:

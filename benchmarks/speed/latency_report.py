@@ -42,6 +42,7 @@ def latency_report(command: str, measured: Mapping[int, Samples], namespaces: in
         "Stored vectors are random; texts, token counts and word weights are made up but real; questions are embedded.",
         "floor: one query embedding and the engine's ten queries, in this process, on a copy of the store.",
         "A ratio or a difference compares like percentiles, not single calls. Rounds of ten questions take turns.",
+        "Every namespace is asked once, and the engine given half a minute to read ahead, before anything is timed.",
     )
     return Report(command, tables, notes, {str(size): figures(samples) for size, samples in measured.items()})
 
