@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,9 @@ from memtypes.scope import Scope
 
 MAX_WAITING = 10_000
 """Uses that wait to be written; more are dropped and counted, because a count is worth less than memory."""
+
+REST = 4.0
+"""Pause after each write, in the time that it took."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,19 +51,19 @@ class _Noted:
 
 @dataclass(slots=True)
 class Freshness:
-    """Notes uses and writes them in batches. lost: how many could not be kept or written."""
+    """Notes uses and writes them, those of a namespace together. lost: how many could not be kept or written."""
 
     store: MemoryStore
     period_s: float = 0.5
     lost: int = 0
-    _waiting: list[_Noted] = field(default_factory=list)
+    _waiting: dict[tuple[str, str], list[_Noted]] = field(default_factory=dict)
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Shown], at: datetime) -> None:
         """Remember that `shown` were used at `at`; returns at once."""
         kept = shown[: self._room]
         if kept:
-            self._waiting.append(_Noted(scope, kept, at))
+            self._waiting.setdefault((scope.tenant, scope.namespace), []).append(_Noted(scope, kept, at))
             self._room -= len(kept)
         self.lost += len(shown) - len(kept)
 
@@ -77,23 +81,29 @@ class Freshness:
 
     async def write(self) -> None:
         """Write everything that waits. A failure is counted and logged: the answers that it is about are long sent."""
-        waiting, self._waiting, self._room = self._waiting, [], MAX_WAITING
-        by_scope: dict[tuple[str, str], list[_Noted]] = {}
-        for noted in waiting:
-            by_scope.setdefault((noted.scope.tenant, noted.scope.namespace), []).append(noted)
-        for own in by_scope.values():
-            try:
-                await self.store.note_uses(own[0].scope, _added_up(own))
-            except RemembrancerError as error:
-                lost = sum(len(noted.shown) for noted in own)
-                self.lost += lost
-                _log.warning("%d uses could not be noted: %s", lost, error)
+        while self._waiting:
+            await self._write_next()
+
+    async def _write_next(self) -> None:
+        """Write the uses of the namespace that has waited longest; there is one."""
+        own = self._waiting.pop(next(iter(self._waiting)))
+        count = sum(len(noted.shown) for noted in own)
+        self._room += count
+        try:
+            await self.store.note_uses(own[0].scope, _added_up(own))
+        except RemembrancerError as error:
+            self.lost += count
+            _log.warning("%d uses could not be noted: %s", count, error)
 
     async def _write_for_ever(self) -> None:
+        """Write in pauses, while there is room: without them whoever retrieves would wait for one write after another."""
         while True:
             await asyncio.sleep(self.period_s)
-            if self._waiting:
-                await self.write()
+            while self._waiting:
+                began = time.monotonic()
+                await self._write_next()
+                if self._room > MAX_WAITING // 2:
+                    await asyncio.sleep(REST * (time.monotonic() - began))
 
 
 def _added_up(noted: Sequence[_Noted]) -> list[Use]:

@@ -102,15 +102,13 @@ async def _measure_size(request: LatencyRequest, size: int, kept: Path, scratch:
     bare_embedder = await open_embedder(settings)
     try:
         with BareEngine.open(scratch / "copy", settings.candidate_depth) as engine, running(settings) as service:
-            async with (
-                open_parts(settings, stages.note) as opened,
-                aclosing(await LeanClient.open(service.url)) as client,
-            ):
+            async with open_parts(settings, stages.note) as opened:
+                await _read_ahead(opened, request.namespaces)
                 plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
                 few = Retriever(replace(opened.parts, adjust=_few))
-                sides = Sides(opened, plain, few, stages, client, bare_embedder, engine, samples)
-                await _read_ahead(sides, request.namespaces)
-                await _take_turns(sides, request)
+                async with aclosing(await LeanClient.open(service.url)) as client:
+                    sides = Sides(opened, plain, few, stages, client, bare_embedder, engine, samples)
+                    await _take_turns(sides, request)
     finally:
         await bare_embedder.aclose()
     return samples.ms
@@ -126,10 +124,11 @@ def _copy_when_closed(settings: Settings, target: Path) -> None:
     shutil.copytree(settings.store_path, target, ignore=shutil.ignore_patterns("tokens"))
 
 
-async def _read_ahead(sides: Sides, namespaces: int) -> None:
+async def _read_ahead(opened: Opened, namespaces: int) -> None:
     """Ask in every namespace once: an engine that has run for a while has read ahead what ranking needs."""
     for index, question in enumerate(questions(namespaces, seed=29)):
-        await _retrieve(sides, Scope(TENANT, namespace_of(index)), question)
+        name = namespace_of(index)
+        await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
     await asyncio.sleep(_SETTLE_S)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from memtypes.errors import Unavailable
 from memtypes.memory import Memory
+from memtypes.ports import Use
 from memtypes.scope import Scope
-from retrieval.freshness import MAX_WAITING, Freshness
+from retrieval.freshness import MAX_WAITING, REST, Freshness
 from tests.fakes import FakeStore
 from tests.retrieval.builders import NOW, SCOPE, World
 
@@ -45,6 +49,52 @@ async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
     async with Freshness(world.store, period_s=60).running() as freshness:
         freshness.note(SCOPE, [await stored(world, used)], NOW)
     assert (await stored(world, used)).access_count == 1
+
+
+class SlowStore(FakeStore):
+    """Takes its time to note uses, and knows when it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[str, float, float]] = []
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Note them slowly."""
+        began = time.monotonic()
+        await asyncio.sleep(0.05)
+        await super().note_uses(scope, uses)
+        self.written.append((scope.namespace, began, time.monotonic()))
+
+
+async def test_between_two_writes_the_store_is_left_alone() -> None:
+    """Namespaces are written one by one with pauses between them; at the end without, so that closing takes no longer."""
+    store = SlowStore()
+    world = World(store=store)
+    memory = await stored(world, await world.add("semantic", "a fact"))
+    scopes = [Scope(SCOPE.tenant, f"elsewhere {number}") for number in range(4)]
+    async with Freshness(store, period_s=0.01).running() as freshness:
+        for scope in scopes:
+            freshness.note(scope, [memory], NOW)
+        while len(store.written) < 2:
+            await asyncio.sleep(0.01)
+    assert [name for name, _, _ in store.written] == [scope.namespace for scope in scopes]
+    pauses = [later[1] - earlier[2] for earlier, later in pairwise(store.written)]
+    assert pauses[0] >= REST * 0.05
+    assert pauses[-1] < REST * 0.05
+
+
+async def test_what_waits_for_a_pause_is_written_when_somebody_needs_it() -> None:
+    """A call that looks at uses finds all that were noted before it."""
+    store = SlowStore()
+    world = World(store=store)
+    memory = await stored(world, await world.add("semantic", "a fact"))
+    async with Freshness(store, period_s=0.01).running() as freshness:
+        for number in range(3):
+            freshness.note(Scope(SCOPE.tenant, f"elsewhere {number}"), [memory], NOW)
+        while not store.written:
+            await asyncio.sleep(0.005)
+        await freshness.write()
+        assert len(store.written) == 3
 
 
 async def test_a_memory_that_is_gone_is_passed_over() -> None:
