@@ -96,7 +96,7 @@ class Freshness:
             _log.warning("%d uses could not be noted: %s", count, error)
 
     async def _write_for_ever(self) -> None:
-        """Write in pauses, while there is room: without them whoever retrieves would wait for one write after another."""
+        """Write in pauses, while there is room: else whoever retrieves would wait for one write after another."""
         while True:
             await asyncio.sleep(self.period_s)
             while self._waiting:

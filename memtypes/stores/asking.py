@@ -105,8 +105,8 @@ class AskingStore(MemoryStore):
         for one in uses:
             if one.id in known:
                 typed.setdefault(one.type, []).append(asks.Used(one.id, one.times, written[one.at]))
-        if typed:
-            await self._answer(asks.NoteUses(**_bounds(scope), uses=typed))
+        for kind, own in typed.items():  # one by one, so that a search in between waits for a type and not for all
+            await self._answer(asks.NoteUses(**_bounds(scope), uses={kind: own}))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories of `ids`; how many there were."""

@@ -67,7 +67,7 @@ class SlowStore(FakeStore):
 
 
 async def test_between_two_writes_the_store_is_left_alone() -> None:
-    """Namespaces are written one by one with pauses between them; at the end without, so that closing takes no longer."""
+    """Namespaces are written one by one with pauses between them; at the end without, so that it comes soon."""
     store = SlowStore()
     world = World(store=store)
     memory = await stored(world, await world.add("semantic", "a fact"))
