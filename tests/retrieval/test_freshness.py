@@ -52,10 +52,12 @@ async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
 
 
 class SlowStore(FakeStore):
-    """Takes its time to note uses, and knows when it did."""
+    """Takes its time to note uses, and knows when it did. some: set once it has done so `after` times."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: int) -> None:
         super().__init__()
+        self.after = after
+        self.some = asyncio.Event()
         self.written: list[tuple[str, float, float]] = []
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
@@ -64,19 +66,20 @@ class SlowStore(FakeStore):
         await asyncio.sleep(0.05)
         await super().note_uses(scope, uses)
         self.written.append((scope.namespace, began, time.monotonic()))
+        if len(self.written) == self.after:
+            self.some.set()
 
 
 async def test_between_two_writes_the_store_is_left_alone() -> None:
     """Namespaces are written one by one with pauses between them; at the end without, so that it comes soon."""
-    store = SlowStore()
+    store = SlowStore(after=2)
     world = World(store=store)
     memory = await stored(world, await world.add("semantic", "a fact"))
     scopes = [Scope(SCOPE.tenant, f"elsewhere {number}") for number in range(4)]
     async with Freshness(store, period_s=0.01).running() as freshness:
         for scope in scopes:
             freshness.note(scope, [memory], NOW)
-        while len(store.written) < 2:
-            await asyncio.sleep(0.01)
+        await store.some.wait()
     assert [name for name, _, _ in store.written] == [scope.namespace for scope in scopes]
     pauses = [later[1] - earlier[2] for earlier, later in pairwise(store.written)]
     assert pauses[0] >= REST * 0.05
@@ -85,14 +88,13 @@ async def test_between_two_writes_the_store_is_left_alone() -> None:
 
 async def test_what_waits_for_a_pause_is_written_when_somebody_needs_it() -> None:
     """A call that looks at uses finds all that were noted before it."""
-    store = SlowStore()
+    store = SlowStore(after=1)
     world = World(store=store)
     memory = await stored(world, await world.add("semantic", "a fact"))
     async with Freshness(store, period_s=0.01).running() as freshness:
         for number in range(3):
             freshness.note(Scope(SCOPE.tenant, f"elsewhere {number}"), [memory], NOW)
-        while not store.written:
-            await asyncio.sleep(0.005)
+        await store.some.wait()
         await freshness.write()
         assert len(store.written) == 3
 
