@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,11 +19,10 @@ from api.keys import BadKeys, Caller, KeyRing, Role
 from memtypes.errors import Conflict, NotFound, Unavailable
 from memtypes.memory import Model
 from memtypes.scope import Name
-from memtypes.stores.files import holder_of, locked, replace_file
+from memtypes.stores.files import holder_of, locked_by, replace_file
 from memtypes.times import Clock, Instant, to_utc
 
 WAIT_S = 5.0
-_POLL_S = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -143,15 +143,10 @@ class KeyBook:
 @asynccontextmanager
 async def _locked(path: Path, wait_s: float) -> AsyncIterator[None]:
     """Within it the lock file `path` is held. Raises Unavailable when another process does not let go of it."""
-    end = anyio.current_time() + wait_s
-    while True:
-        with locked(path) as held:
-            if held:
-                yield
-                return
-        if anyio.current_time() > end:
+    async with locked_by(path, time.monotonic() + wait_s) as held:
+        if not held:
             raise Unavailable(f"process {holder_of(path)} has been changing the keys for too long; try again")
-        await anyio.sleep(_POLL_S)
+        yield
 
 
 def _read(path: Path) -> list[KeptKey]:

@@ -72,11 +72,9 @@ class Reembedding:
         server = server_settings(self._settings, url, fingerprint, self._embedder.dimensions)
         return await rebuild_server(server, self._vectors_of)
 
-    async def _vectors_of(self, memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
-        texts = [memory.embedding_text() for memory in memories]
-        given = [InContext(text, said) for text, said in zip(texts, before, strict=True)]
+    async def _vectors_of(self, _memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
         embedded = await self._embedder.embed_in_context(given)
         return [
-            Vectors(one.dense, self._sparse.encode_document(text), one.tokens)
-            for one, text in zip(embedded, texts, strict=True)
+            Vectors(one.dense, self._sparse.encode_document(read.text), one.tokens)
+            for one, read in zip(embedded, given, strict=True)
         ]

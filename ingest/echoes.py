@@ -16,7 +16,6 @@ from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
 from memtypes.preceding import Preceding, by_place
 from memtypes.scope import Scope
-from memtypes.vectors import InContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,7 @@ class Echoes:
             return 0
         prepared = await anyio.to_thread.run_sync(lambda: [self.preparer.finish(one) for one in following])
         unheard = {one.id for one in gone}
-        texts = await preceding.texts(scope, following, dict(by_place(instead)), unheard)
-        given = [InContext(one.text, before) for one, before in zip(prepared, texts, strict=True)]
+        given = await preceding.in_context(scope, following, dict(by_place(instead)), unheard)
         made = await self.embedder.embed_in_context(given)
         await self.store.upsert(scope, [record_of(one, vectors) for one, vectors in zip(prepared, made, strict=True)])
         return len(prepared)

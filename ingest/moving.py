@@ -28,7 +28,6 @@ from memtypes.ports import Embedder, Listing, MemoryStore
 from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.types import from_payload
-from memtypes.vectors import InContext
 
 PAGE = 500
 PIECE = 64
@@ -77,8 +76,7 @@ class Restorer:
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
         entries = await anyio.to_thread.run_sync(lambda: [self._prepared(scope, memory) for memory in memories])
         prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        texts = await Preceding(self.store).texts(scope, [one.memory for one in prepared])
-        given = [InContext(one.text, before) for one, before in zip(prepared, texts, strict=True)]
+        given = await Preceding(self.store).in_context(scope, [one.memory for one in prepared])
         embeddings = await self.embedder.embed_in_context(given)
         records = [record_of(one, embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
         async with self.locks.of(scope):

@@ -25,7 +25,6 @@ from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.times import Clock
 from memtypes.types import DRAFT, AnyDraft
-from memtypes.vectors import InContext
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "pinned", "expires_at"})
 """The common fields that a caller may change."""
@@ -72,8 +71,8 @@ class Reviser:
 
     async def _replace(self, scope: Scope, before: Memory, prepared: Prepared) -> None:
         """Keep the memory with new vectors, and those of the turns after it."""
-        (said,) = await Preceding(self.store).texts(scope, [prepared.memory])
-        (embedding,) = await self.embedder.embed_in_context([InContext(prepared.text, said)])
+        given = await Preceding(self.store).in_context(scope, [prepared.memory])
+        (embedding,) = await self.embedder.embed_in_context(given)
         await Echoes(self.store, self.embedder, self.preparer).renew(scope, [before], [prepared.memory])
         await self.store.upsert(scope, [record_of(prepared, embedding)])
 

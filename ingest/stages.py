@@ -82,13 +82,15 @@ class Stages:
     async def hear(
         self, scope: Scope, entries: list[Prepared | Outcome], said: dict[Place, Memory]
     ) -> list[Prepared | Outcome]:
-        """Each prepared memory with what was said before it. said: turns of the same call, to which these are added."""
-        new = [entry.memory for entry in entries if isinstance(entry, Prepared) and not entry.known]
-        texts = iter(await Preceding(self.store).texts(scope, new, said))
-        said.update(by_place(new))
+        """Each prepared memory with what was said before it.
+
+        said: turns of the same call. These are added to it: known ones too, and those that a review may yet reject.
+        """
+        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
+        said.update(by_place(entry.memory for entry in prepared))
+        given = iter(await Preceding(self.store).in_context(scope, [entry.memory for entry in prepared], said))
         return [
-            replace(entry, before=next(texts)) if isinstance(entry, Prepared) and not entry.known else entry
-            for entry in entries
+            replace(entry, before=next(given).before) if isinstance(entry, Prepared) else entry for entry in entries
         ]
 
     async def embed(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:

@@ -17,6 +17,7 @@ from memtypes.memory import Memory
 from memtypes.policy import MemoryType, Visibility
 from memtypes.ports import Listing, MemoryStore
 from memtypes.scope import Scope
+from memtypes.vectors import InContext
 
 REACH = 2
 """Turns before one that it is read with. One finds less; three no more, and cost time."""
@@ -91,21 +92,21 @@ class Preceding:
 
     store: MemoryStore
 
-    async def texts(
+    async def in_context(
         self,
         scope: Scope,
         memories: Sequence[Memory],
         said: Mapping[Place, Memory] = NOTHING,
         unheard: Container[str] = (),
-    ) -> list[str]:
-        """What each of `memories` is embedded after; empty for what is read alone.
+    ) -> list[InContext]:
+        """Each of `memories` as it is embedded.
 
         said: turns that count whatever is stored. unheard: ids of stored ones that don't count.
         """
         known = {**dict(by_place(memories)), **said}
         missing = dict.fromkeys(place for one in memories for place in places_before(one) if place not in known)
         known |= dict(by_place(one for one in await self._at(scope, missing) if one.id not in unheard))
-        return [text_before(one, known) for one in memories]
+        return [InContext(one.embedding_text(), text_before(one, known)) for one in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
         """The other stored turns that were embedded with any of `memories`."""
@@ -124,13 +125,13 @@ class Preceding:
         return found
 
 
-async def texts_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[str]:
-    """What each of `memories`, of whatever namespaces, is embedded after."""
+async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
+    """Each of `memories`, of whatever namespaces, as it is embedded."""
     scopes: dict[Scope, list[Memory]] = {}
     for one in memories:
         scopes.setdefault(Scope(one.tenant, one.namespace), []).append(one)
-    texts: dict[str, str] = {}
+    given: dict[str, InContext] = {}
     for scope, own in scopes.items():
-        found = await Preceding(store).texts(scope, own)
-        texts.update(zip((one.id for one in own), found, strict=True))
-    return [texts[one.id] for one in memories]
+        found = await Preceding(store).in_context(scope, own)
+        given.update(zip((one.id for one in own), found, strict=True))
+    return [given[one.id] for one in memories]

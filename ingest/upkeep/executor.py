@@ -18,7 +18,6 @@ from memtypes.ports import CandidateSearch, Embedder, Listing, MemoryStore
 from memtypes.preceding import Preceding
 from memtypes.scope import Scope
 from memtypes.times import Clock
-from memtypes.vectors import InContext
 
 MAX_READ = 200_000
 """Memories of a namespace and type that a job looks at: the newest."""
@@ -122,8 +121,7 @@ class Upkeep:
         found: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             some = memories[start : start + _PAGE]
-            texts = await Preceding(self.store).texts(scope, some)
-            given = [InContext(one.embedding_text(), before) for one, before in zip(some, texts, strict=True)]
+            given = await Preceding(self.store).in_context(scope, some)
             embedded = await self.embedder.embed_in_context(given)
             searches = [
                 CandidateSearch(one.type, made.dense, None, _LIKE, light=False)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from memtypes.errors import Unavailable
+
+_POLL_S = 0.01
 
 MAX_SOCKET_BYTES = 100
 """A unix socket's path may have about 104 bytes on macOS and 107 on Linux."""
@@ -74,6 +78,17 @@ def locked(path: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(handle)
+
+
+@asynccontextmanager
+async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
+    """Hold the lock file `path` as `locked` does, and wait for it until `deadline`, of `time.monotonic`."""
+    while True:
+        with locked(path) as held:
+            if held or time.monotonic() > deadline:
+                yield held
+                return
+        await asyncio.sleep(_POLL_S)
 
 
 def holder_of(path: Path) -> str:

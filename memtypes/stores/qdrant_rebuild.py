@@ -17,20 +17,20 @@ from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
-from memtypes.preceding import texts_everywhere
+from memtypes.preceding import in_context_everywhere
 from memtypes.stores.points import memory_of, point_of
 from memtypes.stores.qdrant import QdrantSettings, QdrantStore, client_of
 from memtypes.stores.qdrant_errors import translated
 from memtypes.stores.qdrant_models import to_point
 from memtypes.stores.schema import collection_name
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 
 PIECE = 64
 PASSES = 3
 """Times that what changed meanwhile is copied again before the rebuild gives up."""
 
-VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[str]], Awaitable[list[Vectors]]]
-"""The vectors of memories, in order, each embedded after a text (see `memtypes.preceding`)."""
+VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
+"""The vectors of memories, in order, each as it is embedded (see `memtypes.preceding`)."""
 
 
 async def rebuild(
@@ -95,7 +95,7 @@ class _Rebuild:
     async def _copy(self, old: str, new: str, ids: list[str]) -> None:
         found = await self._client.retrieve(old, list(ids), with_payload=True)
         memories = [memory_of(one.payload or {}) for one in found]
-        vectors = await self._vectors_of(memories, await texts_everywhere(self._store, memories))
+        vectors = await self._vectors_of(memories, await in_context_everywhere(self._store, memories))
         records = [Record(one, made) for one, made in zip(memories, vectors, strict=True)]
         await self._client.upsert(new, [to_point(point_of(record)) for record in records], wait=True)
 

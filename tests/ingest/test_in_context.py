@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from ingest.moving import exported, read_exported
@@ -34,6 +36,20 @@ async def test_a_turn_is_embedded_with_the_two_before_it() -> None:
     kept = [one.memory for one in await whole.ingestor.write(SCOPE, drafts)]
     turns = [one for one in kept if one is not None]
     assert whole.embedder.before == [together(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
+
+
+async def test_what_is_written_again_is_heard_too() -> None:
+    """An import that is run again goes on with the conversation where it had stopped, though it knows the beginning."""
+    bench = Bench()
+    contents = [f"turn {number}" for number in range(4)]
+    first, second = (draft(one, "episodic", session_id="s1") for one in contents[:2])
+    kept = [one.memory for one in await bench.ingestor.write(SCOPE, [first, second])]
+    bench.embedder.before.clear()
+    bench.clock.move(timedelta(hours=1))
+    whole = [draft(one, "episodic", session_id="s1", created_at=bench.clock.now) for one in contents[2:]]
+    await bench.ingestor.write(SCOPE, [first, second, *whole])
+    assert [before.count("turn") for before in bench.embedder.before] == [2, 2]
+    assert all(one is not None and one.content in bench.embedder.before[0] for one in kept)
 
 
 async def test_facts_and_other_sessions_are_embedded_alone() -> None:

@@ -14,13 +14,14 @@ from memtypes.preceding import (
     REACH,
     Preceding,
     by_place,
+    in_context_everywhere,
     place_of,
     places_after,
     places_before,
     text_before,
-    texts_everywhere,
 )
 from memtypes.scope import Scope
+from memtypes.vectors import InContext
 from tests.builders import SCOPE, make_memory, make_record
 from tests.fakes import FakeStore
 
@@ -81,11 +82,13 @@ async def test_stored_turns_are_found_around_others() -> None:
     kept = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(one) for one in [*kept, turn(4, "s2")]])
     preceding = Preceding(store)
-    assert await preceding.texts(SCOPE, [turn(6)]) == [f"{kept[3].embedding_text()} {kept[4].embedding_text()}"]
-    assert await preceding.texts(SCOPE, [turn(6)], unheard={kept[3].id}) == [kept[4].embedding_text()]
+    (read,) = await preceding.in_context(SCOPE, [turn(6)])
+    assert read == InContext(turn(6).embedding_text(), f"{kept[3].embedding_text()} {kept[4].embedding_text()}")
+    (read,) = await preceding.in_context(SCOPE, [turn(6)], unheard={kept[3].id})
+    assert read.before == kept[4].embedding_text()
     said = dict(by_place([turn(5, content="something else")]))
-    (text,) = await preceding.texts(SCOPE, [turn(6)], said)
-    assert text.endswith("something else")
+    (read,) = await preceding.in_context(SCOPE, [turn(6)], said)
+    assert read.before.endswith("something else")
     assert {one.id for one in await preceding.following(SCOPE, [kept[1]])} == {kept[2].id, kept[3].id}
     assert await preceding.following(SCOPE, facts(1)) == []
 
@@ -96,6 +99,6 @@ async def test_every_namespace_has_its_own_turns() -> None:
     store, other = FakeStore(), Scope("acme", "elsewhere")
     await store.upsert(SCOPE, [make_record(turn(1))])
     await store.upsert(other, [make_record(turn(1, scope=other, content="theirs"))])
-    mine, theirs = await texts_everywhere(store, [turn(2), turn(2, scope=other)])
-    assert mine == turn(1).embedding_text()
-    assert theirs.endswith("theirs")
+    mine, theirs = await in_context_everywhere(store, [turn(2), turn(2, scope=other)])
+    assert mine.before == turn(1).embedding_text()
+    assert theirs.before.endswith("theirs")

@@ -17,7 +17,7 @@ from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.engine import EVERY_STEP
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse
 from tests.stores.engines import ended, holder_in, settings_for, until
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.anyio
 OTHER = Scope("other", "shop")
 
 
-async def wider(memories: Sequence[Memory], _before: Sequence[str]) -> list[Vectors]:
+async def wider(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
     """Vectors of twelve dimensions: another embedder's."""
     return [Vectors(make_dense(int(one.id[:8], 16), 12), make_sparse([1])) for one in memories]
 
 
-async def same(memories: Sequence[Memory], _before: Sequence[str]) -> list[Vectors]:
+async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
     """Vectors of as many dimensions as before, all the same."""
     return [Vectors(make_dense(5), make_sparse([1])) for _ in memories]
 
@@ -52,11 +52,11 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
     return kept
 
 
-async def failing(memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
+async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
     """The vectors of the first memories, and then no more."""
     if len(memories) < EVERY_STEP:
         raise Overloaded("the encoder is busy")
-    return await wider(memories, before)
+    return await wider(memories, given)
 
 
 async def test_every_memory_of_every_tenant_is_in_the_next_version(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from memtypes.stores.edge.erasure import EdgeFiles
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.edge.successor import PIECE
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 from tests.builders import SCOPE, make_memory, make_record
 from tests.stores.engines import kill_engine, settings_for, until
 
@@ -36,7 +36,7 @@ def files_with(directory: Path, word: str) -> list[Path]:
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
-async def same(memories: Sequence[Memory], _before: Sequence[str]) -> list[Vectors]:
+async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
     """Vectors of as many dimensions as before."""
     return [make_record(one).vectors for one in memories]
 

@@ -14,7 +14,7 @@ from memtypes.ports import CandidateSearch
 from memtypes.scope import Scope
 from memtypes.stores.qdrant import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant_rebuild import PIECE, rebuild
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ async def client() -> AsyncIterator[AsyncQdrantClient]:
     await made.close()
 
 
-async def wider(memories: Sequence[Memory], _before: Sequence[str]) -> list[Vectors]:
+async def wider(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
     """Vectors of twelve dimensions: another embedder's."""
     return [Vectors(make_dense(int(one.id[:8], 16), 12), make_sparse([1])) for one in memories]
 
@@ -68,10 +68,10 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
 async def test_a_rebuild_that_fails_changes_nothing(client: AsyncQdrantClient) -> None:
     """The store answers as before, and the next try begins anew."""
 
-    async def failing(memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
+    async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
         if len(memories) < PIECE:
             raise Overloaded("the encoder is busy")
-        return await wider(memories, before)
+        return await wider(memories, given)
 
     store, kept = await filled(client)
     with pytest.raises(Overloaded):
@@ -87,13 +87,13 @@ async def test_what_changes_meanwhile_is_taken_along(client: AsyncQdrantClient) 
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     seen: list[int] = []
 
-    async def meddling(memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
+    async def meddling(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
         if len(memories) == PIECE and not seen:
             seen.append(len(memories))
             await store.upsert(SCOPE, [make_record(late)])
             await store.delete(SCOPE, [kept[0].id])
             await store.patch(SCOPE, {kept[1].id: {"access_count": 9}})
-        return await wider(memories, before)
+        return await wider(memories, given)
 
     counts = await rebuild(WIDER, meddling, client)
     assert counts[MemoryType.SEMANTIC] == len(kept)
@@ -108,10 +108,10 @@ async def test_a_store_that_never_rests_is_left_as_it_is(client: AsyncQdrantClie
     store, _ = await filled(client)
     written: list[str] = []
 
-    async def busy(memories: Sequence[Memory], before: Sequence[str]) -> list[Vectors]:
+    async def busy(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
         written.append(f"fact {len(written)} of many")
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, written[-1]))])
-        return await wider(memories, before)
+        return await wider(memories, given)
 
     with pytest.raises(Unavailable, match="stop every service"):
         await rebuild(WIDER, busy, client)

@@ -19,7 +19,7 @@ from memtypes.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.memory import Memory
 from memtypes.policy import MemoryType
 from memtypes.ports import Record
-from memtypes.preceding import texts_everywhere
+from memtypes.preceding import in_context_everywhere
 from memtypes.stores import asks
 from memtypes.stores.asking import AskingStore
 from memtypes.stores.edge.engine import Engine
@@ -28,15 +28,15 @@ from memtypes.stores.edge.process import EdgeSettings
 from memtypes.stores.edge.upgrade import upgrade
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.points import memory_of, point_of
-from memtypes.vectors import Vectors
+from memtypes.vectors import InContext, Vectors
 
 STOP_S = 60.0
 """What an engine may take to flush and leave."""
 
 _POLL_S = 0.05
 
-VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[str]], Awaitable[list[Vectors]]]
-"""The vectors of memories, in order, each embedded after a text (see `memtypes.preceding`)."""
+VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
+"""The vectors of memories, in order, each as it is embedded (see `memtypes.preceding`)."""
 
 
 async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine: bool) -> dict[MemoryType, int]:
@@ -127,7 +127,7 @@ async def _copy(old: Engine, new: Engine, kind: MemoryType, vectors_of: VectorsO
     before = _Opened(old, 0)
     for payloads in old.every(kind):
         memories = [memory_of(payload) for payload in payloads]
-        vectors = await vectors_of(memories, await texts_everywhere(before, memories))
+        vectors = await vectors_of(memories, await in_context_everywhere(before, memories))
         records = [Record(memory, found) for memory, found in zip(memories, vectors, strict=True)]
         for ask in _upserts(kind, records):
             new.answer(ask)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtypes.errors import StoreInUse, Unavailable
-from memtypes.stores.files import holder_of, locked, private_directory, socket_in
+from memtypes.stores.files import holder_of, locked_by, private_directory, socket_in
 from memtypes.stores.redis.binary import find_server
 from memtypes.stores.redis.child import tied
 
@@ -83,14 +83,10 @@ class EmbeddedServer:
     async def _turn(self, deadline: float) -> AsyncIterator[None]:
         """Hold the lock of those who look for a server and start one."""
         lock = self.directory / "opening.lock"
-        while True:
-            with locked(lock) as held:
-                if held:
-                    yield
-                    return
-            if time.monotonic() > deadline:
+        async with locked_by(lock, deadline) as held:
+            if not held:
                 raise StoreInUse(f"process {holder_of(lock)} has been starting the live store for too long. Stop it")
-            await asyncio.sleep(_POLL_S)
+            yield
 
     async def _answers(self) -> bool:
         """Whether a server says PONG on the socket."""
