@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from api.commands.asking import retrieve, search
@@ -31,21 +29,3 @@ app.command()(jobs)
 app.command()(doctor)
 app.command()(reembed)
 app.command()(settings)
-
-
-def main() -> None:
-    """Run `remembrancer`."""
-    app()
-
-
-def serve_main() -> None:
-    """Run `python -m api`: serves, unless another command is named."""
-    arguments = sys.argv[1:]
-    if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
-        arguments = ["serve", *arguments]
-    app(arguments, prog_name="python -m api")
-
-
-def ingest_main() -> None:
-    """Run `python -m ingest`."""
-    app(["ingest", *sys.argv[1:]], prog_name="python -m")

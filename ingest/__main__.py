@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.cli import ingest_main
+from api.entry import ingest_main
 
 if __name__ == "__main__":
     ingest_main()

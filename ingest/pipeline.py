@@ -34,7 +34,7 @@ from ingest.submission import Submitted, submission_of
 from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.memory import Draft, Memory
 from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
-from memtypes.preceding import Place
+from memtypes.preceding import Call
 from memtypes.scope import Scope
 from memtypes.times import Clock
 
@@ -97,7 +97,7 @@ class Ingestor:
         check_draft(submission_of(draft).draft, self._clock())
         gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
         looked_up = await self._stages.look_up(scope, await self._stages.prepare(gated))
-        heard = await self._stages.hear(scope, looked_up, {})
+        heard = await self._stages.hear(scope, looked_up, Call())
         encoded = await self._stages.review(scope, await self._stages.embed(heard))
         outcome = (await self._stages.keep(scope, encoded))[0]
         if outcome.status is Status.FAILED:
@@ -148,10 +148,11 @@ class Ingestor:
         encoded_in, encoded = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
         reviewed_in, reviewed = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
         outcomes: list[Outcome] = []
+        call = Call()
         async with anyio.create_task_group() as tasks, reviewed:
-            tasks.start_soon(self._prepare_all, scope, pieces, ready_in)
+            tasks.start_soon(self._prepare_all, scope, pieces, ready_in, call)
             tasks.start_soon(_flow, partial(_or_failed, self._embed_patiently), ready, encoded_in)
-            tasks.start_soon(_flow, partial(_or_failed, partial(self._stages.review, scope)), encoded, reviewed_in)
+            tasks.start_soon(_flow, partial(_or_failed, partial(self._review, scope, call)), encoded, reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(partial(self._stages.keep, scope), piece)
         return outcomes
@@ -161,9 +162,9 @@ class Ingestor:
         scope: Scope,
         pieces: list[list[Arriving]],
         sink: MemoryObjectSendStream[list[Prepared | Outcome]],
+        call: Call,
     ) -> None:
         """Everything that comes before the encoder, ahead of it: the look-up too, which may wait for a write."""
-        said: dict[Place, Memory] = {}
         async with sink:
             for piece in pieces:
                 gated: list[Arriving | Outcome] = []
@@ -171,9 +172,14 @@ class Ingestor:
                     gated += await _or_failed(partial(self._stages.gate, scope), [entry])
                 prepared = await self._stages.prepare(gated)
                 looked_up = await _or_failed(partial(self._stages.look_up, scope), prepared)
-                await sink.send(await _or_failed(partial(self._stages.hear, scope, said=said), looked_up))
+                await sink.send(await _or_failed(partial(self._stages.hear, scope, call=call), looked_up))
 
-    async def _embed_patiently(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+    async def _review(self, scope: Scope, call: Call, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
+        """What a review leaves; turns that were embedded with what it rejects in view are embedded anew."""
+        reviewed = await self._stages.review(scope, entries)
+        return await self._embed_patiently(await self._stages.hear_again(scope, entries, reviewed, call))
+
+    async def _embed_patiently(self, entries: Sequence[Prepared | Encoded | Outcome]) -> list[Encoded | Outcome]:
         for _ in range(_EMBED_ATTEMPTS - 1):
             try:
                 return await self._stages.embed(entries)

@@ -5,6 +5,7 @@ An entry that has ended on the way (rejected, failed) is an Outcome and passes t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -18,9 +19,8 @@ from ingest.prepare import Arrival, Prepared, Preparer
 from ingest.review.stage import ReviewStage
 from ingest.submission import Submission, UntypedDraft
 from memtypes.errors import InvalidRequest
-from memtypes.memory import Memory
 from memtypes.ports import Embedder, MemoryStore
-from memtypes.preceding import Place, Preceding, by_place
+from memtypes.preceding import Call, Preceding
 from memtypes.scope import Scope
 
 Arriving: TypeAlias = tuple[Submission, Arrival]
@@ -79,21 +79,32 @@ class Stages:
             known.add(entry.memory.id)
         return looked_up
 
-    async def hear(
-        self, scope: Scope, entries: list[Prepared | Outcome], said: dict[Place, Memory]
-    ) -> list[Prepared | Outcome]:
-        """Each prepared memory with what was said before it.
-
-        said: turns of the same call. These are added to it: known ones too, and those that a review may yet reject.
-        """
+    async def hear(self, scope: Scope, entries: list[Prepared | Outcome], call: Call) -> list[Prepared | Outcome]:
+        """Each prepared memory with what was said before it; those of the same call count, even those known already."""
         prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        said.update(by_place(entry.memory for entry in prepared))
-        given = iter(await Preceding(self.store).in_context(scope, [entry.memory for entry in prepared], said))
-        return [
-            replace(entry, before=next(given).before) if isinstance(entry, Prepared) else entry for entry in entries
-        ]
+        call.add(entry.memory for entry in prepared)
+        heard = iter(await self._heard(scope, prepared, call))
+        return [next(heard) if isinstance(entry, Prepared) else entry for entry in entries]
 
-    async def embed(self, entries: list[Prepared | Outcome]) -> list[Encoded | Outcome]:
+    async def hear_again(
+        self, scope: Scope, before: list[Encoded | Outcome], after: list[Encoded | Outcome], call: Call
+    ) -> list[Prepared | Encoded | Outcome]:
+        """The entries after a review; those that had heard what it rejected are to be embedded anew."""
+        pairs = zip(before, after, strict=True)
+        call.drop(one.memory for one, now in pairs if isinstance(one, Encoded) and isinstance(now, Outcome))
+        misheard = {
+            place: entry.prepared
+            for place, entry in enumerate(after)
+            if isinstance(entry, Encoded) and entry.embedding is not None and call.misheard(entry.memory)
+        }
+        heard = dict(zip(misheard, await self._heard(scope, list(misheard.values()), call), strict=True))
+        return [heard.get(place, entry) for place, entry in enumerate(after)]
+
+    async def _heard(self, scope: Scope, prepared: list[Prepared], call: Call) -> list[Prepared]:
+        found = await Preceding(self.store).in_context(scope, [one.memory for one in prepared], call.said)
+        return [replace(one, before=given.before) for one, given in zip(prepared, found, strict=True)]
+
+    async def embed(self, entries: Sequence[Prepared | Encoded | Outcome]) -> list[Encoded | Outcome]:
         """Each prepared memory with its embedding, which is left out for what is known."""
         texts = [entry.in_context for entry in entries if isinstance(entry, Prepared) and not entry.known]
         made = iter(await self.embedder.embed_in_context(texts) if texts else [])

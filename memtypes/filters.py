@@ -91,7 +91,8 @@ class Not:
 
 Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
-_HIDDEN = frozenset({"tenant", "namespace", "content", "content_hash", "metadata", "source", "tokens"})
+_HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
+"""The scope's own, and what the service notes for itself."""
 _KINDS: dict[Any, Kind] = {
     int: Kind.INTEGER,
     float: Kind.NUMBER,

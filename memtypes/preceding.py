@@ -8,7 +8,7 @@ measured, both are better so.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -81,6 +81,30 @@ def text_before(memory: Memory, known: Mapping[Place, Memory]) -> str:
 
 
 NOTHING: Mapping[Place, Memory] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The turns of one call, as they come in. said: by place; unsaid: the places of those that were rejected."""
+
+    said: dict[Place, Memory] = field(default_factory=dict)
+    unsaid: set[Place] = field(default_factory=set)
+
+    def add(self, memories: Iterable[Memory]) -> None:
+        """Hear `memories`."""
+        self.said.update(by_place(memories))
+
+    def drop(self, memories: Iterable[Memory]) -> None:
+        """Take back `memories`."""
+        for place, memory in by_place(memories):
+            self.unsaid.add(place)
+            if place in self.said and self.said[place].id == memory.id:
+                del self.said[place]
+
+    def misheard(self, memory: Memory) -> bool:
+        """Whether something that was said before `memory` was taken back."""
+        return not self.unsaid.isdisjoint(places_before(memory))
+
 
 _AT_ONCE = 64
 """Places that are asked for in one question."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import anyio
 
@@ -30,10 +31,13 @@ class ReviewStage:
     store: MemoryStore
 
     async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
-        """Each memory with the decision on it, or why it is rejected; what asked for no review passes as it is."""
+        """Each memory with the decision on it, or why it is rejected; what asked for no review passes as it is.
+
+        What is said again further on in the list is rejected with the first of its kind.
+        """
         reviewed = list(entries)
         limit = anyio.CapacityLimiter(AT_ONCE)
-        wanted = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Encoded) and _wanted(entry)}
+        wanted = {index: one for index, one in enumerate(entries) if _asked(one) and one.embedding is not None}
 
         async def one(index: int, under: UnderReview) -> None:
             async with limit:
@@ -43,7 +47,8 @@ class ReviewStage:
         async with anyio.create_task_group() as tasks:
             for index, under in zip(wanted, asked, strict=True):
                 tasks.start_soon(one, index, under)
-        return reviewed
+        rejected = {one.memory.id: now for index, one in wanted.items() if isinstance(now := reviewed[index], Outcome)}
+        return [rejected.get(entry.memory.id, entry) if _asked(entry) else entry for entry in reviewed]
 
     async def _under_review(self, scope: Scope, wanted: list[Encoded]) -> list[UnderReview]:
         """Each text as the panel is asked about it; without what is nearest when the store can't tell in time.
@@ -67,10 +72,11 @@ def _decided(encoded: Encoded, decision: Reviewed) -> Encoded | Outcome:
     return Encoded(replace(encoded.prepared, memory=judged), encoded.embedding)
 
 
-def _wanted(encoded: Encoded) -> bool:
-    """A review was asked for, and the text is news: what is stored already is merged without another look."""
-    submission = encoded.prepared.submission
-    return submission is not None and submission.review is ReviewMode.AUTO and encoded.embedding is not None
+def _asked(entry: Encoded | Outcome) -> TypeGuard[Encoded]:
+    """Whether a review was asked for. What is stored already has no embedding and is merged without another look."""
+    if isinstance(entry, Outcome) or entry.prepared.submission is None:
+        return False
+    return entry.prepared.submission.review is ReviewMode.AUTO
 
 
 def with_decision(memory: Memory, decision: Reviewed, submission: Submission | None) -> Memory:

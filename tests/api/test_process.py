@@ -140,13 +140,14 @@ def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: 
     assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
 
 
-def test_a_ctrl_c_while_it_is_loaded_is_no_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
+def test_a_ctrl_c_while_it_is_loaded_is_no_trace(program: str, tmp_path: Path) -> None:
     """The process ends by the signal, and says nothing."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.
-    heeding = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heeding}; runpy.run_module('api', run_name='__main__')"]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heeding}; from api import entry; entry.{program}()"]
     with subprocess.Popen(
         tied(command),
         cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

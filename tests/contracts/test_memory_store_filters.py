@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from memtypes.errors import InvalidRequest
 from memtypes.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, parse_filter
+from memtypes.ids import content_hash
 from memtypes.memory import Memory, TokenCount
 from memtypes.policy import MemoryType
 from memtypes.ports import CandidateSearch, Listing, MemoryStore
@@ -59,6 +60,9 @@ def make_memories(scope: Scope) -> list[Memory]:
 
 
 OPERANDS: dict[str, list[Any]] = {
+    "content": ["e0", "s1", "S1", "e", "s1 ", ""],
+    "content_hash": [content_hash("e0"), "0"],
+    "namespace": ["another"],
     "session_id": ["s0", "s1", "S1", ""],
     "status": ["pending", "active"],
     "tags": ["red", "blue", "ünï", "re"],

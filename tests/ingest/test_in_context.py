@@ -7,7 +7,11 @@ from datetime import timedelta
 import pytest
 
 from ingest.moving import exported, read_exported
+from ingest.outcome import Status
 from ingest.pipeline import PIECE
+from ingest.review.local import ImportanceReviewer, RelevanceReviewer
+from ingest.review.panel import Panel, Seat
+from ingest.submission import ReviewMode, Submission
 from memtypes.errors import Unavailable
 from memtypes.memory import Memory
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft
@@ -50,6 +54,22 @@ async def test_what_is_written_again_is_heard_too() -> None:
     await bench.ingestor.write(SCOPE, [first, second, *whole])
     assert [before.count("turn") for before in bench.embedder.before] == [2, 2]
     assert all(one is not None and one.content in bench.embedder.before[0] for one in kept)
+
+
+async def test_what_a_review_rejects_is_heard_by_nobody() -> None:
+    """Turns after it, in its piece of the call or the next one, end with vectors of what is stored alone."""
+    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
+    contents[0] = contents[3] = contents[PIECE - 1] = "ok"
+    drafts = [draft(one, "episodic", session_id="s1") for one in contents]
+    outcomes = await bench.ingestor.write(SCOPE, [Submission(one, ReviewMode.AUTO) for one in drafts])
+    assert [place for place, one in enumerate(outcomes) if one.status is Status.REJECTED] == [0, 3, PIECE - 1]
+    heard = dict(zip(bench.embedder.texts, bench.embedder.before, strict=True))  # the last of each text is what is kept
+    turns = [one.memory for one in outcomes]
+    for place, memory in enumerate(turns):
+        if memory is not None:
+            before = [one for one in turns[max(0, place - 2) : place] if one is not None]
+            assert heard[memory.embedding_text()] == together(*before)
 
 
 async def test_facts_and_other_sessions_are_embedded_alone() -> None:

@@ -67,7 +67,7 @@ def test_metadata_takes_any_scalar(value: object) -> None:
         ([], "filters", "at least one field"),
         ("x", "filters", "at least one field"),
         ({"tenant": {"eq": "other"}}, "filters", "unknown field 'tenant'"),
-        ({"namespace": {"eq": "other"}}, "filters", "unknown field 'namespace'"),
+        ({"fence": {"gt": 1}}, "filters", "unknown field 'fence'"),
         ({"metadata.": {"eq": 1}}, "filters", "unknown field"),
         ({"importance": 7}, "filters.importance", "object of operators"),
         ({"importance": {}}, "filters.importance", "object of operators"),
@@ -126,6 +126,7 @@ def test_a_filter_can_not_have_endless_conditions() -> None:
         ("tags", Kind.TEXT),
         ("status", Kind.TEXT),
         ("session_id", Kind.TEXT),
+        ("content", Kind.TEXT),
         ("metadata.a.b", Kind.METADATA),
     ],
 )
@@ -134,9 +135,9 @@ def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> No
     assert kind_of_field(field) is kind
 
 
-def test_what_bounds_a_scope_is_no_filter_field() -> None:
-    """No filter can name what the scope decides."""
-    assert not {"tenant", "namespace"} & set(FIELD_KINDS)
+def test_what_is_not_the_callers_is_no_filter_field() -> None:
+    """No filter can name the tenant, or what the service notes for itself; no error lists them either."""
+    assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 
 
 def test_all_of_leaves_out_what_is_absent() -> None:

@@ -202,6 +202,15 @@ async def test_novelty_of_a_whole_piece_is_one_question(trouble: Hook | None, no
     assert store.calls["candidates"] == (2 if novel else 4)
 
 
+async def test_what_is_said_twice_is_rejected_twice() -> None:
+    """A copy in the same call is no way around the review; one that asks for none is stored."""
+    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
+    outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])
+    assert [one.status for one in outcomes] == ["rejected", "rejected", "stored", "rejected"]
+    assert outcomes[1].reason == outcomes[0].reason
+
+
 async def test_no_review_leaves_entries_as_they_are() -> None:
     """What asked for none passes."""
     assert await ReviewStage(Panel(()), FakeStore()).review(SCOPE, []) == []
