@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from memtypes.erasure import Erasable
 from memtypes.scope import Scope
 
@@ -36,8 +38,8 @@ class Unsealed:
 
     namespace: str
     id: str
-    before: str
-    after: str
+    before: bytes
+    after: bytes
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> Unsealed:
@@ -56,7 +58,7 @@ class Sealed:
     """A receipt ready to be kept. text: all of it as JSON, its own hash included."""
 
     id: str
-    text: str
+    text: bytes
     sha256: str
 
     @property
@@ -65,22 +67,22 @@ class Sealed:
         return Link(self.id, self.sha256)
 
 
-def canonical(value: object) -> str:
-    """`value` as JSON in its one form: keys sorted, no blanks, characters as they are."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def canonical(value: object) -> bytes:
+    """`value` as JSON in its one form: keys sorted, no blanks, characters as they are, numbers as msgspec has them."""
+    return msgspec.json.encode(value, order="sorted")
 
 
-def digest(text: str) -> str:
-    """SHA-256 of `text` in UTF-8, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(text: bytes) -> str:
+    """SHA-256 of `text`, in hexadecimal."""
+    return hashlib.sha256(text).hexdigest()
 
 
 def seal(receipt: Unsealed, link: Link) -> Sealed:
     """`receipt` joined to the chain after `link`, and hashed: SHA-256 over its canonical form without `sha256`."""
     joining = canonical({"previous_id": link.id, "previous_sha256": link.sha256})[1:-1]
-    members = ",".join(part for part in (receipt.before, joining, receipt.after) if part)
-    sha256 = digest(f"{{{members}}}")
-    return Sealed(receipt.id, f'{{{members},"sha256":"{sha256}"}}', sha256)
+    members = b",".join(part for part in (receipt.before, joining, receipt.after) if part)
+    sha256 = digest(b"{%b}" % members)
+    return Sealed(receipt.id, b'{%b,"sha256":"%b"}' % (members, sha256.encode()), sha256)
 
 
 def chained(receipts: Sequence[Unsealed], link: Link) -> list[Sealed]:
@@ -93,7 +95,16 @@ def chained(receipts: Sequence[Unsealed], link: Link) -> list[Sealed]:
 
 def own_hash(receipt: Mapping[str, Any]) -> str:
     """What `receipt`'s `sha256` has to be."""
-    return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
+    members = {name: value for name, value in receipt.items() if name != "sha256"}
+    return digest(_first_form(members) if receipt.get("version") == 1 else canonical(members))
+
+
+def _first_form(value: object) -> bytes:
+    """The canonical form of receipts of version 1, which differs in how very small and very large numbers are written.
+
+    None is sealed in it any more; those that were are kept for as long as REMEMBRANCER_RECEIPT_DAYS said.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 class ReceiptStore(ABC):
@@ -110,7 +121,7 @@ class ReceiptStore(ABC):
         """
 
     @abstractmethod
-    async def get(self, tenant: str, receipt_id: str) -> str | None:
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The text of a receipt as it was sealed; None when the tenant has no such receipt any more."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from memtypes.scope import Scope
 class FakeReceipts(ReceiptStore):
     """Receipts in dictionaries."""
 
-    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -27,7 +27,7 @@ class FakeReceipts(ReceiptStore):
             self.places[tenant, sealed.id] = own.namespace
         return made
 
-    async def get(self, tenant: str, receipt_id: str) -> str | None:
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The text."""
         return self.texts.get((tenant, receipt_id))
 
@@ -54,6 +54,6 @@ class AwayReceipts(FakeReceipts):
         """Nothing: it is away."""
         raise Unavailable(f"no store for {tenant}'s {len(receipts)} receipts")
 
-    async def get(self, tenant: str, receipt_id: str) -> str | None:
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """Nothing: it is away."""
         raise Unavailable(f"no store for {receipt_id} of {tenant}")

@@ -44,7 +44,7 @@ async def get_receipt(
     text = await kept.text(request.auth.tenant, receipt_id)
     if query.contents:
         text = await kept.with_contents(request.auth.tenant, text)
-    return Response(text.encode(), media_type=JSON)
+    return Response(text, media_type=JSON)
 
 
 @post("/v1/receipts/{receipt_id:str}/verify", opt=_VERIFY.opt(), status_code=200)

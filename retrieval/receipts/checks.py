@@ -192,7 +192,7 @@ def _tokens(receipt: Receipt, contents: Contents, count: Callable[[str], int] | 
         entry = contents.entries.get(one.id)
         if entry is None or one.id in contents.changed:
             continue
-        if one.entry_sha256 is not None and digest(entry) != one.entry_sha256:
+        if one.entry_sha256 is not None and digest(entry.encode()) != one.entry_sha256:
             yield f"the entry of {one.id} is not the text that was shown"
         elif count is not None and one.counted and count(entry) != one.tokens:
             yield f"the entry of {one.id} has {count(entry)} tokens, told are {one.tokens}"

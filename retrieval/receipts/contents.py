@@ -60,7 +60,7 @@ def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None, req
         shown = renderer.shown_excerpt(passage, rank, one.allowed, request.query)
     else:
         shown = renderer.shown_cut(passage, rank, one.allowed)
-    if shown is None or (one.entry_sha256 is not None and digest(shown.entry) != one.entry_sha256):
+    if shown is None or (one.entry_sha256 is not None and digest(shown.entry.encode()) != one.entry_sha256):
         return None
     return shown
 

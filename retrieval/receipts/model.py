@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -10,6 +10,9 @@ from memtypes.policy import MemoryType
 from memtypes.times import Instant
 from retrieval.answer import Answer
 from retrieval.outcome import Outcome
+
+SHORT = 13
+"""Characters by which an id is known among those that are only counted: 48 bits tell some thousands apart."""
 
 
 class _Part(Answer):
@@ -79,19 +82,33 @@ class ReceiptCandidate(_Part):
     place: int | None = None
 
 
+class Uses(_Part):
+    """How often memories had been used. ids: the first SHORT characters of each, one id after the other."""
+
+    ids: str
+    counts: list[int]
+
+    def by_id(self) -> dict[str, int]:
+        """The uses by those characters."""
+        return {self.ids[SHORT * place :][:SHORT]: count for place, count in enumerate(self.counts)}
+
+
 class Unlisted(_Part):
-    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any."""
+    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any.
+
+    access_counts: by whole ids in version 1.
+    """
 
     count: int
     outcomes: dict[Outcome, int]
-    access_counts: dict[str, int]
+    access_counts: Uses | dict[str, int]
 
 
 class Receipt(_Part):
     """How one retrieval's answer came to be."""
 
     id: str
-    version: int
+    version: Literal[1, 2]
     created_at: Instant
     request: dict[str, Any]
     as_of: Instant

@@ -101,7 +101,7 @@ class ReceiptQueue(ReceiptStore):
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
-    async def get(self, tenant: str, receipt_id: str) -> str | None:
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The text of a receipt; of one that is on its way once it is kept."""
         waiting = self._pending.get((tenant, receipt_id))
         if waiting is not None and not await waiting.within(RETRY_S * RETRIES):

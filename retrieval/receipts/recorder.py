@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from memtypes.errors import Overloaded, Unavailable
-from memtypes.filters import All, AnyOf, Compare, Op, all_of, parse_filter
+from memtypes.filters import AnyOf, Compare, Op, all_of, parse_filter
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
 from memtypes.receipts import Unsealed
@@ -45,8 +45,7 @@ class Past:
         """The nearest memories that were superseded or had expired at its clock; none told without an embedder."""
         request, as_of = retrieval.request, retrieval.as_of
         ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
-        begun = Compare("valid_from", Op.LTE, as_of)
-        where = all_of(All((begun, ended)), None if request.filters is None else parse_filter(request.filters))
+        where = all_of(ended, None if request.filters is None else parse_filter(request.filters))
         kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
         try:
             query = (await self.embedder.embed_query(request.query)).dense

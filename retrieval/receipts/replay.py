@@ -13,7 +13,7 @@ from memtypes.memory import Memory
 from memtypes.times import rfc3339
 from retrieval.outcome import Outcome
 from retrieval.receipts.checks import TOLERANCE
-from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptChange, ReplayAnswer
+from retrieval.receipts.model import SHORT, Receipt, ReceiptCandidate, ReceiptChange, ReplayAnswer, Uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,15 @@ def _of_the_context(replayed: Replayed) -> ReceiptChange:
 
 def recorded_uses(receipt: Receipt) -> Callable[[Candidates], Candidates]:
     """What gives candidates the use counts that `receipt` recorded, so that reading has changed nothing."""
-    counts = {one.id: one.access_count for one in receipt.candidates} | receipt.unlisted.access_counts
+    unlisted = receipt.unlisted.access_counts
+    told = {one.id: one.access_count for one in receipt.candidates}
+    told |= unlisted.by_id() if isinstance(unlisted, Uses) else unlisted
+    counts = {one[:SHORT]: count for one, count in told.items()}
 
     def adjust(found: Candidates) -> Candidates:
         # Whatever is not named had no uses then, or was not there.
-        uses = np.array([counts.get(one.decode(), 0) for one in found.ids.tolist()], dtype=np.int64)
-        light = found.light.changed("access_count", uses)
-        return replace(found, light=light)
+        ids = found.ids.astype(f"S{SHORT}").tolist()
+        uses = np.array([counts.get(one.decode(), 0) for one in ids], dtype=np.int64)
+        return replace(found, light=found.light.changed("access_count", uses))
 
     return adjust

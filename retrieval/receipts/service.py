@@ -50,7 +50,7 @@ class Receipts:
     kept: ReceiptQueue | None
     parts: RetrieverParts
 
-    async def text(self, tenant: str, receipt_id: str) -> str:
+    async def text(self, tenant: str, receipt_id: str) -> bytes:
         """A receipt as it was sealed. Raises NotFound when the tenant has none of this id any more."""
         if self.kept is None:
             raise Unavailable("receipts are kept in the live store, and this service has none")
@@ -83,7 +83,7 @@ class Receipts:
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compared(Replayed(before, after, memories))
 
-    async def with_contents(self, tenant: str, text: str) -> str:
+    async def with_contents(self, tenant: str, text: bytes) -> bytes:
         """A receipt's text with the contents that it speaks of, as far as they are what they were."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)

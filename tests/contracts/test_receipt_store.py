@@ -98,7 +98,7 @@ async def length(kept: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> in
     """How many receipts the chain that ends with `newest` has."""
     found = 1
     while newest["previous_id"] is not None:
-        before = json.loads(str(await kept.get(scope.tenant, newest["previous_id"])))
+        before = json.loads(await kept.get(scope.tenant, newest["previous_id"]) or b"")
         assert before["sha256"] == newest["previous_sha256"]
         newest, found = before, found + 1
     return found

@@ -111,7 +111,7 @@ class LiveClient:
         self,
         script: Script,
         keys: Sequence[str],
-        args: Sequence[str | int | float],
+        args: Sequence[str | bytes | int | float],
         *,
         repeatable: bool,
         work: Work = COMMAND,

@@ -12,6 +12,9 @@ import base64
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
+
+from redis.asyncio import Redis
 
 from memtypes.errors import Unavailable
 from memtypes.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
@@ -74,7 +77,7 @@ class RedisReceipts(ReceiptStore):
         """The newest link after these were offered: that of the last of them when they were taken."""
         last = offered[-1][1].link
         keys = [tenant_key(tenant, "chain")]
-        args: list[str | int] = [after.sha256 if after.id else "", last.sha256, self._ttl_s]
+        args: list[str | bytes | int] = [after.sha256 if after.id else "", last.sha256, self._ttl_s]
         args.append(int(self._clock().timestamp()))
         for own, sealed in offered:
             keys += [_receipt(tenant, sealed.id), _index(tenant, own.namespace)]
@@ -90,10 +93,10 @@ class RedisReceipts(ReceiptStore):
         if len(self._heads) > HEADS:
             self._heads.popitem(last=False)
 
-    async def get(self, tenant: str, receipt_id: str) -> str | None:
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The text of a receipt, or None."""
-        packed = await self._live.run(lambda redis: redis.get(_receipt(tenant, receipt_id)), repeatable=True)
-        return None if packed is None else _unpacked(str(packed))
+        packed = await self._live.run(partial(_got, key=_receipt(tenant, receipt_id)), repeatable=True)
+        return None if packed is None else _unpacked(packed)
 
     async def erase(self, scope: Scope) -> int:
         """How many receipts of the namespace there were."""
@@ -123,10 +126,20 @@ def _index(tenant: str, namespace: str) -> str:
     return tenant_key(tenant, "receipts", namespace)
 
 
-def _packed(text: str) -> str:
-    """A fifth of the bytes: what repeats in a receipt are names."""
-    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+async def _got(redis: Redis, key: str) -> bytes | None:
+    """The bytes at `key` as they are: what is packed is no text."""
+    return await redis.execute_command("GET", key, NEVER_DECODE=True)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _unpacked(packed: str) -> str:
-    return zlib.decompress(base64.b64decode(packed)).decode()
+def _packed(text: bytes) -> bytes:
+    """A third of the bytes: what repeats in a receipt are names."""
+    return zlib.compress(text, 1)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """The text; those of version 1 were kept in base64."""
+    return zlib.decompress(packed if packed.startswith(_ZLIB) else base64.b64decode(packed))
+
+
+_ZLIB = b"x"
+"""How what zlib packs begins; in base64 it begins with an e."""

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from memtypes.ports import Listing
 from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
 from tests.fakes_receipts import FakeReceipts
@@ -14,9 +15,9 @@ from tests.retrieval.builders import NOW, SCOPE, World
 QUERY = "how do I deploy the importer, and what is left to do"
 
 
-async def shop(entries: int = 40) -> World:
+async def shop(entries: int = 40, kept: FakeReceipts | None = None) -> World:
     """Memories of every type: shown, passed over, repeated, superseded and expired ones."""
-    world = World(kept=FakeReceipts())
+    world = World(kept=kept or FakeReceipts())
     for place in range(entries):
         made = rfc3339(NOW - timedelta(hours=5 * place))
         await world.add("episodic", f"the importer was deployed in round {place} " * (place % 4 + 1), created_at=made)
@@ -42,3 +43,14 @@ async def receipt_of(world: World, answer: RetrieveAnswer) -> dict[str, Any]:
     assert answer.receipt_id is not None
     receipt: dict[str, Any] = json.loads(await world.receipts.text(SCOPE.tenant, answer.receipt_id))
     return receipt
+
+
+async def used_shop(kept: FakeReceipts) -> World:
+    """More memories than a receipt lists, some used before, and one so old that its recency is next to nothing."""
+    world = await shop(34, kept)
+    await world.add("episodic", "the importer was made", created_at=rfc3339(NOW - timedelta(days=120)))
+    page = await world.store.page(SCOPE, Listing(limit=500))
+    await world.store.patch(
+        SCOPE, {one.id: {"access_count": 3 + place} for place, one in enumerate(page.memories[::2])}
+    )
+    return world

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memtypes.errors import NotFound, Unavailable
-from retrieval.receipts.build import LISTED
+from retrieval.receipts.listed import LISTED
 from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 from tests.fakes_working import FakeItems

@@ -1,0 +1,168 @@
+"""The candidates that a receipt lists, as plain members; and those that it counts.
+
+Everything is a column until a candidate is written: a receipt lists some two hundred of well over a thousand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.candidates import TYPES, Candidates
+from memtypes.receipts import digest
+from memtypes.times import rfc3339
+from retrieval.budget import Chosen
+from retrieval.profiles import SIGNALS
+from retrieval.ranking import Lefts, Scored
+from retrieval.receipts.model import SHORT
+from retrieval.render import Shown
+from retrieval.written import Passed, Written
+
+LISTED = 128
+"""Hits that are listed whatever became of them; what is in the context is listed beyond that, the rest is counted."""
+
+LEFT_LISTED = 32
+"""Candidates that were no hit and are listed, the best first."""
+
+_KINDS = [kind.value for kind in TYPES]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered:
+    """What the fills saw of the hits, as columns by place: first the long-term part, then the working part.
+
+    listed: whether a receipt lists it. tokens: of its entry, -1 where no fill looked at it. groups: places in
+    `headings`. order: its place among the working items offered, -1 for none. fits: whether there was room left for it.
+    """
+
+    listed: NDArray[np.bool_]
+    tokens: NDArray[np.int64]
+    groups: NDArray[np.int32]
+    order: NDArray[np.int64]
+    fits: NDArray[np.bool_]
+    headings: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, written: Written, hits: int) -> Offered:
+        """Of so many hits. Listed are the LISTED best, and what was chosen besides."""
+        tokens, order, groups = np.full(hits, -1), np.full(hits, -1), np.full(hits, -1, dtype=np.int32)
+        listed, fits = np.arange(hits) < LISTED, np.zeros(hits, dtype=np.bool_)
+        for part in (written.long_term, written.working):
+            offered, places = part.entries, part.entries.ranks - 1
+            tokens[places] = offered.tokens
+            fits[places] = offered.tokens <= part.fill.room
+            listed[[one.rank - 1 for one in part.fill.chosen]] = True
+        groups[written.long_term.entries.ranks - 1] = written.long_term.entries.groups  # working items have none
+        order[places] = np.arange(len(places))
+        return cls(listed, tokens, groups, order, fits, (*written.long_term.entries.headings, None))
+
+
+def hit_members(scored: Scored, offered: Offered, written: Written) -> list[dict[str, Any]]:
+    """The hits that are listed, in order of rank."""
+    places = np.flatnonzero(offered.listed)
+    columns = (places + 1, offered.tokens[places], offered.groups[places], offered.order[places], offered.fits[places])
+    told = _members(scored.take(places))
+    chosen = {one.rank: one for part in (written.long_term, written.working) for one in part.fill.chosen}
+    shown = {one.rank: one for one in written.shown}
+    for one, rank, tokens, group, order, fits in zip(told, *(column.tolist() for column in columns), strict=True):
+        one["rank"] = rank
+        one["outcome"] = "over_type_budget" if fits else "over_total"
+        if tokens < 0:
+            one["counted"] = False
+            continue
+        one["tokens"] = tokens
+        if group >= 0:
+            one["group"] = offered.headings[group]
+        if order >= 0:
+            one["place"] = order
+        if rank in chosen:
+            _add_chosen(one, chosen[rank], shown.get(rank))
+    return told
+
+
+def _add_chosen(members: dict[str, Any], chosen: Chosen, shown: Shown | None) -> None:
+    if shown is None:
+        members["outcome"] = "removed"
+        return
+    members["outcome"] = "included"
+    members["entry_sha256"] = digest(shown.entry.encode())
+    if shown.tokens != chosen.entry.tokens or shown.cut:
+        members |= {"tokens": shown.tokens, "whole": chosen.entry.tokens, "allowed": shown.allowed or chosen.allowed}
+
+
+def left_members(left: Lefts) -> list[dict[str, Any]]:
+    """The first of those that were no hit."""
+    told = _members(left.scored.take(np.arange(min(LEFT_LISTED, len(left)))))
+    for place, one in enumerate(told):
+        one |= {"rank": None, "counted": False, "outcome": "below_threshold"}
+        if place < len(left.of):
+            one |= {"outcome": "duplicate_of", "of": left.of[place]}
+    return told
+
+
+def passed_members(passed: tuple[Passed, ...]) -> list[dict[str, Any]]:
+    """Those that were no longer current, which were not scored."""
+    found = Candidates.of([one.candidate for one in passed])
+    told = _members(Scored(found, np.zeros(len(found)), np.empty((0, len(found)))))
+    for members, one in zip(told, passed, strict=True):
+        members |= {"rank": None, "counted": False, "outcome": one.outcome.value, "since": rfc3339(one.since)}
+    return told
+
+
+def _members(scored: Scored) -> list[dict[str, Any]]:
+    """What is told of every candidate alike; its tokens are those that were stored."""
+    light = scored.found.light
+    told = zip(
+        scored.found.ids.astype(np.str_).tolist(),
+        scored.found.kinds.tolist(),
+        scored.scores.tolist(),
+        np.round(scored.table.T, 9).tolist(),
+        light.wholes("tokens.line", 0).tolist(),
+        light.wholes("access_count", 0).tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "access_count": uses,
+            "id": one,
+            "score": score,
+            "signals": dict(zip(SIGNALS, signals, strict=False)),  # of what was not scored there are none
+            "tokens": tokens,
+            "type": _KINDS[kind],
+        }
+        for one, kind, score, signals, tokens, uses in told
+    ]
+
+
+def counted_members(scored: Scored, left: Lefts, offered: Offered) -> dict[str, Any]:
+    """Those that are not listed: how many, what became of them, and how often those were used that were at all."""
+    unlisted = ~offered.listed
+    hits, rest = int(unlisted.sum()), max(0, len(left) - LEFT_LISTED)
+    repeats = max(0, len(left.of) - LEFT_LISTED)
+    fitting = int((unlisted & offered.fits).sum())
+    outcomes = {
+        "over_type_budget": fitting,
+        "over_total": hits - fitting,  # none of them was chosen: what was is listed
+        "duplicate_of": repeats,
+        "below_threshold": rest - repeats,
+    }
+    late = np.arange(len(left)) >= LEFT_LISTED
+    return {
+        "count": hits + rest,
+        "outcomes": {outcome: count for outcome, count in outcomes.items() if count},
+        "access_counts": _uses((scored.found, unlisted), (left.scored.found, late)),
+    }
+
+
+def _uses(*parts: tuple[Candidates, NDArray[np.bool_]]) -> dict[str, Any]:
+    """The uses of those that had any, of each part those that are marked."""
+    ids, counts = "", []
+    for found, marked in parts:
+        uses = found.light.wholes("access_count", 0)
+        used = np.flatnonzero(marked & (uses > 0))
+        ids += found.ids[used].astype(f"S{SHORT}").tobytes().decode()
+        counts += uses[used].tolist()
+    return {"ids": ids, "counts": counts}
