@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ingest.copies import Copies
 from ingest.outcome import Outcome, Status
@@ -87,7 +87,7 @@ class WorkingMemory:
             content=new.content,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
-            expires_at=now + new.ttl,
+            expires_at=_whole_ms(now + new.ttl),
             todo_id=new.todo_id,
             context_type=new.context_type,
             scope=new.lasts,
@@ -169,6 +169,11 @@ class WorkingMemory:
             await self.copies.bring_into_step(scope)
         except RemembrancerError as error:
             _log.warning("copies of working memory follow with the next sweep: %s", error)
+
+
+def _whole_ms(instant: datetime) -> datetime:
+    """`instant` as live state keeps it, so that it is the same when the item is read again."""
+    return instant.replace(microsecond=instant.microsecond // 1_000 * 1_000)
 
 
 def _asked(draft: LiveDraft) -> dict[str, object]:

@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from memtypes.errors import Unavailable
@@ -46,16 +46,21 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _sync(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
-    """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread."""
-    for path in (directory, *directory.iterdir()):
+    """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread.
+
+    What somebody deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew.
+    """
+    with suppress(FileNotFoundError):
+        for path in (directory, *directory.iterdir()):
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    with suppress(FileNotFoundError):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

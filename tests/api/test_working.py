@@ -36,6 +36,14 @@ async def test_an_item_comes_back_as_it_was_made(world: World) -> None:
     assert await world.listed() == [item]
 
 
+async def test_the_end_of_an_item_is_the_same_when_it_is_read_again(world: World) -> None:
+    """Also where the clock stands between two milliseconds, which is how finely live state tells time."""
+    world.later(0.123_456)
+    item = await world.make("port the parser")
+    assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
+    assert await world.listed() == [item]
+
+
 async def test_an_item_that_is_used_lives_on_and_one_that_is_not_expires(world: World) -> None:
     """A retrieval begins the five minutes again; listing does not."""
     await world.make("port the parser")

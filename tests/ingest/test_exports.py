@@ -99,6 +99,12 @@ def test_a_tree_without_a_current_node_is_read_to_its_last_leaf() -> None:
     assert _rows(Format.CHATGPT, [{"id": "c", "current_node": "x", "mapping": loop}]) == ([], [])
 
 
+def test_a_conversation_without_an_id_is_known_by_its_beginning() -> None:
+    """Exports that name none still come as one session each."""
+    rows, _ = _rows(Format.CHATGPT, [{name: one for name, one in CHATGPT[0].items() if name != "id"}])
+    assert {one["session_id"] for one in rows} == {"1767225600.0"}
+
+
 def test_claude_messages_are_events() -> None:
     """Texts and content blocks, in order; blank messages are left out."""
     items, bad = _rows(Format.CLAUDE, CLAUDE)

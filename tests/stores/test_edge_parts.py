@@ -20,7 +20,7 @@ from memtypes.stores.edge.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.errors import translated
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.files import holder_of, locked, replace_file
+from memtypes.stores.files import holder_of, locked, replace_file, sync_directory
 from memtypes.stores.points import point_of
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
@@ -171,6 +171,13 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_deleted_meanwhile_needs_no_syncing(tmp_path: Path) -> None:
+    """A log that a renewal took away, or a file of it that was flushed, does not end the engine."""
+    sync_directory(tmp_path / "gone")
+    (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
+    sync_directory(tmp_path)
 
 
 def test_a_store_without_an_alias_has_no_shards(tmp_path: Path) -> None:

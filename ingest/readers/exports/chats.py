@@ -24,7 +24,7 @@ def read_chatgpt(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def _chatgpt(conversation: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
     mapping = conversation["mapping"]
-    session = str(conversation.get("conversation_id") or conversation["id"])
+    session = str(conversation.get("conversation_id") or conversation.get("id") or conversation["create_time"])
     started = conversation.get("create_time")
     for turn, message in enumerate(_branch(mapping, conversation.get("current_node"))):
         role = message["author"]["role"]
