@@ -10,7 +10,10 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from secrets import randbits
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -105,6 +108,21 @@ def _first_form(value: object) -> bytes:
     None is sealed in it any more; those that were are kept for as long as REMEMBRANCER_RECEIPT_DAYS said.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def receipt_id(made_at: datetime) -> str:
+    """A UUIDv7: an id that nobody can guess and that tells, to whoever does not find it, when it was promised."""
+    since = int(made_at.timestamp() * 1_000)
+    return str(UUID(int=since << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)))
+
+
+def promised_at(text: str) -> float | None:
+    """When the receipt of this id was promised, in Unix time; None for an id that `receipt_id` has not made."""
+    try:
+        given = UUID(text)
+    except ValueError:
+        return None
+    return (given.int >> 80) / 1_000 if given.version == 7 else None
 
 
 class ReceiptStore(ABC):

@@ -61,8 +61,9 @@ async def _replayed(request: ReplayRequest, services: Services, kept: list[str])
         raise Unavailable("this service keeps no receipts")
     answers = [await services.receipts.replay(TENANT, one) for one in kept]
     identical = sum(answer.identical for answer in answers)
-    unchanged = sum(not answer.changes for answer in answers)
-    reasons = Counter(change.why for answer in answers for change in answer.changes)
+    changes = [[*answer.changes, *(answer.behind or ())] for answer in answers]
+    unchanged = sum(not of_one for of_one in changes)
+    reasons = Counter(change.why for of_one in changes for change in of_one)
     rows = ((len(kept), identical, unchanged),)
     notes = tuple(f"{count} x {why}" for why, count in reasons.most_common(_SHOWN))
     figures = {"receipts": len(kept), "identical": identical, "unchanged": unchanged, "reasons": dict(reasons)}

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from memtypes.policy import MemoryType
 from memtypes.times import Instant
-from retrieval.answer import Answer
+from retrieval.answer import Answer, Given
 from retrieval.outcome import Outcome
 
 SHORT = 13
@@ -154,7 +154,11 @@ class ReceiptChange(Answer):
 
 
 class ReplayAnswer(Answer):
-    """identical: the context is the same to the byte."""
+    """identical: whether the context is the same to the byte; only where it is not there are `changes`.
+
+    behind: what moved behind the same context, such as the score of a memory that it does not show.
+    """
 
     identical: bool
     changes: list[ReceiptChange] = Field(default_factory=list)
+    behind: Given[list[ReceiptChange]] = None

@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from memtypes.errors import Overloaded, Unavailable
 from memtypes.filters import AnyOf, Compare, Op, all_of, parse_filter
 from memtypes.policy import LONG_TERM, MemoryType
 from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
-from memtypes.receipts import Unsealed
+from memtypes.receipts import Unsealed, receipt_id
 from memtypes.times import Clock, rfc3339
 from retrieval.answer import RetrieveAnswer
 from retrieval.outcome import Outcome
@@ -83,20 +82,21 @@ class ReceiptRecorder:
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
         """The answer with the id of its receipt; or as degraded, when the receipt can't be kept."""
-        answer, receipt_id, now = retrieval.written.answer, str(uuid4()), self.clock()
+        answer, now = retrieval.written.answer, self.clock()
         if AWAY in answer.metadata.degraded:  # receipts are in the same place: it is not asked twice for one answer
             return degraded(answer, (DEGRADED,))
+        name = receipt_id(now)
 
         async def make() -> Unsealed:
             whole = replace(retrieval, passed=await self.past.of(retrieval))
-            return Unsealed.of(retrieval.scope.namespace, receipt_body(whole, receipt_id, rfc3339(now)))
+            return Unsealed.of(retrieval.scope.namespace, receipt_body(whole, name, rfc3339(now)))
 
         try:
-            await self.receipts.put(retrieval.scope.tenant, receipt_id, make)
+            await self.receipts.put(retrieval.scope.tenant, name, make)
         except Unavailable as error:
             _log.warning("no receipt was kept: %s", error)
             return degraded(answer, (DEGRADED,))
-        return answer.model_copy(update={"receipt_id": receipt_id})
+        return answer.model_copy(update={"receipt_id": name})
 
 
 def degraded(answer: RetrieveAnswer, parts: Iterable[str]) -> RetrieveAnswer:

@@ -26,7 +26,7 @@ class Replayed:
 
 
 def compared(replayed: Replayed) -> ReplayAnswer:
-    """Whether the contexts are the same to the byte, and every candidate that fared otherwise."""
+    """Whether the contexts are the same to the byte, and every candidate that fared otherwise: in it or behind it."""
     before = {one.id: one for one in replayed.before.candidates}
     after = {one.id: one for one in replayed.after.candidates}
     changes = [
@@ -34,10 +34,9 @@ def compared(replayed: Replayed) -> ReplayAnswer:
         for one in dict.fromkeys([*before, *after])
         for what, then, now in _differences(before.get(one), after.get(one))
     ]
-    identical = replayed.before.context_sha256 == replayed.after.context_sha256
-    if not identical and not changes:
-        changes.append(_of_the_context(replayed))
-    return ReplayAnswer(identical=identical, changes=changes)
+    if replayed.before.context_sha256 == replayed.after.context_sha256:
+        return ReplayAnswer(identical=True, behind=changes or None)
+    return ReplayAnswer(identical=False, changes=changes or [_of_the_context(replayed)])
 
 
 def _differences(then: ReceiptCandidate | None, now: ReceiptCandidate | None) -> Iterator[tuple[str, Any, Any]]:

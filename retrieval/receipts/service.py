@@ -11,7 +11,7 @@ from typing import Any
 from memtypes.errors import NotFound, Unavailable
 from memtypes.memory import Memory
 from memtypes.ports import Tokenizer
-from memtypes.receipts import Link, Unsealed, canonical, seal
+from memtypes.receipts import Link, Unsealed, canonical, promised_at, seal
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
@@ -27,8 +27,10 @@ from retrieval.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.written import Retrieval
 
-GRACE_S = 0.2
-"""After so many seconds a receipt that is not there is looked for once more: another process may be writing it."""
+GRACE_S = 0.5
+"""Seconds for which a receipt that was promised and is not there may still be on its way in another process."""
+
+_LOOK_S = 0.02
 
 
 @dataclass(slots=True)
@@ -55,12 +57,18 @@ class Receipts:
         if self.kept is None:
             raise Unavailable("receipts are kept in the live store, and this service has none")
         text = await self.kept.get(tenant, receipt_id)
-        if text is None:
-            await asyncio.sleep(GRACE_S)
-            text = await self.kept.get(tenant, receipt_id)
+        looks = round(GRACE_S / _LOOK_S)
+        while text is None and looks and self._may_come(receipt_id):
+            await asyncio.sleep(_LOOK_S)
+            text, looks = await self.kept.get(tenant, receipt_id), looks - 1
         if text is None:
             raise NotFound(f"no receipt {receipt_id!r} is kept for this tenant")
         return text
+
+    def _may_come(self, receipt_id: str) -> bool:
+        """Whether another process may be writing it: what was promised here is known to the queue."""
+        promised = promised_at(receipt_id)
+        return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
         """The verdict on a receipt, its entries recounted from the store and the receipt before it at hand."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.receipts import Link, Unsealed, canonical, chained, digest, own_hash, seal
+from memtypes.receipts import Link, Unsealed, canonical, chained, digest, own_hash, promised_at, receipt_id, seal
 
 NAMES = st.text(max_size=12).filter(
     lambda name: not name.startswith("previous_") and name not in {"id", "sha256", "version"}
@@ -26,6 +29,22 @@ def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) ->
     assert sealed.sha256 == digest(canonical(whole)) == own_hash({**whole, "sha256": "any"})
     assert own_hash(json.loads(sealed.text)) == sealed.sha256
     assert sealed.text == canonical(whole)[:-1] + b',"sha256":"%b"}' % sealed.sha256.encode()
+
+
+@given(st.integers(0, 32_000_000_000_000))
+def test_an_id_tells_when_it_was_promised(milliseconds: int) -> None:
+    """To the millisecond, and no two are alike."""
+    at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    promised = promised_at(one := receipt_id(at))
+    assert promised is not None
+    assert abs(promised - at.timestamp()) <= 0.001
+    assert one != receipt_id(at)
+
+
+@pytest.mark.parametrize("other", ["", "any", str(uuid.uuid4()), "ffffffff-ffff-5fff-bfff-ffffffffffff"])
+def test_no_other_id_was_promised(other: str) -> None:
+    """Whatever somebody made up."""
+    assert promised_at(other) is None
 
 
 def test_each_names_the_one_before() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memtypes.times import rfc3339
-from retrieval.receipts.model import ReplayAnswer
+from retrieval.outcome import Outcome
+from retrieval.receipts.model import Receipt, ReplayAnswer
+from retrieval.receipts.replay import Replayed, compared
 from tests.retrieval.builders import NOW, SCOPE, World
-from tests.retrieval.receipts.shop import QUERY, shop
+from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +31,13 @@ async def asked(world: World, **fields: Any) -> tuple[str, list[str]]:
 async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
     """What the replay says."""
     return await world.receipts.replay(SCOPE.tenant, receipt_id)
+
+
+def receipt_with(told: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
+    """`told` with another context and other candidates, by number, that were passed over."""
+    one = told.candidates[0].model_copy(update={"outcome": Outcome.OVER_TOTAL})
+    candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
+    return told.model_copy(update={"candidates": candidates, "context_sha256": context})
 
 
 @pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
@@ -74,9 +87,46 @@ async def test_a_changed_memory_is_told() -> None:
     later = rfc3339(NOW + timedelta(days=1))
     await world.store.patch(SCOPE, {shown[-1]: {"importance": 10, "updated_at": later}})
     replay = await replayed(world, receipt_id)
-    change = next(one for one in replay.changes if one.id == shown[-1])
+    change = next(one for one in replay.behind or replay.changes if one.id == shown[-1])
     assert change.what == "score"
     assert later in change.why
+
+
+async def test_what_moved_behind_the_same_context_is_no_change_of_it() -> None:
+    """The context is identical and nothing in it changed; a score that moved is told beside that."""
+    world = await shop()
+    answer = await world.retrieve(QUERY, budget=300)
+    assert answer.receipt_id is not None
+    told = await receipt_of(world, answer)
+    passed = next(one["id"] for one in told["candidates"] if one["outcome"] == "over_total")
+    await world.store.patch(SCOPE, {passed: {"importance": 1}})
+    replay = await replayed(world, answer.receipt_id)
+    assert (replay.identical, replay.changes) == (True, [])
+    assert [(one.id, one.what) for one in replay.behind or ()] == [(passed, "score")]
+
+
+@pytest.fixture(scope="module")
+def told() -> Receipt:
+    """Any receipt."""
+
+    async def make() -> Receipt:
+        world = await shop(3)
+        return Receipt.model_validate(await receipt_of(world, await world.retrieve(QUERY)))
+
+    with start_blocking_portal() as portal:
+        return portal.call(make)
+
+
+@given(moved=st.sets(st.integers(0, 9)), gone=st.sets(st.integers(0, 9)), same=st.booleans())
+def test_identical_means_that_nothing_changed(told: Receipt, moved: set[int], gone: set[int], same: bool) -> None:  # noqa: FBT001 - given
+    """Whatever became of the candidates: changes are told exactly where the context is another one."""
+    before = receipt_with(told, "a" * 64, dict.fromkeys(range(10), 0.5))
+    scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in gone}
+    answer = compared(Replayed(before, receipt_with(told, ("a" if same else "b") * 64, scores), {}))
+    assert answer.identical is same
+    assert bool(answer.changes) is not same
+    found = {one.id for one in (*answer.changes, *(answer.behind or ()))}
+    assert found == ({str(one) for one in moved | gone} or (set() if same else {""}))
 
 
 async def test_a_memory_that_was_dated_back_is_told() -> None:
