@@ -7,8 +7,8 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,8 +106,12 @@ class KeyBook:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Within it nobody else changes the keys, in no other process either, and what they changed is known."""
+        """Within it nobody else changes the keys, in no other process either, and what they changed is known.
+
+        Raises Unavailable where they can't be written.
+        """
         async with self._changing, AsyncExitStack() as held:
+            held.enter_context(_written())
             if self._path is not None:
                 await held.enter_async_context(_locked(self._path.with_suffix(".lock"), self._wait_s))
             self._refresh()
@@ -138,6 +142,15 @@ class KeyBook:
         except FileNotFoundError:
             return None
         return stat.st_mtime_ns, stat.st_ino
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Let a failure of the disk out as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"the keys can't be written: {error.strerror}; nothing was changed") from error
 
 
 @asynccontextmanager

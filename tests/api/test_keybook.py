@@ -49,6 +49,14 @@ async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    """The call may be made again; no key is known that was not kept."""
+    book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
+    with pytest.raises(Unavailable, match="can't be written: No such file"):
+        await book.make("acme", Role.READER, clock)
+    assert book.known() == []
+
+
 @pytest.mark.parametrize("books", [1, 3])
 async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> None:
     """None is lost to another, by one service or by several on the same folder."""
