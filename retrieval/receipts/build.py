@@ -12,7 +12,7 @@ from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
 from retrieval.entries import demand_of, in_sight
-from retrieval.receipts.listed import Offered, counted_members, hit_members, left_members, passed_members
+from retrieval.receipts.listed import Offered, counted_told, hits_told, lefts_told, passed_told
 from retrieval.written import Filled, Retrieval
 
 VERSION = 2
@@ -51,11 +51,11 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "long_term": _terms(written.long_term, offered.listed),
         "working": _terms(written.working, offered.listed),
         "candidates": [
-            *hit_members(hits, offered, written),
-            *left_members(ranking.left),
-            *passed_members(retrieval.passed),
+            *hits_told(hits, offered, written),
+            *lefts_told(ranking.left),
+            *passed_told(retrieval.passed),
         ],
-        "unlisted": counted_members(hits, ranking.left, offered),
+        "unlisted": counted_told(hits, ranking.left, offered),
         "total_tokens": written.answer.metadata.total_tokens,
         "context_sha256": context_digest(written.answer.context),
     }
