@@ -32,18 +32,19 @@ def compared(replayed: Replayed) -> ReplayAnswer:
     changes = [
         ReceiptChange(id=one, what=what, before=then, after=now, why=_why(replayed, one))
         for one in dict.fromkeys([*before, *after])
-        for what, then, now in _differences(before.get(one), after.get(one))
+        for what, then, now in _differences(before.get(one), after.get(one), gone=one not in replayed.memories)
     ]
     if replayed.before.context_sha256 == replayed.after.context_sha256:
         return ReplayAnswer(identical=True, behind=changes or None)
     return ReplayAnswer(identical=False, changes=changes or [_of_the_context(replayed)])
 
 
-def _differences(then: ReceiptCandidate | None, now: ReceiptCandidate | None) -> Iterator[tuple[str, Any, Any]]:
+def _differences(
+    then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, gone: bool
+) -> Iterator[tuple[str, Any, Any]]:
     """What differs; a candidate that was merely not listed once, because better ones were, is no difference."""
     if then is None or now is None:
-        one = then or now
-        if one is not None and (one.outcome is Outcome.INCLUDED or now is None):
+        if gone or Outcome.INCLUDED in (then and then.outcome, now and now.outcome):
             yield "outcome", then and then.outcome, now and now.outcome
         return
     if then.outcome is not now.outcome:

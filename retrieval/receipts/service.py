@@ -47,15 +47,13 @@ class _Capture:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """The receipts of all tenants. kept: None where there is no store for them, which then is Unavailable."""
+    """The receipts of all tenants."""
 
-    kept: ReceiptQueue | None
+    kept: ReceiptQueue
     parts: RetrieverParts
 
     async def text(self, tenant: str, receipt_id: str) -> bytes:
         """A receipt as it was sealed. Raises NotFound when the tenant has none of this id any more."""
-        if self.kept is None:
-            raise Unavailable("receipts are kept in the live store, and this service has none")
         text = await self.kept.get(tenant, receipt_id)
         looks = round(GRACE_S / _LOOK_S)
         while text is None and looks and self._may_come(receipt_id):
@@ -116,7 +114,5 @@ class Receipts:
         return await self.parts.store.get(scope, {one.id: one.type for one in receipt.candidates})
 
     async def _previous(self, tenant: str, receipt: Receipt) -> Mapping[str, Any] | None:
-        if receipt.previous_id is None or self.kept is None:
-            return None
-        text = await self.kept.get(tenant, receipt.previous_id)
+        text = await self.kept.get(tenant, receipt.previous_id) if receipt.previous_id else None
         return None if text is None else dict(json.loads(text))

@@ -20,6 +20,7 @@ from retrieval.receipts.service import Receipts
 from retrieval.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes_receipts import FakeReceipts
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = Scope("acme", "shop", session_id="s1")
@@ -52,8 +53,8 @@ class World:
             on_shown=lambda _scope, passages, _at: self.shown.extend(passages),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
-        queue = None if self.kept is None else ReceiptQueue(self.kept)
-        if queue is not None:
+        queue = ReceiptQueue(self.kept or FakeReceipts())
+        if self.kept is not None:
             recorder = ReceiptRecorder(queue, Past(self.store, self.embedder), clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memtypes.errors import NotFound, Unavailable
+from memtypes.errors import NotFound
 from retrieval.receipts.listed import LISTED
 from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
@@ -92,14 +92,12 @@ async def test_an_answer_goes_out_when_its_receipt_cannot_be_kept() -> None:
 
 
 async def test_a_receipt_is_its_tenants_alone() -> None:
-    """Another tenant's id is as unknown as one that does not exist; without a store there are none."""
+    """Another tenant's id is as unknown as one that does not exist."""
     world = await shop(3)
     answer = await world.retrieve(QUERY)
     assert answer.receipt_id is not None
     with pytest.raises(NotFound):
         await world.receipts.text("other", answer.receipt_id)
-    with pytest.raises(Unavailable):
-        await World().receipts.text("acme", answer.receipt_id)
 
 
 async def test_a_place_that_did_not_answer_is_not_asked_again() -> None:

@@ -11,6 +11,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.memory import Memory
 from memtypes.times import rfc3339
 from retrieval.outcome import Outcome
 from retrieval.receipts.model import Receipt, ReplayAnswer
@@ -106,27 +107,39 @@ async def test_what_moved_behind_the_same_context_is_no_change_of_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def told() -> Receipt:
-    """Any receipt."""
+def told() -> tuple[Receipt, Memory]:
+    """Any receipt, and any memory."""
 
-    async def make() -> Receipt:
+    async def make() -> tuple[Receipt, Memory]:
         world = await shop(3)
-        return Receipt.model_validate(await receipt_of(world, await world.retrieve(QUERY)))
+        receipt = await receipt_of(world, answer := await world.retrieve(QUERY))
+        (memory,) = (await world.store.get(SCOPE, [answer.items[0].id])).values()
+        return Receipt.model_validate(receipt), memory
 
     with start_blocking_portal() as portal:
         return portal.call(make)
 
 
-@given(moved=st.sets(st.integers(0, 9)), gone=st.sets(st.integers(0, 9)), same=st.booleans())
-def test_identical_means_that_nothing_changed(told: Receipt, moved: set[int], gone: set[int], same: bool) -> None:  # noqa: FBT001 - given
-    """Whatever became of the candidates: changes are told exactly where the context is another one."""
-    before = receipt_with(told, "a" * 64, dict.fromkeys(range(10), 0.5))
-    scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in gone}
-    answer = compared(Replayed(before, receipt_with(told, ("a" if same else "b") * 64, scores), {}))
+SOME = st.sets(st.integers(0, 9))
+
+
+@given(moved=SOME, unlisted=SOME, removed=SOME, same=st.booleans())
+def test_identical_means_that_nothing_changed(
+    told: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
+) -> None:
+    """Whatever became of the candidates: changes are told exactly where the context is another one.
+
+    What moved and what was removed is told; what is merely not listed any more is not.
+    """
+    receipt, memory = told
+    scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
+    before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))
+    after = receipt_with(receipt, ("a" if same else "b") * 64, scores)
+    answer = compared(Replayed(before, after, {str(number): memory for number in range(10) if number not in removed}))
     assert answer.identical is same
     assert bool(answer.changes) is not same
     found = {one.id for one in (*answer.changes, *(answer.behind or ()))}
-    assert found == ({str(one) for one in moved | gone} or (set() if same else {""}))
+    assert found == ({str(one) for one in (moved - unlisted) | removed} or (set() if same else {""}))
 
 
 async def test_a_memory_that_was_dated_back_is_told() -> None:
