@@ -11,7 +11,6 @@ from ingest.pipeline import Ingestor
 from ingest.prefilter import Recent
 from ingest.recent import RecentDocuments
 from memtypes.erasure import Erasable
-from memtypes.policy import MemoryType
 from memtypes.ports import MemoryStore
 from memtypes.scope import Scope
 from memtypes.times import Clock
@@ -27,7 +26,7 @@ class Memories(Erasable):
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """How many memories were removed."""
         if memory_id is None:
-            return await self._store.delete_where(scope, tuple(MemoryType), None)
+            return await self._ingestor.remove_where(scope, (), None)
         return await self._ingestor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:

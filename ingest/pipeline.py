@@ -32,7 +32,9 @@ from ingest.revise import Reviser
 from ingest.stages import Arriving, Stages
 from ingest.submission import Submitted, submission_of
 from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
+from memtypes.filters import Filter
 from memtypes.memory import Draft, Memory
+from memtypes.policy import MemoryType
 from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
 from memtypes.preceding import Call
 from memtypes.scope import Scope
@@ -128,6 +130,14 @@ class Ingestor:
             found = await self._store.get(scope, ids)
             await self._echoes.renew(scope, list(found.values()))
             return await self._store.delete(scope, list(found))
+
+    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """How many memories of `types` (empty: all) matched; of whole conversations, as no turn is embedded anew.
+
+        None of them comes back with a change that was under way.
+        """
+        async with self._locks.of(scope):
+            return await self._store.delete_where(scope, types, where)
 
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """The memory after `outcome`; see `ingest.feedback`. Raises NotFound."""

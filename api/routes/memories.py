@@ -85,7 +85,7 @@ async def erase_memories(request: HttpRequest, services: NamedDependency[Service
     where = Compare("session_id", Op.EQ, query.session_id) if query.session_id else None
     if services.working is not None and query.type in (None, MemoryType.WORKING):
         await services.working.forget(scope_of(request, query.namespace, query.session_id))
-    deleted = await services.store.delete_where(scope, types, where)
+    deleted = await services.ingestor.remove_where(scope, types, where)
     left = await services.store.page(scope, Listing(types, where, limit=1))
     return answer({"deleted": deleted, "remaining": left.total})
 

@@ -111,8 +111,9 @@ class DictStore(MemoryStore):
         return sum(self.payloads.pop((scope.tenant, scope.namespace, one), None) is not None for one in ids)
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Not needed here."""
-        raise NotImplementedError
+        """How many matched; they are gone."""
+        found = [one for one in self.memories(scope).values() if not types or one.type in types]
+        return await self.delete(scope, [one.id for one in found if where is None or holds(where, one.to_payload())])
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """The newest that match; there is no second page."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from memtypes.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.memory import Memory
 from memtypes.scope import Scope
-from tests.ingest.doubles import NOW, SCOPE, Bench, DictStore, draft
+from memtypes.vectors import Embedding, InContext
+from tests.ingest.doubles import NOW, SCOPE, Bench, CountingEmbedder, DictStore, draft
 
 pytestmark = pytest.mark.anyio
 
@@ -161,3 +164,32 @@ async def test_a_refusal_names_the_field_once_and_what_may_be_changed() -> None:
         with pytest.raises(InvalidRequest, match=f"^{why}; may be changed: .*importance") as refused:
             await bench.ingestor.revise(SCOPE, before.id, {field: "x"})
         assert refused.value.path == field
+
+
+class HeldEmbedder(CountingEmbedder):
+    """Says when it is asked for a revision, and answers once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = anyio.Event(), anyio.Event()
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The vectors, as long as everything takes."""
+        if any("revised" in one.text for one in texts):
+            self.asked.set()
+            await self.let.wait()
+        return await super().embed_in_context(texts)
+
+
+async def test_what_is_removed_does_not_come_back_with_a_change_under_way() -> None:
+    """A removal of many waits until the revision is written, and takes it along."""
+    embedder = HeldEmbedder()
+    bench = Bench(embedder=embedder)
+    before = await stored(bench, "Mill packs ten.")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.ingestor.revise, SCOPE, before.id, {"content": "Mill packs twelve, revised."})
+        await embedder.asked.wait()
+        tasks.start_soon(bench.ingestor.remove_where, SCOPE, (), None)
+        await anyio.wait_all_tasks_blocked()
+        embedder.let.set()
+    assert bench.store.memories() == {}
