@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_args
 
-from memtypes.memory import Memory
+from pydantic import AwareDatetime
+
+from memtypes.memory import Memory, TokenCount
 from memtypes.policy import MemoryType
+from memtypes.times import to_utc
+from memtypes.types import MEMORY_CLASSES
 from memtypes.working import Working
 
 
@@ -49,3 +56,57 @@ def passage_of(memory: Memory) -> Passage:
         memory.tokens.tokenizer,
         live,
     )
+
+
+def passage_in(payload: Mapping[str, Any]) -> Passage:
+    """The passage of the memory that `payload` holds, as `Memory.to_payload` wrote it.
+
+    What was checked when it was written is not checked again: that takes ten times as long as to make the passage.
+    """
+    kind = MemoryType(payload["type"])
+    return passage_of(_FORMS[kind].filled(payload, kind))
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One type's memories. defaults: of the fields that a payload may leave out. times: the fields that are times."""
+
+    made: type[Memory]
+    defaults: Mapping[str, Any]
+    times: tuple[str, ...]
+
+    @classmethod
+    def of(cls, made: type[Memory]) -> _Form:
+        """The form of a type's class."""
+        fields = made.model_fields
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in fields.items()
+            if not field.is_required()
+        }
+        times = (name for name, field in fields.items() if _is_time(field.annotation))
+        return cls(made, MappingProxyType(defaults), tuple(times))
+
+    def filled(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
+        """The memory, for nothing but its passage: fields of other kinds than texts and times stay plain JSON."""
+        fields = {**self.defaults, **payload, "type": kind, "tokens": TokenCount.model_validate(payload["tokens"])}
+        for name in self.times:
+            if fields[name] is not None:
+                fields[name] = to_utc(datetime.fromisoformat(fields[name]))
+        memory = self.made.__new__(self.made)
+        memory.__setstate__(
+            {
+                "__dict__": fields,
+                "__pydantic_fields_set__": set(fields),
+                "__pydantic_extra__": None,
+                "__pydantic_private__": None,
+            }
+        )
+        return memory
+
+
+def _is_time(annotation: Any) -> bool:
+    return annotation is AwareDatetime or any(map(_is_time, get_args(annotation)))
+
+
+_FORMS: Mapping[MemoryType, _Form] = MappingProxyType({kind: _Form.of(made) for kind, made in MEMORY_CLASSES.items()})

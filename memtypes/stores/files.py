@@ -52,20 +52,26 @@ def replace_file(path: Path, content: bytes) -> None:
 def sync_directory(directory: Path) -> None:
     """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread.
 
-    What somebody deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew.
+    What its owner deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew. But what is
+    gone may have been renamed, so all are looked at again.
     """
     with suppress(FileNotFoundError):
-        for path in (directory, *directory.iterdir()):
-            _sync(path)
+        while not all(map(_synced, directory.iterdir())):
+            pass
+        _synced(directory)
 
 
-def _sync(path: Path) -> None:
-    with suppress(FileNotFoundError):
+def _synced(path: Path) -> bool:
+    """Whether it was there to be put on the disk."""
+    try:
         handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except FileNotFoundError:
+        return False
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return True
 
 
 @contextmanager

@@ -12,13 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 from memtypes.errors import Conflict
-from memtypes.passage import Passage, passage_of
+from memtypes.passage import Passage, passage_in
 from memtypes.policy import MemoryType
 from memtypes.stores import asks
 from memtypes.stores.conditions import above, has_ids, negated, of_tenant, within
 from memtypes.stores.keys import Keys
 from memtypes.stores.paging import list_page
-from memtypes.stores.points import memory_of
 from memtypes.stores.searching import find_candidates
 from memtypes.stores.steps import (
     Change,
@@ -66,7 +65,7 @@ def get(ask: asks.Get) -> Plan[list[dict[str, Any]]]:
 def passages(ask: asks.Passages) -> Plan[list[Passage]]:
     """The passages of the ids that exist."""
     payloads = yield from get(asks.Get(tenant=ask.tenant, namespace=ask.namespace, ids=ask.ids))
-    return [passage_of(memory_of(payload)) for payload in payloads]
+    return [passage_in(payload) for payload in payloads]
 
 
 def patch(ask: asks.Patch) -> Plan[int]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import os
 import re
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from memtypes.stores.edge.pages import give_back
+from memtypes.stores.edge.pages import STEP, fetching, give_back
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are given back on Linux alone")
 SIZE = 4 << 20
@@ -56,3 +60,47 @@ def test_other_mappings_keep_their_pages(tmp_path: Path) -> None:
         give_back(store)
         assert resident(other / "vectors") == resident(store / "own") == SIZE
         assert own[0] == beside[0] == 7
+
+
+def cached(path: Path) -> bool:
+    """Whether every page of the file is in the system's cache."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        told = ctypes.create_string_buffer(len(pages) // mmap.PAGESIZE)
+        start = np.frombuffer(pages, np.uint8).ctypes.data
+        assert libc.mincore(start, len(pages), told) == 0
+    return all(one & 1 for one in told.raw[:-1])
+
+
+def test_files_are_fetched_in_steps(tmp_path: Path) -> None:
+    """All but the log, the small ones first; one that is gone by then is left out."""
+    for name, size in (("b/large", STEP + 1), ("a/small", 5), ("a/gone", 6), ("a/wal/open-1", 3 * STEP)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    steps = fetching([tmp_path / "a", tmp_path / "b"])
+    assert next(steps) == STEP
+    (tmp_path / "a/gone").unlink()
+    assert sum(steps) == 2 * STEP
+
+
+def test_what_was_fetched_is_read_without_the_disk(tmp_path: Path) -> None:
+    """Also after the system has dropped it."""
+    file = tmp_path / "vectors"
+    file.write_bytes(b"7" * SIZE)
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+        os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert sum(fetching([tmp_path])) == STEP
+    deadline = time.monotonic() + 30
+    while not cached(file):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_more_than_there_is_room_for_is_left_on_the_disk(tmp_path: Path) -> None:
+    """A file of more than the memory of any machine."""
+    with (tmp_path / "vectors").open("wb") as file:
+        file.truncate(1 << 43)
+    assert list(fetching([tmp_path])) == []

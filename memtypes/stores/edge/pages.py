@@ -1,19 +1,40 @@
-"""Gives back the pages of files that opening a store has touched: they count as this process's memory.
+"""Pages of a store's files: which are in this process's memory, and which in the system's cache.
 
-The engine maps files that are far larger than what they hold, and its start reads through many of them. Giving a page
-back loses nothing, as the file stays in the system's cache: it is mapped again when it is next read. Knows Linux alone,
-and does nothing elsewhere.
+The engine maps files that are far larger than what they hold, and its start reads through many of them, which then
+count as this process's memory. Giving a page back loses nothing, as the file stays in the system's cache: it is mapped
+again when it is next read. What is not in the cache is read from the disk, a page at a time, by whoever asks first: a
+memory's text is a read, and an answer shows hundreds. Knows Linux alone, and does nothing elsewhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+PART = 2
+"""Files that are larger together than the free memory over this are left where they are."""
+
+STEP = 16 << 20
+"""Bytes between two pauses."""
+
+PIECE = 128 << 10
+"""Of what is asked for at once, the system may read the first so many bytes and forget the rest."""
+
+PAUSE_S = 0.02
+"""Others use the disk too."""
+
+_LOGS = frozenset({"wal"})
+"""Directories of what no question reads."""
+
 MAPS = Path("/proc/self/maps")
+MEMORY = Path("/proc/meminfo")
+
+_log = logging.getLogger(__name__)
 
 _DONTNEED = 4
 """MADV_DONTNEED of <sys/mman.h>."""
@@ -32,6 +53,55 @@ def give_back(directory: Path) -> None:
         if madvise(start, end - start, _DONTNEED):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+
+async def fetch(shards: Iterable[Path]) -> None:
+    """Have the files of these directories in the system's cache, so that nobody waits for the disk."""
+    steps = fetching(shards)
+    try:
+        while True:
+            if await asyncio.to_thread(next, steps, None) is None:
+                return
+            await asyncio.sleep(PAUSE_S)
+    except OSError:
+        _log.exception("files could not be read ahead")
+
+
+def fetching(shards: Iterable[Path]) -> Iterator[int]:
+    """A step at a time, have the system read the files of these directories into its cache; the bytes of each step."""
+    files = sorted(_files(shards), key=_size)  # the largest are token vectors, of which a search needs the fewest
+    if sys.platform != "linux" or sum(map(_size, files)) * PART > _free():
+        return
+    for file in files:
+        try:
+            handle = os.open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # a shard that was written anew meanwhile
+        try:
+            for start in range(0, _size(file), STEP):
+                for piece in range(start, start + STEP, PIECE):
+                    os.posix_fadvise(handle, piece, PIECE, os.POSIX_FADV_WILLNEED)
+                yield STEP
+        finally:
+            os.close(handle)
+
+
+def _files(shards: Iterable[Path]) -> list[Path]:
+    found = (one for shard in shards for one in shard.rglob("*") if _LOGS.isdisjoint(one.parts))
+    return [one for one in found if one.is_file()]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _free() -> int:
+    """Bytes of memory that the system could give; 0 where it does not say."""
+    lines = MEMORY.read_text(encoding="ascii").splitlines()
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def _shared(maps: str, directory: str) -> Iterator[tuple[int, int]]:

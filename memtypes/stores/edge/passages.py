@@ -1,6 +1,6 @@
 """Passages that were read before, in the form in which they travel: an answer shows hundreds of them.
 
-To read a payload and make a memory of it takes some 20 microseconds, to find a passage here less than one. The engine
+To read a payload and make a passage of it takes some 20 microseconds, to find it here less than one. The engine
 process is the only writer of its shards, so it knows what has changed.
 """
 
@@ -12,10 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from memtypes.passage import passage_of
+from memtypes.passage import passage_in
 from memtypes.stores import steps
 from memtypes.stores.edge.slots import Slots, slots_of
-from memtypes.stores.points import memory_of
 
 LIMIT = 24 << 20
 """Bytes of one type's passages that are remembered."""
@@ -106,5 +105,4 @@ class PassageCache:
 
 
 def _made(payload: Mapping[str, Any]) -> _Kept:
-    memory = memory_of(payload)
-    return _Kept(memory.tenant, memory.namespace, _encode(passage_of(memory)))
+    return _Kept(payload["tenant"], payload["namespace"], _encode(passage_in(payload)))

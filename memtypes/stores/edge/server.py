@@ -27,7 +27,7 @@ import msgspec
 from memtypes.errors import InvalidRequest, RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine import Engine
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.edge.pages import give_back
+from memtypes.stores.edge.pages import fetch, give_back
 from memtypes.stores.edge.renewal import renewed
 from memtypes.stores.edge.upgrade import upgrade
 from memtypes.stores.edge.wire import (
@@ -81,7 +81,8 @@ class EngineServer:
         self._stay(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        others = [asyncio.create_task(self._warm()), asyncio.create_task(self._renewing())]
+        fetched = fetch(self.layout.shard_paths().values())
+        others = [asyncio.create_task(one) for one in (self._warm(), fetched, self._renewing())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
             # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
