@@ -52,16 +52,16 @@ def replace_file(path: Path, content: bytes) -> None:
 def sync_directory(directory: Path) -> None:
     """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread.
 
-    What its owner deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew. But what is
-    gone may have been renamed, so all are looked at again.
+    What its owner deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew. What is
+    gone may have been renamed though, so all are looked at again.
     """
     with suppress(FileNotFoundError):
-        while not all(map(_synced, directory.iterdir())):
+        while not all(map(_sync, directory.iterdir())):
             pass
-        _synced(directory)
+        _sync(directory)
 
 
-def _synced(path: Path) -> bool:
+def _sync(path: Path) -> bool:
     """Whether it was there to be put on the disk."""
     try:
         handle = os.open(path, os.O_RDONLY)
