@@ -9,7 +9,7 @@ from types import MappingProxyType
 from memtypes.errors import InvalidRequest
 from retrieval.currency import asks_for_value
 from retrieval.request import RankedRequest
-from retrieval.windows import names_time
+from retrieval.times.query import names_time
 
 LATER = ("expansion", "current")
 """The signals that follow from the scores which all others give."""

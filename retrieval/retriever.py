@@ -34,6 +34,9 @@ from retrieval.profiles import weights_for
 from retrieval.ranking import Ranking
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
 from retrieval.scoring import Scoring, rank
+from retrieval.times.events import time_of
+from retrieval.times.query import told_by_event, windows_of
+from retrieval.times.window import Window
 from retrieval.trace import OnTimings, Trace
 from retrieval.working import Uses, read_live, with_live
 from retrieval.written import Retrieval
@@ -161,12 +164,25 @@ class Retriever:
     async def _ranked(
         self, scope: Scope, request: RankedRequest, asked: Sequence[tuple[MemoryType, Filter]], one: _Pass
     ) -> tuple[Ranking, tuple[str, ...]]:
+        windows = await self._windows(scope, request, asked, one)
         with one.trace.stage("embed"):
             vectors = await self._vectors(request.query)
         with one.trace.stage("candidates"):
             found = await self._candidates(scope, asked, vectors, one.depth)
         with one.trace.stage("score"):
-            return rank(found, _scoring(request, vectors, one)), vectors.degraded
+            return rank(found, _scoring(request, vectors, windows, one)), vectors.degraded
+
+    async def _windows(
+        self, scope: Scope, request: RankedRequest, asked: Sequence[tuple[MemoryType, Filter]], one: _Pass
+    ) -> tuple[Window, ...]:
+        """The times that the query names. Where it tells one by an event, the memory of that is looked for first."""
+        told = told_by_event(request.query)
+        if told is None or not one.weights["time"]:
+            return windows_of(request.query, one.as_of)
+        with one.trace.stage("event"):
+            found = await self._candidates(scope, asked, await self._vectors(told.event), one.depth)
+            happened = time_of(found)
+        return told.window(happened) if happened else ()
 
     async def _candidates(
         self, scope: Scope, asked: Sequence[tuple[MemoryType, Filter]], vectors: _QueryVectors, depth: int
@@ -204,11 +220,12 @@ class _Pass:
     depth: int
 
 
-def _scoring(request: RankedRequest, vectors: _QueryVectors, one: _Pass) -> Scoring:
+def _scoring(request: RankedRequest, vectors: _QueryVectors, windows: tuple[Window, ...], one: _Pass) -> Scoring:
     return Scoring(
         one.weights,
         one.as_of,
         request.query,
+        windows,
         numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
         request.min_similarity,
         request.min_score,

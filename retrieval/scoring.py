@@ -22,18 +22,20 @@ from retrieval.order import ascending, beginnings, by_text, repeated
 from retrieval.profiles import LATER, SIGNALS
 from retrieval.ranking import Hits, Lefts, Ranking, Scored
 from retrieval.signals import context, named_time, signals
+from retrieval.times.window import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """How candidates become hits. weights: of every signal. query: its words. terms: those of them that are searched.
 
-    The gates pass what reaches them.
+    windows: the times that it names. The gates pass what reaches them.
     """
 
     weights: Mapping[str, float]
     as_of: datetime
     query: str = ""
+    windows: tuple[Window, ...] = ()
     terms: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
     min_similarity: float | None = None
     min_score: float | None = None
@@ -76,7 +78,7 @@ def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
         "similarity": similar,
         "context": context(similar, near),
         "mention": mention(scoring.query, found),
-        "time": named_time(scoring.query, found, scoring.as_of),
+        "time": named_time(scoring.windows, found),
         **signals(found, scoring.as_of),
         **dict.fromkeys(LATER, np.zeros(len(found))),
     }

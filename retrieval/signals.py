@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ from memtypes.candidates import TYPES, Candidates
 from memtypes.policy import POLICIES, MemoryType
 from memtypes.prospective import OPEN
 from retrieval.neighbours import Neighbours
-from retrieval.windows import nearness, plain, windows_of
+from retrieval.times.window import Window, nearness, plain
 
 FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
@@ -72,9 +73,8 @@ def recency(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
     return decay(np.where(found.light.known("due_at"), -ages, ages), _HALF_LIVES[found.kinds])
 
 
-def named_time(query: str, found: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How near each candidate is to the times that `query` names, shape (candidates,), in [0, 1]; 0 without any."""
-    windows = windows_of(query, as_of)
+def named_time(windows: Sequence[Window], found: Candidates) -> NDArray[np.float64]:
+    """How near each candidate is to the times that a query names, shape (candidates,), in [0, 1]; 0 without any."""
     return nearness(reference_times(found), windows) if windows else np.zeros(len(found))
 
 

@@ -7,12 +7,13 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from memtypes.errors import InvalidRequest, LockLost
+from memtypes.errors import InvalidRequest, LockLost, Unavailable
 from memtypes.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
 from memtypes.light import LIGHT_FIELDS
 from memtypes.memory import Memory
@@ -218,6 +219,26 @@ class FakeEmbedder(Embedder):
 
     async def aclose(self) -> None:
         """Nothing was taken."""
+
+
+class WordEmbedder(FakeEmbedder):
+    """Has a token vector for each word as well."""
+
+    async def embed_query(self, text: str) -> Embedding:
+        """The vectors of `text`."""
+        seeds = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())]
+        drawn = np.array([np.random.default_rng(seed).standard_normal(128) for seed in seeds]).reshape(-1, 128)
+        lengths = np.linalg.norm(drawn, axis=1, keepdims=True)
+        tokens = np.rint(drawn / lengths * 127).astype(np.int8)
+        return replace(await super().embed_query(text), tokens=tokens)
+
+
+class AwayEmbedder(FakeEmbedder):
+    """An encoder that does not answer."""
+
+    async def embed_query(self, text: str) -> Embedding:
+        """Nothing."""
+        raise Unavailable(f"no encoder for {len(text)} characters")
 
 
 class FakeSparse(SparseEncoder):

@@ -33,7 +33,10 @@ def clock() -> datetime:
 
 @dataclass
 class World:
-    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far. kept: receipts."""
+    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far. kept: receipts.
+
+    embedder: of questions. writer: of what is written.
+    """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
     tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
@@ -41,9 +44,10 @@ class World:
     shown: list[Passage] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
     kept: ReceiptStore | None = None
+    writer: Embedder = field(default_factory=FakeEmbedder)
 
     def __post_init__(self) -> None:
-        self.ingestor = Ingestor(IngestorParts(self.store, FakeEmbedder(), FakeSparse(), self.tokenizer, clock))
+        self.ingestor = Ingestor(IngestorParts(self.store, self.writer, FakeSparse(), self.tokenizer, clock))
         parts = RetrieverParts(
             self.store,
             self.embedder,

@@ -11,13 +11,12 @@ import anyio
 import pytest
 
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.errors import InvalidRequest, Unavailable
+from memtypes.errors import InvalidRequest
 from memtypes.ports import Candidate, CandidateSearch
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
-from memtypes.vectors import Embedding
 from retrieval.answer import RetrieveAnswer
-from tests.fakes import FakeEmbedder, FakeStore
+from tests.fakes import AwayEmbedder, FakeStore
 from tests.retrieval.builders import NOW, World
 
 pytestmark = pytest.mark.anyio
@@ -40,14 +39,6 @@ HOSTILE = [
 async def cl100k(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
     """The real default tokenizer."""
     return await TiktokenTokenizer.open("cl100k_base", Path(tmp_path_factory.mktemp("tokenizers")))
-
-
-class AwayEmbedder(FakeEmbedder):
-    """An encoder that does not answer."""
-
-    async def embed_query(self, text: str) -> Embedding:
-        """Nothing."""
-        raise Unavailable(f"no encoder for {len(text)} characters")
 
 
 async def filled(world: World) -> World:

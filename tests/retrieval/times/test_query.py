@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ from memtypes.policy import MemoryType
 from retrieval.profiles import PROFILES, TIME, weights_for
 from retrieval.request import SearchRequest
 from retrieval.signals import named_time
-from retrieval.windows import Window, names_time, nearness, windows_of
+from retrieval.times.query import names_time, told_by_event, windows_of
+from retrieval.times.window import Window, nearness
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 """A Wednesday."""
@@ -63,6 +64,24 @@ def at(text: str) -> datetime:
         ("what did I say two weeks ago?", "2026-03-01", "2026-03-08"),
         ("what did I say a day ago?", "2026-03-16T12:00", "2026-03-18T12:00"),
         ("the past 10 days", "2026-03-08T12:00", "2026-03-18T12:00"),
+        ("where did she go in summer 2021?", "2021-06-01", "2021-09-01"),
+        ("what did we plant in the spring of 2025?", "2025-03-01", "2025-06-01"),
+        ("where did she go last summer?", "2025-06-01", "2025-09-01"),
+        ("what did we ship last winter?", "2025-12-01", "2026-03-01"),
+        ("what do we ship this winter?", "2025-12-01", "2026-03-01"),
+        ("what do we ship this fall?", "2025-09-01", "2025-12-01"),
+        ("who called two days before March 5, 2026?", "2026-03-03", "2026-03-06"),
+        ("who called the week before March 5, 2026?", "2026-02-22T12:00", "2026-03-06"),
+        ("who called on the Sunday before March 5, 2026?", "2026-03-01", "2026-03-06"),
+        ("who called on the Saturday after Feb 28, 2026?", "2026-02-28", "2026-03-08"),
+        ("who called over the weekend before 5 March 2026?", "2026-02-28", "2026-03-06"),
+        ("what did she finish last week before 5 March 2026?", "2026-02-22T12:00", "2026-03-06"),
+        ("what did she finish last Friday on 5 March 2026?", "2026-02-27", "2026-03-06"),
+        ("who called a month after 5 March 2026?", "2026-03-05", "2026-04-20"),
+        ("who called in the first week of February?", "2026-02-01", "2026-02-08"),
+        ("who called in the last two weeks of February?", "2026-02-15", "2026-03-01"),
+        ("who called on the morning of 5 March 2026?", "2026-03-05", "2026-03-06"),
+        ("who called the day before yesterday?", "2026-03-16", "2026-03-18"),
     ],
 )
 def test_a_time_is_read_from_the_words(query: str, start: str, end: str) -> None:
@@ -80,12 +99,66 @@ def test_a_time_is_read_from_the_words(query: str, start: str, end: str) -> None
         "who called?",
         "in 20 minutes",
         "what did she do before the move?",
+        "what does she do every morning before work?",
+        "how many days before the deadline?",
+        "does she fall last?",
         "port 8080",
     ],
 )
 def test_other_words_name_no_time(query: str) -> None:
     """Verbs that are spelled as months, numbers, days that no calendar has."""
     assert windows_of(query, NOW) == ()
+    assert not names_time(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "event", "start", "end"),
+    [
+        ("What did I buy two weeks before the move to Lisbon?", "the move to Lisbon", "2026-02-28T12:00", "2026-03-19"),
+        ("What happened the day after Ann's exam, and who came?", "Ann's exam", "2026-03-18", "2026-03-20"),
+        ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
+    ],
+)
+def test_a_time_may_be_told_by_an_event(query: str, event: str, start: str, end: str) -> None:
+    """It is placed next to the event's day, which somebody else has to know."""
+    told = told_by_event(query)
+    assert told is not None
+    assert names_time(query)
+    assert windows_of(query, NOW) == ()
+    assert (told.event, told.window(NOW)) == (event, (Window(at(start), at(end)),))
+
+
+def test_an_event_at_the_end_of_the_calendar_places_nothing() -> None:
+    """What reaches beyond it is no time."""
+    told = told_by_event("two years before the flood")
+    assert told is not None
+    assert told.window(datetime(1, 6, 1, tzinfo=UTC)) == ()
+
+
+def test_a_date_is_no_event() -> None:
+    """Where a query names a time of its own, nothing has to be looked for."""
+    assert told_by_event("two weeks before 5 March 2026") is None
+
+
+def test_letters_that_grow_when_cases_are_folded_leave_the_event_readable() -> None:
+    """Its words are then told as they were compared."""
+    told = told_by_event("The Straße was closed two days before the Umzug")
+    assert told is not None
+    assert told.event == "the umzug"
+
+
+_LEADS = st.sampled_from(("two weeks", "the week", "the Sunday", "12 months", "999 years", "the last weekend", "a day"))
+_JOINTS = st.sampled_from(("before", "prior to", "after", "following", "of", "on"))
+
+
+@given(_LEADS, _JOINTS, st.dates(date(1900, 1, 1), date(2099, 12, 31)))
+def test_what_is_next_to_a_date_keeps_it(lead: str, joint: str, day: date) -> None:
+    """Any such time is around the date's own day or within it."""
+    own = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    (found,) = windows_of(f"who called {lead} {joint} {day.isoformat()}", NOW)
+    assert found.start < found.end
+    assert found.start < own.end
+    assert found.end > own.start
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
@@ -120,8 +193,8 @@ def test_the_signal_goes_by_the_time_that_a_memory_counts_from() -> None:
     said = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-03-17T08:00:00Z"})
     due = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-03-17T18:00:00Z"}
     found = Candidates.of([said, Candidate("b", MemoryType.PROSPECTIVE, None, None, due)])
-    assert list(named_time("what was yesterday?", found, NOW)) == [1.0, 1.0]
-    assert list(named_time("what was it?", found, NOW)) == [0.0, 0.0]
+    assert list(named_time(windows_of("what was yesterday?", NOW), found)) == [1.0, 1.0]
+    assert list(named_time(windows_of("what was it?", NOW), found)) == [0.0, 0.0]
 
 
 def test_only_a_question_that_names_a_time_is_ranked_by_it() -> None:

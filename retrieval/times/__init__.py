@@ -1,0 +1,1 @@
+"""Times that a query names, and how near a memory is to them."""
