@@ -19,7 +19,10 @@ _LEAD = re.compile(
     rf"\s+(?P<joint>{_SIDE}|of|on)\s+(?:the\s+)?$"
 )
 # Without "the" it is a habit: "every morning before work" is next to nothing that has a date.
-_TOLD = re.compile(rf"\b(?:{_SOME}|the\s+{_ONE})\s+{_SIDE}\s+(?P<event>[^?!.,;:\n]{{3,120}})")
+_TOLD = re.compile(
+    rf"\b(?:{_SOME}|the\s+{_ONE})\s+{_SIDE}\s+(?:(?:the|my|our|your|his|her|its|their|an?)\s+)?"
+    r"(?P<event>[^?!.,;:\s][^?!.,;:\n]{2,120})"
+)
 _UNITS = {"night": "day", "morning": "day", "evening": "day"}
 
 

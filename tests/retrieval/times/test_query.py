@@ -114,7 +114,7 @@ def test_other_words_name_no_time(query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "event", "start", "end"),
     [
-        ("What did I buy two weeks before the move to Lisbon?", "the move to Lisbon", "2026-02-28T12:00", "2026-03-19"),
+        ("What did I buy two weeks before the move to Lisbon?", "move to Lisbon", "2026-02-28T12:00", "2026-03-19"),
         ("What happened the day after Ann's exam, and who came?", "Ann's exam", "2026-03-18", "2026-03-20"),
         ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
     ],
@@ -144,7 +144,7 @@ def test_letters_that_grow_when_cases_are_folded_leave_the_event_readable() -> N
     """Its words are then told as they were compared."""
     told = told_by_event("The Straße was closed two days before the Umzug")
     assert told is not None
-    assert told.event == "the umzug"
+    assert told.event == "umzug"
 
 
 _LEADS = st.sampled_from(("two weeks", "the week", "the Sunday", "12 months", "999 years", "the last weekend", "a day"))
