@@ -76,7 +76,7 @@ def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
     similar = similarity(_leg(found.dense), _leg(found.sparse), late_similarity(found, near))
     table = {
         "similarity": similar,
-        "context": context(similar, near),
+        "context": context(similar, near, found),
         "mention": mention(scoring.query, found),
         "time": named_time(scoring.windows, found),
         **signals(found, scoring.as_of),

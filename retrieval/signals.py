@@ -14,10 +14,14 @@ from memtypes.prospective import OPEN
 from retrieval.neighbours import Neighbours
 from retrieval.times.window import Window, nearness, plain
 
+HEARD = 0.5
+"""What the neighbours of a turn count beside those of a fact."""
+
 FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
 
 
+_EPISODIC = TYPES.index(MemoryType.EPISODIC)
 _REFERENCE = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
@@ -35,10 +39,13 @@ def signals(found: Candidates, as_of: datetime) -> dict[str, NDArray[np.float64]
     }
 
 
-def context(similar: NDArray[np.float64], near: Neighbours) -> NDArray[np.float64]:
-    """How similar the neighbouring turns are, in [0, 1]: three parts the better neighbour, one part two places away."""
+def context(similar: NDArray[np.float64], near: Neighbours, found: Candidates) -> NDArray[np.float64]:
+    """How similar the neighbours are, in [0, 1]: three parts the better one next to it, one part two places away.
+
+    Of turns half of that: they are embedded with those before them in view, and so have part of it already.
+    """
     around: NDArray[np.float64] = (3.0 * near.next_to(similar) + near.two_away(similar)) / 4.0
-    return np.minimum(around, 1.0)
+    return np.minimum(around * np.where(found.kinds == _EPISODIC, HEARD, 1.0), 1.0)
 
 
 def importance(given: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,7 +78,10 @@ def _surroundings(replayed: Replayed) -> str:
         return f"then it went without {', '.join(gone)}" if gone else f"now it goes without {', '.join(after.degraded)}"
     if before.weights != after.weights:
         return "the profile weighs otherwise now"
-    return "other memories came, went or changed, and with them the statistics of words or the room that is left"
+    return (
+        "other memories came, went or changed, and with them the statistics of words or the room that is left;"
+        " or another version of the service ranks now"
+    )
 
 
 def _of_the_context(replayed: Replayed) -> ReceiptChange:

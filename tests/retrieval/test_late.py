@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from memtypes.candidates import Candidate, Candidates
+from memtypes.candidates import TYPES, Candidate, Candidates
 from memtypes.policy import MemoryType
 from retrieval.late import IN_SESSION, NEXT, SHARPNESS, TWO_AWAY, UNMET, late_similarity, token_weights
 from retrieval.mention import mention, names
@@ -80,9 +82,18 @@ def test_weights_are_a_distribution(met: NDArray[np.float64]) -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_context_lies_between_0_and_1(similar: list[float]) -> None:
     """The neighbours' similarity, three parts next door and one part two places away."""
-    near = neighbours(Candidates.of([candidate(number) for number in range(len(similar))]))
-    signal = context(np.array(similar), near)
+    found = Candidates.of([candidate(number) for number in range(len(similar))])
+    signal = context(np.array(similar), neighbours(found), found)
     assert ((signal >= 0) & (signal <= 1)).all()
+
+
+def test_the_neighbours_of_a_turn_count_half_of_those_of_a_fact() -> None:
+    """A turn is embedded with what was said before it."""
+    turns = Candidates.of([candidate(number) for number in range(3)])
+    facts = replace(turns, kinds=np.full(3, TYPES.index(MemoryType.SEMANTIC), dtype=np.int8))
+    similar, near = np.array([0.4, 0.0, 0.8]), neighbours(turns)
+    assert context(similar, near, facts).tolist() == pytest.approx([0.2, 0.6, 0.1])
+    assert context(similar, near, turns).tolist() == pytest.approx([0.1, 0.3, 0.05])
 
 
 @pytest.mark.parametrize(
