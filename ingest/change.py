@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from ingest.state_words import ARTICLES, GLUE, LEAVING, NUMBERS, TIMES, UNIQUE
 from ingest.statements import MAX_WORDS, Statement, read_statement, undenied, words_of
 
+MAX_CHARACTERS = 2_000
+"""Longer texts are not read: they have more words than can be compared, or are no sentences."""
+
 _MAX_VALUE = 5
 _MAX_WORD = 3
 
@@ -33,7 +36,9 @@ class Saying:
 
     @classmethod
     def of(cls, text: str) -> Saying:
-        """`text`, read."""
+        """`text`, read; nothing of a long one."""
+        if len(text) > MAX_CHARACTERS:
+            return cls(asks=False, words=(), denied=False, bare=None, stated=None)
         words = words_of(text)
         rest, denied = undenied(words)
         bare = tuple(word for word in rest if word not in ARTICLES) if 2 <= len(rest) <= MAX_WORDS else None

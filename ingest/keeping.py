@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ingest.beside import beside
 from ingest.duplicates import (
     SAME_SAYING,
     SAME_WORDS,
@@ -71,7 +72,7 @@ class Keeper:
             settled, stored = await self._settle(scope, arriving)
             settled = await self._embedded(settled, stored)
             around = await nearest(self.store, scope, _first_of_each(settled, stored, self.clock()))
-            settled, stored = _as_originals(settled, stored, around)
+            settled, stored = await _as_originals(settled, stored, around)
             now = self.clock()
             plan = plan_writes([encoded.memory for encoded in settled], stored, now)
             placed = await self._placed(scope, plan, around, stored, now)
@@ -120,7 +121,7 @@ class Keeper:
             known = await self.store.get(scope, others)
             near |= {new: [known[one] for one in ids if one in known] for new, ids in linked.items()}
         facts = [*(insert.memory for insert in inserted.values()), *(again[one] for one in linked)]
-        placed = timeline(facts, near, now)
+        placed = await beside(facts, lambda: timeline(facts, near, now))
         for one in placed.changed:
             if one in inserted:
                 plan.inserts[one] = replace(inserted[one], memory=placed.current[one])
@@ -201,11 +202,12 @@ def _first_of_each(settled: Sequence[Encoded], stored: Mapping[str, Memory], now
     return {place: settled[place] for place in first.values()}
 
 
-def _as_originals(
+async def _as_originals(
     settled: list[Encoded], stored: dict[str, Memory], around: Surroundings
 ) -> tuple[list[Encoded], dict[str, Memory]]:
     """`settled`, with the id of its original for what was said before in other case or spacing."""
-    found = originals([one.memory for one in settled], stored, around)
+    memories = [one.memory for one in settled]
+    found = await beside(memories, lambda: originals(memories, stored, around))
     renamed = [_under(one, found[place].id) if place in found else one for place, one in enumerate(settled)]
     arriving = {one.memory.id for one in settled}
     kept = {original.id: original for original in found.values() if original.id not in arriving}

@@ -43,7 +43,8 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], around: 
 
     stored: by the ids of `arriving`; what is stored under its own id needs no looking for. around: what is near each.
     """
-    known = {statement(memory): memory for memory in _near_enough(arriving, around)}
+    near = {memory.id: memory for memory in _near_enough(arriving, around)}
+    known = {statement(memory): memory for memory in near.values()}
     found: dict[int, Memory] = {}
     for place, memory in enumerate(arriving):
         if memory.id in stored or not is_public(memory):

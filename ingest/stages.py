@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import anyio
-
+from ingest.beside import beside
 from ingest.gates import Gate, Rejection, through_gates
 from ingest.keeping import Encoded, Keeper
 from ingest.outcome import Outcome, Status
@@ -24,10 +23,6 @@ from memtypes.preceding import Call, Preceding
 from memtypes.scope import Scope
 
 Arriving: TypeAlias = tuple[Submission, Arrival]
-
-
-SHORT = 2_000
-"""Characters that are prepared sooner than a thread takes over: some tenths of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +50,8 @@ class Stages:
 
     async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         """Each draft as a memory; counting tokens and terms of many or long ones is done beside the event loop."""
-        if sum(len(entry[0].draft.content) for entry in entries if not isinstance(entry, Outcome)) <= SHORT:
-            return self._prepare_all(entries)
-        return await anyio.to_thread.run_sync(self._prepare_all, entries)
+        drafts = (entry[0].draft for entry in entries if not isinstance(entry, Outcome))
+        return await beside(drafts, lambda: self._prepare_all(entries))
 
     def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         return [entry if isinstance(entry, Outcome) else self._prepare_one(*entry) for entry in entries]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.change import Saying, replaces
+from ingest.change import MAX_CHARACTERS, Saying, replaces
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,10 @@ def test_both_may_hold(newer: str, older: str) -> None:
 def test_nothing_replaces_itself(text: str) -> None:
     """The same words are no change."""
     assert not replaces(Saying.of(text), Saying.of(text))
+
+
+def test_a_long_text_states_nothing() -> None:
+    """It is not even read: a page is no statement, whatever it begins with."""
+    page = "The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10)
+    assert not replaces(Saying.of("The port is 9090"), Saying.of(page))
+    assert not Saying.of(page).words
