@@ -5,6 +5,7 @@ Everything is a column until a candidate is written: a receipt lists some two hu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -34,7 +35,7 @@ _KINDS = [kind.value for kind in TYPES]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offered:
-    """What the fills saw of the hits, as columns by place: first the long-term part, then the working part.
+    """What the fills saw of the hits, as columns by place.
 
     listed: whether a receipt lists it. tokens: of its entry, -1 where no fill looked at it. groups: places in
     `headings`. order: its place among the working items offered, -1 for none. fits: whether there was room left for it.
@@ -45,21 +46,22 @@ class Offered:
     groups: NDArray[np.int32]
     order: NDArray[np.int64]
     fits: NDArray[np.bool_]
-    headings: tuple[str | None, ...]
+    headings: Sequence[str]
 
     @classmethod
     def of(cls, written: Written, hits: int) -> Offered:
         """Of so many hits. Listed are the LISTED best, and what was chosen besides."""
         tokens, order, groups = np.full(hits, -1), np.full(hits, -1), np.full(hits, -1, dtype=np.int32)
         listed, fits = np.arange(hits) < LISTED, np.zeros(hits, dtype=np.bool_)
+        long_term, working = written.long_term.entries, written.working.entries
         for part in (written.long_term, written.working):
-            offered, places = part.entries, part.entries.ranks - 1
-            tokens[places] = offered.tokens
-            fits[places] = offered.tokens <= part.fill.room
+            places = part.entries.ranks - 1
+            tokens[places] = part.entries.tokens
+            fits[places] = part.entries.tokens <= part.fill.room
             listed[[one.rank - 1 for one in part.fill.chosen]] = True
-        groups[written.long_term.entries.ranks - 1] = written.long_term.entries.groups  # working items have none
-        order[places] = np.arange(len(places))
-        return cls(listed, tokens, groups, order, fits, (*written.long_term.entries.headings, None))
+        groups[long_term.ranks - 1] = long_term.groups  # working items have none
+        order[working.ranks - 1] = np.arange(len(working))
+        return cls(listed, tokens, groups, order, fits, long_term.headings)
 
 
 class Told(msgspec.Struct, gc=False):
@@ -74,7 +76,7 @@ class Told(msgspec.Struct, gc=False):
     rank: int | None = None
     outcome: str = ""
     counted: bool | UnsetType = UNSET
-    group: str | UnsetType | None = UNSET
+    group: str | UnsetType = UNSET
     place: int | UnsetType = UNSET
     entry_sha256: str | UnsetType = UNSET
     whole: int | UnsetType = UNSET

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from memtypes.errors import NotFound
-from retrieval.receipts.listed import LISTED
+from retrieval.receipts.listed import LEFT_LISTED, LISTED
 from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 from tests.fakes_working import FakeItems
 from tests.retrieval.builders import SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
+from tests.retrieval.test_retriever import VanishingStore
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,31 @@ async def test_thresholds_and_repetitions_are_told() -> None:
     told = {one["id"]: (one["outcome"], one.get("of")) for one in receipt["candidates"]}
     assert told[second] == ("below_threshold", None)
     assert {told[first][0], told[repeated][0]} == {"included", "duplicate_of"}
+
+
+async def test_what_was_removed_before_its_text_was_read_is_told() -> None:
+    """It was chosen and is not shown, and the receipt holds."""
+    store = VanishingStore()
+    world = World(store=store, kept=FakeReceipts())
+    await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
+    store.leaky = True
+    answer = await world.retrieve("importer")
+    assert outcomes(await receipt_of(world, answer)) == {"removed": 2}
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+async def test_repetitions_are_listed_with_what_they_repeat() -> None:
+    """The first of them; of more than that their number is told."""
+    world = World(kept=FakeReceipts())
+    first = await world.add("semantic", "the shop opens at nine")
+    content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
+    others = await world.add_all("semantic", [f"copy {place} of it" for place in range(LEFT_LISTED + 3)])
+    await world.store.patch(SCOPE, {one: {"content_hash": content_hash} for one in others})
+    receipt = await receipt_of(world, answer := await world.retrieve("when does the shop open, at nine"))
+    (hit,) = (one["id"] for one in receipt["candidates"] if one["rank"] is not None)
+    assert [one.get("of") for one in receipt["candidates"]].count(hit) == LEFT_LISTED
+    assert receipt["unlisted"]["outcomes"] == {"duplicate_of": 3}
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
 async def test_a_receipt_is_bounded() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memtypes.memory import Memory
 from memtypes.times import rfc3339
 from retrieval.outcome import Outcome
-from retrieval.receipts.model import Receipt, ReplayAnswer
+from retrieval.receipts.model import Receipt, ReplayAnswer, TokenizerName
 from retrieval.receipts.replay import Replayed, compared
 from tests.retrieval.builders import NOW, SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
@@ -140,6 +140,44 @@ def test_identical_means_that_nothing_changed(
     assert bool(answer.changes) is not same
     found = {one.id for one in (*answer.changes, *(answer.behind or ()))}
     assert found == ({str(one) for one in (moved - unlisted) | removed} or (set() if same else {""}))
+
+
+@pytest.mark.parametrize(
+    ("since", "why"),
+    [
+        ({"embedder": "another"}, "another embedder makes the vectors now"),
+        ({"tokenizer": TokenizerName(name="another", sha256="")}, "another tokenizer counts now"),
+        ({"degraded": ["live"]}, "now it goes without live"),
+        ({"weights": {"similarity": 1.0}}, "the profile weighs otherwise now"),
+        ({}, "other memories came, went or changed"),
+    ],
+)
+def test_what_is_around_an_unchanged_memory_is_the_reason(
+    told: tuple[Receipt, Memory], since: dict[str, Any], why: str
+) -> None:
+    """Of whatever it fares otherwise in: its outcome, tokens and text here."""
+    receipt, memory = told
+    shown = next(one for one in receipt.candidates if one.outcome is Outcome.INCLUDED)
+    other = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
+    passed = {"id": "passed", "outcome": Outcome.OVER_TOTAL}
+    before = [shown, shown.model_copy(update=passed | {"outcome": Outcome.INCLUDED})]
+    after = [shown.model_copy(update=other), shown.model_copy(update=passed)]
+    now = receipt.model_copy(update=since | {"candidates": after, "context_sha256": "b" * 64})
+    memories = {one.id: memory for one in after}
+    answer = compared(Replayed(receipt.model_copy(update={"candidates": before}), now, memories))
+    assert [(one.id, one.what) for one in answer.changes] == [
+        (shown.id, "tokens"),
+        (shown.id, "text"),
+        ("passed", "outcome"),
+    ]
+    assert all(one.why.startswith(why) for one in answer.changes)
+
+
+def test_what_it_went_without_then_is_the_reason(told: tuple[Receipt, Memory]) -> None:
+    """Where the answer is whole now; so it is of a context alone."""
+    before = told[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
+    (change,) = compared(Replayed(before, told[0], {})).changes
+    assert (change.what, change.why) == ("context", "then it went without embedder")
 
 
 async def test_a_memory_that_was_dated_back_is_told() -> None:
