@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest.beside import beside
 from ingest.classification.classifier import Classifier
 from ingest.facts import facts_in
 from ingest.parts import howtos_in, requests_in
@@ -13,6 +14,7 @@ from ingest.review.panel import Panel, UnderReview
 from ingest.submission import Classified
 from memtypes.policy import MemoryType
 from memtypes.ports import Embedder
+from memtypes.redaction import Cleaned
 from memtypes.reviewed import Reviewed
 from memtypes.scope import Scope
 
@@ -47,35 +49,42 @@ class Examiner:
 
         Raises Refused where the tenant's policy refuses a secret in it.
         """
-        alone: str = self.redactor.clean(tenant, content).value
+        alone: str = (await self._clean(tenant, content)).value
         found = await self.classifier.classify(alone)
         if context is None or found.confidence >= _IN_NO_DOUBT:
             return found
-        told: str = self.redactor.clean(tenant, context).value
+        told: str = (await self._clean(tenant, context)).value
         both = await self.classifier.classify(f"{alone}\n{told}")
         return both if both.confidence > found.confidence else found
 
-    def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
+    async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
         """What the end of a session would cut out of `content` as memories of their own; none is the whole of it.
 
         Raises Refused where the tenant's policy refuses a secret in it.
         """
-        text: str = self.redactor.clean(tenant, content).value
-        found = [
-            *((MemoryType.PROSPECTIVE, one) for one in requests_in(text)),
-            *((MemoryType.PROCEDURAL, one.text) for one in howtos_in(text)),
-            *((MemoryType.SEMANTIC, one) for one in facts_in(text)),
-        ]
-        return [(kind, part) for kind, part in found if part != text.strip()]
+        text: str = (await self._clean(tenant, content)).value
+        return await beside([text], lambda: _parts(text))
 
     async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
         """The decision on a text. Raises Refused, and Overloaded or Unavailable when the embedder is away."""
-        cleaned = self.redactor.clean(scope.tenant, request.content)
+        cleaned = await self._clean(scope.tenant, request.content)
         text: str = cleaned.value
         kind = request.type or (await self.classifier.classify(text)).type
         (embedding,) = await self.embedder.embed_documents([text])
         reviewed = await self.panel.review(UnderReview(scope, text, kind, embedding.dense))
         return Examined(reviewed, cleaned.counts)
+
+    async def _clean(self, tenant: str, content: str) -> Cleaned:
+        return await beside([content], lambda: self.redactor.clean(tenant, content))
+
+
+def _parts(text: str) -> list[tuple[MemoryType, str]]:
+    found = [
+        *((MemoryType.PROSPECTIVE, one) for one in requests_in(text)),
+        *((MemoryType.PROCEDURAL, one.text) for one in howtos_in(text)),
+        *((MemoryType.SEMANTIC, one) for one in facts_in(text)),
+    ]
+    return [(kind, part) for kind, part in found if part != text.strip()]
 
 
 _IN_NO_DOUBT = 0.6

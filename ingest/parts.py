@@ -6,6 +6,7 @@ steps or more. The whole text stays an event; a part is another memory of anothe
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ _PHRASES = r"(?:be (?:honest|fair|clear|sure)|sum up|whom|my|your|his|her|our|th
 """What "to" begins besides a purpose: "To be honest, ...", "To my surprise, ..."."""
 
 _LEAD = re.compile(
-    r"(?:^|(?<=[.!?]\s)|(?<=\n))\s*(?:here(?:'s| is) )?(?:(?:in order )?to|how (?:to|we|i)|(?:the )?steps (?:to|for))"
-    r" (?P<what>(?!PHRASES)[^.!?:\n]{2,80}):".replace("PHRASES", _PHRASES),
+    r"(?:^|(?<=[.!?]\s)|(?<=\n))[^\S\n]*(?:here(?:'s| is) )?"
+    r"(?:(?:in order )?to|how (?:to|we|i)|(?:the )?steps (?:to|for)) (?P<what>(?!PHRASES)[^.!?:\n]{2,80}):".replace(
+        "PHRASES", _PHRASES
+    ),
     re.IGNORECASE,
 )
 _IN_TURN = re.compile(
@@ -40,6 +43,12 @@ _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")
 _BULLET = re.compile(r"\s*[-*\u2022]\s+(?P<step>\S.*)")
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
 _THEN = re.compile(r",?\s*(?:and )?\bthen\b\s*|,\s+", re.IGNORECASE)
+
+MAX_LISTS = 100
+"""Beginnings of lists in one text that are followed up."""
+
+MAX_LIST = 20_000
+"""Characters of a list that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,8 @@ def sentences_in(text: str) -> Iterator[str]:
 
 def _listed(text: str) -> Iterator[HowTo]:
     """Those that are lists: "To deploy: 1. build 2. push", or a line a step."""
-    for lead in _LEAD.finditer(text):
-        rest = text[lead.end() :]
+    for lead in itertools.islice(_LEAD.finditer(text), MAX_LISTS):
+        rest = text[lead.end() : lead.end() + MAX_LIST]
         steps = _numbered(rest) or _bullets(rest)
         if len(steps) >= 2:
             end = rest.index(steps[-1], sum(map(len, steps[:-1]))) + len(steps[-1])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from ingest.beside import beside
 from ingest.echo import without_recalled
 from memtypes.filters import Compare, Op
 from memtypes.memory import Memory
@@ -44,25 +45,29 @@ class RecallGuard:
         scope: with the session whose messages they are. Raises Unavailable.
         """
         await self.settle()
-        rests = [without_recalled(content) for content in contents]
+        rests = await beside(contents, lambda: [without_recalled(content) for content in contents])
         for start in range(0, len(rests), _AT_ONCE):
             rests[start : start + _AT_ONCE] = await self._without_quotes(scope, rests[start : start + _AT_ONCE])
         return rests
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
-        searches = [
-            CandidateSearch(kind, None, self.sparse.encode_query(text), DEPTH, _SHOWN, light=False)
-            for text in texts
-            if len(text) >= LEAST
-            for kind in LONG_TERM
-        ]
-        searches = [search for search in searches if search.sparse is not None and search.sparse.indices.size]
+        searches = await beside(texts, lambda: self._searches(texts))
         if not searches:
             return texts
         found = {one.id: one.type for near in await self.store.candidates(scope, searches) for one in near}
         memories = await self.store.get(scope, found) if found else {}
         quoted = [memory for memory in memories.values() if _may_be_quoted(memory, scope)]
-        return [without_quotes(text, [memory.content for memory in quoted]) for text in texts]
+        quotable = [memory.content for memory in quoted]
+        return await beside(texts, lambda: [without_quotes(text, quotable) for text in texts])
+
+    def _searches(self, texts: list[str]) -> list[CandidateSearch]:
+        words = [self.sparse.encode_query(text) for text in texts if len(text) >= LEAST]
+        return [
+            CandidateSearch(kind, None, sparse, DEPTH, _SHOWN, light=False)
+            for sparse in words
+            if sparse.indices.size
+            for kind in LONG_TERM
+        ]
 
 
 def _may_be_quoted(memory: Memory, scope: Scope) -> bool:

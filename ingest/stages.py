@@ -50,8 +50,8 @@ class Stages:
 
     async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         """Each draft as a memory; counting tokens and terms of many or long ones is done beside the event loop."""
-        drafts = (entry[0].draft for entry in entries if not isinstance(entry, Outcome))
-        return await beside(drafts, lambda: self._prepare_all(entries))
+        texts = (entry[0].draft.content for entry in entries if not isinstance(entry, Outcome))
+        return await beside(texts, lambda: self._prepare_all(entries))
 
     def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         return [entry if isinstance(entry, Outcome) else self._prepare_one(*entry) for entry in entries]

@@ -24,8 +24,9 @@ async def post_classify(request: HttpRequest, services: NamedDependency[Services
     asked = await read_body(request, CLASSIFY)
     examiner = _examiner(services)
     found = await examiner.classify(request.auth.tenant, asked.content, asked.context)
-    parts = [{"type": kind, "content": part} for kind, part in examiner.parts(request.auth.tenant, asked.content)]
-    return answer({**classify_answer(found), "parts": parts})
+    parts = await examiner.parts(request.auth.tenant, asked.content)
+    shown = [{"type": kind, "content": part} for kind, part in parts]
+    return answer({**classify_answer(found), "parts": shown})
 
 
 @post("/v1/review", opt=_REVIEW.opt(), status_code=200)

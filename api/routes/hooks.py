@@ -14,6 +14,7 @@ from api.calls import Call, HttpRequest, answer, read_body, scope_of
 from api.keys import Role
 from api.questions import without_secrets
 from api.services import Services
+from ingest.beside import beside
 from ingest.echo import ALL_RECALLED, PART_RECALLED
 from ingest.intentions import DueQuestion
 from ingest.outcome import Status
@@ -101,7 +102,8 @@ async def session_stop(request: HttpRequest, services: NamedDependency[Services]
     scope = scope_of(request, ended.namespace, ended.session_id)
     contents = [message.content for message in ended.messages]
     rests = await services.recall_guard.rests(scope, contents)
-    said = drafts_of(ended.session_id, [one.plain(rest) for one, rest in zip(ended.messages, rests, strict=True)])
+    left = [one.plain(rest) for one, rest in zip(ended.messages, rests, strict=True)]
+    said = await beside(rests, lambda: drafts_of(ended.session_id, left))
     outcomes = await services.ingestor.write(scope, [_captured(one) for one in said])
     told = batch_answer(outcomes)
     for one, result in zip(said, told["results"], strict=True):

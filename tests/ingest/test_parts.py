@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +71,13 @@ def test_a_conversation_gives_memories_of_three_types() -> None:
         (0, "procedural"),
         (1, "episodic"),
     ]
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", "\r\n", " \n", "\nto do: ", ". To do: ", "to do: 1. a 2. b ", "\n- a", "to a, then "]
+)
+def test_no_text_takes_forever(unit: str) -> None:
+    """What was written to be slow is read in a time that grows with its length, not with its square."""
+    began = time.process_time()
+    howtos_in(unit * (200_000 // len(unit)))
+    assert time.process_time() - began < 10
