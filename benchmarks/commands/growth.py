@@ -25,11 +25,14 @@ def _add_scale(commands: Commands) -> None:
     default = ScaleRequest("")
     number(added, "--small", default.small, "memories", 5)
     number(added, "--large", default.large, "memories", 5)
+    number(added, "--settle", int(default.settle_s), "seconds to read ahead in", 0)
     _in_common(added, default.namespaces, default.queries)
 
 
 def _scale(given: argparse.Namespace, typed: str) -> Report:
-    request = ScaleRequest(typed, given.small, given.large, given.namespaces, given.queries, given.store)
+    request = ScaleRequest(
+        typed, given.small, given.large, given.namespaces, given.queries, given.store, float(given.settle)
+    )
     return anyio.run(measure_scale, request)
 
 

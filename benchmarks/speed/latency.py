@@ -121,7 +121,7 @@ def _copy_when_closed(settings: Settings, target: Path) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"{settings.store_path} is still held after {_CLOSING_S:.0f} s")
         time.sleep(0.1)
-    shutil.copytree(settings.store_path, target, ignore=shutil.ignore_patterns("tokens"))
+    shutil.copytree(settings.store_path, target, ignore=shutil.ignore_patterns("tokens", "terms"))
 
 
 async def _read_ahead(opened: Opened, namespaces: int) -> None:

@@ -47,6 +47,21 @@ def within(bounds: Bounded, *conditions: Where) -> Where:
     return {"must": [*scope, *(one for one in conditions if one)]}
 
 
+def scope_in(where: Where) -> tuple[tuple[str, str] | None, list[Where]]:
+    """Tenant and namespace that `within` has bounded `where` by, None where it has not; and what else it says."""
+    match where:
+        case {
+            "must": [
+                {"key": "tenant", "match": {"value": tenant}},
+                {"key": "namespace", "match": {"value": name}},
+                *rest,
+            ]
+        } if len(where) == 1:
+            return (tenant, name), rest
+        case _:
+            return None, [where]
+
+
 def of_tenant(tenant: str) -> Where:
     """Everything of the tenant: for nothing but the list of its namespaces."""
     return {"must": [_match("tenant", tenant)]}

@@ -23,7 +23,7 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 WHOLE = 2
-"""A namespace of up to so many times the depth is scored whole: that takes less than asking for what a leg lacks."""
+"""Times the depth: in a namespace of so many it takes less to score all than to ask for what a leg lacks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,11 +56,14 @@ class Pool:
     scores: tuple[Scores | None, Scores | None]
 
 
-def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
-    """The candidates of each search: rounds for the sizes, the legs, the missing scores, the payloads and late ones."""
+def find_candidates(ask: asks.Candidates, whole: int = WHOLE) -> Plan[list[asks.Found]]:
+    """The candidates of each search: rounds for the sizes, the legs, the missing scores, the payloads and late ones.
+
+    A namespace of up to `whole` times the depth is scored whole.
+    """
     corpus = within(ask)
     bounds = {str(search.where): within(ask, search.where) for search in ask.searches}  # many searches share theirs
-    legs = yield from _legs(ask, corpus)
+    legs = yield from _legs(ask, corpus, whole)
     asked = [_nearest(pair, bounds[str(one.where)], corpus) for one, pair in zip(ask.searches, legs, strict=True)]
     best = yield from _search(ask, asked)
     pools = [pooled(pair, hits) for pair, hits in zip(legs, best, strict=True)]
@@ -73,20 +76,20 @@ def find_candidates(ask: asks.Candidates) -> Plan[list[asks.Found]]:
     return [columns(*own, ids, best_matches) for own, ids, best_matches in zip(known, named, late, strict=True)]
 
 
-def _legs(ask: asks.Candidates, corpus: Where) -> Plan[list[Legs]]:
+def _legs(ask: asks.Candidates, corpus: Where, whole: int) -> Plan[list[Legs]]:
     """The legs of each search; how many memories there are is asked only where two legs are to be joined."""
     joined = [place for place, one in enumerate(ask.searches) if one.dense is not None and one.terms is not None]
     counted: list[int] = yield [(ask.searches[place].type, Count(corpus)) for place in joined]
     counts = dict(zip(joined, counted, strict=True))
-    return [legs_of(search, counts.get(place)) for place, search in enumerate(ask.searches)]
+    return [legs_of(search, counts.get(place), whole) for place, search in enumerate(ask.searches)]
 
 
-def legs_of(search: asks.TypeSearch, count: int | None) -> Legs:
+def legs_of(search: asks.TypeSearch, count: int | None, whole: int = WHOLE) -> Legs:
     """The dense and the sparse leg; None for one that was not asked for.
 
     count: memories of the type in the scope; None where one leg is alone, which never lacks a score.
     """
-    limit = search.depth if count is None or count > WHOLE * search.depth else max(count, search.depth)
+    limit = search.depth if count is None or count > whole * search.depth else max(count, search.depth)
     dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, limit, None)
     sparse = None
     if search.terms is not None and search.weights is not None:

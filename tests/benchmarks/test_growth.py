@@ -28,8 +28,11 @@ def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_sizes_are_compared(figures: Any) -> None:
     """Both stores are filled and asked; what it took on the disk and in memory is told."""
-    found = figures("scale", "--small", "20", "--large", "60", "--namespaces", "2", "--queries", "4")
+    sizes = ("--small", "20", "--large", "60")
+    found = figures("scale", *sizes, "--namespaces", "2", "--queries", "4", "--settle", "0")
     assert found["ratios"]["p95"] > 0
+    assert found["ratios"]["first"]["p95"] > 0
+    assert found["ms"]["60"]["met for the first time: candidates"]["p50"] > 0
     assert found["sizes"]["60"]["disk_gb"] > 0
     assert found["sizes"]["60"]["engine_mb"] > 1
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.stores.edge.matching import FLIP
+from memtypes.stores.edge.ragged import LEAST_DEAD
 from memtypes.stores.edge.slots import slots_of
-from memtypes.stores.edge.tokens import LEAST_DEAD, TokenFile
+from memtypes.stores.edge.tokens import TokenFile
 
 SLOTS = range(6)
 

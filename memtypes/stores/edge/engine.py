@@ -18,7 +18,7 @@ from memtypes.errors import RemembrancerError, Unavailable
 from memtypes.light import LIGHT_FIELDS
 from memtypes.policy import MemoryType
 from memtypes.stores import steps
-from memtypes.stores.asks import AnyAsk, Passages
+from memtypes.stores.asks import AnyAsk, Candidates, Passages
 from memtypes.stores.edge import lightfile
 from memtypes.stores.edge.ahead import read_ahead
 from memtypes.stores.edge.errors import translated
@@ -34,9 +34,13 @@ from memtypes.stores.edge.wear import Wear, delete_others
 from memtypes.stores.files import sync_directory
 from memtypes.stores.plans import plan_for
 from memtypes.stores.schema import indexes_of
+from memtypes.stores.searching import find_candidates
 
 EVERY_STEP = 64
 """Memories that are embedded again in one go."""
+
+WHOLE = 10
+"""A namespace of up to so many times the depth is scored whole: its words need no query of the engine then."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +81,8 @@ class Engine:
         """The answer of `ask`."""
         if isinstance(ask, Passages):
             return self._passages_of(ask)
+        if isinstance(ask, Candidates):
+            return steps.run(find_candidates(ask, WHOLE), self._do)
         return steps.run(plan_for(ask), self._do)
 
     @property

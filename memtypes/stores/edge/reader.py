@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -15,9 +16,14 @@ import qdrant_edge as edge
 
 from memtypes.stores import steps
 from memtypes.stores.conditions import Where
+from memtypes.stores.edge.scopes import Scopes
 from memtypes.stores.edge.slots import SlotFile, Slots, slots_of
+from memtypes.stores.edge.terms import TermFile
 from memtypes.stores.edge.translate import Translator
+from memtypes.stores.edge.words import Searches
 from memtypes.stores.keys import Ids, ids_of, strings_of
+from memtypes.stores.schema import SPARSE
+from memtypes.vectors import SparseVector
 
 Payloads: TypeAlias = dict[int, dict[str, Any]]
 """Payloads by slot."""
@@ -34,6 +40,13 @@ class Reader:
 
     engine: edge.EdgeShard
     slots: SlotFile
+    terms: TermFile
+    scopes: Scopes
+
+    @classmethod
+    def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
+        """What reads the shard that consists of these."""
+        return cls(engine, slots, terms, Scopes(partial(_matching, engine, slots)))
 
     def read(self, step: steps.Step) -> Any:
         """The answer of a step that needs nothing but this shard."""
@@ -43,6 +56,11 @@ class Reader:
         """The payloads of those points that exist, whole or with these fields alone."""
         return {_slot(record): record.payload or {} for record in self._retrieve(slots, fields)}
 
+    def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
+        """The sparse vectors of those points that exist, by slot; one without terms has an empty one."""
+        records = self.engine.retrieve(slots.tolist(), False, [SPARSE])
+        return {_slot(record): _sparse(record.vector) for record in records}
+
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, dict[str, Any]]]:
         """The first points after a slot with their payloads, whole or with these fields alone."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
@@ -50,10 +68,7 @@ class Reader:
 
     def matching(self, where: Where) -> Slots:
         """The slots of every point that meets a condition."""
-        limit = max(1, len(self.slots))
-        return slots_in(
-            self._records(edge.ScrollRequest(limit=limit, filter=self._to.filter(where), with_payload=False))
-        )
+        return _matching(self.engine, self.slots, where, max(1, len(self.slots)))
 
     @property
     def _to(self) -> Translator:
@@ -61,8 +76,7 @@ class Reader:
 
     def search(self, step: steps.Search) -> list[steps.Hits]:
         """For each query what it found."""
-        found = self.engine.query_batch(edge.QueryBatchRequest(self._to.queries(step.queries)))
-        return [_hits(hits) for hits in found]
+        return Searches(self.scopes, self.terms, self.by_engine).hits(step.queries)
 
     def scroll(self, step: steps.Scroll) -> Pairs:
         """Points that meet a condition."""
@@ -91,6 +105,9 @@ class Reader:
 
     def count(self, step: steps.Count) -> int:
         """How many points meet a condition."""
+        members = self.scopes.members(step.where)
+        if members is not None:
+            return len(members)
         return self.engine.count(edge.CountRequest(exact=True, filter=self._to.filter(step.where)))
 
     def facet(self, step: steps.Facet) -> list[tuple[Any, int]]:
@@ -106,6 +123,10 @@ class Reader:
     def ids_of_slots(self, step: steps.IdsOf) -> Ids:
         """The ids of slots."""
         return self.slots.ids(step.keys)
+
+    def by_engine(self, queries: Sequence[steps.Nearest]) -> list[steps.Hits]:
+        """The engine's hits of each query."""
+        return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(self._to.queries(queries)))]
 
     def _records(self, request: edge.ScrollRequest) -> list[edge.Record]:
         records, _ = self.engine.scroll(request)
@@ -141,6 +162,12 @@ def _selected(fields: Sequence[str] | None) -> bool | list[str]:
     return True if fields is None else list(fields) or False
 
 
+def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Where, limit: int) -> Slots:
+    """The slots of the points that meet a condition, so many at most, in the order of slots."""
+    request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
+    return slots_in(engine.scroll(request)[0])
+
+
 def slots_in(points: Iterable[Any]) -> Slots:
     """The slots of points or hits."""
     return slots_of([point.id for point in points])
@@ -149,6 +176,14 @@ def slots_in(points: Iterable[Any]) -> Slots:
 def _slot(point: edge.Record) -> int:
     slot: Any = point.id  # every id is a number: the store makes no others
     return int(slot)
+
+
+def _sparse(vectors: Any) -> SparseVector:
+    """The sparse one of a point's vectors, in ascending order of terms."""
+    own = vectors.get(SPARSE) if isinstance(vectors, dict) else None
+    if own is None:
+        return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+    return SparseVector(np.array(own.indices, np.uint32), np.array(own.values, np.float32))
 
 
 def _hits(hits: Sequence[edge.ScoredPoint]) -> steps.Hits:

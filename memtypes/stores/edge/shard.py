@@ -1,11 +1,12 @@
-"""The memories of one type: the engine's shard, and beside it the slots and the token vectors of its points.
+"""The memories of one type: the engine's shard, and beside it the slots, the terms and the token vectors of its points.
 
 Every change of a plan is made here. What comes is written to the files before the engine's log, and what goes is taken
-out of them after it: so whatever dies in between, no point is without its slot, and none loses its token vectors.
+out of them after it: so whatever dies in between, no point is without its slot, and none loses its vectors.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +17,23 @@ import qdrant_edge as edge
 
 from memtypes.stores import steps
 from memtypes.stores.asks import Point
+from memtypes.stores.codec import sparse_of
 from memtypes.stores.conditions import Where
 from memtypes.stores.edge.reader import Reader
-from memtypes.stores.edge.slots import SlotFile, Slots
+from memtypes.stores.edge.slots import SlotFile, Slots, slots_of
+from memtypes.stores.edge.terms import TermFile
 from memtypes.stores.edge.tokens import TokenFile
 from memtypes.stores.edge.translate import Translator, to_point
 from memtypes.stores.edge.wear import Wear
+from memtypes.stores.files import sync_directory
 
 _ID = "id"
 """Where a memory names itself in its payload."""
 
 _MENDED_AT_ONCE = 1_000
+_TOLD = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,28 +44,29 @@ class Shard:
     engine: edge.EdgeShard
     slots: SlotFile
     tokens: TokenFile
+    terms: TermFile
     wear: Wear
+    reader: Reader
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, wear: Wear | None = None) -> Shard:
         """The shard in `path`, which the engine has open, and its files, made where there are none."""
-        shard = cls(path, engine, SlotFile(path), TokenFile.beside(path), wear or Wear.of(path))
+        slots, terms = SlotFile(path), TermFile.beside(path)
+        reader = Reader.of(engine, slots, terms)
+        shard = cls(path, engine, slots, TokenFile.beside(path), terms, wear or Wear.of(path), reader)
         shard._mend()
+        shard._fill_terms()
         return shard
 
     @property
     def logs(self) -> tuple[Path, ...]:
         """The directories of what is written with each change."""
-        return self.path / "wal", self.slots.directory, self.tokens.directory
-
-    @property
-    def reader(self) -> Reader:
-        """What reads it."""
-        return Reader(self.engine, self.slots)
+        return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: steps.Change) -> Slots | None:
         """The slots of what `change` was about, once it is made; None where only the engine knows."""
         where = Translator(self.slots).filter(change.where)
+        self.reader.scopes.forget(change)
         match change:
             case steps.Put(points):
                 return self._put(points, where)
@@ -81,6 +89,7 @@ class Shard:
         """Let go of the files."""
         self.engine.close()
         self.tokens.close()
+        self.terms.close()
         self.slots.close()
 
     def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
@@ -88,6 +97,7 @@ class Shard:
         slots = self.slots.claim([point.id for point in points])
         rich = np.array([bool(point.tokens) for point in points], dtype=np.bool_)
         self.tokens.put(slots[rich], [point.tokens for point in points if point.tokens])
+        self.terms.put(slots, [sparse_of(point.terms, point.weights) for point in points])
         made = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         self.engine.update(edge.UpdateOperation.upsert_points(made, condition=where))
         self.tokens.remove(slots[~rich])
@@ -98,6 +108,7 @@ class Shard:
             self.wear.note(time.time_ns())
         self.engine.update(edge.UpdateOperation.delete_points_by_filter(where))
         self.tokens.remove(gone)
+        self.terms.remove(gone)
         self.slots.remove(gone)
         return gone
 
@@ -113,6 +124,18 @@ class Shard:
             known.update(more)
             last = more[-1][0]
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in known.items()})
+
+    def _fill_terms(self) -> None:
+        """Have the terms of every point: one of an earlier version has none, and a power cut may have taken some."""
+        lacking = self.terms.lacking(self.slots.used())
+        if len(lacking) > _TOLD:
+            _log.warning("the terms of %d memories are read, which takes a few seconds for some 100,000", len(lacking))
+        for start in range(0, len(lacking), _MENDED_AT_ONCE):
+            slots = lacking[start : start + _MENDED_AT_ONCE]
+            vectors = self.reader.sparse_vectors(slots)
+            self.terms.put(slots_of(vectors), list(vectors.values()))
+        if len(lacking):
+            sync_directory(self.terms.directory)
 
 
 def _named_in(where: Where) -> list[str] | None:

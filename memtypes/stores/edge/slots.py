@@ -77,6 +77,10 @@ class SlotFile:
         """The id of each slot; zeros for one that was removed."""
         return self._file.rows[slots]
 
+    def used(self) -> Slots:
+        """The slots that have an id."""
+        return np.flatnonzero(self._file.rows != b"")
+
     def doubtful(self) -> Slots:
         """The slots without an id, and those that share theirs with another: a power cut may leave such."""
         shared = self._sorted[:-1] == self._sorted[1:]

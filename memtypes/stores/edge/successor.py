@@ -41,6 +41,7 @@ class Successor:
         if records:
             new = self.shard.slots.claim_ids(source.slots.ids(old))
             self.shard.tokens.copy(source.tokens, old, new)
+            self.shard.terms.copy(source.terms, old, new)
             points = [
                 edge.Point(n, one.vector or {}, one.payload) for n, one in zip(new.tolist(), records, strict=True)
             ]
