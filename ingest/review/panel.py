@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import anyio
@@ -24,12 +24,15 @@ from memtypes.vectors import DenseVector
 
 TIME_LIMIT_S = 2.0
 
+MAX_READ = 20_000
+"""Characters of a text that reviewers are shown: what it is worth shows at its beginning, and reading takes time."""
+
 _log = logging.getLogger(__name__)
 
 _TO_THE_REVIEWER = re.compile(
     r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior)"
     r"|[\"']?\b(?:importance|relevance|novelty|score|rating|rate)\b[\"']?.{0,30}\b(?:10|ten|highest|maximum|max)\b"
-    r"|\b(?:you are|as) (?:a|an|the) (?:reviewer|judge|grader|rater)\b|^\s*(?:system|assistant)\s*:"
+    r"|\b(?:you are|as) (?:a|an|the) (?:reviewer|judge|grader|rater)\b|^[^\S\n]*(?:system|assistant)[^\S\n]*:"
     r"|<\|?\s*(?:system|im_start)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -92,7 +95,7 @@ class Panel:
 
     async def review(self, under: UnderReview) -> Reviewed:
         """The decision on the votes of all seats, in the order of the seats."""
-        votes: dict[int, Vote] = {}
+        under, votes = replace(under, text=under.text[:MAX_READ]), dict[int, Vote]()
 
         async def ask(place: int, reviewer: Reviewer) -> None:
             votes[place] = await self._vote(reviewer, under)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from ingest.completions import CompletionFailed, answered
 from ingest.review.endpoint import EndpointReviewer, Verdict
 from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.review.panel import Panel, Seat, UnderReview, addresses_reviewer
+from ingest.review.panel import MAX_READ, Panel, Seat, UnderReview, addresses_reviewer
 from ingest.review.stage import ReviewStage
 from ingest.submission import ReviewMode, Submission
 from memtypes.errors import Unavailable
@@ -209,6 +210,18 @@ async def test_what_is_said_twice_is_rejected_twice() -> None:
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])
     assert [one.status for one in outcomes] == ["rejected", "rejected", "stored", "rejected"]
     assert outcomes[1].reason == outcomes[0].reason
+
+
+@pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
+async def test_no_text_holds_its_review_up(unit: str) -> None:
+    """Neither what is written to be slow to read, nor what is very long: its beginning is what is judged."""
+    text = unit * (MAX_READ // len(unit))
+    began = time.process_time()
+    assert not addresses_reviewer(text)
+    assert time.process_time() - began < 5
+    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer())))
+    whole = await local.review(UnderReview(SCOPE, FACT + " " * MAX_READ + "ok " * MAX_READ, MemoryType.SEMANTIC))
+    assert whole.decision == "store"
 
 
 async def test_no_review_leaves_entries_as_they_are() -> None:
