@@ -55,7 +55,10 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """chosen: in score order. used: tokens of each type's part, headings included. room: what nothing was put in."""
+    """chosen: in score order. used: tokens of each type's part, headings included. room: what nothing was put in.
+
+    seen: how many of the first entries were in sight. demand: tokens that these would have taken, by type.
+    """
 
     chosen: tuple[Chosen, ...]
     used: Tokens
@@ -63,6 +66,8 @@ class Fill:
     shifted: Tokens
     final: Tokens
     room: int
+    seen: int
+    demand: Tokens
 
     def refused(self, tokens: int) -> Outcome:
         """What became of an entry of so many tokens that is not in."""
@@ -157,7 +162,7 @@ def fill(
     used = {kind: part.used for kind, part in parts.items()}
     # What each type got is its share in the end, after what stayed free was offered to all.
     room = sum(initial.values()) - sum(used.values())
-    return Fill(_chosen(offered, parts), used, initial, shifted, dict(used), room)
+    return Fill(_chosen(offered, parts), used, initial, shifted, dict(used), room, first, demand)
 
 
 def _most(plan: BudgetPlan, limit: int) -> int | None:

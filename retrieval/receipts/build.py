@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memtypes.receipts import canonical, digest
 from memtypes.times import rfc3339
 from retrieval.answer import Message
-from retrieval.entries import demand_of, in_sight
+from retrieval.entries import demand_of
 from retrieval.receipts.listed import Offered, counted_told, hits_told, lefts_told, passed_told
 from retrieval.written import Filled, Retrieval
 
@@ -52,8 +52,8 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "working": _terms(written.working, offered.listed),
         "candidates": [
             *hits_told(hits, offered, written),
-            *lefts_told(ranking.left),
-            *passed_told(retrieval.passed),
+            *(lefts_told(ranking.left) if ranking.left else ()),
+            *(passed_told(retrieval.passed) if retrieval.passed else ()),
         ],
         "unlisted": counted_told(hits, ranking.left, offered),
         "total_tokens": written.answer.metadata.total_tokens,
@@ -76,9 +76,8 @@ def _budgets(part: Filled) -> dict[str, Any]:
 def _terms(part: Filled, listed: NDArray[np.bool_]) -> dict[str, Any]:
     plan, costs = part.plan, part.costs
     shown = listed[part.entries.ranks - 1]
-    seen = in_sight(plan, part.entries)
-    kept = part.entries.take(np.flatnonzero(shown[:seen]))
-    every, own = (demand_of(plan.types, one, costs) for one in (part.entries.take(slice(seen)), kept))
+    kept = part.entries.take(np.flatnonzero(shown[: part.fill.seen]))
+    own = demand_of(plan.types, kept, costs)
     groups = [part.entries.headings[group] for group in set(part.entries.groups[shown].tolist()) - {-1}]
     return {
         "total": plan.total,
@@ -93,5 +92,5 @@ def _terms(part: Filled, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "groups": {group: costs.groups[group] for group in groups},
         "used": part.fill.used,
         "sight": len(kept),
-        "unlisted": {kind: every[kind] - own[kind] for kind in plan.types},
+        "unlisted": {kind: part.fill.demand[kind] - own[kind] for kind in plan.types},
     }
