@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from api.provider_counts import counted_by_provider
 from api.services import Services
+from ingest.beside import beside
 from ingest.redaction.gate import IDS
+from memtypes.filters import parse_filter
 from memtypes.scope import Scope
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
@@ -20,13 +22,13 @@ AskedT = TypeVar("AskedT", bound=RankedRequest)
 
 async def searched(services: Services, tenant: str, sent: SearchRequest) -> SearchAnswer:
     """Hits, best first. Raises Unavailable, as `without_secrets` does."""
-    asked = without_secrets(services, tenant, sent)
+    asked = await without_secrets(services, tenant, sent)
     return await services.retriever.search(_scope(tenant, asked), asked)
 
 
 async def retrieved(services: Services, tenant: str, sent: RetrieveRequest) -> RetrieveAnswer:
     """A context, what is in it, and what it cost. Raises Unavailable, as `without_secrets` does."""
-    asked = without_secrets(services, tenant, sent)
+    asked = await without_secrets(services, tenant, sent)
     found = await services.retriever.retrieve(_scope(tenant, asked), asked)
     return await counted_by_provider(services, asked.model, found)
 
@@ -35,11 +37,13 @@ def _scope(tenant: str, asked: RankedRequest) -> Scope:
     return Scope(tenant, asked.namespace, asked.session_id, asked.agent_id)
 
 
-def without_secrets(services: Services, tenant: str, asked: AskedT) -> AskedT:
+async def without_secrets(services: Services, tenant: str, asked: AskedT) -> AskedT:
     """`asked`, its query and filters as the tenant's rules keep texts; ids in filters stay, as they are addresses.
 
-    Raises Unavailable when redaction could not run.
+    Raises InvalidRequest for what is no filter, and Unavailable when redaction could not run.
     """
+    if asked.filters is not None:
+        parse_filter(asked.filters)  # before it is looked through: it may be far too long
     if services.examiner is None:
         return asked
     redactor = services.examiner.redactor
@@ -48,7 +52,10 @@ def without_secrets(services: Services, tenant: str, asked: AskedT) -> AskedT:
         cleaned: str = redactor.asked(tenant, text).value
         return cleaned
 
-    changes = {"query": clean(asked.query), "filters": _cleaned(asked.filters, clean)}
+    def cleaned() -> dict[str, Any]:
+        return {"query": clean(asked.query), "filters": _cleaned(asked.filters, clean)}
+
+    changes = await beside([asked.query, str(asked.filters)], cleaned)
     return asked.model_copy(update={name: new for name, new in changes.items() if new != getattr(asked, name)})
 
 

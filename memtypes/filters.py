@@ -25,6 +25,7 @@ from memtypes.types import MEMORY_CLASSES
 MAX_DEPTH = 8
 MAX_LIST = 1_000
 MAX_CONDITIONS = 256
+MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
@@ -147,8 +148,11 @@ def kind_of_field(field: str) -> Kind:
 def parse_filter(tree: object) -> Filter:
     """The filter that the JSON value `tree` stands for. Raises InvalidRequest with what was wrong and where."""
     parsed = _parse(tree, "filters", 0)
-    if sum(1 for _ in _leaves(parsed)) > MAX_CONDITIONS:
+    leaves = list(_leaves(parsed))
+    if len(leaves) > MAX_CONDITIONS:
         raise InvalidRequest(f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters")
+    if sum(len(one.value) for one in leaves if isinstance(one, Compare) and one.op in (Op.ANY, Op.ALL)) > MAX_VALUES:
+        raise InvalidRequest(f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters")
     return parsed
 
 

@@ -116,7 +116,7 @@ async def prompt_submit(request: HttpRequest, services: NamedDependency[Services
     """The context for the prompt. What is due now, or waits for such a prompt, and is in the context, fires."""
     sent = await read_body(request, PROMPT)
     scope = scope_of(request, sent.namespace, sent.session_id)
-    asked = without_secrets(services, scope.tenant, sent.request())
+    asked = await without_secrets(services, scope.tenant, sent.request())
     made = await services.retriever.retrieve(scope, asked)
     shown = {one.id for one in made.items if one.type is MemoryType.PROSPECTIVE}
     if shown:

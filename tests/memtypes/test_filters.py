@@ -115,6 +115,14 @@ def test_a_filter_can_not_have_endless_conditions() -> None:
         parse_filter({"or": [{"importance": {"eq": 5}}] * (MAX_CONDITIONS + 1)})
 
 
+def test_the_lists_of_a_filter_are_bounded_together() -> None:
+    """Each of them, and all: every value is looked for in every memory."""
+    values = [str(number) for number in range(1_000)]
+    assert parse_filter({"or": [{"tags": {"any": values}}] * 10})
+    with pytest.raises(InvalidRequest, match="at most 10000 values together"):
+        parse_filter({"or": [{"tags": {"any": values}}] * 11})
+
+
 @pytest.mark.parametrize(
     ("field", "kind"),
     [
