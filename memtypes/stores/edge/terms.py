@@ -66,10 +66,12 @@ class Corpus:
         """
         places, which = self._shared(query.indices)
         often = np.bincount(which, minlength=len(query.indices)).astype(np.float32)
-        idf = np.log(_ONE + (np.float32(self.known) - often + _HALF) / (often + _HALF))
+        rarity = _ONE + (np.float32(self.known) - often + _HALF) / (often + _HALF)
+        idf = np.log(rarity, dtype=np.float64).astype(np.float32)
         owners = self.owners[places]
-        parts = (query.values * idf)[which] * self.entries[_WEIGHT][places]
-        scores = np.bincount(owners, parts, minlength=len(self.slots)).astype(np.float32)
+        scores = np.zeros(len(self.slots), dtype=np.float32)
+        # One after the other and rounded each time, as the engine does: so nineteen of twenty scores are its own.
+        np.add.at(scores, owners, (query.values * idf)[which] * self.entries[_WEIGHT][places])
         return scores, np.bincount(owners, minlength=len(self.slots)) > 0
 
     def _shared(self, terms: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
