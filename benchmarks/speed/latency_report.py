@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.apparatus.metrics import percentile
+import numpy as np
+
+from benchmarks.apparatus.metrics import RESAMPLES, percentile
 from benchmarks.apparatus.report import Cell, Report, Table
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -31,6 +33,8 @@ ADDED = {
     "a receipt": ("HTTP retrieve, query remembered", WITHOUT_RECEIPT),
 }
 
+_SEED = 5
+
 Samples = Mapping[str, Sequence[float]]
 
 
@@ -42,6 +46,7 @@ def latency_report(command: str, measured: Mapping[int, Samples], namespaces: in
         "Stored vectors are random; texts, token counts and word weights are made up but real; questions are embedded.",
         "floor: one query embedding and the engine's ten queries, in this process, on a copy of the store.",
         "A ratio or a difference compares like percentiles, not single calls. Rounds of ten questions take turns.",
+        "The interval of a difference: pairs of like questions drawn again; tails move with whatever else runs.",
         "Every namespace is asked once, and the engine given half a minute to read ahead, before anything is timed.",
     )
     return Report(command, tables, notes, {str(size): figures(samples) for size, samples in measured.items()})
@@ -52,7 +57,8 @@ def figures(samples: Samples) -> dict[str, Any]:
     times = {name: _percentiles(taken) for name, taken in samples.items()}
     ratios = {name: _ratio(samples, *pair) for name, pair in RATIOS.items()}
     added = {name: _difference(samples, *pair) for name, pair in ADDED.items()}
-    return {"ms": times, "ratios": ratios, "added_ms": added}
+    within = {name: spread(samples, *pair) for name, pair in ADDED.items()}
+    return {"ms": times, "ratios": ratios, "added_ms": added, "added_p95_within": within}
 
 
 def _times(measured: Mapping[int, Samples]) -> Table:
@@ -75,11 +81,21 @@ def _ratios(measured: Mapping[int, Samples]) -> Table:
 
 def _added(measured: Mapping[int, Samples]) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (size, name, *_difference(samples, *pair).values())
+        (size, name, *_difference(samples, *pair).values(), "{:.1f} to {:.1f}".format(*spread(samples, *pair)))
         for size, samples in measured.items()
         for name, pair in ADDED.items()
     ]
-    return Table("Added milliseconds", ("memories", "by", *SHARES), tuple(rows))
+    return Table("Added milliseconds", ("memories", "by", *SHARES, "p95, 95 % interval"), tuple(rows))
+
+
+def spread(samples: Samples, above: str, below: str) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the difference at p95: pairs of like questions are drawn again."""
+    count = min(len(samples[above]), len(samples[below]))
+    over, under = (np.asarray(samples[name][:count]) for name in (above, below))
+    drawn = np.random.default_rng(_SEED).integers(0, count, (RESAMPLES, count))
+    tails = [np.quantile(one[drawn], SHARES["p95"], axis=1, method="inverted_cdf") for one in (over, under)]
+    low, high = np.quantile(tails[0] - tails[1], [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _percentiles(taken: Sequence[float]) -> dict[str, float]:

@@ -67,6 +67,8 @@ def test_latency_compares_like_percentiles() -> None:
     report = latency_report("c", {1_000: samples}, 50)
     found = report.figures["1000"]
     assert found["ratios"]["retrieve / floor"] == {"p50": 2.0, "p95": 2.0, "p99": 2.0}
+    low, high = found["added_p95_within"]["late interaction"]
+    assert low <= found["added_ms"]["late interaction"]["p95"] <= high
     assert found["added_ms"]["a receipt"] == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
     assert found["ms"]["retrieve"] == {"p50": 100.0, "p95": 190.0, "p99": 198.0}
     assert len(report.tables[0].rows) == len(samples)
