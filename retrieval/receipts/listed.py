@@ -16,8 +16,10 @@ from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from memtypes.candidates import TYPES, Candidates
+from memtypes.policy import MemoryType
 from memtypes.times import rfc3339
 from retrieval.budget import Chosen
+from retrieval.outcome import Outcome
 from retrieval.profiles import SIGNALS
 from retrieval.ranking import Lefts, Scored
 from retrieval.receipts.model import SHORT
@@ -29,8 +31,6 @@ LISTED = 128
 
 LEFT_LISTED = 32
 """Candidates that were no hit and are listed, the best first."""
-
-_KINDS = [kind.value for kind in TYPES]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +68,13 @@ class Told(msgspec.Struct, gc=False):
     """A candidate as a receipt tells it, see ReceiptCandidate. A dictionary takes half as long again."""
 
     id: str
-    type: str
+    type: MemoryType
     score: float
     signals: Any
     tokens: int
     access_count: int
     rank: int | None = None
-    outcome: str = ""
+    outcome: Outcome = Outcome.OVER_TOTAL
     counted: bool | UnsetType = UNSET
     group: str | UnsetType = UNSET
     place: int | UnsetType = UNSET
@@ -100,7 +100,7 @@ def hits_told(scored: Scored, offered: Offered, written: Written) -> list[Told]:
     shown = {one.rank: one for one in written.shown}
     for one, rank, tokens, group, order, fits in zip(told, *(column.tolist() for column in columns), strict=True):
         one.rank = rank
-        one.outcome = "over_type_budget" if fits else "over_total"
+        one.outcome = Outcome.OVER_TYPE_BUDGET if fits else Outcome.OVER_TOTAL
         if tokens < 0:
             one.counted = False
             continue
@@ -116,9 +116,9 @@ def hits_told(scored: Scored, offered: Offered, written: Written) -> list[Told]:
 
 def _tell_chosen(one: Told, chosen: Chosen, shown: Shown | None) -> None:
     if shown is None:
-        one.outcome = "removed"
+        one.outcome = Outcome.REMOVED
         return
-    one.outcome = "included"
+    one.outcome = Outcome.INCLUDED
     one.entry_sha256 = sha256(shown.entry.encode()).hexdigest()
     if shown.tokens != one.tokens or shown.cut:
         one.whole, one.allowed = one.tokens, shown.allowed or chosen.allowed
@@ -129,9 +129,9 @@ def lefts_told(left: Lefts) -> list[Told]:
     """The first of those that were no hit."""
     told = _told(left.scored.take(np.arange(min(LEFT_LISTED, len(left)))))
     for place, one in enumerate(told):
-        one.counted, one.outcome = False, "below_threshold"
+        one.counted, one.outcome = False, Outcome.BELOW_THRESHOLD
         if place < len(left.of):
-            one.outcome, one.of = "duplicate_of", left.of[place]
+            one.outcome, one.of = Outcome.DUPLICATE_OF, left.of[place]
     return told
 
 
@@ -140,7 +140,7 @@ def passed_told(passed: tuple[Passed, ...]) -> list[Told]:
     found = Candidates.of([one.candidate for one in passed])
     told = _told(Scored(found, np.zeros(len(found)), np.empty((0, len(found)))))
     for one, ended in zip(told, passed, strict=True):
-        one.counted, one.outcome, one.since = False, ended.outcome.value, rfc3339(ended.since)
+        one.counted, one.outcome, one.since = False, ended.outcome, rfc3339(ended.since)
     return told
 
 
@@ -157,7 +157,7 @@ def _told(scored: Scored) -> list[Told]:
         strict=True,
     )
     return [
-        Told(one, _KINDS[kind], score, _Signals(*signals), tokens, uses)
+        Told(one, TYPES[kind], score, _Signals(*signals), tokens, uses)
         for one, kind, score, signals, tokens, uses in columns
     ]
 
@@ -169,10 +169,10 @@ def counted_told(scored: Scored, left: Lefts, offered: Offered) -> dict[str, Any
     repeats = max(0, len(left.of) - LEFT_LISTED)
     fitting = int((unlisted & offered.fits).sum())
     outcomes = {
-        "over_type_budget": fitting,
-        "over_total": hits - fitting,  # none of them was chosen: what was is listed
-        "duplicate_of": repeats,
-        "below_threshold": rest - repeats,
+        Outcome.OVER_TYPE_BUDGET: fitting,
+        Outcome.OVER_TOTAL: hits - fitting,  # none of them was chosen: what was is listed
+        Outcome.DUPLICATE_OF: repeats,
+        Outcome.BELOW_THRESHOLD: rest - repeats,
     }
     late = np.arange(len(left)) >= LEFT_LISTED
     return {
