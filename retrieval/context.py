@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+from anyio import to_thread
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -32,7 +33,12 @@ from retrieval.written import Filled, Written
 PRIORITY = 3
 """The priority of a working item that names none."""
 
+LARGE = 100_000
+"""Characters that are counted in some 10 ms."""
+
 _ITEMS = TypeAdapter(list[ContextItem])
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +70,21 @@ class ContextWriter:
         with trace.stage("texts"):
             texts = await self._texts_to_count(found) | {one: passage_of(own) for one, own in ranked.texts.items()}
         with trace.stage("budget"):
-            chosen = self._fill(self._entries(found, np.flatnonzero(~is_working), texts))
-            working_chosen = self._fill_working(self._entries(found, working, texts))
+            chosen, working_chosen = await _beside(
+                texts,
+                lambda: (
+                    self._fill(self._entries(found, np.flatnonzero(~is_working), texts)),
+                    self._fill_working(self._entries(found, working, texts)),
+                ),
+            )
         entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
         with trace.stage("texts"):
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
         with trace.stage("render"):
-            shown = self._shown(chosen.fill.chosen, texts)
-            working_shown = self._shown(working_chosen.fill.chosen, texts)
+            shown, working_shown = await _beside(
+                texts,
+                lambda: (self._shown(chosen.fill.chosen, texts), self._shown(working_chosen.fill.chosen, texts)),
+            )
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
             answer = self._answer(ranked, blocks, (*working_shown, *shown), some=not is_working.all())
         return Written(answer, (*working_shown, *shown), chosen, working_chosen)
@@ -186,6 +199,13 @@ class ContextWriter:
         items = _ITEMS.validate_python([_item(one, hits.scored, explain=self._request.explain) for one in shown])
         context = context_of(self._renderer.layout, blocks, self._request.format)
         return RetrieveAnswer(context=context, items=items, metadata=metadata)
+
+
+async def _beside(texts: Mapping[str, Passage], work: Callable[[], _Made]) -> _Made:
+    """What `work` gives, which looks through `texts`; in a thread where that takes so long that others would wait."""
+    if sum(len(one.content) for one in texts.values()) < LARGE:
+        return work()
+    return await to_thread.run_sync(work)
 
 
 def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from memtypes.ports import Candidate, CandidateSearch
 from memtypes.scope import Scope
 from memtypes.times import rfc3339
 from retrieval.answer import RetrieveAnswer
-from tests.fakes import AwayEmbedder, FakeStore
+from retrieval.context import LARGE
+from tests.fakes import AwayEmbedder, FakeStore, FakeTokenizer
 from tests.retrieval.builders import NOW, World
 
 pytestmark = pytest.mark.anyio
@@ -308,3 +310,28 @@ async def test_retrievals_side_by_side_do_not_disturb_each_other() -> None:
         for _ in range(8):
             group.start_soon(ask)
     assert set(answers) == {alone}
+
+
+class WhereCounted(FakeTokenizer):
+    """Remembers whether long texts were counted on the event loop."""
+
+    def __init__(self) -> None:
+        self.on_loop: set[bool] = set()
+
+    def count(self, text: str) -> int:
+        """As ever."""
+        if len(text) >= LARGE // 2:
+            self.on_loop.add(threading.current_thread() is threading.main_thread())
+        return super().count(text)
+
+
+@pytest.mark.parametrize(("length", "on_loop"), [(LARGE // 2, True), (LARGE, False)])
+async def test_other_calls_go_on_while_long_texts_are_counted(length: int, on_loop: bool) -> None:  # noqa: FBT001
+    """They are counted in a thread, as a budget of a million tokens takes seconds."""
+    tokenizer = WhereCounted()
+    world = World(tokenizer=tokenizer)
+    await world.add("semantic", "page " * (length // 5))
+    tokenizer.on_loop.clear()
+    answer = await world.retrieve("page", budget=1_000_000, format="json")
+    assert answer.items
+    assert tokenizer.on_loop == {on_loop}
