@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from ingest.beside import beside
 from ingest.echoes import Echoes
 from ingest.feedback import FeedbackOutcome, Rater
 from ingest.gates import Gate
@@ -119,8 +120,10 @@ class Ingestor:
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
         """The memory after `changes`; see `ingest.revise`. Raises NotFound and InvalidRequest."""
-        if self._redactor is not None:
-            changes = self._redactor.clean(scope.tenant, changes).value
+        redactor, asked = self._redactor, changes
+        if redactor is not None:
+            cleaned = await beside([str(asked)], lambda: redactor.clean(scope.tenant, asked))
+            changes = cleaned.value
         async with self._locks.of(scope):
             return await self._reviser.revise(scope, memory_id, changes)
 

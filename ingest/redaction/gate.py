@@ -12,21 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import anyio
 import re2
 
+from ingest.beside import beside
 from ingest.gates import Rejection
 from ingest.redaction.patterns import Pattern
 from ingest.redaction.policy import RuleBook, Rules, Treatment
-from ingest.redaction.scan import Redaction
+from ingest.redaction.scan import Redaction, may_hold_secrets
 from ingest.submission import Submission
 from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.redaction import Cleaned, Screen
 from memtypes.scope import Scope
-
-LARGE = 20_000
-"""Characters from which a text is looked through in a thread."""
 
 IDS = frozenset(
     {"id", "tenant", "namespace", "content_hash", "type", "session_id", "agent_id", "todo_id", "visibility"}
@@ -76,8 +73,11 @@ class Redactor(Screen):
 
     def asked(self, tenant: str, value: Any) -> Cleaned:
         """The same for what is asked: the question of a tenant that refuses secrets is answered without them."""
-        redaction = Redaction(self._sought(tenant))
+        patterns = self._sought(tenant)
+        redaction = Redaction(patterns)
         with _failing_closed():
+            if not may_hold_secrets(value, patterns):
+                return Cleaned(value, {})
             return Cleaned(redaction.value(value), dict(redaction.counts))
 
     def _sought(self, tenant: str) -> tuple[Pattern, ...]:
@@ -111,10 +111,8 @@ class RedactionGate:
         if objection:
             return Rejection(objection)
         try:
-            if len(draft.content) < LARGE:
-                cleaned = cleaned_draft(self.redactor, scope.tenant, draft)
-            else:
-                cleaned = await anyio.to_thread.run_sync(cleaned_draft, self.redactor, scope.tenant, draft)
+            texts = (str(value) for value in _texts(draft).values())
+            cleaned = await beside(texts, lambda: cleaned_draft(self.redactor, scope.tenant, draft))
         except Refused as error:
             return Rejection(str(error))
         if not cleaned.counts:

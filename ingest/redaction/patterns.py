@@ -24,11 +24,15 @@ def always(span: Span) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """kind: the name that reports use. regex: compiled by RE2. check: what a match must also be."""
+    """kind: the name that reports use. regex: compiled by RE2. check: what a match must also be.
+
+    anchored: whether it may ask for the beginning or the end of a text, and so finds other things in several together.
+    """
 
     kind: str
     regex: Any
     check: Check = always
+    anchored: bool = False
 
     @property
     def group(self) -> int:

@@ -75,7 +75,7 @@ class Rules(Model):
 
     def sought(self) -> tuple[Pattern, ...]:
         """The patterns of every kind that is not allowed; one's own come first."""
-        own = (Pattern(one.name, compiled(one.regex)) for one in self.patterns)
+        own = (Pattern(one.name, compiled(one.regex), anchored=_anchored(one.regex)) for one in self.patterns)
         return tuple(one for one in (*own, *BUILT_IN) if self.treatment(one.kind) is not Treatment.ALLOW)
 
 
@@ -117,3 +117,8 @@ def _book(found: Any, policy: Treatment) -> RuleBook:
     if "policy" in book.default.model_fields_set:
         return book
     return book.model_copy(update={"default": book.default.model_copy(update={"policy": policy})})
+
+
+def _anchored(regex: str) -> bool:
+    """Whether `regex` may look for the ends of a text; true for many that don't."""
+    return any(sign in regex for sign in ("^", "$", r"\A", r"\z"))

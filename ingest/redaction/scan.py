@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -37,6 +37,31 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Found]
             if span is not None and span.end > span.start:
                 found.append(Found(pattern.kind, span.start, span.end))
     return _joined(found)
+
+
+def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
+    """False where no text of `value`, any JSON, holds a secret: found out at once for all of them, which is most."""
+    if any(pattern.anchored for pattern in patterns):
+        return True
+    read = "\n".join(_lines(value)).encode("utf-8", "replace")
+    return any(pattern.regex.search(read) is not None for pattern in patterns)
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """Every text that `Redaction.value` looks through."""
+    match value:
+        case str() if not isinstance(value, Enum):
+            yield value
+        case int() if not isinstance(value, bool | Enum):
+            yield str(value)
+        case list():
+            for one in value:
+                yield from _lines(one)
+        case dict():
+            for key, one in value.items():
+                yield from (key, *_lines(one))
+                if isinstance(one, str) and len(one) <= _MAX_NAMED:
+                    yield f"{key}={one}"
 
 
 def _joined(found: Sequence[Found]) -> list[Found]:

@@ -229,3 +229,27 @@ def test_every_kind_has_a_sample() -> None:
     """The samples cover what is built in, but for AWS secrets, which their test writes out."""
     assert {kind for kind, _ in secrets()} == KINDS - {"aws_secret"}
     assert "aws_secret" in [one.kind for one in secrets_in("aws_secret_access_key = " + filler(40))]
+
+
+_WORDS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        ["password", "hunter22x", "bob@example.com", "4111 1111 1111 1111", "tel", "0176 1234567", "a-1", "="]
+    ),
+)
+_JSON = st.recursive(
+    st.one_of(_WORDS, st.integers(), st.booleans(), st.none(), st.just(4111111111111111)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_WORDS, inner, max_size=4)),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("own", ["", r"a-[0-9]", r"^a-[0-9]$"])
+@given(value=_JSON)
+def test_looking_at_all_texts_at_once_misses_nothing(own: str, value: Any) -> None:
+    """A glance at the whole of a value says of it what a look at each of its texts and keys says."""
+    rules = Rules(patterns=(OwnPattern(name="own", regex=own),) if own else ())
+    cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
+    each = Redaction(rules.sought())
+    assert cleaned.value == each.value(value)
+    assert cleaned.counts == each.counts
