@@ -53,11 +53,12 @@ def sync_directory(directory: Path) -> None:
     """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread.
 
     What its owner deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew. What is
-    gone may have been renamed though, so all are looked at again.
+    gone may have been renamed though, so all other names are looked at again.
     """
     with suppress(FileNotFoundError):
-        while not all(map(_sync, directory.iterdir())):
-            pass
+        gone: set[Path] = set()
+        while lost := {path for path in directory.iterdir() if path not in gone and not _sync(path)}:
+            gone |= lost
         _sync(directory)
 
 
