@@ -14,7 +14,7 @@ from retrieval.signals import reference_times
 ALIKE = 0.6
 """From which mean cosine of an event's tokens a memory tells of it.
 
-Of events that a conversation has, 19 in 20 reach it; of those of other conversations 1 in 5 (see benchmarks/LOG.md).
+Of events that a conversation has, nine in ten reach it; of those of others one in five (see benchmarks/LOG.md).
 """
 
 
