@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from api.provider_counts import counted_by_provider
 from api.services import Services
-from ingest.beside import beside
 from ingest.redaction.gate import IDS
+from memtypes.beside import beside
 from memtypes.filters import parse_filter
 from memtypes.scope import Scope
 from retrieval.answer import RetrieveAnswer, SearchAnswer

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ingest.beside import beside
 from ingest.classification.classifier import Classifier
 from ingest.facts import facts_in
 from ingest.parts import howtos_in, requests_in
 from ingest.redaction.gate import Redactor
 from ingest.review.panel import Panel, UnderReview
 from ingest.submission import Classified
+from memtypes.beside import beside
 from memtypes.policy import MemoryType
 from memtypes.ports import Embedder
 from memtypes.redaction import Cleaned

@@ -6,7 +6,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ingest.beside import beside
 from ingest.duplicates import (
     SAME_SAYING,
     SAME_WORDS,
@@ -24,6 +23,7 @@ from ingest.nearest import Surroundings, nearest
 from ingest.outcome import Outcome, Status
 from ingest.prepare import Prepared
 from ingest.superseding import Timeline, timeline, unfinished
+from memtypes.beside import beside
 from memtypes.errors import Conflict, NotFound
 from memtypes.ids import memory_id
 from memtypes.memory import Memory

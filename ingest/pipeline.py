@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest.beside import beside
 from ingest.echoes import Echoes
 from ingest.feedback import FeedbackOutcome, Rater
 from ingest.gates import Gate
@@ -32,6 +31,7 @@ from ingest.review.stage import ReviewStage
 from ingest.revise import Reviser
 from ingest.stages import Arriving, Stages
 from ingest.submission import Submitted, submission_of
+from memtypes.beside import beside
 from memtypes.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.filters import Filter
 from memtypes.memory import Draft, Memory

@@ -11,8 +11,8 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from ingest.beside import beside
 from ingest.echo import without_recalled
+from memtypes.beside import beside
 from memtypes.filters import Compare, Op
 from memtypes.memory import Memory
 from memtypes.policy import LONG_TERM

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ingest.beside import beside
 from ingest.gates import Gate, Rejection, through_gates
 from ingest.keeping import Encoded, Keeper
 from ingest.outcome import Outcome, Status
@@ -17,6 +16,7 @@ from ingest.prefilter import Recent
 from ingest.prepare import Arrival, Prepared, Preparer
 from ingest.review.stage import ReviewStage
 from ingest.submission import Submission, UntypedDraft
+from memtypes.beside import beside
 from memtypes.errors import InvalidRequest
 from memtypes.ports import Embedder, MemoryStore
 from memtypes.preceding import Call, Preceding

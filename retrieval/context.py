@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-from anyio import to_thread
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from memtypes.beside import beside
 from memtypes.candidates import TYPES, Candidates
 from memtypes.memory import Memory
 from memtypes.passage import Passage, passage_of
@@ -34,11 +34,9 @@ PRIORITY = 3
 """The priority of a working item that names none."""
 
 LARGE = 100_000
-"""Characters that are counted in some 10 ms."""
+"""Characters that are counted in some 10 ms; more are counted in a thread."""
 
 _ITEMS = TypeAdapter(list[ContextItem])
-
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +68,22 @@ class ContextWriter:
         with trace.stage("texts"):
             texts = await self._texts_to_count(found) | {one: passage_of(own) for one, own in ranked.texts.items()}
         with trace.stage("budget"):
-            chosen, working_chosen = await _beside(
-                texts,
+            chosen, working_chosen = await beside(
+                (one.content for one in texts.values()),
                 lambda: (
                     self._fill(self._entries(found, np.flatnonzero(~is_working), texts)),
                     self._fill_working(self._entries(found, working, texts)),
                 ),
+                LARGE,
             )
         entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
         with trace.stage("texts"):
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
         with trace.stage("render"):
-            shown, working_shown = await _beside(
-                texts,
+            shown, working_shown = await beside(
+                (one.content for one in texts.values()),
                 lambda: (self._shown(chosen.fill.chosen, texts), self._shown(working_chosen.fill.chosen, texts)),
+                LARGE,
             )
             blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
             answer = self._answer(ranked, blocks, (*working_shown, *shown), some=not is_working.all())
@@ -199,13 +199,6 @@ class ContextWriter:
         items = _ITEMS.validate_python([_item(one, hits.scored, explain=self._request.explain) for one in shown])
         context = context_of(self._renderer.layout, blocks, self._request.format)
         return RetrieveAnswer(context=context, items=items, metadata=metadata)
-
-
-async def _beside(texts: Mapping[str, Passage], work: Callable[[], _Made]) -> _Made:
-    """What `work` gives, which looks through `texts`; in a thread where that takes so long that others would wait."""
-    if sum(len(one.content) for one in texts.values()) < LARGE:
-        return work()
-    return await to_thread.run_sync(work)
 
 
 def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:

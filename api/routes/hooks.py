@@ -14,12 +14,12 @@ from api.calls import Call, HttpRequest, answer, read_body, scope_of
 from api.keys import Role
 from api.questions import without_secrets
 from api.services import Services
-from ingest.beside import beside
 from ingest.echo import ALL_RECALLED, PART_RECALLED
 from ingest.intentions import DueQuestion
 from ingest.outcome import Status
 from ingest.sessions import Message, Said, drafts_of
 from ingest.submission import Submission
+from memtypes.beside import beside
 from memtypes.memory import Label, Model, Text
 from memtypes.policy import MemoryType
 from memtypes.scope import Name

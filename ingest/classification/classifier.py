@@ -14,6 +14,7 @@ from ingest.classification.rules import Leaning, leaning
 from ingest.classification.sentences import SENTENCES
 from ingest.gates import Rejection
 from ingest.submission import Classified, Submission, UntypedDraft
+from memtypes.beside import beside
 from memtypes.policy import MemoryType
 from memtypes.ports import Embedder
 from memtypes.scope import Scope
@@ -42,7 +43,7 @@ class Classifier:
 
     async def classify(self, text: str) -> Classified:
         """The type of `text` with its reason. Raises Overloaded or Unavailable when the embedder is needed and away."""
-        words = await anyio.to_thread.run_sync(leaning, text) if len(text) > 2_000 else leaning(text)
+        words = await beside([text], lambda: leaning(text))
         if lead(words.scores) >= SURE:
             return ruled(words)
         prototypes = await self._known()

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import re2
 
-from ingest.beside import beside
 from ingest.gates import Rejection
 from ingest.redaction.patterns import Pattern
 from ingest.redaction.policy import RuleBook, Rules, Treatment
 from ingest.redaction.scan import Redaction, may_hold_secrets
 from ingest.submission import Submission
+from memtypes.beside import beside
 from memtypes.errors import InvalidRequest, Unavailable
 from memtypes.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.redaction import Cleaned, Screen

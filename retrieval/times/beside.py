@@ -43,7 +43,7 @@ def beside(lead: re.Match[str], anchor: Window) -> Window:
     Raises ValueError or OverflowError where the calendar does not reach.
     """
     joint = lead["side"] or lead["joint"]
-    if joint == "of":
+    if joint == "of" or (joint == "on" and _day_of_week(lead, 5) is None):
         return _part(lead, anchor)
     if joint in ("after", "following"):
         return Window(anchor.start, _later(lead, anchor))

@@ -325,7 +325,7 @@ class WhereCounted(FakeTokenizer):
         return super().count(text)
 
 
-@pytest.mark.parametrize(("length", "on_loop"), [(LARGE // 2, True), (LARGE, False)])
+@pytest.mark.parametrize(("length", "on_loop"), [(LARGE, True), (LARGE + 10, False)])
 async def test_other_calls_go_on_while_long_texts_are_counted(length: int, on_loop: bool) -> None:  # noqa: FBT001
     """They are counted in a thread, as a budget of a million tokens takes seconds."""
     tokenizer = WhereCounted()

@@ -81,6 +81,7 @@ def at(text: str) -> datetime:
         ("who called in the first week of February?", "2026-02-01", "2026-02-08"),
         ("who called in the last two weeks of February?", "2026-02-15", "2026-03-01"),
         ("who called on the morning of 5 March 2026?", "2026-03-05", "2026-03-06"),
+        ("who called in the evening on 5 March 2026?", "2026-03-05", "2026-03-06"),
         ("who called the day before yesterday?", "2026-03-16", "2026-03-18"),
     ],
 )

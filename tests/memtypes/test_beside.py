@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from ingest.beside import SHORT, beside
+from memtypes.beside import SHORT, beside
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ SHORT = 2_000
 _Result = TypeVar("_Result")
 
 
-async def beside(texts: Iterable[str], work: Callable[[], _Result]) -> _Result:
-    """What `work` gives, which looks through `texts`; in a thread where they are long together."""
-    if sum(map(len, texts)) <= SHORT:
+async def beside(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
+    """What `work` gives, which looks through `texts`; in a thread where they have more than `short` characters."""
+    if sum(map(len, texts)) <= short:
         return work()
     return await anyio.to_thread.run_sync(work)
