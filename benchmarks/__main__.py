@@ -13,7 +13,7 @@ from benchmarks.commands.options import Measure
 from benchmarks.sets.data import BadSet
 from benchmarks.sets.loading import NotLoaded
 from benchmarks.speed.ingestion import NotStored
-from memtypes.errors import RemembrancerError
+from memtypes.model.errors import RemembrancerError
 
 _TOLD = (BadSet, NotLoaded, NotReady, NotStored, RemembrancerError)
 """What ends a command with one line: everything else is a mistake of ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.entry import ingest_main
+from api.cli.entry import ingest_main
 
 if __name__ == "__main__":
     ingest_main()

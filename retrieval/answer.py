@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memtypes.policy import MemoryType
-from memtypes.times import Instant
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import Instant
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 

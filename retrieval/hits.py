@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
 from retrieval.answer import SearchHit
-from retrieval.ranking import Hit
+from retrieval.ranking.ranked import Hit
 
 
 def search_answer(hits: Sequence[Hit], memories: Mapping[str, Memory], explain: bool) -> list[SearchHit]:  # noqa: FBT001

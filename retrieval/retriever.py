@@ -13,33 +13,35 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from memtypes.candidates import Candidates
-from memtypes.errors import InvalidRequest, Overloaded, Unavailable
-from memtypes.filters import Filter, all_of
-from memtypes.live import LiveItems
-from memtypes.models.registry import Models, Registry
-from memtypes.passage import Passage
-from memtypes.policy import LONG_TERM, MemoryType
-from memtypes.ports import CandidateSearch, Embedder, MemoryStore, SparseEncoder, Tokenizer
-from memtypes.scope import Scope
-from memtypes.terms import numbered
-from memtypes.times import Clock, to_utc
-from memtypes.vectors import DenseVector, SparseVector, TokenVectors
+from memtypes.llms.registry import Models, Registry
+from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
+from memtypes.model.filters import Filter, all_of
+from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock, to_utc
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.working import LiveItems
+from memtypes.search.candidates import Candidates
+from memtypes.search.passage import Passage
+from memtypes.search.terms import numbered
+from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
 from retrieval.answer import RetrieveAnswer, SearchAnswer
-from retrieval.context import ContextWriter, Ranked
-from retrieval.current import asked_about, names_status, wanted_in_context
+from retrieval.context.working import Uses, read_live, with_live
+from retrieval.context.writer import ContextWriter, Ranked
+from retrieval.context.written import Retrieval
 from retrieval.hits import search_answer, types_of
-from retrieval.models import settle
-from retrieval.profiles import weights_for
-from retrieval.ranking import Ranking
-from retrieval.request import RankedRequest, RetrieveRequest, SearchRequest
-from retrieval.scoring import Scoring, rank
-from retrieval.times.events import time_of
-from retrieval.times.query import told_by_event, windows_of
-from retrieval.times.window import Window
+from retrieval.query.model_budget import settle
+from retrieval.query.profiles import weights_for
+from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
+from retrieval.query.times.events import time_of
+from retrieval.query.times.query import told_by_event, windows_of
+from retrieval.query.times.window import Window
+from retrieval.query.validity import asked_about, names_status, wanted_in_context
+from retrieval.ranking.ranked import Ranking
+from retrieval.ranking.scoring import Scoring, rank
 from retrieval.trace import OnTimings, Trace
-from retrieval.working import Uses, read_live, with_live
-from retrieval.written import Retrieval
 
 DEPTH = 200
 """Candidates a leg and type. Twice as many cost twice as much and find no more evidence (see benchmarks/LOG.md)."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.ids import content_hash, memory_id
-from memtypes.memory import Memory, TokenCount
-from memtypes.policy import POLICIES, MemoryType
-from memtypes.ports import Record
-from memtypes.scope import Scope
-from memtypes.types import MEMORY_CLASSES
-from memtypes.vectors import DenseVector, SparseVector, Vectors
+from memtypes.model.ids import content_hash, memory_id
+from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.policy import POLICIES, MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.types import MEMORY_CLASSES
+from memtypes.ports.memory_store import Record
+from memtypes.search.vectors import DenseVector, SparseVector, Vectors
 
 SCOPE = Scope("acme", "shop")
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from memtypes.encoders.prepare import prepare
-from memtypes.stores.redis.client import LiveClient
+from memtypes.encoders.setup.prepare import prepare
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.live import client_of, running_server
 from tests.servers import free_ports, packaged_server, running, running_cluster
 

@@ -13,27 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.errors import InvalidRequest, LockLost, Unavailable
-from memtypes.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
-from memtypes.light import LIGHT_FIELDS
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
-from memtypes.ports import (
-    Candidate,
-    CandidateSearch,
-    Embedder,
-    Listing,
-    MemoryStore,
-    Page,
-    Record,
-    SparseEncoder,
-    Tokenizer,
-    TypeStats,
-)
-from memtypes.scope import Scope
-from memtypes.stores.maxsim import maxima
-from memtypes.types import from_payload
-from memtypes.vectors import Embedding, SparseVector, Vectors
+from memtypes.model.errors import InvalidRequest, LockLost, Unavailable
+from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.types import from_payload
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.candidates import Candidate
+from memtypes.search.columns import LIGHT_FIELDS
+from memtypes.search.vectors import Embedding, SparseVector, Vectors
+from memtypes.stores.operations.maxsim import maxima
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from memtypes.answers import KEPT_FOR, AnswerStore, Given
-from memtypes.scope import Scope
-from memtypes.times import Clock
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.answers import KEPT_FOR, AnswerStore, Given
 
 
 class FakeAnswers(AnswerStore):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from memtypes.errors import Unavailable
-from memtypes.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
-from memtypes.scope import Scope
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
 
 
 @dataclass

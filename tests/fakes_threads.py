@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.locks import Lease, LockRequest, Locks
-from memtypes.scope import Scope
-from memtypes.threads.departures import Departure, DepartureStore, OutboxLoad
-from memtypes.threads.ports import (
+from memtypes.live.evicted_turns import Departure, DepartureStore, OutboxLoad
+from memtypes.live.turns import Turn
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.ports.threads import (
     MAX_CHAIN,
     Append,
     Appended,
@@ -22,8 +24,6 @@ from memtypes.threads.ports import (
     Thread,
     ThreadStore,
 )
-from memtypes.threads.turns import Turn
-from memtypes.times import rfc3339
 
 
 @dataclass(slots=True)

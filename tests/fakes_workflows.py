@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.scope import Scope
-from memtypes.workflows.events import Event
-from memtypes.workflows.ports import (
+from memtypes.live.events import Event
+from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.ports.workflows import (
     MAX_CHAIN,
     MAX_EVENTS,
     Append,
@@ -20,7 +21,6 @@ from memtypes.workflows.ports import (
     Recorder,
     WorkflowStore,
 )
-from memtypes.workflows.state import STATUS_AFTER, Status, WorkflowState
 
 
 @dataclass

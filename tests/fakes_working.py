@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from memtypes.errors import Unavailable
-from memtypes.live import Clearing, Due, LiveItem, LiveItems
-from memtypes.scope import Scope
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.working import Clearing, Due, LiveItem, LiveItems
 
 
 class FakeItems(LiveItems):

@@ -10,8 +10,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 
 LIVE = ("live", "live_cluster", "live_packaged")
 """The fixtures that are clients of real servers; what holds on one of them has to hold on each."""

@@ -19,8 +19,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from memtypes.stores.redis.binary import find_server
-from memtypes.stores.redis.child import tied
+from memtypes.stores.redis.connection.binary import find_server
+from memtypes.stores.redis.connection.child import tied
 
 SLOTS = 16_384
 NODES = 3

@@ -13,25 +13,27 @@ import httpx
 from anyio import to_thread
 from threadpoolctl import threadpool_limits
 
-from api.reembedding import server_settings, store_fingerprint
 from api.settings import Settings
+from api.wiring.reembedding import server_settings, store_fingerprint
+from ingest.conversations.rules import Rules
+from memtypes.config.thread_policies import read_policies
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.prepare import DIMENSIONS, prepare
 from memtypes.encoders.projection import token_projection
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
+from memtypes.encoders.setup.prepare import DIMENSIONS, prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.errors import SetupRequired
-from memtypes.models.registry_file import RegistrySource
-from memtypes.ports import Embedder, MemoryStore, Tokenizer
+from memtypes.live.policy import Policies
+from memtypes.llms.registry_file import RegistrySource
+from memtypes.model.errors import SetupRequired
+from memtypes.model.times import system_clock
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.tokenizer import Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts
-from memtypes.threads.policy import Policies
-from memtypes.threads.policy_file import read_policies
-from memtypes.threads.rules import Rules
-from memtypes.times import system_clock
 from retrieval.receipts.queue import ReceiptQueue
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
@@ -124,6 +126,6 @@ async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -
 
 
 async def _open_server(settings: Settings, url: str, embedder: Embedder, fingerprint: str) -> MemoryStore:
-    from memtypes.stores.qdrant import QdrantStore  # noqa: PLC0415 - see `server_settings`
+    from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`
 
     return await QdrantStore.open(server_settings(settings, url, fingerprint, embedder.dimensions))

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 import httpx
 
 from api.settings import Settings
-from ingest.classification.classifier import ClassificationGate, Classifier
-from ingest.completions import Endpoint
-from ingest.examine import Examiner
-from ingest.gates import Gate
-from ingest.prefilter import Prefilter, Recent
-from ingest.recent import RecentDocuments
-from ingest.redaction.gate import RedactionGate, Redactor
-from ingest.redaction.policy import RuleBook, read_rules
-from ingest.review.consensus import IMPORTANCE, RELEVANCE
-from ingest.review.endpoint import EndpointReviewer
-from ingest.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.review.panel import Panel, Reviewer, Seat
-from memtypes.ports import Embedder, MemoryStore
+from ingest.screening.classification.classifier import ClassificationGate, Classifier
+from ingest.screening.completions import Endpoint
+from ingest.screening.examine import Examiner
+from ingest.screening.gates import Gate
+from ingest.screening.prefilter import Prefilter, Recent
+from ingest.screening.recent_embeddings import RecentDocuments
+from ingest.screening.redaction.gate import RedactionGate, Redactor
+from ingest.screening.redaction.policy import RuleBook, read_rules
+from ingest.screening.review.consensus import IMPORTANCE, RELEVANCE
+from ingest.screening.review.endpoint import EndpointReviewer
+from ingest.screening.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
+from ingest.screening.review.panel import Panel, Reviewer, Seat
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)

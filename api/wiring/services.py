@@ -8,39 +8,39 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from api.erasure import Memories, Remembered
-from api.jobs import Jobs
-from api.keybook import KeyBook
-from api.keys import KeyRing
-from api.once import Once
-from api.rate import RateLimit
-from api.reembedding import Reembedding
-from api.services import Services
+from api.auth.keybook import KeyBook
+from api.auth.keys import KeyRing
+from api.auth.rate import RateLimit
+from api.http.idempotency import Once
 from api.settings import BadSettings, Settings, secret
-from api.wiring.living import living
+from api.wiring.container import Services
+from api.wiring.erasure import Memories, Remembered
+from api.wiring.jobs import Jobs
+from api.wiring.live_state import living
+from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
 from api.wiring.screening import Screening, screening
 from api.wiring.upkeep import upkeep_jobs
-from ingest.due.gate import DueTimes
-from ingest.intentions import IntentionParts, Intentions
-from ingest.pipeline import Ingestor, IngestorParts
-from ingest.recalled import RecallGuard
+from ingest.screening.due.gate import DueTimes
+from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.executor import Upkeep
+from ingest.working.intentions import IntentionParts, Intentions
+from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.encoders.endpoints import EndpointCounter
-from memtypes.erasure import Erasable
-from memtypes.live import LiveItems
-from memtypes.models.counting import LocalCounter
-from memtypes.receipts import ErasableReceipts
+from memtypes.llms.counting import LocalCounter
+from memtypes.model.times import system_clock
+from memtypes.ports.erasure import Erasable
+from memtypes.ports.receipts import ErasableReceipts
+from memtypes.ports.working import LiveItems
 from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.erasure import EdgeFiles
+from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveState
 from memtypes.stores.redis.live_log import LiveLog
-from memtypes.times import system_clock
-from retrieval.freshness import Freshness
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.use_counts import Freshness
 
 
 @asynccontextmanager

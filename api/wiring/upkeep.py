@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from api.jobs import Job
-from api.keybook import KeyBook
-from api.keys import DEFAULT_TENANT
+from api.auth.keybook import KeyBook
+from api.auth.keys import DEFAULT_TENANT
 from api.settings import Settings
+from api.wiring.jobs import Job
 from ingest.upkeep.executor import Upkeep
 from ingest.upkeep.rounds import Rounds, requests_of
 

@@ -17,13 +17,13 @@ import numpy as np
 from api.settings import Settings
 from benchmarks.apparatus.opened import Opened, open_parts
 from benchmarks.apparatus.synthetic import Turn, turns
-from ingest.prepare import Arrival, Prepared, Preparer
-from memtypes.ids import memory_id
-from memtypes.policy import POLICIES, MemoryType, Visibility
-from memtypes.ports import Record
-from memtypes.scope import Scope
-from memtypes.types import DRAFT, AnyDraft
-from memtypes.vectors import TokenVectors, Vectors
+from ingest.writing.prepare import Arrival, Prepared, Preparer
+from memtypes.model.ids import memory_id
+from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.ports.memory_store import Record
+from memtypes.search.vectors import TokenVectors, Vectors
 
 TENANT = "default"
 DIMENSIONS = 384

@@ -13,11 +13,13 @@ from pathlib import Path
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
 from api.wiring.services import keep_for_good
-from ingest.pipeline import Ingestor, IngestorParts
-from ingest.prepare import Preparer
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.prepare import Preparer
 from memtypes.encoders.bm25 import Bm25Encoder
-from memtypes.ports import Embedder, MemoryStore, SparseEncoder, Tokenizer
-from memtypes.times import system_clock
+from memtypes.model.times import system_clock
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.tokenizer import Tokenizer
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.trace import OnTimings
 

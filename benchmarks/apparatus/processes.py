@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from api.settings import Settings
-from memtypes.stores.redis.child import tied
+from memtypes.stores.redis.connection.child import tied
 
 READY_S = 180.0
 """A start takes two seconds; on a machine with a dozen other jobs it took forty, and at a lower priority over sixty."""

@@ -18,12 +18,12 @@ from benchmarks.quality.contexts import Expected, score_context
 from benchmarks.quality.evaluation import evidence_of
 from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
 from benchmarks.sets.loading import Loaded, load, scope_of
-from ingest.pipeline import PIECE, Ingestor, IngestorParts
-from ingest.prepare import Arrival
-from memtypes.ports import Embedder
-from memtypes.times import system_clock
-from memtypes.vectors import Embedding
-from retrieval.request import RetrieveRequest, SearchRequest
+from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
+from ingest.writing.prepare import Arrival
+from memtypes.model.times import system_clock
+from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import Embedding
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 BUDGET = 1_000

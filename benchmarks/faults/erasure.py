@@ -16,11 +16,11 @@ from benchmarks.apparatus.metrics import percentile
 from benchmarks.apparatus.opened import Opened, open_parts, settings_in
 from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
-from memtypes.policy import MemoryType
-from memtypes.scope import Scope
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT
 from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.erasure import EdgeFiles
-from memtypes.types import DRAFT
+from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 
 MARK = "the marked text of a benchmark"
 _PAUSE_S = 0.01

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from memtypes.ports import Tokenizer
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.scope import Scope
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.stores.redis.connection.client import LiveClient
 
 SCOPE = Scope("benchmark", "live")
 TURN = "The build of the second branch failed once more in the same test; I look at what changed in the lock file. "

@@ -8,26 +8,26 @@ from pathlib import Path
 
 from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
 from benchmarks.live.threads import thread_calls
-from ingest.redaction.gate import Redactor
+from ingest.screening.redaction.gate import Redactor
+from ingest.workflows.engine import Workflows
+from ingest.workflows.requests import Beginning, Resumption
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.ids import content_hash, memory_id
-from memtypes.live import LiveItem
-from memtypes.locks import LockRequest
-from memtypes.memory import TokenCount
-from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import Tokenizer
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.live.events import NewEvent, WorkflowEventType
+from memtypes.live.workflow_state import WorkflowState
+from memtypes.model.ids import content_hash, memory_id
+from memtypes.model.memory import TokenCount
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.model.working import Working
+from memtypes.ports.locks import LockRequest
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.workflows import Recorder
+from memtypes.ports.working import LiveItem
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
-from memtypes.times import system_clock
-from memtypes.workflows.engine import Workflows
-from memtypes.workflows.events import NewEvent, WorkflowEventType
-from memtypes.workflows.ports import Recorder
-from memtypes.workflows.requests import Beginning, Resumption
-from memtypes.workflows.state import WorkflowState
-from memtypes.working import Working
 
 _LIFE = timedelta(hours=1)
 

@@ -20,8 +20,8 @@ from benchmarks.apparatus.report import Cell, Report, Table
 from benchmarks.live.call import LiveCall
 from benchmarks.live.calls import live_calls, memory_of_a_log
 from benchmarks.live.threads import memory_of_a_thread
-from memtypes.errors import Unavailable
-from memtypes.stores.redis.client import LiveClient, LiveSettings
+from memtypes.model.errors import Unavailable
+from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 
 _AT = (0.5, 0.95, 0.99)
 _WARM = 20

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
-from ingest.redaction.gate import Redactor
-from memtypes.models.registry import Registry
-from memtypes.ports import Tokenizer
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from ingest.conversations.requests import Opening
+from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.threads import ThreadParts, Threads
+from ingest.screening.redaction.gate import Redactor
+from memtypes.live.evicted_turns import Departure, ThreadKeeper
+from memtypes.live.policy import Policies, ThreadPolicy
+from memtypes.live.turns import NewTurn
+from memtypes.llms.registry import Registry
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import RedisDepartures
 from memtypes.stores.redis.locks import RedisLocks
-from memtypes.stores.redis.thread_departures import RedisDepartures
 from memtypes.stores.redis.threads import RedisThreads
-from memtypes.threads.context import thread_context
-from memtypes.threads.departures import Departure, ThreadKeeper
-from memtypes.threads.engine import ThreadParts, Threads
-from memtypes.threads.policy import Policies, ThreadPolicy
-from memtypes.threads.requests import Opening
-from memtypes.threads.summary import RuleSummariser
-from memtypes.threads.turns import NewTurn
-from memtypes.times import system_clock
+from retrieval.context.thread import thread_context
 
 _LONG = ThreadPolicy(max_tokens=5_000_000, max_messages=1_000_000, max_turns=1_000_000)
 

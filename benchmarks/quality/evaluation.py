@@ -16,9 +16,9 @@ from benchmarks.apparatus.metrics import all_at, hit_at, ndcg_at, recall_at, rec
 from benchmarks.quality.contexts import ContextScore, Expected, score_context
 from benchmarks.sets.data import Conversation, EvaluationSet, Question
 from benchmarks.sets.loading import Loaded, scope_of
-from memtypes.policy import MemoryType
-from memtypes.scope import Scope
-from retrieval.request import RetrieveRequest, SearchRequest
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)

@@ -11,11 +11,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from memtypes.filters import Filter
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
-from memtypes.ports import Candidate, CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
-from memtypes.scope import Scope
+from memtypes.model.filters import Filter
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.search.candidates import Candidate
 
 _SEARCHES = 64
 """Searches that are remembered: some times those of the questions under way, at a few hundred candidates each."""

@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.quality.evaluation import evidence_of, rank_figures
 from benchmarks.sets.data import EvaluationSet
 from benchmarks.sets.loading import Loaded, scope_of
-from memtypes.ports import Embedder, SparseEncoder
-from memtypes.vectors import Embedding, SparseVector
-from retrieval.profiles import DEFAULT_PROFILE, PROFILES
-from retrieval.request import SearchRequest
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.search.vectors import Embedding, SparseVector
+from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
+from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 
 

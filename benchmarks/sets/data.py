@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from memtypes.policy import POLICIES, MemoryType, Visibility
-from memtypes.types import DRAFT, AnyDraft
+from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.types import DRAFT, AnyDraft
 
 CORPUS = "corpus.jsonl"
 QUERIES = "queries.jsonl"

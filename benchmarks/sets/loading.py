@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.sets.data import Conversation, EvaluationSet, to_draft
-from ingest.outcome import Status
-from ingest.pipeline import Ingestor
-from ingest.wording import wording
-from memtypes.ids import content_hash
-from memtypes.memory import Memory
-from memtypes.ports import MemoryStore
-from memtypes.scope import Scope
+from ingest.identity.wording import wording
+from ingest.writing.outcome import Status
+from ingest.writing.pipeline import Ingestor
+from memtypes.model.ids import content_hash
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import MemoryStore
 
 TENANT = "benchmarks"
 _PORTION = 1_000

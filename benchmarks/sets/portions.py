@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.sets.data import Conversation, CorpusEntry, EvaluationSet
-from memtypes.policy import MemoryType
+from memtypes.model.policy import MemoryType
 
 
 def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:

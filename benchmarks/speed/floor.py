@@ -23,10 +23,10 @@ from qdrant_edge import (
 )
 from qdrant_edge import SparseVector as EdgeSparseVector
 
-from memtypes.light import LIGHT_FIELDS
-from memtypes.scope import Scope
+from memtypes.model.scope import Scope
+from memtypes.search.columns import LIGHT_FIELDS
+from memtypes.search.vectors import Vectors
 from memtypes.stores.edge.layout import Layout
-from memtypes.vectors import Vectors
 
 
 class BareEngine:

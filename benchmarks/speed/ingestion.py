@@ -19,15 +19,15 @@ from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.apparatus.synthetic import turns
 from benchmarks.sets.data import find_sets, read_set, to_draft
-from ingest.outcome import Status
-from ingest.pipeline import PIECE, Ingestor, IngestorParts
-from ingest.prepare import Arrival
-from ingest.redaction.policy import RuleBook
-from ingest.submission import ReviewMode, Submission
-from memtypes.ports import Embedder
-from memtypes.scope import Scope
-from memtypes.times import system_clock
-from memtypes.types import DRAFT, AnyDraft
+from ingest.screening.redaction.policy import RuleBook
+from ingest.writing.outcome import Status
+from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
+from ingest.writing.prepare import Arrival
+from ingest.writing.submission import ReviewMode, Submission
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.ports.encoders import Embedder
 
 _SCOPE = Scope("benchmarks", "ingestion")
 _WARM_UP = 100

@@ -35,11 +35,11 @@ from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.floor import BareEngine
 from benchmarks.speed.latency_report import WITHOUT_LATE, WITHOUT_RECEIPT, latency_report
 from benchmarks.speed.samples import Samples, Stages
-from memtypes.candidates import Candidates
-from memtypes.ports import Embedder
-from memtypes.scope import Scope
-from memtypes.vectors import Vectors
-from retrieval.request import RetrieveRequest, SearchRequest
+from memtypes.model.scope import Scope
+from memtypes.ports.encoders import Embedder
+from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import Vectors
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 _SETTLE_S = 30.0

@@ -9,17 +9,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.keys import KeyRing
-from api.services import Services
+from api.auth.keys import KeyRing
 from api.wiring import open_services
+from api.wiring.container import Services
 from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
 from benchmarks.apparatus.opened import settings_in
 from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.apparatus.synthetic import questions
-from memtypes.errors import Unavailable
-from memtypes.scope import Scope
-from retrieval.request import RetrieveRequest
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from retrieval.query.request import RetrieveRequest
 
 _SHOWN = 5
 

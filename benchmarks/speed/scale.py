@@ -25,8 +25,8 @@ from benchmarks.apparatus.processes import holders, rss_mb, status_mb
 from benchmarks.apparatus.report import Cell, Report, Table
 from benchmarks.apparatus.synthetic import questions
 from benchmarks.speed.samples import Samples, Stages
-from memtypes.scope import Scope
-from retrieval.request import RetrieveRequest
+from memtypes.model.scope import Scope
+from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
 
 _ROUND = 10

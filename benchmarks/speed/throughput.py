@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from api.keys import KeyRing
+from api.auth.keys import KeyRing
 from api.settings import Settings
 from api.wiring import open_services
 from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
@@ -25,8 +25,8 @@ from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.processes import running
 from benchmarks.apparatus.report import Cell, Report, Table
 from benchmarks.apparatus.synthetic import questions
-from memtypes.scope import Scope
-from retrieval.request import RetrieveRequest
+from memtypes.model.scope import Scope
+from retrieval.query.request import RetrieveRequest
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
 """Takes the number of the client, the namespace and the question."""

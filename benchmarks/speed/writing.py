@@ -19,7 +19,7 @@ from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.processes import running
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.apparatus.synthetic import turns
-from memtypes.policy import LONG_TERM
+from memtypes.model.policy import LONG_TERM
 
 _WARM_UP = 20
 _TIMEOUT_S = 60.0

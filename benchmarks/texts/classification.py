@@ -18,8 +18,8 @@ from benchmarks.apparatus.opened import settings_in
 from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Cell, Report, Table
 from benchmarks.sets.data import find_sets, read_set
-from ingest.classification.classifier import Classifier
-from memtypes.policy import MemoryType
+from ingest.screening.classification.classifier import Classifier
+from memtypes.model.policy import MemoryType
 
 SETS = {
     "locomo_turns": MemoryType.EPISODIC,

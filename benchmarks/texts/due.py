@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.texts.due_phrases import phrases
-from ingest.due.reading import due_in
+from ingest.screening.due.reading import due_in
 
 SAID_AT = datetime(2026, 3, 4, 10, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Berlin")

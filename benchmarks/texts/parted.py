@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.texts.parted_texts import TEXTS
 from benchmarks.texts.stated_texts import STATED
-from ingest.facts import facts_in
-from ingest.parts import howtos_in, requests_in
+from ingest.screening.extraction.facts import facts_in
+from ingest.screening.extraction.parts import howtos_in, requests_in
 
 _NAMES = {"R": "requests for later", "H": "ways to do something", "F": "what lasts of the speaker"}
 

@@ -17,15 +17,15 @@ from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.sets.data import CorpusEntry, EvaluationSet, find_sets, read_set, to_draft
 from benchmarks.texts.near_pairs import DIFFERENT, SAME
-from ingest.near import statement
-from ingest.outcome import Outcome, Status
-from ingest.prepare import Arrival
-from ingest.wording import wording
-from memtypes.ids import normalise
-from memtypes.memory import Memory
-from memtypes.scope import Scope
-from memtypes.times import system_clock
-from memtypes.types import AnyDraft
+from ingest.identity.exact_duplicates import statement
+from ingest.identity.wording import wording
+from ingest.writing.outcome import Outcome, Status
+from ingest.writing.prepare import Arrival
+from memtypes.model.ids import normalise
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.model.types import AnyDraft
 
 _DATED = re.compile(r"\d+|\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b|\b(?:January|March|April|June|July|August)\b")
 _OTHER_DAY = {"Monday": "Friday", "January": "October"}

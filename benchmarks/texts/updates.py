@@ -19,7 +19,7 @@ from benchmarks.apparatus.report import Report, Table
 from benchmarks.quality.evaluation import rank_figures
 from benchmarks.sets.data import QUERIES, EvaluationSet, find_sets, read_set
 from benchmarks.sets.loading import Loaded, kept_or_loaded, scope_of
-from retrieval.request import SearchRequest
+from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever
 
 DEPTH = 200

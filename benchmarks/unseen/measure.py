@@ -19,10 +19,10 @@ from benchmarks.apparatus.opened import settings_in
 from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.texts.classification import f1
-from ingest.classification.classifier import Classifier
-from ingest.prefilter import objection
-from ingest.redaction.scan import secrets_in
-from memtypes.policy import MemoryType
+from ingest.screening.classification.classifier import Classifier
+from ingest.screening.prefilter import objection
+from ingest.screening.redaction.scan import secrets_in
+from memtypes.model.policy import MemoryType
 
 HERE = Path(__file__).parent
 TYPES = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE, MemoryType.PROCEDURAL)

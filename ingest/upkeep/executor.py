@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ingest.locks import ScopeLocks
-from ingest.pipeline import Ingestor
 from ingest.upkeep import planners
 from ingest.upkeep.plan import Job, JobRequest, Plan
-from memtypes.filters import Compare, Filter, Op
-from memtypes.memory import Memory
-from memtypes.policy import LONG_TERM, MemoryType
-from memtypes.ports import CandidateSearch, Embedder, Listing, MemoryStore
-from memtypes.preceding import Preceding
-from memtypes.scope import Scope
-from memtypes.times import Clock
+from ingest.writing.locks import ScopeLocks
+from ingest.writing.pipeline import Ingestor
+from memtypes.conversation_context import Preceding
+from memtypes.model.filters import Compare, Filter, Op
+from memtypes.model.memory import Memory
+from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 
 MAX_READ = 200_000
 """Memories of a namespace and type that a job looks at: the newest."""

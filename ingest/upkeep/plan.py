@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from memtypes.memory import Flag, Model, Number, Whole
-from memtypes.policy import MemoryType
-from memtypes.scope import Name
-from memtypes.types import AnyDraft
+from memtypes.model.memory import Flag, Model, Number, Whole
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Name
+from memtypes.model.types import AnyDraft
 
 MAX_DAYS = 36_500
 MAX_KEPT = 10_000_000

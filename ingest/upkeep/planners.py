@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.upkeep.plan import JobRequest, Plan, Promotion
-from memtypes.episodic import Episodic
-from memtypes.ids import normalise
-from memtypes.memory import MAX_LINKS, Link, LinkType, Memory
-from memtypes.policy import MemoryType, Visibility
-from memtypes.prospective import OPEN, Prospective
-from memtypes.semantic import Category, SemanticDraft
-from memtypes.times import rfc3339
-from memtypes.working import Working
+from memtypes.model.episodic import Episodic
+from memtypes.model.ids import normalise
+from memtypes.model.memory import MAX_LINKS, Link, LinkType, Memory
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.prospective import OPEN, Prospective
+from memtypes.model.semantic import Category, SemanticDraft
+from memtypes.model.times import rfc3339
+from memtypes.model.working import Working
 
 FULL_CONFIDENCE = 5
 """Sessions from which a promoted statement is as sure as it gets."""

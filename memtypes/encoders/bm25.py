@@ -17,9 +17,9 @@ import numpy as np
 import Stemmer
 
 from memtypes.encoders.words import words
-from memtypes.errors import InvalidRequest
-from memtypes.ports import SparseEncoder
-from memtypes.vectors import SparseVector
+from memtypes.model.errors import InvalidRequest
+from memtypes.ports.encoders import SparseEncoder
+from memtypes.search.vectors import SparseVector
 
 VERSION = 1
 """Rises with every change that gives a text other terms or weights: what is stored then needs `reembed`."""

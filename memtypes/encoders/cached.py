@@ -10,8 +10,8 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from memtypes.ports import Embedder
-from memtypes.vectors import Embedding, InContext
+from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import Embedding, InContext
 
 
 class CachedEmbedder(Embedder):

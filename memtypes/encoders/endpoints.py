@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from memtypes.models.counting import Counted, TokenCounter
-from memtypes.models.registry import Endpoint, Models
+from memtypes.llms.counting import Counted, TokenCounter
+from memtypes.llms.registry import Endpoint, Models
 
 TIMEOUT_S = 5.0
 """Of the whole call."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from memtypes.errors import SetupRequired
+from memtypes.model.errors import SetupRequired
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -36,7 +36,7 @@ def sha256_of(path: Path) -> str:
 
 def way_out(directory: Path) -> str:
     """The command that prepares an encoder in `directory`."""
-    return f"run: python -m memtypes.encoders.prepare --dir {directory}"
+    return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
 def read_manifest(directory: Path) -> Manifest:

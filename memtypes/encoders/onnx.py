@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from tokenizers import Tokenizer
 
-from memtypes.encoders.lanes import Lane, LaneSettings
+from memtypes.encoders.batched_embedder import TwoLanesEmbedder
+from memtypes.encoders.batching import Lane, LaneSettings
 from memtypes.encoders.manifest import MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, way_out
 from memtypes.encoders.texts import head_of
-from memtypes.encoders.two_lanes import TwoLanesEmbedder
-from memtypes.errors import SetupRequired, Unavailable
-from memtypes.vectors import Embedding, InContext, TokenVectors
+from memtypes.model.errors import SetupRequired, Unavailable
+from memtypes.search.vectors import Embedding, InContext, TokenVectors
 
 CONTEXT = 128
 """Tokens up to which a text is filled up with what was said before it: one that is longer says enough by itself."""
@@ -52,7 +52,7 @@ _ORT_ERRORS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnnxSettings:
-    """directory: what `memtypes.encoders.prepare` made. waiting_*: texts that may queue before Overloaded.
+    """directory: what `memtypes.encoders.setup.prepare` made. waiting_*: texts that may queue before Overloaded.
 
     turn: documents of one caller that are embedded before the next caller's. projection: float32 (dimensions, 128);
     when given, documents and queries also get their token vectors for late interaction.

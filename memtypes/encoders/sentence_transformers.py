@@ -19,11 +19,11 @@ import numpy as np
 from anyio import to_thread
 from numpy.typing import NDArray
 
-from memtypes.encoders.lanes import Lane, LaneSettings
+from memtypes.encoders.batched_embedder import TwoLanesEmbedder
+from memtypes.encoders.batching import Lane, LaneSettings
 from memtypes.encoders.texts import head_of
-from memtypes.encoders.two_lanes import TwoLanesEmbedder
-from memtypes.errors import SetupRequired, Unavailable
-from memtypes.vectors import Embedding, InContext
+from memtypes.model.errors import SetupRequired, Unavailable
+from memtypes.search.vectors import Embedding, InContext
 
 DEFAULT_TOKENS = 512  # of a model that does not say how many it takes
 

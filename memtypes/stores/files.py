@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from memtypes.errors import Unavailable
+from memtypes.model.errors import Unavailable
 
 _POLL_S = 0.01
 

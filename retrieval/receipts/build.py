@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.receipts import canonical, digest
-from memtypes.times import rfc3339
+from memtypes.model.times import rfc3339
+from memtypes.ports.receipts import canonical, digest
 from retrieval.answer import Message
-from retrieval.entries import demand_of
-from retrieval.receipts.listed import Offered, counted_told, hits_told, lefts_told, passed_told
-from retrieval.written import Filled, Retrieval
+from retrieval.context.entries import demand_of
+from retrieval.context.written import Filled, Retrieval
+from retrieval.receipts.candidate_rows import Offered, counted_told, hits_told, lefts_told, passed_told
 
 VERSION = 2
-"""Of the first one, see `memtypes.receipts`; it told the uses of those that are not listed by their whole ids."""
+"""Of the first one, see `memtypes.ports.receipts`; it told the uses of those that are not listed by their whole ids."""
 
 
 def context_digest(context: str | Sequence[Message]) -> str:

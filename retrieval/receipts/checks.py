@@ -13,15 +13,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from memtypes.receipts import GENESIS, canonical, digest, own_hash
-from memtypes.times import rfc3339
+from memtypes.model.times import rfc3339
+from memtypes.ports.receipts import GENESIS, canonical, digest, own_hash
 from retrieval.answer import Message
-from retrieval.intent import is_how_to, is_task_like
-from retrieval.outcome import Outcome
+from retrieval.context.outcome import Outcome
+from retrieval.query.intent import is_how_to, is_task_like
+from retrieval.query.request import RetrieveRequest
 from retrieval.receipts.build import context_digest
 from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
 from retrieval.receipts.refill import misfits, refilled
-from retrieval.request import RetrieveRequest
 
 TOLERANCE = 1e-6
 """Of a score against the sum of its parts, as the contract states it."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from memtypes.memory import Memory
-from memtypes.passage import passage_of
-from memtypes.policy import MemoryType
-from memtypes.ports import Tokenizer
-from memtypes.receipts import digest
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.ports.receipts import digest
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.passage import passage_of
 from retrieval.answer import Message
-from retrieval.outcome import Outcome
+from retrieval.context.outcome import Outcome
+from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, Shown, context_of
+from retrieval.query.request import RetrieveRequest
 from retrieval.receipts.checks import Contents
 from retrieval.receipts.model import Receipt, ReceiptCandidate
-from retrieval.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, Shown, context_of
-from retrieval.request import RetrieveRequest
 
 
 @dataclass(frozen=True, slots=True)

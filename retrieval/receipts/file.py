@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memtypes.errors import InvalidRequest
-from memtypes.receipts import canonical, digest
+from memtypes.model.errors import InvalidRequest
+from memtypes.ports.receipts import canonical, digest
 from retrieval.answer import Message
 from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.model import ReceiptVerdict

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from memtypes.policy import MemoryType
-from memtypes.times import Instant
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import Instant
 from retrieval.answer import Answer, Given
-from retrieval.outcome import Outcome
+from retrieval.context.outcome import Outcome
 
 SHORT = 13
 """Characters by which an id is known among those that are only counted: 48 bits tell some thousands apart."""

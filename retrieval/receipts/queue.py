@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from memtypes.errors import Unavailable
-from memtypes.receipts import ReceiptStore, Sealed, Unsealed
-from memtypes.scope import Scope
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.receipts import ReceiptStore, Sealed, Unsealed
 
 MOST = 64
 """Receipts on their way; each holds what its retrieval has found, some 300 kB."""

@@ -12,18 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from memtypes.errors import Overloaded, Unavailable
-from memtypes.filters import AnyOf, Compare, Op, all_of, parse_filter
-from memtypes.policy import LONG_TERM, MemoryType
-from memtypes.ports import Candidate, CandidateSearch, Embedder, MemoryStore
-from memtypes.receipts import Unsealed, receipt_id
-from memtypes.times import Clock, rfc3339
+from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.model.filters import AnyOf, Compare, Op, all_of, parse_filter
+from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.times import Clock, rfc3339
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore
+from memtypes.ports.receipts import Unsealed, receipt_id
+from memtypes.search.candidates import Candidate
 from retrieval.answer import RetrieveAnswer
-from retrieval.outcome import Outcome
+from retrieval.context.outcome import Outcome
+from retrieval.context.working import AWAY
+from retrieval.context.written import Passed, Retrieval
 from retrieval.receipts.build import receipt_body
 from retrieval.receipts.queue import ReceiptQueue
-from retrieval.working import AWAY
-from retrieval.written import Passed, Retrieval
 
 PASSED_DEPTH = 8
 """Memories a type that are no longer current and are told of: the nearest, because a namespace may have many."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from memtypes.policy import MemoryType
-from retrieval.budget import Fill, Sight, fill
-from retrieval.entries import Costs, Entry
-from retrieval.outcome import Outcome
+from memtypes.model.policy import MemoryType
+from retrieval.context.budget import Fill, Sight, fill
+from retrieval.context.entries import Costs, Entry
+from retrieval.context.outcome import Outcome
+from retrieval.context.shares import BudgetPlan
 from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate
-from retrieval.shares import BudgetPlan
 
 IN = (Outcome.INCLUDED, Outcome.REMOVED)
 """What a candidate is that the fill had chosen."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.candidates import Candidates
-from memtypes.memory import Memory
-from memtypes.times import rfc3339
-from retrieval.outcome import Outcome
+from memtypes.model.memory import Memory
+from memtypes.model.times import rfc3339
+from memtypes.search.candidates import Candidates
+from retrieval.context.outcome import Outcome
 from retrieval.receipts.checks import TOLERANCE
 from retrieval.receipts.model import SHORT, Receipt, ReceiptCandidate, ReceiptChange, ReplayAnswer, Uses
 

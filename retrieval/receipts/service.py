@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from memtypes.errors import NotFound, Unavailable
-from memtypes.memory import Memory
-from memtypes.ports import Tokenizer
-from memtypes.receipts import Link, Unsealed, canonical, promised_at, seal
-from memtypes.scope import Scope
-from memtypes.times import rfc3339
+from memtypes.model.errors import NotFound, Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.receipts import Link, Unsealed, canonical, promised_at, seal
+from memtypes.ports.tokenizer import Tokenizer
 from retrieval.answer import RetrieveAnswer
+from retrieval.context.written import Retrieval
+from retrieval.query.request import RetrieveRequest
 from retrieval.receipts.build import plain_context, receipt_body
 from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.contents import Stored, contents_of, counter_for
@@ -23,9 +25,7 @@ from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past
 from retrieval.receipts.replay import Replayed, compared, recorded_uses
-from retrieval.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.written import Retrieval
 
 GRACE_S = 0.5
 """Seconds for which a receipt that was promised and is not there may still be on its way in another process."""

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from api.app import create_app
-from api.keybook import KeyBook
-from api.keys import KeyEntry, KeyRing, Role
-from api.services import Services
-from memtypes.stores.redis.client import LiveClient
+from api.auth.keybook import KeyBook
+from api.auth.keys import KeyEntry, KeyRing, Role
+from api.http.app import create_app
+from api.wiring.container import Services
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.parts import fake_services
 from tests.api.worlds import World, with_live
 from tests.fakes import FakeStore

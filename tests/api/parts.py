@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.erasure import Memories, Remembered
-from api.once import Once
-from api.services import Services
+from api.http.idempotency import Once
+from api.wiring.container import Services
+from api.wiring.erasure import Memories, Remembered
 from api.wiring.screening import local_panel, screening_of
-from ingest.copies import Copies
-from ingest.due.gate import DueTimes
-from ingest.intentions import IntentionParts, Intentions
-from ingest.pipeline import Ingestor, IngestorParts
-from ingest.recalled import RecallGuard
-from ingest.redaction.policy import RuleBook
-from ingest.threads import DepartureKeeper
+from ingest.conversations.evicted_turns import DepartureKeeper
+from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.threads import ThreadParts, Threads
+from ingest.screening.due.gate import DueTimes
+from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.redaction.policy import RuleBook
 from ingest.upkeep.executor import Upkeep
-from ingest.workflows import WorkflowRecorder
-from ingest.working import WorkingMemory
-from memtypes.errors import Unavailable
-from memtypes.memory import Memory
-from memtypes.models.registry import Registry
-from memtypes.policy import MemoryType
-from memtypes.ports import Listing, MemoryStore, Page, TypeStats
-from memtypes.receipts import ErasableReceipts
-from memtypes.scope import Scope
-from memtypes.threads.engine import ThreadParts, Threads
-from memtypes.threads.summary import RuleSummariser
-from memtypes.times import Clock
-from memtypes.workflows.engine import Workflows
-from retrieval.freshness import Freshness
+from ingest.workflows.ended_workflows import WorkflowRecorder
+from ingest.workflows.engine import Workflows
+from ingest.working.intentions import IntentionParts, Intentions
+from ingest.working.sync import Copies
+from ingest.working.todos import WorkingMemory
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.llms.registry import Registry
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
+from memtypes.ports.receipts import ErasableReceipts
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.use_counts import Freshness
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
 from tests.fakes_receipts import FakeReceipts

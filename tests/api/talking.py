@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from api.services import Services
-from memtypes.stores.redis.client import LiveClient
+from api.wiring.container import Services
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
 from tests.fakes import FakeStore, FakeTokenizer
-from tests.threads.parts import keeper_over, threads_over
+from tests.ingest.conversations.parts import keeper_over, threads_over
 
 
 @asynccontextmanager

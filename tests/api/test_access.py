@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from api.keys import Role
-from api.rate import RateLimit
-from api.services import Services
+from api.auth.keys import Role
+from api.auth.rate import RateLimit
+from api.wiring.container import Services
 from tests.api.conftest import KEYS, bearer, connect
+from tests.api.http.routes.test_memories import FACT
 from tests.api.test_bad_input import ASK, problem
-from tests.api.test_memories import FACT
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.test_memories import FACT
+from tests.api.http.routes.test_memories import FACT
 
 pytestmark = pytest.mark.anyio
 

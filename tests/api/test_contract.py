@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from api.app import ROUTES, create_app
-from api.openapi import described
+from api.http.app import ROUTES, create_app
+from api.http.openapi import described
 from tests.api.parts import fake_services
 
 CHECKS = [

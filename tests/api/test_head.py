@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from api.app import create_app
-from api.openapi import described
-from api.services import Services
+from api.http.app import create_app
+from api.http.openapi import described
+from api.wiring.container import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from api.keybook import KeyBook
-from api.keys import KeyEntry, KeyRing, Role
-from ingest.redaction.gate import Redactor
-from ingest.redaction.policy import RuleBook, Rules, Treatment
-from ingest.workflows import WorkflowRecorder
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from api.auth.keybook import KeyBook
+from api.auth.keys import KeyEntry, KeyRing, Role
+from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
+from ingest.workflows.ended_workflows import WorkflowRecorder
+from ingest.workflows.engine import Workflows
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.workflows import RedisWorkflows
-from memtypes.workflows.engine import Workflows
 from tests.api.conftest import NOW, connect
 from tests.api.parts import fake_services
 from tests.api.worlds import with_live

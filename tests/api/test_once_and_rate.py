@@ -8,11 +8,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from api.once import Once
-from api.problems import TooMany
-from api.rate import RateLimit
-from memtypes.errors import Conflict, Unavailable
-from memtypes.scope import Scope
+from api.auth.rate import RateLimit
+from api.http.idempotency import Once
+from api.http.problems import TooMany
+from memtypes.model.errors import Conflict, Unavailable
+from memtypes.model.scope import Scope
 from tests.fakes_answers import FakeAnswers
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.demo import NAMESPACE
-from memtypes.stores.redis.child import tied
+from api.cli.demo import NAMESPACE
+from memtypes.stores.redis.connection.child import tied
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from api.services import Services
-from memtypes.errors import Overloaded, RemembrancerError, Unavailable
-from memtypes.scope import Scope
+from api.wiring.container import Services
+from memtypes.model.errors import Overloaded, RemembrancerError, Unavailable
+from memtypes.model.scope import Scope
 from tests.api.conftest import connect
+from tests.api.http.routes.test_memories import FACT
 from tests.api.parts import AwayStore
 from tests.api.test_bad_input import ASK, problem
-from tests.api.test_memories import FACT
 
 pytestmark = pytest.mark.anyio
 

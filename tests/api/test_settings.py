@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import KeyRing
+from api.auth.keys import KeyRing
 from api.settings import BadSettings, Settings, read_settings, settings_table, unknown_variables
 from api.wiring import open_services
 

@@ -9,11 +9,11 @@ import anyio
 import httpx
 import pytest
 
-from api.services import Services
-from memtypes.errors import InvalidRequest
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
-from memtypes.threads.departures import Departure, ThreadKeeper
+from api.wiring.container import Services
+from memtypes.live.evicted_turns import Departure, ThreadKeeper
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, kept_turns, say, served, words
 
 pytestmark = pytest.mark.anyio

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from api.services import Services
-from ingest.redaction.gate import Redactor
-from ingest.redaction.policy import RuleBook, Rules, Treatment
-from memtypes.errors import Unavailable
-from memtypes.redaction import Cleaned
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from api.wiring.container import Services
+from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.redaction import Cleaned
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, say, served
 from tests.live import everything
 

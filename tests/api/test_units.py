@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from api.bodies import POST, ListQuery
-from api.keys import KeyEntry, KeyRing, Role
-from api.local import is_loopback
-from api.routes.memories import list_filter
-from api.serve import check_exposure, listen
+from api.auth.keys import KeyEntry, KeyRing, Role
+from api.auth.local import is_loopback
+from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
+from api.http.bodies import POST, ListQuery
+from api.http.routes.memories import list_filter
+from api.http.serve import check_exposure, listen
+from api.http.validation import MAX_SHOWN, InvalidInput, checked, path_text, shown
 from api.settings import BadSettings
-from api.tables import MAX_TEXT, context_view, hits_table, shortened
-from api.validation import MAX_SHOWN, InvalidInput, checked, path_text, shown
-from memtypes.filters import All
-from memtypes.memory import Draft
-from memtypes.semantic import SemanticDraft
+from memtypes.model.filters import All
+from memtypes.model.memory import Draft
+from memtypes.model.semantic import SemanticDraft
 
 KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
 

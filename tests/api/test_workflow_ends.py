@@ -10,14 +10,14 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.services import Services
-from ingest.redaction.gate import Redactor
-from ingest.workflows import WorkflowRecorder
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from api.wiring.container import Services
+from ingest.screening.redaction.gate import Redactor
+from ingest.workflows.ended_workflows import WorkflowRecorder
+from ingest.workflows.engine import Workflows
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.workflows import ENDED_LOG_S, LIFE_S, RedisWorkflows
-from memtypes.workflows.engine import Workflows
 from tests.api.conftest import NOW, connect
 from tests.fakes import FakeTokenizer
 from tests.live import fresh_scope

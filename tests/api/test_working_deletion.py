@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveState
 from tests.api.worlds import World
 

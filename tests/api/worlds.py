@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from api.services import Services
-from ingest.copies import Copies
-from ingest.working import WorkingMemory
-from memtypes.stores.redis.client import LiveClient
+from api.wiring.container import Services
+from ingest.working.sync import Copies
+from ingest.working.todos import WorkingMemory
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.working import RedisWorking
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer

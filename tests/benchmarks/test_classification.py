@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.texts.classification import f1
-from memtypes.policy import MemoryType
+from memtypes.model.policy import MemoryType
 
 A, B = MemoryType.EPISODIC, MemoryType.SEMANTIC
 

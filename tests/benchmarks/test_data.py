@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.sets.data import BadSet, CorpusEntry, find_sets, read_set, to_draft
 from benchmarks.sets.portions import in_company, limit_questions
-from memtypes.policy import MemoryType
+from memtypes.model.policy import MemoryType
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 
 

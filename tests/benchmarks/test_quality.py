@@ -23,9 +23,9 @@ from benchmarks.quality.summaries import (
 )
 from benchmarks.sets.data import EvaluationSet, read_set
 from benchmarks.sets.loading import NotLoaded, load, manifest_path, read_manifest, scope_of, verify, write_manifest
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.policy import MemoryType
-from memtypes.times import system_clock
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import system_clock
 from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.remembered import RememberedStore
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
-from memtypes.ports import Candidate, CandidateSearch, Listing
-from memtypes.scope import Scope
-from memtypes.times import system_clock
-from memtypes.types import DRAFT
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.model.types import DRAFT
+from memtypes.ports.memory_store import CandidateSearch, Listing
+from memtypes.search.candidates import Candidate
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 
 pytestmark = pytest.mark.anyio

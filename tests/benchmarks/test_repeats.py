@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from benchmarks.texts.near_pairs import DIFFERENT, SAME
 from benchmarks.texts.repeats import recased, redated
-from ingest.wording import wording
-from memtypes.ids import normalise
+from ingest.identity.wording import wording
+from memtypes.model.ids import normalise
 
 
 @pytest.mark.parametrize(

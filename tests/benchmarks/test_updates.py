@@ -9,8 +9,8 @@ import pytest
 from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
 from benchmarks.texts.updates import ask, current_evidence, row
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.times import system_clock
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.times import system_clock
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.benchmarks.sets import write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer

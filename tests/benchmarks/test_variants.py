@@ -13,9 +13,9 @@ from benchmarks.quality.comparisons import Wanted, measure_comparisons, paired_f
 from benchmarks.quality.variants import Tokenless, Variant, Wordless, ablations, rank_questions, whole
 from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.times import system_clock
-from memtypes.vectors import Embedding
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.times import system_clock
+from memtypes.search.vectors import Embedding
 from retrieval.retriever import RetrieverParts
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from qdrant_client import AsyncQdrantClient
 
-from memtypes.policy import MemoryType
-from memtypes.ports import MemoryStore
-from memtypes.scope import Scope
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.qdrant import LOCAL, QdrantSettings, QdrantStore
+from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS
 
 FINGERPRINT = "test-embedder"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from memtypes.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
 
 
 def holds(payload: dict[str, Any], tree: Filter) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from memtypes.memory import Memory
-from memtypes.ports import Listing, MemoryStore
-from memtypes.scope import Scope
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing, MemoryStore
 from tests.builders import make_record
 
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 import anyio
 import pytest
 
-from memtypes.answers import AnswerStore, Given
-from memtypes.scope import Scope
+from memtypes.model.scope import Scope
+from memtypes.ports.answers import AnswerStore, Given
 from memtypes.stores.redis.answers import RedisAnswers
-from memtypes.stores.redis.client import LiveClient
+from memtypes.stores.redis.connection.client import LiveClient
 from tests.fakes_answers import FakeAnswers
 from tests.live import LIVE
 

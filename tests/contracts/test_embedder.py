@@ -11,10 +11,10 @@ import pytest
 
 from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.prepare import weights_directory
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
-from memtypes.errors import Overloaded, Unavailable
-from memtypes.ports import Embedder
+from memtypes.encoders.setup.prepare import weights_directory
+from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.ports.encoders import Embedder
 
 pytestmark = pytest.mark.anyio
 

@@ -9,25 +9,25 @@ from itertools import combinations
 
 import pytest
 
-from memtypes.live import LiveItem
-from memtypes.locks import LockRequest
-from memtypes.policy import MemoryType
-from memtypes.receipts import Unsealed
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.live.events import Event, WorkflowEventType
+from memtypes.live.eviction import Limits
+from memtypes.live.turns import Turn
+from memtypes.live.workflow_state import WorkflowState
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.ports.locks import LockRequest
+from memtypes.ports.receipts import Unsealed
+from memtypes.ports.threads import Append as AppendTurn
+from memtypes.ports.threads import NewThread
+from memtypes.ports.workflows import Append, NewWorkflow, Once
+from memtypes.ports.working import LiveItem
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.receipts import RedisReceipts
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
-from memtypes.threads.choosing import Limits
-from memtypes.threads.ports import Append as AppendTurn
-from memtypes.threads.ports import NewThread
-from memtypes.threads.turns import Turn
-from memtypes.workflows.events import Event, WorkflowEventType
-from memtypes.workflows.ports import Append, NewWorkflow, Once
-from memtypes.workflows.state import WorkflowState
-from memtypes.working import Working
 from tests.builders import make_memory
 from tests.live import LIVE
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from memtypes.errors import InvalidRequest
-from memtypes.live import Clearing, LiveItem, LiveItems
-from memtypes.policy import MemoryType
-from memtypes.scope import Scope
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.ports.working import Clearing, LiveItem, LiveItems
 from memtypes.stores.redis.working import RedisWorking
-from memtypes.working import Working
 from tests.builders import make_memory
 from tests.fakes_working import FakeItems
 from tests.live import LIVE

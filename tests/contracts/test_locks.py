@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from memtypes.errors import LockLost, Overloaded
-from memtypes.locks import LockRequest, Locks
+from memtypes.model.errors import LockLost, Overloaded
+from memtypes.ports.locks import LockRequest, Locks
 from memtypes.stores.redis.locks import RedisLocks
 from tests.live import LIVE, fresh_scope
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memtypes.errors import Conflict, InvalidRequest
-from memtypes.filters import parse_filter
-from memtypes.memory import Source, TokenCount
-from memtypes.policy import MemoryType, Visibility
-from memtypes.ports import Listing, MemoryStore
-from memtypes.procedural import ProcedureCategory
-from memtypes.prospective import Status, TriggerType
-from memtypes.scope import Scope
-from memtypes.semantic import Category
-from memtypes.working import ContextType, WorkingScope
+from memtypes.model.errors import Conflict, InvalidRequest
+from memtypes.model.filters import parse_filter
+from memtypes.model.memory import Source, TokenCount
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.procedural import ProcedureCategory
+from memtypes.model.prospective import Status, TriggerType
+from memtypes.model.scope import Scope
+from memtypes.model.semantic import Category
+from memtypes.model.working import ContextType, WorkingScope
+from memtypes.ports.memory_store import Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory, make_record
 from tests.contracts.keeping import keep
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memtypes.errors import InvalidRequest
-from memtypes.filters import parse_filter
-from memtypes.light import LIGHT_FIELDS, TERMS
-from memtypes.policy import MemoryType
-from memtypes.ports import Candidate, CandidateSearch, MemoryStore, Record
-from memtypes.scope import Scope
-from memtypes.terms import heaviest
-from memtypes.vectors import DenseVector
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import parse_filter
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
+from memtypes.search.candidates import Candidate
+from memtypes.search.columns import LIGHT_FIELDS, TERMS
+from memtypes.search.terms import heaviest
+from memtypes.search.vectors import DenseVector
 from tests.builders import make_dense, make_memory, make_record, make_sparse
 
 pytestmark = pytest.mark.anyio

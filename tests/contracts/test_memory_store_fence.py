@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from memtypes.errors import LockLost
-from memtypes.policy import MemoryType
-from memtypes.ports import MemoryStore
-from memtypes.scope import Scope
-from memtypes.working import Working
+from memtypes.model.errors import LockLost
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.ports.memory_store import MemoryStore
 from tests.builders import make_memory
 from tests.contracts.keeping import keep
 

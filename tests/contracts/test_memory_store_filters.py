@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memtypes.errors import InvalidRequest
-from memtypes.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, parse_filter
-from memtypes.ids import content_hash
-from memtypes.memory import Memory, TokenCount
-from memtypes.policy import MemoryType
-from memtypes.ports import CandidateSearch, Listing, MemoryStore
-from memtypes.scope import Scope
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, parse_filter
+from memtypes.model.ids import content_hash
+from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory
 from tests.contracts.conftest import STORES, bench_of
 from tests.contracts.holding import holds

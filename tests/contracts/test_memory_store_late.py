@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memtypes.policy import MemoryType
-from memtypes.ports import Candidate, CandidateSearch, MemoryStore, Record
-from memtypes.scope import Scope
-from memtypes.vectors import TokenVectors
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
+from memtypes.search.candidates import Candidate
+from memtypes.search.vectors import TokenVectors
 from tests.builders import make_dense, make_memory, make_record
 
 pytestmark = pytest.mark.anyio

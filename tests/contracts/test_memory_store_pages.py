@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from memtypes.errors import InvalidRequest
-from memtypes.filters import parse_filter
-from memtypes.memory import TokenCount
-from memtypes.policy import MemoryType
-from memtypes.ports import Listing, MemoryStore, TypeStats
-from memtypes.scope import Scope
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import parse_filter
+from memtypes.model.memory import TokenCount
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing, MemoryStore, TypeStats
 from tests.builders import NOW, make_memory
 from tests.contracts.keeping import keep, listed
 

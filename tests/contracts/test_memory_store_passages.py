@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from memtypes.memory import Memory, TokenCount
-from memtypes.passage import passage_of
-from memtypes.policy import MemoryType
-from memtypes.ports import CandidateSearch, MemoryStore, Use
-from memtypes.scope import Scope
+from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Use
+from memtypes.search.passage import passage_of
 from tests.builders import NOW, make_memory, make_record
 
 pytestmark = pytest.mark.anyio

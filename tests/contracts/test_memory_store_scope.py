@@ -6,11 +6,12 @@ import uuid
 
 import pytest
 
-from memtypes.filters import AnyOf, Compare, Filter, Not, Op
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
-from memtypes.ports import Candidate, CandidateSearch, Listing, MemoryStore
-from memtypes.scope import Scope
+from memtypes.model.filters import AnyOf, Compare, Filter, Not, Op
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
+from memtypes.search.candidates import Candidate
 from tests.builders import make_dense, make_memory, make_sparse
 from tests.contracts.keeping import keep, listed
 

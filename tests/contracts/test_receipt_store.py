@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from memtypes.receipts import GENESIS, Link, ReceiptStore, Sealed, Unsealed, own_hash
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.scope import Scope
+from memtypes.ports.receipts import GENESIS, Link, ReceiptStore, Sealed, Unsealed, own_hash
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.queue import ReceiptQueue
 from tests.fakes_receipts import FakeReceipts

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
-from memtypes.stores.redis.thread_departures import RedisDepartures
+from memtypes.live.evicted_turns import DepartureStore
+from memtypes.live.eviction import USE_ORDER, Limits
+from memtypes.live.turns import Turn
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.ports.threads import MAX_CHAIN, Append, NewThread, Removal, Replacement, ThreadStore
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import RedisDepartures
 from memtypes.stores.redis.threads import RedisThreads
-from memtypes.threads.choosing import USE_ORDER, Limits
-from memtypes.threads.departures import DepartureStore
-from memtypes.threads.ports import MAX_CHAIN, Append, NewThread, Removal, Replacement, ThreadStore
-from memtypes.threads.turns import Turn
 from tests.fakes_threads import FakeThreads
 from tests.live import LIVE, fresh_scope
 

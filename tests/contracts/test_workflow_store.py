@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.scope import Scope
+from memtypes.live.events import Event, WorkflowEventType
+from memtypes.live.workflow_state import Status, WorkflowState, fold
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.ports.workflows import MAX_CHAIN, Append, NewWorkflow, Once, WorkflowStore
 from memtypes.stores.redis.workflows import RedisWorkflows
-from memtypes.workflows.events import Event, WorkflowEventType
-from memtypes.workflows.ports import MAX_CHAIN, Append, NewWorkflow, Once, WorkflowStore
-from memtypes.workflows.state import Status, WorkflowState, fold
 from tests.fakes_workflows import FakeWorkflows
 from tests.live import LIVE, fresh_scope
 

@@ -10,30 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ingest.outcome import ItemOutcome
-from ingest.pipeline import Ingestor, IngestorParts
-from ingest.prefilter import Recent
-from ingest.review.panel import Panel
-from ingest.sinks import LocalSink
-from memtypes.errors import RemembrancerError
-from memtypes.filters import Filter
-from memtypes.memory import Memory
-from memtypes.policy import MemoryType
-from memtypes.ports import (
-    Candidate,
-    CandidateSearch,
-    Embedder,
-    Listing,
-    MemoryStore,
-    Page,
-    Record,
-    SparseEncoder,
-    Tokenizer,
-    TypeStats,
-)
-from memtypes.scope import Scope
-from memtypes.types import DRAFT, AnyDraft, from_payload
-from memtypes.vectors import Embedding, InContext, SparseVector, Vectors
+from ingest.files.sinks import LocalSink
+from ingest.screening.prefilter import Recent
+from ingest.screening.review.panel import Panel
+from ingest.writing.outcome import ItemOutcome
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.errors import RemembrancerError
+from memtypes.model.filters import Filter
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT, AnyDraft, from_payload
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.candidates import Candidate
+from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from tests.fakes import holds
 
 SCOPE = Scope("acme", "shop")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ingest.completions import Endpoint
+from ingest.screening.completions import Endpoint
 
 Answer = Callable[[dict[str, Any]], tuple[int, str]]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ingest.items import RowOptions, to_item
-from ingest.readers.exports.shape import Origin, origin_of
-from ingest.readers.formats import READERS, Format
-from ingest.readers.rows import BadLine, RawItem
-from ingest.readers.sources import find_sources
+from ingest.files.items import RowOptions, to_item
+from ingest.files.readers.exports.shape import Origin, origin_of
+from ingest.files.readers.formats import READERS, Format
+from ingest.files.readers.rows import BadLine, RawItem
+from ingest.files.readers.sources import find_sources
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

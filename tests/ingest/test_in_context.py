@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.moving import exported, read_exported
-from ingest.outcome import Status
-from ingest.pipeline import PIECE
-from ingest.review.local import ImportanceReviewer, RelevanceReviewer
-from ingest.review.panel import Panel, Seat
-from ingest.submission import ReviewMode, Submission
-from memtypes.errors import Unavailable
-from memtypes.memory import Memory
+from ingest.files.transfer import exported, read_exported
+from ingest.screening.review.local import ImportanceReviewer, RelevanceReviewer
+from ingest.screening.review.panel import Panel, Seat
+from ingest.writing.outcome import Status
+from ingest.writing.pipeline import PIECE
+from ingest.writing.submission import ReviewMode, Submission
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Memory
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft
 
 pytestmark = pytest.mark.anyio

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.feed import open_readings
-from ingest.readers.formats import Format
-from ingest.readers.rows import BadLine
-from ingest.readers.sources import SourceFile, find_sources
-from memtypes.errors import InvalidRequest
+from ingest.files.feed import open_readings
+from ingest.files.readers.formats import Format
+from ingest.files.readers.rows import BadLine
+from ingest.files.readers.sources import SourceFile, find_sources
+from memtypes.model.errors import InvalidRequest
 
 
 def test_folders_are_read_through_in_order(tmp_path: Path) -> None:

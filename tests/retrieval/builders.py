@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.passage import Passage
-from memtypes.ports import Embedder, Tokenizer
-from memtypes.receipts import ReceiptStore
-from memtypes.scope import Scope
-from memtypes.types import DRAFT
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.receipts import ReceiptStore
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.passage import Passage
 from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
-from retrieval.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 from tests.fakes_receipts import FakeReceipts

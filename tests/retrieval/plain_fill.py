@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from memtypes.policy import MemoryType
-from retrieval.budget import EXCERPT_PART, HAND_ON_ORDER, LEAST_CUT, LEAST_EXCERPT
-from retrieval.entries import SIGHT, Costs, Entry
-from retrieval.shares import BudgetPlan, Tokens, hand_on, initial_shares, shifted_shares
+from memtypes.model.policy import MemoryType
+from retrieval.context.budget import EXCERPT_PART, HAND_ON_ORDER, LEAST_CUT, LEAST_EXCERPT
+from retrieval.context.entries import SIGHT, Costs, Entry
+from retrieval.context.shares import BudgetPlan, Tokens, hand_on, initial_shares, shifted_shares
 
 
 @dataclass

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.pipeline import Ingestor, IngestorParts
-from memtypes.models.registry_file import RegistrySource
-from memtypes.scope import Scope
-from memtypes.semantic import SemanticDraft
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.llms.registry_file import RegistrySource
+from memtypes.model.scope import Scope
+from memtypes.model.semantic import SemanticDraft
 from retrieval.answer import RetrieveAnswer
-from retrieval.request import RetrieveRequest
+from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 

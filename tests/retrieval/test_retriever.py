@@ -12,12 +12,13 @@ import anyio
 import pytest
 
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.errors import InvalidRequest
-from memtypes.ports import Candidate, CandidateSearch
-from memtypes.scope import Scope
-from memtypes.times import rfc3339
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.memory_store import CandidateSearch
+from memtypes.search.candidates import Candidate
 from retrieval.answer import RetrieveAnswer
-from retrieval.context import LARGE
+from retrieval.context.writer import LARGE
 from tests.fakes import AwayEmbedder, FakeStore, FakeTokenizer
 from tests.retrieval.builders import NOW, World
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.sets.data import CORPUS, QUERIES, BadSet
-from memtypes.times import rfc3339
+from memtypes.model.times import rfc3339
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from memtypes.errors import EmbedderMismatch, Unavailable
-from memtypes.policy import MemoryType
+from memtypes.model.errors import EmbedderMismatch, Unavailable
+from memtypes.model.policy import MemoryType
 from memtypes.stores.files import private_directory, replace_file, socket_in
-from memtypes.stores.schema import VERSION, mismatch
+from memtypes.stores.operations.schema import VERSION, mismatch
 
 
 class Alias(msgspec.Struct, frozen=True):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from memtypes.answers import KEPT_FOR, AnswerStore, Given
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.answers import KEPT_FOR, AnswerStore, Given
+from memtypes.stores.redis.connection.client import LiveClient, Script
 from memtypes.stores.redis.keys import tenant_key
-from memtypes.times import Clock
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of a tenant's records; an answer to a batch of a thousand has about 100 KiB."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.erasure import Erasable
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.scope import Scope
+from memtypes.ports.erasure import Erasable
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 
 _PIECE = 500

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from memtypes.scope import Scope
+from memtypes.model.scope import Scope
 
 
 def scope_prefix(scope: Scope) -> str:

@@ -13,11 +13,11 @@ import time
 
 import anyio
 
-from memtypes.errors import LockLost, Overloaded, RemembrancerError
-from memtypes.locks import Lease, LockRequest, Locks
-from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.model.errors import LockLost, Overloaded, RemembrancerError
+from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.stores.redis.connection.client import LiveClient, Script
+from memtypes.stores.redis.connection.concurrency import COMMAND, READ, Work
 from memtypes.stores.redis.keys import live_key, service_key
-from memtypes.stores.redis.lanes import COMMAND, READ, Work
 
 _log = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from memtypes.errors import Unavailable
-from memtypes.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
+from memtypes.stores.redis.connection.client import LiveClient, Script
+from memtypes.stores.redis.connection.concurrency import RECEIPT
 from memtypes.stores.redis.keys import tenant_key
-from memtypes.stores.redis.lanes import RECEIPT
-from memtypes.times import Clock
 
 TRIES = 50
 """Seals of the same receipts; each lost try means that another process's were kept."""

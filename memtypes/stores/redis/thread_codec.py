@@ -6,12 +6,12 @@ import json
 from datetime import datetime
 from typing import Any
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.scope import Scope
-from memtypes.threads.departures import Departure
-from memtypes.threads.ports import MAX_CHAIN, NewThread, Thread
-from memtypes.threads.turns import Turn
-from memtypes.times import rfc3339
+from memtypes.live.evicted_turns import Departure
+from memtypes.live.turns import Turn
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.threads import MAX_CHAIN, NewThread, Thread
 
 
 def or_none(value: int | None) -> str | int:

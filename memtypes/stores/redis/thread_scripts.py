@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from memtypes.stores.redis.client import Script
+from memtypes.stores.redis.connection.client import Script
 
 
 def thread_script(name: str) -> Script:

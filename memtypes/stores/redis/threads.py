@@ -9,9 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from memtypes.errors import InvalidRequest, NotFound
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.live.turns import Turn
+from memtypes.model.errors import InvalidRequest, NotFound
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.threads import (
+    MAX_CHAIN,
+    Append,
+    Appended,
+    Content,
+    NewThread,
+    Removal,
+    Replacement,
+    Thread,
+    ThreadStore,
+)
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import DEPARTURES
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.thread_codec import (
     created_id,
@@ -24,21 +38,7 @@ from memtypes.stores.redis.thread_codec import (
     thread_of,
     turn_of,
 )
-from memtypes.stores.redis.thread_departures import DEPARTURES
 from memtypes.stores.redis.thread_scripts import thread_script
-from memtypes.threads.ports import (
-    MAX_CHAIN,
-    Append,
-    Appended,
-    Content,
-    NewThread,
-    Removal,
-    Replacement,
-    Thread,
-    ThreadStore,
-)
-from memtypes.threads.turns import Turn
-from memtypes.times import rfc3339
 
 BACKUP_S = 24 * 3_600
 """Seconds a backup is kept."""

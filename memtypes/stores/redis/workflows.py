@@ -14,14 +14,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.errors import Conflict, InvalidRequest, NotFound, VersionConflict
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient, Script
+from memtypes.live.events import Event
+from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.workflows import MAX_CHAIN, MAX_EVENTS, Append, Appended, Link, Log, NewWorkflow, WorkflowStore
+from memtypes.stores.redis.connection.client import LiveClient, Script
 from memtypes.stores.redis.keys import live_key
-from memtypes.times import rfc3339
-from memtypes.workflows.events import Event
-from memtypes.workflows.ports import MAX_CHAIN, MAX_EVENTS, Append, Appended, Link, Log, NewWorkflow, WorkflowStore
-from memtypes.workflows.state import STATUS_AFTER, Status, WorkflowState
 
 LIFE_S = 24 * 3_600
 """Seconds a workflow lives after its last event, or its last descendant's."""

@@ -15,14 +15,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.errors import InvalidRequest
-from memtypes.live import Clearing, Due, LiveItem, LiveItems
-from memtypes.scope import Scope
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.ports.working import Clearing, Due, LiveItem, LiveItems
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.connection.concurrency import COMMAND, READ
 from memtypes.stores.redis.keys import live_key, service_key
-from memtypes.stores.redis.lanes import COMMAND, READ
 from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
-from memtypes.working import Working
 
 NAMESPACES = service_key("working-due")
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ingest.upkeep.plan import JobRequest
 from ingest.upkeep.planners import compactions, expiries, forgettings, promotions
-from memtypes.memory import Memory, TokenCount
-from memtypes.policy import MemoryType
-from memtypes.types import MEMORY_CLASSES
+from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.policy import MemoryType
+from memtypes.model.types import MEMORY_CLASSES
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

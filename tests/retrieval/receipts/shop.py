@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from memtypes.ports import Listing
-from memtypes.times import rfc3339
+from memtypes.model.times import rfc3339
+from memtypes.ports.memory_store import Listing
 from retrieval.answer import RetrieveAnswer
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import NOW, SCOPE, World

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from memtypes.errors import NotFound
-from memtypes.receipts import Unsealed, receipt_id
+from memtypes.model.errors import NotFound
+from memtypes.ports.receipts import Unsealed, receipt_id
 from retrieval.receipts.service import GRACE_S
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import NOW, SCOPE, World

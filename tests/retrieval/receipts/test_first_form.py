@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from memtypes.candidates import Candidate, Candidates
-from memtypes.policy import MemoryType
-from memtypes.receipts import own_hash
-from memtypes.stores.redis.client import LiveClient
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import system_clock
+from memtypes.ports.receipts import own_hash
+from memtypes.search.candidates import Candidate, Candidates
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.receipts import RedisReceipts, _unpacked
-from memtypes.times import system_clock
 from retrieval.receipts.contents import counter_for
 from retrieval.receipts.file import verify_file
 from retrieval.receipts.model import Receipt

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from memtypes.errors import Unavailable
-from memtypes.receipts import Sealed, Unsealed
-from memtypes.scope import Scope
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.receipts import Sealed, Unsealed
 from retrieval.receipts.queue import LINGER_S, LOOK_S, MOST, ReceiptQueue
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 

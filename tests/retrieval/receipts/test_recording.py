@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from memtypes.errors import NotFound
-from retrieval.receipts.listed import LEFT_LISTED, LISTED
+from memtypes.model.errors import NotFound
+from retrieval.receipts.candidate_rows import LEFT_LISTED, LISTED
 from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 from tests.fakes_working import FakeItems

@@ -11,9 +11,9 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.memory import Memory
-from memtypes.times import rfc3339
-from retrieval.outcome import Outcome
+from memtypes.model.memory import Memory
+from memtypes.model.times import rfc3339
+from retrieval.context.outcome import Outcome
 from retrieval.receipts.model import Receipt, ReplayAnswer, TokenizerName
 from retrieval.receipts.replay import Replayed, compared
 from tests.retrieval.builders import NOW, SCOPE, World

@@ -10,8 +10,8 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memtypes.errors import InvalidRequest
-from memtypes.receipts import canonical, own_hash
+from memtypes.model.errors import InvalidRequest
+from memtypes.ports.receipts import canonical, own_hash
 from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.contents import counter_for
 from retrieval.receipts.file import read_receipt, verify_file

@@ -1,0 +1,110 @@
+"""Who calls: API keys, each bound to a tenant and a role. Only the keys' hashes are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from api.http.strict_json import strict_json
+from memtypes.config.error_messages import message_of
+from memtypes.model.errors import RemembrancerError
+from memtypes.model.memory import Model
+from memtypes.model.scope import Name
+
+DEFAULT_TENANT = "default"
+
+
+class BadKeys(RemembrancerError):
+    """The keys file cannot be used; the text says where and why, and never shows a key."""
+
+
+class Role(StrEnum):
+    """What a key may do; each role may do what the one before it may."""
+
+    READER = "reader"
+    WRITER = "writer"
+    ADMIN = "admin"
+
+    def may(self, needed: Role) -> bool:
+        """Whether this role is enough where `needed` is asked for."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+class KeyEntry(Model):
+    """One entry of the keys file."""
+
+    key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
+    tenant: Name
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose call it is. key_id: a short hash that names the key in limits and logs; empty without keys."""
+
+    tenant: str
+    role: Role
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The known keys as (SHA-256, caller). An empty ring lets everybody in as the default tenant's admin."""
+
+    entries: tuple[tuple[bytes, Caller], ...] = ()
+
+    @classmethod
+    def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
+        """The ring of `entries`."""
+        hashed = ((_sha256(entry.key), entry) for entry in entries)
+        return cls(tuple((digest, Caller(entry.tenant, entry.role, digest.hex()[:12])) for digest, entry in hashed))
+
+    def caller(self, key: str | None) -> Caller | None:
+        """Who holds `key`, or None. Every entry is compared, in the same time whichever matches."""
+        if not self.entries:
+            return Caller(DEFAULT_TENANT, Role.ADMIN)
+        digest = _sha256(key or "")
+        found = [caller for known, caller in self.entries if hmac.compare_digest(known, digest)]
+        return found[0] if found and key else None
+
+
+def load_keys(path: Path | None) -> KeyRing:
+    """The ring of the keys file at `path`; an empty one without a path. Raises BadKeys."""
+    if path is None:
+        return KeyRing()
+    try:
+        listed = strict_json(path.read_bytes())
+    except OSError as error:
+        raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
+    except RemembrancerError as error:
+        raise BadKeys(f"keys file {path}: {error}") from error
+    return KeyRing.of(_checked(path, listed))
+
+
+def _checked(path: Path, listed: object) -> list[KeyEntry]:
+    try:
+        entries = TypeAdapter(list[KeyEntry]).validate_python(listed)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        index, *field = first["loc"] or ("",)
+        where = "".join((f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field)))
+        raise BadKeys(
+            f'keys file {path}: {where}: {message_of(first)}; it must be a JSON list of {{"key", "tenant", "role"}}'
+        ) from None  # pydantic's own text would show the key
+    if not entries:
+        raise BadKeys(f"keys file {path}: it lists no key; leave out --keys to run without keys on loopback")
+    if len({entry.key for entry in entries}) != len(entries):
+        raise BadKeys(f"keys file {path}: two entries have the same key")
+    return entries
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

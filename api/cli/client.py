@@ -1,0 +1,110 @@
+"""A running service over HTTP, as the command line uses it. Every call has a timeout; problems become domain errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
+
+TIMEOUT = httpx.Timeout(10.0, read=120.0)
+"""Reading may take long: a batch of a thousand texts is embedded before it is answered."""
+
+_RETRY_AFTER_S = 1
+
+
+class Refused(RemembrancerError):
+    """The service does not know the key, or its role is not enough."""
+
+
+class ServiceFault(RemembrancerError):
+    """The service answered what it should never answer."""
+
+
+_ERRORS: dict[int, type[RemembrancerError]] = {
+    400: InvalidRequest,
+    401: Refused,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    413: InvalidRequest,
+    422: InvalidRequest,
+    429: Overloaded,
+    503: Unavailable,
+}
+
+
+class ApiClient:
+    """Calls of one service with one key."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> AsyncIterator[ApiClient]:
+        """A client of the service at `url`, closed at the end."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with _translated(url):
+            http = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
+        async with http:
+            yield cls(http)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The answer to a GET."""
+        return await self._call("GET", path, params=query)
+
+    async def post(self, path: str, body: object) -> dict[str, Any]:
+        """The answer to a POST of `body` as JSON."""
+        return await self._call("POST", path, json=body)
+
+    async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to a DELETE."""
+        return await self._call("DELETE", path, params=query)
+
+    async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        with _translated(str(self._http.base_url)):
+            response = await self._http.request(method, path, **sent)
+        members = _members(response)
+        # Readiness answers 503 with its checks, which the caller wants to read.
+        if response.is_success or (response.status_code == 503 and "checks" in members):
+            return members
+        raise _error(response.status_code, members)
+
+
+def _members(response: httpx.Response) -> dict[str, Any]:
+    try:
+        members = response.json()
+    except ValueError as error:
+        raise ServiceFault(
+            f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
+        ) from error
+    if not isinstance(members, dict):
+        raise ServiceFault(f"{response.url} answered no object; is it Remembrancer?")
+    return members
+
+
+def _error(status: int, members: Mapping[str, Any]) -> RemembrancerError:
+    detail = str(members.get("detail", "no detail"))
+    faults = [f"{one['path']}: {one['message']}" for one in members.get("errors") or [] if one.get("path")]
+    text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
+    return _ERRORS.get(status, ServiceFault)(text)
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise InvalidRequest(f"--url {url}: {error}") from error
+    except httpx.TimeoutException as error:
+        raise Unavailable(f"{url} did not answer in time", retry_after_s=_RETRY_AFTER_S) from error
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"{url} cannot be reached: {error}; is a service running there?", retry_after_s=_RETRY_AFTER_S
+        ) from error

@@ -1,0 +1,132 @@
+"""`remembrancer ingest` and `python -m ingest`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from api.auth.keys import DEFAULT_TENANT
+from api.cli.backend import Place, open_backend
+from api.cli.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from ingest.files.progress import Bar, Quiet
+from ingest.files.readers.exports.shape import Origin
+from ingest.files.readers.formats import Format
+from ingest.files.report import ImportReport
+from ingest.files.run import ImportRequest, run_import
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.policy import MemoryType
+
+SHOWN_PROBLEMS = 50
+AUTO = "auto"
+
+
+Paths: TypeAlias = Annotated[
+    list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")
+]
+Kind: TypeAlias = Annotated[
+    MemoryType | None, typer.Option("--type", help="Type of rows that name none; without, found from the text.")
+]
+Session: TypeAlias = Annotated[str | None, typer.Option(help="Session of rows that name none.")]
+Agent: TypeAlias = Annotated[str | None, typer.Option(help="Agent of rows that name none.")]
+Mapped: TypeAlias = Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")]
+Form: TypeAlias = Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")]
+Exporter: TypeAlias = Annotated[
+    str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to tell by what they hold.")
+]
+Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
+Extra: TypeAlias = Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")]
+JournalDir: TypeAlias = Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")]
+NoResume: TypeAlias = Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")]
+
+
+def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+    paths: Paths,
+    namespace: Namespace,
+    kind: Kind = None,
+    session: Session = None,
+    agent: Agent = None,
+    mapping: Mapped = None,
+    form: Form = None,
+    origin: Exporter = None,
+    strict: Strict = False,  # noqa: FBT002 - a flag
+    extra: Extra = False,  # noqa: FBT002 - a flag
+    journal: JournalDir = None,
+    no_resume: NoResume = False,  # noqa: FBT002 - a flag
+    data_dir: DataDir = None,
+    url: Url = None,
+    key: Key = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Write files into a namespace. Exit code 1 when a row was rejected or failed."""
+
+    async def work() -> ImportReport:
+        request = ImportRequest(
+            tuple(paths), namespace, type=kind, session_id=session, agent_id=agent, mapping=_mapping(mapping or []),
+            format=form or _origin(origin), by_shape=origin == AUTO, strict=strict, extra_to_metadata=extra,
+            journal=journal, stdin=sys.stdin.buffer,
+        )  # fmt: skip
+        return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
+
+    report = run(work)
+    present(report.to_json(), lambda _: _view(report), as_json=as_json)
+    raise typer.Exit(report.exit_code)
+
+
+async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
+    """What became of `request` at `where`, with the journal in the data folder unless it names another place."""
+    journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
+    request.sources()  # what is wrong with them is told before anything is opened, which takes seconds
+    placed = replace(request, destination=_destination(where), journal=journal)
+    async with open_backend(where) as backend:
+        progress = Quiet() if quiet else Bar(Console(stderr=True))
+        return await run_import(placed, backend.sink(request.namespace), progress)
+
+
+def _destination(where: Place) -> str:
+    """What tells this import's journal from the same files imported elsewhere; a key is kept as its hash only."""
+    if where.url:
+        return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
+    return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
+
+
+def _origin(name: str | None) -> Format | None:
+    """The format of the program's exports."""
+    if name is None or name == AUTO:
+        return None
+    if name not in set(Origin):
+        end(InvalidRequest(f"--from knows {', '.join(Origin)} and {AUTO}, not {name}"))
+    return Format(name)
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for foreign, equals, ours in split:
+        if not (foreign and equals and ours):
+            end(InvalidRequest(f"--map needs FOREIGN=OURS, such as --map text=content, not {foreign}{equals}{ours}"))
+    return {foreign: ours for foreign, _, ours in split}
+
+
+def _view(report: ImportReport) -> RenderableType:
+    table = Table(show_header=False, box=None)
+    for status, count in report.counts.items():
+        table.add_row(str(status), str(count))
+    rate = report.read / report.seconds if report.seconds else 0.0
+    table.add_row("read", f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s")
+    if report.resumed:
+        table.add_row("resumed", f"{report.resumed} of them by an earlier run")
+    listed = [Text(str(problem)) for problem in report.problems[:SHOWN_PROBLEMS]]
+    more = len(report.problems) + report.omitted - len(listed)
+    if more:
+        listed.append(Text(f"... and {more} more; --json lists them"))
+    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:SHOWN_PROBLEMS]]
+    stopped = [Text(report.stopped)] if report.stopped else []
+    return Group(table, *listed, *skipped, *stopped)

@@ -1,0 +1,170 @@
+"""Checks of every part, from the Python version to a memory written, found and removed; each says what to do."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
+from api.cli.client import ApiClient
+from api.http.answers import Check
+from api.http.serve import check_exposure, listen
+from api.settings import BadSettings, Settings
+from api.wiring import open_services
+from api.wiring.container import Services
+from api.wiring.resources import open_embedder, open_tokenizers
+from ingest.writing.outcome import Status
+from memtypes.model.episodic import EpisodicDraft
+from memtypes.model.errors import RemembrancerError, Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from retrieval.query.request import SearchRequest
+
+LEAST_FREE_BYTES = 500 * 1024 * 1024
+"""Room for the encoder and some hundred thousand memories."""
+
+_Value = TypeVar("_Value")
+_PROBE = "The lighthouse keeper waters the ferns on Thursdays."
+
+
+class Diagnosis:
+    """The checks made so far, in order."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Check] = {}
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(check["ok"] for check in self.checks.values())
+
+    async def note(
+        self, name: str, look: Callable[[], Awaitable[_Value]], said: Callable[[_Value], str] = str
+    ) -> _Value | None:
+        """What `look` gives, None when it raises a domain error; either is noted under `name`."""
+        started = time.perf_counter()
+        found: _Value | None = None
+        try:
+            found = await look()
+            ok, detail = True, said(found)
+        except RemembrancerError as error:
+            ok, detail = False, str(error)
+        ms = round((time.perf_counter() - started) * 1000, 1)
+        self.checks[name] = Check(ok=ok, ms=ms, detail=detail)
+        return found
+
+
+async def diagnose(settings: Settings) -> Diagnosis:
+    """The checks of this machine's own installation."""
+    diagnosis = Diagnosis()
+    await diagnosis.note("python", _python)
+    await diagnosis.note("disk", lambda: _disk(settings.data_dir))
+    await diagnosis.note("keys", lambda: _keys(settings))
+    await diagnosis.note("port", lambda: _port(settings))
+    async with AsyncExitStack() as opened:
+        await diagnosis.note("tokenizers", lambda: open_tokenizers(settings), ", ".join)
+        embedder = await diagnosis.note("encoder", lambda: open_embedder(settings), lambda found: found.fingerprint)
+        if embedder is None:
+            return diagnosis
+        await embedder.aclose()
+        services = await diagnosis.note(
+            "store", lambda: opened.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
+        )
+        if services is not None:
+            await diagnosis.note("live", services.pings["live"], lambda _: "answers")
+            await diagnosis.note("round trip", lambda: _round_trip(services))
+    return diagnosis
+
+
+async def diagnose_service(url: str, key: str | None) -> Diagnosis:
+    """The checks of a running service: its readiness, the key, and a memory there and back."""
+    diagnosis = Diagnosis()
+    async with ApiClient.open(url, key) as client:
+        answer = await diagnosis.note(
+            "service", lambda: client.get("/health/ready"), lambda found: str(found["status"])
+        )
+        diagnosis.checks.update((answer or {}).get("checks", {}))
+        if answer is not None:
+            await diagnosis.note("round trip", lambda: _remote_round_trip(client))
+    return diagnosis
+
+
+async def _remote_round_trip(client: ApiClient) -> str:
+    """Write, find and remove one memory over HTTP, in a namespace of its own."""
+    namespace = f"doctor-{uuid.uuid4()}"
+    await client.post("/v1/memories", {"type": "episodic", "namespace": namespace, "content": _PROBE})
+    try:
+        answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
+    finally:
+        removed = await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
+    if len(answer["hits"]) != 1 or removed["remaining"]:
+        raise Unavailable("a memory that was written is not found, or not removed; see the service's log")
+    return "written, found and removed"
+
+
+async def _python() -> str:
+    if sys.version_info < (3, 11):  # noqa: UP036 - a check for who runs it past the package's own guard
+        raise BadSettings(f"Python 3.11 or newer is needed, this is {platform.python_version()}")
+    return platform.python_version()
+
+
+async def _disk(directory: Path) -> str:
+    standing, free = _free_bytes(directory)
+    if free < LEAST_FREE_BYTES:
+        raise BadSettings(f"only {free // 2**20} MiB are free in {standing}: make room, or choose another --data-dir")
+    return f"{free // 2**20} MiB free in {standing}"
+
+
+def _free_bytes(directory: Path) -> tuple[Path, int]:
+    """The nearest folder that exists, and the room there."""
+    standing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return standing, shutil.disk_usage(standing).free
+
+
+async def _keys(settings: Settings) -> str:
+    keys = load_keys(settings.keys)
+    check_exposure(settings.host, keys)
+    return f"{len(keys.entries)} keys" if keys.entries else "none: loopback only, no key needed"
+
+
+async def _port(settings: Settings) -> str:
+    try:
+        listen(settings.host, settings.port).close()
+    except BadSettings as error:
+        return await _who_listens(settings, error)
+    return f"{settings.host}:{settings.port} is free"
+
+
+async def _who_listens(settings: Settings, taken: BadSettings) -> str:
+    url = f"http://{settings.host}:{settings.port}"
+    try:
+        async with ApiClient.open(url, None) as client:
+            await client.get("/health/live")
+    except RemembrancerError:
+        raise taken from None
+    return f"a running service answers on {url}"
+
+
+async def _round_trip(services: Services) -> str:
+    """Write, find, read and remove one memory, in a namespace of its own."""
+    scope = Scope(DEFAULT_TENANT, f"doctor-{uuid.uuid4()}")
+    try:
+        outcome = await services.ingestor.write_one(scope, EpisodicDraft(type=MemoryType.EPISODIC, content=_PROBE))
+        if outcome.status is not Status.STORED or outcome.id is None:
+            raise Unavailable(f"a memory could not be written: {outcome.reason}")
+        answer = await services.retriever.search(scope, SearchRequest(query=_PROBE, namespace=scope.namespace))
+        if [hit.id for hit in answer.hits] != [outcome.id]:
+            raise Unavailable("a memory that was written is not found again; see the store's log")
+    finally:
+        await services.store.delete_where(scope, (), None)
+    left = sum(one.count for one in (await services.store.stats(scope)).values())
+    if left:
+        raise Unavailable("a memory that was removed is still there; see the store's log")
+    return "written, found and removed"

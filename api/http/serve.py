@@ -1,0 +1,86 @@
+"""Listening: one process that opens everything, answers until it is told to stop, and closes everything."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import FrameType
+
+import uvicorn
+
+from api.auth.keys import KeyRing, load_keys
+from api.auth.local import is_loopback
+from api.http.app import create_app
+from api.http.timeouts import TimedProtocol
+from api.settings import BadSettings, Settings
+from api.wiring import open_services
+from api.wiring.container import Services
+
+_log = logging.getLogger(__name__)
+
+
+def check_exposure(host: str, keys: KeyRing) -> None:
+    """Raise BadSettings when strangers could reach a service that asks for no key."""
+    if not keys.entries and not is_loopback(host):
+        raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; taken first, so that a taken port is found out before anything is opened."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP: asyncio lets no other socket send at once, and each answer then waits 40 ms for an acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as error:
+        bound.close()
+        raise BadSettings(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    return bound
+
+
+async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]] | None = None) -> None:
+    """Answer until SIGTERM or SIGINT; then let running calls end, and close the stores.
+
+    first: what is done with the opened services before the first call is answered.
+    """
+    keys = load_keys(settings.keys)
+    check_exposure(settings.host, keys)
+    with listen(settings.host, settings.port) as bound:
+        async with AsyncExitStack() as opened:
+            services = await opened.enter_async_context(open_services(settings, keys))
+            if services.jobs is not None:
+                await opened.enter_async_context(services.jobs.running())
+            if first is not None:
+                await first(services)
+            server = _server(services, settings, local_only=not keys.entries)
+            _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
+            # uvicorn raises the signal again once it has stopped; without a handler that would end the process
+            # before the stores are closed.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _already_stopped)
+            await server.serve(sockets=[bound])
+    _log.info("stopped")
+
+
+def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
+    """The server over the opened services. Its own lines of what it does are for debugging."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(services, local_only=local_only),
+            http=TimedProtocol,
+            ws="none",
+            log_config=None,
+            log_level="warning" if settings.log_level == "info" else settings.log_level,
+            access_log=False,  # its lines would show namespaces
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_s,
+        )
+    )
+
+
+def _already_stopped(number: int, _frame: FrameType | None) -> None:
+    _log.debug("signal %s after the stop", number)

@@ -1,0 +1,121 @@
+"""What pydantic says was wrong, as a caller can use it: the path in what was sent, the reason, and what stood there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ingest.screening.redaction.scan import redact
+from memtypes.config.error_messages import message_of
+from memtypes.model.errors import RemembrancerError
+from memtypes.model.policy import MemoryType
+
+MAX_SHOWN = 80
+MAX_KEPT = 100
+
+_Value = TypeVar("_Value")
+_ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """path: such as `items[3].importance`, empty for the whole. got: what was sent, shortened; None when absent."""
+
+    path: str
+    message: str
+    got: Any = None
+
+    def members(self) -> dict[str, Any]:
+        """The entry of a problem's `errors`."""
+        members = {"path": redact(self.path), "message": redact(self.message)}
+        return members if self.got is None else {**members, "got": self.got}
+
+
+class InvalidInput(RemembrancerError):
+    """The request's fields are not as they must be; `errors` says each."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first.path}: {first.message}{more}" if first.path else f"{first.message}{more}")
+        self.errors = tuple(errors)
+
+
+def checked(adapter: TypeAdapter[_Value], value: object) -> _Value:
+    """`value` as `adapter` has it. Raises InvalidInput."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error, value)) from error
+
+
+def field_errors(error: ValidationError, value: object) -> list[FieldError]:
+    """Each thing that pydantic found wrong with `value`."""
+    found = error.errors(include_url=False)[:MAX_KEPT]
+    return [_field_error(one, value) for one in found]
+
+
+def _field_error(one: Mapping[str, Any], value: object) -> FieldError:
+    steps = list(_real_steps(one["loc"], value, names_key=one["type"] in _ABOUT_A_KEY))
+    if one["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _type_error(steps, one["input"])
+    got = None if one["type"] == "missing" else shown(one["input"])
+    return FieldError(path_text(steps), message_of(one), got)
+
+
+def _type_error(steps: list[str | int], sent: object) -> FieldError:
+    """What is wrong with the `type` of a memory: it is left out, or names none."""
+    known = ", ".join(MemoryType)
+    path = path_text([*steps, "type"])
+    if not isinstance(sent, dict) or "type" not in sent:
+        return FieldError(path, f"type is required: one of {known}")
+    return FieldError(path, f"must be one of {known}", shown(sent["type"]))
+
+
+def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
+    """The steps of `loc` that exist in `value`; pydantic also lists the names of the union's branches it tried."""
+    steps = list(loc)
+    for number, step in enumerate(steps):
+        last = number == len(steps) - 1
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+            yield step
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step] if step < len(value) else None
+            yield step
+        elif last and names_key and isinstance(value, dict):
+            yield step
+
+
+def path_text(steps: Iterable[str | int]) -> str:
+    """`steps` as one path: `items[3].importance`."""
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
+    return _encodable(text.removeprefix("."))
+
+
+def shown(value: object) -> Any:
+    """`value` as a problem may quote it: plain JSON and short."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if isinstance(value, int) and abs(value) < 2**53 else _cut(str(value))
+    if isinstance(value, dict):
+        return f"an object with {len(value)} fields"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    text = redact(text)  # before it is cut: half a secret is no longer recognised
+    short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
+    return _encodable(short)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

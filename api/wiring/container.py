@@ -1,0 +1,69 @@
+"""What the HTTP layer works with, handed to it ready-made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from api.auth.keybook import KeyBook
+from api.auth.keys import KeyRing
+from api.auth.rate import RateLimit
+from api.http.idempotency import Once
+from api.http.metrics import Metrics
+from api.wiring.jobs import Jobs
+from api.wiring.reembedding import Reembedding
+from ingest.conversations.threads import Threads
+from ingest.screening.examine import Examiner
+from ingest.screening.recall_guard import RecallGuard
+from ingest.upkeep.executor import Upkeep
+from ingest.workflows.engine import Workflows
+from ingest.working.intentions import Intentions
+from ingest.working.todos import WorkingMemory
+from ingest.writing.pipeline import Ingestor
+from memtypes.llms.counting import TokenCounter
+from memtypes.llms.registry import Models, Registry
+from memtypes.model.times import Clock, system_clock
+from memtypes.ports.erasure import Erasable
+from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.tokenizer import Tokenizer
+from retrieval.receipts.service import Receipts
+from retrieval.retriever import Retriever
+
+Ping: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a call may need.
+
+    once: makes a call that has an idempotency key once. models: what the names of models mean.
+    pings: of every opened resource, by the name that readiness shows.
+    places: everything that erasure must empty, by name.
+    counter: asks a provider for its count of a context, where the registry names its endpoint.
+    jobs: the background work.
+    """
+
+    store: MemoryStore
+    ingestor: Ingestor
+    retriever: Retriever
+    intentions: Intentions
+    upkeep: Upkeep
+    recall_guard: RecallGuard
+    once: Once
+    pings: Mapping[str, Ping]
+    keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
+    rate: RateLimit = field(default_factory=RateLimit)
+    metrics: Metrics = field(default_factory=Metrics)
+    clock: Clock = system_clock
+    models: Models = Registry
+    counter: TokenCounter | None = None
+    workflows: Workflows | None = None
+    working: WorkingMemory | None = None
+    threads: Threads | None = None
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
+    jobs: Jobs | None = None
+    reembedding: Reembedding | None = None
+    places: Mapping[str, Erasable] = field(default_factory=dict)
+    receipts: Receipts | None = None
+    examiner: Examiner | None = None

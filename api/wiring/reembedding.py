@@ -1,0 +1,80 @@
+"""Embedding every memory again: the next version of the collections, with the present embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from api.settings import Settings
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.model.errors import Conflict
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import InContext, Vectors
+from memtypes.stores.edge import EdgeSettings
+from memtypes.stores.edge.maintenance.rebuild import rebuild
+
+if TYPE_CHECKING:
+    from memtypes.stores.qdrant.store import QdrantSettings
+
+
+def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
+    """What a store of vectors by these two is marked with."""
+    return f"{embedder.fingerprint}+{sparse.fingerprint}"
+
+
+def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
+    """The Qdrant server of `settings`."""
+    # Its client alone takes a third of the processor time of a start, which the embedded store need not spend.
+    from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
+
+    key = settings.qdrant_api_key
+    return QdrantSettings(
+        url=url,
+        fingerprint=fingerprint,
+        dimensions=dimensions,
+        api_key=key.get_secret_value() if key else None,
+        shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas,
+        write_consistency=settings.qdrant_write_consistency,
+        quantization=settings.qdrant_quantization,
+    )
+
+
+class Reembedding:
+    """Rebuilds the store of `settings`."""
+
+    def __init__(self, settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> None:
+        self._settings = settings
+        self._embedder = embedder
+        self._sparse = sparse
+
+    async def run(self, *, stop_engine: bool) -> dict[MemoryType, int]:
+        """How many memories of each type were embedded again; see `memtypes.stores.edge.maintenance.rebuild`.
+
+        stop_engine: whether a service asks, which goes on. Raises Conflict where that one's store is on a server,
+        besides what a rebuild raises.
+        """
+        fingerprint = store_fingerprint(self._embedder, self._sparse)
+        if self._settings.qdrant_url is not None:
+            if stop_engine:
+                raise Conflict(
+                    "a server's collections are embedded again by `remembrancer reembed`, when no service runs"
+                )
+            return await self._on_server(self._settings.qdrant_url, fingerprint)
+        store = EdgeSettings(self._settings.store_path, fingerprint, self._embedder.dimensions)
+        return await rebuild(store, self._vectors_of, stop_engine=stop_engine)
+
+    async def _on_server(self, url: str, fingerprint: str) -> dict[MemoryType, int]:
+        from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
+
+        server = server_settings(self._settings, url, fingerprint, self._embedder.dimensions)
+        return await rebuild_server(server, self._vectors_of)
+
+    async def _vectors_of(self, _memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
+        embedded = await self._embedder.embed_in_context(given)
+        return [
+            Vectors(one.dense, self._sparse.encode_document(read.text), one.tokens)
+            for one, read in zip(embedded, given, strict=True)
+        ]

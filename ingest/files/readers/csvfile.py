@@ -1,0 +1,89 @@
+"""CSV with a header: one row a record. All values are text still; an empty cell is an absent field.
+
+The separator is the one of comma, semicolon and tab that the header has most of.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ingest.files.readers.lines import MAX_LINE, read_lines
+from ingest.files.readers.rows import BadLine, RawItem, Reading
+
+_SEPARATORS = ",;\t"
+
+
+def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each record after the header."""
+    source = _Source(stream, file)
+    first = next(source, None)
+    if first is None:
+        yield from source.problems()
+        return
+    separator = max(_SEPARATORS, key=first.count)
+    header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
+    if "" in header or len(set(header)) != len(header):
+        yield BadLine(file, 1, "the header must name every column, each once")
+        return
+    # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
+    csv.field_size_limit(MAX_LINE)
+    yield from _records(csv.reader(source, delimiter=separator, strict=True), source, header)
+
+
+def _records(reader: Iterator[list[str]], source: _Source, header: list[str]) -> Iterator[Reading]:
+    while True:
+        source.begin_record()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            yield from source.problems()
+            return
+        except csv.Error as error:
+            yield from source.problems()
+            yield BadLine(source.file, source.record, f"is not CSV: {error}")
+            continue
+        yield from source.problems()
+        if any(cells):
+            yield _row(cells, header, source.file, source.record)
+
+
+def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
+    if len(cells) > len(header):
+        return BadLine(file, line, f"has {len(cells)} cells, the header has {len(header)}")
+    fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
+    return RawItem(fields, file, line, textual=True)
+
+
+class _Source:
+    """The lines as the csv module takes them; what could not be read is kept aside until it is asked for."""
+
+    def __init__(self, stream: BinaryIO, file: str) -> None:
+        self.file = file
+        self.record = 0
+        self._at_start = True
+        self._lines = read_lines(stream, file)
+        self._problems: list[BadLine] = []
+
+    def __iter__(self) -> _Source:
+        return self
+
+    def __next__(self) -> str:
+        for line in self._lines:
+            if isinstance(line, BadLine):
+                self._problems.append(line)
+                continue
+            if self._at_start:
+                self.record, self._at_start = line.number, False
+            return line.text + "\n"
+        raise StopIteration
+
+    def begin_record(self) -> None:
+        """Take the next line as the first of a record: `record` is then its number."""
+        self._at_start = True
+
+    def problems(self) -> list[BadLine]:
+        """The unreadable lines since the last call."""
+        found, self._problems = self._problems, []
+        return found

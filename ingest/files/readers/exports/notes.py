@@ -1,0 +1,107 @@
+"""Markdown notes: one row a note, or one a section of a long one, with the YAML front matter as its fields.
+
+title, tags, date or created, aliases are understood; what else the front matter says is kept as metadata.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from typing import Any, BinaryIO
+
+import yaml
+
+from ingest.files.readers.exports.walk import as_metadata, row
+from ingest.files.readers.rows import BadLine, Reading
+
+MAX_NOTE = 8 * 1024 * 1024
+LONG = 4_000
+"""Characters from which a note is cut at its headings."""
+
+_DATES = ("created", "created_at", "date", "updated", "modified")
+_KNOWN = frozenset({"title", "tags", "tag", *_DATES})
+
+
+def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """The rows of a note."""
+    data = stream.read(MAX_NOTE + 1)
+    if len(data) > MAX_NOTE:
+        yield BadLine(file, None, f"is larger than {MAX_NOTE} bytes")
+        return
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        yield BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8")
+        return
+    start, front = 0, dict[str, Any]()
+    try:
+        start, front = _front_matter(lines)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        yield BadLine(file, 1, f"the front matter is not YAML: {' '.join(str(error).split())[:200]}")
+    for first, text in _parts(lines, start):
+        yield row(file, first, {**_fields(front), "content": text})
+
+
+def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
+    """Where the text begins, and what stands before it."""
+    if not lines or lines[0].rstrip() != "---":
+        return 0, {}
+    end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)
+    if end is None:
+        return 0, {}
+    head = "\n".join(lines[1:end])
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head)):
+        raise ValueError("aliases are not read")  # a few of them can stand for gigabytes
+    front = yaml.safe_load(head)
+    if front is not None and not isinstance(front, dict):
+        raise ValueError("it is no mapping")
+    return end + 1, {str(name): value for name, value in (front or {}).items()}
+
+
+def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
+    """Each part of the text with the number of its first line."""
+    whole = "\n".join(lines[start:])
+    cuts = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if len(whole) > LONG else []
+    bounds = sorted({start, *cuts, len(lines)})
+    for first, end in itertools.pairwise(bounds):
+        text = "\n".join(lines[first:end]).strip()
+        if text:
+            yield first + 1, text
+
+
+def _fields(front: dict[str, Any]) -> dict[str, Any]:
+    dates = (_instant(front[name]) for name in _DATES if name in front)
+    return {
+        "type": "semantic",
+        "concept": str(front.get("title") or "")[:500],
+        "tags": _tags(front.get("tags") or front.get("tag")),
+        "created_at": next((found for found in dates if found), None),
+        "metadata": as_metadata({name: _plain(value) for name, value in front.items() if name not in _KNOWN}),
+    }
+
+
+def _tags(value: Any) -> list[str]:
+    words = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
+    return list(dict.fromkeys(str(word).lstrip("#").strip()[:128] for word in words if str(word).strip("# ")))[:64]
+
+
+def _instant(value: Any) -> str | None:
+    """A date as midnight UTC; a time without an offset as UTC; anything else is passed over."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    if isinstance(value, date):
+        return datetime.combine(value, time(0), UTC).isoformat()
+    try:
+        return _instant(datetime.fromisoformat(str(value)))
+    except ValueError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Dates, also within lists and mappings, as text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,133 @@
+"""What happens in a workflow: events as a caller sends them, and as the log keeps them. Knows no store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from memtypes.model.memory import Model, Whole
+from memtypes.model.scope import Name
+
+MAX_EVENT_BYTES = 256 * 1024
+MAX_RESOURCES = 1_000
+
+
+class WorkflowEventType(StrEnum):
+    """What may happen."""
+
+    STARTED = "started"
+    STEP_STARTED = "step_started"
+    STEP_COMPLETED = "step_completed"
+    STEP_FAILED = "step_failed"
+    RESOURCE_CHANGED = "resource_changed"
+    DATA_SET = "data_set"
+    NOTE = "note"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_STEP_TYPES = (WorkflowEventType.STEP_STARTED, WorkflowEventType.STEP_COMPLETED, WorkflowEventType.STEP_FAILED)
+END_TYPES = frozenset({WorkflowEventType.COMPLETED, WorkflowEventType.FAILED, WorkflowEventType.CANCELLED})
+_NEEDED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
+
+
+def small_json(value: object) -> object:
+    """`value` itself when it is plain JSON of at most MAX_EVENT_BYTES."""
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
+    if size > MAX_EVENT_BYTES:
+        raise ValueError(f"must have at most {MAX_EVENT_BYTES} bytes as JSON, has {size}")
+    return value
+
+
+def path_safe(value: str) -> str:
+    """`value` itself when it can stand in the path of a call."""
+    if "/" in value or "\\" in value or value in (".", ".."):
+        raise ValueError("must not contain slashes, because it is part of a path")
+    return value
+
+
+WorkflowId = Annotated[Name, AfterValidator(path_safe)]
+Json = Annotated[Any, AfterValidator(small_json)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(small_json)]
+Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterValidator(small_json)]
+
+
+class NewEvent(Model):
+    """An event on its way in.
+
+    input, output, error: any JSON. resources, data: merged into the state's by their keys, whatever the type.
+    expected_version: refuse the event when another version is current.
+    """
+
+    type: WorkflowEventType
+    step_id: Name | None = None
+    agent: Name | None = None
+    input: Json = None
+    output: Json = None
+    error: Json = None
+    resources: Resources | None = None
+    data: JsonObject | None = None
+    expected_version: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type in _STEP_TYPES and self.step_id is None:
+            raise ValueError(f"an event of type {self.type} needs a step_id")
+        needed = _NEEDED.get(self.type)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"an event of type {self.type} needs {needed}")
+        small_json([self.input, self.output, self.error, self.resources, self.data])
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """What it tells, where secrets may be."""
+        values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data")}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def at(self, moment: datetime) -> Event:
+        """The event as it is kept, before the log gives it its version."""
+        fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error")}
+        return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened at an instant. version: its place in the log from 1 on; 0 before it has one."""
+
+    type: WorkflowEventType
+    at: datetime
+    version: int = 0
+    step_id: str | None = None
+    agent: str | None = None
+    input: Any = None
+    output: Any = None
+    error: Any = None
+    resources: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """The event as it is kept: JSON without what is absent."""
+        return _EVENT.dump_json(self, exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, kept: bytes | str, version: int) -> Event:
+        """The event at place `version`."""
+        read = _EVENT.validate_json(kept)
+        return cls(**{name: getattr(read, name) for name in cls.__slots__} | {"version": version})
+
+    def members(self) -> dict[str, Any]:
+        """The event as an answer shows it, without what is absent."""
+        shown: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude_defaults=True)
+        return {"version": self.version, **shown}
+
+
+_EVENT = TypeAdapter(Event)

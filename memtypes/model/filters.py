@@ -1,0 +1,272 @@
+"""Filters over a memory's fields, as values: parsed and checked here, translated by each store.
+
+The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not": ..}`. Several fields in
+one object, and several operators on one field, must all hold.
+"""
+
+from __future__ import annotations
+
+import math
+import types as pytypes
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any, TypeAlias
+
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.memory import Memory
+from memtypes.model.times import Instant
+from memtypes.model.types import MEMORY_CLASSES
+
+MAX_DEPTH = 8
+MAX_LIST = 1_000
+MAX_CONDITIONS = 256
+MAX_VALUES = 10_000
+
+
+class Op(StrEnum):
+    """The operators of a comparison."""
+
+    EQ = "eq"
+    NE = "ne"
+    ANY = "any"
+    ALL = "all"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    BETWEEN = "between"
+
+
+class Kind(StrEnum):
+    """What a field holds, as far as comparing it goes."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    FLAG = "flag"
+    TIME = "time"
+    METADATA = "metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`field` against `value`: one value; a tuple for any and all; a pair for between, both ends included."""
+
+    field: str
+    op: Op
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """`field` has no value."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds; true when there is none."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one part holds."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`part` does not hold."""
+
+    part: Filter
+
+
+Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
+
+_HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
+"""The scope's own, and what the service notes for itself."""
+_KINDS: dict[Any, Kind] = {
+    int: Kind.INTEGER,
+    float: Kind.NUMBER,
+    bool: Kind.FLAG,
+    str: Kind.TEXT,
+    datetime: Kind.TIME,
+    AwareDatetime: Kind.TIME,
+}
+_ORDERED = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TIME, Kind.METADATA})
+_RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
+_TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
+
+
+def _kind_of(annotation: Any) -> Kind | None:
+    """The kind of a scalar annotation, or of the elements of a list; None for anything else."""
+    origin = typing.get_origin(annotation)
+    arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
+    if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
+        return _kind_of(arguments[0])
+    if origin is typing.Literal:
+        return Kind.TEXT
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return Kind.TEXT
+    return _KINDS.get(annotation)
+
+
+def _field_kinds() -> dict[str, Kind]:
+    models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values()]
+    kinds = {
+        name: kind
+        for model in models
+        for name, field in model.model_fields.items()
+        if name not in _HIDDEN and (kind := _kind_of(field.annotation)) is not None
+    }
+    return kinds | {"tokens.count": Kind.INTEGER}
+
+
+FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
+"""Every field that a filter may name, with what it holds; `metadata.KEY` comes on top."""
+
+
+def kind_of_field(field: str) -> Kind:
+    """What `field` holds. Raises InvalidRequest for a field that no memory has."""
+    if field.startswith("metadata.") and len(field) > len("metadata."):
+        return Kind.METADATA
+    if field not in FIELD_KINDS:
+        known = ", ".join(sorted(FIELD_KINDS))
+        raise InvalidRequest(f"unknown field {field!r}; known are {known} and metadata.KEY", path="filters", got=field)
+    return FIELD_KINDS[field]
+
+
+def parse_filter(tree: object) -> Filter:
+    """The filter that the JSON value `tree` stands for. Raises InvalidRequest with what was wrong and where."""
+    parsed = _parse(tree, "filters", 0)
+    leaves = list(_leaves(parsed))
+    if len(leaves) > MAX_CONDITIONS:
+        raise InvalidRequest(f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters")
+    if sum(len(one.value) for one in leaves if isinstance(one, Compare) and one.op in (Op.ANY, Op.ALL)) > MAX_VALUES:
+        raise InvalidRequest(f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters")
+    return parsed
+
+
+def _leaves(tree: Filter) -> Iterator[Compare | Absent]:
+    match tree:
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _leaves(part)
+        case Not(part):
+            yield from _leaves(part)
+        case leaf:
+            yield leaf
+
+
+def _parse(tree: object, path: str, depth: int) -> Filter:
+    if depth > MAX_DEPTH:
+        raise InvalidRequest(f"a filter may nest at most {MAX_DEPTH} levels", path=path)
+    if not isinstance(tree, dict) or not tree:
+        raise InvalidRequest("a filter is an object with at least one field", path=path, got=tree)
+    return _joined([_member(key, value, f"{path}.{key}", depth) for key, value in tree.items()])
+
+
+def _joined(parts: list[Filter]) -> Filter:
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _member(key: str, value: object, path: str, depth: int) -> Filter:
+    if key == "not":
+        return Not(_parse(value, path, depth + 1))
+    if key not in ("and", "or"):
+        return _comparisons(key, value, path)
+    if not isinstance(value, list) or not value:
+        raise InvalidRequest("needs a list of at least one filter", path=path, got=value)
+    parts = tuple(_parse(part, f"{path}[{index}]", depth + 1) for index, part in enumerate(value))
+    return All(parts) if key == "and" else AnyOf(parts)
+
+
+def _comparisons(field: str, value: object, path: str) -> Filter:
+    kind = kind_of_field(field)
+    if not isinstance(value, dict) or not value:
+        known = ", ".join(Op)
+        raise InvalidRequest(f"needs an object of operators ({known})", path=path, got=value)
+    return _joined([_compare(field, kind, op, operand, f"{path}.{op}") for op, operand in value.items()])
+
+
+def _compare(field: str, kind: Kind, op_name: str, operand: object, path: str) -> Compare:
+    if op_name not in Op.__members__.values():
+        known = ", ".join(Op)
+        raise InvalidRequest(f"unknown operator {op_name!r}; known are {known}", path=path, got=op_name)
+    op = Op(op_name)
+    if op in _RANGES and kind not in _ORDERED:
+        raise InvalidRequest(f"{op} needs a number or a time; {field} holds {kind}", path=path, got=operand)
+    if op in (Op.ANY, Op.ALL):
+        return Compare(field, op, _values(kind, operand, path))
+    if op is Op.BETWEEN:
+        return Compare(field, op, _bounds(kind, operand, path))
+    checked = _value(kind, operand, path)
+    if op in _RANGES and isinstance(checked, bool | str):
+        raise InvalidRequest(f"{op} needs a number or a time", path=path, got=operand)
+    return Compare(field, op, checked)
+
+
+def _values(kind: Kind, operand: object, path: str) -> tuple[Any, ...]:
+    if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_LIST:
+        raise InvalidRequest(f"needs a list of 1 to {MAX_LIST} values", path=path, got=operand)
+    return tuple(_value(kind, value, f"{path}[{index}]") for index, value in enumerate(operand))
+
+
+def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
+    if not isinstance(operand, list) or len(operand) != 2:
+        raise InvalidRequest("needs a list of two values, the lower and the upper end", path=path, got=operand)
+    low, high = (_value(kind, value, f"{path}[{index}]") for index, value in enumerate(operand))
+    if any(isinstance(end, bool | str) for end in (low, high)):
+        raise InvalidRequest("needs two numbers or two times", path=path, got=operand)
+    if low > high:
+        raise InvalidRequest("the lower end must not be above the upper end", path=path, got=operand)
+    return low, high
+
+
+def _value(kind: Kind, value: object, path: str) -> Any:
+    """`value` as `kind` compares it; a metadata text that is a time is compared as text, a number as a number."""
+    if kind is Kind.TIME:
+        return _time(value, path)
+    allowed: dict[Kind, tuple[type, ...]] = {
+        Kind.TEXT: (str,),
+        Kind.INTEGER: (int, float),
+        Kind.NUMBER: (int, float),
+        Kind.FLAG: (bool,),
+        Kind.METADATA: (str, int, float, bool),
+    }
+    wrong_flag = isinstance(value, bool) and bool not in allowed[kind]
+    if wrong_flag or not isinstance(value, allowed[kind]) or (isinstance(value, float) and math.isnan(value)):
+        raise InvalidRequest(f"needs {_NEEDS[kind]}", path=path, got=value)
+    return value
+
+
+_NEEDS = {
+    Kind.TEXT: "a text",
+    Kind.INTEGER: "a number",
+    Kind.NUMBER: "a number",
+    Kind.FLAG: "true or false",
+    Kind.METADATA: "a text, a number, true or false",
+}
+
+
+def _time(value: object, path: str) -> datetime:
+    try:
+        return _TIME.validate_python(value)
+    except ValidationError as error:
+        raise InvalidRequest(
+            "needs a time as RFC 3339 text with an offset, such as 2026-03-01T09:30:00Z", path=path, got=value
+        ) from error
+
+
+def all_of(*parts: Filter | None) -> Filter:
+    """A filter that holds when every given part does; None parts are left out."""
+    return _joined([part for part in parts if part is not None] or [All(())])

@@ -1,0 +1,35 @@
+"""Deterministic identity: the same statement in the same scope is the same memory, so a retry never duplicates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+import uuid
+
+from memtypes.model.scope import Scope
+
+_NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
+
+
+def normalise(content: str) -> str:
+    """`content` as it is compared: NFC, runs of white space as one blank, none at the ends.
+
+    Case stays: `tar -C` and `tar -c` are two instructions.
+    """
+    return " ".join(unicodedata.normalize("NFC", content).split())
+
+
+def content_hash(content: str) -> str:
+    """SHA-256 of the normalised content, in hexadecimal."""
+    return hashlib.sha256(normalise(content).encode()).hexdigest()
+
+
+def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
+    """The UUIDv5 of a memory in `scope`.
+
+    identity is what tells two memories of this type apart: the normalised content and whatever else the type names
+    (see `Memory.identity`). The parts are joined as JSON, so no two different tuples give the same name.
+    """
+    name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)
+    return str(uuid.uuid5(_NAMESPACE, name))

@@ -1,0 +1,253 @@
+"""What every memory has, on its way in (a draft) and once it is kept (a memory).
+
+Each type adds its own fields in a file of its own; see `memtypes.model.types` for the five together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    field_validator,
+)
+
+from memtypes.model.ids import normalise
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.review import Reviewed
+from memtypes.model.scope import Name
+from memtypes.model.times import Instant
+
+MAX_CONTENT = 500_000
+MAX_TAGS = 64
+MAX_TAG = 128
+MAX_LINKS = 1_000
+MAX_METADATA_BYTES = 16 * 1024
+MAX_LABEL = 500
+"""Characters of a title, concept or name; those that default to the content's first line are cut here."""
+
+_REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters (Unicode's Cc) but tab, newline and return, and lone surrogates (Cs)."""
+
+
+def printable(value: str) -> str:
+    """`value` itself when it holds no control characters but tab, newline and return, and no lone surrogates."""
+    if found := _REFUSED.search(value):
+        raise ValueError(f"must not contain control characters (U+{ord(found[0]):04X} at character {found.start()})")
+    return value
+
+
+def not_blank(value: str) -> str:
+    """`value` itself when it holds more than white space."""
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_CONTENT),
+    AfterValidator(not_blank),
+    AfterValidator(printable),
+]
+"""The content of a memory."""
+
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(not_blank), AfterValidator(printable)
+]
+"""A short name or title."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(printable)]
+"""One step, condition or other short text of a type's own field."""
+
+Tag = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(not_blank), AfterValidator(printable)
+]
+
+Whole = Annotated[int, Strict()]
+"""A whole number that is written as one: neither "5" nor true."""
+
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+
+Flag = Annotated[bool, Strict()]
+
+Importance = Annotated[Whole, Field(ge=1, le=10)]
+
+
+def first_line(content: str) -> str:
+    """The first non-blank line of `content`, at most MAX_LABEL characters: the default of a title."""
+    return next(line.strip() for line in content.splitlines() if line.strip())[:MAX_LABEL].strip()
+
+
+class Model(BaseModel):
+    """The base of every value that enters: frozen, and a field that nobody asked for is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+
+class Source(Model):
+    """Where a memory came from."""
+
+    thread_id: str | None = Field(default=None, max_length=256)
+    turns: list[Whole] = Field(default_factory=list, max_length=1000)
+    file: str | None = Field(default=None, max_length=4096)
+    line: Whole | None = Field(default=None, ge=0)
+    caller: str | None = Field(default=None, max_length=256)
+
+
+class LinkType(StrEnum):
+    """What a memory has to do with the one that it points to."""
+
+    REINFORCES = "reinforces"
+    CONTRADICTS = "contradicts"
+    EXTENDS = "extends"
+    REFINES = "refines"
+    DERIVED_FROM = "derived_from"
+
+
+class Link(Model):
+    """From a memory to the memory `id` of its namespace."""
+
+    type: LinkType
+    id: Name
+
+
+class TokenCount(Model):
+    """count: tokens of the content. line: tokens of the memory as a context shows it. Both by `tokenizer`."""
+
+    count: Whole = Field(ge=0)
+    tokenizer: str
+    line: Whole = Field(default=0, ge=0)
+
+
+class Draft(Model):
+    """A memory on its way in: what a caller may say about it, whatever its type."""
+
+    content: Text
+    session_id: Name | None = None
+    agent_id: Name | None = None
+    importance: Importance = 5
+    tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
+    source: Source | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
+    pinned: Flag = False
+    created_at: Instant | None = None
+    expires_at: Instant | None = None
+    visibility: Visibility | None = None
+    seq: Whole | None = Field(
+        default=None, ge=0, lt=2**53, description="Order in its session; arrival order if absent."
+    )
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _named_source(cls, source: object) -> object:
+        return {"caller": source} if isinstance(source, str) else source
+
+    @field_validator("tags")
+    @classmethod
+    def _unique_tags(cls, tags: list[str]) -> list[str]:
+        return list(dict.fromkeys(tags))
+
+    @field_validator("metadata")
+    @classmethod
+    def _small_metadata(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        return check_metadata(metadata)
+
+
+def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """`metadata` itself when it is JSON, at most 16 KiB of it, and names no field of a memory."""
+    try:
+        size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"must have at most {MAX_METADATA_BYTES} bytes as JSON, has {size}")
+    reserved = sorted(set(metadata) & set(Memory.model_fields))
+    if reserved:
+        raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
+    return metadata
+
+
+class Memory(Model):
+    """A memory as it is kept: the fields that all types share."""
+
+    own_fields: ClassVar[frozenset[str]] = frozenset()
+
+    id: str
+    type: MemoryType
+    tenant: str
+    namespace: str
+    session_id: str | None = None
+    agent_id: str | None = None
+    content: str
+    importance: Importance = 5
+    tags: list[str] = Field(default_factory=list)
+    source: Source | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
+    pinned: Flag = False
+    visibility: Visibility
+    seq: Whole = 0
+    created_at: Instant
+    updated_at: Instant
+    accessed_at: Instant | None = None
+    access_count: Whole = Field(default=0, ge=0)
+    valid_from: Instant
+    valid_to: Instant | None = None
+    expires_at: Instant | None = None
+    superseded_by: str | None = None
+    content_hash: str
+    tokens: TokenCount
+    gives_value: Flag | None = None
+    evidence_count: Whole = Field(default=1, ge=1)
+    source_sessions: list[str] = Field(default_factory=list)
+    reviewed: Reviewed | None = None
+
+    @classmethod
+    def defaults(cls, draft: Draft) -> dict[str, Any]:  # noqa: ARG003 - most types have none
+        """The own fields that follow from the rest of `draft` when the caller left them out."""
+        return {}
+
+    def identity(self) -> tuple[str | None, ...]:
+        """What tells two memories of this type apart in one scope.
+
+        The normalised content; and the session where only that session sees the memory, because a memory merged into
+        another session's would be lost to its own.
+        """
+        private_to = self.session_id if self.visibility is Visibility.SESSION else None
+        return (normalise(self.content), private_to)
+
+    def embedding_text(self) -> str:
+        """The text that is embedded and indexed for this memory."""
+        return self.content
+
+    def group(self) -> str | None:
+        """The heading under which a context lists this memory, or None when it needs none."""
+        return None
+
+    def line(self) -> str:
+        """How a context shows this memory: one entry, without a bullet, possibly of several lines."""
+        return self.content
+
+    def reference_time(self) -> datetime:
+        """The instant from which recency is measured."""
+        return self.created_at
+
+    def to_payload(self) -> dict[str, Any]:
+        """The payload of its point: plain JSON without absent fields; times as RFC 3339 text."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with `changes`, validated like the original."""
+        return type(self).model_validate({**self.model_dump(), **changes})

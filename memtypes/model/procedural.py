@@ -1,0 +1,72 @@
+"""Procedural memory: how to do things."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from memtypes.model.memory import Draft, Label, Line, Memory, Number, Whole, first_line
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import Instant
+
+
+class ProcedureCategory(StrEnum):
+    """The kinds of procedure."""
+
+    WORKFLOW = "workflow"
+    PATTERN = "pattern"
+    TECHNIQUE = "technique"
+    TOOL_USAGE = "tool_usage"
+
+
+class ProceduralFields(BaseModel):
+    """The fields of a procedure."""
+
+    procedure_name: Label | None = None
+    category: ProcedureCategory = ProcedureCategory.WORKFLOW
+    steps: list[Line] = Field(default_factory=list, max_length=200)
+    prerequisites: list[Line] = Field(default_factory=list, max_length=100)
+    success_conditions: list[Line] = Field(default_factory=list, max_length=100)
+    failure_patterns: list[Line] = Field(default_factory=list, max_length=100)
+    usage_count: Whole = Field(default=0, ge=0)
+    success_rate: Number | None = Field(default=None, ge=0.0, le=1.0)
+    last_used_at: Instant | None = None
+
+
+class ProceduralDraft(ProceduralFields, Draft):
+    """A procedure on its way in."""
+
+    type: Literal[MemoryType.PROCEDURAL]
+
+
+class Procedural(ProceduralFields, Memory):
+    """A procedure."""
+
+    own_fields: ClassVar[frozenset[str]] = frozenset(ProceduralFields.model_fields)
+
+    type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
+
+    @classmethod
+    def defaults(cls, draft: Draft) -> dict[str, Any]:
+        """A name from the content's first line."""
+        return {"procedure_name": first_line(draft.content)}
+
+    def embedding_text(self) -> str:
+        """The name, where it says more than the content's first line, the content and the steps."""
+        return "\n".join([*self._named(), *self.steps])
+
+    def line(self) -> str:
+        """The name, the content and the numbered steps."""
+        return "\n".join([*self._named(), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])
+
+    def reference_time(self) -> datetime:
+        """When it was last used; when it was made, before the first use."""
+        return self.last_used_at or self.created_at
+
+    def _named(self) -> list[str]:
+        if self.procedure_name and self.procedure_name != first_line(self.content):
+            return [f"{self.procedure_name}: {self.content}"]
+        return [self.content]

@@ -1,0 +1,102 @@
+"""Prospective memory: intentions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from memtypes.model.memory import Draft, Label, Line, Memory, Whole, first_line
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import Instant, rfc3339
+
+
+class IntentionType(StrEnum):
+    """The kinds of intention."""
+
+    TODO = "todo"
+    REMINDER = "reminder"
+    FOLLOWUP = "followup"
+    COMMITMENT = "commitment"
+
+
+class TriggerType(StrEnum):
+    """What makes an intention due."""
+
+    TIME = "time"
+    EVENT = "event"
+    CONTEXT = "context"
+
+
+class Status(StrEnum):
+    """Where an intention stands."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
+"""The states in which an intention still asks for something."""
+
+
+class ProspectiveFields(BaseModel):
+    """The fields of an intention.
+
+    due_text: the words that due_at was read from. fired_at: when it was last delivered as due.
+    """
+
+    intention_type: IntentionType = IntentionType.TODO
+    title: Label | None = None
+    trigger_type: TriggerType = TriggerType.TIME
+    trigger_condition: Line | None = None
+    priority: Whole = Field(default=3, ge=1, le=5)
+    status: Status = Status.PENDING
+    due_at: Instant | None = None
+    due_text: Label | None = None
+    fired_at: Instant | None = None
+    completed_at: Instant | None = None
+
+
+class ProspectiveDraft(ProspectiveFields, Draft):
+    """An intention on its way in."""
+
+    type: Literal[MemoryType.PROSPECTIVE]
+
+
+class Prospective(ProspectiveFields, Memory):
+    """An intention."""
+
+    own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
+
+    type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
+
+    @classmethod
+    def defaults(cls, draft: Draft) -> dict[str, Any]:
+        """A title from the content's first line."""
+        return {"title": first_line(draft.content)}
+
+    def identity(self) -> tuple[str | None, ...]:
+        """The due time counts: the same words for another day are another intention."""
+        due = rfc3339(self.due_at) if self.due_at else None
+        return (*super().identity(), due, self.trigger_condition)
+
+    def embedding_text(self) -> str:
+        """The title, where it says more than the content's first line, the content, the trigger and the due day."""
+        title = f"{self.title}. " if self.title and self.title != first_line(self.content) else ""
+        when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
+        due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
+        return f"{title}{self.content}{when}{due}"
+
+    def line(self) -> str:
+        """The state, the content and what makes it due."""
+        due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
+        when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
+        return f"[{self.status}] {self.content}{due}{when}"
+
+    def reference_time(self) -> datetime:
+        """When it is due; an intention without a due time counts from when it was made."""
+        return self.due_at or self.created_at

@@ -1,0 +1,52 @@
+"""Whose memory: the one value that no store call can leave out."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+from memtypes.model.errors import InvalidRequest
+
+MAX_NAME = 256
+
+
+def clean_name(value: str) -> str:
+    """`value` itself when it may name a scope: 1-256 characters, no control characters, no blanks at its ends."""
+    if not 1 <= len(value) <= MAX_NAME:
+        raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
+    if value != value.strip():
+        raise ValueError("must not begin or end with a blank")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
+"""A namespace, session, agent or to-do id, of any script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A tenant's namespace, and where in it the caller stands.
+
+    tenant and namespace bound every read and every write. session_id widens a search to what only that session may
+    see; it never filters the rest. agent_id is recorded on what is written.
+    """
+
+    tenant: str
+    namespace: str
+    session_id: str | None = None
+    agent_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("tenant", "namespace", "session_id", "agent_id"):
+            value = getattr(self, field)
+            if value is None and field in ("session_id", "agent_id"):
+                continue
+            try:
+                clean_name(value)
+            except ValueError as error:
+                raise InvalidRequest(f"{field} {error}", path=field, got=value) from error

@@ -1,0 +1,60 @@
+"""Semantic memory: facts and concepts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from memtypes.model.memory import Draft, Label, Memory, Number, Whole, first_line
+from memtypes.model.policy import MemoryType
+
+
+class Category(StrEnum):
+    """The kinds of knowledge."""
+
+    PATTERN = "pattern"
+    FACT = "fact"
+    PRINCIPLE = "principle"
+    DOMAIN_KNOWLEDGE = "domain_knowledge"
+
+
+class SemanticFields(BaseModel):
+    """The fields of a fact."""
+
+    concept: Label | None = None
+    category: Category = Category.FACT
+    confidence: Number = Field(default=1.0, ge=0.0, le=1.0)
+    source_sessions: list[str] = Field(default_factory=list, max_length=1000)
+    evidence_count: Whole = Field(default=1, ge=1)
+    related: list[str] = Field(default_factory=list, max_length=100)
+
+
+class SemanticDraft(SemanticFields, Draft):
+    """A fact on its way in."""
+
+    type: Literal[MemoryType.SEMANTIC]
+
+
+class Semantic(SemanticFields, Memory):
+    """A fact."""
+
+    own_fields: ClassVar[frozenset[str]] = frozenset(SemanticFields.model_fields)
+
+    type: Literal[MemoryType.SEMANTIC] = MemoryType.SEMANTIC
+
+    @classmethod
+    def defaults(cls, draft: Draft) -> dict[str, Any]:
+        """A concept from the content's first line."""
+        return {"concept": first_line(draft.content)}
+
+    def embedding_text(self) -> str:
+        """The concept, where it says more than the content's first line, and the content."""
+        if self.concept and self.concept != first_line(self.content):
+            return f"{self.concept}: {self.content}"
+        return self.content
+
+    def line(self) -> str:
+        """The same text as is embedded: a fact reads best under its concept."""
+        return self.embedding_text()

@@ -1,0 +1,39 @@
+"""The five types together: the one table that grows when a type is added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from memtypes.model.episodic import Episodic, EpisodicDraft
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.procedural import Procedural, ProceduralDraft
+from memtypes.model.prospective import Prospective, ProspectiveDraft
+from memtypes.model.semantic import Semantic, SemanticDraft
+from memtypes.model.working import Working, WorkingDraft
+
+MEMORY_CLASSES: Mapping[MemoryType, type[Memory]] = MappingProxyType(
+    {
+        MemoryType.EPISODIC: Episodic,
+        MemoryType.SEMANTIC: Semantic,
+        MemoryType.PROSPECTIVE: Prospective,
+        MemoryType.PROCEDURAL: Procedural,
+        MemoryType.WORKING: Working,
+    }
+)
+
+AnyDraft: TypeAlias = Annotated[
+    EpisodicDraft | SemanticDraft | ProspectiveDraft | ProceduralDraft | WorkingDraft, Field(discriminator="type")
+]
+"""A draft of any type, told apart by its `type`."""
+
+DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
+
+
+def from_payload(payload: Mapping[str, Any]) -> Memory:
+    """The memory that `payload` (see `Memory.to_payload`) holds."""
+    return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

@@ -1,0 +1,164 @@
+"""What threads ask of their store. The contract is the docstrings here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from memtypes.live.eviction import Limits
+from memtypes.live.turns import Turn
+from memtypes.model.scope import Scope
+
+MAX_CHAIN = 20
+"""Threads of a chain, the youngest included."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """A thread that is to begin. name: resource and key under which it is found again; None for none."""
+
+    thread_id: str
+    ttl_s: int
+    created_at: datetime
+    parent_id: str | None = None
+    resource: str | None = None
+    key: str | None = None
+    agent_id: str | None = None
+    initial_context: str | None = None
+    lru: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: until it expires.
+
+    ancestors: their ids, oldest first, whether they are there or not.
+    """
+
+    id: str
+    version: int
+    tokens: int
+    turns: int
+    ttl_s: int
+    created_at: datetime
+    parent_id: str | None = None
+    resource: str | None = None
+    key: str | None = None
+    agent_id: str | None = None
+    initial_context: str | None = None
+    summary: str = ""
+    summary_tokens: int = 0
+    last_flush_at: str | None = None
+    ttl_left_s: int = 0
+    ancestors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A turn for a thread. rank: see `eviction_rank`. expected: the version that must be current, or None."""
+
+    thread_id: str
+    turn: Turn
+    rank: str | None
+    limits: Limits
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append came to. tokens, turns: of the thread after it."""
+
+    index: int
+    version: int
+    tokens: int
+    turns: int
+    evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A thread with its turns, oldest first. used: when each index was last used, higher is later."""
+
+    thread: Thread
+    turns: tuple[Turn, ...]
+    used: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Turns that leave by a flush. summary: takes the place of the one before; None leaves it."""
+
+    thread_id: str
+    indices: tuple[int, ...]
+    at: datetime
+    summary: str | None = None
+    summary_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Turns in place of all others, each with its rank."""
+
+    thread_id: str
+    turns: Sequence[tuple[Turn, str | None]]
+    expected: int | None = None
+
+
+class ThreadStore(ABC):
+    """Where threads live. Each change is atomic; a thread that is not there raises NotFound.
+
+    What leaves by eviction or flush is put among the departures in the same change; see `memtypes.live.evicted_turns`.
+    """
+
+    @abstractmethod
+    async def create(self, scope: Scope, new: NewThread) -> str:
+        """The id: the new one's, or that of the thread that has its resource and key.
+
+        Raises NotFound for a parent that is not there, InvalidRequest for a chain that would be a cycle or too deep,
+        Conflict for an existing thread with another parent.
+        """
+
+    @abstractmethod
+    async def append(self, scope: Scope, append: Append) -> Appended:
+        """Append one turn and evict what its limits ask for; the life of the whole chain begins again.
+
+        Raises VersionConflict, and InvalidRequest when it can't fit.
+        """
+
+    @abstractmethod
+    async def look(self, scope: Scope, thread_id: str) -> Thread:
+        """The thread."""
+
+    @abstractmethod
+    async def read(self, scope: Scope, thread_id: str) -> Content:
+        """The thread with all its turns."""
+
+    @abstractmethod
+    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> Content:
+        """The thread with some of its turns, which count as used now."""
+
+    @abstractmethod
+    async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
+        """Let turns count as used now."""
+
+    @abstractmethod
+    async def remove(self, scope: Scope, removal: Removal) -> bool:
+        """Take turns out of the thread, as a departure; False when one of them was not there, and nothing was done."""
+
+    @abstractmethod
+    async def replace(self, scope: Scope, replacement: Replacement) -> int:
+        """The version after all turns were replaced. Raises VersionConflict."""
+
+    @abstractmethod
+    async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
+        """How many turns there were; they are kept under `backup_id` for a day."""
+
+    @abstractmethod
+    async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
+        """The turns of a backup."""
+
+    @abstractmethod
+    async def delete(self, scope: Scope, thread_id: str) -> None:
+        """Remove the thread."""

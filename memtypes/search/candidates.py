@@ -1,0 +1,132 @@
+"""Candidates of a search: as columns for whoever ranks them all, and one by one for whoever looks at a few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.columns import Light
+
+TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """An id with its raw signals.
+
+    dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
+    Every candidate has the score of every leg that was asked for, whichever leg found it.
+    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS.
+    late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
+    has no token vectors; None when the search gave none.
+    """
+
+    id: str
+    type: MemoryType
+    dense: float | None
+    sparse: float | None
+    payload: Mapping[str, Any]
+    late: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates(Sequence[Candidate]):
+    """Candidates as columns of equal length.
+
+    ids: as ASCII bytes, which sort as the ids do. kinds: places in TYPES. dense, sparse, late: as of a Candidate, NaN
+    where one has none, None where none has any.
+    """
+
+    ids: NDArray[np.bytes_]
+    kinds: NDArray[np.int8]
+    dense: NDArray[np.float64] | None
+    sparse: NDArray[np.float64] | None
+    light: Light
+    late: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, found: Sequence[Candidate]) -> Candidates:
+        """`found` as columns."""
+        if isinstance(found, Candidates):
+            return found
+        return cls(
+            np.array([one.id.encode() for one in found], dtype=np.bytes_),
+            np.array([TYPES.index(one.type) for one in found], dtype=np.int8),
+            _scores([one.dense for one in found]),
+            _scores([one.sparse for one in found]),
+            Light.of([one.payload for one in found]),
+            _rows([one.late for one in found]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sequence[Candidate]]) -> Candidates:
+        """The candidates of all `parts`, one part after the other."""
+        some = [cls.of(part) for part in parts if len(part)]
+        if len(some) < 2:
+            return some[0] if some else cls.of([])
+        counts = [len(part) for part in some]
+        return cls(
+            np.concatenate([part.ids for part in some]),
+            np.concatenate([part.kinds for part in some]),
+            _together([part.dense for part in some], counts),
+            _together([part.sparse for part in some], counts),
+            Light.joined([part.light for part in some]),
+            _together([part.late for part in some], counts),
+        )
+
+    def take(self, places: NDArray[Any]) -> Candidates:
+        """The candidates at these places, in this order."""
+        dense, sparse, late = (None if own is None else own[places] for own in (self.dense, self.sparse, self.late))
+        return Candidates(self.ids[places], self.kinds[places], dense, sparse, self.light.take(places), late)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, place: slice) -> Candidates: ...
+    def __getitem__(self, place: int | slice) -> Candidate | Candidates:
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        dense, sparse = (_score(own, place) for own in (self.dense, self.sparse))
+        late = None if self.late is None else self.late[place]
+        kind = TYPES[self.kinds[place]]
+        return Candidate(self.ids[place].decode(), kind, dense, sparse, self.light.payload(place), late)
+
+
+def _score(own: NDArray[np.float64] | None, place: int) -> float | None:
+    return None if own is None or np.isnan(own[place]) else float(own[place])
+
+
+def _scores(given: Sequence[float | None]) -> NDArray[np.float64] | None:
+    if all(score is None for score in given):
+        return None
+    return np.array([np.nan if score is None else score for score in given], dtype=np.float64)
+
+
+def _rows(given: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """The rows as one matrix, NaN where there is none; None when there is no row with a number."""
+    width = next((len(row) for row in given if row is not None and len(row)), 0)
+    if not width:
+        return None
+    nothing = np.full(width, np.nan, dtype=np.float32)
+    return np.vstack([nothing if row is None else row for row in given])
+
+
+def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
+    """The columns one after the other, NaN for a part that has none; None when no part has one."""
+    known = next((column for column in own if column is not None), None)
+    if known is None:
+        return None
+    return np.concatenate(
+        [
+            np.full((count, *known.shape[1:]), np.nan, known.dtype) if column is None else column
+            for column, count in zip(own, counts, strict=True)
+        ]
+    )

@@ -1,0 +1,146 @@
+"""The next version of an embedded store: every memory with new vectors, in new directories, and then the alias.
+
+The store stands still meanwhile: its engine is stopped first and nobody can start another, so no write is missed. Until
+the alias is replaced everything is as it was; the version before stays on the disk and is never dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from memtypes.conversation_context import in_context_everywhere
+from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import Record
+from memtypes.search.vectors import InContext, Vectors
+from memtypes.stores.edge.engine.engine import Engine
+from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
+from memtypes.stores.edge.maintenance.upgrade import upgrade
+from memtypes.stores.edge.process.starting import EdgeSettings
+from memtypes.stores.files import holder_of, locked, sync_directory
+from memtypes.stores.operations import messages
+from memtypes.stores.operations.points import memory_of, point_of
+from memtypes.stores.operations.remote_store import AskingStore
+
+STOP_S = 60.0
+"""What an engine may take to flush and leave."""
+
+_POLL_S = 0.05
+
+VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
+"""The vectors of memories, in order, each as it is embedded (see `memtypes.conversation_context`)."""
+
+
+async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine: bool) -> dict[MemoryType, int]:
+    """How many memories of each type the next version has, which is current then.
+
+    settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: send a running engine
+    away, and its clients wait; without it a store that is in use is refused. Raises StoreInUse, InvalidRequest,
+    Unavailable, and what `vectors_of` raises; nothing has changed then.
+    """
+    layout = await asyncio.to_thread(make_directory, settings.directory)
+    with locked(layout.opening_lock) as opening:
+        if not opening:
+            raise StoreInUse(f"process {holder_of(layout.opening_lock)} is opening the store; try again")
+        if stop_engine:
+            await _stop(layout)
+        with locked(layout.engine_lock) as alone:
+            if not alone:
+                holder = holder_of(layout.engine_lock)
+                raise StoreInUse(f"process {holder} serves the store in {layout.directory}; stop the service first")
+            return await _rebuilt(layout, settings, vectors_of)
+
+
+async def _stop(layout: Layout) -> None:
+    """Return when no engine serves the store."""
+    deadline = time.monotonic() + STOP_S
+    asked = False
+    while True:
+        with locked(layout.engine_lock) as gone:
+            if gone:
+                return
+        holder = layout.read_holder()
+        if holder is not None and not asked:
+            os.kill(holder.pid, signal.SIGTERM)
+            asked = True
+        if time.monotonic() > deadline:
+            raise StoreInUse(f"the engine in {layout.directory} did not leave in time")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf) -> dict[MemoryType, int]:
+    alias = layout.read_alias()
+    if alias is None:
+        raise InvalidRequest(f"{layout.directory} is no store; there is nothing to embed again")
+    await asyncio.to_thread(upgrade, layout)
+    alias = layout.existing_alias()
+    current = {kind: next_version(version) for kind, version in alias.current.items()}
+    paths = {kind: layout.directory / kind / version for kind, version in current.items()}
+    for path in paths.values():
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
+    before = Engine.as_kept(layout.shard_paths(), alias.dimensions)
+    with _closing(before) as old, _closing(Engine.open(paths, settings.dimensions)) as new:
+        counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
+        for written in new.take_unsynced():
+            await asyncio.to_thread(sync_directory, written)
+    after = Alias(settings.fingerprint, settings.dimensions, current)
+    await asyncio.to_thread(layout.write_alias, after)
+    return counts
+
+
+@contextmanager
+def _closing(engine: Engine) -> Iterator[Engine]:
+    """An engine in this process, flushed and closed at the end."""
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+class _Opened(AskingStore):
+    """An engine in this process as a store, for reading."""
+
+    def __init__(self, engine: Engine, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self._engine = engine
+
+    async def _answer(self, ask: messages.AnyAsk) -> Any:
+        return self._engine.answer(ask)
+
+    async def ping(self) -> None:
+        """Return: it is here."""
+
+    async def aclose(self) -> None:
+        """Return: whoever opened the engine closes it."""
+
+
+async def _copy(old: Engine, new: Engine, kind: MemoryType, vectors_of: VectorsOf) -> int:
+    """How many memories of `kind` the new engine has. Raises Unavailable when they are not as many as before."""
+    before = _Opened(old, 0)
+    for payloads in old.every(kind):
+        memories = [memory_of(payload) for payload in payloads]
+        vectors = await vectors_of(memories, await in_context_everywhere(before, memories))
+        records = [Record(memory, found) for memory, found in zip(memories, vectors, strict=True)]
+        for ask in _upserts(kind, records):
+            new.answer(ask)
+    counts = (old.count(kind), new.count(kind))
+    if counts[0] != counts[1]:
+        raise Unavailable(f"of {counts[0]} {kind} memories {counts[1]} were embedded again; nothing was changed")
+    return counts[1]
+
+
+def _upserts(kind: MemoryType, records: Sequence[Record]) -> Iterator[messages.Upsert]:
+    """One write for each tenant and namespace."""
+    scopes: dict[tuple[str, str], list[messages.Point]] = {}
+    for record in records:
+        scopes.setdefault((record.memory.tenant, record.memory.namespace), []).append(point_of(record))
+    for (tenant, namespace), points in scopes.items():
+        yield messages.Upsert(tenant=tenant, namespace=namespace, type=kind, points=points)

@@ -1,0 +1,136 @@
+"""The embedded store as its users see it: a client of the engine process that all of them share.
+
+The first opener of a directory starts the process; it leaves by itself after the last one. What was acknowledged is in
+the write-ahead log, so it survives the death of any process; a power cut loses the last second at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from memtypes.model.errors import StoreInUse, Unavailable
+from memtypes.stores.edge.layout import Layout, make_directory
+from memtypes.stores.edge.process.connection import Connection, ConnectionLostError
+from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
+from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Question, Renew
+from memtypes.stores.operations import messages
+from memtypes.stores.operations.remote_store import AskingStore
+
+_RETRY_S = 0.05
+_PING_S = 5.0
+
+
+class EdgeStore(AskingStore):
+    """The store in one directory. Use it in the event loop that opened it."""
+
+    def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
+        super().__init__(settings.dimensions)
+        self._settings = settings
+        self._layout = layout
+        self._opening = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._started: list[int] = []
+        self._closed = False
+
+    @classmethod
+    async def open(cls, settings: EdgeSettings) -> EdgeStore:
+        """The store of `settings.directory`, made where there is none.
+
+        Raises EmbedderMismatch, StoreInUse or Unavailable; nothing is changed then.
+        """
+        store = cls(settings, await asyncio.to_thread(make_directory, settings.directory))
+        await store._connected()
+        return store
+
+    async def ping(self) -> None:
+        """Return when the engine answers; raise Unavailable when it can't."""
+        await self._ask(Hello(PROTOCOL), min(_PING_S, self._settings.timeout_s))
+
+    async def renew(self, removed_by: int) -> int:
+        """How many types still hold bytes of what was removed at this time (in nanoseconds): they are written anew."""
+        left: int = await self._ask(Renew(removed_by), self._settings.timeout_s)
+        return left
+
+    async def aclose(self) -> None:
+        """Hang up; the engine leaves when nobody else is connected."""
+        self._closed = True
+        await self._hang_up()
+
+    async def _answer(self, ask: messages.AnyAsk) -> Any:
+        return await self._ask(ask, self._settings.timeout_s)
+
+    async def _ask(self, question: Question, timeout_s: float) -> Any:
+        """The answer; when the engine dies over it, a question that may be asked twice is asked the next one once."""
+        try:
+            return await self._asked(question, timeout_s)
+        except StoreInUse as error:  # it was open before: another version of it is being built, which takes a while
+            raise Unavailable(str(error), retry_after_s=5) from error
+
+    async def _asked(self, question: Question, timeout_s: float) -> Any:
+        try:
+            return await (await self._connected()).ask(question, timeout_s)
+        except ConnectionLostError as error:
+            if not isinstance(question, Hello) and not question.repeatable:
+                raise Unavailable("the embedded engine went away; whether it removed anything is unknown") from error
+        try:
+            return await (await self._connected()).ask(question, timeout_s)
+        except ConnectionLostError as error:
+            raise Unavailable(f"the embedded engine went away twice; its log is {self._layout.log_path}") from error
+
+    async def _connected(self) -> Connection:
+        """The connection, made again when it was lost."""
+        if self._closed:
+            raise Unavailable("the store has been closed")
+        async with self._opening:
+            if self._connection is None or self._connection.lost:
+                await self._hang_up()
+                self._connection = await self._connect()
+            return self._connection
+
+    async def _connect(self) -> Connection:
+        """A connection to the engine, which is started where there is none."""
+        deadline = time.monotonic() + self._settings.start_timeout_s
+        while True:
+            started = await asyncio.to_thread(ensure_engine, self._layout, self._settings, deadline)
+            if started is not None:
+                self._started.append(started)
+            connection = await self._welcomed(deadline)
+            if connection is not None:
+                return connection
+            if time.monotonic() > deadline:
+                raise in_use(self._layout)
+            await asyncio.sleep(_RETRY_S)  # an engine that is about to leave has stopped listening
+
+    async def _welcomed(self, deadline: float) -> Connection | None:
+        """A connection on which the engine answered, or None when it is not to be reached."""
+        holder = self._layout.read_holder()
+        if holder is None:
+            return None
+        if holder.protocol != PROTOCOL:
+            raise StoreInUse(
+                f"the store in {self._layout.directory} is held by process {holder.pid}, an engine of another version "
+                "of this program. Stop that process, or ask the service that it belongs to with --url"
+            )
+        try:
+            connection = await Connection.open(holder.socket)
+        except OSError:
+            return None
+        answered = False
+        try:
+            await connection.ask(Hello(PROTOCOL), max(0.0, deadline - time.monotonic()))
+            answered = True
+        except (ConnectionLostError, Unavailable):
+            return None
+        finally:
+            if not answered:
+                await connection.aclose()
+        return connection
+
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            await self._connection.aclose()
+            self._connection = None
+        for pid in self._started:
+            reap(pid)

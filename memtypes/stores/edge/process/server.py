@@ -1,0 +1,262 @@
+"""`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
+
+Answers whoever connects to its socket, one question at a time, taking turns among connections; so a query waits for
+one piece of somebody's big write at most. Syncs the logs once a second, so a power cut loses at most the last second;
+flushes when nobody asks. Leaves when its last client has been gone for a while, or on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
+from memtypes.stores.edge.engine.engine import Engine
+from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.maintenance.page_cache import fetch, give_back
+from memtypes.stores.edge.maintenance.shard_rewrite import renewed
+from memtypes.stores.edge.maintenance.upgrade import upgrade
+from memtypes.stores.edge.process.wire import (
+    PROTOCOL,
+    Call,
+    Failure,
+    Hello,
+    Renew,
+    Reply,
+    Welcome,
+    decode_call,
+    encode,
+    failure_of,
+    framed,
+    read_message,
+)
+from memtypes.stores.files import locked, replace_file, sync_directory
+
+SYNC_S = 1.0
+QUIET_S = 0.5
+"""A flush holds everything up for some 100 ms, so it waits until nobody has asked for this long."""
+
+WARM_PAUSE_S = 0.005
+"""Between two steps of reading ahead, which then take a quarter of the time at most."""
+
+FLUSH_AT_LATEST_S = 60.0
+FIRST_CLIENT_S = 30.0
+RENEW_AGAIN_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class EngineServer:
+    """One engine and those who are connected to it. linger_s: how long to stay without a client."""
+
+    engine: Engine
+    layout: Layout
+    linger_s: float
+    worn: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    clients: set[asyncio.Task[None]] = field(default_factory=set)
+    asked_at: float = field(default_factory=time.monotonic)
+    flushed_at: float = field(default_factory=time.monotonic)
+    idle: asyncio.TimerHandle | None = None
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Answer until told to stop, or left alone."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+        self._stay(FIRST_CLIENT_S)
+        server = await asyncio.start_unix_server(self._accept, sock=listener)
+        upkeep = asyncio.create_task(self._upkeep())
+        fetched = fetch(self.layout.shard_paths().values())
+        others = [asyncio.create_task(one) for one in (self._warm(), fetched, self._renewing())]
+        stopped = asyncio.create_task(self.stop.wait())
+        try:
+            # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
+            done, _ = await asyncio.wait({upkeep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            server.close()
+            await _cancelled([upkeep, stopped, *others, *self.clients])
+
+    def _stay(self, seconds: float) -> None:
+        """Leave after `seconds` unless a client comes."""
+        self.idle = asyncio.get_running_loop().call_later(seconds, self.stop.set)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a connection is accepted in a task")
+        self.clients.add(task)
+        if self.idle is not None:
+            self.idle.cancel()
+        try:
+            while True:
+                writer.write(framed(self._reply(await read_message(reader))))
+                await writer.drain()
+                await asyncio.sleep(0)  # the others' turn: reading what is buffered already would not yield
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has gone, which is how every connection ends
+        finally:
+            writer.close()
+            self.clients.discard(task)
+            if not self.clients:
+                self._stay(self.linger_s)
+
+    def _reply(self, message: bytes) -> bytes:
+        self.asked_at = time.monotonic()
+        try:
+            call = decode_call(message)
+        except msgspec.MsgspecError as error:
+            unread = Failure("Unavailable", f"the engine can't read the question: {error}")
+            return encode(Reply(_number_of(message), failure=unread))
+        try:
+            return encode(Reply(call.number, msgspec.Raw(encode(self._answer(call)))))
+        except RemembrancerError as error:
+            return encode(Reply(call.number, failure=failure_of(error)))
+        except Exception:  # noqa: BLE001 - a fault of ours: the log has it in full, the asker is told, others go on
+            _log.exception("a question could not be answered")
+            return encode(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
+
+    def _answer(self, call: Call) -> Any:
+        if isinstance(call.question, Hello):
+            return Welcome(os.getpid(), PROTOCOL)
+        if isinstance(call.question, Renew):
+            worn = self.engine.worn(call.question.removed_by)
+            self.worn.set()
+            return len(worn)
+        return self.engine.answer(call.question)
+
+    async def _warm(self) -> None:
+        """Read ahead in the pauses between questions; a failure leaves that to the searches themselves."""
+        try:
+            for _ in self.engine.warm():
+                await asyncio.sleep(WARM_PAUSE_S)
+        except RemembrancerError:
+            _log.exception("payloads could not be read ahead")
+
+    async def _renewing(self) -> None:
+        """Write worn types anew whenever somebody asks for it; what fails is done when it is asked for again."""
+        while True:
+            await self.worn.wait()
+            self.worn.clear()
+            try:
+                for kind in self.engine.worn(time.time_ns()):
+                    for _ in renewed(self.engine, self.layout, kind):
+                        await asyncio.sleep(0)  # whoever asks something gets the next turn
+            except (RemembrancerError, OSError):
+                _log.exception("what was removed could not be taken off the disk")
+                await asyncio.sleep(RENEW_AGAIN_S)
+
+    async def _upkeep(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_S)
+            for log in self.engine.take_unsynced():
+                await asyncio.to_thread(sync_directory, log)
+            now = time.monotonic()
+            if not self.engine.unflushed:
+                self.flushed_at = now
+            elif now - self.asked_at > QUIET_S or now - self.flushed_at > FLUSH_AT_LATEST_S:
+                self.engine.flush_one()
+
+
+def _number_of(message: bytes) -> int:
+    """The number of a call that can't be read otherwise; 0 when not even that can be."""
+    try:
+        number, *_ = msgspec.msgpack.decode(message, type=tuple[int, Any])
+    except (msgspec.MsgspecError, ValueError):
+        return 0
+    return number
+
+
+async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """Return when all have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def _listening(layout: Layout) -> Iterator[socket.socket]:
+    """A socket to listen on, told in the store's directory while it is open."""
+    path = layout.socket_path()
+    path.unlink(missing_ok=True)  # of an engine that was killed: the lock says that none lives
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(128)
+        replace_file(layout.holder_path, msgspec.json.encode(Holder(os.getpid(), str(path), PROTOCOL)))
+        try:
+            yield listener
+        finally:
+            layout.holder_path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+async def _serve(layout: Layout, engine: Engine, linger_s: float, ready: Callable[[], None]) -> None:
+    with _listening(layout) as listener:
+        ready()
+        await EngineServer(engine, layout, linger_s).serve(listener)
+
+
+def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> None:
+    """Serve the store of `layout` until told to stop. Raises StoreInUse, Unavailable or InvalidRequest."""
+    alias = layout.read_alias()
+    if alias is None:
+        raise InvalidRequest(f"{layout.directory} is no store")
+    with locked(layout.engine_lock) as held:
+        if not held:
+            raise StoreInUse(f"another engine serves {layout.directory}")
+        upgrade(layout)
+        engine = Engine.open(layout.shard_paths(), alias.dimensions)
+        _give_back_pages(layout)
+        try:
+            asyncio.run(_serve(layout, engine, linger_s, ready))
+        finally:
+            engine.close()
+
+
+def _give_back_pages(layout: Layout) -> None:
+    try:
+        give_back(layout.directory)
+    except OSError:
+        _log.exception("pages that opening has touched could not be given back")
+
+
+def main() -> int:
+    """The exit code: 0 after a clean end, 1 after an error, which is told on standard output before the store opens."""
+    parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
+    options = parser.parse_args()
+    os.umask(0o077)  # memories are for their owner alone
+    try:
+        run_engine(Layout(options.directory.resolve()), options.linger, lambda: _report(b"{}"))
+    except RemembrancerError as error:
+        _report(msgspec.json.encode(failure_of(error)))
+        return 1
+    return 0
+
+
+def _report(message: bytes) -> None:
+    """Tell whoever started this process; from then on standard output is the log, as they stop listening."""
+    with contextlib.suppress(BrokenPipeError):  # they waited no longer; whoever opens next finds this engine ready
+        os.write(sys.stdout.fileno(), message + b"\n")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

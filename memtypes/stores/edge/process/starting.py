@@ -1,0 +1,160 @@
+"""Finding or starting the engine process of a store. Everything here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import memtypes
+from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.edge.process.wire import Failure, error_of
+from memtypes.stores.files import holder_of, locked
+
+_POLL_S = 0.02
+_SERVER = "memtypes.stores.edge.process.server"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """Which store, and how long to wait for it.
+
+    fingerprint, dimensions: of the embedder. timeout_s: of one question. start_timeout_s: of finding or starting the
+    engine, which reads its log again after a crash. linger_s: how long it stays after its last client.
+    """
+
+    directory: Path
+    fingerprint: str
+    dimensions: int
+    timeout_s: float = 30.0
+    start_timeout_s: float = 60.0
+    linger_s: float = 2.0
+
+
+def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
+    """The id of the process that was started, or None when an engine lives already.
+
+    Openers take turns, so two never start one each. Raises EmbedderMismatch, StoreInUse or Unavailable.
+    """
+    with _soon(layout.opening_lock, deadline):
+        layout.prepare(settings.fingerprint, settings.dimensions)
+        with locked(layout.engine_lock) as free:
+            pass
+        if not free:
+            return None
+        try:
+            return _start(layout, settings, deadline)
+        except StoreInUse:
+            # The engine of an opener that gave up waiting may have come first: then that one is to be joined.
+            with locked(layout.engine_lock) as nobody_else:
+                if nobody_else:
+                    raise
+            return None
+
+
+def in_use(layout: Layout) -> StoreInUse:
+    """The error for an engine that lives and can't be talked to: its process, and the way out."""
+    return StoreInUse(
+        f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
+        f"(yet: {layout.log_path} may say why). Stop that process, or ask the service that it belongs to with --url"
+    )
+
+
+def reap(pid: int) -> None:
+    """Let the system forget a child that has ended."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return  # somebody else has waited for it
+
+
+@contextmanager
+def _soon(path: Path, deadline: float) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for it until `deadline`. Raises StoreInUse."""
+    while True:
+        with locked(path) as held:
+            if held:
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise StoreInUse(
+                f"process {holder_of(path)} has been opening the store in {path.parent} for too long. Stop it, or ask "
+                "a running service with --url"
+            )
+        time.sleep(_POLL_S)
+
+
+def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
+    """The id of a new engine process, once it listens. Raises what it reports, or Unavailable."""
+    reader, writer = os.pipe()
+    try:
+        try:
+            pid = _spawn(layout, settings, writer)
+        finally:
+            os.close(writer)
+        report = _read_line(reader, deadline)
+    finally:
+        os.close(reader)
+    if report == b"{}\n":
+        return pid
+    reap(pid)
+    raise _failed(layout, report)
+
+
+def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
+    """A process in a session of its own, so that a Ctrl-C meant for its starter passes it by.
+
+    It outlives its starter on purpose, so it is spawned without an object that would wait for it.
+    """
+    root = str(Path(memtypes.__file__).resolve().parent.parent)
+    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-P", "-m", _SERVER, str(layout.directory), "--linger", str(settings.linger_s)]
+    return os.posix_spawn(
+        sys.executable,
+        command,
+        {**os.environ, "PYTHONPATH": python_path, "OPENBLAS_NUM_THREADS": "1"},  # what it multiplies is small
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, stdout, 1),
+            (os.POSIX_SPAWN_OPEN, 2, str(layout.log_path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        ],
+        setsid=True,
+    )
+
+
+def _read_line(handle: int, deadline: float) -> bytes:
+    """What was written up to a line's end; less at the end of the stream or of the time."""
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
+        part = os.read(handle, 65_536) if ready else b""
+        if not part:
+            break
+        line += part
+    return line
+
+
+def _failed(layout: Layout, report: bytes) -> RemembrancerError:
+    try:
+        error = error_of(msgspec.json.decode(report, type=Failure))
+    except msgspec.MsgspecError:
+        free = shutil.disk_usage(layout.directory).free // 2**20
+        return Unavailable(
+            f"the embedded engine did not start in time or at all; its log is {layout.log_path}, and {free} MiB of the "
+            "disk are free"
+        )
+    if isinstance(error, StoreInUse):
+        return StoreInUse(
+            f"the store in {layout.directory} is held by another process, which is not an engine of this program "
+            f"({error}). Stop that process, or ask a running service with --url"
+        )
+    return error

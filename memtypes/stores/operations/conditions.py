@@ -1,0 +1,190 @@
+"""Filters as conditions in Qdrant's JSON form, which the server and the embedded engine both understand.
+
+Pure functions of values; no vendor library. The one place where a scope becomes a condition.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.model.times import rfc3339
+
+Where: TypeAlias = dict[str, Any]
+"""A condition: `must`, `should`, `must_not` of conditions, or one on a field or on ids."""
+
+EVERYTHING: Where = {}
+NOTHING: Where = {"has_id": []}
+
+_EXACT = 2**53
+"""Whole numbers below this are exact as float64, the type in which engines compare ranges; equality is always exact."""
+_INT64 = range(-(2**63), 2**63)
+_METADATA = "metadata."
+
+
+class Bounded(Protocol):
+    """What names a tenant and a namespace."""
+
+    @property
+    def tenant(self) -> str:
+        """Who owns the memories."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Whose memory it is."""
+        ...
+
+
+def within(bounds: Bounded, *conditions: Where) -> Where:
+    """Everything in the tenant's namespace that meets `conditions`. Every operation on memories is bounded here."""
+    scope = [_match("tenant", bounds.tenant), _match("namespace", bounds.namespace)]
+    return {"must": [*scope, *(one for one in conditions if one)]}
+
+
+def scope_in(where: Where) -> tuple[tuple[str, str] | None, list[Where]]:
+    """Tenant and namespace that `within` has bounded `where` by, None where it has not; and what else it says."""
+    match where:
+        case {
+            "must": [
+                {"key": "tenant", "match": {"value": tenant}},
+                {"key": "namespace", "match": {"value": name}},
+                *rest,
+            ]
+        } if len(where) == 1:
+            return (tenant, name), rest
+        case _:
+            return None, [where]
+
+
+def of_tenant(tenant: str) -> Where:
+    """Everything of the tenant: for nothing but the list of its namespaces."""
+    return {"must": [_match("tenant", tenant)]}
+
+
+def has_ids(ids: Iterable[Any]) -> Where:
+    """The points with these ids."""
+    return {"has_id": list(ids)}
+
+
+def negated(condition: Where) -> Where:
+    """What does not meet `condition`."""
+    return {"must_not": [condition]}
+
+
+def above(field: str, number: int) -> Where:
+    """Those whose number in `field` is higher; not those without one."""
+    return _range(field, gt=number)
+
+
+def at(field: str, instant: str) -> Where:
+    """Those whose time in `field` is `instant`."""
+    return _range(field, gte=instant, lte=instant)
+
+
+def before(field: str, instant: str) -> Where:
+    """Those whose time in `field` is earlier than `instant`."""
+    return _range(field, lt=instant)
+
+
+def to_where(tree: Filter | None) -> Where:
+    """The condition that `tree` stands for. Raises InvalidRequest for a metadata key that no path can name."""
+    match tree:
+        case None:
+            return EVERYTHING
+        case All(parts):
+            return {"must": [to_where(part) for part in parts]}
+        case AnyOf(parts):
+            return {"should": [to_where(part) for part in parts] or [NOTHING]}
+        case Not(part):
+            return negated(to_where(part))
+        case Absent(field):
+            return {"is_empty": {"key": path_of(field)}}
+        case Compare():
+            return _compare(tree)
+
+
+def path_of(field: str) -> str:
+    """`field` as a JSON path. A metadata key is one key, dots included, and stands in quotation marks."""
+    if not field.startswith(_METADATA):
+        return field
+    key = field.removeprefix(_METADATA)
+    if '"' in key or "\\" in key or not _encodable(key):
+        raise InvalidRequest(
+            "a metadata key with a quotation mark, a backslash or half a character can't be filtered by",
+            path=f"filters.{field}",
+            got=key,
+        )
+    return f'{_METADATA}"{key}"'
+
+
+def _compare(leaf: Compare) -> Where:
+    key, whole = path_of(leaf.field), FIELD_KINDS.get(leaf.field) is Kind.INTEGER
+    match leaf.op:
+        case Op.EQ:
+            return _equal(key, leaf.value, whole=whole)
+        case Op.NE:
+            return negated(_equal(key, leaf.value, whole=whole))
+        case Op.ANY:
+            return _any(key, leaf.value, whole=whole)
+        case Op.ALL:
+            return {"must": [_equal(key, value, whole=whole) for value in leaf.value]}
+        case Op.BETWEEN:
+            low, high = leaf.value
+            return _range(key, gte=_bound(low, Op.GTE, whole=whole), lte=_bound(high, Op.LTE, whole=whole))
+        case Op.GT | Op.GTE | Op.LT | Op.LTE:
+            return _range(key, **{leaf.op.value: _bound(leaf.value, leaf.op, whole=whole)})
+
+
+def _equal(key: str, value: Any, *, whole: bool) -> Where:
+    """Exact for texts, flags and whole numbers of any size; 1 and 1.0 are equal."""
+    if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
+        return _match(key, value)
+    if isinstance(value, str) or (isinstance(value, int) and value not in _INT64):
+        return NOTHING
+    if isinstance(value, int) and abs(value) >= _EXACT:
+        return _match(key, value)
+    return _range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
+
+
+def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Where:
+    if all(isinstance(value, str) and _encodable(value) for value in values):
+        return {"key": key, "match": {"any": list(values)}}
+    return {"should": [_equal(key, value, whole=whole) for value in values]}
+
+
+def _encodable(text: str) -> bool:
+    """Whether any stored text can be `text`: one with half of a surrogate pair is none."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _match(key: str, value: str | int) -> Where:
+    return {"key": key, "match": {"value": value}}
+
+
+def _range(key: str, **ends: Any) -> Where:
+    return {"key": key, "range": ends}
+
+
+def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
+    """One end of a range.
+
+    A field of whole numbers gets whole ends, as its index rounds fractions towards zero; infinite and huge numbers
+    become the largest float, as JSON has no infinity.
+    """
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    number = _finite(value)
+    if not whole:
+        return number
+    return float(math.ceil(number) if op in (Op.GTE, Op.LT) else math.floor(number))
+
+
+def _finite(value: float) -> float:
+    largest = sys.float_info.max
+    return float(max(-largest, min(largest, value)))

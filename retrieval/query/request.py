@@ -1,0 +1,115 @@
+"""What a caller may ask: the two requests, validated; their fields are those of the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
+
+from memtypes.model.memory import Flag, Model, Whole, not_blank, printable
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Name
+from memtypes.model.times import Instant
+
+MAX_QUERY = 20_000
+MAX_TOP_K = 1_000
+MAX_BUDGET = 1_000_000
+DEFAULT_BUDGET = 8_000
+DEFAULT_WORKING_BUDGET = 2_000
+
+Query: TypeAlias = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_QUERY),
+    AfterValidator(not_blank),
+    AfterValidator(printable),
+]
+Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
+Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
+Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
+Signal: TypeAlias = Literal[
+    "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current"
+]
+Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
+
+
+class RankedRequest(Model):
+    """What search and retrieve have in common.
+
+    session_id is the caller's current session: what only a session may see is found in its own; it filters nothing
+    else. weights replace the profile's; signals that they do not name get 0. as_of: the instant that is asked about.
+    """
+
+    query: Query
+    namespace: Name
+    types: list[MemoryType] | None = Field(default=None, min_length=1, max_length=len(MemoryType))
+    session_id: Name | None = None
+    agent_id: Name | None = None
+    filters: dict[str, Any] | None = None
+    profile: str | None = Field(default=None, min_length=1, max_length=64)
+    weights: dict[Signal, Weight] | None = Field(default=None, min_length=1)
+    min_similarity: Share | None = None
+    min_score: Annotated[float, Strict(), AllowInfNan(False)] | None = None
+    as_of: Instant | None = None
+    explain: Flag = False
+
+    @field_validator("types")
+    @classmethod
+    def _distinct(cls, types: list[MemoryType] | None) -> list[MemoryType] | None:
+        return None if types is None else list(dict.fromkeys(types))
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weight(cls, weights: dict[Signal, float] | None) -> dict[Signal, float] | None:
+        if weights is not None and not any(weights.values()):
+            raise ValueError("at least one weight must be above 0")
+        return weights
+
+
+class SearchRequest(RankedRequest):
+    """The best memories for a query, ranked."""
+
+    top_k: Annotated[Whole, Field(ge=0, le=MAX_TOP_K)] = 10
+
+
+class Budget(Model):
+    """total: tokens of the long-term part. per_type: hard caps, which hand-on never lifts; 0 leaves a type out."""
+
+    total: Tokens = DEFAULT_BUDGET
+    per_type: dict[MemoryType, Tokens] | None = None
+
+    @field_validator("per_type")
+    @classmethod
+    def _long_term(cls, caps: dict[MemoryType, int] | None) -> dict[MemoryType, int] | None:
+        if caps and MemoryType.WORKING in caps:
+            raise ValueError("working memory has its own budget: set working_budget")
+        return caps
+
+
+def _form(budget: object) -> str:
+    return "parts" if isinstance(budget, dict | Budget) else "total"
+
+
+AnyBudget: TypeAlias = Annotated[
+    Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
+    Discriminator(_form),
+]
+"""A total, or a total with caps; told apart by its form, so that what is wrong is told of the form that was sent."""
+
+
+class RetrieveRequest(RankedRequest):
+    """A context for a query, within a budget of tokens."""
+
+    todo_id: Name | None = None
+    budget: AnyBudget = DEFAULT_BUDGET
+    model: str | None = Field(default=None, min_length=1, max_length=256)
+    tokenizer: Encoding = "cl100k_base"
+    include_working: Flag = True
+    working_budget: Tokens = DEFAULT_WORKING_BUDGET
+    format: Literal["markdown", "json", "messages"] = "markdown"
+    oversize: Literal["skip", "cut", "excerpt"] = "skip"
+    receipt: Flag = True
+
+    @property
+    def allowance(self) -> Budget:
+        """The budget in its long form."""
+        return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)

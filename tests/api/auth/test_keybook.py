@@ -1,0 +1,137 @@
+"""Keys made while the service runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+from api.auth.keybook import KeyBook
+from api.auth.keys import BadKeys, Caller, KeyRing, Role
+from api.wiring.container import Services
+from memtypes.model.errors import Conflict, NotFound, Unavailable
+from memtypes.stores.files import locked
+from tests.api.conftest import KEYS, bearer, connect
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def clock() -> datetime:
+    """A fixed time."""
+    return NOW
+
+
+async def test_a_made_key_opens_until_it_is_taken_back(tmp_path: Path) -> None:
+    """Also after a restart, and in another process that has read the file before."""
+    path = tmp_path / "keys.json"
+    other = KeyBook(KeyRing(), path)
+    book = KeyBook(KeyRing(), path)
+    key_id, key = await book.make("acme", Role.WRITER, clock)
+    for one in (book, other, KeyBook(KeyRing(), path)):
+        assert one.caller(key) == Caller("acme", Role.WRITER, key_id)
+    await book.remove(key_id)
+    for one in (book, other, KeyBook(KeyRing(), path)):
+        assert one.caller(key) == Caller("default", Role.ADMIN)
+    with pytest.raises(NotFound):
+        await book.remove(key_id)
+
+
+async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
+    """A hash each, and no secret."""
+    path = tmp_path / "keys.json"
+    _, key = await KeyBook(KeyRing(), path).make("acme", Role.READER, clock)
+    assert key not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    """The call may be made again; no key is known that was not kept."""
+    book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
+    with pytest.raises(Unavailable, match="can't be written: No such file"):
+        await book.make("acme", Role.READER, clock)
+    assert book.known() == []
+
+
+@pytest.mark.parametrize("books", [1, 3])
+async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> None:
+    """None is lost to another, by one service or by several on the same folder."""
+    path = tmp_path / "keys.json"
+    making = [KeyBook(KeyRing(), path) for _ in range(books)]
+    async with anyio.create_task_group() as tasks:
+        for number in range(12):
+            tasks.start_soon(making[number % books].make, f"tenant {number}", Role.READER, clock)
+    assert len(KeyBook(KeyRing(), path).known()) == 12
+
+
+async def test_a_process_that_holds_the_keys_for_too_long_is_named(tmp_path: Path) -> None:
+    """Nobody waits for it forever."""
+    book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
+    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} has been changing"):
+        await book.make("acme", Role.READER, clock)
+
+
+async def test_a_damaged_file_is_found_at_start_and_survived_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A running service keeps the keys that it had, and says so."""
+    path = tmp_path / "keys.json"
+    book = KeyBook(KeyRing(), path)
+    _, key = await book.make("acme", Role.READER, clock)
+    path.write_text("[{]")
+    with caplog.at_level(logging.ERROR):
+        assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)
+    assert "cannot be read" in caplog.text
+    with pytest.raises(BadKeys, match="cannot be read"):
+        KeyBook(KeyRing(), path)
+
+
+async def test_a_key_of_the_file_stays_the_files(guarded: Services) -> None:
+    """It is listed without a time and can't be taken back here."""
+    known = guarded.keys.known()
+    assert len(known) == len(KEYS)
+    assert known[0].created_at is None
+    with pytest.raises(Conflict, match="keys file"):
+        await guarded.keys.remove(known[0].id)
+
+
+async def test_an_admin_makes_lists_and_takes_back_keys(guarded: Services) -> None:
+    """The secret is shown once; what it opens ends with it."""
+    admin = bearer("acme", Role.ADMIN)
+    async with connect(guarded) as client:
+        made = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
+        own = {"X-API-Key": made["key"]}
+        body = {"namespace": "n", "type": "semantic", "content": "the tide is low"}
+        assert (await client.post("/v1/memories", json=body, headers=own)).status_code == 201
+        assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
+        listed = await client.get("/v1/admin/keys", headers=admin)
+        assert made["key"] not in listed.text
+        shown = {"id": made["id"], "tenant": "new", "role": "writer", "created_at": "2026-03-01T12:00:00Z"}
+        assert listed.json()["keys"][-1] == shown
+        path = f"/v1/admin/keys/{made['id']}"
+        assert (await client.delete(path, headers=admin)).status_code == 204
+        assert (await client.delete(path, headers=admin)).status_code == 404
+        assert (await client.get("/v1/memories?namespace=n", headers=own)).status_code == 401
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
+async def test_only_an_admin_handles_keys(guarded: Services, role: Role) -> None:
+    """Others are 403 on each of the calls."""
+    headers = bearer("acme", role)
+    async with connect(guarded) as client:
+        made = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
+        listed = await client.get("/v1/admin/keys", headers=headers)
+        taken = await client.delete("/v1/admin/keys/any", headers=headers)
+    assert [made.status_code, listed.status_code, taken.status_code] == [403, 403, 403]
+
+
+@pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
+async def test_what_is_no_key_is_refused(guarded: Services, body: dict[str, str]) -> None:
+    """422."""
+    async with connect(guarded) as client:
+        answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
+    assert answer.status_code == 422

@@ -1,0 +1,37 @@
+"""A command on the embedded store asks as a call over HTTP does."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.cli.backend import LocalBackend
+from api.http.routes.search import RETRIEVE, SEARCH
+from api.http.validation import checked
+from api.wiring.container import Services
+from tests.api.conftest import connect
+
+pytestmark = pytest.mark.anyio
+SECRET = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
+ASK = {"namespace": "me", "query": f"which service takes {SECRET}?", "budget": 200, "agent_id": "coder"}
+
+
+async def test_a_secret_in_a_question_is_in_no_receipt(services: Services) -> None:
+    """The receipt of a command's question is that of the same question over HTTP, without the secret."""
+    told = await LocalBackend(services, "default").retrieve(checked(RETRIEVE, ASK))
+    async with connect(services) as client:
+        asked = (await client.post("/v1/retrieve", json=ASK)).json()
+        receipts = [(await client.get(f"/v1/receipts/{one['receipt_id']}")).json() for one in (told, asked)]
+    assert receipts[0]["request"] == receipts[1]["request"]
+    assert SECRET not in str(receipts[0])
+    assert "[redacted:" in receipts[0]["request"]["query"]
+
+
+async def test_a_search_gives_what_it_gives_over_http(services: Services) -> None:
+    """Answer and members are the same."""
+    question = {"namespace": "me", "query": "coffee", "as_of": "2026-03-01T12:00:00Z"}
+    async with connect(services) as client:
+        fact = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
+        assert (await client.post("/v1/memories", json=fact)).status_code == 201
+        told = await LocalBackend(services, "default").search(checked(SEARCH, question))
+        assert told == (await client.post("/v1/search", json=question)).json()
+    assert told["hits"]

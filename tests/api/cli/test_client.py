@@ -1,0 +1,81 @@
+"""The HTTP client of the command line: problems become domain errors, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from api.cli.backend import HttpSink, RemoteBackend
+from api.cli.client import TIMEOUT, ApiClient, Refused, ServiceFault
+from api.wiring.container import Services
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
+from retrieval.query.request import RetrieveRequest, SearchRequest
+from tests.api.conftest import connect
+from tests.api.test_bad_input import ASK
+
+pytestmark = pytest.mark.anyio
+
+
+async def answered(response: httpx.Response | Exception) -> dict[str, object]:
+    """What the client makes of `response`."""
+
+    def reply(_request: httpx.Request) -> httpx.Response:
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    async with ApiClient.open("http://test", "key", httpx.MockTransport(reply)) as client:
+        return await client.post("/v1/search", ASK)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidRequest), (401, Refused), (403, Refused), (404, NotFound), (409, Conflict), (413, InvalidRequest),
+        (422, InvalidRequest), (429, Overloaded), (500, ServiceFault), (503, Unavailable),
+    ],
+)  # fmt: skip
+async def test_a_problem_becomes_its_error(status: int, kind: type[RemembrancerError]) -> None:
+    """With its detail, and the paths of what was wrong."""
+    errors = [{"path": "items[1].content", "message": "must not be blank"}]
+    with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
+        await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (httpx.ReadTimeout("slow"), Unavailable),
+        (httpx.ConnectError("refused"), Unavailable),
+        (httpx.Response(200, text="<html>"), ServiceFault),
+        (httpx.Response(200, json=[1]), ServiceFault),
+    ],
+)
+async def test_what_is_no_answer_is_an_error(response: httpx.Response | Exception, kind: type[Exception]) -> None:
+    """A dead server and another kind of server."""
+    with pytest.raises(kind):
+        await answered(response)
+
+
+async def test_a_wrong_address_is_said_to_be_wrong() -> None:
+    """The text names the option."""
+    with pytest.raises(InvalidRequest, match="--url"):
+        async with ApiClient.open("nonsense://x", None) as client:
+            await client.get("/health/live")
+
+
+def test_every_call_has_a_timeout() -> None:
+    """Nothing waits for ever."""
+    assert None not in (TIMEOUT.connect, TIMEOUT.read, TIMEOUT.write, TIMEOUT.pool)
+
+
+async def test_a_remote_backend_gives_what_the_service_gives(services: Services) -> None:
+    """Writing, searching and retrieving through the client."""
+    async with connect(services) as http:
+        client = ApiClient(http)
+        outcomes = await HttpSink(client, "n").write([{"type": "semantic", "content": "The build runs on Friday."}])
+        backend = RemoteBackend(client)
+        hits = (await backend.search(SearchRequest(**ASK)))["hits"]
+        items = (await backend.retrieve(RetrieveRequest(**ASK)))["items"]
+    assert [outcomes[0].id] == [hit["id"] for hit in hits] == [item["id"] for item in items]
+    assert outcomes[0].status == "stored"

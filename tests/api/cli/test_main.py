@@ -1,0 +1,138 @@
+"""The command line over a real embedded store and the real encoder, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli.main import app
+from api.settings import settings_table
+
+pytestmark = pytest.mark.slow
+
+ROWS: list[dict[str, Any]] = [
+    {"type": "semantic", "content": "The stock counter uses advisory locks.", "tags": ["db"]},
+    {"type": "procedural", "content": "Deploy on Friday.", "steps": ["Tag.", "Push."]},
+    {"type": "episodic", "content": "Ana reported a race in the stock counter."},
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder whose encoder is prepared already."""
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
+
+
+def call(*arguments: str, sent: str | None = None) -> Result:
+    """What `remembrancer` does with `arguments`."""
+    return CliRunner().invoke(app, list(arguments), input=sent)
+
+
+def as_json(*arguments: str) -> Any:
+    """The JSON that `remembrancer` prints."""
+    done = call(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_what_is_imported_is_found(home: Path) -> None:
+    """Import, search, retrieve: as tables and as JSON."""
+    rows = home / "rows.jsonl"
+    rows.write_text("\n".join(json.dumps(row) for row in ROWS))
+    report = as_json("ingest", str(rows), "-n", "work")
+    assert (report["read"], report["counts"]["stored"]) == (3, 3)
+    assert as_json("ingest", str(rows), "-n", "work", "--no-resume")["counts"]["merged"] == 3
+    hits = as_json("search", "why advisory locks for the stock counter?", "-n", "work", "--top-k", "2")["hits"]
+    assert hits[0]["memory"]["content"] == ROWS[0]["content"]
+    answer = as_json("retrieve", "stock counter", "-n", "work", "--budget", "200")
+    assert answer["metadata"]["total_tokens"] <= 200
+    assert "advisory locks" in answer["context"]
+    table = call("search", "stock counter", "-n", "work", "--explain")
+    assert (table.exit_code, "advisory" in table.stdout, "similarity" in table.stdout) == (0, True, True)
+    shown = call("retrieve", "stock counter", "-n", "work", "--budget", "200")
+    assert (shown.exit_code, "budget" in shown.stdout, "advisory" in shown.stdout) == (0, True, True)
+
+
+def test_a_bad_row_is_listed_and_the_exit_code_is_1(home: Path) -> None:
+    """The other rows are kept; the row is named with file and line."""
+    rows = home / "rows.jsonl"
+    rows.write_text('{"type": "semantic", "content": "A fact."}\n{"type": "semantic"\n')
+    done = call("ingest", str(rows), "-n", "work")
+    assert done.exit_code == 1
+    assert "rows.jsonl:2" in done.stdout.replace("\n", "")
+
+
+def test_standard_input_can_be_imported(home: Path) -> None:
+    """A dash is standard input."""
+    done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n")
+    assert (home / "data").exists()
+    assert json.loads(done.stdout)["counts"]["stored"] == 1
+
+
+def test_the_doctor_finds_nothing_wrong(home: Path) -> None:
+    """Every part is checked, and nothing of the check stays."""
+    answer = as_json("doctor", "--port", "0")
+    assert answer["ok"], answer
+    assert answer["checks"].keys() >= {"python", "disk", "keys", "port", "tokenizers", "encoder", "store", "round trip"}
+    assert (home / "data" / "memories").exists()
+
+
+def test_the_doctor_says_what_is_wrong(home: Path) -> None:
+    """A keys file that is no keys file, and the exit code."""
+    (home / "keys.json").write_text("[]")
+    done = call("doctor", "--keys", str(home / "keys.json"), "--port", "0", "--json")
+    check = json.loads(done.stdout)["checks"]["keys"]
+    assert (done.exit_code, check["ok"], "lists no key" in check["detail"]) == (1, False, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["search", " ", "-n", "work"], "query: must not be blank"),
+        (["search", "x", "-n", "work", "--type", "luck"], "types[0]"),
+        (["search", "x", "-n", "work", "--filters", "{"], "--filters is not JSON"),
+        (["search", "x", "-n", "work", "--key", "abc"], "--key goes with --url"),
+        (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--tenant", "t"], "leave out --tenant"),
+        (["ingest", "nowhere.jsonl", "-n", "work"], "nowhere.jsonl"),
+        (["ingest", "-", "-n", "work", "--map", "text"], "FOREIGN=OURS"),
+        (["serve", "--host", "0.0.0.0"], "loopback only"),  # noqa: S104 - it must refuse
+        (["serve", "--keys", "/nowhere.json"], "cannot be read"),
+        (["serve", "--port", "99999"], "REMEMBRANCER_PORT"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
+    """No trace, just what was wrong, and nothing was opened for it."""
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert not (home / "data").exists()
+    assert why in done.stderr
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.usefixtures("home")
+def test_a_service_that_is_not_there_is_exit_code_1() -> None:
+    """The address is named."""
+    done = call("search", "x", "-n", "work", "--url", "http://127.0.0.1:1")
+    assert (done.exit_code, "http://127.0.0.1:1 cannot be reached" in done.stderr) == (1, True)
+
+
+def test_a_job_is_for_all_namespaces_unless_one_is_named(home: Path) -> None:
+    """What it would remove of both is listed, and of one alone with -n."""
+    rows = home / "rows.jsonl"
+    past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
+    rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
+    for namespace in ("one", "two"):
+        as_json("ingest", str(rows), "-n", namespace)
+    assert as_json("jobs", "forget", "--max-age-days", "30")["counts"]["removed"] == 2
+    assert as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["counts"]["removed"] == 1
+
+
+def test_settings_prints_the_table() -> None:
+    """The one that the README has."""
+    assert call("settings").stdout.strip() == settings_table()

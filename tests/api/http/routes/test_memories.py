@@ -1,0 +1,223 @@
+"""Memories over HTTP: write, read, change, list, rate, remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.model.policy import MemoryType
+from memtypes.model.types import MEMORY_CLASSES
+from tests.api.conftest import connect
+from tests.api.parts import AwayStore
+
+pytestmark = pytest.mark.anyio
+
+FACT = {"type": "semantic", "namespace": "n", "content": "The build runs on Friday."}
+
+
+async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    """The answer to a write of FACT with `fields`."""
+    response = await client.post("/v1/memories", json=FACT | fields)
+    assert response.status_code in (200, 201), response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_a_new_memory_is_stored_with_201(client: httpx.AsyncClient) -> None:
+    """The answer holds the memory as it was read back."""
+    response = await client.post("/v1/memories", json=FACT | {"tags": ["ci"], "importance": 7, "session_id": "s"})
+    answer = response.json()
+    assert (response.status_code, answer["status"]) == (201, "stored")
+    memory = answer["memory"]
+    assert (memory["id"], memory["content"], memory["tags"]) == (answer["id"], FACT["content"], ["ci"])
+    assert (memory["importance"], memory["session_id"], memory["namespace"]) == (7, "s", "n")
+
+
+async def test_the_same_memory_again_is_merged_with_200(client: httpx.AsyncClient) -> None:
+    """The same content in a namespace is one memory."""
+    first = await write(client)
+    response = await client.post("/v1/memories", json=FACT)
+    answer = response.json()
+    assert (response.status_code, answer["status"], answer["merged_into"]) == (200, "merged", first["id"])
+
+
+@pytest.mark.parametrize("kind", list(MemoryType))
+async def test_an_answer_shows_every_field_but_the_tenant(client: httpx.AsyncClient, kind: MemoryType) -> None:
+    """Fields without a value are there as null."""
+    written = await write(client, type=kind, session_id="s")
+    memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
+    assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant"}
+    assert memory == written["memory"]
+
+
+async def test_a_time_with_any_offset_is_kept_as_utc(client: httpx.AsyncClient) -> None:
+    """What comes back is the same instant in UTC."""
+    written = await write(client, created_at="2026-02-01T10:00:00+05:30")
+    assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
+
+
+async def test_a_change_shows_at_once(client: httpx.AsyncClient) -> None:
+    """A patch changes what it names and nothing else."""
+    written = await write(client, tags=["a"])
+    path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
+    changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
+    assert changed.status_code == 200
+    memory = (await client.get(path, params=query)).json()
+    assert memory == changed.json()
+    assert (memory["importance"], memory["content"], memory["tags"]) == (9, "The build runs on Monday.", ["a"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"importance": 11}, "importance"),
+        ({"namespace": "m"}, "namespace"),
+        ({"tenant": "t"}, "tenant"),
+        ({"id": "x"}, "id"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"metadata": {"tenant": "x"}}, "metadata"),
+        ({"content": " "}, "content"),
+    ],
+)
+async def test_a_wrong_change_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
+    """A refused patch names the field and leaves the memory."""
+    written = await write(client)
+    where = f"/v1/memories/{written['id']}?namespace=n"
+    refused = await client.patch(where, json=changes)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["path"] == path
+    assert (await client.get(where)).json() == written["memory"]
+
+
+async def test_an_empty_change_is_invalid(client: httpx.AsyncClient) -> None:
+    """A patch must name something."""
+    written = await write(client)
+    assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
+
+
+async def test_a_removed_memory_is_gone(client: httpx.AsyncClient) -> None:
+    """204 once, 404 after."""
+    path = f"/v1/memories/{(await write(client))['id']}?namespace=n"
+    removed = await client.delete(path)
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert (await client.get(path)).status_code == 404
+    assert (await client.delete(path)).status_code == 404
+
+
+@pytest.mark.parametrize("unknown", ["5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11", "nonsense", "%00", "..%2f", "é" * 50])
+async def test_an_unknown_id_is_404(client: httpx.AsyncClient, unknown: str) -> None:
+    """An id that can't exist is as unknown as one that does not."""
+    path = f"/v1/memories/{unknown}"
+    assert (await client.get(path, params={"namespace": "n"})).status_code == 404
+    assert (await client.delete(path, params={"namespace": "n"})).status_code == 404
+    assert (await client.patch(path, params={"namespace": "n"}, json={"pinned": True})).status_code == 404
+
+
+async def test_feedback_changes_the_memory(client: httpx.AsyncClient) -> None:
+    """Helpful raises the importance by one."""
+    written = await write(client)
+    rated = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "helpful"})
+    assert (rated.status_code, rated.json()["importance"]) == (200, 6)
+    wrong = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "so-so"})
+    assert wrong.status_code == 422
+
+
+async def test_pages_hold_every_memory_once(client: httpx.AsyncClient) -> None:
+    """The cursors lead through all, newest first."""
+    for number in range(7):
+        await write(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
+    seen: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await client.get("/v1/memories", params={"namespace": "n", "limit": "3"} | cursor)).json()
+        assert page["total"] == 7
+        seen += page["memories"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert len({memory["id"] for memory in seen}) == len(seen) == 7
+    times = [memory["created_at"] for memory in seen]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "contents"),
+    [
+        ({"type": "episodic"}, {"E"}),
+        ({"tag": "x"}, {"A", "E"}),
+        ({"session_id": "s"}, {"A"}),
+        ({"agent_id": "g"}, {"B"}),
+        ({"created_after": "2026-02-02T00:00:00Z"}, {"B", "E"}),
+        ({"created_before": "2026-02-02T00:00:00Z"}, {"A"}),
+        ({"include_expired": "true"}, {"A", "B", "E", "X"}),
+        ({}, {"A", "B", "E"}),
+    ],
+)
+async def test_a_list_can_be_narrowed(client: httpx.AsyncClient, query: dict[str, str], contents: set[str]) -> None:
+    """Each parameter leaves what it says; what has expired is shown on request."""
+    await write(client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z")
+    await write(client, content="B", agent_id="g", created_at="2026-02-02T00:00:00Z")
+    await write(client, content="E", type="episodic", tags=["x", "y"], created_at="2026-02-03T00:00:00Z")
+    await write(client, content="X", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z")
+    page = (await client.get("/v1/memories", params={"namespace": "n"} | query)).json()
+    assert {memory["content"] for memory in page["memories"]} == contents
+
+
+async def test_removing_many_needs_a_word_of_confirmation(client: httpx.AsyncClient) -> None:
+    """Without confirm=true nothing is removed."""
+    await write(client)
+    for query in ({"namespace": "n"}, {"namespace": "n", "confirm": "yes"}, {"confirm": "true"}):
+        assert (await client.delete("/v1/memories", params=query)).status_code == 422
+    assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 1
+
+
+async def test_removing_many_says_how_many_and_what_is_left(client: httpx.AsyncClient) -> None:
+    """Only what is asked for goes."""
+    await write(client, content="A", session_id="s")
+    await write(client, content="B", session_id="s", type="episodic")
+    await write(client, content="C")
+    removed = await client.delete("/v1/memories?namespace=n&confirm=true&type=semantic&session_id=s")
+    assert (removed.status_code, removed.json()) == (200, {"deleted": 1, "remaining": 0})
+    assert (await client.delete("/v1/memories?namespace=n&confirm=true")).json() == {"deleted": 2, "remaining": 0}
+
+
+async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
+    """All five types are there, and the total is their sum."""
+    await write(client, content="A")
+    await write(client, content="B", type="episodic")
+    stats = (await client.get("/v1/stats?namespace=n")).json()
+    assert stats["types"].keys() == set(MemoryType)
+    assert [stats["types"][kind]["count"] for kind in ("semantic", "episodic", "working")] == [1, 1, 0]
+    assert stats["total"]["count"] == 2
+    assert stats["total"]["tokens"] == sum(one["tokens"] for one in stats["types"].values()) > 0
+
+
+async def test_a_store_that_is_away_is_503_with_retry_after(services: Services) -> None:
+    """Every call that needs the store says so."""
+    async with connect(replace(services, store=AwayStore())) as client:
+        for response in (
+            await client.get("/v1/memories?namespace=n"),
+            await client.get("/v1/stats?namespace=n"),
+            await client.get("/v1/memories/5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11?namespace=n"),
+        ):
+            assert (response.status_code, response.headers["retry-after"]) == (503, "3")
+            assert response.json()["detail"] == "the store is away"
+
+
+async def test_a_newer_fact_takes_the_place_of_an_older(client: httpx.AsyncClient) -> None:
+    """The older one leaves the current view, and a question as of its own time still finds it alone."""
+    fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
+    old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
+    fact["content"] = "The deadline of the sprint is April 12"
+    new = (await client.post("/v1/memories", json=fact | {"created_at": "2026-02-01T00:00:00Z"})).json()
+    assert new["supersedes"] == [old["id"]]
+    found = {}
+    for as_of in ("2026-01-15T00:00:00Z", "2026-02-15T00:00:00Z"):
+        question = {"namespace": "ann", "query": "deadline of the sprint", "as_of": as_of}
+        hits = (await client.post("/v1/search", json=question)).json()["hits"]
+        found[as_of] = [hit["id"] for hit in hits]
+    assert list(found.values()) == [[old["id"]], [new["id"]]]

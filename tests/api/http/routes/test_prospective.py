@@ -1,0 +1,189 @@
+"""Intentions over HTTP: due once, by time, event and context; put off, completed, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from api.auth.keys import Role
+from api.wiring.container import Services
+from ingest.working.intentions import DueQuestion, IntentionParts, Intentions
+from ingest.writing.locks import ScopeLocks
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
+from tests.api.conftest import NOW, bearer, connect
+from tests.api.parts import fake_services
+from tests.fakes import FakeEmbedder, FakeStore
+from tests.fakes_threads import FreeLocks
+
+pytestmark = pytest.mark.anyio
+
+LATER = (NOW + timedelta(hours=3)).isoformat()
+
+
+async def _write(client: httpx.AsyncClient, content: str, **fields: Any) -> dict[str, Any]:
+    body = {"type": "prospective", "namespace": "ann", "content": content, **fields}
+    made = await client.post("/v1/memories", json=body)
+    assert made.status_code == 201, made.text
+    memory: dict[str, Any] = made.json()["memory"]
+    return memory
+
+
+async def _due(client: httpx.AsyncClient, **params: str) -> list[str]:
+    got = await client.get("/v1/prospective/due", params={"namespace": "ann", **params})
+    assert got.status_code == 200, got.text
+    return [one["content"] for one in got.json()["due"]]
+
+
+async def test_words_become_a_due_time(client: httpx.AsyncClient) -> None:
+    """An intention that says when is due then, and keeps the words."""
+    made = await _write(client, "Call the dentist tomorrow at 3pm")
+    assert (made["due_at"], made["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
+    assert await _due(client) == []
+    assert await _due(client, at="2026-03-02T15:00:00Z") == ["Call the dentist tomorrow at 3pm"]
+
+
+async def test_due_by_time_in_order(client: httpx.AsyncClient) -> None:
+    """What is due comes the longest due first; what is not due yet does not."""
+    for hours in (1, 3, 2):
+        await _write(client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat())
+    await _write(client, "later", due_at=LATER)
+    assert await _due(client) == ["due 3 h ago", "due 2 h ago", "due 1 h ago"]
+
+
+async def test_due_by_event_and_by_context(client: httpx.AsyncClient) -> None:
+    """An event's name fires what waits for it, whatever its case; a like context fires what waits for one."""
+    await _write(client, "Tell Lee", trigger_type="event", trigger_condition="Deploy finished")
+    await _write(client, "Ask for tea", trigger_type="context", trigger_condition="we talk about tea in Japan")
+    assert await _due(client) == []
+    assert await _due(client, event="deploy  finished") == ["Tell Lee"]
+    assert await _due(client, event="deploy started") == []
+    assert await _due(client, context="we talk about green tea in Japan") == ["Ask for tea"]
+    assert await _due(client, context="quarterly tax forms") == []
+
+
+async def test_marked_is_due_once(client: httpx.AsyncClient) -> None:
+    """Of many callers who mark at once, one gets the intention; then it is active, and due no more."""
+    made = await _write(client, "once", due_at=NOW.isoformat())
+    got: list[str] = []
+
+    async def ask() -> None:
+        got.extend(await _due(client, mark="true"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(ask)
+    assert got == ["once"]
+    kept = (await client.get(f"/v1/memories/{made['id']}", params={"namespace": "ann"})).json()
+    assert (kept["status"], kept["fired_at"]) == ("active", "2026-03-01T12:00:00Z")
+
+
+async def test_put_off_it_is_due_again(client: httpx.AsyncClient) -> None:
+    """A snoozed intention is pending until then, whether or not it had fired."""
+    made = await _write(client, "again", due_at=NOW.isoformat())
+    await _due(client, mark="true")
+    url = f"/v1/memories/{made['id']}/snooze"
+    put_off = await client.post(url, params={"namespace": "ann"}, json={"until": LATER})
+    assert put_off.status_code == 200, put_off.text
+    assert (put_off.json()["status"], put_off.json()["fired_at"]) == ("pending", None)
+    assert await _due(client) == []
+    assert await _due(client, at=LATER) == ["again"]
+    past = await client.post(url, params={"namespace": "ann"}, json={"until": NOW.isoformat()})
+    assert past.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
+)
+async def test_ended_it_is_due_no_more(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
+    """Completed or cancelled, twice or once, it is over; the other end is a conflict then."""
+    made = await _write(client, "end me", due_at=NOW.isoformat())
+    for _ in range(2):
+        ended = await client.post(f"/v1/memories/{made['id']}/{verb}", params={"namespace": "ann"})
+        assert (ended.status_code, ended.json()["status"]) == (200, status)
+    assert (ended.json()["completed_at"] is not None) == (verb == "complete")
+    assert await _due(client) == []
+    assert (await client.post(f"/v1/memories/{made['id']}/{other}", params={"namespace": "ann"})).status_code == 409
+
+
+async def test_only_intentions_end(client: httpx.AsyncClient) -> None:
+    """Another type can't be completed, an unknown id is not found, another namespace's neither."""
+    fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
+    made = await _write(client, "mine")
+    wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
+    assert wrong.status_code == 422
+    assert (await client.post("/v1/memories/nothing/complete", params={"namespace": "ann"})).status_code == 404
+    assert (await client.post(f"/v1/memories/{made['id']}/cancel", params={"namespace": "bob"})).status_code == 404
+
+
+async def test_a_reader_may_look_but_not_mark(guarded: Services) -> None:
+    """Marking is a write."""
+    async with connect(guarded, headers=bearer("acme", Role.READER)) as reader:
+        assert await _due(reader) == []
+        marked = await reader.get("/v1/prospective/due", params={"namespace": "ann", "mark": "true"})
+        assert marked.status_code == 403
+
+
+async def test_a_session_sees_its_own(client: httpx.AsyncClient) -> None:
+    """With a session, what only another session may see is left out."""
+    await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1")
+    assert await _due(client) == ["mine"]
+    assert await _due(client, session_id="s1") == ["mine"]
+    assert await _due(client, session_id="s2") == []
+
+
+class SlowStore(FakeStore):
+    """A store that lets others in between reading and writing."""
+
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+        """What there was a moment ago."""
+        found = await super().get(scope, ids)
+        await anyio.sleep(0.01)
+        return found
+
+
+async def fired_by_two(locks: Locks) -> int:
+    """How often a due intention fires, when two processes ask for it at once."""
+    store = SlowStore()
+    services = fake_services(lambda: NOW, store)
+    async with connect(services) as client:
+        await _write(client, "call Ann", due_at=(NOW - timedelta(hours=1)).isoformat())
+    told: list[int] = []
+
+    async def ask() -> None:
+        parts = IntentionParts(store, FakeEmbedder(), services.ingestor, ScopeLocks(), lambda: NOW, locks)
+        told.append(len(await Intentions(parts).fire(Scope("default", "ann"), DueQuestion(NOW))))
+
+    async with anyio.create_task_group() as asking:
+        asking.start_soon(ask)
+        asking.start_soon(ask)
+    return sum(told)
+
+
+async def test_of_two_processes_one_gets_what_is_due(live: LiveClient) -> None:
+    """The locks of live state keep them apart; without them both would be told."""
+    assert await fired_by_two(RedisLocks(live)) == 1
+    assert await fired_by_two(FreeLocks()) == 2
+
+
+class AwayLocks(FreeLocks):
+    """Locks that can't be reached."""
+
+    async def acquire(self, request: LockRequest) -> Lease:
+        """Nothing: they are away."""
+        raise Unavailable(f"no lock {request.name}")
+
+
+async def test_what_is_due_fires_without_locks() -> None:
+    """With live state away it is told all the same, twice at worst."""
+    assert await fired_by_two(AwayLocks()) == 2

@@ -1,0 +1,189 @@
+"""Threads over HTTP, on a real server of live state."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.talking import begun, kept_turns, say, served, words
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  support: {type: token_based, max_tokens: 200, max_turns: 500, key: "support:{{ session.id }}"}
+  notes: {type: buffer, max_messages: 5, eviction: {policy: lru}}
+  short: {max_turns: 2}
+  brief: {type: token_based, max_tokens: 200, max_turns: 500, flush: {strategy: hybrid_summary, summary_tokens: 30}}
+  quiet: {privacy: {redact: ["secret-[0-9]+"], never_keep_roles: [tool]}}
+agents:
+  three: {memories: [{id: support}, {id: notes, key: "notes:{{ user.id }}", mode: read-only}]}
+"""
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client in a namespace of its own."""
+    async with served(live, services, POLICIES) as client:
+        yield client
+
+
+async def test_a_summary_stands_for_what_left(client: httpx.AsyncClient) -> None:
+    """First and last stay, the summary is counted, and the limit holds."""
+    thread = (await begun(client, resource="brief", key="k"))["id"]
+    for number in range(16):
+        await say(client, thread, f"We decided on step {number} because it must be {words(2)}")
+    page = (await client.get(f"/v1/threads/{thread}")).json()
+    indices = [turn["index"] for turn in page["turns"]]
+    assert indices[0] == 0
+    assert page["thread"]["summary"]
+    assert page["thread"]["tokens"] <= 160
+    assert sorted([*indices, *await kept_turns(client)]) == list(range(16))
+    assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
+
+
+async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
+    """Turns that were returned count as used: the first one stays."""
+    thread = (await begun(client, resource="notes", key="k"))["id"]
+    for number in range(5):
+        await say(client, thread, f"note {number}")
+    await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1})
+    assert (await say(client, thread, "note 5"))["evicted"] == 1
+    turns = (await client.get(f"/v1/threads/{thread}")).json()["turns"]
+    assert [turn["index"] for turn in turns] == [0, 2, 3, 4, 5]
+    assert await kept_turns(client) == [1]
+
+
+async def test_refusals_change_nothing(client: httpx.AsyncClient) -> None:
+    """A turn above the whole limit, one past max_turns, another version, a role that is not kept."""
+    support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
+    await say(client, support, words(201), status=422)
+    assert (await say(client, support, "hello", expected_version=0))["version"] == 1
+    conflict = await say(client, support, "hello", expected_version=0, status=409)
+    assert conflict["current_version"] == 1
+    short = (await begun(client, resource="short"))["id"]
+    await say(client, short, "one")
+    await say(client, short, "two")
+    await say(client, short, "three", status=422)
+    quiet = (await begun(client, resource="quiet"))["id"]
+    await say(client, quiet, "x", role="tool", status=422)
+    assert (await say(client, quiet, "my secret-42"))["turn"]["content"] == "my [redacted]"
+    assert (await client.get(f"/v1/threads/{support}/stats")).json()["turns"] == 1
+    assert (await client.get(f"/v1/threads/{uuid.uuid4()}")).status_code == 404
+
+
+async def test_an_agents_references_and_their_modes(client: httpx.AsyncClient) -> None:
+    """Each resource has its thread; the read-only one refuses this agent, and the same again is the same."""
+    variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
+    opened = await begun(client, agent_id="three", variables=variables)
+    support, notes = opened["threads"]
+    assert (support["thread"]["key"], notes["thread"]["key"]) == ("support:s9", "notes:u1")
+    assert notes["mode"] == "read-only"
+    await say(client, notes["thread"]["id"], "no", agent_id="three", status=403)
+    await say(client, support["thread"]["id"], "yes", agent_id="three")
+    again = await begun(client, status=200, agent_id="three", variables=variables)
+    assert again["threads"][0]["thread"]["id"] == support["thread"]["id"]
+    await begun(client, status=422, agent_id="three", variables={"session": {"id": "s9"}})
+
+
+async def test_who_is_not_named_is_told_so(client: httpx.AsyncClient) -> None:
+    """An agent or a resource that the file does not name; a resource that agents share is closed to any other agent."""
+    unknown = await begun(client, status=422, agent_id="four")
+    assert unknown["errors"] == [
+        {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
+    ]
+    assert "there are: brief, notes" in (await begun(client, status=422, resource="suport"))["errors"][0]["message"]
+    notes = await begun(client, resource="notes", key="k", agent_id="four")
+    await say(client, notes["id"], "no", agent_id="four", status=403)
+    await say(client, notes["id"], "nobody in particular")
+    short = await begun(client, resource="short", agent_id="four")
+    await say(client, short["id"], "a resource of no agent", agent_id="four")
+    await say(client, short["id"], "but not of this one", agent_id="three", status=403)
+
+
+async def test_an_answer_says_which_policy_applies(client: httpx.AsyncClient) -> None:
+    """That of the resource; none where a thread has no resource."""
+    notes, plain = await begun(client, resource="notes"), await begun(client)
+    assert (notes["policy"], plain["policy"]) == ("notes", None)
+    for one, policy in ((notes, "notes"), (plain, None)):
+        assert (await client.get(f"/v1/threads/{one['id']}")).json()["thread"]["policy"] == policy
+        assert (await client.get(f"/v1/threads/{one['id']}/stats")).json()["policy"] == policy
+
+
+async def test_a_key_that_is_asked_for_is_that_of_all_references(client: httpx.AsyncClient) -> None:
+    """Each resource has its own thread under it."""
+    support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
+    assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
+    assert support["thread"]["id"] != notes["thread"]["id"]
+
+
+async def test_a_chain_reports_a_gap_and_its_depth_is_bounded(client: httpx.AsyncClient) -> None:
+    """Twenty threads are a chain, one more is refused; a removed ancestor is a gap."""
+    ids = [(await begun(client))["id"]]
+    for _ in range(19):
+        ids.append((await begun(client, parent_id=ids[-1]))["id"])
+    await begun(client, status=422, parent_id=ids[-1])
+    await begun(client, status=404, parent_id="nobody")
+    chain = (await client.get(f"/v1/threads/{ids[-1]}/chain")).json()
+    assert [one["id"] for one in chain["threads"]] == ids
+    assert (chain["gap"], chain["cycle"]) == (False, False)
+    assert (await client.delete(f"/v1/threads/{ids[5]}")).status_code == 204
+    chain = (await client.get(f"/v1/threads/{ids[-1]}/chain")).json()
+    assert (len(chain["threads"]), chain["gap"]) == (19, True)
+    context = (await client.post(f"/v1/threads/{ids[-1]}/context", json={"budget": 100})).json()
+    assert context["metadata"]["gap"]
+    root = (await begun(client, key="root"))["id"]
+    child = (await begun(client, parent_id=root))["id"]
+    await begun(client, status=422, key="root", parent_id=child)
+
+
+async def test_a_context_is_within_its_budget(client: httpx.AsyncClient) -> None:
+    """Newest first until it is full, shown oldest first; files once, by their newest mention."""
+    parent = (await begun(client))["id"]
+    await say(client, parent, "the parent said this", files=["a.py", "b.py"])
+    child = (await begun(client, parent_id=parent))["id"]
+    for number in range(8):
+        await say(client, child, f"turn number {number}", files=["a.py"])
+    for budget in (0, 5, 30, 60, 1_000):
+        found = (await client.post(f"/v1/threads/{child}/context", json={"budget": budget})).json()
+        assert found["metadata"]["total_tokens"] <= budget
+        indices = [turn["index"] for turn in found["turns"] if turn["thread_id"] == child]
+        assert indices == list(range(8))[8 - len(indices) :]
+        assert found["omitted"]["turns"] == 9 - len(found["turns"])
+    assert {"path": "a.py", "thread_id": child, "turn": 7} in found["files"]
+    assert [one["path"] for one in found["files"]] == ["a.py", "b.py"]
+
+
+async def test_replace_clear_and_backup(client: httpx.AsyncClient) -> None:
+    """Indices are given once; a backup gives the turns back."""
+    thread = (await begun(client))["id"]
+    await say(client, thread, "old")
+    turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]
+    replaced = await client.put(f"/v1/threads/{thread}/turns", json={"turns": turns, "expected_version": 1})
+    assert replaced.json() == {"version": 2}
+    cleared = (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": True, "backup": True})).json()
+    assert cleared["cleared"] == 2
+    backup = (await client.get(f"/v1/threads/backups/{cleared['backup_id']}")).json()
+    assert [turn["content"] for turn in backup["turns"]] == ["new", "newer"]
+    client.params = httpx.QueryParams()  # the id alone is enough, and no other namespace has it
+    path = f"/v1/threads/backups/{cleared['backup_id']}"
+    assert (await client.get(path)).json() == backup
+    assert (await client.get(path, params={"namespace": "other"})).status_code == 404
+
+
+@pytest.mark.parametrize("sent", ["nope", "no.pe", ".bg", "a.", "a.IA", "a.bg", "a.ü", "a.AA"])
+async def test_what_is_no_backup_is_not_found(client: httpx.AsyncClient, sent: str) -> None:
+    """Whether the id is of another form, names no namespace, or one that has no such backup."""
+    client.params = httpx.QueryParams()
+    assert (await client.get(f"/v1/threads/backups/{sent}")).status_code == 404
+
+
+async def test_clearing_is_confirmed(client: httpx.AsyncClient) -> None:
+    """Nothing is cleared by an oversight."""
+    thread = (await begun(client))["id"]
+    assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})).status_code == 422

@@ -1,0 +1,224 @@
+"""Workflows over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.auth.keys import Role
+from api.wiring.container import Services
+from tests.api.conftest import bearer, connect
+from tests.fakes import FakeTokenizer
+
+pytestmark = pytest.mark.anyio
+IN = {"namespace": "n"}
+
+
+async def begun(client: httpx.AsyncClient, **fields: Any) -> str:
+    """The id of a new workflow."""
+    answer = await client.post("/v1/workflows", json={**IN, **fields})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["version"] == 0
+    return str(answer.json()["workflow_id"])
+
+
+async def report(client: httpx.AsyncClient, workflow_id: str, kind: str, **fields: Any) -> httpx.Response:
+    """The answer to an event."""
+    return await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json={"type": kind, **fields})
+
+
+async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **query: Any) -> httpx.Response:
+    """The answer of a read."""
+    return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
+
+
+async def test_a_workflow_from_begin_to_end(client: httpx.AsyncClient) -> None:
+    """Begun, reported, read at any version, ended, remembered."""
+    workflow_id = await begun(client, data={"name": "Release"})
+    assert (await report(client, workflow_id, "started")).json()["version"] == 1
+    await report(client, workflow_id, "step_started", step_id="build", agent="ci", input={"ref": "main"})
+    await report(client, workflow_id, "step_completed", step_id="build", output="ok", resources={"image": "v2"})
+    seen = (await look(client, workflow_id)).json()
+    assert (seen["workflow_id"], seen["parent_id"], seen["version"]) == (workflow_id, None, 3)
+    state = seen["state"]
+    assert (state["status"], state["resources"], state["data"]) == ("running", {"image": "v2"}, {"name": "Release"})
+    step = state["steps"]["build"]
+    assert (step["status"], step["agent"], step["input"], step["output"]) == ("completed", "ci", {"ref": "main"}, "ok")
+    assert step["started_at"] == step["ended_at"] == "2026-03-01T12:00:00Z"
+    before = (await look(client, workflow_id, at_version=2)).json()
+    assert (before["version"], before["state"]["steps"]["build"]["status"]) == (2, "running")
+    ended = (await report(client, workflow_id, "completed")).json()
+    memory = await client.get(f"/v1/memories/{ended['memories']['episodic']}", params=IN)
+    assert "Release" in memory.json()["content"]
+
+
+async def test_a_complex_success_becomes_a_procedure_once(client: httpx.AsyncClient) -> None:
+    """Six completed steps leave one episode and one procedure."""
+    workflow_id = await begun(client)
+    for number in range(6):
+        await report(client, workflow_id, "step_completed", step_id=f"s{number}")
+    assert (await report(client, workflow_id, "completed")).json()["memories"].keys() == {"episodic", "procedural"}
+    assert (await report(client, workflow_id, "completed")).status_code == 409
+    for kind in ("episodic", "procedural"):
+        assert (await client.get("/v1/memories", params={**IN, "type": kind})).json()["total"] == 1
+
+
+async def test_a_conflict_tells_the_current_version(client: httpx.AsyncClient) -> None:
+    """As a field of the problem: after another version, and after the end."""
+    workflow_id = await begun(client)
+    await report(client, workflow_id, "started")
+    answer = await report(client, workflow_id, "note", expected_version=0)
+    assert (answer.status_code, answer.json()["current_version"]) == (409, 1)
+    assert (await report(client, workflow_id, "note", expected_version=1)).status_code == 201
+    await report(client, workflow_id, "failed")
+    after = await report(client, workflow_id, "step_started", step_id="late")
+    assert (after.status_code, after.json()["current_version"]) == (409, 3)
+    assert (await begun_again(client, workflow_id)).status_code == 409
+
+
+async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Response:
+    """A second beginning of the same id."""
+    return await client.post("/v1/workflows", json={**IN, "workflow_id": workflow_id})
+
+
+async def test_a_chain_and_its_resources(client: httpx.AsyncClient) -> None:
+    """Oldest first; the newest value of each resource."""
+    await begun(client, workflow_id="a")
+    await begun(client, workflow_id="b", parent_id="a")
+    await report(client, "a", "resource_changed", resources={"x": 1, "y": 1})
+    await report(client, "b", "resource_changed", resources={"x": 2})
+    chain = (await look(client, "b", "/chain")).json()
+    assert [(one["workflow_id"], one["parent_id"], one["status"]) for one in chain["workflows"]] == [
+        ("a", None, "pending"),
+        ("b", "a", "pending"),
+    ]
+    assert (chain["gap"], chain["cycle"]) == (False, False)
+    found = (await look(client, "b", "/resources")).json()["resources"]
+    assert {one["id"]: one["value"] for one in found} == {"x": 2, "y": 1}
+
+
+async def test_parents_that_can_not_be(client: httpx.AsyncClient) -> None:
+    """Unknown 404; itself 404, as it is not there yet; the twenty-first of a chain 422."""
+    for parent in ("nobody", "me"):
+        answer = await client.post("/v1/workflows", json={**IN, "workflow_id": "me", "parent_id": parent})
+        assert answer.status_code == 404
+    await begun(client, workflow_id="0")
+    for number in range(1, 20):
+        await begun(client, workflow_id=str(number), parent_id=str(number - 1))
+    answer = await client.post("/v1/workflows", json={**IN, "parent_id": "19"})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "parent_id")
+
+
+async def test_events_in_pieces(client: httpx.AsyncClient) -> None:
+    """next_after leads through the log, and stays at its end."""
+    workflow_id = await begun(client)
+    for number in range(5):
+        await report(client, workflow_id, "note", input=number)
+    first = (await look(client, workflow_id, "/events", limit=3)).json()
+    assert ([one["input"] for one in first["events"]], first["next_after"]) == ([0, 1, 2], 3)
+    rest = (await look(client, workflow_id, "/events", after=3)).json()
+    assert ([one["version"] for one in rest["events"]], rest["next_after"]) == ([4, 5], 5)
+    assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": 5}
+
+
+async def test_going_on_within_a_budget(client: httpx.AsyncClient) -> None:
+    """The history's tokens are told, and never above the budget, from 0 up."""
+    workflow_id = await begun(client)
+    for number in range(30):
+        await report(client, workflow_id, "note", input=f"entry {number}")
+    for budget in (0, 10, 60, 300, 10_000):
+        path = f"/v1/workflows/{workflow_id}/continue"
+        answer = await client.post(path, params=IN, json={"input": "go on", "budget": budget})
+        told = answer.json()
+        assert told["metadata"]["total_tokens"] == FakeTokenizer().count(told["history"]) <= budget
+        assert told["metadata"]["budget"] == budget
+    assert "entry 0" in told["history"]
+
+
+async def test_going_on_once(client: httpx.AsyncClient) -> None:
+    """The same key and body: the same answer, and one event; another body: 409."""
+    workflow_id = await begun(client)
+    path, body = f"/v1/workflows/{workflow_id}/continue", {"input": "go", "idempotency_key": "k"}
+    answers = [(await client.post(path, params=IN, json=body)).json() for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    assert (await look(client, workflow_id)).json()["version"] == 1
+    other = await client.post(path, params=IN, json={**body, "input": "stop"})
+    assert other.status_code == 409
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"type": "slept"},
+        {"type": "step_started"},
+        {"type": "step_started", "step_id": ""},
+        {"type": "note", "expected_version": "1"},
+        {"type": "note", "expected_version": -1},
+        {"type": "note", "more": 1},
+        {"type": "data_set"},
+        {"type": "data_set", "data": []},
+        {"type": "resource_changed", "resources": {"": 1}},
+        {"type": "note", "input": "x" * 300_000},
+    ],
+)
+async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """422, and the workflow is as it was."""
+    workflow_id = await begun(client)
+    answer = await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json=body)
+    assert answer.status_code == 422
+    assert (await look(client, workflow_id)).json()["version"] == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"input": None}, {"input": "  "}, {"input": "x", "budget": -1}])
+async def test_going_on_with_nothing_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """422, and the workflow is as it was."""
+    workflow_id = await begun(client)
+    answer = await client.post(f"/v1/workflows/{workflow_id}/continue", params=IN, json=body)
+    assert answer.status_code == 422
+    assert (await look(client, workflow_id)).json()["version"] == 0
+
+
+async def test_strangers_find_nothing(guarded: Services) -> None:
+    """Another tenant, another namespace and an unknown id are 404 on every call; a reader may not write."""
+    async with connect(guarded) as client:
+        body = {**IN, "workflow_id": "w"}
+        own = bearer("acme", Role.WRITER)
+        assert (await client.post("/v1/workflows", json=body, headers=own)).status_code == 201
+        for headers, namespace, name in (
+            (bearer("other", Role.ADMIN), "n", "w"),
+            (own, "another", "w"),
+            (own, "n", "nobody"),
+        ):
+            query = {"namespace": namespace}
+            for part in ("", "/chain", "/resources", "/events"):
+                answer = await client.get(f"/v1/workflows/{name}{part}", params=query, headers=headers)
+                assert answer.status_code == 404
+            for part, sent in (("events", {"type": "note"}), ("continue", {"input": "x"})):
+                path = f"/v1/workflows/{name}/{part}"
+                assert (await client.post(path, params=query, json=sent, headers=headers)).status_code == 404
+        reader = bearer("acme", Role.READER)
+        assert (await client.post("/v1/workflows", json=body, headers=reader)).status_code == 403
+        assert (await client.get("/v1/workflows/w", params=IN, headers=reader)).status_code == 200
+
+
+async def test_a_version_that_is_not_there_is_refused(client: httpx.AsyncClient) -> None:
+    """422 with the newest one."""
+    workflow_id = await begun(client)
+    answer = await look(client, workflow_id, at_version=1)
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")
+
+
+async def test_an_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
+    """It could not be asked for afterwards."""
+    assert (await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})).status_code == 422
+
+
+async def test_without_live_state_workflows_are_away(services: Services) -> None:
+    """503 with Retry-After."""
+    async with connect(replace(services, workflows=None)) as client:
+        answer = await client.post("/v1/workflows", json=IN)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

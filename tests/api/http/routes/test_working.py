@@ -1,0 +1,201 @@
+"""Working memory over HTTP, on a real server of live state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.wiring.container import Services
+from tests.api.conftest import connect
+from tests.api.worlds import World
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_item_comes_back_as_it_was_made(world: World) -> None:
+    """Every field of the contract, with its default."""
+    item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
+    assert item == {
+        "id": item["id"],
+        "namespace": world.space["namespace"],
+        "session_id": "s 1",
+        "agent_id": "a",
+        "todo_id": "t1",
+        "content": "port the parser",
+        "context_type": "task_context",
+        "scope": "task",
+        "priority": 4,
+        "created_at": "2026-03-01T12:00:00Z",
+        "accessed_at": None,
+        "expires_at": "2026-03-01T12:05:00Z",
+        "cleared_at": None,
+        "tokens": {"count": 3, "tokenizer": "cl100k_base"},
+    }
+    assert await world.listed() == [item]
+
+
+async def test_the_end_of_an_item_is_the_same_when_it_is_read_again(world: World) -> None:
+    """Also where the clock stands between two milliseconds, which is how finely live state tells time."""
+    world.later(0.123_456)
+    item = await world.make("port the parser")
+    assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
+    assert await world.listed() == [item]
+
+
+async def test_an_item_that_is_used_lives_on_and_one_that_is_not_expires(world: World) -> None:
+    """A retrieval begins the five minutes again; listing does not."""
+    await world.make("port the parser")
+    world.later(200)
+    answer = await world.recall()
+    assert "port the parser" in answer["context"]
+    world.later(200)
+    (item,) = await world.listed()
+    assert (item["accessed_at"], item["expires_at"]) == ("2026-03-01T12:03:20Z", "2026-03-01T12:08:20Z")
+    world.later(101)
+    assert await world.listed() == []
+    assert (await world.recall())["context"] == ""
+
+
+async def test_a_clock_that_is_put_back_hides_nothing(world: World) -> None:
+    """What was made before still lives, is used and can be cleared; its time does not become shorter by it."""
+    await world.make("port the parser")
+    world.later(-3_600)
+    assert "port the parser" in (await world.recall())["context"]
+    assert [item["expires_at"] for item in await world.listed()] == ["2026-03-01T12:05:00Z"]
+    assert await world.post("/v1/working/clear") == {"cleared": 1}
+    assert (await world.recall())["context"] == ""
+
+
+async def test_every_prompt_gets_it_whatever_it_asks_and_the_to_do_at_hand_comes_first(world: World) -> None:
+    """Neither a threshold nor the query keeps a live item out."""
+    await world.make("urgent other thing", priority=5, todo_id="t2")
+    await world.make("the task at hand", priority=1, todo_id="t1")
+    answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
+    assert [item["content"] for item in answer["items"]] == ["the task at hand", "urgent other thing"]
+    assert answer["context"].index("the task at hand") < answer["context"].index("urgent other thing")
+    assert answer["metadata"]["working_tokens"] > 0
+    assert answer["metadata"]["degraded"] == []
+    unasked = await world.recall("zebras", include_working=False)
+    assert unasked["context"] == ""
+
+
+async def test_another_session_and_another_namespace_see_nothing(world: World) -> None:
+    """A live item is its session's alone."""
+    await world.make("secret of session one")
+    other = {**world.space, "session_id": "s 2"}
+    for space in (other, {"namespace": "elsewhere", "session_id": "s 1"}):
+        got = await world.client.post("/v1/retrieve", json={**space, "query": "secret of session one"})
+        assert got.json()["context"] == ""
+        assert (await world.client.get("/v1/working", params=space)).json() == {"items": []}
+
+
+async def test_the_budget_of_working_memory_binds(world: World) -> None:
+    """What does not fit stays out, and is not used."""
+    for number in range(30):
+        await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
+    answer = await world.recall(working_budget=60)
+    assert 0 < answer["metadata"]["working_tokens"] <= 60
+    shown = {item["id"] for item in answer["items"]}
+    used = {item["id"] for item in await world.listed() if item["accessed_at"]}
+    assert used == shown
+    assert 0 < len(shown) < 30
+
+
+async def test_a_to_do_brings_an_item_and_takes_it_away(world: World) -> None:
+    """Its copy is kept, and says when it was cleared."""
+    made = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    assert [item["id"] for item in await world.listed(todo_id="t1")] == [made["working_id"]]
+    world.later(10)
+    done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=["read", "write"])
+    assert done == {"cleared": 1, "procedural_id": None}
+    assert await world.listed() == []
+    assert (await world.recall())["context"] == ""
+    (kept,) = await world.listed(include_cleared="true")
+    assert kept["cleared_at"] == "2026-03-01T12:00:10Z"
+    copy = (
+        await world.client.get(f"/v1/memories/{made['working_id']}", params={"namespace": kept["namespace"]})
+    ).json()
+    assert copy["cleared_at"] == kept["cleared_at"]
+    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
+
+
+async def test_a_to_do_of_many_steps_leaves_a_procedure(world: World) -> None:
+    """More than five; told again it is the same one."""
+    await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    steps = ["read", "list", "write", "test", "measure", "ship"]
+    done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
+    path = f"/v1/memories/{done['procedural_id']}"
+    learnt = (await world.client.get(path, params={"namespace": world.space["namespace"]})).json()
+    assert (learnt["procedure_name"], learnt["steps"]) == ("port the parser", steps)
+    again = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
+    assert again == {"cleared": 0, "procedural_id": done["procedural_id"]}
+
+
+async def test_clearing_takes_one_or_a_to_do_or_all(world: World) -> None:
+    """And counts what lived."""
+    one = await world.make("one")
+    for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
+        await world.make(content, todo_id=todo)
+    assert await world.post("/v1/working/clear", id=one["id"]) == {"cleared": 1}
+    assert await world.post("/v1/working/clear", id=one["id"]) == {"cleared": 0}
+    assert await world.post("/v1/working/clear", todo_id="t") == {"cleared": 2}
+    assert await world.post("/v1/working/clear") == {"cleared": 1}
+    assert await world.post("/v1/working/clear", 422, todo_id="t", id="x")
+
+
+async def test_what_was_cleared_can_be_made_again(world: World) -> None:
+    """The same words in the same session are the same item, alive again."""
+    first = await world.make("port the parser")
+    await world.post("/v1/working/clear")
+    world.later(5)
+    again = await world.make("port the parser", priority=5, ttl_s=10)
+    assert (again["id"], again["cleared_at"], again["priority"]) == (first["id"], None, 5)
+    assert again["expires_at"] == "2026-03-01T12:00:15Z"
+    assert await world.listed(include_cleared="true") == [again]
+    assert "port the parser" in (await world.recall())["context"]
+
+
+async def test_copies_follow_with_the_next_sweep_and_are_swept_when_over(world: World) -> None:
+    """What a use changed reaches the copy; an item that is over leaves live state."""
+    item = await world.make("port the parser")
+    world.later(100)
+    await world.recall()
+    await world.working.copies.sweep(1)
+    path, where = f"/v1/memories/{item['id']}", {"namespace": item["namespace"]}
+    copy = (await world.client.get(path, params=where)).json()
+    assert (copy["accessed_at"], copy["expires_at"]) == ("2026-03-01T12:01:40Z", "2026-03-01T12:06:40Z")
+    world.later(1_000)
+    await world.working.copies.sweep(2)
+    due = await world.working.items.due(world.now, 1_000)
+    assert item["namespace"] not in [one.scope.namespace for one in due]
+    assert (await world.client.get(path, params=where)).json()["fence"] == 2
+
+
+async def test_a_retrieval_of_the_past_uses_nothing(world: World) -> None:
+    """Asked about an instant it shows what lived then, and leaves the time limits alone."""
+    await world.make("port the parser")
+    world.later(100)
+    past = await world.recall(as_of="2026-03-01T12:00:50Z")
+    assert "port the parser" in past["context"]
+    assert (await world.recall(as_of="2026-03-01T11:59:00Z"))["context"] == ""
+    (item,) = await world.listed()
+    assert item["accessed_at"] is None
+
+
+@pytest.mark.parametrize(
+    "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
+)
+async def test_what_can_not_be_is_refused(world: World, body: dict[str, Any]) -> None:
+    """422, and nothing is made."""
+    await world.post("/v1/working", 422, **{"content": "x", **body})
+    assert await world.listed() == []
+
+
+async def test_a_service_without_live_state_says_so(services: Services) -> None:
+    """503, with the reason."""
+    async with connect(replace(services, working=None)) as client:
+        got = await client.get("/v1/working", params={"namespace": "n", "session_id": "s"})
+        assert got.status_code == 503
+        assert "live state is away" in got.json()["detail"]

@@ -1,0 +1,47 @@
+"""The provider's count of a context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.wiring.container import Services
+from memtypes.llms.counting import Counted, TokenCounter
+from memtypes.llms.registry import Registry
+from memtypes.llms.registry_file import default_file, parse
+from tests.api.conftest import connect
+
+pytestmark = pytest.mark.anyio
+OWN = parse("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
+
+
+class Counter(TokenCounter):
+    """Counts one for a character, exactly or not."""
+
+    def __init__(self, *, exact: bool) -> None:
+        self._exact = exact
+
+    async def count(self, text: str, _model: str) -> Counted:
+        """Its length."""
+        return Counted(len(text), "anthropic", self._exact)
+
+
+@pytest.mark.parametrize(
+    ("model", "who", "told"),
+    [("claude-x", "provider", True), ("claude-x", "stand-in", False), ("gpt-4o", "provider", False)],
+)
+@pytest.mark.parametrize("form", ["markdown", "messages"])
+async def test_only_a_providers_own_count_is_told(
+    services: Services, model: str, who: str, told: object, form: str
+) -> None:
+    """Not one that was made up for it, and none for a provider that is not set to count."""
+    registry = Registry.of(default_file(), OWN)
+    given: dict[str, Any] = {"counter": Counter(exact=who == "provider"), "models": lambda: registry}
+    async with connect(replace(services, **given)) as client:
+        await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": "the tide is low"})
+        asked = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
+        answer = (await client.post("/v1/retrieve", json=asked)).json()
+    texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
+    assert answer["metadata"].get("model_tokens") == (len(texts) if told else None)

@@ -1,0 +1,80 @@
+"""JSON text to values: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.http.strict_json import MAX_DEPTH, MalformedBody, strict_json
+from memtypes.model.errors import InvalidRequest
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=PLAIN, ascii_only=st.booleans())
+def test_what_is_json_is_read_as_it_was_written(*, value: Any, ascii_only: bool) -> None:
+    """Any JSON value survives the round trip, escaped or not."""
+    assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    """No bytes raise anything but the two refusals."""
+    try:
+        strict_json(raw)
+    except (MalformedBody, InvalidRequest):
+        return
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"a": 1,}', "not JSON"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": -Infinity}', "-Infinity is not JSON"),
+        (b'{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
+        (b'"\xff"', "not UTF-8"),
+        (b'"\\ud800"', "half of a surrogate pair"),
+        (b'{"\\udc00": 1}', "half of a surrogate pair"),
+        (b'"a\nb"', "not JSON"),
+        (b"[" * 100_000, "nested deeper"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested deeper"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+    ],
+)
+def test_what_readers_do_not_agree_on_is_malformed(raw: bytes, why: str) -> None:
+    """Broken or ambiguous JSON is refused with what was wrong."""
+    with pytest.raises(MalformedBody, match=why):
+        strict_json(raw)
+
+
+@pytest.mark.parametrize("raw", [b"9223372036854775808", b"-9223372036854775809", b"1e999", b"9" * 5_000])
+def test_numbers_beyond_64_bits_are_invalid(raw: bytes) -> None:
+    """A number that can't be stored is refused, not rounded."""
+    with pytest.raises(InvalidRequest, match="64 bits"):
+        strict_json(raw)
+
+
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    """An escaped pair is what JSON writes for a character outside the basic plane."""
+    assert strict_json(b'"\\ud83d\\ude00"') == "\U0001f600"
+
+
+def test_nesting_up_to_the_limit_is_read() -> None:
+    """The limit itself is allowed."""
+    raw = b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
+    assert str(strict_json(raw)).count("[") == MAX_DEPTH - 1

@@ -1,0 +1,124 @@
+"""Slow senders: a head or a body that does not come is not waited for without end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from litestar import Litestar, Request, post
+from litestar.types import HTTPDisconnectEvent, Message
+
+from api.http.problems import answer_problem
+from api.http.timeouts import BodyDeadline, TimedProtocol
+
+pytestmark = pytest.mark.anyio
+
+POST = b"POST /v1/memories HTTP/1.1\r\nhost: localhost\r\n"
+SOON = 20.0
+
+
+class HastyProtocol(TimedProtocol):
+    """The same, with less patience."""
+
+    head_s = 0.3
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The server is asyncio's."""
+    return "asyncio"
+
+
+@post("/v1/memories")
+async def swallow(request: Request) -> dict[str, int]:  # type: ignore[type-arg]  # any request will do
+    """How much was sent."""
+    return {"size": len(await request.body())}
+
+
+@post("/early")
+async def early() -> None:
+    """An answer that does not wait for the body."""
+
+
+@asynccontextmanager
+async def serving(body_s: float) -> AsyncIterator[int]:
+    """The port of a server that is soon out of patience."""
+    app = Litestar([swallow, early], middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
+    server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        task = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            yield bound.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
+    """What the server says until it closes the connection; each piece is sent after a pause."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(pause_s)
+        return await asyncio.wait_for(reader.read(), SOON)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/mem", POST])
+async def test_a_head_that_does_not_come_ends_the_connection(sent: bytes) -> None:
+    """Whether nothing came or a part of it."""
+    async with serving(body_s=SOON) as port:
+        assert await said(port, sent) == b""
+
+
+async def test_a_body_that_does_not_come_is_a_408() -> None:
+    """With a problem, and the connection is closed."""
+    async with serving(body_s=0.3) as port:
+        answer = await said(port, POST + b"content-length: 9\r\n\r\nabc")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+    assert b"connection: close" in answer.lower()
+
+
+async def test_a_body_whose_sender_leaves_is_no_failure_of_the_service() -> None:
+    """It is the sender's fault; nobody is there to read the 400."""
+    sent: list[Message] = []
+    left: HTTPDisconnectEvent = {"type": "http.disconnect"}
+
+    async def receive() -> HTTPDisconnectEvent:
+        return left
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = Litestar([swallow], middleware=[BodyDeadline()], exception_handlers={Exception: answer_problem})
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/memories", "raw_path": b"/v1/memories",
+        "query_string": b"", "headers": [(b"content-length", b"9")], "scheme": "http", "server": ("test", 80),
+        "client": ("test", 1), "http_version": "1.1", "root_path": "", "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]  # as a server would
+    assert sent[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
+
+
+async def test_a_body_in_pieces_is_read() -> None:
+    """Slowly is fine as long as it ends; the next head has its own time, and then the connection ends."""
+    async with serving(body_s=SOON) as port:
+        answer = await said(port, POST + b"content-length: 6\r\n\r\nab", b"cd", b"ef", pause_s=0.2)
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b'{"size":6}' in answer
+
+
+async def test_a_body_that_nobody_waits_for_is_not_read_for_ever() -> None:
+    """After an early answer the rest of the body has as long as a head."""
+    head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
+    async with serving(body_s=SOON) as port:
+        assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")

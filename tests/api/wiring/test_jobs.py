@@ -1,0 +1,104 @@
+"""Background work: at its pace, in one process at a time, counted, and stopped cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from api.wiring.jobs import Job, Jobs
+from memtypes.model.errors import LockLost, Unavailable
+from memtypes.ports.locks import LockRequest
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
+
+pytestmark = pytest.mark.anyio
+
+
+def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> Job:
+    """A job of a name of its own."""
+    return Job(f"test {uuid.uuid4()}", 0.01, work, limit_s)
+
+
+async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> None:
+    """With a fence that grows; at the end nothing is left running."""
+    fences: list[int] = []
+    thrice = anyio.Event()
+
+    async def work(fence: int) -> int:
+        fences.append(fence)
+        if len(fences) == 3:
+            thrice.set()
+        return 2
+
+    one = job(work)
+    jobs = Jobs(RedisLocks(live), [one])
+    with anyio.fail_after(30):
+        async with jobs.running():
+            await thrice.wait()
+    assert fences == sorted(set(fences))
+    tally = jobs.tallies[one.name]
+    assert tally.done == 2 * tally.runs >= 4
+    assert f'remembrancer_job_runs_total{{job="{one.name}"}} {tally.runs}' in list(jobs.lines())
+
+
+async def test_a_job_that_another_process_is_at_is_left_to_it(live: LiveClient) -> None:
+    """It is counted as busy, not as a failure."""
+
+    async def work(_: int) -> int:
+        raise AssertionError
+
+    one = job(work)
+    jobs = Jobs(RedisLocks(live), [one])
+    async with RedisLocks(live).held(LockRequest(f"job {one.name}")):
+        await jobs.run_once(one)
+    assert (jobs.tallies[one.name].busy, jobs.tallies[one.name].failures) == (1, 0)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
+async def test_a_failure_is_counted_and_the_lock_given_back(live: LiveClient, error: Exception) -> None:
+    """The next run finds it free."""
+
+    async def work(_: int) -> int:
+        raise error
+
+    one = job(work)
+    jobs = Jobs(RedisLocks(live), [one])
+    await jobs.run_once(one)
+    await jobs.run_once(one)
+    assert (jobs.tallies[one.name].failures, jobs.tallies[one.name].busy) == (2, 0)
+
+
+async def test_a_job_that_takes_too_long_is_cut_off(live: LiveClient) -> None:
+    """And counted as a failure."""
+
+    async def work(_: int) -> int:
+        await anyio.sleep_forever()
+        return 0
+
+    one = job(work, limit_s=0.05)
+    jobs = Jobs(RedisLocks(live), [one])
+    with anyio.fail_after(30):
+        await jobs.run_once(one)
+    assert jobs.tallies[one.name].failures == 1
+
+
+async def test_a_lost_cancellation_does_not_hold_up_the_end(live: LiveClient) -> None:
+    """A job whose run swallowed it does not begin its next pause."""
+    started = anyio.Event()
+
+    async def work(_: int) -> int:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await anyio.sleep_forever()
+        return 0
+
+    jobs = Jobs(RedisLocks(live), [Job(f"test {uuid.uuid4()}", 3_600.0, work)])
+    with anyio.fail_after(30):
+        async with jobs.running():
+            await started.wait()
+    assert sum(tally.runs for tally in jobs.tallies.values()) == 1

@@ -1,0 +1,50 @@
+"""Threads over a real server, with ingestion over a store in memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ingest.conversations.evicted_turns import DepartureKeeper
+from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.threads import ThreadParts, Threads
+from ingest.screening.redaction.gate import Redactor
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.config.thread_policies import parse
+from memtypes.live.evicted_turns import ThreadKeeper
+from memtypes.llms.registry import Registry
+from memtypes.ports.redaction import Screen
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import RedisDepartures
+from memtypes.stores.redis.locks import RedisLocks
+from memtypes.stores.redis.threads import RedisThreads
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def keeper_over(store: FakeStore) -> DepartureKeeper:
+    """Keeps what left in `store`."""
+    return DepartureKeeper(
+        Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)), lambda: NOW
+    )
+
+
+def threads_over(
+    live: LiveClient, policies: str = "", keeper: ThreadKeeper | None = None, screen: Screen | None = None
+) -> Threads:
+    """Threads by the policies of a YAML text."""
+    tokenizer = FakeTokenizer()
+    return Threads(
+        ThreadParts(
+            RedisThreads(live),
+            RedisDepartures(live),
+            keeper or keeper_over(FakeStore()),
+            tokenizer,
+            RuleSummariser(tokenizer),
+            RedisLocks(live),
+            lambda: NOW,
+            Registry,
+            screen or Redactor(),
+            parse(policies, "test.yaml"),
+        )
+    )

@@ -1,0 +1,314 @@
+"""An import from files to report."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.files.feed import BATCH_ROWS
+from ingest.files.report import MAX_PROBLEMS, ImportReport, Ledger, Problem
+from ingest.files.run import ImportRequest, run_import
+from ingest.files.sinks import Sink
+from ingest.writing.outcome import ItemOutcome, Status
+from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
+from memtypes.model.policy import MemoryType
+from tests.ingest.doubles import Bench, ScriptedSink
+
+pytestmark = pytest.mark.anyio
+
+
+def request(*paths: Path | str, **fields: Any) -> ImportRequest:
+    """A request for facts."""
+    return ImportRequest(tuple(map(str, paths)), "shop", **{"type": MemoryType.SEMANTIC, **fields})
+
+
+def lines(contents: Sequence[str]) -> str:
+    """JSON Lines of `contents`."""
+    return "".join(json.dumps({"content": content}) + "\n" for content in contents)
+
+
+def counts(report: ImportReport) -> tuple[int, int, int, int]:
+    """Stored, merged, rejected and failed, which add up."""
+    numbers = tuple(report.counts[status] for status in Status)
+    assert sum(numbers) == report.read
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def all_stored(_: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+    """Every item stored."""
+    return [ItemOutcome(Status.STORED, id="x") for _ in items]
+
+
+class Recorder:
+    """A progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def start(self, total: int | None) -> None:
+        """Note it."""
+        self.told.append(("start", total))
+
+    def advance(self, position: int, rows: int) -> None:
+        """Note it."""
+        self.told.append(("advance", position, rows))
+
+    def finish(self) -> None:
+        """Note it."""
+        self.told.append(("finish",))
+
+
+async def test_every_row_is_counted_and_bad_ones_have_their_place(tmp_path: Path) -> None:
+    """Stored, merged and rejected add up to what was read; each bad row is told with file, line and reason."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n')
+    bench = Bench()
+    progress = Recorder()
+    report = await run_import(request(path), bench.sink(), progress, bench.clock)
+    assert (counts(report), report.exit_code, report.stopped) == ((2, 1, 3, 0), 1, None)
+    assert [str(problem).removeprefix(f"{path}:") for problem in report.problems] == [
+        "4: rejected: content: String should have at least 1 character",
+        "5: rejected: is not JSON: Expecting property name enclosed in double quotes at character 2",
+        "6: rejected: mood: unknown field",
+    ]
+    size = path.stat().st_size
+    assert progress.told == [("start", size), ("advance", size, 6), ("finish",)]
+    sources = {memory.content: memory.source for memory in bench.store.memories().values()}
+    assert sources["two"] is not None
+    assert (sources["two"].file, sources["two"].line) == (str(path), 2)
+
+
+async def test_a_clean_import_ends_with_zero(tmp_path: Path) -> None:
+    """Folders of every format are read; the report is plain JSON; what could not be read is named."""
+    (tmp_path / "a.json").write_text('{"memories": [{"content": "from json"}]}')
+    (tmp_path / "b.csv").write_text("content,importance\nfrom csv,7\n")
+    (tmp_path / "c.md").write_text("# Title\nfrom markdown\n")
+    (tmp_path / "d.txt").write_text("from\ntext\n\nmore text\n")
+    (tmp_path / "e.png").write_bytes(b"\x89PNG")
+    bench = Bench()
+    report = await run_import(request(tmp_path), bench.sink(), clock=bench.clock)
+    assert (counts(report), report.exit_code) == ((5, 0, 0, 0), 0)
+    assert json.loads(json.dumps(report.to_json()))["skipped"] == [str(tmp_path / "e.png")]
+    assert json.loads(json.dumps(report.to_json()))["counts"] == {"stored": 5, "merged": 0, "rejected": 0, "failed": 0}
+    assert {memory.content for memory in bench.store.memories().values()} == {
+        "from json",
+        "from csv",
+        "from markdown",
+        "from\ntext",
+        "more text",
+    }
+
+
+async def test_standard_input_is_read() -> None:
+    """A pipe has no journal, and its rows are named after it."""
+    bench = Bench()
+    stdin = io.BytesIO(lines(["one"]).encode())
+    report = await run_import(request("-", stdin=stdin), bench.sink(), clock=bench.clock)
+    assert counts(report) == (1, 0, 0, 0)
+    assert (await run_import(request("-"), bench.sink())).read == 0
+
+
+async def test_a_second_import_of_the_same_file_only_merges(tmp_path: Path) -> None:
+    """Without any journal the ids make a repetition harmless: nothing in the store changes."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(["one", "two"]))
+    bench = Bench()
+    await run_import(request(path), bench.sink(), clock=bench.clock)
+    before = bench.store.memories()
+    report = await run_import(request(path), bench.sink(), clock=bench.clock)
+    assert (counts(report), report.exit_code) == ((0, 2, 0, 0), 0)
+    assert bench.store.memories() == before
+
+
+async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
+    """What came before it is written, what comes after is not read."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
+    bench = Bench()
+    report = await run_import(request(path, path.parent, strict=True), bench.sink(), clock=bench.clock)
+    assert (counts(report), report.exit_code) == ((1, 0, 1, 0), 1)
+    assert report.stopped is not None
+    assert report.stopped.startswith(f"stopped at the first bad row: {path}:2: rejected: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"mapping": {"a": "nothing"}}, "no memory has"), ({"paths": ("missing.md",)}, "there is no file")],
+)
+async def test_what_can_not_be_imported_is_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
+    """A wrong mapping or path is the caller's to correct."""
+    asked = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
+    with pytest.raises(InvalidRequest, match=reason):
+        await run_import(asked, ScriptedSink(all_stored))
+
+
+async def test_only_files_are_read(tmp_path: Path) -> None:
+    """A dangling link, a pipe and a folder whose name looks like a file are passed over in a folder."""
+    (tmp_path / "a.md").symlink_to(tmp_path / "nothing")
+    (tmp_path / "dir.md").mkdir()
+    (tmp_path / "b.txt").write_text("text")
+    os.mkfifo(tmp_path / "c.txt")
+    assert counts(await run_import(request(tmp_path), ScriptedSink(all_stored))) == (1, 0, 0, 0)
+
+
+async def test_a_file_that_can_not_be_read_is_one_bad_row(tmp_path: Path) -> None:
+    """The reason of the system is passed on, without a line."""
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "a.txt").chmod(0)
+    if os.access(tmp_path / "a.txt", os.R_OK):
+        (tmp_path / "a.txt").unlink()
+        (tmp_path / "a.txt").symlink_to("/proc/self/mem")
+    report = await run_import(request(tmp_path / "a.txt"), ScriptedSink(all_stored))
+    assert counts(report) == (0, 0, 1, 0)
+    assert "a.txt: rejected: can't be read: " in str(report.problems[0])
+
+
+def failing_with(error: RemembrancerError, times: int) -> Sink:
+    """A sink that fails so often, then stores."""
+
+    def answer(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+        if nth <= times:
+            raise error
+        return all_stored(nth, items)
+
+    return ScriptedSink(answer)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away", retry_after_s=0), Overloaded("full", retry_after_s=0)])
+async def test_a_sink_that_is_away_is_asked_again(tmp_path: Path, error: RemembrancerError) -> None:
+    """Two failures are waited out; at the third the batch has failed with the reason."""
+    (tmp_path / "a.txt").write_text("one\n\ntwo")
+    assert counts(await run_import(request(tmp_path), failing_with(error, 2))) == (2, 0, 0, 0)
+    report = await run_import(request(tmp_path), failing_with(error, 3))
+    assert (counts(report), report.exit_code) == ((0, 0, 0, 2), 1)
+    assert {problem.reason for problem in report.problems} == {str(error)}
+
+
+async def test_an_import_gives_up_when_nothing_is_kept(tmp_path: Path) -> None:
+    """After three batches in a row of which nothing was kept, the rest is not tried."""
+    (tmp_path / "a.jsonl").write_text(lines([str(number) for number in range(5 * BATCH_ROWS)]))
+    report = await run_import(request(tmp_path), failing_with(RemembrancerError("broken"), 99))
+    assert counts(report) == (0, 0, 0, 3 * BATCH_ROWS)
+    assert report.stopped == "stopped after 3 batches of which nothing was kept: broken"
+
+
+async def test_one_item_that_the_server_refuses_does_not_spoil_its_batch(tmp_path: Path) -> None:
+    """A batch refused as invalid is halved until the item at fault is alone."""
+
+    def answer(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+        if any(item["content"] == "bad" for item in items):
+            raise InvalidRequest("not that one")
+        return all_stored(nth, items)
+
+    (tmp_path / "a.jsonl").write_text(lines(["a", "b", "bad", "c", "d"]))
+    report = await run_import(request(tmp_path), ScriptedSink(answer))
+    assert counts(report) == (4, 0, 1, 0)
+    assert (report.problems[0].line, report.problems[0].reason) == (3, "not that one")
+
+
+async def test_failed_batches_are_sent_again_by_the_next_run(tmp_path: Path) -> None:
+    """The journal keeps what was finished, with its bad rows; a rerun sends the rest and reports the whole."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
+    journal = tmp_path / "journal"
+
+    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+        return [ItemOutcome(Status.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+
+    first = await run_import(request(path, journal=journal), ScriptedSink(second_fails))
+    assert counts(first) == (2 * BATCH_ROWS, 0, 1, BATCH_ROWS)
+    sink = ScriptedSink(all_stored)
+    second = await run_import(request(path, journal=journal), sink)
+    assert counts(second) == (3 * BATCH_ROWS, 0, 1, 0)
+    assert (second.resumed, second.problems, len(sink.written)) == (2 * BATCH_ROWS + 1, first.problems[:1], 1)
+    assert list(journal.iterdir()) == []
+
+
+async def test_other_destinations_and_options_have_their_own_journal(tmp_path: Path) -> None:
+    """What one store has finished says nothing about another."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
+    journal = tmp_path / "journal"
+
+    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+        return [ItemOutcome(Status.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+
+    await run_import(request(path, journal=journal, destination="one"), ScriptedSink(second_fails))
+    assert (await run_import(request(path, journal=journal, destination="two"), ScriptedSink(all_stored))).resumed == 0
+    same = request(path, journal=journal, destination="one")
+    assert (await run_import(same, ScriptedSink(all_stored))).resumed == BATCH_ROWS
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class KilledSink:
+    """Dies at the n-th write, before or after it was carried out."""
+
+    def __init__(self, inner: Sink, at: int, *, after: bool) -> None:
+        self.inner = inner
+        self.left = at
+        self.after = after
+
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+        """Die, or write."""
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed
+        outcomes = await self.inner.write(items)
+        if self.left == 0:
+            raise Killed
+        return outcomes
+
+
+def without_order(bench: Bench) -> dict[str, Any]:
+    """What is stored, but for the arrival order, which a resumed import continues later."""
+    return {one: memory.model_copy(update={"seq": 0}) for one, memory in bench.store.memories().items()}
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 4), st.booleans(), st.booleans())
+def test_an_interrupted_import_goes_on_to_the_same_store(at: int, after: bool, keep_journal: bool) -> None:  # noqa: FBT001
+    """Killed at any batch, before or after its write, with or without its journal, a rerun ends with the same store."""
+    contents = [f"memory {number}" for number in range(4 * BATCH_ROWS - 5)]
+
+    async def check(folder: Path) -> None:
+        path = folder / "a.jsonl"
+        path.write_text(lines(contents) + "{\n")
+        whole, broken = Bench(), Bench()
+        expected = await run_import(request(path), whole.sink(), clock=whole.clock)
+        asked = request(path, journal=folder / "journal")
+        with pytest.raises(Killed):
+            await run_import(asked, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
+        if not keep_journal:
+            for file in (folder / "journal").iterdir():
+                file.unlink()
+        report = await run_import(asked, broken.sink(), clock=broken.clock)
+        assert without_order(broken) == without_order(whole)
+        assert report.read == expected.read
+        assert report.counts[Status.REJECTED] == expected.counts[Status.REJECTED] == 1
+        assert report.resumed == ((at - 1) * BATCH_ROWS if keep_journal else 0)
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(check(Path(folder)))
+
+
+def test_problems_are_listed_up_to_a_limit() -> None:
+    """A file of nothing but bad rows does not fill the memory; the rest is counted."""
+    ledger = Ledger()
+    problem = Problem("f", 1, Status.REJECTED, "no")
+    ledger.add({Status.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
+    report = ledger.report((), 0.0)
+    assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
+    assert str(Problem("f", None, Status.FAILED, "no")) == "f: failed: no"

@@ -1,0 +1,154 @@
+"""The same statement in other letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.identity.exact_duplicates import same_statement
+from ingest.writing.outcome import Outcome, Status
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT
+from memtypes.search.vectors import Embedding, InContext
+from tests.builders import NOW, make_memory
+from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = Scope("acme", "shop")
+
+
+def fact(content: str) -> Memory:
+    """A fact."""
+    return make_memory(MemoryType.SEMANTIC, content)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("The tea is green.", "THE TEA  IS\nGREEN.", True),
+        ("The tea is green.", "The tea is not green.", False),
+        ("Due on 5 May 2024", "due on 6 may 2024", False),
+        ("Ann met Bob", "Ann met Rob", False),
+        ("Unpack with tar -C dir", "Unpack with tar -c dir", False),
+        ("Unpack with tar -C dir", "UNPACK WITH TAR -C DIR", True),
+        ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
+    ],
+)
+def test_only_case_and_spacing_may_differ(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Another word, number or name is another statement, and so is another option of a command."""
+    assert same_statement(fact(one), fact(other)) is same
+    assert same_statement(fact(other), fact(one)) is same
+
+
+def test_another_speaker_is_another_statement() -> None:
+    """Two people who say the same are two events."""
+    ann, bob = (make_memory(MemoryType.EPISODIC, "Yes.", speaker=who) for who in ("Ann", "Bob"))
+    assert not same_statement(ann, bob)
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=8), st.data())
+def test_any_change_of_case_and_spacing_is_seen_through(words: list[str], data: st.DataObject) -> None:
+    """However the words are written, they say the same."""
+    written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
+    gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
+    other = "".join(part for pair in zip(written, gaps, strict=True) for part in pair)
+    assert same_statement(fact(" ".join(words)), fact(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("I'm allergic to nuts.", "I am allergic to nuts", True),
+        ("The shop doesn't open", "the shop does not open!", True),
+        ("\u201cDune\u201d is the best, always", "Dune is best always", True),
+        ("Ann met Bob", "Bob met Ann", False),
+        ("Kim lived in Paris", "Kim lives in Paris", False),
+        ("The price is $5", "The price is 5", False),
+        ("The price is 1.5", "The price is 15", False),
+        ("It is -5 degrees", "It is 5 degrees", False),
+        ("Is the tea green?", "The tea is green", False),
+        ("The tea is green?", "The tea is green", False),
+        ("No, Ann comes", "No Ann comes", False),
+        ("Run a/b", "Run a b", False),
+        ("Plan A is ready", "Plan is ready", False),
+    ],
+)
+def test_the_words_and_their_order_decide(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Punctuation, contractions and articles may differ; words, their order, signs and amounts may not."""
+    assert same_statement(fact(one), fact(other)) is same
+    assert same_statement(fact(other), fact(one)) is same
+
+
+def test_instructions_may_differ_by_a_sign() -> None:
+    """Of how-tos only case and spacing are seen through."""
+    first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
+    assert not same_statement(first, second)
+
+
+async def test_the_answer_says_how_they_differ() -> None:
+    """What differs by a contraction is merged, and told apart from what differs by case."""
+    (_, again) = await write(FakeStore(), "I'm here.", "I am here")
+    assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
+
+
+class Listener(FakeEmbedder):
+    """Hears little but what was said before."""
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The vectors of what was said before, where there was something."""
+        return await self.embed_documents([one.before or one.text for one in texts])
+
+
+async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[Outcome]:
+    """What became of memories with these contents."""
+    ingestor = Ingestor(IngestorParts(store, Listener(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
+    return await ingestor.write(SCOPE, drafts)
+
+
+async def test_what_is_stored_takes_in_its_like() -> None:
+    """The one that was there keeps its words and gains evidence; the answer says which it is."""
+    store = FakeStore()
+    (first,) = await write(store, "The tea is green.")
+    (again,) = await write(store, "the TEA is  green.")
+    assert (again.status, again.merged_into, again.id) == (Status.MERGED, first.id, first.id)
+    assert again.reason == f"same words in other case or spacing as {first.id}"
+    assert again.memory is not None
+    assert (again.memory.content, again.memory.evidence_count) == ("The tea is green.", 2)
+    assert sum(one.count for one in (await store.stats(SCOPE)).values()) == 1
+
+
+async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
+    """What was said before it, which its vector is made with, does not matter; another word does."""
+    store = FakeStore()
+    said = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
+    *_, last, again, other = await write(store, *said, kind="episodic", session_id="s")
+    assert (last.status, other.status) == (Status.STORED, Status.STORED)
+    assert again.status is Status.MERGED
+    (elsewhere,) = await write(store, "The tea is GREEN.", kind="episodic", session_id="s")
+    assert elsewhere.merged_into == again.merged_into
+
+
+async def test_what_arrives_together_is_compared_too() -> None:
+    """In one batch the first stays, its likes merge into it, and what differs in a word stays by itself."""
+    store = FakeStore()
+    outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
+    assert [outcome.status for outcome in outcomes] == [Status.STORED, Status.MERGED, Status.STORED, Status.MERGED]
+    assert {outcomes[1].merged_into, outcomes[3].merged_into} == {outcomes[0].id}
+    kept = await store.get(SCOPE, [str(outcomes[0].id)])
+    assert [one.evidence_count for one in kept.values()] == [3]
+
+
+async def test_what_a_session_keeps_to_itself_is_not_compared() -> None:
+    """Private items of two sessions never merge."""
+    store = FakeStore()
+    for session, content in (("a", "Call Ann"), ("b", "call ann")):
+        (outcome,) = await write(store, content, kind="prospective", session_id=session)
+        assert outcome.status is Status.STORED

@@ -1,0 +1,175 @@
+"""Due times: read from words, never invented, never raising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.texts.due import misses
+from benchmarks.texts.due_phrases import phrases
+from ingest.screening.due.gate import DueTimes, zone_of
+from ingest.screening.due.reading import due_in
+from ingest.screening.gates import Rejection
+from ingest.writing.submission import Submission, UntypedDraft
+from memtypes.model.prospective import ProspectiveDraft
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT, AnyDraft
+
+NOW = datetime(2026, 3, 4, 10, tzinfo=UTC)
+SCOPE = Scope("acme", "ann")
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_written_phrases_are_read_as_meant() -> None:
+    """Of a hundred phrases at least 95 are read as the time that is meant."""
+    assert len(phrases()) >= 100
+    assert len(misses()) <= 5, misses()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31 February",
+        "at 25",
+        "13pm",
+        "buy 3 apples",
+        "may be nice",
+        "the 42nd",
+        "2026-13-01",
+        "the evening dress",
+        "25:00",
+    ],
+)
+def test_what_is_no_time_is_not_due(text: str) -> None:
+    """Words that name no time that there is give none."""
+    assert due_in(text, NOW) is None
+
+
+def test_the_zone_decides_the_hour() -> None:
+    """Three in the afternoon is another instant in another zone; summer time counts."""
+    assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
+    assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
+    assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
+
+
+def _at(text: str, zone: ZoneInfo | None) -> datetime | None:
+    due = due_in(text, NOW, zone)
+    return due.at if due else None
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "meant"),
+    [
+        ("tomorrow at 2:30 am", "2026-03-28T12:00+01:00", "2026-03-29T03:30+02:00"),
+        ("in two weeks", "2026-03-20T08:15+01:00", "2026-04-03T08:15+02:00"),
+        ("in 24 hours", "2026-03-28T12:00+01:00", "2026-03-29T13:00+02:00"),
+        ("in two weeks", "2026-10-20T08:15+02:00", "2026-11-03T08:15+01:00"),
+        ("tomorrow at 2:30 am", "2026-10-24T12:00+02:00", "2026-10-25T02:30+02:00"),
+        ("at 02:30", "2026-10-25T02:45+02:00", "2026-10-25T02:30+01:00"),
+        ("at 02:30", "2026-10-25T02:45+01:00", "2026-10-26T02:30+01:00"),
+    ],
+)
+def test_when_clocks_jump(text: str, said: str, meant: str) -> None:
+    """Days and weeks keep the wall clock, hours are counted; a doubled hour is the first that is left."""
+    due = due_in(text, datetime.fromisoformat(said), BERLIN)
+    assert due is not None
+    assert due.at == datetime.fromisoformat(meant)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Erinnere mich morgen um 15 Uhr an den Zahnarzt", "2026-03-05 15:00"),
+        ("heute Abend um 20 Uhr", "2026-03-04 20:00"),
+        ("in zwei Wochen", "2026-03-18 11:00"),
+        ("in einer halben Stunde", "2026-03-04 11:30"),
+        ("nächsten Montag um 9:15 Uhr", "2026-03-09 09:15"),
+        ("am 12. März um 10:30 Uhr", "2026-03-12 10:30"),
+        ("bis 5.4.2026", "2026-04-05 09:00"),
+        ("mañana a las 3 de la tarde", "2026-03-05 15:00"),
+        ("dentro de dos semanas", "2026-03-18 11:00"),
+        ("el 12 de abril de 2027", "2027-04-12 09:00"),
+        ("demain à 15h30", "2026-03-05 15:30"),
+        ("lundi prochain à 9h", "2026-03-09 09:00"),
+        ("après-demain à midi", "2026-03-06 12:00"),
+        ("明日の午後3時に電話する", "2026-03-05 15:00"),
+        ("来週の月曜日に歯医者", "2026-03-09 09:00"),
+        ("30分後にオーブンを確認", "2026-03-04 11:30"),
+        ("4月12日 10時半", "2026-04-12 10:30"),
+    ],
+)
+def test_times_in_other_languages(text: str, meant: str) -> None:
+    """They are read like the English ones; the words are kept as they were said."""
+    due = due_in(text, NOW, BERLIN)
+    assert due is not None
+    assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == meant
+    assert due.text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"]
+)
+def test_a_greeting_is_no_time(text: str) -> None:
+    """Words of other languages that name no time give none."""
+    assert due_in(text, NOW, BERLIN) is None
+
+
+@given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_no_text_raises(text: str, now: datetime) -> None:
+    """Whatever the text is, there is an aware time or none."""
+    due = due_in(text, now.replace(tzinfo=UTC))
+    assert due is None or due.at.tzinfo is UTC
+
+
+@given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_minutes_are_counted_exactly(minutes: int, now: datetime) -> None:
+    """A number of minutes from now is so many minutes later."""
+    said = now.replace(tzinfo=UTC)
+    due = due_in(f"in {minutes} minutes", said, ZoneInfo("Europe/Berlin"))
+    assert due is not None
+    assert due.at - said == timedelta(minutes=minutes)
+
+
+async def test_an_intention_gets_its_due_time_and_the_words() -> None:
+    """The gate sets due_at from the content, in the zone that the metadata names, and keeps the words."""
+    fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
+    draft = await _gated({"type": "prospective", **fields})
+    assert isinstance(draft, ProspectiveDraft)
+    assert (draft.due_at, draft.due_text) == (datetime(2026, 3, 5, 14, tzinfo=UTC), "tomorrow at 3pm")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "episodic", "content": "We meet tomorrow at 3pm"},
+        {"type": "prospective", "content": "tomorrow", "due_at": "2027-01-01T00:00:00Z"},
+        {"type": "prospective", "content": "tomorrow", "trigger_type": "event", "trigger_condition": "deploy"},
+        {"type": "prospective", "content": "no time here"},
+    ],
+)
+async def test_other_drafts_are_left_as_they_are(fields: Mapping[str, object]) -> None:
+    """Other types, set due times and other triggers are not touched."""
+    assert await _gated(fields) == DRAFT.validate_python(fields)
+
+
+async def _gated(fields: Mapping[str, object]) -> AnyDraft:
+    given = Submission(DRAFT.validate_python(fields))
+    gated = await DueTimes(lambda: NOW).examine(SCOPE, given)
+    assert not isinstance(gated, Rejection)
+    assert not isinstance(gated.draft, UntypedDraft)
+    return gated.draft
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
+def test_a_zone_that_is_none_is_no_zone(name: object) -> None:
+    """What names no zone is passed over."""
+    assert zone_of(name) is None

@@ -1,0 +1,83 @@
+"""The pre-filter: what it drops of captured streams, and what it never drops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest.screening.prefilter import MAX_SCOPES, Prefilter, Recent, objection
+from ingest.writing.submission import ReviewMode, Submission
+from memtypes.model.scope import Scope
+from tests.ingest.doubles import SCOPE, Bench, draft
+
+pytestmark = pytest.mark.anyio
+LABELLED = Path(__file__).parents[3] / "benchmarks" / "texts" / "captured.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ok", "filler"),
+        ("Thanks so much!", "filler"),
+        ("Got it \N{THUMBS UP SIGN}", "filler"),
+        ("...", "no words"),
+        ("That was quite something", "shorter than 50 characters"),
+        ("Alice likes tea", None),
+        ("The build fails on ARM", None),
+        ("We walked along the river until the rain came and drove us home.", None),
+    ],
+)
+def test_each_rejection_has_its_reason(text: str, reason: str | None) -> None:
+    """Filler, short texts and texts without words; short statements pass."""
+    assert objection(text) == reason
+
+
+async def test_only_captured_texts_are_dropped() -> None:
+    """An explicit write passes however short; so does an import."""
+    bench = Bench(gates=(Prefilter(),))
+    outcomes = await bench.ingestor.write(
+        SCOPE,
+        [
+            draft("ok"),
+            Submission(draft("okay"), ReviewMode.AUTO),
+            Submission(draft("oh"), ReviewMode.SKIP, captured=True),
+            Submission(draft("yes"), captured=True),
+        ],
+    )
+    assert [one.status for one in outcomes] == ["stored", "stored", "stored", "rejected"]
+    assert outcomes[3].reason == "trivial: filler"
+
+
+async def test_what_was_captured_a_moment_ago_is_dropped() -> None:
+    """The same text with other spaces is the same; in another namespace it is not."""
+    recent = Recent()
+    bench = Bench(gates=(Prefilter(recent),), recent=recent)
+    text = "The build of the shop fails on ARM since Monday."
+    said = [Submission(draft(one), captured=True) for one in (text, f" {text}")]
+    assert (await bench.ingestor.write(SCOPE, said[:1]))[0].status == "stored"
+    again = await bench.ingestor.write(SCOPE, said[1:])
+    assert again[0].reason == "trivial: the same text is among the last stored"
+    assert (await bench.ingestor.write(Scope("acme", "other"), said[:1]))[0].status == "stored"
+
+
+def test_only_the_last_hundred_are_remembered() -> None:
+    """The oldest text of a scope, and the oldest scope, are let go."""
+    recent = Recent()
+    for index in range(101):
+        recent.add(SCOPE, f"text {index}")
+    assert not recent.holds(SCOPE, "text 0")
+    assert recent.holds(SCOPE, "text 1")
+    for index in range(MAX_SCOPES):
+        recent.add(Scope("acme", f"n{index}"), "text")
+    assert not recent.holds(SCOPE, "text 100")
+
+
+def test_precision_and_recall_on_labelled_texts() -> None:
+    """Of what it drops at least 0.8 is trivial, and it drops at least 0.9 of what is."""
+    rows = [json.loads(line) for line in LABELLED.read_text("utf-8").splitlines()]
+    dropped = [row for row in rows if objection(row["text"])]
+    right = sum(row["trivial"] for row in dropped)
+    assert right / len(dropped) >= 0.8
+    assert right / sum(row["trivial"] for row in rows) >= 0.9

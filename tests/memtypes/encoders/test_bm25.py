@@ -1,0 +1,165 @@
+"""BM25's weights and the words they are for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.encoders.bm25 import Bm25Encoder, Bm25Settings
+from memtypes.encoders.words import LONGEST, words
+from memtypes.model.errors import InvalidRequest
+from memtypes.search.vectors import SparseVector
+
+ENCODER = Bm25Encoder()
+TEXT = st.one_of(
+    st.text(max_size=60),
+    st.lists(st.sampled_from(["cat", "Cats", "dog", " ", "_", ".", "\u732b"]), max_size=30).map("".join),
+)
+
+
+def score(query: str, document: str) -> float:
+    """The dot product, as the store makes it, without IDF."""
+    left, right = ENCODER.encode_query(query), ENCODER.encode_document(document)
+    _, at_left, at_right = np.intersect1d(left.indices, right.indices, return_indices=True)
+    return float(left.values[at_left] @ right.values[at_right])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The quick, brown FOX!", ["the", "quick", "brown", "fox"]),
+        ("getUserName", ["getusername", "get", "user", "name"]),
+        ("HTTPServer", ["httpserver", "http", "server"]),
+        ("foo_bar v1.2.3", ["foo_bar", "foo", "bar", "v1.2.3", "v1", "2", "3"]),
+        ("src/main.py", ["src/main.py", "src", "main", "py"]),
+        ("--dry-run", ["dry-run", "dry", "run"]),
+        ("__init__ ___", ["init"]),
+        ("Caroline's and Caroline\u2019s", ["caroline", "and", "caroline"]),
+        ("Caf\u00e9 na\u00efve \ufb01ne", ["cafe", "naive", "fine"]),
+        ("\u6771\u4eac\u3067 sushi", ["\u6771", "\u4eac", "\u3067", "\u6771\u4eac", "\u4eac\u3067", "sushi"]),
+        ("abc\u3092\u898b\u308b", ["abc", "\u3092", "\u898b", "\u308b", "\u3092\u898b", "\u898b\u308b"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),
+        ("\U0001f600 ok", ["\U0001f600", "ok"]),
+        ("", []),
+        (" ... !?", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    """A text's words are those that people would look for."""
+    assert list(words(text)) == expected
+
+
+def test_long_words_are_cut() -> None:
+    """A key of a thousand characters becomes a term of a bounded length, the same in query and document."""
+    assert list(words("x" * 1_000)) == ["x" * LONGEST]
+    assert score("x" * 1_000, "the key " + "x" * 1_000) > 0
+
+
+@given(text=TEXT)
+def test_vectors_are_sorted_unique_and_positive(text: str) -> None:
+    """Term ids ascend without repeating, and every weight is above 0 and at most k1 + 1."""
+    for vector in (ENCODER.encode_query(text), ENCODER.encode_document(text)):
+        assert vector.indices.dtype == np.uint32
+        assert vector.values.dtype == np.float32
+        assert vector.indices.shape == vector.values.shape
+        assert (np.diff(vector.indices.astype(np.int64)) > 0).all()
+        assert (vector.values > 0).all()
+        assert (vector.values <= 2.2001).all()
+
+
+@given(text=TEXT)
+def test_a_text_finds_itself(text: str) -> None:
+    """A document has every term of the query that is the same text."""
+    query, document = ENCODER.encode_query(text), ENCODER.encode_document(text)
+    assert set(query.indices.tolist()) <= set(document.indices.tolist())
+    assert (len(query.indices) > 0) == (len(document.indices) > 0)
+    assert (query.values == 1).all()
+
+
+def test_the_formula() -> None:
+    """Weights are tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
+    encoder = Bm25Encoder(Bm25Settings(average_length=4))
+    vector = encoder.encode_document("cat cat dog")
+    norm = 1.2 * (0.25 + 0.75 * 3 / 4)
+    assert sorted(vector.values.tolist()) == pytest.approx([2.2 / (1 + norm), 2 * 2.2 / (2 + norm)])
+
+
+def test_more_mentions_weigh_more_and_longer_texts_less() -> None:
+    """A repeated word raises a document, other words lower it."""
+    assert score("cat", "cat cat dog") > score("cat", "cat dog dog") > score("cat", "cat dog dog " + "bird " * 50)
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("deployments", "We deployed on Friday"),
+        ("user name", "call getUserName() first"),
+        ("getUserName", "call getUserName() first"),
+        ("main.py", "edit src/main.py"),
+        ("foo_bar", "set FOO_BAR=1"),
+        ("cafe", "the Caf\u00e9 at noon"),
+        ("\u6771\u4eac", "\u660e\u65e5\u6771\u4eac\u306b\u884c\u304f"),
+        ("\u0e44\u0e17\u0e22", "\u0e1b\u0e23\u0e30\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22"),
+    ],
+)
+def test_found_by_another_form(query: str, document: str) -> None:
+    """Inflected, joined, accented and unspaced forms find each other."""
+    assert score(query, document) > 0
+
+
+def test_question_words_are_left_out_of_queries() -> None:
+    """The form of a question finds nothing, unless it is all there is; documents keep every word."""
+    assert score("When did Gina open the shop?", "what did he do when it was late") == 0
+    assert score("what is", "what is this") > 0
+    assert Bm25Encoder(Bm25Settings("german")).encode_query("what is love").indices.size == 3
+
+
+def test_ids_are_the_same_everywhere() -> None:
+    """Term ids do not depend on the process or on what was seen before."""
+    assert Bm25Encoder().encode_query("memory").indices.tolist() == [_crc("memori")]
+    assert _same(Bm25Encoder().encode_document("b a"), ENCODER.encode_document("a b"))
+
+
+def _crc(stem: str) -> int:
+    """CRC-32 bit by bit, after its definition."""
+    register = 0xFFFFFFFF
+    for byte in stem.encode():
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0xEDB88320 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+def _same(left: SparseVector, right: SparseVector) -> bool:
+    return np.array_equal(left.indices, right.indices) and np.array_equal(left.values, right.values)
+
+
+def test_several_threads_get_the_same() -> None:
+    """One encoder serves many threads at once."""
+    encoder = Bm25Encoder()
+    texts = [f"running number{at % 50} houses{at % 70}" for at in range(400)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(encoder.encode_document, texts))
+    assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(together, texts, strict=True))
+
+
+def test_fingerprint_changes_with_every_setting() -> None:
+    """Each setting that changes weights changes the fingerprint."""
+    made = [
+        Bm25Settings(),
+        Bm25Settings("german"),
+        Bm25Settings(k1=1),
+        Bm25Settings(b=0.5),
+        Bm25Settings(average_length=9),
+    ]
+    assert len({Bm25Encoder(settings).fingerprint for settings in made}) == len(made)
+
+
+def test_unknown_language() -> None:
+    """A language without a stemmer is refused."""
+    with pytest.raises(InvalidRequest, match="no stemmer for 'klingon'"):
+        Bm25Encoder(Bm25Settings("klingon"))

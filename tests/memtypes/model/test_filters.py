@@ -1,0 +1,156 @@
+"""Filters: parsed and checked before any store sees them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import (
+    FIELD_KINDS,
+    MAX_CONDITIONS,
+    Absent,
+    All,
+    AnyOf,
+    Compare,
+    Kind,
+    Not,
+    Op,
+    all_of,
+    kind_of_field,
+    parse_filter,
+)
+
+
+def test_one_operator_on_one_field_is_one_comparison() -> None:
+    """The smallest filter is not wrapped in anything."""
+    assert parse_filter({"importance": {"gte": 7}}) == Compare("importance", Op.GTE, 7)
+
+
+def test_several_fields_and_operators_must_all_hold() -> None:
+    """An object with several members is a conjunction."""
+    assert parse_filter({"importance": {"gte": 2, "lt": 9}, "speaker": {"eq": "Ana"}}) == All(
+        (
+            All((Compare("importance", Op.GTE, 2), Compare("importance", Op.LT, 9))),
+            Compare("speaker", Op.EQ, "Ana"),
+        )
+    )
+
+
+def test_and_or_not_nest() -> None:
+    """The three connectives take filters."""
+    tree = {"or": [{"not": {"tags": {"any": ["a", "b"]}}}, {"and": [{"pinned": {"eq": True}}]}]}
+    assert parse_filter(tree) == AnyOf(
+        (Not(Compare("tags", Op.ANY, ("a", "b"))), All((Compare("pinned", Op.EQ, True),)))
+    )
+
+
+def test_times_are_read_as_instants() -> None:
+    """Two spellings of one instant are one value."""
+    tree = {"created_at": {"between": ["2026-01-01T01:00:00+01:00", "2026-01-02T00:00:00Z"]}}
+    expected = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    assert parse_filter(tree) == Compare("created_at", Op.BETWEEN, expected)
+
+
+@pytest.mark.parametrize("value", ["x", 3, 2.5, True])
+def test_metadata_takes_any_scalar(value: object) -> None:
+    """A caller's own field is compared with what the caller gives."""
+    assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare("metadata.ticket", Op.EQ, value)
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "why"),
+    [
+        ({}, "filters", "at least one field"),
+        ([], "filters", "at least one field"),
+        ("x", "filters", "at least one field"),
+        ({"tenant": {"eq": "other"}}, "filters", "unknown field 'tenant'"),
+        ({"fence": {"gt": 1}}, "filters", "unknown field 'fence'"),
+        ({"metadata.": {"eq": 1}}, "filters", "unknown field"),
+        ({"importance": 7}, "filters.importance", "object of operators"),
+        ({"importance": {}}, "filters.importance", "object of operators"),
+        ({"importance": {"like": 7}}, "filters.importance.like", "unknown operator 'like'"),
+        ({"importance": {"gt": "7"}}, "filters.importance.gt", "a number"),
+        ({"importance": {"gt": True}}, "filters.importance.gt", "a number"),
+        ({"confidence": {"gt": float("nan")}}, "filters.confidence.gt", "a number"),
+        ({"speaker": {"gt": "a"}}, "filters.speaker.gt", "needs a number or a time"),
+        ({"metadata.x": {"gt": "a"}}, "filters.metadata.x.gt", "needs a number or a time"),
+        ({"metadata.x": {"between": ["a", "b"]}}, "filters.metadata.x.between", "two numbers or two times"),
+        ({"metadata.x": {"eq": None}}, "filters.metadata.x.eq", "a text, a number, true or false"),
+        ({"pinned": {"eq": 1}}, "filters.pinned.eq", "needs true or false"),
+        ({"tags": {"any": []}}, "filters.tags.any", "list of 1 to 1000"),
+        ({"tags": {"any": "a"}}, "filters.tags.any", "list of 1 to 1000"),
+        ({"tags": {"all": [1]}}, "filters.tags.all[0]", "needs a text"),
+        ({"importance": {"between": [1]}}, "filters.importance.between", "list of two"),
+        ({"importance": {"between": [5, 1]}}, "filters.importance.between", "must not be above"),
+        ({"created_at": {"gt": "2026-01-01T00:00:00"}}, "filters.created_at.gt", "RFC 3339"),
+        ({"created_at": {"gt": 5}}, "filters.created_at.gt", "RFC 3339"),
+        ({"and": []}, "filters.and", "at least one filter"),
+        ({"or": {"pinned": {"eq": True}}}, "filters.or", "at least one filter"),
+        ({"or": [{"pinned": {"eq": True}}, {}]}, "filters.or[1]", "at least one field"),
+        ({"not": []}, "filters.not", "at least one field"),
+    ],
+)
+def test_a_filter_with_a_mistake_says_where_and_what(tree: Any, path: str, why: str) -> None:
+    """Each mistake is refused with its place."""
+    with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
+        parse_filter(tree)
+    assert caught.value.path == path
+
+
+def test_a_filter_can_not_nest_without_end() -> None:
+    """Depth is bounded, so that a request can not exhaust the stack."""
+    tree: dict[str, Any] = {"pinned": {"eq": True}}
+    for _ in range(50):
+        tree = {"not": tree}
+    with pytest.raises(InvalidRequest, match="nest at most 8 levels"):
+        parse_filter(tree)
+
+
+def test_a_filter_can_not_have_endless_conditions() -> None:
+    """Their number is bounded, too."""
+    with pytest.raises(InvalidRequest, match=f"at most {MAX_CONDITIONS} conditions"):
+        parse_filter({"or": [{"importance": {"eq": 5}}] * (MAX_CONDITIONS + 1)})
+
+
+def test_the_lists_of_a_filter_are_bounded_together() -> None:
+    """Each of them, and all: every value is looked for in every memory."""
+    values = [str(number) for number in range(1_000)]
+    assert parse_filter({"or": [{"tags": {"any": values}}] * 10})
+    with pytest.raises(InvalidRequest, match="at most 10000 values together"):
+        parse_filter({"or": [{"tags": {"any": values}}] * 11})
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("created_at", Kind.TIME),
+        ("due_at", Kind.TIME),
+        ("importance", Kind.INTEGER),
+        ("confidence", Kind.NUMBER),
+        ("pinned", Kind.FLAG),
+        ("tags", Kind.TEXT),
+        ("status", Kind.TEXT),
+        ("session_id", Kind.TEXT),
+        ("content", Kind.TEXT),
+        ("metadata.a.b", Kind.METADATA),
+    ],
+)
+def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> None:
+    """The table of fields is derived from the types, so it can't fall behind them."""
+    assert kind_of_field(field) is kind
+
+
+def test_what_is_not_the_callers_is_no_filter_field() -> None:
+    """No filter can name the tenant, or what the service notes for itself; no error lists them either."""
+    assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
+
+
+def test_all_of_leaves_out_what_is_absent() -> None:
+    """Combining filters skips None; combining nothing holds always."""
+    pinned = Compare("pinned", Op.EQ, True)
+    assert all_of(None, pinned, None) == pinned
+    assert all_of(pinned, Absent("valid_to")) == All((pinned, Absent("valid_to")))
+    assert all_of() == All(())

@@ -1,0 +1,48 @@
+"""Identity: what makes two memories one."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.ids import content_hash, memory_id, normalise
+from memtypes.model.scope import Scope
+
+SCOPE = Scope("acme", "shop")
+parts = st.lists(st.one_of(st.none(), st.text(max_size=20)), max_size=4).map(tuple)
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    """Normalised content is its own normal form."""
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@given(st.text())
+def test_spelling_of_white_space_and_composition_does_not_count(text: str) -> None:
+    """White space around and between words, and the Unicode form, make no difference."""
+    spaced = "\n\t" + "  ".join(text.split()) + " "
+    assert content_hash(unicodedata.normalize("NFD", spaced)) == content_hash(text)
+
+
+def test_case_counts() -> None:
+    """Two commands that differ in case are two memories."""
+    assert content_hash("tar -C x") != content_hash("tar -c x")
+
+
+@given(parts, parts)
+def test_different_identities_never_share_an_id(first: tuple[str | None, ...], second: tuple[str | None, ...]) -> None:
+    """Joining the parts loses nothing: ("a", "b") and ("ab",) differ, and so do None and "None"."""
+    assert (memory_id(SCOPE, "semantic", first) == memory_id(SCOPE, "semantic", second)) == (first == second)
+
+
+@given(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=10))
+def test_an_id_depends_on_tenant_namespace_and_type(one: str, two: str) -> None:
+    """The same words in another tenant, namespace or type are another memory."""
+    ids = {memory_id(Scope("t", "a"), one, ("x",)), memory_id(Scope("t", "b"), one, ("x",))}
+    ids |= {memory_id(Scope("u", "a"), one, ("x",)), memory_id(Scope("t", "a"), one + two, ("x",))}
+    assert len(ids) == 4
+    assert all(uuid.UUID(value).version == 5 for value in ids)

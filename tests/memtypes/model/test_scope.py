@@ -1,0 +1,46 @@
+"""Scope: whose memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+
+
+@pytest.mark.parametrize("name", ["a", "a&b=c%d:e/f,g h", "名前空間", "x" * 256, "-", "a\u0301"])
+def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
+    """A namespace is taken as it is written."""
+    assert Scope("t", name).namespace == name
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "1 to 256 characters, has 0"),
+        ("x" * 257, "1 to 256 characters, has 257"),
+        (" a", "must not begin or end with a blank"),
+        ("a\u00a0", "must not begin or end with a blank"),
+        ("a\nb", "must not contain control characters"),
+        ("a\x00", "must not contain control characters"),
+        ("\ud800", "must not contain control characters"),
+    ],
+)
+def test_a_name_that_could_be_mistaken_is_refused(name: str, why: str) -> None:
+    """The message says which field and what was expected."""
+    with pytest.raises(InvalidRequest, match=why) as caught:
+        Scope("t", name)
+    assert caught.value.path == "namespace"
+
+
+def test_a_scope_can_not_leave_out_its_tenant() -> None:
+    """An empty tenant is refused like an empty namespace."""
+    with pytest.raises(InvalidRequest, match="tenant must have"):
+        Scope("", "n")
+
+
+def test_session_and_agent_are_checked_where_they_are_given() -> None:
+    """Both may be absent; a blank one is refused."""
+    assert Scope("t", "n").session_id is None
+    with pytest.raises(InvalidRequest, match="session_id"):
+        Scope("t", "n", session_id=" ")

@@ -1,0 +1,219 @@
+"""The five types: what is accepted, what is kept, and how each reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from memtypes.model.memory import Draft, Memory, TokenCount, first_line
+from memtypes.model.policy import LONG_TERM, POLICIES, MemoryType, Visibility
+from memtypes.model.times import rfc3339
+from memtypes.model.types import DRAFT, MEMORY_CLASSES, from_payload
+
+AT = datetime(2023, 1, 20, 16, 4, tzinfo=UTC)
+
+
+def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) -> Memory:
+    """A memory of `kind` with plain values where `fields` has none."""
+    base = {
+        "id": "m",
+        "type": kind,
+        "tenant": "t",
+        "namespace": "n",
+        "content": content,
+        "visibility": "namespace",
+        "created_at": AT,
+        "updated_at": AT,
+        "valid_from": AT,
+        "content_hash": "h",
+        "tokens": TokenCount(count=3, tokenizer="cl100k_base"),
+    }
+    return MEMORY_CLASSES[MemoryType(kind)].model_validate(base | fields)
+
+
+@pytest.mark.parametrize("kind", list(MemoryType))
+def test_a_draft_needs_only_type_and_content(kind: str) -> None:
+    """No own field is required of any type."""
+    draft = DRAFT.validate_python({"type": kind, "content": "x"})
+    assert (draft.type, draft.content, draft.importance) == (kind, "x", 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"content": ""}, "at least 1 character"),
+        ({"content": " \n\t"}, "must not be blank"),
+        ({"content": "a\x00b"}, "control characters"),
+        ({"content": "\ud800"}, "string_unicode|control|surrogate|valid string"),
+        ({"content": "x" * 500_001}, "at most 500000 characters"),
+        ({"content": 5}, "valid string"),
+        ({"importance": 0}, "greater than or equal to 1"),
+        ({"importance": 11}, "less than or equal to 10"),
+        ({"importance": "5"}, "valid integer"),
+        ({"importance": True}, "valid integer"),
+        ({"importance": 5.0}, "valid integer"),
+        ({"pinned": "yes"}, "valid boolean"),
+        ({"created_at": "2026-01-01T00:00:00"}, "time and offset"),
+        ({"created_at": "2026-01-01"}, "RFC 3339"),
+        ({"created_at": 1700000000}, "RFC 3339"),
+        ({"created_at": "1700000000"}, "RFC 3339"),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, "between the years 1 and 9999"),
+        ({"tags": ["x" * 129]}, "at most 128 characters"),
+        ({"tags": ["x"] * 65}, "at most 64 items"),
+        ({"tags": "x"}, "valid list"),
+        ({"metadata": {"k": "x" * 17_000}}, "at most 16384 bytes"),
+        ({"metadata": {"tenant": "other"}}, "must not name a memory's own fields"),
+        ({"metadata": {"x": float("inf")}}, "plain JSON"),
+        ({"namespace": "other"}, "Extra inputs"),
+        ({"tenant": "other"}, "Extra inputs"),
+        ({"id": "chosen"}, "Extra inputs"),
+        ({"content_hash": "x"}, "Extra inputs"),
+        ({"session_id": ""}, "at least 1 character"),
+        ({"emotional_valence": 3}, "less than or equal to 2"),
+        ({"event_type": "party"}, "Input should be"),
+        ({"confidence": 0.5}, "Extra inputs"),
+    ],
+)
+def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
+    """Each mistake a caller can make is named."""
+    with pytest.raises(ValidationError, match=why):
+        DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
+
+
+def test_a_time_of_any_offset_is_kept_as_utc() -> None:
+    """The instant stays; its spelling becomes UTC."""
+    draft = DRAFT.validate_python({"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"})
+    assert draft.created_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert rfc3339(draft.created_at) == "2026-01-01T00:00:00Z"
+
+
+def test_a_source_may_be_a_name() -> None:
+    """A text as source names the caller."""
+    draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
+    assert draft.source is not None
+    assert draft.source.caller == "import"
+
+
+def test_tags_are_kept_once_in_order() -> None:
+    """A tag that is given twice counts once."""
+    assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
+
+
+OWN: dict[str, dict[str, Any]] = {
+    "episodic": {"speaker": "Ana", "event_type": "decision", "emotional_valence": -2, "title": "t", "context": "c"},
+    "semantic": {
+        "concept": "c",
+        "category": "principle",
+        "confidence": 0.25,
+        "related": ["x"],
+        "source_sessions": ["s"],
+    },
+    "prospective": {"due_at": AT, "priority": 1, "status": "active", "trigger_type": "event", "trigger_condition": "d"},
+    "procedural": {"steps": ["a", "b"], "success_rate": 0.5, "usage_count": 2, "last_used_at": AT},
+    "working": {"todo_id": "7", "context_type": "state", "scope": "session", "priority": 5},
+}
+
+
+@pytest.mark.parametrize("kind", list(MemoryType))
+def test_a_payload_gives_back_the_memory_that_made_it(kind: str) -> None:
+    """Encoding and decoding lose nothing, with every own field set and with none."""
+    full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **OWN[kind])
+    assert from_payload(full.to_payload()) == full
+    bare = memory(kind)
+    assert from_payload(bare.to_payload()) == bare
+    assert None not in bare.to_payload().values()
+
+
+def test_a_payload_has_its_times_as_text_in_utc() -> None:
+    """Engines compare times as instants only when they are RFC 3339 text."""
+    assert memory("prospective", due_at=AT).to_payload()["due_at"] == "2023-01-20T16:04:00Z"
+
+
+def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
+    """Questions name days and people in words."""
+    text = memory("episodic", speaker="Gina").embedding_text()
+    assert text == "20 January 2023 Friday Gina: Lost my job as a banker."
+
+
+def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
+    """Only a title that says more than the content counts."""
+    assert memory("semantic", concept="Lost my job as a banker.").embedding_text() == "Lost my job as a banker."
+    assert memory("semantic", concept="Work").embedding_text() == "Work: Lost my job as a banker."
+    assert memory("procedural", procedure_name="Deploy", steps=["a"]).line() == "Deploy: Lost my job as a banker.\n1. a"
+
+
+def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
+    """A reader of a context sees what is open and until when."""
+    line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
+    assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
+
+
+def test_recency_counts_from_what_matters_for_the_type() -> None:
+    """A procedure ages from its last use, an intention from its due time."""
+    later = datetime(2024, 1, 1, tzinfo=UTC)
+    assert memory("procedural", last_used_at=later).reference_time() == later
+    assert memory("prospective", due_at=later).reference_time() == later
+    assert memory("episodic").reference_time() == AT
+
+
+def test_what_two_people_say_in_the_same_words_are_two_events() -> None:
+    """The speaker belongs to an event's identity, the due time to an intention's, the to-do to a working item's."""
+    assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
+    assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
+    assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
+
+
+def test_what_one_session_sees_is_its_own_memory() -> None:
+    """The same words in two sessions are one memory where all see them, and two where only the session does."""
+    shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
+    private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
+    assert shared[0] == shared[1]
+    assert private[0] != private[1]
+
+
+def test_a_copy_is_validated_like_the_original() -> None:
+    """Replacing a field can't smuggle in what a draft would be refused for."""
+    assert memory("semantic").replace(importance=9).importance == 9
+    with pytest.raises(ValidationError, match="less than or equal to 10"):
+        memory("semantic").replace(importance=11)
+
+
+@given(st.text(min_size=1).filter(lambda text: bool(text.strip())))
+def test_a_first_line_is_never_blank_nor_long(text: str) -> None:
+    """Whatever the content, its default title is a usable one."""
+    line = first_line(text)
+    assert line.strip() == line
+    assert 1 <= len(line) <= 500
+
+
+def test_the_shares_of_the_long_term_types_make_a_whole() -> None:
+    """Nothing of a budget is left over by the table, and working memory takes no part in it."""
+    assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
+    assert MemoryType.WORKING not in LONG_TERM
+    assert {POLICIES[kind].visibility for kind in (MemoryType.WORKING, MemoryType.PROSPECTIVE)} == {Visibility.SESSION}
+
+
+def test_types_that_have_defaults_fill_them_from_the_content() -> None:
+    """A title, concept or name is the content's first line; a working item has none."""
+    draft = Draft(content="\n  First line \nsecond")
+    names = {kind: cls.defaults(draft) for kind, cls in MEMORY_CLASSES.items()}
+    assert names[MemoryType.EPISODIC] == {"title": "First line"}
+    assert names[MemoryType.PROCEDURAL] == {"procedure_name": "First line"}
+    assert names[MemoryType.WORKING] == {}
+
+
+def test_links_and_due_words_survive_the_payload() -> None:
+    """What an intention points to, the words of its due time and when it fired come back as they went in."""
+    given: dict[str, Any] = {
+        "links": [{"type": "derived_from", "id": "m-1"}],
+        "due_text": "tomorrow at 3pm",
+        "fired_at": "2026-03-01T15:00:00Z",
+    }
+    kept = memory("prospective", **given)
+    assert kept.to_payload().items() >= given.items()
+    assert from_payload(kept.to_payload()) == kept

@@ -1,0 +1,80 @@
+"""Light fields and candidates as columns: they say what the payloads and the candidates said one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import rfc3339
+from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.columns import KINDS, Kind, Light
+from memtypes.search.terms import heaviest
+from tests.builders import make_sparse
+
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
+    Kind.WHOLE: st.integers(0, 2**53),
+    Kind.FLAG: st.booleans(),
+    Kind.DIGEST: st.text("0123456789abcdef", min_size=1, max_size=64),
+    Kind.TEXT: st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+    Kind.TERMS: st.sets(st.integers(0, 2**32 - 1), min_size=1).map(lambda ids: heaviest(make_sparse(sorted(ids)))),
+}
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> dict[str, Any]:
+    """A light payload with any of its fields."""
+    made: dict[str, Any] = {}
+    for path in draw(st.sets(st.sampled_from(sorted(KINDS)))):
+        outer, _, inner = path.partition(".")
+        value = draw(VALUES[KINDS[path]])
+        if inner:
+            made.setdefault(outer, {})[inner] = value
+        else:
+            made[path] = value
+    return made
+
+
+def read_back(light: Light) -> list[dict[str, Any]]:
+    """The payloads of all memories."""
+    return [light.payload(place) for place in range(light.count)]
+
+
+@given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
+def test_columns_say_what_the_payloads_said(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    """Whichever fields are there, one by one, joined, and in another order."""
+    assert read_back(Light.of(one)) == one
+    joined = Light.joined([Light.of(one), Light.of(other)])
+    assert read_back(joined) == one + other
+    places = np.arange(joined.count)[::-1]
+    assert read_back(joined.take(places)) == (one + other)[::-1]
+
+
+def told(found: Candidates) -> list[tuple[Any, ...]]:
+    """Every part of every candidate."""
+    return [
+        (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
+        for one in found
+    ]
+
+
+def test_candidates_of_several_types_are_one_table() -> None:
+    """Scores that a part was not asked for stay unknown, and the order of taking counts."""
+    row = np.array([0.5, 0.25], dtype=np.float32)
+    facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
+    tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]
+    joined = Candidates.joined([facts, [], tasks])
+    assert [part[:5] for part in told(joined)] == [
+        ("b", "semantic", 0.5, None, {"seq": 3}),
+        ("aa", "prospective", None, 2.0, {"status": "open"}),
+    ]
+    assert joined.late is not None
+    assert np.array_equal(joined.late, [[0.5, 0.25], [np.nan, np.nan]], equal_nan=True)
+    assert [one.id for one in joined[::-1]] == ["aa", "b"]
+    assert Candidates.of(joined) is joined
+    assert len(Candidates.joined([])) == 0

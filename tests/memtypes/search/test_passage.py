@@ -1,0 +1,49 @@
+"""Passages made of payloads: the same as those of the memories that the payloads hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.policy import MemoryType
+from memtypes.model.types import from_payload
+from memtypes.search.columns import TERMS
+from memtypes.search.passage import passage_in, passage_of
+from tests.builders import make_memory
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
+    str.strip
+)
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
+OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
+    MemoryType.EPISODIC: {"speaker": TEXTS, "title": TEXTS},
+    MemoryType.SEMANTIC: {"concept": TEXTS},
+    MemoryType.PROSPECTIVE: {"due_at": TIMES, "trigger_condition": TEXTS, "status": st.sampled_from(["active"])},
+    MemoryType.PROCEDURAL: {"procedure_name": TEXTS, "steps": st.lists(TEXTS, max_size=3)},
+    MemoryType.WORKING: {"live": st.booleans(), "todo_id": st.just("one")},
+}
+
+
+@given(st.data())
+def test_a_payload_reads_as_its_memory(data: st.DataObject) -> None:
+    """Of every type, whatever fields it has, and with what a store adds to it."""
+    kind = data.draw(st.sampled_from(MemoryType))
+    own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
+    common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
+    fields: dict[str, Any] = data.draw(st.fixed_dictionaries({}, optional=common))
+    memory = make_memory(kind, data.draw(TEXTS), **fields, **own)
+    assert passage_in({**memory.to_payload(), TERMS: "00ff"}) == passage_of(memory)
+
+
+@pytest.mark.parametrize("kind", list(MemoryType))
+def test_a_payload_of_few_fields_reads_by_the_defaults(kind: MemoryType) -> None:
+    """As an earlier version wrote it, which knew fewer; times may carry another offset."""
+    whole = make_memory(kind, "Grace owns the pump.").to_payload()
+    names = ("id", "type", "tenant", "namespace", "content", "visibility", "updated_at", "valid_from", "content_hash")
+    few = {name: whole[name] for name in names}
+    few |= {"created_at": "2026-03-01T01:30:00.123456+02:00", "tokens": {"count": 4, "tokenizer": "words"}}
+    assert passage_in(few) == passage_of(from_payload(few))

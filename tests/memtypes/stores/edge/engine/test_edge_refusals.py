@@ -1,0 +1,136 @@
+"""When an embedded store can't be opened: what is said, and that nothing was changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from memtypes.model.errors import EmbedderMismatch, StoreInUse, Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.process.wire import PROTOCOL
+from memtypes.stores.files import locked
+from tests.builders import SCOPE, make_memory, make_record
+from tests.memtypes.stores.engines import ended, holder_in, settings_for, start_python, until
+
+pytestmark = pytest.mark.anyio
+
+HOLD_LOCK = """
+import sys
+from pathlib import Path
+from memtypes.stores.files import locked
+with locked(Path(sys.argv[1])) as held:
+    print(held, flush=True)
+    sys.stdin.read()
+"""
+HOLD_SHARD = """
+import sys
+import qdrant_edge
+shard = qdrant_edge.EdgeShard.load(sys.argv[1])
+print(shard.info().points_count, flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    """Another fingerprint or length is refused with both names and the ways out, whether or not an engine runs."""
+    memory = make_memory(MemoryType.EPISODIC, "x")
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.upsert(SCOPE, [make_record(memory)])
+    before = Layout(tmp_path).alias_path.read_bytes()
+    for other in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
+        with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir"):
+            await EdgeStore.open(other)
+    engine = holder_in(tmp_path).pid
+    await store.aclose()
+    await until(lambda: ended(engine))
+    with pytest.raises(EmbedderMismatch, match=r"other \(8 dimensions\).*reembed"):
+        await EdgeStore.open(settings_for(tmp_path, fingerprint="other"))
+    assert Layout(tmp_path).alias_path.read_bytes() == before
+    again = await EdgeStore.open(settings_for(tmp_path))
+    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await again.aclose()
+
+
+async def test_memories_without_their_alias_are_left_alone(tmp_path: Path) -> None:
+    """A directory that holds memories but not the name of their embedder is neither used nor made new."""
+    (tmp_path / "semantic").mkdir()
+    with pytest.raises(EmbedderMismatch, match=r"store\.json"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert not Layout(tmp_path).alias_path.exists()
+
+
+async def test_a_damaged_alias_is_left_alone(tmp_path: Path) -> None:
+    """An alias that can't be read is told by its path and not replaced."""
+    path = Layout(tmp_path).alias_path
+    path.write_text("{")
+    with pytest.raises(Unavailable, match=r"store\.json"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert path.read_text() == "{"
+
+
+async def test_a_directory_that_can_not_be_made(tmp_path: Path) -> None:
+    """A path where no directory can be is told."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="can't be used"):
+        await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
+
+
+async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """A store that somebody holds without answering is refused with the process and the way out."""
+    for lock in ("engine.lock", "opening.lock"):
+        with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
+            assert other.stdout is not None
+            assert await asyncio.to_thread(other.stdout.readline) == "True\n"
+            with pytest.raises(StoreInUse, match=rf"process {other.pid}.*--url"):
+                await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.3))
+            other.communicate()
+
+
+async def test_shards_that_something_else_has_open(tmp_path: Path) -> None:
+    """A shard in the hands of a program that is no engine of ours is refused with the way out."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    engine = holder_in(tmp_path).pid
+    await store.aclose()
+    await until(lambda: ended(engine))
+    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as other:
+        assert other.stdout is not None
+        assert await asyncio.to_thread(other.stdout.readline) == "0\n"
+        with pytest.raises(StoreInUse, match=r"not an engine of this program.*--url"):
+            await EdgeStore.open(settings_for(tmp_path))
+        other.communicate()
+
+
+async def test_an_engine_of_another_version_is_named(tmp_path: Path) -> None:
+    """An engine that speaks another protocol is not talked to."""
+    layout = Layout(tmp_path)
+    layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
+    with locked(layout.engine_lock) as held:
+        assert held
+        with pytest.raises(StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"):
+            await EdgeStore.open(settings_for(tmp_path))
+
+
+async def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
+    """An engine that can't open a shard says so, and the shard stays as it is."""
+    Layout(tmp_path).prepare("test-embedder", 8)
+    shard = tmp_path / "episodic" / "v1"
+    shard.mkdir(parents=True)
+    (shard / "edge_config.json").write_text("damaged")
+    with pytest.raises(Unavailable, match="the embedded engine failed"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert (shard / "edge_config.json").read_text() == "damaged"
+
+
+async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
+    """Starting is bounded in time and the log is named; the engine goes on starting, and the next opener has it."""
+    with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
+        await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.aclose()
+    assert Layout(tmp_path).log_path.read_text() == ""

@@ -1,0 +1,85 @@
+"""One shard with its files: what a power cut has parted is put together when it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memtypes.model.policy import MemoryType
+from memtypes.stores.edge.engine.opening import open_shard
+from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.sidecar.slots import slots_of
+from memtypes.stores.operations.conditions import EVERYTHING
+from memtypes.stores.operations.points import point_of
+from memtypes.stores.operations.steps import ById, Put, Remove, SetFields
+from tests.builders import DIMENSIONS, make_memory, make_record
+
+POINTS = tuple(point_of(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}"))) for number in range(6))
+IDS = [one.id for one in POINTS]
+
+
+def opened(path: Path) -> Shard:
+    """The shard in `path`."""
+    return Shard.of(path, open_shard(path, DIMENSIONS, {}))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A closed shard of six facts, written one after the other, of which the last is removed again."""
+    shard = opened(tmp_path)
+    for one in POINTS:
+        shard.write(Put((one,), EVERYTHING))
+    shard.write(Remove({"has_id": IDS[5:]}))
+    shard.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", ["none", "end lost", "all lost", "one emptied", "removed comes back", "one doubled"])
+def test_the_slots_say_what_the_engine_has(written: Path, damage: str) -> None:
+    """Whichever of the last slots a power cut took or kept, each memory is found under its id, and no removed one."""
+    path = written / "slots" / "ids.bin"
+    rows = [path.read_bytes()[start : start + 16] for start in range(0, 6 * 16, 16)]
+    removed = bytes.fromhex(IDS[5].replace("-", ""))
+    damaged = {
+        "none": rows,
+        "end lost": rows[:3],
+        "all lost": [],
+        "one emptied": [rows[0], bytes(16), *rows[2:]],
+        "removed comes back": [*rows[:5], removed],
+        "one doubled": [*rows, rows[0]],
+    }
+    path.write_bytes(b"".join(damaged[damage]))
+    shard = opened(written)
+    assert shard.slots.find(IDS[:5]).tolist() == [0, 1, 2, 3, 4]
+    assert [one for one, _ in shard.reader.read(ById(EVERYTHING, 9, ("id",)))] == sorted(IDS[:5])
+    assert list(shard.reader.payloads(shard.slots.known(IDS))) == [0, 1, 2, 3, 4]
+    new = shard.slots.claim(IDS[5:])
+    assert shard.reader.payloads(new) == {}
+    shard.close()
+
+
+def test_what_is_removed_is_told(written: Path) -> None:
+    """The slots of what a change was about are those of the memories that it named, and of those that it removed."""
+    shard = opened(written)
+    put = shard.write(Put((POINTS[1], POINTS[5]), EVERYTHING))
+    gone = shard.write(Remove(EVERYTHING))
+    assert put is not None
+    assert gone is not None
+    assert put.tolist() == [1, 6]
+    assert sorted(gone.tolist()) == [0, 1, 2, 3, 4, 6]
+    assert len(shard.slots.known(IDS)) == 0
+    assert shard.reader.payloads(slots_of(range(7))) == {}
+    assert shard.wear.since is not None
+    shard.close()
+
+
+def test_a_change_names_what_it_can_be_about(written: Path) -> None:
+    """Whether or not it is made: of a change that the engine refuses nobody knows what it has done."""
+    shard = opened(written)
+    refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
+    with pytest.raises(TypeError):
+        shard.write(refused)
+    named = [shard.named(change) for change in (refused, Put(POINTS[3:], EVERYTHING), Remove(EVERYTHING))]
+    assert [None if one is None else one.tolist() for one in named] == [[2], [3, 4], None]
+    shard.close()

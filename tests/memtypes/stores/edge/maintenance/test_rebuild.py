@@ -1,0 +1,117 @@
+"""The next version of an embedded store: complete or not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from memtypes.model.errors import EmbedderMismatch, InvalidRequest, Overloaded, StoreInUse
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch
+from memtypes.search.vectors import InContext, Vectors
+from memtypes.stores.edge import EdgeStore
+from memtypes.stores.edge.engine.engine import EVERY_STEP
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.edge.maintenance.rebuild import rebuild
+from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse
+from tests.memtypes.stores.engines import ended, holder_in, settings_for, until
+
+pytestmark = pytest.mark.anyio
+OTHER = Scope("other", "shop")
+
+
+async def wider(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+    """Vectors of twelve dimensions: another embedder's."""
+    return [Vectors(make_dense(int(one.id[:8], 16), 12), make_sparse([1])) for one in memories]
+
+
+async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+    """Vectors of as many dimensions as before, all the same."""
+    return [Vectors(make_dense(5), make_sparse([1])) for _ in memories]
+
+
+def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
+    """So many facts."""
+    return [make_memory(MemoryType.SEMANTIC, f"fact {number}", scope) for number in range(count)]
+
+
+async def filled(directory: Path, count: int = 70) -> list[Memory]:
+    """A store in `directory` with facts of two tenants, closed, and no engine left; the first tenant's facts."""
+    store = await EdgeStore.open(settings_for(directory))
+    kept = facts(count)
+    await store.upsert(SCOPE, [make_record(one) for one in kept])
+    await store.upsert(OTHER, [make_record(one) for one in facts(3, OTHER)])
+    pid = holder_in(directory).pid
+    await store.aclose()
+    await until(lambda: ended(pid))
+    return kept
+
+
+async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
+    """The vectors of the first memories, and then no more."""
+    if len(memories) < EVERY_STEP:
+        raise Overloaded("the encoder is busy")
+    return await wider(memories, given)
+
+
+async def test_every_memory_of_every_tenant_is_in_the_next_version(tmp_path: Path) -> None:
+    """A rebuild that fails changes nothing; one that ends has all with new vectors, and the old embedder is out."""
+    kept = await filled(tmp_path)
+    settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
+    with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
+        await EdgeStore.open(settings)
+    with pytest.raises(Overloaded):
+        await rebuild(settings, failing, stop_engine=False)
+    alias = Layout(tmp_path).read_alias()
+    assert alias is not None
+    assert set(alias.current.values()) == {"v1"}
+    counts = await rebuild(settings, wider, stop_engine=False)
+    assert counts[MemoryType.SEMANTIC] == len(kept) + 3
+    store = await EdgeStore.open(settings)
+    assert await store.get(SCOPE, [one.id for one in kept]) == {one.id: one for one in kept}
+    vector = make_dense(int(kept[7].id[:8], 16), 12)
+    found = await store.candidates(SCOPE, [CandidateSearch(MemoryType.SEMANTIC, vector, None, 1)])
+    assert [one.id for one in found[0]] == [kept[7].id]
+    assert (await store.stats(OTHER))[MemoryType.SEMANTIC].count == 3
+    await store.aclose()
+    with pytest.raises(EmbedderMismatch):
+        await EdgeStore.open(settings_for(tmp_path))
+
+
+async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+    """Unless its engine may be stopped."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    with pytest.raises(StoreInUse, match="stop the service first"):
+        await rebuild(settings_for(tmp_path), same, stop_engine=False)
+    await store.ping()
+    await store.aclose()
+
+
+async def test_a_running_service_gets_its_store_back(tmp_path: Path) -> None:
+    """Its questions wait meanwhile, and it writes into the new version; nothing it had written before is lost."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    kept = facts(100)
+    await store.upsert(SCOPE, [make_record(one) for one in kept])
+    async with asyncio.TaskGroup() as tasks:
+        rebuilding = tasks.create_task(rebuild(settings_for(tmp_path), same, stop_engine=True))
+        asked = [tasks.create_task(store.get(SCOPE, [kept[3].id])) for _ in range(5)]
+    assert rebuilding.result()[MemoryType.SEMANTIC] == 100
+    assert all(task.result().keys() == {kept[3].id} for task in asked)
+    await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, "a later fact"))])
+    assert (await store.stats(SCOPE))[MemoryType.SEMANTIC].count == 101
+    alias = Layout(tmp_path).read_alias()
+    assert alias is not None
+    assert set(alias.current.values()) == {"v2"}
+    await store.aclose()
+
+
+async def test_where_there_is_no_store_there_is_nothing_to_do(tmp_path: Path) -> None:
+    """An empty directory is refused and stays empty of collections."""
+    with pytest.raises(InvalidRequest, match="is no store"):
+        await rebuild(settings_for(tmp_path), same, stop_engine=False)
+    assert not (tmp_path / "semantic").exists()

@@ -1,0 +1,123 @@
+"""What was removed leaves the disk: shards are written anew while they are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, Record
+from memtypes.search.vectors import InContext, Vectors
+from memtypes.stores.edge import EdgeStore
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.edge.maintenance.erasure import EdgeFiles
+from memtypes.stores.edge.maintenance.rebuild import rebuild
+from memtypes.stores.edge.maintenance.shard_copy import PIECE
+from tests.builders import SCOPE, make_memory, make_record
+from tests.memtypes.stores.engines import kill_engine, settings_for, until
+
+pytestmark = pytest.mark.anyio
+
+OTHER = Scope("other", "shop")
+
+
+def facts(word: str, count: int, scope: Scope = SCOPE) -> list[Record]:
+    """So many facts that hold `word`."""
+    return [make_record(make_memory(MemoryType.SEMANTIC, f"{word} {number}", scope)) for number in range(count)]
+
+
+def files_with(directory: Path, word: str) -> list[Path]:
+    """The files of facts that hold `word`."""
+    return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
+
+
+async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+    """Vectors of as many dimensions as before."""
+    return [make_record(one).vectors for one in memories]
+
+
+async def test_removed_bytes_leave_the_disk_and_the_rest_stays(tmp_path: Path) -> None:
+    """Another tenant's memories keep their texts and all of their vectors; nothing of what was removed is in a file."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    theirs = facts("kept", PIECE + 5, OTHER)
+    await store.upsert(SCOPE, facts("wiped", 3))
+    await store.upsert(OTHER, theirs)
+    search = CandidateSearch(MemoryType.SEMANTIC, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
+    (before,) = await store.candidates(OTHER, [search])
+    await store.delete_where(SCOPE, (), None)
+    assert files_with(tmp_path, "wiped")
+    files = EdgeFiles(store)
+    assert await files.erase(SCOPE, None) == 1
+    assert await files.remaining(SCOPE, None) == 0
+    assert not files_with(tmp_path, "wiped")
+    (after,) = await store.candidates(OTHER, [search])
+    assert {one.id: (one.dense, one.sparse) for one in before} == {one.id: (one.dense, one.sparse) for one in after}
+    assert {one.id for one in after} == {one.memory.id for one in theirs}
+    assert len(await store.get(OTHER, [one.memory.id for one in theirs])) == len(theirs)
+    await store.aclose()
+
+
+async def test_nothing_is_written_anew_when_nothing_was_removed(tmp_path: Path) -> None:
+    """An erasure that finds nothing leaves the files as they are."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.upsert(SCOPE, facts("kept", 3))
+    assert await EdgeFiles(store).erase(SCOPE, None) == 0
+    assert set(Layout(tmp_path).existing_alias().current.values()) == {"v1"}
+    await store.aclose()
+
+
+async def test_writes_go_on_meanwhile(tmp_path: Path) -> None:
+    """What is written, changed and removed while a shard is written anew is so afterwards."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    old = facts("kept", 6 * PIECE)
+    await store.upsert(SCOPE, old)
+    await store.upsert(OTHER, facts("wiped", 2, OTHER))
+    await store.delete_where(OTHER, (), None)
+    erasing = asyncio.create_task(EdgeFiles(store).erase(OTHER, None))
+    new = facts("later", 40)
+    for one, other in zip(new, old, strict=False):
+        await store.upsert(SCOPE, [one])
+        await store.patch(SCOPE, {other.memory.id: {"importance": 9}})
+    gone = [one.memory.id for one in old[50:60]]
+    await store.delete(SCOPE, gone)
+    assert await erasing == 1
+    ids = [one.memory.id for one in (*old, *new)]
+    found = await store.get(SCOPE, ids)
+    assert set(found) == set(ids) - set(gone)
+    assert all(found[one.memory.id].importance == 9 for one in old[:40])
+    await store.aclose()
+
+
+async def test_a_kill_in_between_loses_nothing(tmp_path: Path) -> None:
+    """The store before it is complete and still known to be worn; the next erasure takes the bytes away."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    kept = facts("kept", 20 * PIECE)
+    await store.upsert(SCOPE, kept)
+    await store.upsert(OTHER, facts("wiped", 2, OTHER))
+    await store.delete_where(OTHER, (), None)
+    await store.renew(2**62)
+    await until((tmp_path / "semantic" / "v2").exists)
+    kill_engine(tmp_path)
+    assert len(await store.get(SCOPE, [one.memory.id for one in kept])) == len(kept)
+    files = EdgeFiles(store)
+    await files.erase(OTHER, None)
+    assert await files.remaining(OTHER, None) == 0
+    assert not files_with(tmp_path, "wiped")
+    assert len(await store.get(SCOPE, [one.memory.id for one in kept])) == len(kept)
+    await store.aclose()
+
+
+async def test_a_version_before_goes_too(tmp_path: Path) -> None:
+    """What embedding anew has left on the disk holds what was removed as well."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.upsert(SCOPE, facts("wiped", 2))
+    await rebuild(settings_for(tmp_path), same, stop_engine=True)
+    await store.delete_where(SCOPE, (), None)
+    assert await EdgeFiles(store).erase(SCOPE, None) == len(MemoryType)
+    assert not files_with(tmp_path, "wiped")
+    await store.aclose()

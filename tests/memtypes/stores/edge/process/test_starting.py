@@ -1,0 +1,201 @@
+"""The engine process: shared, durable, found again after any death, and gone when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from memtypes.model.errors import Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing
+from memtypes.stores.edge import EdgeStore
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.edge.process.wire import Call, decode_reply, encode, framed, read_message
+from memtypes.stores.files import MAX_SOCKET_BYTES, locked
+from memtypes.stores.operations import messages
+from tests.builders import SCOPE, make_memory, make_record
+from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
+
+pytestmark = pytest.mark.anyio
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from memtypes.model.policy import MemoryType
+from memtypes.stores.edge import EdgeStore
+from tests.builders import SCOPE, make_memory, make_record
+from tests.stores.engines import settings_for
+
+async def main():
+    store = await EdgeStore.open(settings_for(Path(sys.argv[1])))
+    for batch in range(int(sys.argv[2])):
+        memories = [make_memory(kind, f"{sys.argv[3]} {batch} {n}") for kind in MemoryType for n in range(5)]
+        await store.upsert(SCOPE, [make_record(memory) for memory in memories])
+        print(*(memory.id for memory in memories), flush=True)
+    if sys.argv[4] == "stay":
+        await asyncio.sleep(60)
+    await store.aclose()
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def opened(directory: Path, **changes: float | str) -> AsyncIterator[EdgeStore]:
+    """A store, closed at the end."""
+    store = await EdgeStore.open(settings_for(directory, **changes))
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def total(store: EdgeStore, scope: Scope = SCOPE) -> int:
+    """How many memories there are."""
+    return (await store.page(scope, Listing(limit=1))).total
+
+
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    """After client and engine are killed in the middle of writing, every acknowledged memory is there."""
+    directory = tmp_path / "memories"
+    with start_python(WRITER, str(directory), "100000", "w", "leave") as writer:
+        assert writer.stdout is not None
+        lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(20)]
+        engine = kill_engine(directory)
+        writer.kill()
+        rest = await asyncio.to_thread(writer.stdout.read)
+    await until(lambda: ended(engine))
+    complete = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    acknowledged = [one for line in (*lines, *complete) for one in line.split()]
+    async with opened(directory) as store:
+        found = await store.get(SCOPE, acknowledged)
+        assert sorted(found) == sorted(acknowledged)
+        assert len(acknowledged) >= 500
+        assert await store.stats(SCOPE)
+
+
+async def test_two_processes_use_one_store_at_the_same_time(tmp_path: Path) -> None:
+    """What one process writes another reads at once; one engine serves both and stays for the one that is left."""
+    async with opened(tmp_path) as store:
+        engine = holder_in(tmp_path).pid
+        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
+        writer = start_python(WRITER, str(tmp_path), "3", "theirs", "leave")
+        output, _ = await asyncio.to_thread(writer.communicate)
+        assert writer.returncode == 0
+        assert await total(store) == 1 + len(output.split()) == 76
+        await asyncio.sleep(0.5)
+        assert holder_in(tmp_path).pid == engine
+        await store.ping()
+
+
+async def test_openers_at_the_same_time_start_one_engine(tmp_path: Path) -> None:
+    """However many open a new directory at once, they share one engine."""
+    stores = await asyncio.gather(*(EdgeStore.open(settings_for(tmp_path)) for _ in range(4)))
+    await stores[0].upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
+    assert [await total(store) for store in stores] == [1] * 4
+    for store in stores:
+        await store.aclose()
+
+
+async def test_the_engine_leaves_after_its_last_client_and_keeps_everything(tmp_path: Path) -> None:
+    """With nobody connected the process ends, takes its socket along, and the next opener finds all there was."""
+    async with opened(tmp_path) as store:
+        await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
+        holder = holder_in(tmp_path)
+    await until(lambda: ended(holder.pid))
+    assert not has_socket(holder)
+    assert Layout(tmp_path).read_holder() is None
+    assert Layout(tmp_path).log_path.read_text() == ""
+    async with opened(tmp_path) as store:
+        assert await total(store) == 5
+
+
+async def test_calls_go_on_after_the_engine_died(tmp_path: Path) -> None:
+    """A killed engine leaves a stale socket; the next call starts another one and loses nothing."""
+    async with opened(tmp_path) as store:
+        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
+        first = kill_engine(tmp_path)
+        await until(lambda: ended(first))
+        assert has_socket(holder_in(tmp_path))
+        assert await total(store) == 1
+        second = kill_engine(tmp_path, signal.SIGTERM)
+        assert second != first
+        await until(lambda: ended(second))
+        await store.ping()
+        assert await total(store) == 1
+
+
+async def test_an_engine_that_dies_over_a_removal_is_told(tmp_path: Path) -> None:
+    """A removal is not asked twice: its count would be wrong; everything else simply goes on."""
+    async with opened(tmp_path) as store:
+        memory = make_memory(MemoryType.EPISODIC, "x")
+        await store.upsert(SCOPE, [make_record(memory)])
+        stopped = kill_engine(tmp_path, signal.SIGSTOP)
+        removal = asyncio.create_task(store.delete(SCOPE, [memory.id]))
+        reading = asyncio.create_task(store.get(SCOPE, [memory.id]))
+        await asyncio.sleep(0.2)
+        kill_engine(tmp_path)
+        await until(lambda: ended(stopped))
+        with pytest.raises(Unavailable, match="whether it removed anything is unknown"):
+            await removal
+        assert set(await reading) == {memory.id}
+
+
+async def test_an_engine_that_is_too_slow_is_unavailable(tmp_path: Path) -> None:
+    """A call is bounded in time, and the store is usable again when the engine is."""
+    async with opened(tmp_path, timeout_s=0.3) as store:
+        kill_engine(tmp_path, signal.SIGSTOP)
+        with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
+            await store.ping()
+        kill_engine(tmp_path, signal.SIGCONT)
+        await store.ping()
+        assert await total(store) == 0
+
+
+async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path) -> None:
+    """What the engine can't read or carry out is told to the asker, is in the log, and nobody else notices."""
+    async with opened(tmp_path) as store:
+        holder = holder_in(tmp_path)
+        reader, writer = await asyncio.open_unix_connection(holder.socket)
+        broken = messages.TypeSearch(MemoryType.EPISODIC, None, b"odd", b"odd", 5, {})
+        question = messages.Candidates(tenant="t", namespace="n", searches=[broken])
+        for message in (encode(Call(7, question)), encode([8, {"ask": "Nonsense"}]), encode("no call")):
+            writer.write(framed(message))
+        replies = [decode_reply(await read_message(reader)) for _ in range(3)]
+        assert [reply.number for reply in replies] == [7, 8, 0]
+        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 3
+        writer.close()
+        await writer.wait_closed()
+        await store.ping()
+        assert holder_in(tmp_path) == holder
+        assert "a question could not be answered" in Layout(tmp_path).log_path.read_text()
+
+
+async def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:
+    """After aclose every call says so; closing twice is no error."""
+    async with opened(tmp_path) as store:
+        pass
+    await store.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        await store.ping()
+
+
+async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
+    """A path that is too long for a socket works, and nothing of the store is readable by others."""
+    directory = tmp_path / ("d" * 120)
+    async with opened(directory) as store:
+        holder = holder_in(directory)
+        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
+        assert len(holder.socket) <= MAX_SOCKET_BYTES
+        assert not holder.socket.startswith(str(directory))
+        private = [directory, Path(holder.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
+        assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private] == [0] * len(private)
+        with locked(directory / "engine.lock") as held:
+            assert not held

@@ -1,0 +1,90 @@
+"""Passages that are remembered: read once, forgotten in time, and bounded in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.passage import Passage
+from memtypes.stores.edge.sidecar.passage_cache import LARGEST, PassageCache
+from memtypes.stores.edge.sidecar.slots import Slots, slots_of
+from memtypes.stores.operations import steps
+from tests.builders import SCOPE, make_memory
+
+
+class Shelf:
+    """Payloads by slot; asked: the slots that were read."""
+
+    def __init__(self, *contents: str) -> None:
+        self.memories = [make_memory(MemoryType.SEMANTIC, content) for content in contents]
+        self.payloads = {10 + number: one.to_payload() for number, one in enumerate(self.memories)}
+        self.slots = list(self.payloads)
+        self.asked: list[int] = []
+
+    def read(self, slots: Slots) -> Mapping[int, Mapping[str, Any]]:
+        """Those that there are."""
+        self.asked += slots.tolist()
+        return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
+
+
+def contents(cache: PassageCache, slots: Sequence[int]) -> list[str]:
+    """What is read, as texts."""
+    found = cache.read(SCOPE.tenant, SCOPE.namespace, slots)
+    return [one.content for one in msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=list[Passage])]
+
+
+def test_a_passage_is_read_once() -> None:
+    """In the order that is asked for; what does not exist is left out, and asked for again."""
+    shelf = Shelf("one", "two")
+    cache = PassageCache(shelf.read)
+    assert contents(cache, [shelf.slots[1], 5, shelf.slots[0]]) == ["two", "one"]
+    assert contents(cache, [*shelf.slots, 5]) == ["one", "two"]
+    assert shelf.asked == [shelf.slots[1], 5, shelf.slots[0], 5]
+
+
+def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
+    """A condition without ids may mean any."""
+    shelf = Shelf("one", "two", "three")
+    cache = PassageCache(shelf.read)
+    assert cache.learn(shelf.payloads.items())
+    first = slots_of(shelf.slots[:1])
+    cache.follow(steps.SetFields({}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}), first)
+    assert len(cache) == 3
+    cache.follow(steps.SetFields({}, {"access_count": 3, "content": "x"}), first)
+    assert len(cache) == 2
+    cache.follow(steps.Remove({"must": []}), None)
+    assert len(cache) == 0
+    assert shelf.asked == []
+
+
+def test_passages_move_with_their_memories() -> None:
+    """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
+    shelf = Shelf("one", "two")
+    cache = PassageCache(shelf.read)
+    cache.learn(shelf.payloads.items())
+    moved = np.full(12, -1)
+    moved[11] = 0
+    cache.renumber(moved)
+    assert len(cache) == 1
+    assert contents(cache, [0]) == ["two"]
+    assert shelf.asked == []
+
+
+def test_the_oldest_leave_when_there_is_no_room() -> None:
+    """What was read last stays; what is too large is told and not kept."""
+    shelf = Shelf(*(f"number {number} " + "x" * 600 for number in range(9)), "y" * LARGEST)
+    cache = PassageCache(shelf.read, limit=5_000)
+    assert len(contents(cache, shelf.slots[:3])) == 3
+    contents(cache, shelf.slots[:1])
+    assert len(contents(cache, shelf.slots)) == 10
+    contents(cache, shelf.slots[:1])
+    assert 3 <= len(cache) <= 5
+    assert not cache.learn([(slot, shelf.payloads[slot]) for slot in shelf.slots[1:5]])
+    before = len(shelf.asked)
+    assert contents(cache, [shelf.slots[-1]]) == ["y" * LARGEST]
+    assert contents(cache, [shelf.slots[4]])
+    assert shelf.asked[before:] == [shelf.slots[-1]]

@@ -1,0 +1,132 @@
+"""Slots: one a memory, never given twice, found again after any death, without a trace of what was removed."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtypes.stores.edge.sidecar.array_file import RowFile
+from memtypes.stores.edge.sidecar.slots import RECENT, SlotFile, slots_of
+from memtypes.stores.operations.keys import ids_of, strings_of
+
+IDS = [str(uuid.UUID(int=n << 64)) for n in range(1, 7)]  # with zeros at both ends
+CHANGES = st.lists(st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.sets(st.integers(0, 5))), max_size=20)
+
+
+def reopened(file: SlotFile) -> SlotFile:
+    """The same file, as the next process finds it."""
+    file.close()
+    return SlotFile(file.directory.parent)
+
+
+@settings(max_examples=60)
+@given(CHANGES)
+def test_a_slot_is_one_memorys_for_ever(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
+) -> None:
+    """After any changes each id has the slot that it got, or none since it was removed, and no slot comes twice."""
+    file = SlotFile(tmp_path_factory.mktemp("shard"))
+    wanted: dict[str, int] = {}
+    given: list[int] = []
+    for what, places in changes:
+        ids = [IDS[place] for place in places]
+        if what == "claim":
+            slots = file.claim(ids).tolist()
+            new = [slot for one, slot in zip(ids, slots, strict=True) if one not in wanted]
+            assert not set(new).intersection(given)
+            given += new
+            assert all(wanted.get(one, slot) == slot for one, slot in zip(ids, slots, strict=True))
+            wanted |= zip(ids, slots, strict=True)
+        elif what == "remove":
+            file.remove(file.known(ids))
+            wanted = {one: slot for one, slot in wanted.items() if one not in ids}
+        else:
+            file = reopened(file)
+        assert file.find(IDS).tolist() == [wanted.get(one, -1) for one in IDS]
+        assert strings_of(file.ids(slots_of(wanted.values()))) == list(wanted)
+    file.close()
+
+
+def test_what_is_removed_leaves_no_trace(tmp_path: Path) -> None:
+    """A removed id is not in the file; those beside it are."""
+    file = SlotFile(tmp_path)
+    file.remove(file.claim(IDS[:3])[1:2])
+    content = (file.directory / "ids.bin").read_bytes()
+    assert [uuid.UUID(one).bytes in content for one in IDS[:3]] == [True, False, True]
+
+
+def test_an_id_that_comes_twice_gets_one_slot(tmp_path: Path) -> None:
+    """In one write as in two."""
+    file = SlotFile(tmp_path)
+    first, other, again = file.claim([IDS[3], IDS[0], IDS[3]]).tolist()
+    assert first == again != other
+    assert file.claim([IDS[3]]).tolist() == [first]
+    assert len(file) == 2
+
+
+def test_many_new_slots_are_found_as_few_are(tmp_path: Path) -> None:
+    """Also when they come to be sorted while the file is open."""
+    file = SlotFile(tmp_path)
+    ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
+    assert file.claim(ids[:-1]).tolist() != file.claim(ids[-1:]).tolist()
+    assert strings_of(file.ids(file.find(ids))) == ids
+    assert sorted(file.find(ids).tolist()) == list(range(len(ids)))
+
+
+def test_a_torn_end_is_written_over(tmp_path: Path) -> None:
+    """A record that was not written to its end is nobody's, and the next one takes its place."""
+    file = SlotFile(tmp_path)
+    file.claim(IDS[:1])
+    file.claim(IDS[1:2])
+    file.close()
+    path = file.directory / "ids.bin"
+    path.write_bytes(path.read_bytes()[:-5])
+    file = SlotFile(tmp_path)
+    assert file.find(IDS[:2]).tolist() == [0, -1]
+    assert file.claim(IDS[2:3]).tolist() == [1]
+
+
+def test_a_power_cut_is_mended(tmp_path: Path) -> None:
+    """Slots without an id and ids with two slots are doubtful; what is known of them is kept, the rest forgotten."""
+    file = SlotFile(tmp_path)
+    file.claim(IDS[:2])
+    file.close()
+    path = file.directory / "ids.bin"
+    first = path.read_bytes()[:16]
+    path.write_bytes(path.read_bytes() + bytes(16) + first)
+    file = SlotFile(tmp_path)
+    assert file.doubtful().tolist() == [0, 2, 3]
+    twice = strings_of(file.ids(slots_of([0])))
+    file.settle(file.doubtful(), {0: twice[0], 2: IDS[4], 4: IDS[5]})
+    for _ in range(2):
+        assert file.find([*twice, IDS[4], IDS[5]]).tolist() == [0, 2, 4]
+        assert file.doubtful().tolist() == [3]
+        file = reopened(file)
+
+
+def test_rows_are_seen_as_they_are(tmp_path: Path) -> None:
+    """Rows that are written far apart have zeros between them, and views of earlier rows see what is written there."""
+    file = RowFile(tmp_path / "own" / "rows.bin", np.dtype(np.int64))
+    assert file.rows.tolist() == []
+    file.put(slots_of([4, 1, 2]), np.array([40, 10, 20]))
+    before = file.rows
+    assert before.tolist() == [0, 10, 20, 0, 40]
+    assert file.append(np.array([50])) == 5
+    file.zero(1, 2)
+    assert before.tolist() == [0, 0, 0, 0, 40]
+    assert file.rows.tolist() == [0, 0, 0, 0, 40, 50]
+    with pytest.raises(ValueError, match="read-only"):
+        file.rows[0] = 1
+    file.close()
+
+
+def test_ids_of_nothing_are_nothing(tmp_path: Path) -> None:
+    """No ids have no slots, in an empty file too."""
+    file = SlotFile(tmp_path)
+    assert file.claim([]).tolist() == file.find([]).tolist() == []
+    assert ids_of([]).tolist() == []

@@ -1,0 +1,200 @@
+"""Word search beside the engine: the same hits as the engine's, whatever was written before."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtypes.model.filters import parse_filter
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.stores.edge.engine.opening import open_shard
+from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.sidecar.namespace_cache import Scopes
+from memtypes.stores.edge.sidecar.slots import Slots, slots_of
+from memtypes.stores.edge.sidecar.sparse_index import TermFile
+from memtypes.stores.operations.conditions import Where, has_ids, of_tenant, scope_in, to_where, within
+from memtypes.stores.operations.messages import Point
+from memtypes.stores.operations.points import point_of
+from memtypes.stores.operations.steps import Change, Count, Hits, Nearest, Put, Remove, Search, SetFields
+from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
+
+OTHER = Scope("acme", "another")
+QUERY = make_sparse({0: 1.0, 2: 0.5, 3: 2.0, 65_539: 1.5})
+WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125, 5.0, width=32), max_size=4)
+
+
+def points(scope: Scope, start: int, count: int) -> tuple[Point, ...]:
+    """Facts with some of the query's terms; every fifth has no term at all."""
+    made = []
+    for number in range(start, start + count):
+        memory = make_memory(MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10)
+        terms = (
+            {} if number % 5 == 4 else {term: 1 + number / 9 for term in (0, 1, 2, 3, 65_539) if number >> term % 7 & 1}
+        )
+        made.append(point_of(make_record(memory, make_dense(number), terms)))
+    return tuple(made)
+
+
+def filled(tmp_path: Path) -> Shard:
+    """A shard of two scopes, of which some memories were written twice and some removed."""
+    made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+    made.write(Put(points(SCOPE, 0, 40), within(SCOPE)))
+    made.write(Put(points(OTHER, 100, 9), within(OTHER)))
+    made.write(Put(points(SCOPE, 10, 5), within(SCOPE)))
+    made.write(Remove(within(SCOPE, has_ids(one.id for one in points(SCOPE, 20, 6)))))
+    return made
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Shard]:
+    """A filled shard."""
+    made = filled(tmp_path)
+    yield made
+    made.close()
+
+
+def agree(shard: Shard, *queries: Nearest) -> list[Hits]:
+    """The hits of a search, which are those of the engine alone."""
+    found, alone = shard.reader.search(Search(queries)), shard.reader.by_engine(queries)
+    for own, other in zip(found, alone, strict=True):
+        scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
+        assert own.keys.tolist() == list(dict.fromkeys(own.keys.tolist()))
+        assert dict(zip(own.keys.tolist(), own.scores.tolist(), strict=True)) == pytest.approx(scores, abs=1e-5)
+        assert (np.diff(own.scores) <= 0).all()
+    return found
+
+
+def both(where: Where, limit: int, corpus: Where) -> tuple[Nearest, Nearest]:
+    """A query of each leg."""
+    return Nearest(make_dense(999), limit, where, corpus), Nearest(QUERY, limit, where, corpus)
+
+
+def test_words_find_what_the_engine_finds(shard: Shard) -> None:
+    """In each scope, under a filter, among some, and with a limit above and below what there is."""
+    some = to_where(parse_filter({"importance": {"gte": 4}}))
+    for scope in (SCOPE, OTHER, Scope("acme", "empty")):
+        corpus = within(scope)
+        members = shard.reader.scopes.members(corpus)
+        assert members is not None
+        for where in (corpus, within(scope, some)):
+            whole, _ = agree(shard, *both(where, 50, corpus))
+            agree(shard, Nearest(QUERY, 50, corpus, corpus, among=whole.keys[::2]))
+            few = shard.reader.search(Search(both(where, len(members) or 1, corpus)))[1]
+            assert len(few.keys) <= len(members)
+            agree(shard, *both(where, 3, corpus))
+
+
+def test_what_is_written_is_found_at_once(shard: Shard) -> None:
+    """And what is removed is not; statistics follow."""
+    corpus = within(SCOPE)
+    before = agree(shard, *both(corpus, 60, corpus))[1]
+    shard.write(SetFields(corpus, {"importance": 3}))
+    shard.write(Put(points(SCOPE, 50, 7), corpus))
+    after = agree(shard, *both(corpus, 60, corpus))[1]
+    assert len(after.keys) > len(before.keys)
+    assert shard.reader.read(Count(corpus)) == 41
+    shard.write(Remove(within(SCOPE, to_where(parse_filter({"importance": {"eq": 3}})))))
+    agree(shard, *both(corpus, 60, corpus))
+    shard.write(Remove(of_tenant(SCOPE.tenant)))
+    assert shard.reader.read(Count(corpus)) == 0
+    assert [len(hits.keys) for hits in agree(shard, *both(corpus, 60, corpus))] == [0, 0]
+
+
+def test_terms_that_are_missing_are_read_again(tmp_path: Path) -> None:
+    """Those of a shard of an earlier version, and of one from which a power cut took some."""
+    corpus, shard = within(SCOPE), filled(tmp_path)
+    before = agree(shard, *both(corpus, 60, corpus))[1]
+    shard.close()
+    for damage in ("none there", "some lost"):
+        if damage == "none there":
+            shutil.rmtree(tmp_path / "terms")
+        else:
+            with (tmp_path / "terms" / "places.bin").open("r+b") as file:
+                file.truncate(7 * 16)
+        again = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+        assert len(again.terms.lacking(again.slots.used())) == 0
+        after = agree(again, *both(corpus, 60, corpus))[1]
+        assert after.keys.tolist() == before.keys.tolist()
+        again.close()
+
+
+@settings(max_examples=60)
+@given(st.lists(WEIGHTS, min_size=1, max_size=8), st.integers(1, 9), st.data())
+def test_scores_are_sums_over_shared_terms(
+    tmp_path_factory: pytest.TempPathFactory, kept: list[dict[int, float]], limit: int, data: st.DataObject
+) -> None:
+    """Of weights and IDF, the best first; only memories that share a term are found."""
+    file = TermFile(tmp_path_factory.mktemp("terms"))
+    slots = slots_of(range(3, 3 + len(kept)))
+    file.put(slots, [make_sparse(one) for one in kept])
+    among = slots_of(data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(kept)))])
+    hits = file.corpus(slots).matching(QUERY, slots_of([1, *among.tolist(), 99]), limit)
+    known = sum(map(bool, kept))
+    wanted: dict[int, float] = {}
+    for slot, own in zip(slots.tolist(), kept, strict=True):
+        for term, weight in zip(QUERY.indices.tolist(), QUERY.values.tolist(), strict=True):
+            if slot in among and term in own:
+                often = sum(term in one for one in kept)
+                idf = math.log(1 + (known - often + 0.5) / (often + 0.5))
+                wanted[slot] = wanted.get(slot, 0.0) + weight * idf * own[term]
+    best = sorted(wanted.values(), reverse=True)[:limit]
+    assert hits.scores.tolist() == pytest.approx(best, rel=1e-5)
+    assert all(
+        wanted[slot] == pytest.approx(score, rel=1e-5) for slot, score in zip(hits.keys, hits.scores, strict=True)
+    )
+    file.close()
+
+
+class Read:
+    """Reads a scope that has so many members. asked: how often it was read."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.asked = 0
+
+    def matching(self, _where: Where, limit: int) -> Slots:
+        """The first of the members."""
+        self.asked += 1
+        return slots_of(range(min(self.count, limit)))
+
+
+def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
+    """Large ones too, of which nothing but that is remembered; a use or a change elsewhere changes nothing."""
+    for count in (3, 4):
+        read = Read(count)
+        scopes = Scopes(read.matching, most=3)
+        changes: list[Change] = [Put((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
+        for change in changes:
+            members = scopes.members(within(SCOPE))
+            assert (members is None) == (count > 3)
+            scopes.forget(change)
+        changes = [Put((), within(SCOPE)), Remove(within(SCOPE, has_ids(["x"]))), Remove(of_tenant(SCOPE.tenant))]
+        for change in changes:
+            scopes.members(within(SCOPE))
+            assert read.asked == 1 + changes.index(change)
+            scopes.forget(change)
+
+
+def test_only_a_scope_and_nothing_else_has_members() -> None:
+    """A condition that says more, or less, is the engine's."""
+    scopes = Scopes(Read(3).matching)
+    assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
+    assert scopes.members(of_tenant(SCOPE.tenant)) is None
+    assert scope_in({**within(SCOPE), "must_not": [has_ids(["x"])]})[0] is None
+
+
+def test_so_many_scopes_are_remembered() -> None:
+    """The one that was asked for longest ago is read again."""
+    read = Read(3)
+    scopes = Scopes(read.matching, remembered=2)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        scopes.members(within(Scope("acme", name)))
+    assert read.asked == 4

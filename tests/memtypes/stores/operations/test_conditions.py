@@ -1,0 +1,138 @@
+"""Conditions as values: how filters and scopes become Qdrant's JSON, and how both vendors take it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
+from memtypes.model.scope import Scope
+from memtypes.stores.edge.engine.translate import Translator
+from memtypes.stores.edge.sidecar.slots import SlotFile
+from memtypes.stores.operations import conditions
+from memtypes.stores.operations.conditions import EVERYTHING, NOTHING, Where, to_where, within
+from memtypes.stores.qdrant.models import to_filter
+from tests.builders import NOW
+
+FIELDS = st.sampled_from(["importance", "confidence", "tags", "pinned", "created_at", "metadata.a.b c", "tokens.count"])
+SCALARS = st.one_of(st.text(max_size=5), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(NOW))
+NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))
+LEAVES: st.SearchStrategy[Filter] = st.one_of(
+    st.builds(Absent, FIELDS),
+    st.builds(Compare, FIELDS, st.sampled_from([Op.EQ, Op.NE]), SCALARS),
+    st.builds(Compare, FIELDS, st.sampled_from([Op.ANY, Op.ALL]), st.lists(SCALARS, min_size=1).map(tuple)),
+    st.builds(Compare, FIELDS, st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), NUMBERS),
+    st.builds(Compare, FIELDS, st.just(Op.BETWEEN), st.tuples(NUMBERS, NUMBERS)),
+)
+TREES: st.SearchStrategy[Filter] = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(All, st.lists(inner).map(tuple)),
+        st.builds(AnyOf, st.lists(inner).map(tuple)),
+    ),
+)
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=20)
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
+    """That of a shard without memories."""
+    return Translator(SlotFile(tmp_path_factory.mktemp("shard")))
+
+
+def parts(where: Where) -> Iterator[Where]:
+    """`where` and every condition in it."""
+    yield where
+    for key in ("must", "should", "must_not"):
+        for part in where.get(key, ()):
+            yield from parts(part)
+
+
+@given(TREES)
+def test_every_filter_is_plain_json_that_both_vendors_take(translator: Translator, tree: Filter) -> None:
+    """Whatever is compared with whatever, the condition is finite JSON and a filter of both vendors."""
+    where = to_where(tree)
+    assert json.loads(json.dumps(where, allow_nan=False)) == where
+    assert to_filter(where) is not None
+    assert translator.filter(where) is not None
+
+
+@given(TREES)
+def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
+    """An empty "should" would let everything through, so there is none."""
+    assert all(part.get("should") != [] for part in parts(to_where(tree)))
+
+
+@given(NAMES, NAMES, TREES)
+def test_a_scope_is_always_both_names_exactly(tenant: str, namespace: str, tree: Filter) -> None:
+    """A bounded condition demands the tenant and the namespace, character by character, before anything else."""
+    where = within(Scope(tenant, namespace), to_where(tree))
+    assert set(where) == {"must"}
+    assert where["must"][:2] == [
+        {"key": "tenant", "match": {"value": tenant}},
+        {"key": "namespace", "match": {"value": namespace}},
+    ]
+
+
+@given(st.integers(), st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.floats(-1e9, 1e9))
+def test_whole_ends_let_the_same_whole_numbers_through(value: int, op: Op, end: float) -> None:
+    """A fraction as the end of a range of whole numbers is moved to the whole number that means the same."""
+    value %= 10_000
+    (bound,) = to_where(Compare("importance", op, end))["range"].values()
+    meant = {Op.GT: value > end, Op.GTE: value >= end, Op.LT: value < end, Op.LTE: value <= end}[op]
+    got = {Op.GT: value > bound, Op.GTE: value >= bound, Op.LT: value < bound, Op.LTE: value <= bound}[op]
+    assert got == meant
+    assert bound == int(bound)
+
+
+@pytest.mark.parametrize(
+    ("tree", "where"),
+    [
+        (None, EVERYTHING),
+        (All(()), {"must": []}),
+        (AnyOf(()), {"should": [NOTHING]}),
+        (Absent("due_at"), {"is_empty": {"key": "due_at"}}),
+        (Compare("tags", Op.ANY, ("a", "b")), {"key": "tags", "match": {"any": ["a", "b"]}}),
+        (Compare("metadata.x.y", Op.EQ, True), {"key": 'metadata."x.y"', "match": {"value": True}}),
+        (Compare("confidence", Op.GT, float("inf")), {"key": "confidence", "range": {"gt": sys.float_info.max}}),
+        (Compare("metadata.n", Op.EQ, 2**53), {"key": 'metadata."n"', "match": {"value": 2**53}}),
+        (Compare("metadata.n", Op.EQ, 2**63), NOTHING),
+        (Compare("tags", Op.EQ, "half \ud800"), NOTHING),
+        (Compare("tags", Op.ANY, ("a", "\ud800")), {"should": [{"key": "tags", "match": {"value": "a"}}, NOTHING]}),
+        (Compare("created_at", Op.LT, NOW), {"key": "created_at", "range": {"lt": "2026-03-01T09:30:00Z"}}),
+    ],
+)
+def test_what_a_filter_becomes(tree: Filter | None, where: Where) -> None:
+    """Each kind of condition has its form."""
+    assert to_where(tree) == where
+
+
+@pytest.mark.parametrize("key", ['"', 'a"b', "\\", "a\\n", "\ud800"])
+def test_keys_that_no_path_can_name(key: str) -> None:
+    """A quotation mark, a backslash or half a character in a metadata key is refused with the field's path."""
+    with pytest.raises(InvalidRequest) as caught:
+        conditions.path_of(f"metadata.{key}")
+    assert (caught.value.path, caught.value.got) == (f"filters.metadata.{key}", key)
+
+
+def test_fields_are_paths_as_they_are() -> None:
+    """Only metadata keys are put in quotation marks."""
+    assert [conditions.path_of(field) for field in ("tags", "tokens.count", "metadata.a b")] == [
+        "tags",
+        "tokens.count",
+        'metadata."a b"',
+    ]
+
+
+def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> None:
+    """The binding would take Python's True for 1, so it gets numpy's."""
+    built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
+    assert built.must[0].match.value is True

@@ -1,0 +1,234 @@
+"""The server store: what reaches the server, what its failures become, and the embedder's fingerprint."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from qdrant_client import AsyncQdrantClient, models
+
+from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import CandidateSearch
+from memtypes.stores.operations.keys import ids_of
+from memtypes.stores.operations.steps import Nearest
+from memtypes.stores.qdrant.models import to_query
+from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
+from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
+from tests.memtypes.stores.stub import Asked, Said, stub_server
+
+pytestmark = pytest.mark.anyio
+
+
+def settings_for(url: str, **changes: Any) -> QdrantSettings:
+    """Settings with short waits."""
+    given: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "timeout_s": 5, "prefix": "p"}
+    return QdrantSettings(url, **given | changes)
+
+
+def saying(said: Said) -> Any:
+    """A server that always says the same."""
+
+    async def answers(_: Asked) -> Said:
+        return said
+
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "text"),
+    [
+        (Said(401, b"no key"), Unavailable, r"refused the API key \(401\)"),
+        (Said(403, {}), Unavailable, r"refused the API key \(403\)"),
+        (Said(500, b"boom"), Unavailable, "answered 500: boom"),
+        (Said(503, b""), Unavailable, "answered 503"),
+        (Said(404, b"gone"), Unavailable, "answered 404: gone"),
+        (Said(400, b"bad"), InvalidRequest, "refused the request: bad"),
+        (Said(200, {"hello": "world"}), Unavailable, "not Qdrant's"),
+        (Said(200, b"<html>"), Unavailable, "not Qdrant's"),
+        (Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "asks for a pause"),
+    ],
+)
+async def test_what_a_servers_answer_becomes(said: Said, error: type[RemembrancerError], text: str) -> None:
+    """Each failing answer is an error of ours whose text names the server and says what was wrong."""
+    async with stub_server(saying(said)) as url:
+        with pytest.raises(error, match=text) as caught:
+            await QdrantStore.open(settings_for(url))
+    assert url in str(caught.value)
+
+
+async def test_a_pause_says_how_long() -> None:
+    """The server's wish for a pause is handed on."""
+    async with stub_server(saying(Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
+        with pytest.raises(Unavailable) as caught:
+            await QdrantStore.open(settings_for(url))
+    assert caught.value.retry_after_s == 7
+
+
+async def test_a_server_that_is_not_there() -> None:
+    """A refused connection is told with the URL."""
+    async with stub_server(saying(Said())) as url:
+        pass
+    with pytest.raises(Unavailable, match=f"{url} can't be reached"):
+        await QdrantStore.open(settings_for(url))
+
+
+async def test_a_server_that_does_not_answer() -> None:
+    """Waiting is bounded by the settings."""
+    hung = asyncio.Event()
+
+    async def answers(_: Asked) -> Said:
+        await hung.wait()
+        return Said()
+
+    async with stub_server(answers) as url:
+        with pytest.raises(Unavailable, match=f"{url} did not answer in time"):
+            await QdrantStore.open(settings_for(url, timeout_s=1))
+        hung.set()
+
+
+async def test_another_embedder_is_refused_and_nothing_changes() -> None:
+    """A collection that was made with another embedder stays as it is, and the error says what to do."""
+    client = AsyncQdrantClient(LOCAL)
+    store = QdrantStore(settings_for(LOCAL), client)
+    await store.prepare()
+    memory = make_memory(MemoryType.EPISODIC, "x")
+    await store.upsert(SCOPE, [make_record(memory)])
+    for changes in ({"fingerprint": "other"}, {"dimensions": 9}):
+        with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed"):
+            await QdrantStore(settings_for(LOCAL, **changes), client).prepare()
+    again = QdrantStore(settings_for(LOCAL), client)
+    await again.prepare()
+    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await again.aclose()
+
+
+async def test_collections_have_versions_behind_aliases() -> None:
+    """A type's alias names the first version of its collection; another prefix is another store."""
+    client = AsyncQdrantClient(LOCAL)
+    for prefix in ("p", "q"):
+        await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
+    aliases = {one.alias_name: one.collection_name for one in (await client.get_aliases()).aliases}
+    assert aliases == {f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in MemoryType}
+    await client.close()
+
+
+async def test_a_start_that_was_broken_off_is_completed() -> None:
+    """A collection without its alias, left by a start that did not finish, is checked and used."""
+    client = AsyncQdrantClient(LOCAL)
+    store = QdrantStore(settings_for(LOCAL), client)
+    await store.prepare()
+    drop = models.DeleteAlias(alias_name="p_semantic")
+    await client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=drop)])
+    await store.prepare()
+    assert (await store.stats(SCOPE))[MemoryType.SEMANTIC].count == 0
+    await store.aclose()
+
+
+class FreshServer:
+    """A server without collections that keeps what it was asked. taken: another process makes them first."""
+
+    def __init__(self, *, taken: bool = False) -> None:
+        self.asked: list[Asked] = []
+        self.taken = taken
+
+    async def answers(self, asked: Asked) -> Said:
+        """Qdrant's answers to a store that makes its collections."""
+        self.asked.append(asked)
+        parts = asked.path.split("?")[0].strip("/").split("/")
+        if asked.path.startswith("/aliases"):
+            return _result({"aliases": []})
+        if parts[-1] == "exists":
+            return _result({"exists": False})
+        if asked.method == "GET":
+            return _result(_collection_info())
+        if asked.method == "PUT" and len(parts) == 2 and self.taken:
+            return Said(409, b"already exists")
+        return _result({"operation_id": 1, "status": "completed"} if parts[-1] == "index" else True)
+
+    def bodies(self, method: str, ending: str) -> list[Any]:
+        """The bodies of the requests to paths with this ending."""
+        return [one.body for one in self.asked if one.method == method and one.path.split("?")[0].endswith(ending)]
+
+
+def _result(answer: Any) -> Said:
+    return Said(200, {"result": answer, "status": "ok", "time": 0.0})
+
+
+def _collection_info() -> dict[str, Any]:
+    return {
+        "status": "green",
+        "optimizer_status": "ok",
+        "segments_count": 1,
+        "payload_schema": {"tenant": {"data_type": "keyword", "points": 0}},
+        "config": {
+            "params": {},
+            "hnsw_config": {"m": 0, "ef_construct": 100, "full_scan_threshold": 10000},
+            "optimizer_config": {
+                "deleted_threshold": 0.2,
+                "vacuum_min_vector_number": 1000,
+                "default_segment_number": 0,
+                "flush_interval_sec": 5,
+            },
+            "metadata": {"fingerprint": "test-embedder", "dimensions": DIMENSIONS},
+        },
+    }
+
+
+async def test_settings_reach_the_server() -> None:
+    """Key, shards, replicas, consistency, quantization, fingerprint and indexes are those of the settings."""
+    server = FreshServer()
+    chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
+    async with stub_server(server.answers) as url:
+        with pytest.warns(UserWarning, match="insecure connection"):  # rightly so: the stub speaks plain HTTP
+            store = await QdrantStore.open(settings_for(url, api_key="secret", **chosen))
+        await store.ping()
+        await store.aclose()
+    assert {one.headers["api-key"] for one in server.asked} == {"secret"}
+    (made,) = server.bodies("PUT", "/collections/p_semantic_v1")
+    assert (made["shard_number"], made["replication_factor"], made["write_consistency_factor"]) == (3, 2, 2)
+    assert made["metadata"] == {"fingerprint": "test-embedder", "dimensions": DIMENSIONS}
+    assert made["vectors"]["dense"]["quantization_config"]["scalar"]["type"] == "int8"
+    assert made["vectors"]["tokens"]["datatype"] == "float16"
+    assert made["sparse_vectors"]["sparse"]["modifier"] == "idf"
+    fields = {body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")}
+    assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields
+    assert "tenant" not in fields, "an index that is there is not made again"
+    assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
+
+
+async def test_another_process_may_make_the_collections_first() -> None:
+    """Starting several services at once is no error: what one has made the others check and use."""
+    server = FreshServer(taken=True)
+    async with stub_server(server.answers) as url:
+        store = await QdrantStore.open(settings_for(url))
+        await store.aclose()
+    assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
+
+
+async def test_a_failure_after_opening_is_translated_too() -> None:
+    """A server that goes away later is unavailable to every call."""
+    async with stub_server(FreshServer().answers) as url:
+        store = await QdrantStore.open(settings_for(url))
+    memory = make_memory(MemoryType.EPISODIC, "x")
+    for call in (
+        store.ping(),
+        store.get(SCOPE, [memory.id]),
+        store.upsert(SCOPE, [make_record(memory)]),
+        store.candidates(SCOPE, [CandidateSearch(MemoryType.EPISODIC, make_dense(1), make_sparse([1]))]),
+        store.stats(SCOPE),
+    ):
+        with pytest.raises(Unavailable, match=url):
+            await call
+    await store.aclose()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_server_scores_by_the_vectors_themselves(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Quantized copies only find candidates; an exact score does not use them at all."""
+    among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
+    params = to_query(Nearest(make_dense(1), 5, {}, {}, among), local=False).params
+    assert params is not None
+    assert params.quantization is not None
+    assert (params.exact, params.quantization.ignore, params.quantization.rescore) == (exact, exact, True)

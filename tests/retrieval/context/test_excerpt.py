@@ -1,0 +1,46 @@
+"""Of a long memory the passages that matter are shown, within its tokens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.context.excerpt import excerpt, sentences
+from tests.retrieval.builders import World
+
+FILLER = "The weather was fine that day and nothing else was said about it. "
+LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 20
+
+
+def test_the_passage_that_answers_is_chosen() -> None:
+    """With its neighbours, and signs where something was left out."""
+    shown = excerpt(LONG, "where is the spare key?", lambda text: len(text) <= 220)
+    assert shown is not None
+    assert "Ana keeps the spare key under the blue pot." in shown
+    assert shown.startswith("…")
+    assert shown.endswith("…")
+
+
+@given(st.text(max_size=400), st.text(max_size=60), st.integers(0, 200))
+def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: int) -> None:
+    """Whatever the text; nothing is made up."""
+    shown = excerpt(text, query, lambda one: len(one) <= most)
+    if shown is not None:
+        assert len(shown) <= most
+        assert any(one in shown for one in sentences(text))
+
+
+@pytest.mark.anyio
+async def test_a_small_budget_shows_excerpts_of_long_memories_and_short_ones_whole() -> None:
+    """Each says which it is, and its content is what the context shows."""
+    world = World()
+    long = await world.add("semantic", LONG, concept="home")
+    short = await world.add("semantic", "The spare key opens the shed")
+    answer = await world.retrieve("where is the spare key?", budget=400, types=["semantic"], oversize="excerpt")
+    items = {item.id: item for item in answer.items}
+    assert (items[long].excerpt, items[long].cut, items[short].excerpt) == (True, True, None)
+    assert "under the blue pot" in items[long].content
+    assert items[long].content in answer.context
+    assert f"[excerpt of {long[:8]}]" in items[long].content
+    assert answer.metadata.total_tokens <= 400

@@ -1,0 +1,114 @@
+"""Live working memory in a retrieval: degraded without it, and ranked so that a receipt can be verified."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from memtypes.model.policy import MemoryType
+from memtypes.model.working import Working
+from memtypes.ports.memory_store import Listing
+from memtypes.ports.working import LiveItem
+from retrieval.retriever import Retriever
+from tests.builders import make_memory
+from tests.fakes_working import FakeItems
+from tests.retrieval.builders import NOW, SCOPE, World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def items() -> FakeItems:
+    """No items yet."""
+    return FakeItems()
+
+
+@pytest.fixture
+def world(items: FakeItems) -> World:
+    """A retriever that knows a place of live items."""
+    world = World()
+    world.retriever = Retriever(replace(world.retriever._parts, live=items))
+    return world
+
+
+async def keep(items: FakeItems, content: str, **fields: object) -> Working:
+    """A live item of session s1."""
+    given = {"session_id": "s1", "live": True, "created_at": NOW, "expires_at": NOW + timedelta(minutes=5)}
+    memory = make_memory(MemoryType.WORKING, content, SCOPE, **{**given, **fields})
+    assert isinstance(memory, Working)
+    await items.put(SCOPE, LiveItem(memory, timedelta(minutes=5)))
+    return memory
+
+
+async def test_without_live_state_the_answer_has_no_working_memory_and_says_so(world: World, items: FakeItems) -> None:
+    """Neither live items nor those that are stored; everything else is there."""
+    await keep(items, "the live task")
+    await world.add("working", "a stored note")
+    await world.add("semantic", "a fact")
+    items.away = True
+    answer = await world.retrieve("a stored note, a fact")
+    assert [item.content for item in answer.items] == ["a fact"]
+    assert answer.metadata.degraded == ["live"]
+    assert answer.metadata.working_tokens == 0
+
+
+async def test_stored_items_stand_beside_live_ones(world: World, items: FakeItems) -> None:
+    """What was written as a memory is searched for; what lives is there anyway."""
+    await keep(items, "the live task")
+    await world.add("working", "a stored note")
+    answer = await world.retrieve("stored note")
+    assert {item.content for item in answer.items} == {"the live task", "a stored note"}
+    assert answer.metadata.degraded == []
+
+
+async def test_the_copy_of_a_live_item_is_never_shown_in_its_place(world: World, items: FakeItems) -> None:
+    """Not twice while it lives, and not at all when it was cleared a moment ago."""
+    await world.add("working", "the live task")
+    (copy,) = (await world.store.page(SCOPE, Listing())).memories
+    await world.store.patch(SCOPE, {copy.id: {"live": True}})
+    assert (await world.retrieve("the live task")).items == []
+    await keep(items, "the live task", id=copy.id)
+    assert [item.id for item in (await world.retrieve("the live task")).items] == [copy.id]
+
+
+async def test_ranks_follow_scores_and_ids(world: World, items: FakeItems) -> None:
+    """Live items have score 0 and come after everything that was found."""
+    await world.add("semantic", "a fact about ferns")
+    await keep(items, "one")
+    await keep(items, "two")
+    answer = await world.retrieve("ferns", explain=True)
+    ranked = sorted(answer.items, key=lambda item: item.rank)
+    assert [item.rank for item in ranked] == [1, 2, 3]
+    assert [(-item.score, item.id) for item in ranked] == sorted((-item.score, item.id) for item in ranked)
+
+
+async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None:
+    """The answer stands; it is counted."""
+
+    class Forgetful(FakeItems):
+        """Reads, but can't be changed."""
+
+        async def touch(self, *_: object) -> None:
+            """Nothing: it is away."""
+            self.away = True
+            self._of(SCOPE)
+
+    items = Forgetful()
+    await keep(items, "the live task")
+    world.retriever = Retriever(replace(world.retriever._parts, live=items))
+    answer = await world.retrieve("anything")
+    assert [item.content for item in answer.items] == ["the live task"]
+    await world.retriever.uses.noted()
+    assert world.retriever.uses.lost == 1
+
+
+@pytest.mark.parametrize("form", ["markdown", "json", "messages"])
+async def test_every_format_shows_it_within_its_budget(world: World, items: FakeItems, form: str) -> None:
+    """The entries of live items are counted as they are rendered."""
+    for number in range(20):
+        await keep(items, f"live task number {number}")
+    answer = await world.retrieve("anything", format=form, working_budget=120)
+    assert answer.items
+    assert answer.metadata.working_tokens <= 120

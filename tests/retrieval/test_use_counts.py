@@ -1,0 +1,148 @@
+"""What was shown is noted as used."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Use
+from retrieval.use_counts import MAX_WAITING, REST, Freshness
+from tests.fakes import FakeStore
+from tests.retrieval.builders import NOW, SCOPE, World
+
+pytestmark = pytest.mark.anyio
+
+
+async def stored(world: World, memory_id: str) -> Memory:
+    """The memory as it is now."""
+    return (await world.store.get(SCOPE, [memory_id]))[memory_id]
+
+
+async def test_each_use_is_counted_once() -> None:
+    """Several uses of one memory in a batch are added up, with the time of the last."""
+    world = World()
+    used, unused = await world.add_all("semantic", ["a fact", "another fact"])
+    memory = await stored(world, used)
+    freshness = Freshness(world.store)
+    freshness.note(SCOPE, [memory], NOW)
+    freshness.note(SCOPE, [memory, memory], NOW + timedelta(seconds=5))
+    assert (await stored(world, used)).access_count == 0
+    await freshness.write()
+    after = await stored(world, used)
+    assert (after.access_count, after.accessed_at) == (3, NOW + timedelta(seconds=5))
+    assert (await stored(world, unused)).access_count == 0
+
+
+async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
+    """Closing loses nothing that was noted."""
+    world = World()
+    used = await world.add("semantic", "a fact")
+    async with Freshness(world.store, period_s=60).running() as freshness:
+        freshness.note(SCOPE, [await stored(world, used)], NOW)
+    assert (await stored(world, used)).access_count == 1
+
+
+class SlowStore(FakeStore):
+    """Takes its time to note uses, and knows when it did. some: set once it has done so `after` times."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+        self.some = asyncio.Event()
+        self.written: list[tuple[str, float, float]] = []
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Note them slowly."""
+        began = time.monotonic()
+        await asyncio.sleep(0.05)
+        await super().note_uses(scope, uses)
+        self.written.append((scope.namespace, began, time.monotonic()))
+        if len(self.written) == self.after:
+            self.some.set()
+
+
+async def test_between_two_writes_the_store_is_left_alone() -> None:
+    """Namespaces are written one by one with pauses between them; at the end without, so that it comes soon."""
+    store = SlowStore(after=2)
+    world = World(store=store)
+    memory = await stored(world, await world.add("semantic", "a fact"))
+    scopes = [Scope(SCOPE.tenant, f"elsewhere {number}") for number in range(4)]
+    async with Freshness(store, period_s=0.01).running() as freshness:
+        for scope in scopes:
+            freshness.note(scope, [memory], NOW)
+        await store.some.wait()
+    assert [name for name, _, _ in store.written] == [scope.namespace for scope in scopes]
+    pauses = [later[1] - earlier[2] for earlier, later in pairwise(store.written)]
+    assert pauses[0] >= REST * 0.05
+    assert pauses[-1] < REST * 0.05
+
+
+async def test_what_waits_for_a_pause_is_written_when_somebody_needs_it() -> None:
+    """A call that looks at uses finds all that were noted before it."""
+    store = SlowStore(after=1)
+    world = World(store=store)
+    memory = await stored(world, await world.add("semantic", "a fact"))
+    async with Freshness(store, period_s=0.01).running() as freshness:
+        for number in range(3):
+            freshness.note(Scope(SCOPE.tenant, f"elsewhere {number}"), [memory], NOW)
+        await store.some.wait()
+        await freshness.write()
+        assert len(store.written) == 3
+
+
+async def test_a_memory_that_is_gone_is_passed_over() -> None:
+    """Its use is not an error, and does not bring it back."""
+    world = World()
+    used = await world.add("semantic", "a fact")
+    memory = await stored(world, used)
+    await world.store.delete(SCOPE, [used])
+    freshness = Freshness(world.store)
+    freshness.note(SCOPE, [memory], NOW)
+    await freshness.write()
+    assert await world.store.get(SCOPE, [used]) == {}
+    assert freshness.lost == 0
+
+
+class AwayStore(FakeStore):
+    """A store that can't be written."""
+
+    async def patch(
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
+    ) -> None:
+        """Nothing."""
+        raise Unavailable(f"{scope.tenant} {len(changes)} {len(removed)} {fence}")
+
+
+async def test_a_failure_is_counted_and_told_to_nobody_who_asked() -> None:
+    """A retrieval is long answered by then."""
+    world = World(store=AwayStore())
+    used = await world.add("semantic", "a fact")
+    freshness = Freshness(world.store)
+    freshness.note(SCOPE, [await stored(world, used)], NOW)
+    await freshness.write()
+    assert freshness.lost == 1
+
+
+async def test_what_waits_is_bounded() -> None:
+    """More uses than fit are dropped and counted."""
+    world = World()
+    memory = await stored(world, await world.add("semantic", "a fact"))
+    freshness = Freshness(world.store)
+    freshness.note(SCOPE, [memory] * (MAX_WAITING + 7), NOW)
+    assert freshness.lost == 7
+    await freshness.write()
+    assert (await stored(world, memory.id)).access_count == MAX_WAITING
