@@ -1,4 +1,4 @@
-"""Work of the processor beside the event loop, where it takes so long that other calls would wait for it."""
+"""Run CPU-bound text processing in a worker thread when it would block the event loop for too long."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeVar
 import anyio.to_thread
 
 SHORT = 2_000
-"""Characters that are looked through sooner than a thread takes over: some tenths of a millisecond."""
+"""Characters that are processed faster than a thread starts: a few tenths of a millisecond."""
 
 _Result = TypeVar("_Result")
 
 
-async def beside(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
-    """What `work` gives, which looks through `texts`; in a thread where they have more than `short` characters."""
+async def offload(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
+    """Return the result of `work`, run in a worker thread if `texts` have more than `short` characters in total."""
     if sum(map(len, texts)) <= short:
         return work()
     return await anyio.to_thread.run_sync(work)

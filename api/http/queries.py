@@ -13,7 +13,7 @@ from api.wiring.container import Services
 from ingest.screening.redaction.gate import IDS
 from memtypes.model.filters import parse_filter
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
 
@@ -55,7 +55,7 @@ async def without_secrets(services: Services, tenant: str, asked: AskedT) -> Ask
     def cleaned() -> dict[str, Any]:
         return {"query": clean(asked.query), "filters": _cleaned(asked.filters, clean)}
 
-    changes = await beside([asked.query, str(asked.filters)], cleaned)
+    changes = await offload([asked.query, str(asked.filters)], cleaned)
     return asked.model_copy(update={name: new for name, new in changes.items() if new != getattr(asked, name)})
 
 

@@ -14,7 +14,7 @@ from ingest.writing.submission import Classified
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.redaction import Cleaned
 
@@ -63,7 +63,7 @@ class Examiner:
         Raises Refused where the tenant's policy refuses a secret in it.
         """
         text: str = (await self._clean(tenant, content)).value
-        return await beside([text], lambda: _parts(text))
+        return await offload([text], lambda: _parts(text))
 
     async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
         """The decision on a text. Raises Refused, and Overloaded or Unavailable when the embedder is away."""
@@ -75,7 +75,7 @@ class Examiner:
         return Examined(reviewed, cleaned.counts)
 
     async def _clean(self, tenant: str, content: str) -> Cleaned:
-        return await beside([content], lambda: self.redactor.clean(tenant, content))
+        return await offload([content], lambda: self.redactor.clean(tenant, content))
 
 
 def _parts(text: str) -> list[tuple[MemoryType, str]]:

@@ -16,7 +16,7 @@ from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 
@@ -46,20 +46,20 @@ class RecallGuard:
         scope: with the session whose messages they are. Raises Unavailable.
         """
         await self.settle()
-        rests = await beside(contents, lambda: [without_recalled(content) for content in contents])
+        rests = await offload(contents, lambda: [without_recalled(content) for content in contents])
         for start in range(0, len(rests), _AT_ONCE):
             rests[start : start + _AT_ONCE] = await self._without_quotes(scope, rests[start : start + _AT_ONCE])
         return rests
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
-        searches = await beside(texts, lambda: self._searches(texts))
+        searches = await offload(texts, lambda: self._searches(texts))
         if not searches:
             return texts
         found = {one.id: one.type for near in await self.store.candidates(scope, searches) for one in near}
         memories = await self.store.get(scope, found) if found else {}
         quoted = [memory for memory in memories.values() if _may_be_quoted(memory, scope)]
         quotable = [memory.content for memory in quoted]
-        return await beside(texts, lambda: [without_quotes(text, quotable) for text in texts])
+        return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
 
     def _searches(self, texts: list[str]) -> list[CandidateSearch]:
         words = [self.sparse.encode_query(text) for text in texts if len(text) >= LEAST]

@@ -38,7 +38,7 @@ from memtypes.model.memory import Draft, Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
@@ -124,7 +124,7 @@ class Ingestor:
         """The memory after `changes`; see `ingest.writing.revise`. Raises NotFound and InvalidRequest."""
         redactor, asked = self._redactor, changes
         if redactor is not None:
-            cleaned = await beside([str(asked)], lambda: redactor.clean(scope.tenant, asked))
+            cleaned = await offload([str(asked)], lambda: redactor.clean(scope.tenant, asked))
             changes = cleaned.value
         async with self._locks.of(scope):
             return await self._reviser.revise(scope, memory_id, changes)

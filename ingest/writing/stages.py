@@ -19,7 +19,7 @@ from ingest.writing.writer import Encoded, Keeper
 from memtypes.conversation_context import Call, Preceding
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 
@@ -52,7 +52,7 @@ class Stages:
     async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         """Each draft as a memory; counting tokens and terms of many or long ones is done beside the event loop."""
         texts = (entry[0].draft.content for entry in entries if not isinstance(entry, Outcome))
-        return await beside(texts, lambda: self._prepare_all(entries))
+        return await offload(texts, lambda: self._prepare_all(entries))
 
     def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
         return [entry if isinstance(entry, Outcome) else self._prepare_one(*entry) for entry in entries]

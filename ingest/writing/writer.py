@@ -29,7 +29,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import Embedding, SparseVector, Vectors
@@ -122,7 +122,7 @@ class Keeper:
             known = await self.store.get(scope, others)
             near |= {new: [known[one] for one in ids if one in known] for new, ids in linked.items()}
         facts = [*(insert.memory for insert in inserted.values()), *(again[one] for one in linked)]
-        placed = await beside((one.content for one in facts), lambda: timeline(facts, near, now))
+        placed = await offload((one.content for one in facts), lambda: timeline(facts, near, now))
         for one in placed.changed:
             if one in inserted:
                 plan.inserts[one] = replace(inserted[one], memory=placed.current[one])
@@ -208,7 +208,7 @@ async def _as_originals(
 ) -> tuple[list[Encoded], dict[str, Memory]]:
     """`settled`, with the id of its original for what was said before in other case or spacing."""
     memories = [one.memory for one in settled]
-    found = await beside((one.content for one in memories), lambda: originals(memories, stored, around))
+    found = await offload((one.content for one in memories), lambda: originals(memories, stored, around))
     renamed = [_under(one, found[place].id) if place in found else one for place, one in enumerate(settled)]
     arriving = {one.memory.id for one in settled}
     kept = {original.id: original for original in found.values() if original.id not in arriving}

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import TYPES, Candidates
@@ -69,7 +69,7 @@ class ContextWriter:
         with trace.stage("texts"):
             texts = await self._texts_to_count(found) | {one: passage_of(own) for one, own in ranked.texts.items()}
         with trace.stage("budget"):
-            chosen, working_chosen = await beside(
+            chosen, working_chosen = await offload(
                 (one.content for one in texts.values()),
                 lambda: (
                     self._fill(self._entries(found, np.flatnonzero(~is_working), texts)),
@@ -81,7 +81,7 @@ class ContextWriter:
         with trace.stage("texts"):
             texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
         with trace.stage("render"):
-            shown, working_shown = await beside(
+            shown, working_shown = await offload(
                 (one.content for one in texts.values()),
                 lambda: (self._shown(chosen.fill.chosen, texts), self._shown(working_chosen.fill.chosen, texts)),
                 LARGE,

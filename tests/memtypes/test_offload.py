@@ -1,4 +1,4 @@
-"""Work that takes long leaves the event loop to other calls."""
+"""Long texts are processed in a worker thread."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from memtypes.offload import SHORT, beside
+from memtypes.offload import SHORT, offload
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(("length", "elsewhere"), [(SHORT // 2, False), (SHORT // 2 + 1, True)])
-async def test_long_texts_are_looked_through_in_a_thread(length: int, elsewhere: bool) -> None:  # noqa: FBT001
-    """It depends on all of them together; what is short is done at once."""
-    thread = await beside(["x" * length] * 2, threading.current_thread)
-    assert (thread is not threading.current_thread()) is elsewhere
+@pytest.mark.parametrize(("length", "offloaded"), [(SHORT // 2, False), (SHORT // 2 + 1, True)])
+async def test_texts_over_the_limit_in_total_are_processed_in_a_thread(length: int, offloaded: bool) -> None:  # noqa: FBT001
+    """The lengths of all texts are added up."""
+    thread = await offload(["x" * length] * 2, threading.current_thread)
+    assert (thread is not threading.current_thread()) is offloaded

@@ -23,7 +23,7 @@ from memtypes.model.memory import Label, Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
-from memtypes.offload import beside
+from memtypes.offload import offload
 from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRequest
 
@@ -103,7 +103,7 @@ async def session_stop(request: HttpRequest, services: NamedDependency[Services]
     contents = [message.content for message in ended.messages]
     rests = await services.recall_guard.rests(scope, contents)
     left = [one.plain(rest) for one, rest in zip(ended.messages, rests, strict=True)]
-    said = await beside(rests, lambda: drafts_of(ended.session_id, left))
+    said = await offload(rests, lambda: drafts_of(ended.session_id, left))
     outcomes = await services.ingestor.write(scope, [_captured(one) for one in said])
     told = batch_answer(outcomes)
     for one, result in zip(said, told["results"], strict=True):

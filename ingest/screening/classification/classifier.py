@@ -17,7 +17,7 @@ from ingest.writing.submission import Classified, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import DenseVector
 
@@ -43,7 +43,7 @@ class Classifier:
 
     async def classify(self, text: str) -> Classified:
         """The type of `text` with its reason. Raises Overloaded or Unavailable when the embedder is needed and away."""
-        words = await beside([text], lambda: leaning(text))
+        words = await offload([text], lambda: leaning(text))
         if lead(words.scores) >= SURE:
             return ruled(words)
         prototypes = await self._known()

@@ -22,7 +22,7 @@ from ingest.writing.submission import Submission
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.model.scope import Scope
-from memtypes.offload import beside
+from memtypes.offload import offload
 from memtypes.ports.redaction import Cleaned, Screen
 
 IDS = frozenset(
@@ -112,7 +112,7 @@ class RedactionGate:
             return Rejection(objection)
         try:
             texts = (str(value) for value in _texts(draft).values())
-            cleaned = await beside(texts, lambda: cleaned_draft(self.redactor, scope.tenant, draft))
+            cleaned = await offload(texts, lambda: cleaned_draft(self.redactor, scope.tenant, draft))
         except Refused as error:
             return Rejection(str(error))
         if not cleaned.counts:
