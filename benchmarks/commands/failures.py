@@ -16,7 +16,6 @@ from benchmarks.faults.faults import FaultsRequest, measure_faults
 from benchmarks.faults.imports import ImportsRequest, measure_imports
 from benchmarks.faults.soak import SoakRequest, measure_soak
 from benchmarks.live.live import LiveRequest, measure_live
-from benchmarks.live.working import WorkingRequest, measure_working
 
 
 def add(commands: Commands) -> None:
@@ -24,7 +23,6 @@ def add(commands: Commands) -> None:
     _add_durability(commands)
     _add_live(commands)
     _add_faults(commands)
-    _add_working(commands)
     _add_soak(commands)
     _add_thread_faults(commands)
     _add_imports(commands)
@@ -62,17 +60,6 @@ def _add_faults(commands: Commands) -> None:
 
 def _faults(given: argparse.Namespace, typed: str) -> Report:
     return measure_faults(FaultsRequest(typed, given.rounds))
-
-
-def _add_working(commands: Commands) -> None:
-    added = command(commands, "working", "What working memory, or its absence, costs a retrieval.", _working)
-    default = WorkingRequest("")
-    number(added, "--queries", default.queries, "of each kind")
-    number(added, "--stored", default.stored, "memories")
-
-
-def _working(given: argparse.Namespace, typed: str) -> Report:
-    return measure_working(WorkingRequest(typed, given.queries, given.stored))
 
 
 def _add_soak(commands: Commands) -> None:

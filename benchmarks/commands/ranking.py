@@ -10,7 +10,6 @@ import anyio
 from benchmarks.apparatus.report import Report
 from benchmarks.commands.options import Commands, at_least, command, number, store
 from benchmarks.contenders.compare import SYSTEMS, CompareRequest, measure_compare
-from benchmarks.plotting.plots import PlotsRequest, draw_plots
 from benchmarks.quality.comparisons import Wanted
 from benchmarks.quality.evaluation import Manner
 from benchmarks.quality.quality import QualityRequest, measure_quality
@@ -29,7 +28,6 @@ def add(commands: Commands) -> None:
     _add_quality(commands)
     _add_compare(commands)
     _add_prepare(commands)
-    _add_plots(commands)
     _add_classify(commands)
     _add_due(commands)
     _add_parts(commands)
@@ -114,16 +112,6 @@ def _add_prepare(commands: Commands) -> None:
 
 def _prepare(given: argparse.Namespace, typed: str) -> Report:
     return run_prepare(PrepareRequest(typed, given.format, given.source, given.out, given.conversations))
-
-
-def _add_plots(commands: Commands) -> None:
-    added = command(commands, "plots", "A page of plots from result files.", _plots)
-    added.add_argument("results", nargs="+", type=Path, metavar="FILE", help="what a command wrote with --json")
-    added.add_argument("--out", type=Path, required=True, metavar="FILE", help="the HTML page")
-
-
-def _plots(given: argparse.Namespace, typed: str) -> Report:
-    return draw_plots(PlotsRequest(typed, tuple(given.results), given.out))
 
 
 def _add_classify(commands: Commands) -> None:
