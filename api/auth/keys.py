@@ -12,11 +12,11 @@ from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from api.http.strict_json import strict_json
 from memtypes.config.error_messages import message_of
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
+from memtypes.model.strict_json import strict_json
 
 DEFAULT_TENANT = "default"
 

@@ -21,10 +21,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from api.auth.keys import Caller, Role
 from api.http.problems import UnsupportedMedia
-from api.http.strict_json import strict_json
 from api.http.validation import FieldError, InvalidInput, checked, shown
 from memtypes.model.memory import Memory, Model
 from memtypes.model.scope import Scope
+from memtypes.model.strict_json import strict_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -78,7 +78,7 @@ def scope_of(request: HttpRequest, namespace: str, session_id: str | None = None
 async def read_body(request: HttpRequest, adapter: TypeAdapter[_Value]) -> _Value:
     """The JSON body as `adapter` has it; no body at all is an empty object.
 
-    Raises UnsupportedMedia, MalformedBody or InvalidInput.
+    Raises UnsupportedMedia, MalformedJson or InvalidInput.
     """
     raw = await request.body()
     if not raw and "content-type" not in request.headers:

@@ -12,7 +12,6 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from pydantic import BaseModel
 
-from api.http.strict_json import MalformedBody
 from api.http.validation import FieldError, InvalidInput, shown
 from ingest.screening.redaction.scan import redact
 from memtypes.model.errors import (
@@ -26,6 +25,7 @@ from memtypes.model.errors import (
     Unavailable,
     VersionConflict,
 )
+from memtypes.model.strict_json import MalformedJson
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
@@ -54,7 +54,7 @@ class TooMany(Overloaded):
 
 
 STATUS: dict[type[RemembrancerError], int] = {
-    MalformedBody: 400,
+    MalformedJson: 400,
     Unauthorized: 401,
     Forbidden: 403,
     ReadOnly: 403,

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, We
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.http.problems import TooSlow
-from api.http.strict_json import MalformedBody
+from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
 """Seconds for a request's line and headers, from the connection or from the answer before."""
@@ -22,7 +22,7 @@ BODY_S = 120.0
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Ends a call with TooSlow when its body is not there in time, and with MalformedBody when its sender leaves."""
+    """Ends a call with TooSlow when its body is not there in time, and with MalformedJson when its sender leaves."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -43,7 +43,7 @@ class BodyDeadline(ASGIMiddleware):
             except TimeoutError as error:
                 raise TooSlow(f"the body was not there after {self._seconds:g} s") from error
             if message["type"] == "http.disconnect":
-                raise MalformedBody("the body was cut off")
+                raise MalformedJson("the body was cut off")
             arriving = message["type"] == "http.request" and message.get("more_body", False)
             return message
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from ingest.files.readers.strict_json import NotJson, parse_whole
 from memtypes.model.memory import Source
+from memtypes.model.strict_json import MalformedJson, whole_value
 from memtypes.model.types import AnyDraft
 
 
@@ -57,8 +57,8 @@ def _read(shape: Shape, value: Any) -> Any:
     if shape is Shape.LIST:
         return _list(text)
     try:
-        return parse_whole(text.lower() if text.lower() in ("true", "false") else text)
-    except NotJson:
+        return whole_value(text.lower() if text.lower() in ("true", "false") else text)
+    except MalformedJson:
         return value
 
 
@@ -66,8 +66,8 @@ def _list(text: str) -> Any:
     """A JSON list; else the parts between semicolons, or between commas where there is no semicolon."""
     if text.startswith("["):
         try:
-            return parse_whole(text)
-        except NotJson:
+            return whole_value(text)
+        except MalformedJson:
             text = text.strip("[]")
     parts = text.split(";" if ";" in text else ",")
     return [part.strip() for part in parts if part.strip()]

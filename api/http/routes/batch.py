@@ -12,11 +12,11 @@ from api.auth.keys import Role
 from api.http.answers import BatchAnswer, batch_answer
 from api.http.bodies import BATCH, MAX_BATCH, Batch, MaybeNamespace
 from api.http.endpoint import JSON, NDJSON, Call, HttpRequest, content_type, encode, in_turn, read_query, scope_of
-from api.http.strict_json import MalformedBody, strict_json
 from api.http.validation import FieldError, InvalidInput, checked
 from api.wiring.container import Services
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
+from memtypes.model.strict_json import MalformedJson, strict_json
 
 BATCH_BYTES = 32 * 1024 * 1024
 MAX_KEY = 256
@@ -66,7 +66,7 @@ def _idempotency_key(request: HttpRequest) -> str | None:
 
 
 def read_batch(raw: bytes, kind: str, named: str | None) -> Batch:
-    """The batch in `raw`. Raises MalformedBody or InvalidInput with the index of the item at fault."""
+    """The batch in `raw`. Raises MalformedJson or InvalidInput with the index of the item at fault."""
     if kind == NDJSON:
         if named is None:
             raise InvalidInput([FieldError("namespace", "newline-delimited JSON needs ?namespace=")])
@@ -77,7 +77,7 @@ def read_batch(raw: bytes, kind: str, named: str | None) -> Batch:
 
 
 def read_lines(raw: bytes, limit: int) -> list[Any]:
-    """The value of each line that is not blank. Raises MalformedBody or InvalidInput with the line at fault."""
+    """The value of each line that is not blank. Raises MalformedJson or InvalidInput with the line at fault."""
     values: list[Any] = []
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
@@ -91,7 +91,7 @@ def read_lines(raw: bytes, limit: int) -> list[Any]:
 def _line(line: bytes, path: str, number: int) -> Any:
     try:
         return strict_json(line)
-    except MalformedBody as error:
-        raise MalformedBody(f"line {number}: {error}", path=path) from error
+    except MalformedJson as error:
+        raise MalformedJson(f"line {number}: {error}", path=path) from error
     except InvalidRequest as error:
         raise InvalidInput([FieldError(path, f"line {number}: {error}")]) from error

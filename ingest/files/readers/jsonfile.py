@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from ingest.files.readers.jsonl import as_row
 from ingest.files.readers.rows import BadLine, RawItem, Reading
-from ingest.files.readers.strict_json import NotJson, parse_value, skip_blank
+from memtypes.model.strict_json import MalformedJson, skip_blank, value_at
 
 MAX_FILE = 256 * 1024 * 1024
 """Bytes of a JSON file, which is read as a whole; JSON Lines has no such limit."""
@@ -59,7 +59,7 @@ class _Walk:
                 case _:
                     names = " or ".join(f'"{name}"' for name in self._lists)
                     yield BadLine(self._file, self._line, f"must be a list, or an object with {names}")
-        except NotJson as error:
+        except MalformedJson as error:
             self._advance(max(error.position, self._at))
             yield BadLine(self._file, self._line, f"{error}; nothing after it was read")
 
@@ -69,7 +69,7 @@ class _Walk:
         while self._peek() != "}":
             key = self._value()
             if not isinstance(key, str):
-                raise NotJson("is not JSON: a name must be text", self._at)
+                raise MalformedJson("is not JSON: a name must be text", position=self._at)
             self._expect(":")
             if key in self._lists and self._peek() == "[":
                 listed = True
@@ -95,11 +95,11 @@ class _Walk:
             return
         self._expect(",")
         if self._peek() == end:
-            raise NotJson(f"is not JSON: a comma before {end}", self._at)
+            raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
 
     def _end(self) -> None:
         if self._peek():
-            raise NotJson("has more after the JSON value", self._at)
+            raise MalformedJson("has more after the JSON value", position=self._at)
 
     def _peek(self) -> str:
         """The next character that is not white space, or nothing at the end."""
@@ -109,12 +109,12 @@ class _Walk:
     def _expect(self, char: str) -> None:
         found = self._peek()
         if found != char:
-            raise NotJson(f"is not JSON: {char} expected, {found or 'the end'} found", self._at)
+            raise MalformedJson(f"is not JSON: {char} expected, {found or 'the end'} found", position=self._at)
         self._advance(self._at + 1)
 
     def _value(self) -> Any:
         self._peek()
-        value, end = parse_value(self._text, self._at)
+        value, end = value_at(self._text, self._at)
         self._advance(end)
         return value
 

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from ingest.files.readers.lines import Line, read_lines
 from ingest.files.readers.rows import BadLine, RawItem, Reading
-from ingest.files.readers.strict_json import NotJson, parse_whole
+from memtypes.model.strict_json import MalformedJson, whole_value
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -21,8 +21,8 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def _row(line: Line, file: str) -> Reading:
     try:
-        return as_row(parse_whole(line.text), file, line.number)
-    except NotJson as error:
+        return as_row(whole_value(line.text), file, line.number)
+    except MalformedJson as error:
         return BadLine(file, line.number, str(error))
 
 

@@ -57,9 +57,9 @@ def test_json_lines_have_a_row_a_line() -> None:
         ("null", "must be a JSON object, is null"),
         ("true", "must be a JSON object, is true or false"),
         ("1.5", "must be a JSON object, is a number"),
-        ('{"a": 1} x', "has more after the JSON value, from character 10 on"),
+        ('{"a": 1} x', "has text after the JSON value, from character 10 on"),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"a": ' + "9" * 5_000 + "}", "is not JSON that can be kept"),
+        ('{"a": ' + "9" * 5_000 + "}", "is JSON that cannot be stored"),
     ],
 )
 def test_a_bad_line_is_reported_and_the_rest_is_read(line: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""JSON text to values: what is read, and what is refused."""
+"""Strict JSON decoding."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.strict_json import MAX_DEPTH, MalformedBody, strict_json
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.strict_json import MAX_DEPTH, MalformedJson, strict_json
 
 PLAIN = st.recursive(
     st.none()
@@ -24,17 +24,17 @@ PLAIN = st.recursive(
 
 
 @given(value=PLAIN, ascii_only=st.booleans())
-def test_what_is_json_is_read_as_it_was_written(*, value: Any, ascii_only: bool) -> None:
+def test_json_round_trips(*, value: Any, ascii_only: bool) -> None:
     """Any JSON value survives the round trip, escaped or not."""
     assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    """No bytes raise anything but the two refusals."""
+def test_arbitrary_bytes_raise_only_documented_errors(raw: bytes) -> None:
+    """Arbitrary bytes either decode or raise MalformedJson or InvalidRequest."""
     try:
         strict_json(raw)
-    except (MalformedBody, InvalidRequest):
+    except (MalformedJson, InvalidRequest):
         return
 
 
@@ -56,9 +56,9 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
     ],
 )
-def test_what_readers_do_not_agree_on_is_malformed(raw: bytes, why: str) -> None:
+def test_broken_or_ambiguous_json_is_malformed(raw: bytes, why: str) -> None:
     """Broken or ambiguous JSON is refused with what was wrong."""
-    with pytest.raises(MalformedBody, match=why):
+    with pytest.raises(MalformedJson, match=why):
         strict_json(raw)
 
 

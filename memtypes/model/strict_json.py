@@ -1,0 +1,133 @@
+"""Strict JSON decoding: for request bodies, and value by value for imported files.
+
+`strict_json` refuses what two JSON parsers could read differently. `value_at` reads foreign files, whose rows are
+validated one at a time afterwards, so it accepts repeated keys (the last one counts) and numbers of any size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from memtypes.model.errors import InvalidRequest, RemembrancerError
+
+MAX_DEPTH = 64
+"""Levels of nesting; the deepest valid request is a filter, and filters end at 8."""
+
+_INT64 = range(-(2**63), 2**63)
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD]")
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+class MalformedJson(RemembrancerError):
+    """The text is not JSON, or is ambiguous JSON.
+
+    path: where in the request. position: the character at which the error was noticed.
+    """
+
+    def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.path = path
+        self.position = position
+
+
+def strict_json(raw: bytes) -> Any:
+    """The value of a request body.
+
+    Raises MalformedJson for broken text, broken UTF-8, NaN and Infinity, repeated keys, half surrogate pairs and deep
+    nesting; InvalidRequest for numbers that do not fit in 64 bits.
+    """
+    try:
+        value = _STRICT.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"the body is not UTF-8 (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in error.doc else ""
+        raise MalformedJson(f"not JSON: {error.msg} ({line}column {error.colno})") from error
+    except RecursionError as error:
+        raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels") from error
+    # Nearly every body is small, flat and free of surrogates, and needs no walk.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(raw):
+        _check_nesting_and_text(value)
+    return value
+
+
+def value_at(text: str, start: int = 0) -> tuple[Any, int]:
+    """The JSON value that begins at `start`, and the position after it. Raises MalformedJson."""
+    try:
+        return _LENIENT.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"is not JSON: {error.msg} at character {error.colno}", position=error.pos) from error
+    except RecursionError as error:
+        raise MalformedJson("is nested too deeply", position=start) from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise MalformedJson(f"is JSON that cannot be stored: {error}", position=start) from error
+
+
+def whole_value(text: str) -> Any:
+    """The only JSON value in `text`. Raises MalformedJson."""
+    value, end = value_at(text, skip_blank(text, 0))
+    rest = skip_blank(text, end)
+    if rest != len(text):
+        raise MalformedJson(f"has text after the JSON value, from character {rest + 1} on", position=rest)
+    return value
+
+
+def skip_blank(text: str, start: int) -> int:
+    """The position of the first non-blank character at or after `start`."""
+    blank = _BLANK.match(text, start)
+    return blank.end() if blank else start
+
+
+def _check_nesting_and_text(value: Any) -> None:
+    level, waiting = 0, [value]
+    while waiting:
+        level += 1
+        if level > MAX_DEPTH:
+            raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels")
+        waiting = [part for parent in waiting for part in _parts(parent)]
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise MalformedJson("a string holds half of a surrogate pair, which is no character") from error
+    return value if isinstance(value, list) else []
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise MalformedJson(f"the key {repeated[:80]!r} stands twice in one object")
+    return members
+
+
+def _int64(digits: str) -> int:
+    if len(digits) > 20 or int(digits) not in _INT64:
+        raise InvalidRequest(f"the whole number {digits[:24]}... does not fit in 64 bits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise InvalidRequest(f"the number {digits[:24]} does not fit in 64 bits")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not JSON")
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_int=_int64, parse_float=_finite, parse_constant=_refuse_constant
+)
+_LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)
