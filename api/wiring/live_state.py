@@ -11,13 +11,13 @@ from ingest.conversations.llm_summary import TIME_LIMIT_S, EndpointSummariser
 from ingest.conversations.summary import RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.completions import Completions, Endpoint
+from ingest.screening.redaction.gate import Redactor
 from ingest.workflows.ended_workflows import WorkflowRecorder
 from ingest.workflows.engine import Workflows
 from ingest.working.sync import Copies
 from ingest.working.todos import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
-from memtypes.ports.redaction import Screen
 from memtypes.stores.redis.evicted_turns import RedisDepartures
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
@@ -42,16 +42,16 @@ class Living:
     jobs: Jobs
 
 
-def living(resources: Resources, ingestor: Ingestor, screen: Screen) -> Living:
-    """Everything live over one client, looked through by `screen`; what leaves it is kept by `ingestor`.
+def living(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> Living:
+    """Everything live over one client, looked through by `redactor`; what leaves it is kept by `ingestor`.
 
     The jobs are not running yet.
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     copies = Copies(items, resources.store, system_clock)
     kept, recorder = RedisWorkflows(resources.live), WorkflowRecorder(ingestor)
-    workflows = Workflows(kept, resources.tokenizer, system_clock, recorder, screen)
-    threads = threads_of(resources, ingestor, locks, screen)
+    workflows = Workflows(kept, resources.tokenizer, system_clock, recorder, redactor)
+    threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (
         Job("working", SWEEP_S, copies.sweep),
         Job("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
@@ -61,7 +61,7 @@ def living(resources: Resources, ingestor: Ingestor, screen: Screen) -> Living:
     return Living(items, working, threads, workflows, Jobs(locks, jobs))
 
 
-def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, screen: Screen) -> Threads:
+def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor) -> Threads:
     """Threads under the configured policies."""
     return Threads(
         ThreadParts(
@@ -73,7 +73,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, scre
             locks,
             system_clock,
             resources.models,
-            screen,
+            redactor,
             resources.policies,
             resources.tokenizers,
         )

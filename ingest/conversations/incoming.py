@@ -7,18 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import re2
 from anyio import to_thread
 
+from ingest.screening.redaction.gate import Cleaned, Redactor
 from memtypes.live.policy import Privacy
-from memtypes.live.privacy import redacted
 from memtypes.live.turns import LARGE, MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.redaction import Cleaned, Screen
 from memtypes.ports.tokenizer import Tokenizer
 
 _SHOWN = ("content", "tool", "model", "metadata", "files", "images")
 """What of a turn may hold a secret; the ids of agents are addresses."""
+
+
+REDACTED = "[redacted]"
+KIND = "policy"
+"""The kind under which matches of a policy's own patterns are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Keeping:
 class Incoming:
     """Makes turns out of what callers send."""
 
-    screen: Screen
+    redactor: Redactor
     clock: Clock
 
     async def turns(self, tenant: str, kept: Keeping, new: Sequence[NewTurn]) -> Received:
@@ -75,11 +80,11 @@ class Incoming:
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
         if role in privacy.never_keep_roles:
             raise InvalidRequest(f"turns of role {role!r} are not kept by this thread's policy", path="role")
-        if not self.screen.keeps(tenant, role):
+        if not self.redactor.keeps(tenant, role):
             raise InvalidRequest(f"turns of role {role!r} are not kept here", path="role")
 
     def _clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:
-        cleaned = self.screen.clean(tenant, value)
+        cleaned = self.redactor.clean(tenant, value)
         own = redacted(cleaned.value, privacy.redact)
         return Cleaned(own.value, dict(Counter(cleaned.counts) + Counter(own.counts)))
 
@@ -87,3 +92,27 @@ class Incoming:
 def _shown(new: NewTurn) -> list[Any]:
     """What of a turn may hold a secret, in the order of its names."""
     return [new.content, new.tool, new.model, new.metadata, paths(new.files), paths(new.images)]
+
+
+def redacted(value: Any, patterns: Sequence[str]) -> Cleaned:
+    """`value`, any JSON, with what the patterns match in its texts replaced."""
+    counts: Counter[str] = Counter()
+
+    def clean(one: Any) -> Any:
+        match one:
+            case str():
+                return text(one)
+            case list():
+                return [clean(inner) for inner in one]
+            case dict():
+                return {text(name): clean(inner) for name, inner in one.items()}
+            case _:
+                return one
+
+    def text(one: str) -> str:
+        for pattern in patterns:
+            one, times = re2.subn(pattern, REDACTED, one)
+            counts[KIND] += times
+        return one
+
+    return Cleaned(clean(value), +counts)

@@ -15,6 +15,7 @@ from ingest.conversations.outbox import Outbox
 from ingest.conversations.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
 from ingest.conversations.rules import Rules, within
 from ingest.conversations.summary import Summariser
+from ingest.screening.redaction.gate import Cleaned, Redactor
 from memtypes.live.evicted_turns import DepartureStore, ThreadKeeper
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.policy import EvictionPolicy, Mode, Policies, PolicyType, ThreadPolicy
@@ -25,7 +26,6 @@ from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import Locks
-from memtypes.ports.redaction import Cleaned, Screen
 from memtypes.ports.threads import Append, Appended, Content, NewThread, Replacement, ThreadStore
 from memtypes.ports.tokenizer import Tokenizer
 
@@ -35,7 +35,7 @@ _REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ThreadParts:
-    """What threads work with. summariser: of flushes that summarise. screen: what is taken out before it is kept.
+    """What threads work with. summariser: of flushes that summarise. redactor: removes secrets before turns are stored.
 
     tokenizer: counts where a policy names no model; tokenizers: those on hand, for the models that policies name.
     """
@@ -48,7 +48,7 @@ class ThreadParts:
     locks: Locks
     clock: Clock
     models: Models
-    screen: Screen
+    redactor: Redactor
     policies: Policies = field(default_factory=Policies)
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class Threads:
         self.rules = Rules(parts.models, parts.policies, parts.tokenizers)
         self._tokenizer = parts.tokenizer
         self.outbox = Outbox(parts.departures, parts.keeper, parts.clock)
-        self._incoming = Incoming(parts.screen, parts.clock)
+        self._incoming = Incoming(parts.redactor, parts.clock)
         self._clock = parts.clock
         self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
         self._resources: dict[tuple[str, str, str], str | None] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.screening.classification.classifier import Classifier
 from ingest.screening.extraction.facts import facts_in
 from ingest.screening.extraction.parts import howtos_in, requests_in
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.gate import Cleaned, Redactor
 from ingest.screening.review.panel import Panel, UnderReview
 from ingest.writing.submission import Classified
 from memtypes.model.policy import MemoryType
@@ -16,7 +16,6 @@ from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
-from memtypes.ports.redaction import Cleaned
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from ingest.screening.redaction.gate import Cleaned, Redactor
 from ingest.workflows.aftermath import Aftermath
 from ingest.workflows.history import LEAST, Past, history, told_by
 from ingest.workflows.requests import Beginning, Begun, Chain, Found, Reported, Resumed, Resumption, Seen
@@ -21,7 +22,6 @@ from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState, fo
 from memtypes.model.errors import NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.redaction import Cleaned, Screen
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.ports.workflows import Append, Log, NewWorkflow, Recorder, WorkflowStore
 
@@ -38,13 +38,13 @@ class Workflows:
     """Raises NotFound, Conflict, InvalidRequest and Unavailable as the store does."""
 
     def __init__(
-        self, store: WorkflowStore, tokenizer: Tokenizer, clock: Clock, recorder: Recorder, screen: Screen
+        self, store: WorkflowStore, tokenizer: Tokenizer, clock: Clock, recorder: Recorder, redactor: Redactor
     ) -> None:
         self._store = store
         self._tokenizer = tokenizer
         self._clock = clock
         self._aftermath = Aftermath(store, recorder)
-        self._screen = screen
+        self._redactor = redactor
 
     async def begin(self, scope: Scope, beginning: Beginning) -> Begun:
         """The workflow that was begun, at version 0."""
@@ -118,8 +118,8 @@ class Workflows:
     async def _clean(self, scope: Scope, value: Any) -> Cleaned:
         """What a caller sent, without the secrets that its tenant does not allow; ids are addresses and stay."""
         if len(json.dumps(value)) < LARGE:
-            return self._screen.clean(scope.tenant, value)
-        return await to_thread.run_sync(self._screen.clean, scope.tenant, value)
+            return self._redactor.clean(scope.tenant, value)
+        return await to_thread.run_sync(self._redactor.clean, scope.tenant, value)
 
     def _told(self, logs: list[Log], pasts: list[Past], budget: int) -> dict[str, Any]:
         written = history(pasts, budget, self._tokenizer)

@@ -6,14 +6,15 @@ import re
 from enum import StrEnum
 from typing import Annotated, Self
 
+import re2
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from memtypes.live.privacy import checked_pattern
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
 from memtypes.model.memory import Flag, Model, Number, Whole
 from memtypes.model.scope import Name
 
+MAX_PATTERN = 1_000
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
@@ -32,6 +33,19 @@ Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 Positive = Annotated[Number, Field(gt=0.0, le=1.0)]
 Limit = Annotated[Whole, Field(ge=1, le=10_000_000)]
 Count = Annotated[Whole, Field(ge=0, le=10_000)]
+
+
+def checked_pattern(pattern: str) -> str:
+    """`pattern` itself when RE2 takes it and it can't match nothing."""
+    if not 1 <= len(pattern) <= MAX_PATTERN:
+        raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
+    try:
+        compiled = re2.compile(pattern)
+    except re2.error as error:
+        raise ValueError(f"{pattern!r} is no pattern that RE2 takes: {error}") from error
+    if compiled.match(""):
+        raise ValueError(f"{pattern!r} must not match the empty text")
+    return pattern
 
 
 class PolicyType(StrEnum):

@@ -9,11 +9,10 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.gate import Cleaned, Redactor
 from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.redaction import Cleaned
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, say, served
 from tests.live import everything
@@ -58,7 +57,7 @@ class Broken(Redactor):
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a tenant that redacts."""
-    async with served(live, services, POLICIES, screen=Redactor(BOOK)) as client:
+    async with served(live, services, POLICIES, redactor=Redactor(BOOK)) as client:
         yield client
 
 
@@ -126,7 +125,7 @@ async def test_a_tenant_refuses_or_allows(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
     """A refusal names the kind and not the secret, and keeps nothing."""
-    async with served(live, services, POLICIES, screen=OfTenant(tenant)) as client:
+    async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         said = await say(client, thread, f"Pay with {CARD}", status=status)
         assert (CARD in str(said)) == (shown is not None)
@@ -136,7 +135,7 @@ async def test_a_tenant_refuses_or_allows(
 
 async def test_where_redaction_can_not_run_nothing_is_kept(live: LiveClient, services: Services) -> None:
     """503, and the thread is as before."""
-    async with served(live, services, POLICIES, screen=Broken()) as client:
+    async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
         assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0

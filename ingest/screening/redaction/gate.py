@@ -7,7 +7,7 @@ namespace) are left as they are: they are addresses, and what they address would
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,7 +23,6 @@ from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
-from memtypes.ports.redaction import Cleaned, Screen
 
 IDS = frozenset(
     {"id", "tenant", "namespace", "content_hash", "type", "session_id", "agent_id", "todo_id", "visibility"}
@@ -47,7 +46,15 @@ class Book(Protocol):
         ...
 
 
-class Redactor(Screen):
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A value without its secrets. counts: secrets removed, by kind."""
+
+    value: Any
+    counts: Mapping[str, int]
+
+
+class Redactor:
     """Looks values through by the rules of their tenant."""
 
     def __init__(self, book: Book | None = None) -> None:

@@ -12,7 +12,6 @@ from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config.thread_policies import parse
 from memtypes.live.evicted_turns import ThreadKeeper
 from memtypes.llms.registry import Registry
-from memtypes.ports.redaction import Screen
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisDepartures
 from memtypes.stores.redis.locks import RedisLocks
@@ -30,7 +29,7 @@ def keeper_over(store: FakeStore) -> DepartureKeeper:
 
 
 def threads_over(
-    live: LiveClient, policies: str = "", keeper: ThreadKeeper | None = None, screen: Screen | None = None
+    live: LiveClient, policies: str = "", keeper: ThreadKeeper | None = None, redactor: Redactor | None = None
 ) -> Threads:
     """Threads by the policies of a YAML text."""
     tokenizer = FakeTokenizer()
@@ -44,7 +43,7 @@ def threads_over(
             RedisLocks(live),
             lambda: NOW,
             Registry,
-            screen or Redactor(),
+            redactor or Redactor(),
             parse(policies, "test.yaml"),
         )
     )
