@@ -13,14 +13,9 @@ from benchmarks.contenders.compare import SYSTEMS, CompareRequest, measure_compa
 from benchmarks.quality.comparisons import Wanted
 from benchmarks.quality.evaluation import Manner
 from benchmarks.quality.quality import QualityRequest, measure_quality
+from benchmarks.quality.updates import UpdatesRequest, measure_updates
 from benchmarks.quality.workers import cores
 from benchmarks.sets.prepare import FORMATS, PrepareRequest, run_prepare
-from benchmarks.texts.classification import ClassifyRequest, measure_classification
-from benchmarks.texts.due import measure_due
-from benchmarks.texts.parted import measure_parts
-from benchmarks.texts.repeats import RepeatsRequest, measure_repeats
-from benchmarks.texts.updates import UpdatesRequest, measure_updates
-from benchmarks.unseen.measure import measure_unseen
 
 
 def add(commands: Commands) -> None:
@@ -28,12 +23,7 @@ def add(commands: Commands) -> None:
     _add_quality(commands)
     _add_compare(commands)
     _add_prepare(commands)
-    _add_classify(commands)
-    _add_due(commands)
-    _add_parts(commands)
-    _add_unseen(commands)
     _add_updates(commands)
-    _add_repeats(commands)
 
 
 def _add_quality(commands: Commands) -> None:
@@ -114,20 +104,6 @@ def _prepare(given: argparse.Namespace, typed: str) -> Report:
     return run_prepare(PrepareRequest(typed, given.format, given.source, given.out, given.conversations))
 
 
-def _add_classify(commands: Commands) -> None:
-    added = command(commands, "classify", "Macro F1 of the types that are found.", _classify)
-    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the four sets")
-    number(added, "--limit", 1_000, "texts a set and half")
-
-
-def _classify(given: argparse.Namespace, typed: str) -> Report:
-    return anyio.run(measure_classification, ClassifyRequest(typed, given.data, given.limit))
-
-
-def _add_due(commands: Commands) -> None:
-    command(commands, "due", "Due times read from written phrases.", lambda _, typed: measure_due(typed))
-
-
 def _add_updates(commands: Commands) -> None:
     added = command(commands, "updates", "What holds now, ranked before what it replaced.", _updates)
     added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
@@ -137,23 +113,3 @@ def _add_updates(commands: Commands) -> None:
 
 def _updates(given: argparse.Namespace, typed: str) -> Report:
     return anyio.run(measure_updates, UpdatesRequest(typed, given.data, tuple(given.sets), given.store))
-
-
-def _add_repeats(commands: Commands) -> None:
-    added = command(commands, "duplicates", "What is found again, and what is merged wrongly.", _repeats)
-    added.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
-    number(added, "--sample", 100, "texts a set that come back")
-    added.add_argument("--all", action="store_true", help="let every text come back; takes long")
-
-
-def _repeats(given: argparse.Namespace, typed: str) -> Report:
-    return anyio.run(measure_repeats, RepeatsRequest(typed, given.data, None if given.all else given.sample))
-
-
-def _add_parts(commands: Commands) -> None:
-    command(commands, "parts", "Parts of other types cut out of written texts.", lambda _, typed: measure_parts(typed))
-
-
-def _add_unseen(commands: Commands) -> None:
-    summary = "Pre-filter, types and redaction on texts in six languages."
-    command(commands, "unseen", summary, lambda _, typed: anyio.run(measure_unseen, typed))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.quality.updates import ask, current_evidence, row
 from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
-from benchmarks.texts.updates import ask, current_evidence, row
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.times import system_clock
 from retrieval.retriever import Retriever, RetrieverParts

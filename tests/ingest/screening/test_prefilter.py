@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from ingest.screening.prefilter import MAX_SCOPES, Prefilter, Recent, objection
@@ -13,7 +10,6 @@ from memtypes.model.scope import Scope
 from tests.ingest.doubles import SCOPE, Bench, draft
 
 pytestmark = pytest.mark.anyio
-LABELLED = Path(__file__).parents[3] / "benchmarks" / "texts" / "captured.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -72,12 +68,3 @@ def test_only_the_last_hundred_are_remembered() -> None:
     for index in range(MAX_SCOPES):
         recent.add(Scope("acme", f"n{index}"), "text")
     assert not recent.holds(SCOPE, "text 100")
-
-
-def test_precision_and_recall_on_labelled_texts() -> None:
-    """Of what it drops at least 0.8 is trivial, and it drops at least 0.9 of what is."""
-    rows = [json.loads(line) for line in LABELLED.read_text("utf-8").splitlines()]
-    dropped = [row for row in rows if objection(row["text"])]
-    right = sum(row["trivial"] for row in dropped)
-    assert right / len(dropped) >= 0.8
-    assert right / sum(row["trivial"] for row in rows) >= 0.9

@@ -1,0 +1,85 @@
+"""Floors of duplicate detection and supersession on labelled texts."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api.settings import read_settings
+from api.wiring.resources import open_embedder
+from ingest.identity.wording import wording
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT
+from memtypes.ports.encoders import Embedder
+from tests.data.labelled import count, rows
+from tests.fakes import FakeSparse, FakeStore, FakeTokenizer
+
+TOLD = datetime(2026, 3, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"\d+")
+_TEXTS = [row["text"] for name in ("captured", "types", "facts", "due") for row in rows(name)]
+
+
+def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:
+    """No pair that only looks alike is merged; half of those that say the same are."""
+    counts = count((str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs"))
+    assert counts.precision == 1.0, counts
+    assert counts.recall >= 0.5, counts
+
+
+def _duplicates(row: dict[str, str]) -> set[str]:
+    return {"same"} if wording(row["first"]) == wording(row["second"]) else set()
+
+
+def test_case_and_spacing_make_no_difference() -> None:
+    """A text in capitals and with doubled spaces is a duplicate, where capitals can be undone."""
+    assert [text for text in _TEXTS if wording(_respelled(text)) != wording(text)] == []
+
+
+def _respelled(text: str) -> str:
+    capitals = text.upper() if text.upper().casefold() == text.casefold() else text
+    return "  ".join(capitals.split(" "))
+
+
+def test_a_changed_number_makes_another_statement() -> None:
+    """A text whose first number is one higher is no duplicate."""
+    numbered = [text for text in _TEXTS if _NUMBER.search(text)]
+    assert len(numbered) > 50
+    assert [text for text in numbered if wording(_renumbered(text)) == wording(text)] == []
+
+
+def _renumbered(text: str) -> str:
+    return _NUMBER.sub(lambda match: str(int(match[0]) + 1), text, count=1)
+
+
+@pytest.mark.anyio
+async def test_updates_replace_earlier_facts(onnx_directory: Path) -> None:
+    """No fact that still holds is superseded; most facts that were updated are."""
+    embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
+    try:
+        compared = []
+        for row in rows("updates"):
+            old = await _stored_before(embedder, row["old"], row["new"])
+            found = {"replaced"} if old.superseded_by else set()
+            compared.append((f"{row['old']} {row['new']}", {"replaced"} if row["replaced"] else set(), found))
+    finally:
+        await embedder.aclose()
+    counts = count(compared)
+    assert counts.precision == 1.0, counts
+    assert counts.recall >= 0.99, counts
+
+
+async def _stored_before(embedder: Embedder, old: str, new: str) -> Memory:
+    """The memory of `old` after `new` was written a day later."""
+    store, scope = FakeStore(), Scope("acme", "updates")
+    ingestor = Ingestor(IngestorParts(store, embedder, FakeSparse(), FakeTokenizer(), lambda: TOLD + timedelta(days=9)))
+    ids = []
+    for days, text in enumerate((old, new)):
+        fields = {"type": "semantic", "content": text, "created_at": TOLD + timedelta(days=days)}
+        (outcome,) = await ingestor.write(scope, [DRAFT.validate_python(fields)])
+        ids.append(outcome.id or "")
+    return (await store.get(scope, ids))[ids[0]]
