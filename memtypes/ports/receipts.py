@@ -6,7 +6,6 @@ Knows what a seal is and what a store of receipts must do; does not know what a 
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,15 +98,7 @@ def chained(receipts: Sequence[Unsealed], link: Link) -> list[Sealed]:
 def own_hash(receipt: Mapping[str, Any]) -> str:
     """What `receipt`'s `sha256` has to be."""
     members = {name: value for name, value in receipt.items() if name != "sha256"}
-    return digest(_first_form(members) if receipt.get("version") == 1 else canonical(members))
-
-
-def _first_form(value: object) -> bytes:
-    """The canonical form of receipts of version 1, which differs in how very small and very large numbers are written.
-
-    None is sealed in it any more; those that were are kept for as long as REMEMBRANCER_RECEIPT_DAYS said.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return digest(canonical(members))
 
 
 def receipt_id(made_at: datetime) -> str:

@@ -15,8 +15,8 @@ from retrieval.context.entries import demand_of
 from retrieval.context.written import Filled, Retrieval
 from retrieval.receipts.candidate_rows import Offered, counted_told, hits_told, lefts_told, passed_told
 
-VERSION = 2
-"""Of the first one, see `memtypes.ports.receipts`; it told the uses of those that are not listed by their whole ids."""
+VERSION = 1
+"""Version of the receipt format."""
 
 
 def context_digest(context: str | Sequence[Message]) -> str:

@@ -44,9 +44,14 @@ def contents_of(receipt: Receipt, stored: Stored, tokenizer: Tokenizer) -> Conte
             changed.add(one.id)
         else:
             shown[one.id] = entry
-    included = [one.id for one in receipt.candidates if one.outcome is Outcome.INCLUDED]
+    included = [one.id for one in sorted(receipt.candidates, key=_fill_order) if one.outcome is Outcome.INCLUDED]
     context = None if changed.intersection(included) else _context(renderer, form, [shown[one] for one in included])
     return Contents({one: entry.entry for one, entry in shown.items()}, context, frozenset(changed), stored.previous)
+
+
+def _fill_order(candidate: ReceiptCandidate) -> tuple[int, int]:
+    """Working items by their place in the fill, then everything else by rank."""
+    return (0, candidate.place) if candidate.place is not None else (1, candidate.rank or 0)
 
 
 def _shown(renderer: Renderer, one: ReceiptCandidate, memory: Memory | None, request: RetrieveRequest) -> Shown | None:

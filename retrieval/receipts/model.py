@@ -94,21 +94,18 @@ class Uses(_Part):
 
 
 class Unlisted(_Part):
-    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any.
-
-    access_counts: by whole ids in version 1.
-    """
+    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any."""
 
     count: int
     outcomes: dict[Outcome, int]
-    access_counts: Uses | dict[str, int]
+    access_counts: Uses
 
 
 class Receipt(_Part):
     """How one retrieval's answer came to be."""
 
     id: str
-    version: Literal[1, 2]
+    version: Literal[1]
     created_at: Instant
     request: dict[str, Any]
     as_of: Instant

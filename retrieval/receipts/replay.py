@@ -13,7 +13,7 @@ from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
 from retrieval.context.outcome import Outcome
 from retrieval.receipts.checks import TOLERANCE
-from retrieval.receipts.model import SHORT, Receipt, ReceiptCandidate, ReceiptChange, ReplayAnswer, Uses
+from retrieval.receipts.model import SHORT, Receipt, ReceiptCandidate, ReceiptChange, ReplayAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,8 @@ def _of_the_context(replayed: Replayed) -> ReceiptChange:
 
 def recorded_uses(receipt: Receipt) -> Callable[[Candidates], Candidates]:
     """What gives candidates the use counts that `receipt` recorded, so that reading has changed nothing."""
-    unlisted = receipt.unlisted.access_counts
-    told = {one.id: one.access_count for one in receipt.candidates}
-    told |= unlisted.by_id() if isinstance(unlisted, Uses) else unlisted
-    counts = {one[:SHORT]: count for one, count in told.items()}
+    counts = {one.id[:SHORT]: one.access_count for one in receipt.candidates}
+    counts |= receipt.unlisted.access_counts.by_id()
 
     def adjust(found: Candidates) -> Candidates:
         # Whatever is not named had no uses then, or was not there.

@@ -8,7 +8,6 @@ sealed again after that one's. Several are one script, so one wait for the disk.
 from __future__ import annotations
 
 import asyncio
-import base64
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -137,9 +136,4 @@ def _packed(text: bytes) -> bytes:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """The text; those of version 1 were kept in base64."""
-    return zlib.decompress(packed if packed.startswith(_ZLIB) else base64.b64decode(packed))
-
-
-_ZLIB = b"x"
-"""How what zlib packs begins; in base64 it begins with an e."""
+    return zlib.decompress(packed)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from memtypes.model.times import rfc3339
-from memtypes.ports.memory_store import Listing
 from retrieval.answer import RetrieveAnswer
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import NOW, SCOPE, World
@@ -43,14 +42,3 @@ async def receipt_of(world: World, answer: RetrieveAnswer) -> dict[str, Any]:
     assert answer.receipt_id is not None
     receipt: dict[str, Any] = json.loads(await world.receipts.text(SCOPE.tenant, answer.receipt_id))
     return receipt
-
-
-async def used_shop(kept: FakeReceipts) -> World:
-    """More memories than a receipt lists, some used before, and one so old that its recency is next to nothing."""
-    world = await shop(34, kept)
-    await world.add("episodic", "the importer was made", created_at=rfc3339(NOW - timedelta(days=120)))
-    page = await world.store.page(SCOPE, Listing(limit=500))
-    await world.store.patch(
-        SCOPE, {one.id: {"access_count": 3 + place} for place, one in enumerate(page.memories[::2])}
-    )
-    return world

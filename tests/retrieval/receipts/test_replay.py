@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.memory import Memory
 from memtypes.model.times import rfc3339
+from memtypes.ports.memory_store import Listing
 from retrieval.context.outcome import Outcome
 from retrieval.receipts.model import Receipt, ReplayAnswer, TokenizerName
 from retrieval.receipts.replay import Replayed, compared
@@ -104,6 +106,18 @@ async def test_what_moved_behind_the_same_context_is_no_change_of_it() -> None:
     replay = await replayed(world, answer.receipt_id)
     assert (replay.identical, replay.changes) == (True, [])
     assert [(one.id, one.what) for one in replay.behind or ()] == [(passed, "score")]
+
+
+async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
+    """A receipt records the access counts of candidates that it only counts, too."""
+    world = await shop(60)
+    page = await world.store.page(SCOPE, Listing(limit=500))
+    await world.store.patch(SCOPE, {memory.id: {"access_count": 3} for memory in page.memories[::2]})
+    receipt_id, _ = await asked(world, weights={"access": 0.1, "similarity": 1.0})
+    receipt = json.loads(await world.receipts.text(SCOPE.tenant, receipt_id))
+    assert receipt["unlisted"]["access_counts"]["counts"]
+    await world.store.patch(SCOPE, {memory.id: {"access_count": 50} for memory in page.memories})
+    assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
 @pytest.fixture(scope="module")

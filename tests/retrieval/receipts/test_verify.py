@@ -87,6 +87,16 @@ async def test_an_unchanged_receipt_holds(asked: dict[str, Any]) -> None:
     assert faults(await saved_receipt(world, **asked)) == []
 
 
+async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
+    """Working items are shown by priority, whatever their rank."""
+    world = await shop(3)
+    for priority in (1, 5, 3):
+        await world.add("working", f"importer note of priority {priority}", priority=priority)
+    answer = await world.retrieve(QUERY)
+    verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
+    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (True, None)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
