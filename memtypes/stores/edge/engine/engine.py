@@ -18,7 +18,7 @@ from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.search.columns import LIGHT_FIELDS
 from memtypes.stores.edge.engine.errors import translated
-from memtypes.stores.edge.engine.opening import as_kept, indexing, open_shard
+from memtypes.stores.edge.engine.opening import indexing, open_shard
 from memtypes.stores.edge.engine.reader import Payloads
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.maintenance.deletion_marker import Wear, delete_others
@@ -70,12 +70,6 @@ class Engine:
                 kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind))) for kind, path in paths.items()
             }
             return cls(shards, dimensions)
-
-    @classmethod
-    def as_kept(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
-        """The same, where the shards may have been made by an earlier version: each keeps the form that it has."""
-        with translated():
-            return cls({kind: Shard.of(path, as_kept(path, dimensions)) for kind, path in paths.items()}, dimensions)
 
     def answer(self, ask: AnyAsk) -> Any:
         """The answer of `ask`."""

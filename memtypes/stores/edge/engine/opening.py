@@ -40,12 +40,6 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edg
     return shard
 
 
-def as_kept(path: Path, dimensions: int) -> edge.EdgeShard:
-    """The same, where an earlier version may have made it: it keeps the form that it has."""
-    known = (path / CONFIG_FILE).exists()
-    return edge.EdgeShard.load(str(path)) if known else open_shard(path, dimensions, {})
-
-
 def indexing(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
     """Make the indexes that are missing, one a step: on a busy disk each takes a tenth of a second or two."""
     present = shard.info().payload_schema

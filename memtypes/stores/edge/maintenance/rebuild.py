@@ -23,7 +23,6 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge.engine.engine import Engine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
-from memtypes.stores.edge.maintenance.upgrade import upgrade
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.operations import messages
@@ -80,13 +79,11 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is no store; there is nothing to embed again")
-    await asyncio.to_thread(upgrade, layout)
-    alias = layout.existing_alias()
     current = {kind: next_version(version) for kind, version in alias.current.items()}
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
-    before = Engine.as_kept(layout.shard_paths(), alias.dimensions)
+    before = Engine.open(layout.shard_paths(), alias.dimensions)
     with _closing(before) as old, _closing(Engine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
         for written in new.take_unsynced():

@@ -8,7 +8,6 @@ slots are its own, without the gaps of what was removed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,10 +61,3 @@ class Successor:
     def moved(self, source: Shard) -> Slots:
         """The slot here of each slot of the source; -1 for one whose memory is gone."""
         return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))
-
-
-def copy_points(shard: Shard, slots: Slots, records: Sequence[edge.Record]) -> None:
-    """Make the points of `records`, which have their vectors with them, in `shard` under these slots."""
-    named = zip(slots.tolist(), records, strict=True)
-    points = [edge.Point(slot, one.vector or {}, one.payload) for slot, one in named]
-    shard.engine.update(edge.UpdateOperation.upsert_points(points))

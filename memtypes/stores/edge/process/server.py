@@ -27,9 +27,7 @@ import msgspec
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine.engine import Engine
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.edge.maintenance.page_cache import fetch, give_back
 from memtypes.stores.edge.maintenance.shard_rewrite import renewed
-from memtypes.stores.edge.maintenance.upgrade import upgrade
 from memtypes.stores.edge.process.wire import (
     PROTOCOL,
     Call,
@@ -81,8 +79,7 @@ class EngineServer:
         self._stay(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        fetched = fetch(self.layout.shard_paths().values())
-        others = [asyncio.create_task(one) for one in (self._warm(), fetched, self._renewing())]
+        others = [asyncio.create_task(one) for one in (self._warm(), self._renewing())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
             # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
@@ -220,20 +217,11 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
     with locked(layout.engine_lock) as held:
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
-        upgrade(layout)
         engine = Engine.open(layout.shard_paths(), alias.dimensions)
-        _give_back_pages(layout)
         try:
             asyncio.run(_serve(layout, engine, linger_s, ready))
         finally:
             engine.close()
-
-
-def _give_back_pages(layout: Layout) -> None:
-    try:
-        give_back(layout.directory)
-    except OSError:
-        _log.exception("pages that opening has touched could not be given back")
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ from pathlib import Path
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge import EdgeStore
 from tests.builders import SCOPE, make_memory, make_record
-from tests.stores.engines import settings_for
+from tests.memtypes.stores.engines import settings_for
 
 async def main():
     store = await EdgeStore.open(settings_for(Path(sys.argv[1])))
