@@ -147,7 +147,7 @@ def test_a_ctrl_c_while_it_is_loaded_is_no_trace(program: str, tmp_path: Path) -
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heeding}; from api import entry; entry.{program}()"]
+    command = [sys.executable, "-c", f"{heeding}; from api.cli import entry; entry.{program}()"]
     with subprocess.Popen(
         tied(command),
         cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

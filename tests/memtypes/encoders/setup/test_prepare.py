@@ -82,7 +82,7 @@ async def test_whole_file_that_is_no_model_is_refused(copy: Path) -> None:
     (copy / MODEL_FILE).write_bytes(b"no model")
     manifest = read_manifest_of(copy)
     (copy / MANIFEST_FILE).write_text(manifest)
-    with pytest.raises(SetupRequired, match=r"run: python -m memtypes\.encoders\.prepare"):
+    with pytest.raises(SetupRequired, match=r"run: python -m memtypes\.encoders\.setup\.prepare"):
         await OnnxEmbedder.open(OnnxSettings(copy))
 
 
@@ -94,7 +94,7 @@ def read_manifest_of(directory: Path) -> str:
 def test_unreadable_manifest_is_refused(copy: Path) -> None:
     """A manifest that is no JSON gives the way out."""
     (copy / MANIFEST_FILE).write_text("{")
-    with pytest.raises(SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.prepare"):
+    with pytest.raises(SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.setup\.prepare"):
         read_manifest(copy)
 
 

@@ -29,7 +29,7 @@ CONTENDERS = 50
 async def holder(live: LiveClient, *arguments: str) -> AsyncIterator[Process]:
     """A process of `holder`, killed at the end."""
     (found,) = (await live.run(lambda redis: redis.config_get("unixsocket"), repeatable=True)).values()
-    command = [sys.executable, "-m", "tests.stores.redis.holder", str(found), *arguments]
+    command = [sys.executable, "-m", "tests.memtypes.stores.redis.holder", str(found), *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
         yield process
