@@ -1,8 +1,7 @@
 """A process that holds a lock, for tests that kill or stop it.
 
-`python -m tests.memtypes.stores.redis.holder SOCKET NAME TTL` says `held FENCE`, waits for a line, then writes `late` where the
-lock guards it and says what came of that.
-`python -m tests.memtypes.stores.redis.holder SOCKET NAME TTL TURNS` takes TURNS turns and says what it saw.
+`python -m tests.memtypes.stores.redis.holder SOCKET NAME TTL` prints `held FENCE`, waits for a line, then
+writes `late` to the guarded key and prints the outcome. With a fourth argument TURNS it takes that many turns and prints what it saw.
 """
 
 from __future__ import annotations
