@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from tests.servers import free_ports, packaged_server, running, running_cluster
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no reason to fail
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End the run with one line that says which tests were skipped, and how to run them."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[-1]).removeprefix("Skipped: ") for report in reports)
+    skipped = "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
+    terminalreporter.write_line(f"Skipped tests: {skipped or 'none'}.")
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +52,7 @@ def packaged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A packaged redis-server, such as Debian's 7.0, which is the oldest that has to do."""
     binary = packaged_server()
     if binary is None:
-        pytest.skip("no redis-server on PATH, and REDIS_TEST_BINARY names none")
+        pytest.skip("no redis-server: install one, or set REDIS_TEST_BINARY to its path")
     (port,) = free_ports(1)
     with running(tmp_path_factory.mktemp("packaged") / "server", port, binary=binary):
         yield f"redis://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.planting import SECRET, doors, plant_files
-from tests.api.test_process import REPOSITORY, Process
+from tests.processes import REPOSITORY, Process
 
 pytestmark = pytest.mark.slow
 

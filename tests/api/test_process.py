@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,48 +15,9 @@ import pytest
 
 from api.cli.demo import NAMESPACE
 from memtypes.stores.redis.connection.child import tied
+from tests.processes import REPOSITORY, Process
 
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).parents[2]
-START_S = 60.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Process:
-    """`python -m api` with a data folder and a port of its own."""
-
-    def __init__(self, home: Path, encoder: Path, *arguments: str) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
-        environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
-        command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
-        with (home / "log").open("ab") as log:
-            self.child = subprocess.Popen(tied(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
-        self.log = home / "log"
-
-    def wait_until_ready(self) -> None:
-        """Return once /health/ready says so."""
-        end = time.monotonic() + START_S
-        while time.monotonic() < end and self.child.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        pytest.fail(f"it did not start:\n{self.log.read_text()}")
-
-    def stop(self) -> int:
-        """The exit code after SIGTERM."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(timeout=30)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
     """The store of this name, empty; nothing of it is left at the end."""
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
-        pytest.skip("QDRANT_TEST_URL names no Qdrant server")
+        pytest.skip("no Qdrant server: start one and set QDRANT_TEST_URL")
     prefix = f"test{uuid.uuid4().hex[:12]}"
     store = await _open(name, url or LOCAL, prefix, directory)
     yield Bench(name, store)

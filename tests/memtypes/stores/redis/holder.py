@@ -1,7 +1,8 @@
 """A process that holds a lock, for tests that kill or stop it.
 
-`python -m tests.memtypes.stores.redis.holder SOCKET NAME TTL` prints `held FENCE`, waits for a line, then
-writes `late` to the guarded key and prints the outcome. With a fourth argument TURNS it takes that many turns and prints what it saw.
+`python -m tests.memtypes.stores.redis.holder SOCKET NAME TTL` prints `held FENCE`, waits for a line, then writes
+`late` to the guarded key and prints the outcome. With a fourth argument TURNS it takes that many turns and prints
+what it saw.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""The service as a process of its own, for tests that need a real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from memtypes.stores.redis.connection.child import tied
+
+REPOSITORY = Path(__file__).parents[1]
+START_S = 60.0
+
+
+def free_port() -> int:
+    """A loopback port that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """A running `python -m api` on a free port, with its data in `home`. log: where its output goes."""
+
+    def __init__(self, home: Path, encoder: Path, *arguments: str) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
+        command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
+        with (home / "log").open("ab") as log:
+            self.child = subprocess.Popen(tied(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        self.log = home / "log"
+
+    def wait_until_ready(self) -> None:
+        """Return once /health/ready answers 200; fail with the log after START_S seconds."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.child.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        pytest.fail(f"it did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(timeout=30)
