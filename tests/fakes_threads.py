@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from memtypes.live.evicted_turns import Departure, DepartureStore, OutboxLoad
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
@@ -18,6 +17,9 @@ from memtypes.ports.threads import (
     Append,
     Appended,
     Content,
+    EvictedBacklog,
+    EvictedTurns,
+    EvictedTurnStore,
     NewThread,
     Removal,
     Replacement,
@@ -55,14 +57,14 @@ class _Kept:
         return int(rank) + turn.index if rank else self.used[turn.index]
 
 
-class FakeThreads(ThreadStore, DepartureStore):
+class FakeThreads(ThreadStore, EvictedTurnStore):
     """Knows no expiry."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._backups: dict[tuple[str, str, str], tuple[Turn, ...]] = {}
-        self._left: dict[tuple[str, str], list[Departure]] = {}
-        self._aside: dict[tuple[str, str, str], list[Departure]] = {}
+        self._left: dict[tuple[str, str], list[EvictedTurns]] = {}
+        self._aside: dict[tuple[str, str, str], list[EvictedTurns]] = {}
         self._tokens = itertools.count()
 
     def _of(self, scope: Scope, thread_id: str) -> _Kept:
@@ -178,40 +180,40 @@ class FakeThreads(ThreadStore, DepartureStore):
         self._of(scope, thread_id)
         del self._kept[scope.tenant, scope.namespace, thread_id]
 
-    async def departures(self, scope: Scope, limit: int) -> list[Departure]:
+    async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """See the port."""
         return self._left.get((scope.tenant, scope.namespace), [])[:limit]
 
-    async def settle(self, scope: Scope, departure: Departure) -> None:
+    async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """See the port."""
-        self._left[scope.tenant, scope.namespace].remove(departure)
+        self._left[scope.tenant, scope.namespace].remove(batch)
 
-    async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
+    async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """See the port."""
         left = self._left[scope.tenant, scope.namespace]
-        left.remove(departure)
-        left.append(replace(departure, tries=tries))
+        left.remove(batch)
+        left.append(replace(batch, tries=tries))
 
-    async def set_aside(self, scope: Scope, departure: Departure, why: str, again_at: datetime) -> None:
+    async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """See the port."""
-        self._left[scope.tenant, scope.namespace].remove(departure)
-        aside = self._aside.setdefault((scope.tenant, scope.namespace, departure.thread_id), [])
-        aside.append(replace(departure, rounds=departure.rounds + 1, why=why, again_at=again_at))
+        self._left[scope.tenant, scope.namespace].remove(batch)
+        aside = self._aside.setdefault((scope.tenant, scope.namespace, batch.thread_id), [])
+        aside.append(replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at))
 
-    async def recall(self, at: datetime | None) -> int:
+    async def requeue(self, at: datetime | None) -> int:
         """See the port."""
         recalled = [(key, one) for key, left in self._aside.items() for one in left if one.due(at)]
         for key, one in recalled:
             self._aside[key].remove(one)
-            self._left.setdefault(key[:2], []).append(replace(one, tries=0, why="", again_at=None))
+            self._left.setdefault(key[:2], []).append(replace(one, tries=0, reason="", retry_at=None))
         return len(recalled)
 
-    async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
+    async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """See the port."""
         aside = self._aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
-        return OutboxLoad(len(self._left.get((scope.tenant, scope.namespace), ())), tuple(aside))
+        return EvictedBacklog(len(self._left.get((scope.tenant, scope.namespace), ())), tuple(aside))
 
-    async def waiting(self) -> AsyncIterator[Scope]:
+    async def scopes(self) -> AsyncIterator[Scope]:
         """See the port."""
         for (tenant, namespace), left in list(self._left.items()):
             if left:
@@ -229,7 +231,7 @@ class FakeThreads(ThreadStore, DepartureStore):
     def _leave(self, scope: Scope, thread_id: str, turns: list[Turn]) -> None:
         if turns:
             left = self._left.setdefault((scope.tenant, scope.namespace), [])
-            left.append(Departure(thread_id, tuple(turns), str(next(self._tokens))))
+            left.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
 
 
 def _tokens(turns: Sequence[Turn]) -> int:

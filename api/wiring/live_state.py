@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from api.wiring.jobs import Job, Jobs
 from api.wiring.resources import Resources
-from ingest.conversations.evicted_turns import DepartureKeeper
 from ingest.conversations.llm_summary import TIME_LIMIT_S, EndpointSummariser
 from ingest.conversations.summary import RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
@@ -18,14 +17,14 @@ from ingest.working.sync import Copies
 from ingest.working.todos import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
-from memtypes.stores.redis.evicted_turns import RedisDepartures
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
 RECORDING_S = 120.0
-"""Seconds between two looks for ended workflows and thread departures whose record was missed."""
+"""Seconds between two looks for ended workflows and evicted turns that are not stored yet."""
 
 SWEEP_S = 1.0
 """Seconds between two sweeps of working memory; one that finds nothing due costs three round trips."""
@@ -55,7 +54,7 @@ def living(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> Livi
     jobs = (
         Job("working", SWEEP_S, copies.sweep),
         Job("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
-        Job("thread departures", RECORDING_S, lambda _: threads.outbox.drain_all()),
+        Job("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
     )
     working = WorkingMemory(items, copies, ingestor, resources.store, system_clock)
     return Living(items, working, threads, workflows, Jobs(locks, jobs))
@@ -66,8 +65,8 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, reda
     return Threads(
         ThreadParts(
             RedisThreads(resources.live),
-            RedisDepartures(resources.live),
-            DepartureKeeper(ingestor, system_clock),
+            RedisEvictedTurns(resources.live),
+            ingestor,
             resources.tokenizer,
             summariser_of(resources),
             locks,

@@ -7,15 +7,14 @@ from ingest.conversations.requests import Opening
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.redaction.gate import Redactor
-from memtypes.live.evicted_turns import Departure, ThreadKeeper
+from ingest.writing.pipeline import Ingestor
 from memtypes.live.policy import Policies, ThreadPolicy
 from memtypes.live.turns import NewTurn
 from memtypes.llms.registry import Registry
-from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import RedisDepartures
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from retrieval.context.thread import thread_context
@@ -23,9 +22,9 @@ from retrieval.context.thread import thread_context
 _LONG = ThreadPolicy(max_tokens=5_000_000, max_messages=1_000_000, max_turns=1_000_000)
 
 
-class _NoKeeper(ThreadKeeper):
-    async def keep(self, _scope: Scope, _departure: Departure) -> list[str]:
-        return []
+class _NoIngestor(Ingestor):
+    def __init__(self) -> None:
+        """Write nothing: the limits are never reached, so no turn is evicted."""
 
 
 async def thread_calls(live: LiveClient, tokenizer: Tokenizer, clients: int) -> list[LiveCall]:
@@ -81,8 +80,8 @@ def _threads(live: LiveClient, tokenizer: Tokenizer) -> Threads:
     return Threads(
         ThreadParts(
             RedisThreads(live),
-            RedisDepartures(live),
-            _NoKeeper(),
+            RedisEvictedTurns(live),
+            _NoIngestor(),
             tokenizer,
             RuleSummariser(tokenizer),
             RedisLocks(live),

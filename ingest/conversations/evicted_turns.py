@@ -1,60 +1,175 @@
-"""What left a thread as memories: each departure one event, or several where it is long, each turn in one of them."""
+"""Persists evicted turns as episodic memories; retries with backoff.
+
+A batch that is rejected waits behind the other batches. After `TRIES` rejections it is set aside, so that it neither
+blocks them nor is lost. It is retried after a pause that doubles each time, and whenever the service starts, because
+the redaction rules may have changed.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from weakref import WeakValueDictionary
 
+import anyio
 from pydantic import ValidationError
 
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.evicted_turns import Departure, ThreadKeeper
 from memtypes.live.turns import MAX_TURN, Turn
 from memtypes.model.episodic import EpisodicDraft, EventType
-from memtypes.model.errors import InvalidRequest
+from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.memory import Source
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.times import Clock, to_utc
+from memtypes.model.times import Clock, rfc3339, to_utc
+from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
+
+TRIES = 3
+"""Rejections, at most one for each `persist`, before a batch is set aside."""
+
+FIRST_PAUSE = timedelta(minutes=10)
+LONGEST_PAUSE = timedelta(days=1)
+"""Pause before a batch that was set aside is retried: the first one, and the upper bound."""
 
 MAX_CHARACTERS = 2 * MAX_TURN
-"""Of the turns of one memory."""
+"""Characters of the turns in one memory."""
 
 MAX_TURNS = 1_000
-"""A memory's source names no more."""
+"""Turns in one memory: the limit of `Source.turns`."""
+
+_PAGE = 32
+
+_log = logging.getLogger(__name__)
 
 
-class DepartureKeeper(ThreadKeeper):
-    """Writes what left with the ingestor; its ids follow from the turns, so the same departure is kept once."""
+@dataclass(slots=True)
+class EvictedTurnCounts:
+    """Batches of evicted turns in this process, by outcome; the names are labels of the metric."""
 
-    def __init__(self, ingestor: Ingestor, clock: Clock) -> None:
+    kept: int = 0
+    postponed: int = 0
+    set_aside: int = 0
+    recalled: int = 0
+
+
+class EvictedTurnWriter:
+    """Writes evicted turns as memories.
+
+    In one process, one `persist` runs at a time for each namespace. Several processes may run it at once: memory ids
+    follow from the turns, so a batch that is written twice is one memory.
+    """
+
+    def __init__(self, store: EvictedTurnStore, ingestor: Ingestor, clock: Clock) -> None:
+        self.counts = EvictedTurnCounts()
+        self._store = store
         self._ingestor = ingestor
         self._clock = clock
+        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._started = False
 
-    async def keep(self, scope: Scope, departure: Departure) -> list[str]:
-        """The memories' ids; see the port."""
-        kept: list[str] = []
-        for turns in _pieces(sorted(departure.turns, key=lambda turn: turn.index)):  # they left in another order
-            outcome = await self._ingestor.write_one(scope, self._draft(departure.thread_id, turns))
-            if outcome.id is None and outcome.merged_into is None:
-                raise InvalidRequest(f"a memory of turns that left a thread was {outcome.status}: {outcome.reason}")
-            kept.append(outcome.merged_into or outcome.id or "")
-        return kept
+    async def persist(self, scope: Scope) -> dict[str, list[str]]:
+        """Memory ids by thread id. Each waiting batch is tried once; what fails stays queued."""
+        memory_ids: dict[str, list[str]] = {}
+        async with self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock()):
+            try:
+                left = (await self._store.backlog(scope)).waiting
+                while left > 0 and (batches := await self._store.pending(scope, min(left, _PAGE))):
+                    left -= len(batches)
+                    for batch in batches:
+                        memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
+            except RemembrancerError as error:
+                _log.warning("evicted turns are not stored yet: %s", type(error).__name__)
+        return memory_ids
+
+    async def persist_all(self) -> int:
+        """Number of memories written, over all namespaces.
+
+        Includes batches that were set aside and are due; the first call includes all of them.
+        """
+        self.counts.recalled += await self._store.requeue(to_utc(self._clock()) if self._started else None)
+        self._started = True
+        scopes = [scope async for scope in self._store.scopes()]
+        return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
+
+    async def backlog(self, scope: Scope, thread_id: str) -> EvictedBacklog:
+        """Batches waiting in the namespace, and those of the thread that are set aside."""
+        return await self._store.backlog(scope, thread_id)
+
+    def lines(self) -> Iterator[str]:
+        """The counts in Prometheus' text format."""
+        yield "# HELP remembrancer_thread_departures_total Batches of evicted turns in this process, by outcome."
+        yield "# TYPE remembrancer_thread_departures_total counter"
+        for name in EvictedTurnCounts.__dataclass_fields__:
+            yield f'remembrancer_thread_departures_total{{became="{name}"}} {getattr(self.counts, name)}'
+
+    async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
+        """Memory ids; none if the batch is rejected. Raises Unavailable and Overloaded."""
+        try:
+            memory_ids = await self._write(scope, batch)
+        except (Unavailable, Overloaded):
+            await self._store.postpone(scope, batch, batch.tries)
+            self.counts.postponed += 1
+            raise
+        except RemembrancerError as error:
+            await self._reject(scope, batch, str(error))
+            return []
+        except Exception as error:  # noqa: BLE001 - one bug must not block all later batches; counted and logged
+            _log.exception("unexpected error while storing turns of thread %s", batch.thread_id)
+            await self._reject(scope, batch, type(error).__name__)
+            return []
+        await self._store.acknowledge(scope, batch)
+        self.counts.kept += 1
+        return memory_ids
+
+    async def _write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
+        """Ids of the memories that hold the turns of `batch`, each turn in exactly one."""
+        memory_ids: list[str] = []
+        for turns in _split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
+            outcome = await self._ingestor.write_one(scope, self._draft(batch.thread_id, turns))
+            memory_id = outcome.merged_into or outcome.id
+            if memory_id is None:
+                raise InvalidRequest(f"the memory of evicted turns was {outcome.status}: {outcome.reason}")
+            memory_ids.append(memory_id)
+        return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """The event of the turns, never later than now: the clock may have been put back since they were said.
-
-        Raises InvalidRequest for turns that no memory can hold.
-        """
+        """Draft of `turns`, dated now at the latest: the clock may have been set back. Raises InvalidRequest."""
         try:
-            made = draft(thread_id, turns)
+            draft = evicted_turns_draft(thread_id, turns)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            raise InvalidRequest(f"turns that left a thread make no memory: {first['msg']}") from error
-        return made.model_copy(update={"created_at": min(turns[-1].at, to_utc(self._clock()))})
+            raise InvalidRequest(f"evicted turns do not form a valid memory: {first['msg']}") from error
+        return draft.model_copy(update={"created_at": min(turns[-1].at, to_utc(self._clock()))})
+
+    async def _reject(self, scope: Scope, batch: EvictedTurns, reason: str) -> None:
+        tries = batch.tries + 1
+        if tries < TRIES and not batch.rounds:
+            await self._store.postpone(scope, batch, tries)
+            self.counts.postponed += 1
+            return
+        retry_at = to_utc(self._clock()) + pause(batch.rounds)
+        await self._store.set_aside(scope, batch, reason, retry_at)
+        self.counts.set_aside += 1
+        _log.error(
+            "%d turns evicted from thread %s are set aside until %s after %d tries: %s",
+            len(batch.turns),
+            batch.thread_id,
+            rfc3339(retry_at),
+            tries,
+            reason,
+        )
 
 
-def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """The event that turns of a thread make. The first line names them, so no two departures are the same statement."""
+def pause(rounds: int) -> timedelta:
+    """Pause before the next retry of a batch that has been set aside `rounds` times before."""
+    doubled: int = 2 ** min(rounds, 20)
+    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)
+
+
+def evicted_turns_draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
+    """Event draft of evicted turns. The last line names thread and turns, so that no two batches are duplicates."""
     numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
     first, last = turns[0].index, turns[-1].index
     lines = [f"{turn.role}: {turn.content}" for turn in turns]
@@ -68,14 +183,15 @@ def draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
     )
 
 
-def _pieces(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
-    piece: list[Turn] = []
+def _split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
+    """`turns` in groups that fit into one memory each."""
+    group: list[Turn] = []
     size = 0
     for turn in turns:
-        if piece and (size + len(turn.content) > MAX_CHARACTERS or len(piece) == MAX_TURNS):
-            yield tuple(piece)
-            piece, size = [], 0
-        piece.append(turn)
+        if group and (size + len(turn.content) > MAX_CHARACTERS or len(group) == MAX_TURNS):
+            yield tuple(group)
+            group, size = [], 0
+        group.append(turn)
         size += len(turn.content) + len(turn.role) + 3
-    if piece:
-        yield tuple(piece)
+    if group:
+        yield tuple(group)

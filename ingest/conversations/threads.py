@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import Incoming, Keeping
-from ingest.conversations.outbox import Outbox
 from ingest.conversations.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
 from ingest.conversations.rules import Rules, within
 from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.gate import Cleaned, Redactor
-from memtypes.live.evicted_turns import DepartureStore, ThreadKeeper
+from ingest.writing.pipeline import Ingestor
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.policy import EvictionPolicy, Mode, Policies, PolicyType, ThreadPolicy
 from memtypes.live.templates import rendered
@@ -26,7 +26,7 @@ from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import Locks
-from memtypes.ports.threads import Append, Appended, Content, NewThread, Replacement, ThreadStore
+from memtypes.ports.threads import Append, Appended, Content, EvictedTurnStore, NewThread, Replacement, ThreadStore
 from memtypes.ports.tokenizer import Tokenizer
 
 _REMEMBERED = 100_000
@@ -41,8 +41,8 @@ class ThreadParts:
     """
 
     store: ThreadStore
-    departures: DepartureStore
-    keeper: ThreadKeeper
+    evicted: EvictedTurnStore
+    ingestor: Ingestor
     tokenizer: Tokenizer
     summariser: Summariser
     locks: Locks
@@ -60,7 +60,7 @@ class Threads:
         self.store = parts.store
         self.rules = Rules(parts.models, parts.policies, parts.tokenizers)
         self._tokenizer = parts.tokenizer
-        self.outbox = Outbox(parts.departures, parts.keeper, parts.clock)
+        self.evicted_turns = EvictedTurnWriter(parts.evicted, parts.ingestor, parts.clock)
         self._incoming = Incoming(parts.redactor, parts.clock)
         self._clock = parts.clock
         self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
@@ -124,7 +124,7 @@ class Threads:
             if self._due(policy, done):
                 flushed = await self._flusher.relieve(scope, thread_id)
             if done.evicted or flushed:
-                await self.outbox.drain(scope)
+                await self.evicted_turns.persist(scope)
         return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
 
     def _keeping(self, policy: ThreadPolicy) -> Keeping:
@@ -183,7 +183,7 @@ class Threads:
         done = await self._flusher.flush(scope, thread_id, ask)
         if ask.dry_run:
             return done
-        kept = await self.outbox.drain(scope)
+        kept = await self.evicted_turns.persist(scope)
         return replace(done, memory_ids=tuple(kept.get(thread_id, ())))
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:

@@ -1,9 +1,9 @@
-"""What threads ask of their store. The contract is the docstrings here."""
+"""Stores of threads and of evicted turns. The docstrings are the contract."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,7 +109,7 @@ class Replacement:
 class ThreadStore(ABC):
     """Where threads live. Each change is atomic; a thread that is not there raises NotFound.
 
-    What leaves by eviction or flush is put among the departures in the same change; see `memtypes.live.evicted_turns`.
+    What leaves by eviction or flush is queued in the `EvictedTurnStore` in the same transaction.
     """
 
     @abstractmethod
@@ -145,7 +145,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Take turns out of the thread, as a departure; False when one of them was not there, and nothing was done."""
+        """Evict turns from the thread; False, and no change, when one of them is not there."""
 
     @abstractmethod
     async def replace(self, scope: Scope, replacement: Replacement) -> int:
@@ -162,3 +162,72 @@ class ThreadStore(ABC):
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str) -> None:
         """Remove the thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvictedTurns:
+    """Turns that were evicted or flushed together and wait to be stored as memories. token: its key in the store.
+
+    tries: rejections since it was queued. rounds: how often it was set aside. reason: why it is set aside, else empty.
+    retry_at: when it is retried.
+    """
+
+    thread_id: str
+    turns: tuple[Turn, ...]
+    token: str
+    tries: int = 0
+    rounds: int = 0
+    reason: str = ""
+    retry_at: datetime | None = None
+
+    def due(self, at: datetime | None) -> bool:
+        """Whether a batch that is set aside is retried at `at`; always if `at` is None."""
+        return at is None or self.retry_at is None or self.retry_at <= at
+
+
+@dataclass(frozen=True, slots=True)
+class EvictedBacklog:
+    """waiting: number of batches queued in a namespace. set_aside: those of one thread, oldest first."""
+
+    waiting: int
+    set_aside: tuple[EvictedTurns, ...] = ()
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the first batch that is set aside is retried."""
+        return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
+
+
+class EvictedTurnStore(ABC):
+    """Queue of evicted turns. A batch stays until it is acknowledged, even if its thread is deleted."""
+
+    @abstractmethod
+    async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
+        """The first batches of the queue, oldest first."""
+
+    @abstractmethod
+    async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
+        """Remove a batch that has been stored as memories."""
+
+    @abstractmethod
+    async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
+        """Move a batch to the end of the queue, with its new number of tries."""
+
+    @abstractmethod
+    async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
+        """Take a batch out of the queue for one more round, until it is requeued."""
+
+    @abstractmethod
+    async def requeue(self, at: datetime | None) -> int:
+        """Queue every batch, of any scope, that is set aside and due at `at` (None: all of them), with no tries.
+
+        Returns their number.
+        """
+
+    @abstractmethod
+    async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
+        """Number of batches queued in the namespace, and the batches of this thread that are set aside."""
+
+    @abstractmethod
+    def scopes(self) -> AsyncIterator[Scope]:
+        """Every scope with queued batches."""

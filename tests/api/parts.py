@@ -8,7 +8,6 @@ from api.http.idempotency import Once
 from api.wiring.container import Services
 from api.wiring.erasure import Memories, Remembered
 from api.wiring.screening import local_panel, screening_of
-from ingest.conversations.evicted_turns import DepartureKeeper
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.due.gate import DueTimes
@@ -89,7 +88,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     threads = ThreadParts(
         kept_live,
         kept_live,
-        DepartureKeeper(ingestor, clock),
+        ingestor,
         tokenizer,
         RuleSummariser(tokenizer),
         FreeLocks(),

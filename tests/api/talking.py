@@ -14,7 +14,7 @@ from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
 from tests.fakes import FakeStore, FakeTokenizer
-from tests.ingest.conversations.parts import keeper_over, threads_over
+from tests.ingest.conversations.parts import ingestor_over, threads_over
 
 
 @asynccontextmanager
@@ -22,7 +22,7 @@ async def served(live: LiveClient, services: Services, policies: str, **parts: A
     """The application with threads by these policies. parts: see `threads_over`."""
     store = services.store
     assert isinstance(store, FakeStore)
-    threads = threads_over(live, policies, **{"keeper": keeper_over(store), **parts})
+    threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
     wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
         yield client

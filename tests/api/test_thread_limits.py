@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from memtypes.live.evicted_turns import Departure, ThreadKeeper
-from memtypes.model.errors import InvalidRequest
-from memtypes.model.scope import Scope
+from ingest.screening.redaction.gate import RedactionGate, Redactor
+from ingest.screening.redaction.policy import RuleBook, Rules
+from memtypes.model.policy import MemoryType
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, kept_turns, say, served, words
+from tests.fakes import FakeStore
+from tests.ingest.conversations.parts import ingestor_over
 
 pytestmark = pytest.mark.anyio
 
@@ -172,17 +174,11 @@ async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> 
     assert await indices(client, thread) == [0]
 
 
-class Refusing(ThreadKeeper):
-    """Refuses everything."""
-
-    async def keep(self, _scope: Scope, _departure: Departure) -> list[str]:
-        """Never."""
-        raise InvalidRequest("not kept here")
-
-
 async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Services) -> None:
     """Appends go on; stats, health and metrics say that something was set aside."""
-    async with served(live, services, POLICIES, keeper=Refusing()) as client:
+    rules = RuleBook(default=Rules(never_keep_types=frozenset({MemoryType.EPISODIC})))
+    rejecting = ingestor_over(FakeStore(), RedactionGate(Redactor(rules)))
+    async with served(live, services, POLICIES, ingestor=rejecting) as client:
         thread = (await begun(client, resource="still"))["id"]
         for _ in range(6):
             await say(client, thread, words(60))
@@ -194,6 +190,7 @@ async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Service
     assert not health["ok"]
     apart = health["checks"][-1]
     assert (apart["name"], apart["ok"]) == ("nothing_set_aside", False)
-    assert apart["detail"].startswith("turns 0: not kept here; tried again at 20")
+    reason = "the memory of evicted turns was rejected: memories of type episodic are not kept here"
+    assert apart["detail"].startswith(f"turns 0: {reason}; tried again at 20")
     assert stats["next_try_at"] in apart["detail"]
     assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics

@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from memtypes.live.evicted_turns import DepartureStore
 from memtypes.live.eviction import USE_ORDER, Limits
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import MAX_CHAIN, Append, NewThread, Removal, Replacement, ThreadStore
+from memtypes.ports.threads import MAX_CHAIN, Append, EvictedTurnStore, NewThread, Removal, Replacement, ThreadStore
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import RedisDepartures
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.threads import RedisThreads
 from tests.fakes_threads import FakeThreads
 from tests.live import LIVE, fresh_scope
@@ -30,7 +29,7 @@ class Kept:
     """Threads and what left them, in a scope of the test's own."""
 
     threads: ThreadStore
-    left: DepartureStore
+    left: EvictedTurnStore
     scope: Scope
 
     async def begin(self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False) -> None:
@@ -47,7 +46,7 @@ class Kept:
 
     async def gone(self) -> list[list[int]]:
         """The indices of each departure that waits."""
-        return [[one.index for one in departure.turns] for departure in await self.left.departures(self.scope, 100)]
+        return [[one.index for one in batch.turns] for batch in await self.left.pending(self.scope, 100)]
 
 
 @pytest.fixture(params=["fake", *LIVE])
@@ -57,7 +56,7 @@ def kept(request: pytest.FixtureRequest) -> Kept:
         fake = FakeThreads()
         return Kept(fake, fake, fresh_scope())
     live: LiveClient = request.getfixturevalue(request.param)
-    return Kept(RedisThreads(live), RedisDepartures(live), fresh_scope())
+    return Kept(RedisThreads(live), RedisEvictedTurns(live), fresh_scope())
 
 
 def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
@@ -201,14 +200,14 @@ async def test_what_left_waits_until_it_is_settled(kept: Kept) -> None:
     for content in "abc":
         await kept.append(content, Limits(None, 1, 10))
     await kept.threads.delete(kept.scope, "t")
-    first, second = await kept.left.departures(kept.scope, 10)
+    first, second = await kept.left.pending(kept.scope, 10)
     assert [one.content for one in (*first.turns, *second.turns)] == ["a", "b"]
-    assert (await kept.left.load(kept.scope)).waiting == 2
-    assert kept.scope in [scope async for scope in kept.left.waiting()]
-    await kept.left.settle(kept.scope, first)
-    assert await kept.left.departures(kept.scope, 10) == [second]
-    await kept.left.settle(kept.scope, second)
-    assert kept.scope not in [scope async for scope in kept.left.waiting()]
+    assert (await kept.left.backlog(kept.scope)).waiting == 2
+    assert kept.scope in [scope async for scope in kept.left.scopes()]
+    await kept.left.acknowledge(kept.scope, first)
+    assert await kept.left.pending(kept.scope, 10) == [second]
+    await kept.left.acknowledge(kept.scope, second)
+    assert kept.scope not in [scope async for scope in kept.left.scopes()]
 
 
 async def test_what_can_not_be_kept_is_set_aside_and_recalled(kept: Kept) -> None:
@@ -216,23 +215,28 @@ async def test_what_can_not_be_kept_is_set_aside_and_recalled(kept: Kept) -> Non
     await kept.begin()
     for content in "abc":
         await kept.append(content, Limits(None, 1, 10))
-    first, _ = await kept.left.departures(kept.scope, 10)
+    first, _ = await kept.left.pending(kept.scope, 10)
     await kept.left.postpone(kept.scope, first, 2)
     assert await kept.gone() == [[1], [0]]
-    _, again = await kept.left.departures(kept.scope, 10)
+    _, again = await kept.left.pending(kept.scope, 10)
     assert (again.tries, again.turns) == (2, first.turns)
     await kept.left.set_aside(kept.scope, again, "refused", NOW)
-    load = await kept.left.load(kept.scope, "t")
+    load = await kept.left.backlog(kept.scope, "t")
     assert load.waiting == 1
-    assert [(one.turns, one.why, one.rounds, one.again_at) for one in load.aside] == [(first.turns, "refused", 1, NOW)]
-    assert load.again_at == NOW
-    assert not (await kept.left.load(kept.scope, "u")).aside
-    await kept.left.recall(NOW - timedelta(seconds=1))
-    assert len((await kept.left.load(kept.scope, "t")).aside) == 1
-    assert await kept.left.recall(NOW) >= 1
-    waiting = await kept.left.departures(kept.scope, 10)
-    assert [(one.tries, one.rounds, one.why, one.again_at) for one in waiting] == [(0, 0, "", None), (0, 1, "", None)]
-    assert not (await kept.left.load(kept.scope, "t")).aside
+    assert [(one.turns, one.reason, one.rounds, one.retry_at) for one in load.set_aside] == [
+        (first.turns, "refused", 1, NOW)
+    ]
+    assert load.retry_at == NOW
+    assert not (await kept.left.backlog(kept.scope, "u")).set_aside
+    await kept.left.requeue(NOW - timedelta(seconds=1))
+    assert len((await kept.left.backlog(kept.scope, "t")).set_aside) == 1
+    assert await kept.left.requeue(NOW) >= 1
+    waiting = await kept.left.pending(kept.scope, 10)
+    assert [(one.tries, one.rounds, one.reason, one.retry_at) for one in waiting] == [
+        (0, 0, "", None),
+        (0, 1, "", None),
+    ]
+    assert not (await kept.left.backlog(kept.scope, "t")).set_aside
 
 
 async def test_many_writers_lose_nothing(kept: Kept) -> None:

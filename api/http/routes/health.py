@@ -48,7 +48,7 @@ async def ready(services: NamedDependency[Services]) -> Response[bytes]:
 @safe_get("/metrics", opt=_METRICS.opt())
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """Prometheus' text format."""
-    outbox = None if services.threads is None else services.threads.outbox
+    outbox = None if services.threads is None else services.threads.evicted_turns
     receipts = None if services.receipts is None else services.receipts.kept
     counting = (services.jobs, outbox, receipts)
     work = "".join(f"{line}\n" for one in counting if one is not None for line in one.lines())

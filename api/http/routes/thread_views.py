@@ -11,12 +11,11 @@ from anyio import to_thread
 from api.http.routes.thread_bodies import ContextPost
 from api.wiring.container import Services
 from ingest.conversations.threads import Threads
-from memtypes.live.evicted_turns import Departure, OutboxLoad
 from memtypes.live.policy import PolicyType
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.threads import Content, Thread
+from memtypes.ports.threads import Content, EvictedBacklog, EvictedTurns, Thread
 from retrieval.context.thread import Context, thread_context
 
 _DEFAULT = "cl100k_base"
@@ -72,7 +71,7 @@ async def context_of(
     }
 
 
-def stats_of(threads: Threads, thread: Thread, outbox: OutboxLoad) -> dict[str, Any]:
+def stats_of(threads: Threads, thread: Thread, backlog: EvictedBacklog) -> dict[str, Any]:
     """What the thread holds of its limits, and what left it and is not kept yet."""
     policy = threads.rules.of(thread)
     limits = threads.rules.limits(policy)
@@ -93,13 +92,13 @@ def stats_of(threads: Threads, thread: Thread, outbox: OutboxLoad) -> dict[str, 
         "ttl_s": thread.ttl_left_s,
         "resource": thread.resource,
         "policy": threads.rules.policy_name(thread.resource),
-        "waiting": outbox.waiting,
-        "set_aside": len(outbox.aside),
-        "next_try_at": None if outbox.again_at is None else rfc3339(outbox.again_at),
+        "waiting": backlog.waiting,
+        "set_aside": len(backlog.set_aside),
+        "next_try_at": None if backlog.retry_at is None else rfc3339(backlog.retry_at),
     }
 
 
-def health_of(threads: Threads, content: Content, outbox: OutboxLoad) -> dict[str, Any]:
+def health_of(threads: Threads, content: Content, backlog: EvictedBacklog) -> dict[str, Any]:
     """One check for each limit, for the count of tokens, for its life, and for what left it."""
     thread = content.thread
     limits = threads.rules.limits(threads.rules.of(thread))
@@ -110,16 +109,16 @@ def health_of(threads: Threads, content: Content, outbox: OutboxLoad) -> dict[st
         "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
         "within_max_turns": thread.turns <= limits.turns,
         "expires": thread.ttl_left_s > 0,
-        "nothing_set_aside": not outbox.aside,
+        "nothing_set_aside": not backlog.set_aside,
     }
     told: list[dict[str, Any]] = [{"name": name, "ok": ok} for name, ok in checks.items()]
-    if outbox.aside:
-        told[-1]["detail"] = "; ".join(map(_apart, outbox.aside))
+    if backlog.set_aside:
+        told[-1]["detail"] = "; ".join(map(_apart, backlog.set_aside))
     return {"ok": all(checks.values()), "checks": told}
 
 
-def _apart(departure: Departure) -> str:
+def _apart(batch: EvictedTurns) -> str:
     """Which turns could not be kept, why, and when that is tried again."""
-    indices = ", ".join(str(turn.index) for turn in departure.turns)
-    again = "" if departure.again_at is None else f"; tried again at {rfc3339(departure.again_at)}"
-    return f"turns {indices}: {departure.why}{again}"
+    indices = ", ".join(str(turn.index) for turn in batch.turns)
+    again = "" if batch.retry_at is None else f"; tried again at {rfc3339(batch.retry_at)}"
+    return f"turns {indices}: {batch.reason}{again}"

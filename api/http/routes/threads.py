@@ -197,7 +197,7 @@ async def get_stats(
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     threads = threads_of(services)
     thread = await threads.store.look(scope, thread_id)
-    return answer(stats_of(threads, thread, await threads.outbox.load(scope, thread_id)))
+    return answer(stats_of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id)))
 
 
 @safe_get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
@@ -208,7 +208,7 @@ async def get_health(
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     threads = threads_of(services)
     content = await threads.store.read(scope, thread_id)
-    return answer(health_of(threads, content, await threads.outbox.load(scope, thread_id)))
+    return answer(health_of(threads, content, await threads.evicted_turns.backlog(scope, thread_id)))
 
 
 @delete("/v1/threads/{thread_id:str}", opt=_changing("Remove a thread", {204: None}, None))

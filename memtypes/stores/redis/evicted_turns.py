@@ -11,81 +11,81 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from memtypes.live.evicted_turns import Departure, DepartureStore, OutboxLoad
 from memtypes.model.scope import Scope
+from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.thread_codec import departure_of, departure_text
+from memtypes.stores.redis.thread_codec import evicted_of, evicted_text
 from memtypes.stores.redis.thread_scripts import thread_script
 
-DEPARTURES = "thread-departures"
+EVICTED = "thread-evicted"
 _ASIDE = "thread-aside"
 _MOVE = thread_script("move")
 
 
-class RedisDepartures(DepartureStore):
-    """The departures of all namespaces on a live client."""
+class RedisEvictedTurns(EvictedTurnStore):
+    """Evicted turns of all namespaces, over a live client."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
-    async def departures(self, scope: Scope, limit: int) -> list[Departure]:
+    async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """What waits; see the port."""
-        key = live_key(scope, DEPARTURES)
+        key = live_key(scope, EVICTED)
         found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True, key=key)  # type: ignore[arg-type, return-value]
-        return [departure_of(token) for token in found]
+        return [evicted_of(token) for token in found]
 
-    async def settle(self, scope: Scope, departure: Departure) -> None:
+    async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Forget it; see the port."""
-        key = live_key(scope, DEPARTURES)
-        await self._live.run(lambda redis: redis.lrem(key, 1, departure.token), repeatable=True, key=key)
+        key = live_key(scope, EVICTED)
+        await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), repeatable=True, key=key)
 
-    async def postpone(self, scope: Scope, departure: Departure, tries: int) -> None:
+    async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Let it wait behind the others; see the port."""
-        key = live_key(scope, DEPARTURES)
-        await self._move(key, key, departure.token, departure_text(replace(departure, tries=tries)))
+        key = live_key(scope, EVICTED)
+        await self._move(key, key, batch.token, evicted_text(replace(batch, tries=tries)))
 
-    async def set_aside(self, scope: Scope, departure: Departure, why: str, again_at: datetime) -> None:
+    async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """Keep it apart; see the port."""
-        keys = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, departure.thread_id)
-        apart = replace(departure, rounds=departure.rounds + 1, why=why, again_at=again_at)
-        await self._move(*keys, departure.token, departure_text(apart))
+        keys = live_key(scope, EVICTED), live_key(scope, _ASIDE, batch.thread_id)
+        apart = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
+        await self._move(*keys, batch.token, evicted_text(apart))
 
-    async def recall(self, at: datetime | None) -> int:
+    async def requeue(self, at: datetime | None) -> int:
         """Let what was set aside wait again; see the port."""
-        recalled = 0
+        requeued = 0
         for key, token in await self._everywhere(f"{_ASIDE}:*", last=-1):
-            departure = departure_of(token)
-            if departure.due(at):
+            batch = evicted_of(token)
+            if batch.due(at):
                 kept = json.loads(token)
-                waiting = live_key(Scope(kept["tenant"], kept["namespace"]), DEPARTURES)
-                recalled += await self._move(key, waiting, token, departure_text(_untried(departure)))
-        return recalled
+                waiting = live_key(Scope(kept["tenant"], kept["namespace"]), EVICTED)
+                requeued += await self._move(key, waiting, token, evicted_text(_untried(batch)))
+        return requeued
 
-    async def load(self, scope: Scope, thread_id: str | None = None) -> OutboxLoad:
+    async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """How much waits and what is set aside; see the port."""
-        waiting, aside = live_key(scope, DEPARTURES), live_key(scope, _ASIDE, thread_id or "")
+        waiting, aside = live_key(scope, EVICTED), live_key(scope, _ASIDE, thread_id or "")
 
         async def ask(redis: Redis) -> tuple[int, list[str]]:
             apart = await redis.lrange(aside, 0, -1) if thread_id else []
             return await redis.llen(waiting), [str(one) for one in apart]
 
         count, apart = await self._live.run(ask, repeatable=True, key=waiting)
-        return OutboxLoad(count, tuple(departure_of(token) for token in apart))
+        return EvictedBacklog(count, tuple(evicted_of(token) for token in apart))
 
-    async def waiting(self) -> AsyncIterator[Scope]:
+    async def scopes(self) -> AsyncIterator[Scope]:
         """Where something waits; see the port."""
-        for _, token in await self._everywhere(DEPARTURES, last=0):
+        for _, token in await self._everywhere(EVICTED, last=0):
             kept = json.loads(token)
             yield Scope(kept["tenant"], kept["namespace"])
 
     async def _move(self, source: str, target: str, token: str, text: str) -> bool:
-        """Whether the departure was in `source`; it is in `target` then."""
+        """Move a batch to the list `target`; False if it is not in `source`."""
         answer = await self._live.script(_MOVE, [source, target], [token, text], repeatable=False)
         return bool(answer[0] == "ok")
 
     async def _everywhere(self, kind: str, last: int) -> list[tuple[str, str]]:
-        """The first departures, up to `last`, of each list of this kind in any namespace, each with its key."""
+        """The first batches, up to `last`, of each list of this kind in any namespace, with its key."""
         found: list[tuple[str, str]] = []
         for key in await self._live.keys_like(f"rm:*:{kind}"):
             tokens: Any = await self._live.run(partial(_range, key=key, last=last), repeatable=True, key=key)
@@ -97,6 +97,6 @@ async def _range(redis: Redis, key: str, last: int) -> Any:
     return await redis.lrange(key, 0, last)
 
 
-def _untried(departure: Departure) -> Departure:
-    """The departure as it waits again."""
-    return replace(departure, tries=0, why="", again_at=None)
+def _untried(batch: EvictedTurns) -> EvictedTurns:
+    """`batch` as it is queued again."""
+    return replace(batch, tries=0, reason="", retry_at=None)

@@ -6,12 +6,11 @@ import json
 from datetime import datetime
 from typing import Any
 
-from memtypes.live.evicted_turns import Departure
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.threads import MAX_CHAIN, NewThread, Thread
+from memtypes.ports.threads import MAX_CHAIN, EvictedTurns, NewThread, Thread
 
 
 def or_none(value: int | None) -> str | int:
@@ -24,8 +23,8 @@ def rank_word(rank: str | None) -> str:
     return "never" if rank is None else rank or "use"
 
 
-def departure_head(scope: Scope, thread_id: str) -> str:
-    """A departure's JSON up to its turns, which the script adds."""
+def evicted_head(scope: Scope, thread_id: str) -> str:
+    """The JSON of evicted turns up to its turns, which the script adds."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
@@ -79,27 +78,27 @@ def turn_of(kept: str) -> Turn:
     return Turn.from_json(raw, int(index))
 
 
-def departure_of(token: str) -> Departure:
-    """The departure of its JSON, which is also its name."""
+def evicted_of(token: str) -> EvictedTurns:
+    """Evicted turns from their JSON, which is also their token."""
     kept = json.loads(token)
     turns = tuple(Turn.from_json(json.dumps(raw), index) for index, raw in kept["turns"])
-    again = kept.get("again_at")
-    return Departure(
+    retry_at = kept.get("retry_at")
+    return EvictedTurns(
         kept["thread_id"],
         turns,
         token,
         kept.get("tries", 0),
         kept.get("rounds", 0),
-        kept.get("why", ""),
-        None if again is None else datetime.fromisoformat(again),
+        kept.get("reason", ""),
+        None if retry_at is None else datetime.fromisoformat(retry_at),
     )
 
 
-def departure_text(departure: Departure) -> str:
-    """The departure's JSON as it stands now; its token is the one of before."""
-    again = None if departure.again_at is None else rfc3339(departure.again_at)
-    told = {name: getattr(departure, name) for name in ("tries", "rounds", "why")}
-    return json.dumps({**json.loads(departure.token), **told, "again_at": again})
+def evicted_text(batch: EvictedTurns) -> str:
+    """The JSON of `batch`; it becomes the new token."""
+    retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
+    state = {name: getattr(batch, name) for name in ("tries", "rounds", "reason")}
+    return json.dumps({**json.loads(batch.token), **state, "retry_at": retry_at})
 
 
 def thread_of(thread_id: str, kept: dict[str, Any]) -> Thread:

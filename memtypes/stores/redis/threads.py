@@ -25,11 +25,11 @@ from memtypes.ports.threads import (
     ThreadStore,
 )
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import DEPARTURES
+from memtypes.stores.redis.evicted_turns import EVICTED
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.thread_codec import (
     created_id,
-    departure_head,
+    evicted_head,
     or_none,
     paired,
     rank_word,
@@ -75,9 +75,9 @@ class RedisThreads(ThreadStore):
             rank_word(append.rank),
             *map(or_none, (append.expected, limits.tokens, limits.messages)),
             limits.turns,
-            departure_head(scope, append.thread_id),
+            evicted_head(scope, append.thread_id),
         ]
-        keys = [_key(scope, append.thread_id), live_key(scope, DEPARTURES)]
+        keys = [_key(scope, append.thread_id), live_key(scope, EVICTED)]
         answer = await self._live.script(_APPEND, keys, arguments, repeatable=False)
         refuse(append.thread_id, answer)
         if answer[0] == "turns":
@@ -107,13 +107,13 @@ class RedisThreads(ThreadStore):
         """Take turns out; see the port."""
         arguments: list[str | int | float] = [
             json.dumps(removal.indices),
-            departure_head(scope, removal.thread_id),
+            evicted_head(scope, removal.thread_id),
             rfc3339(removal.at),
             "0" if removal.summary is None else "1",
             removal.summary or "",
             removal.summary_tokens,
         ]
-        keys = [_key(scope, removal.thread_id), live_key(scope, DEPARTURES)]
+        keys = [_key(scope, removal.thread_id), live_key(scope, EVICTED)]
         answer = await self._live.script(_REMOVE, keys, arguments, repeatable=False)
         refuse(removal.thread_id, answer)
         return bool(answer[0] == "ok")

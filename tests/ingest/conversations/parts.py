@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ingest.conversations.evicted_turns import DepartureKeeper
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
+from ingest.screening.gates import Gate
 from ingest.screening.redaction.gate import Redactor
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config.thread_policies import parse
-from memtypes.live.evicted_turns import ThreadKeeper
 from memtypes.llms.registry import Registry
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import RedisDepartures
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
@@ -21,23 +20,21 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def keeper_over(store: FakeStore) -> DepartureKeeper:
-    """Keeps what left in `store`."""
-    return DepartureKeeper(
-        Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)), lambda: NOW
-    )
+def ingestor_over(store: FakeStore, *gates: Gate) -> Ingestor:
+    """An ingestor that writes to `store` what passes `gates`."""
+    return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates))
 
 
 def threads_over(
-    live: LiveClient, policies: str = "", keeper: ThreadKeeper | None = None, redactor: Redactor | None = None
+    live: LiveClient, policies: str = "", ingestor: Ingestor | None = None, redactor: Redactor | None = None
 ) -> Threads:
-    """Threads by the policies of a YAML text."""
+    """Threads with the policies of a YAML text."""
     tokenizer = FakeTokenizer()
     return Threads(
         ThreadParts(
             RedisThreads(live),
-            RedisDepartures(live),
-            keeper or keeper_over(FakeStore()),
+            RedisEvictedTurns(live),
+            ingestor or ingestor_over(FakeStore()),
             tokenizer,
             RuleSummariser(tokenizer),
             RedisLocks(live),

@@ -16,7 +16,6 @@ from ingest.conversations.summary import Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.redaction.gate import Redactor
 from memtypes.config.thread_policies import parse
-from memtypes.live.evicted_turns import Departure, ThreadKeeper
 from memtypes.live.policy import ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Registry
@@ -25,8 +24,9 @@ from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import Append, Appended, Content, Removal
 from retrieval.context.thread import thread_context
-from tests.fakes import FakeTokenizer
+from tests.fakes import FakeStore, FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
+from tests.ingest.conversations.parts import ingestor_over
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,14 +123,6 @@ class Letters(FakeTokenizer):
         return len(text)
 
 
-class Kept(ThreadKeeper):
-    """Keeps everything."""
-
-    async def keep(self, _scope: Scope, departure: Departure) -> list[str]:
-        """Its token."""
-        return [departure.token]
-
-
 class Stuck(FakeThreads):
     """A store whose changes take their time, once it is stuck."""
 
@@ -163,7 +155,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
         ThreadParts(
             store,
             store,
-            Kept(),
+            ingestor_over(FakeStore()),
             FakeTokenizer(),
             Model(),
             FreeLocks(),

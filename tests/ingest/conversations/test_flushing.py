@@ -81,7 +81,7 @@ async def test_a_flush_chooses_again_when_turns_left_meanwhile() -> None:
     done = await (await flusher(store, model)).flush(SCOPE, "t", FlushAsk())
     assert done.flushed == 2
     assert model.asked == 1
-    assert done.summary == by_rule("", (await store.departures(SCOPE, 1))[0].turns, 4, FakeTokenizer())
+    assert done.summary == by_rule("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
 
 
 async def test_a_thread_that_never_rests_is_left_for_later() -> None:

@@ -1,5 +1,5 @@
--- KEYS: the thread, its namespace's departures. ARGV: turn, tokens, rank, expected version or '', most tokens or '',
--- most messages or '', most turns, what a departure begins with. Nothing is changed unless all of it is.
+-- KEYS: the thread, its namespace's evicted turns. ARGV: turn, tokens, rank, expected version or '', most tokens or '',
+-- most messages or '', most turns, the head of the evicted turns' JSON. Nothing is changed unless all of it is.
 local base = KEYS[1]
 local found = redis.call('HMGET', base, 'version', 'next', 'tokens')
 if not found[1] then return {'missing'} end

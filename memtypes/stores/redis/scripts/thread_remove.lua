@@ -1,4 +1,4 @@
--- KEYS: the thread, its namespace's departures. ARGV: indices, what a departure begins with, now, '1' with a summary,
+-- KEYS: the thread, its namespace's evicted turns. ARGV: indices, the head of the evicted turns' JSON, now, '1' with a summary,
 -- the summary, its tokens.
 local base = KEYS[1]
 local found = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens')

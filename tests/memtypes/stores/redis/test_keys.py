@@ -21,7 +21,7 @@ hostile = st.text(alphabet="ab:/{}%*?[]\\é日 .-_", min_size=1, max_size=8)
 names = (hostile | st.text(min_size=1, max_size=20)).filter(is_name)
 scopes = st.builds(Scope, names, names)
 KINDS = (
-    *("working", "working-sessions", "thread", "thread-name", "thread-backup", "thread-aside", "thread-departures"),
+    *("working", "working-sessions", "thread", "thread-name", "thread-backup", "thread-aside", "thread-evicted"),
     *("workflow", "workflows-ended", "lock-lock", "lock-fence", "lock-queue", "lock-seen"),
 )
 kinds = st.sampled_from(KINDS)

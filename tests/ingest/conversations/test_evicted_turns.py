@@ -1,0 +1,220 @@
+"""Evicted turns are stored as memories exactly once; a rejected batch blocks nothing and is retried."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
+from ingest.conversations.requests import Opening
+from ingest.conversations.threads import Threads
+from ingest.screening.gates import Gate
+from ingest.screening.redaction.gate import RedactionGate, Redactor
+from ingest.screening.redaction.policy import RuleBook, Rules
+from ingest.writing.submission import Submission
+from memtypes.live.eviction import Limits
+from memtypes.live.turns import NewTurn, Turn
+from memtypes.model.errors import InvalidRequest, Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing, Record
+from memtypes.ports.threads import Append, EvictedBacklog, NewThread
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.fakes import FakeStore
+from tests.fakes_threads import FakeThreads
+from tests.ingest.conversations.parts import NOW, ingestor_over, threads_over
+from tests.live import fresh_scope
+
+pytestmark = pytest.mark.anyio
+SCOPE = Scope("acme", "n")
+
+
+class PoisonGate:
+    """Raises `error` for drafts that contain "poison"."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """The submission itself."""
+        if self.error is not None and "poison" in submission.draft.content:
+            raise self.error
+        return submission
+
+
+class CrashingStore(FakeStore):
+    """A store that fails after each write while `crashes` is set."""
+
+    crashes = True
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Store the records, then raise."""
+        await super().upsert(scope, records)
+        if self.crashes:
+            raise Unavailable("killed")
+
+
+async def evicted(*contents: str) -> FakeThreads:
+    """A store with one evicted batch for each of `contents`."""
+    threads = FakeThreads()
+    await threads.create(SCOPE, NewThread("t", 60, NOW))
+    for content in (*contents, "stays"):
+        await threads.append(SCOPE, Append("t", Turn("user", content, 1, NOW), "0", Limits(None, 1, 9)))
+    return threads
+
+
+async def episodes(store: FakeStore, scope: Scope = SCOPE) -> list[Memory]:
+    """The episodic memories in `store`."""
+    return list((await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=500))).memories)
+
+
+async def stored_turns(store: FakeStore, scope: Scope = SCOPE) -> list[int]:
+    """Indices in the sources of all memories, sorted."""
+    return sorted(index for memory in await episodes(store, scope) if memory.source for index in memory.source.turns)
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("refused"), ValueError("a bug")])
+async def test_a_rejected_batch_is_set_aside_after_three_tries(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The batches behind it are stored at once. It is counted and logged without its text."""
+    threads, store = await evicted("poison", "a", "b"), FakeStore()
+    writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
+    with caplog.at_level(logging.ERROR):
+        assert len((await writer.persist(SCOPE))["t"]) == 2
+        for tried in range(1, TRIES):
+            assert [batch.tries for batch in await threads.pending(SCOPE, 9)] == [tried]
+            assert await writer.persist(SCOPE) == {"t": []}
+    assert await stored_turns(store) == [1, 2]
+    backlog = await writer.backlog(SCOPE, "t")
+    assert backlog.waiting == 0
+    assert [(batch.turns[0].content, batch.retry_at) for batch in backlog.set_aside] == [("poison", NOW + FIRST_PAUSE)]
+    assert (writer.counts.kept, writer.counts.postponed, writer.counts.set_aside) == (2, TRIES - 1, 1)
+    assert "after 3 tries" in caplog.text
+    assert "poison" not in caplog.text
+    assert 'remembrancer_thread_departures_total{became="set_aside"} 1' in list(writer.lines())
+
+
+async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
+    """It moves behind the others, and is never set aside."""
+    threads, store, gate = await evicted("poison", "a", "b"), FakeStore(), PoisonGate(Unavailable("away"))
+    writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
+    for _ in range(3 * TRIES):
+        await writer.persist(SCOPE)
+    assert await stored_turns(store) == [1, 2]
+    assert (await writer.backlog(SCOPE, "t")).waiting == 1
+    gate.error = None
+    assert len((await writer.persist(SCOPE))["t"]) == 1
+    assert await stored_turns(store) == [0, 1, 2]
+
+
+async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
+    """Once, because its redaction rules may have changed."""
+    threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
+    ingestor = ingestor_over(FakeStore(), gate)
+    writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
+    for _ in range(TRIES):
+        await writer.persist(SCOPE)
+    assert await writer.persist_all() == 0
+    assert len((await writer.backlog(SCOPE, "t")).set_aside) == 1
+    gate.error = None
+    assert await EvictedTurnWriter(threads, ingestor, lambda: NOW).persist_all() == 1
+    assert await writer.backlog(SCOPE, "t") == EvictedBacklog(0)
+
+
+async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
+    """After 10, 20, 40 minutes and so on, with one try each time."""
+    threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
+    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore(), gate), lambda: now[0])
+    await writer.persist_all()
+    for _ in range(TRIES - 1):
+        await writer.persist(SCOPE)
+    pauses = []
+    for _ in range(10):
+        (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+        assert batch.retry_at is not None
+        pauses.append(batch.retry_at - now[0])
+        now[0] = batch.retry_at - timedelta(seconds=1)
+        await writer.persist_all()
+        assert (await writer.backlog(SCOPE, "t")).set_aside == (batch,)
+        now[0] = batch.retry_at
+        await writer.persist_all()
+    assert pauses == [min(timedelta(minutes=10 * 2**times), timedelta(days=1)) for times in range(10)]
+    assert writer.counts.recalled == 10
+    gate.error = None
+    now[0] += LONGEST_PAUSE
+    assert await writer.persist_all() == 1
+
+
+@pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
+async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rules: dict[str, object]) -> None:
+    """It is set aside with the reason, which does not contain the secret."""
+    gate = RedactionGate(Redactor(RuleBook(default=Rules.model_validate(rules))))
+    threads = await evicted("write to ann@example.org")
+    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore(), gate), lambda: NOW)
+    for _ in range(TRIES):
+        assert await writer.persist(SCOPE) == {"t": []}
+    (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+    assert batch.reason.startswith("the memory of evicted turns was rejected: ")
+    assert "ann@" not in batch.reason
+
+
+async def test_a_long_batch_becomes_several_memories() -> None:
+    """Each turn is in the source of exactly one memory, in the order of the conversation."""
+    turns = [Turn("user", f"{number} " + "x" * 150_000, 2, NOW) for number in range(4)]
+    threads, store = FakeThreads(), FakeStore()
+    await threads.create(SCOPE, NewThread("t", 60, NOW))
+    for turn, rank in zip(turns, ("3", "1", "2", "0"), strict=True):
+        await threads.append(SCOPE, Append("t", turn, rank, Limits(None, 9, 9)))
+    await threads.append(SCOPE, Append("t", Turn("user", "stays", 8, NOW), "0", Limits(8, None, 9)))
+    (batch,) = await threads.pending(SCOPE, 9)
+    ids = (await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE))["t"]
+    stored = await store.get(SCOPE, ids)
+    assert [turn.index for turn in batch.turns] != [0, 1, 2, 3]
+    assert [stored[memory_id].source.turns for memory_id in ids] == [[0, 1], [2, 3]]  # type: ignore[union-attr]
+
+
+async def test_a_memory_is_never_dated_in_the_future() -> None:
+    """A turn from a clock that was two days ahead becomes a memory of now."""
+    threads, store = FakeThreads(), FakeStore()
+    await threads.create(SCOPE, NewThread("t", 60, NOW))
+    for moment in (NOW + timedelta(days=2), NOW):
+        await threads.append(SCOPE, Append("t", Turn("user", "what time is it", 6, moment), "0", Limits(None, 1, 9)))
+    await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE)
+    assert [memory.created_at for memory in await episodes(store)] == [NOW]
+
+
+async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
+    """The reason says so; it is no internal error."""
+    threads = await evicted("x" * 600_000)
+    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore()), lambda: NOW)
+    for _ in range(TRIES):
+        await writer.persist(SCOPE)
+    (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+    assert batch.reason.startswith("evicted turns do not form a valid memory: ")
+
+
+@pytest.mark.parametrize("moment", ["before the write", "after the write"])
+async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, moment: str) -> None:
+    """Another process stores the batch, whether or not the first one had written the memory."""
+    policy, scope = "threads: {r: {type: message_count_based, max_messages: 10}}", fresh_scope()
+    store = CrashingStore()
+    gates: tuple[Gate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
+    await flush_once(threads_over(live, policy, ingestor_over(store, *gates)), scope)
+    store.crashes = False
+    other = threads_over(live, policy, ingestor_over(store))
+    assert await other.evicted_turns.persist_all() >= 1
+    assert await stored_turns(store, scope) == [0, 1, 2]
+    assert await other.evicted_turns.persist(scope) == {}
+
+
+async def flush_once(threads: Threads, scope: Scope) -> None:
+    """Append eight turns, of which the last one causes a flush."""
+    opened = await threads.open(scope, Opening(resource="r"))
+    turn = NewTurn(role="user", content="poison")
+    appended = [await threads.say(scope, opened.thread.id, turn, None) for _ in range(8)]
+    assert appended[-1].flushed == 3
