@@ -14,9 +14,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.locks import Lease, LockRequest, Locks
 from memtypes.ports.threads import (
     MAX_CHAIN,
-    Append,
-    Appended,
-    Content,
+    AppendTurn,
     EvictedBacklog,
     EvictedTurns,
     EvictedTurnStore,
@@ -24,7 +22,9 @@ from memtypes.ports.threads import (
     Removal,
     Replacement,
     Thread,
+    ThreadContent,
     ThreadStore,
+    TurnAppended,
 )
 
 
@@ -94,7 +94,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._kept[scope.tenant, scope.namespace, new.thread_id] = _Kept(thread)
         return new.thread_id
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """See the port."""
         kept, limits = self._of(scope, append.thread_id), append.limits
         self._check(kept, append.expected)
@@ -114,23 +114,23 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         turns[-1] = kept.take(append.turn, append.rank)
         self._leave(scope, append.thread_id, leaving)
         self._set(kept, turns)
-        return Appended(kept.following - 1, kept.thread.version, kept.thread.tokens, len(turns), len(leaving))
+        return TurnAppended(kept.following - 1, kept.thread.version, kept.thread.tokens, len(turns), len(leaving))
 
     async def look(self, scope: Scope, thread_id: str) -> Thread:
         """See the port."""
         return self._of(scope, thread_id).thread
 
-    async def read(self, scope: Scope, thread_id: str) -> Content:
+    async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """See the port."""
         kept = self._of(scope, thread_id)
-        return Content(kept.thread, tuple(kept.turns), dict(kept.used))
+        return ThreadContent(kept.thread, tuple(kept.turns), dict(kept.used))
 
-    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> Content:
+    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """See the port."""
         kept = self._of(scope, thread_id)
         shown = tuple(kept.turns[offset : offset + limit])
         kept.use([turn.index for turn in shown])
-        return Content(kept.thread, shown, dict(kept.used))
+        return ThreadContent(kept.thread, shown, dict(kept.used))
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
         """See the port."""

@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from memtypes.live.events import Event
-from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState
+from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import (
     MAX_CHAIN,
     MAX_EVENTS,
-    Append,
-    Appended,
-    Link,
-    Log,
+    AppendEvent,
+    ChainLink,
+    EventAppended,
+    IdempotentAnswer,
     NewWorkflow,
-    Once,
     Recorder,
+    WorkflowLog,
     WorkflowStore,
 )
 
@@ -29,9 +29,9 @@ class _Kept:
     ancestors: tuple[str, ...]
     base: WorkflowState
     newest: WorkflowState
-    status: Status = Status.PENDING
+    status: WorkflowStatus = WorkflowStatus.PENDING
     events: list[Event] = field(default_factory=list)
-    answers: dict[str, tuple[Once, int]] = field(default_factory=dict)
+    answers: dict[str, tuple[IdempotentAnswer, int]] = field(default_factory=dict)
     lost: bool = False
 
 
@@ -72,7 +72,7 @@ class FakeWorkflows(WorkflowStore):
             raise InvalidRequest("its own ancestor, or too deep", path="parent_id")
         self._kept[_key(scope, new.workflow_id)] = _Kept(new.parent_id, ancestors, new.base, new.base)
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event."""
         kept = self._of(scope, append.workflow_id)
         version = len(kept.events)
@@ -80,7 +80,7 @@ class FakeWorkflows(WorkflowStore):
             once, before = kept.answers[append.once.key]
             if once.digest != append.once.digest:
                 raise Conflict("another input")
-            return Appended(before, once.answer)
+            return EventAppended(before, once.answer)
         if kept.status.ended or append.expected not in (None, version):
             raise VersionConflict("ended or changed", current_version=version)
         if version >= MAX_EVENTS:
@@ -91,9 +91,9 @@ class FakeWorkflows(WorkflowStore):
             self._outbox.add(_key(scope, append.workflow_id))
         if append.once is not None:
             kept.answers[append.once.key] = (append.once, version + 1)
-        return Appended(version + 1)
+        return EventAppended(version + 1)
 
-    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> Log:
+    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """The workflow."""
         kept = self._of(scope, workflow_id)
         newest = len(kept.events)
@@ -104,7 +104,7 @@ class FakeWorkflows(WorkflowStore):
         events = kept.events[base.version : upto]
         if kept.lost and events:
             raise NotFound("its events are gone")
-        return Log(workflow_id, kept.parent_id, newest, kept.ancestors, base, tuple(events), kept.lost)
+        return WorkflowLog(workflow_id, kept.parent_id, newest, kept.ancestors, base, tuple(events), kept.lost)
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
         """A part of the log."""
@@ -119,16 +119,16 @@ class FakeWorkflows(WorkflowStore):
         if kept is not None and kept.newest.version < state.version:
             kept.newest = state
 
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[Link, ...]:
+    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
         """The chain."""
         own = self._of(scope, workflow_id)
         return tuple(self._link(scope, one) for one in (*own.ancestors, workflow_id))
 
-    def _link(self, scope: Scope, workflow_id: str) -> Link:
+    def _link(self, scope: Scope, workflow_id: str) -> ChainLink:
         kept = self._kept.get(_key(scope, workflow_id))
         if kept is None:
-            return Link(workflow_id)
-        return Link(workflow_id, kept.parent_id, kept.status, len(kept.events))
+            return ChainLink(workflow_id)
+        return ChainLink(workflow_id, kept.parent_id, kept.status, len(kept.events))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
         """Whether the caller may record it."""

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from api.http.bodies import InNamespace, QueryWhole
 from memtypes.live.events import JsonObject, WorkflowEventType, WorkflowId, small_json
-from memtypes.live.workflow_state import Status
+from memtypes.live.workflow_state import WorkflowStatus
 from memtypes.model.memory import Model, Whole
 from memtypes.model.scope import Name
 
@@ -75,7 +75,7 @@ class EventAnswer(TypedDict):
 class WorkflowStateAnswer(TypedDict):
     """What follows from the events."""
 
-    status: Status
+    status: WorkflowStatus
     steps: dict[str, dict[str, Any]]
     resources: dict[str, Any]
     data: dict[str, Any]
@@ -99,7 +99,7 @@ class LinkAnswer(TypedDict):
 
     workflow_id: str
     parent_id: str | None
-    status: Status
+    status: WorkflowStatus
     version: int
 
 

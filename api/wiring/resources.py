@@ -24,7 +24,7 @@ from memtypes.encoders.projection import token_projection
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.setup.prepare import DIMENSIONS, prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.live.policy import Policies
+from memtypes.live.thread_policy import Policies
 from memtypes.llms.registry_file import RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock

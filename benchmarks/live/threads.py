@@ -8,7 +8,7 @@ from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.redaction.gate import Redactor
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.policy import Policies, ThreadPolicy
+from memtypes.live.thread_policy import Policies, ThreadPolicy
 from memtypes.live.turns import NewTurn
 from memtypes.llms.registry import Registry
 from memtypes.model.times import system_clock

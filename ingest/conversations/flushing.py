@@ -14,7 +14,7 @@ from memtypes.model.errors import Overloaded, RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import LockRequest, Locks
-from memtypes.ports.threads import Content, Removal, Thread, ThreadStore
+from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
 from memtypes.ports.tokenizer import Tokenizer
 
 _TRIES = 5
@@ -79,7 +79,9 @@ class Flusher:
         flush = policy.flush.model_copy(update={"strategy": ask.strategy or policy.flush.strategy})
         return Plan(flush, self.rules.limits(policy), ask.force)
 
-    async def _removal(self, plan: Plan, content: Content, leaving: list[Turn], summariser: Summariser) -> Removal:
+    async def _removal(
+        self, plan: Plan, content: ThreadContent, leaving: list[Turn], summariser: Summariser
+    ) -> Removal:
         thread, indices = content.thread, tuple(turn.index for turn in leaving)
         now = to_utc(self.clock())
         if not plan.summarises:
@@ -89,7 +91,7 @@ class Flusher:
         return Removal(thread.id, indices, now, text, tokenizer.count(text))
 
 
-def _after(content: Content, leaving: list[Turn], removal: Removal) -> int:
+def _after(content: ThreadContent, leaving: list[Turn], removal: Removal) -> int:
     """Tokens of the thread when `leaving` has left and the new summary stands in the place of the old one."""
     grown = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
     return content.thread.tokens - sum(turn.tokens for turn in leaving) + grown

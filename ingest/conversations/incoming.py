@@ -11,7 +11,7 @@ import re2
 from anyio import to_thread
 
 from ingest.screening.redaction.gate import Cleaned, Redactor
-from memtypes.live.policy import Privacy
+from memtypes.live.thread_policy import Privacy
 from memtypes.live.turns import LARGE, MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtypes.live.policy import Mode, Strategy
+from memtypes.live.thread_policy import AccessMode, FlushStrategy
 from memtypes.live.turns import Turn
-from memtypes.ports.threads import Content, Thread
+from memtypes.ports.threads import Thread, ThreadContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Opened:
     thread: Thread
     created: bool
     resource: str | None = None
-    mode: Mode = Mode.READ_WRITE
+    mode: AccessMode = AccessMode.READ_WRITE
     redactions: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -57,7 +57,7 @@ class Replaced:
 class FlushAsk:
     """How to flush. dry_run: only say what would leave. force: also below the threshold."""
 
-    strategy: Strategy | None = None
+    strategy: FlushStrategy | None = None
     dry_run: bool = False
     force: bool = False
 
@@ -77,6 +77,6 @@ class Flushed:
 class Chain:
     """Threads, oldest first. gap: an ancestor has expired."""
 
-    threads: tuple[Content, ...]
+    threads: tuple[ThreadContent, ...]
     gap: bool
     cycle: bool = False

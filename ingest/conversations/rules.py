@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from memtypes.live.eviction import Limits
-from memtypes.live.policy import Mode, Policies, Reference, ThreadPolicy
+from memtypes.live.eviction import ThreadLimits
+from memtypes.live.thread_policy import AccessMode, Policies, ResourceReference, ThreadPolicy
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
 from memtypes.ports.threads import Thread
@@ -47,7 +47,7 @@ class Rules:
         """The policy of a thread's resource; a plain one where the file does not name it any more."""
         return self.policies.threads.get(resource or "", _PLAIN)
 
-    def limits(self, policy: ThreadPolicy) -> Limits:
+    def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a policy; a share of a model's window is a limit of tokens.
 
         That limit is lower by the margin of a model whose own tokenizer is not on hand.
@@ -55,7 +55,7 @@ class Rules:
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
             share = max(1, int(share / (1.0 + self.models().find(policy.model).margin)))
-        return Limits(
+        return ThreadLimits(
             min(filter(None, (policy.max_tokens, share)), default=None), policy.max_messages, policy.max_turns
         )
 
@@ -84,7 +84,7 @@ class Rules:
             if self.models().find(model).window is None
         ]
 
-    def references(self, agent_id: str) -> tuple[Reference, ...]:
+    def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
         """The resources of an agent. Raises InvalidRequest when the file names none of this name."""
         agents = self.policies.agents
         if agent_id not in agents:
@@ -102,7 +102,7 @@ class Rules:
         named = self.policies.agents.items()
         modes = {name: one.mode for name, agent in named for one in agent.references() if one.id == resource}
         governed = modes or agent_id in self.policies.agents
-        if resource is None or agent_id is None or not governed or modes.get(agent_id) is Mode.READ_WRITE:
+        if resource is None or agent_id is None or not governed or modes.get(agent_id) is AccessMode.READ_WRITE:
             return
         raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
 

@@ -18,15 +18,23 @@ from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.gate import Cleaned, Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.eviction import eviction_rank, flush_due
-from memtypes.live.policy import EvictionPolicy, Mode, Policies, PolicyType, ThreadPolicy
 from memtypes.live.templates import rendered
+from memtypes.live.thread_policy import AccessMode, EvictionPolicy, Policies, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import Locks
-from memtypes.ports.threads import Append, Appended, Content, EvictedTurnStore, NewThread, Replacement, ThreadStore
+from memtypes.ports.threads import (
+    AppendTurn,
+    EvictedTurnStore,
+    NewThread,
+    Replacement,
+    ThreadContent,
+    ThreadStore,
+    TurnAppended,
+)
 from memtypes.ports.tokenizer import Tokenizer
 
 _REMEMBERED = 100_000
@@ -104,7 +112,7 @@ class Threads:
         for one in references:
             template = opening.key or one.key or self.rules.named(one.id).key
             key = None if template is None else rendered(template, opening.variables)
-            context = opening.initial_context if one.mode is Mode.READ_WRITE else None
+            context = opening.initial_context if one.mode is AccessMode.READ_WRITE else None
             asked.append(replace(opening, key=key, resource=one.id, initial_context=context))
         opened = [await self.open(scope, one) for one in asked]
         return [replace(found, mode=one.mode) for found, one in zip(opened, references, strict=True)]
@@ -130,16 +138,16 @@ class Threads:
     def _keeping(self, policy: ThreadPolicy) -> Keeping:
         return Keeping(policy.privacy, self.rules.tokenizer(policy, self._tokenizer))
 
-    def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> Append:
+    def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> AppendTurn:
         """What to append. Raises InvalidRequest for a turn that is larger than the whole thread may be."""
         limits = self.rules.limits(policy)
         if limits.tokens is not None and turn.tokens > limits.tokens:
             raise InvalidRequest(
                 f"the turn has {turn.tokens} tokens, and the whole thread at most {limits.tokens}", path="content"
             )
-        return Append(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
+        return AppendTurn(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
 
-    def _due(self, policy: ThreadPolicy, done: Appended) -> bool:
+    def _due(self, policy: ThreadPolicy, done: TurnAppended) -> bool:
         """Whether the thread is to be relieved now."""
         limits = self.rules.limits(policy)
         due = flush_due(done.tokens, done.turns, limits, policy.flush.threshold)
@@ -193,7 +201,7 @@ class Threads:
         with within(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
-    async def _ancestor(self, scope: Scope, thread_id: str) -> Content | None:
+    async def _ancestor(self, scope: Scope, thread_id: str) -> ThreadContent | None:
         """An ancestor; None when it has expired."""
         try:
             return await self.store.read(scope, thread_id)

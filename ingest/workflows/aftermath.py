@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from memtypes.live.workflow_state import Status, fold, needs_snapshot
+from memtypes.live.workflow_state import WorkflowStatus, fold, needs_snapshot
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import Recorder, WorkflowStore
@@ -23,7 +23,7 @@ class Aftermath:
     store: WorkflowStore
     recorder: Recorder
 
-    async def follow(self, scope: Scope, workflow_id: str, version: int, status: Status) -> dict[str, str]:
+    async def follow(self, scope: Scope, workflow_id: str, version: int, status: WorkflowStatus) -> dict[str, str]:
         """The ids of the memories that keep the workflow, where the event `version` ended it. status: after it."""
         if needs_snapshot(version, status):
             await self._snapshot(scope, workflow_id, version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingest.workflows.history import shown
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflow_state import Status, Step, StepStatus, WorkflowState
+from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.memory import MAX_LABEL, Source
 from memtypes.model.policy import MemoryType
@@ -43,7 +43,7 @@ class WorkflowRecorder(Recorder):
 def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
     """The episodic record, and the procedure of a complex task that succeeded."""
     made: list[AnyDraft] = [episode(workflow_id, state)]
-    if state.status is Status.COMPLETED and len(_completed(state)) > COMPLEX:
+    if state.status is WorkflowStatus.COMPLETED and len(_completed(state)) > COMPLEX:
         made.append(procedure(workflow_id, state))
     return made
 
@@ -60,7 +60,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
         content="\n".join(map(_clean, lines)),
-        event_type=EventType.ERROR if state.status is Status.FAILED else EventType.OBSERVATION,
+        event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
         source=_source(workflow_id, state),
         created_at=state.ended_at,

@@ -18,12 +18,12 @@ from ingest.workflows.aftermath import Aftermath
 from ingest.workflows.history import LEAST, Past, history, told_by
 from ingest.workflows.requests import Beginning, Begun, Chain, Found, Reported, Resumed, Resumption, Seen
 from memtypes.live.events import Event, NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState, fold
+from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus, fold
 from memtypes.model.errors import NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.ports.workflows import Append, Log, NewWorkflow, Recorder, WorkflowStore
+from memtypes.ports.workflows import AppendEvent, NewWorkflow, Recorder, WorkflowLog, WorkflowStore
 
 LARGE = 20_000
 """Characters from which what is sent is looked through beside the event loop."""
@@ -59,8 +59,8 @@ class Workflows:
         """The version that the event got."""
         cleaned = await self._clean(scope, event.told())
         kept = event.model_copy(update=cleaned.value).at(to_utc(self._clock()))
-        appended = await self._store.append(scope, Append(workflow_id, kept, event.expected_version))
-        status = STATUS_AFTER.get(event.type, Status.PENDING)
+        appended = await self._store.append(scope, AppendEvent(workflow_id, kept, event.expected_version))
+        status = STATUS_AFTER.get(event.type, WorkflowStatus.PENDING)
         memories = await self._aftermath.follow(scope, workflow_id, appended.version, status)
         return Reported(appended.version, memories, cleaned.counts)
 
@@ -98,7 +98,7 @@ class Workflows:
             told = self._told(logs, await self._pasts(scope, logs, resumption.budget // LEAST), resumption.budget)
             kind = WorkflowEventType.NOTE if logs[-1].version else WorkflowEventType.STARTED
             event = Event(kind, to_utc(self._clock()), input=resumption.input)
-            append = Append(workflow_id, event, logs[-1].version, resumption.once(told))
+            append = AppendEvent(workflow_id, event, logs[-1].version, resumption.once(told))
             try:
                 appended = await self._store.append(scope, append)
             except VersionConflict as conflict:
@@ -106,7 +106,7 @@ class Workflows:
                     raise
                 continue
             if appended.answer is None:
-                await self._aftermath.follow(scope, workflow_id, appended.version, Status.RUNNING)
+                await self._aftermath.follow(scope, workflow_id, appended.version, WorkflowStatus.RUNNING)
             answer = json.loads(appended.answer) if appended.answer else told
             return Resumed(version=appended.version, redactions=cleaned.counts, **answer)
         raise AssertionError("the last try returns or raises")
@@ -121,7 +121,7 @@ class Workflows:
             return self._redactor.clean(scope.tenant, value)
         return await to_thread.run_sync(self._redactor.clean, scope.tenant, value)
 
-    def _told(self, logs: list[Log], pasts: list[Past], budget: int) -> dict[str, Any]:
+    def _told(self, logs: list[WorkflowLog], pasts: list[Past], budget: int) -> dict[str, Any]:
         written = history(pasts, budget, self._tokenizer)
         missing = sum(max(0, log.version - len(past.events)) for log, past in zip(logs, pasts, strict=True))
         return {
@@ -132,10 +132,10 @@ class Workflows:
             "omitted": written.omitted + missing,
         }
 
-    async def _logs(self, scope: Scope, workflow_id: str) -> list[Log]:
+    async def _logs(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
         """The chain's workflows that are still there, oldest first."""
         own = await self._store.load(scope, workflow_id)
-        logs: list[Log] = []
+        logs: list[WorkflowLog] = []
         for ancestor in own.ancestors:
             try:
                 logs.append(await self._store.load(scope, ancestor))
@@ -143,7 +143,7 @@ class Workflows:
                 _log.debug("a chain has a gap: an ancestor has expired")
         return [*logs, own]
 
-    async def _pasts(self, scope: Scope, logs: list[Log], most: int) -> list[Past]:
+    async def _pasts(self, scope: Scope, logs: list[WorkflowLog], most: int) -> list[Past]:
         """Each workflow with its newest `most` events; one whose events are gone, with what its last state tells."""
         pasts: list[Past] = []
         for log in logs:
@@ -151,7 +151,7 @@ class Workflows:
             pasts.append(Past(log.workflow_id, known))
         return pasts
 
-    async def _newest(self, scope: Scope, log: Log, most: int) -> tuple[Event, ...]:
+    async def _newest(self, scope: Scope, log: WorkflowLog, most: int) -> tuple[Event, ...]:
         if not log.lost:
             before = max(0, log.version - most)
             try:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtypes.live.workflow_state import Resource, WorkflowState
-from memtypes.ports.workflows import Link, Once
+from memtypes.live.workflow_state import ResourceValue, WorkflowState
+from memtypes.ports.workflows import ChainLink, IdempotentAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Seen:
 class Chain:
     """links: oldest first, the workflow itself last; without those that are gone. gap: whether any is gone."""
 
-    links: tuple[Link, ...]
+    links: tuple[ChainLink, ...]
     gap: bool
     cycle: bool = False
 
@@ -64,7 +64,7 @@ class Found:
     """A resource of a chain: the newest value, and which event of which workflow set it."""
 
     id: str
-    resource: Resource
+    resource: ResourceValue
     workflow_id: str
 
 
@@ -76,12 +76,12 @@ class Resumption:
     budget: int
     idempotency_key: str | None = None
 
-    def once(self, told: Mapping[str, Any]) -> Once | None:
+    def once(self, told: Mapping[str, Any]) -> IdempotentAnswer | None:
         """What makes a repetition find `told`; None without a key."""
         if self.idempotency_key is None:
             return None
         asked = json.dumps([self.input, self.budget], sort_keys=True).encode()
-        return Once(self.idempotency_key, hashlib.sha256(asked).hexdigest(), json.dumps(told))
+        return IdempotentAnswer(self.idempotency_key, hashlib.sha256(asked).hexdigest(), json.dumps(told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from memtypes.config.yaml_file import Source
-from memtypes.live.policy import Policies
+from memtypes.live.thread_policy import Policies
 from memtypes.model.errors import RemembrancerError
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from memtypes.live.policy import Eviction, EvictionPolicy, Flush, Strategy
+from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushStrategy
 from memtypes.live.turns import Turn
 
 USE_ORDER = ""
@@ -19,7 +19,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ThreadLimits:
     """What a thread may hold; None where it is not bounded."""
 
     tokens: int | None
@@ -47,25 +47,25 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
     return str((_ROLE_RANKS.get(turn.role, 1) + (10 if named else 0)) * _SPAN)
 
 
-def flush_due(tokens: int, messages: int, limits: Limits, threshold: float) -> bool:
+def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
     """Whether a thread has reached `threshold` of a limit."""
     full = [(tokens, limits.tokens), (messages, limits.messages)]
     return any(limit is not None and have >= threshold * limit for have, limit in full)
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ThreadSize:
     """What a thread holds or should hold at most."""
 
     tokens: int
     messages: int
 
-    def within(self, other: Load) -> bool:
+    def within(self, other: ThreadSize) -> bool:
         """Whether neither is above the other's."""
         return self.tokens <= other.tokens and self.messages <= other.messages
 
 
-def flush_goal(load: Load, limits: Limits, target: float, *, force: bool) -> Load:
+def flush_goal(load: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
     """What should be left: `target` of each limit; when forced, `target` of what is there if that is less.
 
     A thread without a limit keeps `target` of its tokens.
@@ -76,32 +76,32 @@ def flush_goal(load: Load, limits: Limits, target: float, *, force: bool) -> Loa
         tokens = min(tokens, target * load.tokens)
     if force:
         messages = min(messages, math.ceil(target * load.messages))
-    return Load(_whole(tokens, load.tokens), _whole(messages, load.messages))
+    return ThreadSize(_whole(tokens, load.tokens), _whole(messages, load.messages))
 
 
 def _whole(goal: float, most: int) -> int:
     return most if math.isinf(goal) else math.floor(goal)
 
 
-def chosen(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: Load) -> list[Turn]:
+def chosen(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
     """The turns that leave so that the rest is within `goal`, as far as may leave; oldest first.
 
     turns: oldest first. used: when each index was last used, higher is later.
     """
-    load = Load(sum(turn.tokens for turn in turns), len(turns))
+    load = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     leaving: list[Turn] = []
     least = _least(flush, turns)
     for turn in _order(flush, turns, used):
         if load.within(goal) and len(leaving) >= least:
             break
         leaving.append(turn)
-        load = Load(load.tokens - turn.tokens, load.messages - 1)
+        load = ThreadSize(load.tokens - turn.tokens, load.messages - 1)
     return sorted(leaving, key=lambda turn: turn.index)
 
 
 def _least(flush: Flush, turns: Sequence[Turn]) -> int:
     """How many a hybrid flush summarises at least: the oldest share of those between first and last."""
-    if flush.strategy is not Strategy.HYBRID_SUMMARY:
+    if flush.strategy is not FlushStrategy.HYBRID_SUMMARY:
         return 0
     return math.floor(flush.oldest * len(_middle(flush, turns)))
 
@@ -112,13 +112,13 @@ def _middle(flush: Flush, turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _order(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    if flush.strategy is Strategy.HYBRID_SUMMARY:
+    if flush.strategy is FlushStrategy.HYBRID_SUMMARY:
         return _middle(flush, turns)
     free = [turn for turn in turns if not stays(turn)]
-    if flush.strategy is Strategy.SIMPLE_FIFO:
+    if flush.strategy is FlushStrategy.SIMPLE_FIFO:
         return free
     by_use = sorted(free, key=lambda turn: (used.get(turn.index, -1), turn.index))
-    if flush.strategy is Strategy.LRU:
+    if flush.strategy is FlushStrategy.LRU:
         return by_use
     # Large and long unused first: tokens times how many others were used since.
     worth = {turn.index: turn.tokens * (len(by_use) - place) for place, turn in enumerate(by_use)}

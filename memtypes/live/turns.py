@@ -20,7 +20,7 @@ LARGE = 20_000
 
 MAX_REFERENCES = 100
 
-Content = Annotated[
+TurnText = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(not_blank), AfterValidator(printable)
 ]
 Path = Annotated[
@@ -30,30 +30,30 @@ Role = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,63}$")]
 Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
-class Reference(Model):
+class FileReference(Model):
     """A file or an image that a turn speaks of."""
 
     path: Path
 
 
-References = Annotated[list[Path | Reference], Field(max_length=MAX_REFERENCES)]
+FileReferences = Annotated[list[Path | FileReference], Field(max_length=MAX_REFERENCES)]
 
 
 class NewTurn(Model):
     """A turn on its way in. pinned: it never leaves by itself."""
 
     role: Role
-    content: Content
+    content: TurnText
     agent_id: Name | None = None
-    files: References = Field(default_factory=list)
-    images: References = Field(default_factory=list)
+    files: FileReferences = Field(default_factory=list)
+    images: FileReferences = Field(default_factory=list)
     tool: Name | None = None
     model: Name | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(check_metadata)] = Field(default_factory=dict)
     pinned: Flag = False
 
 
-def paths(references: list[str | Reference]) -> list[str]:
+def paths(references: list[str | FileReference]) -> list[str]:
     """The path of each reference, each path once."""
     named = (one if isinstance(one, str) else one.path for one in references)
     return list(dict.fromkeys(named))

@@ -16,7 +16,7 @@ SNAPSHOT_EVERY = 50
 """Events between two snapshots: no read folds more than this many."""
 
 
-class Status(StrEnum):
+class WorkflowStatus(StrEnum):
     """Where a workflow stands."""
 
     PENDING = "pending"
@@ -28,7 +28,7 @@ class Status(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing can happen any more."""
-        return self not in (Status.PENDING, Status.RUNNING)
+        return self not in (WorkflowStatus.PENDING, WorkflowStatus.RUNNING)
 
 
 class StepStatus(StrEnum):
@@ -39,14 +39,14 @@ class StepStatus(StrEnum):
     FAILED = "failed"
 
 
-STATUS_AFTER: Mapping[WorkflowEventType, Status] = {
-    WorkflowEventType.STARTED: Status.RUNNING,
-    WorkflowEventType.STEP_STARTED: Status.RUNNING,
-    WorkflowEventType.STEP_COMPLETED: Status.RUNNING,
-    WorkflowEventType.STEP_FAILED: Status.RUNNING,
-    WorkflowEventType.COMPLETED: Status.COMPLETED,
-    WorkflowEventType.FAILED: Status.FAILED,
-    WorkflowEventType.CANCELLED: Status.CANCELLED,
+STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
+    WorkflowEventType.STARTED: WorkflowStatus.RUNNING,
+    WorkflowEventType.STEP_STARTED: WorkflowStatus.RUNNING,
+    WorkflowEventType.STEP_COMPLETED: WorkflowStatus.RUNNING,
+    WorkflowEventType.STEP_FAILED: WorkflowStatus.RUNNING,
+    WorkflowEventType.COMPLETED: WorkflowStatus.COMPLETED,
+    WorkflowEventType.FAILED: WorkflowStatus.FAILED,
+    WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
 }
 """The status that an event leads to, whatever it was; other events leave it."""
 
@@ -79,7 +79,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class ResourceValue:
     """A resource's newest value, and when and by which event it was set."""
 
     value: Any
@@ -92,9 +92,9 @@ class WorkflowState:
     """What a workflow is at `version`. steps: in the order in which they first appeared."""
 
     version: int = 0
-    status: Status = Status.PENDING
+    status: WorkflowStatus = WorkflowStatus.PENDING
     steps: Mapping[str, Step] = field(default_factory=dict)
-    resources: Mapping[str, Resource] = field(default_factory=dict)
+    resources: Mapping[str, ResourceValue] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     output: Any = None
     error: Any = None
@@ -133,7 +133,9 @@ class _Folding:
 
     def add(self, event: Event) -> None:
         self.version = event.version
-        self.resources |= {name: Resource(value, event.version, event.at) for name, value in event.resources.items()}
+        self.resources |= {
+            name: ResourceValue(value, event.version, event.at) for name, value in event.resources.items()
+        }
         self.data |= event.data
         if event.step_id is not None:
             self._step(event, event.step_id)
@@ -147,8 +149,8 @@ class _Folding:
         elif event.type in _STEP_ENDS:
             self.steps[step_id] = self.steps.get(step_id, Step(StepStatus.RUNNING)).ended(event)
 
-    def _status(self, after: Status, event: Event) -> None:
-        if after is Status.RUNNING:
+    def _status(self, after: WorkflowStatus, event: Event) -> None:
+        if after is WorkflowStatus.RUNNING:
             self.started_at = event.at
         else:
             self.ended_at, self.output, self.error = event.at, event.output, event.error
@@ -176,6 +178,6 @@ def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
     return folding.done()
 
 
-def needs_snapshot(version: int, status: Status) -> bool:
+def needs_snapshot(version: int, status: WorkflowStatus) -> bool:
     """Whether the state at `version` is to be kept: every SNAPSHOT_EVERY events, and at the end."""
     return status.ended or (version > 0 and version % SNAPSHOT_EVERY == 0)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from memtypes.live.eviction import Limits
+from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
@@ -56,18 +56,18 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendTurn:
     """A turn for a thread. rank: see `eviction_rank`. expected: the version that must be current, or None."""
 
     thread_id: str
     turn: Turn
     rank: str | None
-    limits: Limits
+    limits: ThreadLimits
     expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
+class TurnAppended:
     """What an append came to. tokens, turns: of the thread after it."""
 
     index: int
@@ -78,7 +78,7 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ThreadContent:
     """A thread with its turns, oldest first. used: when each index was last used, higher is later."""
 
     thread: Thread
@@ -121,7 +121,7 @@ class ThreadStore(ABC):
         """
 
     @abstractmethod
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append one turn and evict what its limits ask for; the life of the whole chain begins again.
 
         Raises VersionConflict, and InvalidRequest when it can't fit.
@@ -132,11 +132,11 @@ class ThreadStore(ABC):
         """The thread."""
 
     @abstractmethod
-    async def read(self, scope: Scope, thread_id: str) -> Content:
+    async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """The thread with all its turns."""
 
     @abstractmethod
-    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> Content:
+    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """The thread with some of its turns, which count as used now."""
 
     @abstractmethod

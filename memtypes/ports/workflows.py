@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memtypes.live.events import Event
-from memtypes.live.workflow_state import Status, WorkflowState
+from memtypes.live.workflow_state import WorkflowState, WorkflowStatus
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
@@ -29,7 +29,7 @@ class NewWorkflow:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentAnswer:
     """What lets a repeated call find the first one's answer. digest: of what was asked; answer: kept with the event."""
 
     key: str
@@ -38,17 +38,17 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendEvent:
     """An event for a workflow's log. expected: the version that must be current, or None."""
 
     workflow_id: str
     event: Event
     expected: int | None = None
-    once: Once | None = None
+    once: IdempotentAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
+class EventAppended:
     """version: of the event. answer: the kept one when the call was a repetition, and nothing was appended."""
 
     version: int
@@ -56,7 +56,7 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class WorkflowLog:
     """A workflow as it is kept. base: a state; events: those that follow it, up to the version asked for.
 
     version: the newest. ancestors: ids, oldest first. lost: the events are no longer kept, `base` is the last state.
@@ -72,12 +72,12 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainLink:
     """A workflow of a chain; status and version are None when it has expired."""
 
     workflow_id: str
     parent_id: str | None = None
-    status: Status | None = None
+    status: WorkflowStatus | None = None
     version: int | None = None
 
 
@@ -97,7 +97,7 @@ class WorkflowStore(ABC):
         """
 
     @abstractmethod
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event and refresh the lives of the workflow and its ancestors.
 
         An event that ends the workflow shortens its log's life and puts the workflow among those to be recorded.
@@ -106,7 +106,7 @@ class WorkflowStore(ABC):
         """
 
     @abstractmethod
-    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> Log:
+    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """The workflow from its newest snapshot; up to `at_version`, from its beginning where that is older.
 
         Raises NotFound, and InvalidRequest for a version that is not there yet.
@@ -121,7 +121,7 @@ class WorkflowStore(ABC):
         """Keep `state`, unless a newer one is kept or the workflow is gone."""
 
     @abstractmethod
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[Link, ...]:
+    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
         """The ancestors, oldest first, and the workflow itself. Raises NotFound for the workflow itself."""
 
     @abstractmethod

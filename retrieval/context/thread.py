@@ -13,9 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from memtypes.live.policy import Allocation
+from memtypes.live.thread_policy import ContextAllocation
 from memtypes.live.turns import Turn
-from memtypes.ports.threads import Content
+from memtypes.ports.threads import ThreadContent
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.piece import bullet
 
@@ -73,7 +73,12 @@ class _Part:
 
 
 def thread_context(
-    chain: Sequence[Content], budget: int, tokenizer: Tokenizer, allocation: Allocation | None, *, files: bool = True
+    chain: Sequence[ThreadContent],
+    budget: int,
+    tokenizer: Tokenizer,
+    allocation: ContextAllocation | None,
+    *,
+    files: bool = True,
 ) -> Context:
     """The context of the last thread of `chain`, oldest first, in at most `budget` tokens."""
     parts = _offered(chain, tokenizer)
@@ -96,7 +101,7 @@ def _fill(part: _Part, share: int, heading: int) -> int:
     return part.tokens
 
 
-def _offered(chain: Sequence[Content], tokenizer: Tokenizer) -> dict[str, _Part]:
+def _offered(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, _Part]:
     parts = {name: _Part(name, []) for name in _HEADINGS}
     for content in reversed(chain):
         own = content is chain[-1]
@@ -116,7 +121,7 @@ def _shown(turn: Turn) -> str:
     return bullet(f"{who}: {turn.content}")
 
 
-def _newest(chain: Sequence[Content], kind: str) -> list[Place]:
+def _newest(chain: Sequence[ThreadContent], kind: str) -> list[Place]:
     """Each file or image once, by its newest mention; newest first."""
     places: dict[str, Place] = {}
     for content in reversed(chain):
@@ -126,7 +131,7 @@ def _newest(chain: Sequence[Content], kind: str) -> list[Place]:
     return list(places.values())
 
 
-def _files(chain: Sequence[Content], room: int, tokenizer: Tokenizer) -> tuple[list[Place], int]:
+def _files(chain: Sequence[ThreadContent], room: int, tokenizer: Tokenizer) -> tuple[list[Place], int]:
     """The files that fit, newest first, and how many do not."""
     offered = _newest(chain, "files")
     room -= tokenizer.count(_FILES)
@@ -140,7 +145,7 @@ def _files(chain: Sequence[Content], room: int, tokenizer: Tokenizer) -> tuple[l
 
 
 def _built(
-    chain: Sequence[Content], parts: Mapping[str, _Part], files: list[Place], left: int, tokenizer: Tokenizer
+    chain: Sequence[ThreadContent], parts: Mapping[str, _Part], files: list[Place], left: int, tokenizer: Tokenizer
 ) -> Context:
     texts = [
         _HEADINGS[name] + "".join(one.text for one in reversed(parts[name].taken))

@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 
 from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.eviction import Limits
+from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.live.workflow_state import WorkflowState
 from memtypes.model.policy import MemoryType
@@ -18,9 +18,8 @@ from memtypes.model.scope import Scope
 from memtypes.model.working import Working
 from memtypes.ports.locks import LockRequest
 from memtypes.ports.receipts import Unsealed
-from memtypes.ports.threads import Append as AppendTurn
-from memtypes.ports.threads import NewThread
-from memtypes.ports.workflows import Append, NewWorkflow, Once
+from memtypes.ports.threads import AppendTurn, NewThread
+from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow
 from memtypes.ports.working import LiveItem
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
@@ -51,10 +50,10 @@ class Everything:
         threads, workflows = RedisThreads(self.live), RedisWorkflows(self.live)
         await threads.create(scope, NewThread(name, 60, NOW, resource=name, key=name))
         turn = Turn("user", mark, 1, NOW)
-        await threads.append(scope, AppendTurn(name, turn, "0", Limits(None, None, 10)))
+        await threads.append(scope, AppendTurn(name, turn, "0", ThreadLimits(None, None, 10)))
         await workflows.create(scope, NewWorkflow(name, None, WorkflowState(), NOW))
         event = Event(WorkflowEventType.NOTE, NOW, input=mark)
-        await workflows.append(scope, Append(name, event, once=Once(name, mark, mark)))
+        await workflows.append(scope, AppendEvent(name, event, once=IdempotentAnswer(name, mark, mark)))
         await RedisLocks(self.live).acquire(LockRequest(name, scope, wait_s=0.0))  # refused where it meets another
 
     async def found(self, scope: Scope, name: str) -> list[object]:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from memtypes.live.eviction import USE_ORDER, Limits
+from memtypes.live.eviction import USE_ORDER, ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import MAX_CHAIN, Append, EvictedTurnStore, NewThread, Removal, Replacement, ThreadStore
+from memtypes.ports.threads import MAX_CHAIN, AppendTurn, EvictedTurnStore, NewThread, Removal, Replacement, ThreadStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.threads import RedisThreads
@@ -21,7 +21,7 @@ from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FREE = Limits(None, None, 1_000)
+FREE = ThreadLimits(None, None, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,11 @@ class Kept:
         """A thread."""
         await self.threads.create(self.scope, NewThread(thread_id, 60, NOW, parent_id, lru=lru))
 
-    async def append(self, content: str, limits: Limits = FREE, rank: str | None = "0", thread_id: str = "t") -> int:
+    async def append(
+        self, content: str, limits: ThreadLimits = FREE, rank: str | None = "0", thread_id: str = "t"
+    ) -> int:
         """The index of a turn of ten tokens; how many it evicted is in `left`."""
-        return (await self.threads.append(self.scope, Append(thread_id, turn(content), rank, limits))).index
+        return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
         """Of the turns that are there."""
@@ -69,7 +71,7 @@ async def test_a_turn_comes_back_as_it_was(kept: Kept) -> None:
     await kept.begin()
     sent = turn("é \n{}", 7, agent_id="a", files=["f"], images=["i"], tool="t", model="m", metadata={"n": [1, None]})
     await kept.append("first")
-    done = await kept.threads.append(kept.scope, Append("t", sent, "0", FREE, expected=1))
+    done = await kept.threads.append(kept.scope, AppendTurn("t", sent, "0", FREE, expected=1))
     assert (done.index, done.version, done.tokens, done.turns, done.evicted) == (1, 2, 17, 2, 0)
     content = await kept.threads.read(kept.scope, "t")
     assert content.turns[1] == replace(sent, index=1)
@@ -82,7 +84,7 @@ async def test_what_is_unknown_is_not_found(kept: Kept) -> None:
     await kept.begin()
     for where, thread_id in ((kept.scope, "other"), (fresh_scope(), "t")):
         for call in (
-            kept.threads.append(where, Append(thread_id, turn(), "0", FREE)),
+            kept.threads.append(where, AppendTurn(thread_id, turn(), "0", FREE)),
             kept.threads.look(where, thread_id),
             kept.threads.read(where, thread_id),
             kept.threads.page(where, thread_id, 0, 1),
@@ -127,13 +129,13 @@ async def test_a_limit_evicts_the_lowest_rank_first(kept: Kept) -> None:
     await kept.begin()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
         await kept.append(content, rank=rank)
-    assert await kept.append("f", Limits(40, None, 100)) == 5
+    assert await kept.append("f", ThreadLimits(40, None, 100)) == 5
     assert await kept.gone() == [[2, 3]]
     assert await kept.indices() == [0, 1, 4, 5]
-    await kept.append("g", Limits(None, 2, 100))
+    await kept.append("g", ThreadLimits(None, 2, 100))
     assert await kept.gone() == [[2, 3], [5, 0, 4]]
     with pytest.raises(InvalidRequest):
-        await kept.append("h", Limits(10, None, 100))
+        await kept.append("h", ThreadLimits(10, None, 100))
     assert await kept.indices() == [1, 6]
 
 
@@ -147,7 +149,7 @@ async def test_use_decides_where_the_order_is_by_use(kept: Kept) -> None:
     await kept.threads.use(kept.scope, "t", [2, 99])
     used = (await kept.threads.read(kept.scope, "t")).used
     assert sorted(used, key=lambda index: used[index]) == [1, 3, 0, 2]
-    await kept.append("e", Limits(None, 3, 100), rank=USE_ORDER)
+    await kept.append("e", ThreadLimits(None, 3, 100), rank=USE_ORDER)
     assert await kept.gone() == [[1, 3]]
 
 
@@ -157,9 +159,9 @@ async def test_a_turn_too_many_is_refused(kept: Kept) -> None:
     for content in "ab":
         await kept.append(content)
     with pytest.raises(InvalidRequest):
-        await kept.append("c", Limits(None, None, 2))
+        await kept.append("c", ThreadLimits(None, None, 2))
     with pytest.raises(VersionConflict) as raised:
-        await kept.threads.append(kept.scope, Append("t", turn(), "0", Limits(None, 1, 2), expected=1))
+        await kept.threads.append(kept.scope, AppendTurn("t", turn(), "0", ThreadLimits(None, 1, 2), expected=1))
     assert raised.value.current_version == 2
     assert (await kept.indices(), await kept.gone()) == ([0, 1], [])
 
@@ -198,7 +200,7 @@ async def test_what_left_waits_until_it_is_settled(kept: Kept) -> None:
     """In its order, whatever becomes of the thread; the scope is named while something waits."""
     await kept.begin()
     for content in "abc":
-        await kept.append(content, Limits(None, 1, 10))
+        await kept.append(content, ThreadLimits(None, 1, 10))
     await kept.threads.delete(kept.scope, "t")
     first, second = await kept.left.pending(kept.scope, 10)
     assert [one.content for one in (*first.turns, *second.turns)] == ["a", "b"]
@@ -214,7 +216,7 @@ async def test_what_can_not_be_kept_is_set_aside_and_recalled(kept: Kept) -> Non
     """A postponed departure goes to the end with its tries; one that is set aside rests until its time has come."""
     await kept.begin()
     for content in "abc":
-        await kept.append(content, Limits(None, 1, 10))
+        await kept.append(content, ThreadLimits(None, 1, 10))
     first, _ = await kept.left.pending(kept.scope, 10)
     await kept.left.postpone(kept.scope, first, 2)
     assert await kept.gone() == [[1], [0]]
@@ -247,7 +249,7 @@ async def test_many_writers_lose_nothing(kept: Kept) -> None:
     async def write(writer: int) -> None:
         for number in range(10):
             done = await kept.threads.append(
-                kept.scope, Append("t", turn(f"{writer} {number}"), "0", Limits(70, 9, 99))
+                kept.scope, AppendTurn("t", turn(f"{writer} {number}"), "0", ThreadLimits(70, 9, 99))
             )
             held.append(max(done.turns, done.tokens // 10))
 

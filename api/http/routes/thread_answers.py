@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from memtypes.live.policy import Mode
+from memtypes.live.thread_policy import AccessMode
 from memtypes.live.turns import Turn
 from memtypes.model.times import rfc3339
 
@@ -38,7 +38,7 @@ class ReferenceAnswer(TypedDict):
     """A thread of an agent, and what the agent may do with it."""
 
     resource: str
-    mode: Mode
+    mode: AccessMode
     thread: ThreadAnswer
 
 

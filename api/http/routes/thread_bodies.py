@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from api.http.bodies import InNamespace, QueryWhole
 from memtypes.live.events import JsonObject
-from memtypes.live.policy import Strategy
-from memtypes.live.turns import Content, NewTurn, Version
+from memtypes.live.thread_policy import FlushStrategy
+from memtypes.live.turns import NewTurn, TurnText, Version
 from memtypes.model.memory import Flag, Model, Whole
 from memtypes.model.scope import Name
 
@@ -25,7 +25,7 @@ class ThreadPost(Model):
     parent_id: Name | None = None
     resource: Name | None = None
     agent_id: Name | None = None
-    initial_context: Content | None = None
+    initial_context: TurnText | None = None
     variables: JsonObject = Field(default_factory=dict)
 
 
@@ -54,7 +54,7 @@ class ContextPost(Model):
 class FlushPost(Model):
     """How to flush. dry_run: only say what would leave. force: also below the threshold."""
 
-    strategy: Strategy | None = None
+    strategy: FlushStrategy | None = None
     dry_run: Flag = False
     force: Flag = False
 

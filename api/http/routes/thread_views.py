@@ -11,11 +11,11 @@ from anyio import to_thread
 from api.http.routes.thread_bodies import ContextPost
 from api.wiring.container import Services
 from ingest.conversations.threads import Threads
-from memtypes.live.policy import PolicyType
+from memtypes.live.thread_policy import PolicyType
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.threads import Content, EvictedBacklog, EvictedTurns, Thread
+from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
 from retrieval.context.thread import Context, thread_context
 
 _DEFAULT = "cl100k_base"
@@ -98,7 +98,7 @@ def stats_of(threads: Threads, thread: Thread, backlog: EvictedBacklog) -> dict[
     }
 
 
-def health_of(threads: Threads, content: Content, backlog: EvictedBacklog) -> dict[str, Any]:
+def health_of(threads: Threads, content: ThreadContent, backlog: EvictedBacklog) -> dict[str, Any]:
     """One check for each limit, for the count of tokens, for its life, and for what left it."""
     thread = content.thread
     limits = threads.rules.limits(threads.rules.of(thread))

@@ -15,14 +15,14 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import (
     MAX_CHAIN,
-    Append,
-    Appended,
-    Content,
+    AppendTurn,
     NewThread,
     Removal,
     Replacement,
     Thread,
+    ThreadContent,
     ThreadStore,
+    TurnAppended,
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import EVICTED
@@ -66,7 +66,7 @@ class RedisThreads(ThreadStore):
         answer = await self._live.script(_CREATE, [own, parent, name], arguments, repeatable=False)
         return created_id(new, answer)
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn; see the port."""
         limits = append.limits
         arguments = [
@@ -84,17 +84,17 @@ class RedisThreads(ThreadStore):
             raise InvalidRequest(f"this thread has at most {limits.turns} turns; flush or clear it", path="thread_id")
         if answer[0] == "full":
             raise InvalidRequest("the turn does not fit: what stays in this thread fills its limits", path="content")
-        return Appended(*map(int, answer[1:]))
+        return TurnAppended(*map(int, answer[1:]))
 
     async def look(self, scope: Scope, thread_id: str) -> Thread:
         """The thread; see the port."""
         return (await self._read(scope, thread_id, 1, 0)).thread
 
-    async def read(self, scope: Scope, thread_id: str) -> Content:
+    async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """The thread and its turns; see the port."""
         return await self._read(scope, thread_id, 0, -1)
 
-    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> Content:
+    async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """A part of its turns; see the port."""
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
@@ -148,12 +148,12 @@ class RedisThreads(ThreadStore):
         """Remove the thread; see the port."""
         refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], repeatable=False))
 
-    async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> Content:
+    async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
         arguments = [first, last, "1" if used else "0"]
         answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, repeatable=True)
         refuse(thread_id, answer)
         _, meta, turns, order = answer
-        return Content(
+        return ThreadContent(
             thread_of(thread_id, paired(meta)),
             tuple(turn_of(one) for one in turns),
             {int(index): place for place, index in enumerate(order)},

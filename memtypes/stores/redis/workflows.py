@@ -15,11 +15,20 @@ from typing import Any
 from redis.asyncio import Redis
 
 from memtypes.live.events import Event
-from memtypes.live.workflow_state import STATUS_AFTER, Status, WorkflowState
+from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.workflows import MAX_CHAIN, MAX_EVENTS, Append, Appended, Link, Log, NewWorkflow, WorkflowStore
+from memtypes.ports.workflows import (
+    MAX_CHAIN,
+    MAX_EVENTS,
+    AppendEvent,
+    ChainLink,
+    EventAppended,
+    NewWorkflow,
+    WorkflowLog,
+    WorkflowStore,
+)
 from memtypes.stores.redis.connection.client import LiveClient, Script
 from memtypes.stores.redis.keys import live_key
 
@@ -73,7 +82,7 @@ class RedisWorkflows(WorkflowStore):
         if answer == "deep":
             raise InvalidRequest(f"a chain has at most {MAX_CHAIN} workflows", path="parent_id", got=new.parent_id)
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event; see the port."""
         own = _key(scope, append.workflow_id)
         once = append.once
@@ -93,7 +102,7 @@ class RedisWorkflows(WorkflowStore):
         answer = await self._live.script(_APPEND, keys, arguments, repeatable=once is not None)
         return _appended(append, answer)
 
-    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> Log:
+    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """The workflow; see the port."""
         own = _key(scope, workflow_id)
         asked = "" if at_version is None else at_version
@@ -127,7 +136,7 @@ class RedisWorkflows(WorkflowStore):
         arguments: list[str | int | float] = [state.version, state.to_json().decode()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, repeatable=True)
 
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[Link, ...]:
+    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
         """The chain; see the port."""
         answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], repeatable=True)
         if answer[0] == "missing":
@@ -184,12 +193,12 @@ def _ids(kept: str) -> list[str]:
     return list(json.loads(kept))  # an empty list is kept as {} by Lua
 
 
-def _appended(append: Append, answer: list[Any]) -> Appended:
+def _appended(append: AppendEvent, answer: list[Any]) -> EventAppended:
     match answer:
         case ["ok", version]:
-            return Appended(int(version))
+            return EventAppended(int(version))
         case ["again", version, kept]:
-            return Appended(int(version), kept)
+            return EventAppended(int(version), kept)
         case ["version", version]:
             raise VersionConflict(
                 f"version {version} is current, not {append.expected}; read the workflow and try again",
@@ -209,18 +218,18 @@ def _appended(append: Append, answer: list[Any]) -> Appended:
             raise _unknown(append.workflow_id)
 
 
-def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> Log:
+def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> WorkflowLog:
     _, newest, parent, ancestors, base, taken, lost, found = answer
     asked = int(newest) if at_version is None else at_version
     if lost and int(taken) != asked and len(found) < asked - int(taken):
         raise _log_gone(workflow_id)
     events = tuple(Event.from_json(one, int(taken) + number) for number, one in enumerate(found, 1))
     state = WorkflowState.from_json(base)
-    return Log(workflow_id, parent or None, int(newest), tuple(_ids(ancestors)), state, events, bool(lost))
+    return WorkflowLog(workflow_id, parent or None, int(newest), tuple(_ids(ancestors)), state, events, bool(lost))
 
 
-def _link(workflow_id: str, found: list[str | None]) -> Link:
+def _link(workflow_id: str, found: list[str | None]) -> ChainLink:
     parent, status, version = found
     if status is None or version is None:
-        return Link(workflow_id)
-    return Link(workflow_id, parent or None, Status(status), int(version))
+        return ChainLink(workflow_id)
+    return ChainLink(workflow_id, parent or None, WorkflowStatus(status), int(version))

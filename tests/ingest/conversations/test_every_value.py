@@ -16,13 +16,13 @@ from ingest.conversations.summary import Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.redaction.gate import Redactor
 from memtypes.config.thread_policies import parse
-from memtypes.live.policy import ThreadPolicy
+from memtypes.live.thread_policy import ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Registry
 from memtypes.llms.registry_file import default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import Append, Appended, Content, Removal
+from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppended
 from retrieval.context.thread import thread_context
 from tests.fakes import FakeStore, FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
@@ -128,7 +128,7 @@ class Stuck(FakeThreads):
 
     stuck = False
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Late."""
         await self._wait()
         return await super().append(scope, append)
@@ -196,7 +196,7 @@ async def story(policy: str) -> list[object]:
             told.append((said.turn.content, said.flushed, said.evicted))
             await store.use(SCOPE, thread.id, [1])
     content = await threads.store.read(SCOPE, thread.id)
-    earlier = Content(replace(thread, id="earlier"), content.turns)
+    earlier = ThreadContent(replace(thread, id="earlier"), content.turns)
     allocation = threads.rules.of_resource("r").allocation
     shown = thread_context([earlier, content], 90, FakeTokenizer(), allocation)
     return [*told, [turn.index for turn in content.turns], content.thread.summary, shown.text.replace(thread.id, "")]

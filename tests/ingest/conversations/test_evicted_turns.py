@@ -15,14 +15,14 @@ from ingest.screening.gates import Gate
 from ingest.screening.redaction.gate import RedactionGate, Redactor
 from ingest.screening.redaction.policy import RuleBook, Rules
 from ingest.writing.submission import Submission
-from memtypes.live.eviction import Limits
+from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, Record
-from memtypes.ports.threads import Append, EvictedBacklog, NewThread
+from memtypes.ports.threads import AppendTurn, EvictedBacklog, NewThread
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.fakes import FakeStore
 from tests.fakes_threads import FakeThreads
@@ -63,7 +63,7 @@ async def evicted(*contents: str) -> FakeThreads:
     threads = FakeThreads()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for content in (*contents, "stays"):
-        await threads.append(SCOPE, Append("t", Turn("user", content, 1, NOW), "0", Limits(None, 1, 9)))
+        await threads.append(SCOPE, AppendTurn("t", Turn("user", content, 1, NOW), "0", ThreadLimits(None, 1, 9)))
     return threads
 
 
@@ -169,8 +169,8 @@ async def test_a_long_batch_becomes_several_memories() -> None:
     threads, store = FakeThreads(), FakeStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for turn, rank in zip(turns, ("3", "1", "2", "0"), strict=True):
-        await threads.append(SCOPE, Append("t", turn, rank, Limits(None, 9, 9)))
-    await threads.append(SCOPE, Append("t", Turn("user", "stays", 8, NOW), "0", Limits(8, None, 9)))
+        await threads.append(SCOPE, AppendTurn("t", turn, rank, ThreadLimits(None, 9, 9)))
+    await threads.append(SCOPE, AppendTurn("t", Turn("user", "stays", 8, NOW), "0", ThreadLimits(8, None, 9)))
     (batch,) = await threads.pending(SCOPE, 9)
     ids = (await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE))["t"]
     stored = await store.get(SCOPE, ids)
@@ -183,7 +183,9 @@ async def test_a_memory_is_never_dated_in_the_future() -> None:
     threads, store = FakeThreads(), FakeStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for moment in (NOW + timedelta(days=2), NOW):
-        await threads.append(SCOPE, Append("t", Turn("user", "what time is it", 6, moment), "0", Limits(None, 1, 9)))
+        await threads.append(
+            SCOPE, AppendTurn("t", Turn("user", "what time is it", 6, moment), "0", ThreadLimits(None, 1, 9))
+        )
     await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE)
     assert [memory.created_at for memory in await episodes(store)] == [NOW]
 

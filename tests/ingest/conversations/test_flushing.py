@@ -12,13 +12,13 @@ from ingest.conversations.requests import FlushAsk
 from ingest.conversations.rules import Rules
 from ingest.conversations.summary import RuleSummariser, Summariser, by_rule
 from memtypes.config.thread_policies import parse
-from memtypes.live.eviction import Limits
+from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.locks import Lease, LockRequest
-from memtypes.ports.threads import Append, NewThread, Removal
+from memtypes.ports.threads import AppendTurn, NewThread, Removal
 from tests.fakes import FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
 
@@ -70,7 +70,7 @@ async def flusher(store: FakeThreads, model: Model, resource: str = "told", lock
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
-        await store.append(SCOPE, Append("t", turn, "0", Limits(None, 4, 9)))
+        await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 4, 9)))
     rules = Rules(Registry, parse(POLICIES, "p.yaml"))
     return Flusher(store, rules, model, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
 

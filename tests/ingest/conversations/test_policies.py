@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ingest.conversations.summary import by_rule
 from memtypes.config.thread_policies import BadPolicies, parse
-from memtypes.live.eviction import Limits, Load, chosen, flush_due
-from memtypes.live.policy import Flush, Strategy
+from memtypes.live.eviction import ThreadLimits, ThreadSize, chosen, flush_due
 from memtypes.live.templates import rendered
+from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeTokenizer
@@ -85,7 +85,7 @@ def test_the_documented_policies_are_valid() -> None:
     text = (Path(__file__).parents[3] / "ingest" / "conversations" / "README.md").read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     policies = parse(example, "threads.md")
-    assert policies.threads["support"].flush.strategy is Strategy.HYBRID_SUMMARY
+    assert policies.threads["support"].flush.strategy is FlushStrategy.HYBRID_SUMMARY
     assert [one.mode for one in policies.agents["helper"].references()] == ["read-write", "read-only"]
 
 
@@ -131,7 +131,7 @@ def test_a_separator_in_a_value_is_refused() -> None:
 
 def test_the_threshold_is_exact() -> None:
     """1,500 of 2,000 is not due, 1,600 is."""
-    limits = Limits(2_000, None, 50)
+    limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
 
 
@@ -143,23 +143,23 @@ def turns_of(sizes: list[int]) -> list[Turn]:
 def test_lru_takes_what_was_not_used() -> None:
     """Not what is oldest."""
     used = {0: 9, 1: 1, 2: 2, 3: 3}
-    flush = Flush(strategy=Strategy.LRU)
-    left = chosen(flush, turns_of([10, 10, 10, 10]), used, Load(20, 4))
+    flush = Flush(strategy=FlushStrategy.LRU)
+    left = chosen(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
     assert [turn.index for turn in left] == [1, 2]
-    large = chosen(Flush(strategy=Strategy.TOKEN_AWARE_LRU), turns_of([5, 5, 100, 5]), used, Load(50, 4))
+    large = chosen(Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU), turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
     assert [turn.index for turn in large] == [2]
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(Strategy), st.integers(0, 2_000))
-def test_a_flush_reaches_its_goal_or_takes_all_it_may(sizes: list[int], strategy: Strategy, goal: int) -> None:
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(FlushStrategy), st.integers(0, 2_000))
+def test_a_flush_reaches_its_goal_or_takes_all_it_may(sizes: list[int], strategy: FlushStrategy, goal: int) -> None:
     """First and last stay in a summarising flush; what leaves is in order and unique."""
     turns = turns_of(sizes)
-    left = chosen(Flush(strategy=strategy), turns, {}, Load(goal, 1_000))
+    left = chosen(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in left]
     assert indices == sorted(set(indices))
     rest = sum(sizes) - sum(turn.tokens for turn in left)
-    bound = 2 if strategy is Strategy.HYBRID_SUMMARY else 0
+    bound = 2 if strategy is FlushStrategy.HYBRID_SUMMARY else 0
     assert rest <= goal or len(turns) - len(left) <= bound
 
 

@@ -10,10 +10,10 @@ from ingest.screening.redaction.gate import Redactor
 from ingest.workflows.engine import Workflows
 from ingest.workflows.requests import Beginning, Resumption
 from memtypes.live.events import NewEvent
-from memtypes.live.workflow_state import SNAPSHOT_EVERY, Status, WorkflowState
+from memtypes.live.workflow_state import SNAPSHOT_EVERY, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.workflows import Append, Appended
+from memtypes.ports.workflows import AppendEvent, EventAppended
 from tests.fakes import FakeTokenizer
 from tests.fakes_workflows import FakeRecorder, FakeWorkflows
 
@@ -40,11 +40,11 @@ class Rivals(FakeWorkflows):
         super().__init__()
         self._rivals = rivals
 
-    async def append(self, scope: Scope, append: Append) -> Appended:
+    async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Ours, after theirs."""
         if append.expected is not None and self._rivals:
             self._rivals -= 1
-            await super().append(scope, Append(append.workflow_id, append.event))
+            await super().append(scope, AppendEvent(append.workflow_id, append.event))
         return await super().append(scope, append)
 
 
@@ -87,7 +87,7 @@ async def test_a_state_begins_with_its_data() -> None:
     await engine.report(SCOPE, "w", event("data_set", data={"goal": "y"}))
     assert (await engine.look(SCOPE, "w")).state.data == {"goal": "y"}
     seen = await engine.look(SCOPE, "w", 0)
-    assert (seen.state.data, seen.state.status) == ({"goal": "x"}, Status.PENDING)
+    assert (seen.state.data, seen.state.status) == ({"goal": "x"}, WorkflowStatus.PENDING)
 
 
 async def test_a_long_log_is_read_from_its_snapshot() -> None:
@@ -188,7 +188,7 @@ async def test_going_on_tells_the_whole_chain_and_keeps_the_input() -> None:
     first = await engine.resume(SCOPE, "child", Resumption("fill it", 500))
     assert "a hole" in first.history
     assert "fill it" not in first.history
-    assert (await engine.look(SCOPE, "child")).state.status is Status.RUNNING
+    assert (await engine.look(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
     second = await engine.resume(SCOPE, "child", Resumption("and plant", 500))
     assert "fill it" in second.history
     assert (first.version, second.version, second.omitted) == (1, 2, 0)
@@ -217,7 +217,7 @@ async def test_an_ended_parent_without_its_log_is_told_from_its_state() -> None:
     await engine.begin(SCOPE, Beginning("child", "parent"))
     store.lose_log(SCOPE, "parent")
     assert "a hole" in (await engine.resume(SCOPE, "child", Resumption("on", 500))).history
-    assert (await engine.look(SCOPE, "parent")).state.status is Status.COMPLETED
+    assert (await engine.look(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
     with pytest.raises(NotFound):
         await engine.look(SCOPE, "parent", 1)
 

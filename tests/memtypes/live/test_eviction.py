@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.live.eviction import USE_ORDER, Limits, Load, eviction_rank, flush_goal
-from memtypes.live.policy import Eviction, EvictionPolicy
+from memtypes.live.eviction import USE_ORDER, ThreadLimits, ThreadSize, eviction_rank, flush_goal
+from memtypes.live.thread_policy import Eviction, EvictionPolicy
 from memtypes.live.turns import Turn
 from tests.ingest.conversations.parts import NOW
 
@@ -52,15 +52,15 @@ def test_what_never_leaves(policy: EvictionPolicy, ranks: tuple[str | None, ...]
 @pytest.mark.parametrize(
     ("tokens", "messages", "force", "goal"),
     [
-        (1_000, 20, False, Load(500, 10)),
-        (1_000, 20, True, Load(300, 4)),
-        (1_000, None, False, Load(500, 7)),
-        (None, 20, False, Load(600, 10)),
-        (None, None, False, Load(300, 7)),
-        (None, None, True, Load(300, 4)),
-        (400, 2, True, Load(200, 1)),
+        (1_000, 20, False, ThreadSize(500, 10)),
+        (1_000, 20, True, ThreadSize(300, 4)),
+        (1_000, None, False, ThreadSize(500, 7)),
+        (None, 20, False, ThreadSize(600, 10)),
+        (None, None, False, ThreadSize(300, 7)),
+        (None, None, True, ThreadSize(300, 4)),
+        (400, 2, True, ThreadSize(200, 1)),
     ],
 )
-def test_how_much_is_to_be_left(tokens: int | None, messages: int | None, force: bool, goal: Load) -> None:  # noqa: FBT001 - a case
+def test_how_much_is_to_be_left(tokens: int | None, messages: int | None, force: bool, goal: ThreadSize) -> None:  # noqa: FBT001 - a case
     """Half of each limit; of what is there, where nothing limits it or a flush is forced. Odd messages round up."""
-    assert flush_goal(Load(600, 7), Limits(tokens, messages, 50), 0.5, force=force) == goal
+    assert flush_goal(ThreadSize(600, 7), ThreadLimits(tokens, messages, 50), 0.5, force=force) == goal

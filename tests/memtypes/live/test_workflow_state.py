@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from memtypes.live.events import MAX_EVENT_BYTES, Event, NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import SNAPSHOT_EVERY, Status, StepStatus, WorkflowState, fold, needs_snapshot
+from memtypes.live.workflow_state import SNAPSHOT_EVERY, StepStatus, WorkflowState, WorkflowStatus, fold, needs_snapshot
 from tests.ingest.workflows.events import LOGS, START, logged
 
 
@@ -58,7 +58,7 @@ def test_a_step_runs_and_completes() -> None:
     assert step.started_at is not None
     assert step.ended_at is not None
     assert step.started_at < step.ended_at
-    assert state.status is Status.RUNNING
+    assert state.status is WorkflowStatus.RUNNING
 
 
 def test_a_failed_step_can_be_tried_again() -> None:
@@ -78,11 +78,15 @@ def test_an_end_without_a_beginning_is_a_step_without_a_start() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [("completed", Status.COMPLETED), ("failed", Status.FAILED), ("cancelled", Status.CANCELLED)],
+    [
+        ("completed", WorkflowStatus.COMPLETED),
+        ("failed", WorkflowStatus.FAILED),
+        ("cancelled", WorkflowStatus.CANCELLED),
+    ],
 )
-def test_a_workflow_ends(kind: str, status: Status) -> None:
+def test_a_workflow_ends(kind: str, status: WorkflowStatus) -> None:
     """It goes from pending over running to the end that was reported."""
-    assert WorkflowState().status is Status.PENDING
+    assert WorkflowState().status is WorkflowStatus.PENDING
     ended = state_after(
         NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
     )
@@ -127,7 +131,7 @@ def test_an_event_is_kept_without_what_is_absent() -> None:
 
 def test_snapshots_are_taken_at_intervals_and_at_the_end() -> None:
     """No read folds more than an interval of events."""
-    assert not needs_snapshot(0, Status.PENDING)
-    assert needs_snapshot(SNAPSHOT_EVERY, Status.RUNNING)
-    assert not needs_snapshot(SNAPSHOT_EVERY + 1, Status.RUNNING)
-    assert needs_snapshot(3, Status.FAILED)
+    assert not needs_snapshot(0, WorkflowStatus.PENDING)
+    assert needs_snapshot(SNAPSHOT_EVERY, WorkflowStatus.RUNNING)
+    assert not needs_snapshot(SNAPSHOT_EVERY + 1, WorkflowStatus.RUNNING)
+    assert needs_snapshot(3, WorkflowStatus.FAILED)

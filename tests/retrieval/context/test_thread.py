@@ -9,25 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.conversations.rules import UNKNOWN_WINDOW, Rules
-from memtypes.live.policy import Allocation, Policies, ThreadPolicy
+from memtypes.live.thread_policy import ContextAllocation, Policies, ThreadPolicy
 from memtypes.live.turns import Turn
 from memtypes.llms.registry import ModelEntry, Registry, RegistryFile
-from memtypes.ports.threads import Content, Thread
+from memtypes.ports.threads import Thread, ThreadContent
 from retrieval.context.thread import Context, thread_context
 from tests.fakes import FakeTokenizer
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-SHARES = Allocation(system=0.1, long_term=0.3, short_term=0.5, custom=0.1)
+SHARES = ContextAllocation(system=0.1, long_term=0.3, short_term=0.5, custom=0.1)
 PARTS = ("system", "long_term", "short_term", "custom")
 
 
-def thread(name: str, *turns: Turn, summary: str = "", given: str | None = None) -> Content:
+def thread(name: str, *turns: Turn, summary: str = "", given: str | None = None) -> ThreadContent:
     """A thread with these turns, under their places."""
     placed = tuple(
         Turn(one.role, one.content, one.tokens, NOW, files=one.files, images=one.images, index=place)
         for place, one in enumerate(turns)
     )
-    return Content(Thread(name, 0, 0, len(turns), 60, NOW, summary=summary, initial_context=given), placed)
+    return ThreadContent(Thread(name, 0, 0, len(turns), 60, NOW, summary=summary, initial_context=given), placed)
 
 
 def said(content: str, role: str = "user", files: list[str] | None = None, images: list[str] | None = None) -> Turn:
@@ -40,7 +40,7 @@ def naming(kind: str, *paths: str) -> Turn:
     return said("look", files=list(paths)) if kind == "files" else said("look", images=list(paths))
 
 
-def full_chain(words: int = 6) -> list[Content]:
+def full_chain(words: int = 6) -> list[ThreadContent]:
     """A chain in which every part has more than any share."""
     text = " ".join(["word"] * words)
     old = [said(f"old {number} {text}") for number in range(40)]
@@ -50,15 +50,15 @@ def full_chain(words: int = 6) -> list[Content]:
     return [thread("parent", *old, given=given), thread("own", *rules, *new, summary=f"in short {text}", given=given)]
 
 
-def built(chain: list[Content], budget: int, allocation: Allocation | None = None) -> Context:
+def built(chain: list[ThreadContent], budget: int, allocation: ContextAllocation | None = None) -> Context:
     """The context."""
     return thread_context(chain, budget, FakeTokenizer(), allocation)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 900), st.integers(1, 30), st.sampled_from([None, SHARES, Allocation(short_term=1.0)]))
+@given(st.integers(0, 900), st.integers(1, 30), st.sampled_from([None, SHARES, ContextAllocation(short_term=1.0)]))
 def test_no_part_is_above_its_share_and_the_whole_never_above_the_budget(
-    budget: int, words: int, allocation: Allocation | None
+    budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
     """For any budget; headings count."""
     found = built(full_chain(words), budget, allocation)
@@ -124,7 +124,7 @@ def test_a_reference_counts_once_by_its_newest_mention_in_the_chain(kind: str) -
 def test_files_that_do_not_fit_are_counted() -> None:
     """The newest ones are listed."""
     own = thread("own", *[said("t", files=[f"file-{number}"]) for number in range(50)])
-    found = built([own], 90, Allocation(short_term=0.5, long_term=0.5))
+    found = built([own], 90, ContextAllocation(short_term=0.5, long_term=0.5))
     assert 0 < len(found.files) < 50
     assert found.omitted_files == 50 - len(found.files)
     assert found.files[0].path == "file-49"

@@ -11,7 +11,7 @@ from memtypes.live.events import Event, WorkflowEventType
 from memtypes.live.workflow_state import WorkflowState, fold
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope
-from memtypes.ports.workflows import Append, NewWorkflow
+from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.workflows import ENDED_LOG_S, LIFE_S, RedisWorkflows
@@ -29,7 +29,7 @@ async def begin(store: RedisWorkflows, scope: Scope, workflow_id: str, parent_id
 
 async def report(store: RedisWorkflows, scope: Scope, workflow_id: str, kind: str = "note") -> None:
     """An event of `kind`."""
-    await store.append(scope, Append(workflow_id, Event(WorkflowEventType(kind), NOW)))
+    await store.append(scope, AppendEvent(workflow_id, Event(WorkflowEventType(kind), NOW)))
 
 
 async def shorten(live: LiveClient, scope: Scope, workflow_id: str) -> None:

@@ -56,7 +56,7 @@ class PolicyType(StrEnum):
     BUFFER = "buffer"
 
 
-class Strategy(StrEnum):
+class FlushStrategy(StrEnum):
     """Which turns a flush takes."""
 
     SIMPLE_FIFO = "simple_fifo"
@@ -73,7 +73,7 @@ class EvictionPolicy(StrEnum):
     PRIORITY = "priority"
 
 
-class Allocation(Model):
+class ContextAllocation(Model):
     """Shares of a context's budget; they add up to 1."""
 
     system: Share = 0.0
@@ -92,7 +92,7 @@ class Allocation(Model):
 class Flush(Model):
     """When and how a thread is relieved. threshold, target: shares of its limits. llm: a configured one summarises."""
 
-    strategy: Strategy = Strategy.SIMPLE_FIFO
+    strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
     threshold: Positive = 0.8
     target: Share = 0.5
     keep_first: Count = 1
@@ -149,7 +149,7 @@ class ThreadPolicy(Model):
     max_turns: Limit = 50
     max_context_ratio: Positive | None = None
     model: Name | None = None
-    allocation: Allocation | None = None
+    allocation: ContextAllocation | None = None
     ttl: Seconds = 3 * 3_600.0
     key: str | None = None
     flush: Flush = Flush()
@@ -173,19 +173,19 @@ class ThreadPolicy(Model):
         return self
 
 
-class Mode(StrEnum):
+class AccessMode(StrEnum):
     """What an agent may do with a resource."""
 
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
 
 
-class Reference(Model):
+class ResourceReference(Model):
     """One resource of an agent. key: a template; the resource's own where absent."""
 
     id: Name
     key: str | None = None
-    mode: Mode = Mode.READ_WRITE
+    mode: AccessMode = AccessMode.READ_WRITE
 
     @field_validator("key")
     @classmethod
@@ -201,7 +201,7 @@ class Agent(Model):
     """The resources of an agent at one of three levels: one id; several ids with a shared key; each with its own."""
 
     memory: Name | None = None
-    memories: list[Annotated[Reference, BeforeValidator(_by_id)]] | None = Field(
+    memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(
         default=None, min_length=1, max_length=64
     )
     key: str | None = None
@@ -220,10 +220,10 @@ class Agent(Model):
             raise ValueError("memories must name each resource once")
         return self
 
-    def references(self) -> tuple[Reference, ...]:
+    def references(self) -> tuple[ResourceReference, ...]:
         """What the agent refers to, whichever way it was written."""
         if self.memory is not None:
-            return (Reference(id=self.memory, key=self.key),)
+            return (ResourceReference(id=self.memory, key=self.key),)
         return tuple(one if one.key else one.model_copy(update={"key": self.key}) for one in self.memories or [])
 
 
