@@ -44,7 +44,7 @@ async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
     async def read(redis: Redis) -> dict[str, Any]:
         return {key: await _held(redis, key) for key in keys}
 
-    return await live.run(read, repeatable=True)
+    return await live.run(read, idempotent=True)
 
 
 async def _held(redis: Redis, key: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from memtypes.stores.redis.connection.child import tied
+from memtypes.platform import dies_with_parent
 
 REPOSITORY = Path(__file__).parents[1]
 START_S = 60.0
@@ -35,7 +35,9 @@ class Process:
         environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
         command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
         with (home / "log").open("ab") as log:
-            self.child = subprocess.Popen(tied(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+            self.child = subprocess.Popen(
+                dies_with_parent(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+            )
         self.log = home / "log"
 
     def wait_until_ready(self) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from memtypes.stores.redis.connection.binary import find_server
-from memtypes.stores.redis.connection.child import tied
+from memtypes.platform import dies_with_parent
+from memtypes.stores.redis.connection.server import find_server
 
 SLOTS = 16_384
 NODES = 3
@@ -62,7 +62,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(tied([*command, "--dir", str(directory)]), stdout=log, stderr=log)
+        process = subprocess.Popen(dies_with_parent([*command, "--dir", str(directory)]), stdout=log, stderr=log)
         server = Server(process, port)
         try:
             until(lambda: server.ask("PING") == "PONG")

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from api.settings import Settings
-from memtypes.stores.redis.connection.child import tied
+from memtypes.platform import dies_with_parent
 
 READY_S = 180.0
 """A start takes two seconds; on a machine with a dozen other jobs it took forty, and at a lower priority over sixty."""
@@ -82,7 +82,7 @@ def start(settings: Settings) -> Service:
     command = [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(settings.data_dir)]
     began = time.perf_counter()
     with log_path.open("ab") as log:
-        child = subprocess.Popen(tied(command), env=environment(settings), stdout=log, stderr=log)  # noqa: S603 - our own
+        child = subprocess.Popen(dies_with_parent(command), env=environment(settings), stdout=log, stderr=log)  # noqa: S603 - our own
     url = f"http://127.0.0.1:{port}"
     if not _becomes_ready(child, url):
         child.kill()

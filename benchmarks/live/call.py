@@ -46,4 +46,4 @@ async def bytes_of(live: LiveClient, part: str) -> float:
     async def ask(redis: Redis) -> float:
         return float(sum([await redis.memory_usage(key, samples=0) or 0 for key in keys]))
 
-    return await live.run(ask, repeatable=True)
+    return await live.run(ask, idempotent=True)

@@ -84,7 +84,7 @@ async def measure_live(request: LiveRequest) -> Report:
 async def _measured(live: LiveClient, call: LiveCall, clients: int, calls: int) -> Measured:
     async def ping(_client: int, _number: int) -> None:
         for _ in range(call.round_trips):
-            await live.run(_ping, repeatable=True)
+            await live.run(_ping, idempotent=True)
 
     each = max(1, calls // clients)
     floor = await _timed(ping, clients, each)
@@ -130,7 +130,7 @@ async def _sizes(live: LiveClient, idle_mb: float) -> Table:
 
 
 async def _resident_mb(live: LiveClient) -> float:
-    info = await live.run(_memory, repeatable=True)
+    info = await live.run(_memory, idempotent=True)
     return float(info["used_memory_rss"]) / 2**20
 
 

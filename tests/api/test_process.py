@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from api.cli.demo import NAMESPACE
-from memtypes.stores.redis.connection.child import tied
+from memtypes.platform import dies_with_parent
 from tests.processes import REPOSITORY, Process
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_ctrl_c_while_it_is_loaded_is_no_trace(program: str, tmp_path: Path) -
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [sys.executable, "-c", f"{heeding}; from api.cli import entry; entry.{program}()"]
     with subprocess.Popen(
-        tied(command),
+        dies_with_parent(command),
         cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdout is not None

@@ -56,7 +56,7 @@ async def seconds_left(live: LiveClient, key: str) -> int:
     async def ask(redis: Redis) -> int:
         return int(await redis.ttl(key))
 
-    return await live.run(ask, repeatable=True)
+    return await live.run(ask, idempotent=True)
 
 
 async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
@@ -77,7 +77,7 @@ async def test_its_log_goes_first_and_what_it_came_to_stays(
     key = live_key(scope, "workflow", "w")
     log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
     assert ENDED_LOG_S - 60 < log <= ENDED_LOG_S < LIFE_S - 60 < state <= LIFE_S
-    assert await live.run(lambda redis: redis.delete(f"{key}:log"), repeatable=True) == 1
+    assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
     seen = (await get(client, scope)).json()
     assert (seen["version"], seen["state"]["status"], seen["state"]["data"]) == (21, "completed", {"last": 19})
     assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"

@@ -133,7 +133,7 @@ async def test_processes_share_a_chain(live: LiveClient, scope: Scope) -> None:
 async def test_a_receipt_has_a_time_to_live(live: LiveClient, scope: Scope) -> None:
     """So have its chain and its index."""
     await added(RedisReceipts(live, 2, lambda: NOW), scope, body())
-    keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), repeatable=True)
-    lives = [await live.run(methodcaller("ttl", key), repeatable=True) for key in keys]
+    keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
+    lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
     assert len(lives) == 3
     assert all(2 * 86_400 - 60 < one <= 2 * 86_400 for one in lives)

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.answers import KEPT_FOR, AnswerStore, Given
-from memtypes.stores.redis.connection.client import LiveClient, Script
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import tenant_key
+from memtypes.stores.redis.scripts import Script
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of a tenant's records; an answer to a batch of a thousand has about 100 KiB."""
@@ -80,14 +81,14 @@ class RedisAnswers(AnswerStore):
 
     async def get(self, scope: Scope, key: str) -> Given | None:
         """What was answered; see the port."""
-        found = await self._live.script(_GET, _keys(scope), [key, self._now() - _KEPT_MS], repeatable=True)
+        found = await self._live.script(_GET, _keys(scope), [key, self._now() - _KEPT_MS], idempotent=True)
         return _given(found) if found else None
 
     async def keep(self, scope: Scope, key: str, given: Given) -> Given:
         """What is kept; see the port. A second try finds what the first kept."""
         record = f"{_namespace(scope)}{given.digest}/{given.answer}"
         arguments: list[str | int | float] = [key, record, self._now(), _KEPT_MS, self._max_bytes]
-        return _given(await self._live.script(_KEEP, _keys(scope), arguments, repeatable=True))
+        return _given(await self._live.script(_KEEP, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not kept by memory
         """How many answers about the namespace were dropped."""
@@ -98,7 +99,7 @@ class RedisAnswers(AnswerStore):
         return await self._of_namespace(scope, "count")
 
     async def _of_namespace(self, scope: Scope, what: str) -> int:
-        return int(await self._live.script(_OF_NAMESPACE, _keys(scope), [_namespace(scope), what], repeatable=True))
+        return int(await self._live.script(_OF_NAMESPACE, _keys(scope), [_namespace(scope), what], idempotent=True))
 
     def _now(self) -> int:
         return int(self._clock().timestamp() * 1_000)

@@ -30,7 +30,7 @@ class LiveState(Erasable):
         removed = 0
         for start in range(0, len(keys), _PIECE):
             call = partial(_unlinked, keys=keys[start : start + _PIECE])
-            removed += await self._live.run(call, repeatable=True, key=keys[start])
+            removed += await self._live.run(call, idempotent=True, key=keys[start])
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
@@ -49,7 +49,7 @@ class LiveState(Erasable):
     async def _of_each(self, key: str, command: str, memory_id: str) -> int:
         """What the command says of the item of `memory_id` in a session: 1 or 0."""
         call = partial(_asked, command=command, key=key, memory_id=memory_id)
-        return int(await self._live.run(call, repeatable=True, key=key))
+        return int(await self._live.run(call, idempotent=True, key=key))
 
 
 async def _asked(redis: Redis, command: str, key: str, memory_id: str) -> Any:

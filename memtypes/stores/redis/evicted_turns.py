@@ -15,12 +15,12 @@ from memtypes.model.scope import Scope
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.scripts import Script
 from memtypes.stores.redis.thread_codec import evicted_of, evicted_text
-from memtypes.stores.redis.thread_scripts import thread_script
 
 EVICTED = "thread-evicted"
 _ASIDE = "thread-aside"
-_MOVE = thread_script("move")
+_MOVE = Script.load("thread_move")
 
 
 class RedisEvictedTurns(EvictedTurnStore):
@@ -32,13 +32,13 @@ class RedisEvictedTurns(EvictedTurnStore):
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """What waits; see the port."""
         key = live_key(scope, EVICTED)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), repeatable=True, key=key)  # type: ignore[arg-type, return-value]
+        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), idempotent=True, key=key)  # type: ignore[arg-type, return-value]
         return [evicted_of(token) for token in found]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Forget it; see the port."""
         key = live_key(scope, EVICTED)
-        await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), repeatable=True, key=key)
+        await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), idempotent=True, key=key)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Let it wait behind the others; see the port."""
@@ -70,7 +70,7 @@ class RedisEvictedTurns(EvictedTurnStore):
             apart = await redis.lrange(aside, 0, -1) if thread_id else []
             return await redis.llen(waiting), [str(one) for one in apart]
 
-        count, apart = await self._live.run(ask, repeatable=True, key=waiting)
+        count, apart = await self._live.run(ask, idempotent=True, key=waiting)
         return EvictedBacklog(count, tuple(evicted_of(token) for token in apart))
 
     async def scopes(self) -> AsyncIterator[Scope]:
@@ -81,14 +81,14 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def _move(self, source: str, target: str, token: str, text: str) -> bool:
         """Move a batch to the list `target`; False if it is not in `source`."""
-        answer = await self._live.script(_MOVE, [source, target], [token, text], repeatable=False)
+        answer = await self._live.script(_MOVE, [source, target], [token, text], idempotent=False)
         return bool(answer[0] == "ok")
 
     async def _everywhere(self, kind: str, last: int) -> list[tuple[str, str]]:
         """The first batches, up to `last`, of each list of this kind in any namespace, with its key."""
         found: list[tuple[str, str]] = []
-        for key in await self._live.keys_like(f"rm:*:{kind}"):
-            tokens: Any = await self._live.run(partial(_range, key=key, last=last), repeatable=True, key=key)
+        for key in await self._live.keys_matching(f"rm:*:{kind}"):
+            tokens: Any = await self._live.run(partial(_range, key=key, last=last), idempotent=True, key=key)
             found += [(key, str(token)) for token in tokens]
         return found
 

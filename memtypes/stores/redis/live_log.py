@@ -35,7 +35,7 @@ class LiveLog(Erasable):
         before = await self.remaining(scope, memory_id)
         async with self._turn:
             await self._at_rest()
-            await self._live.run(lambda redis: redis.bgrewriteaof(), repeatable=True)
+            await self._live.run(lambda redis: redis.bgrewriteaof(), idempotent=True)
             await self._at_rest()
         return before - await self.remaining(scope, memory_id)
 
@@ -47,7 +47,7 @@ class LiveLog(Erasable):
     async def _at_rest(self) -> None:
         """Return when no rewriting is under way. Raises Unavailable when that takes too long."""
         deadline = time.monotonic() + WAIT_S
-        while await self._live.run(_rewriting, repeatable=True):
+        while await self._live.run(_rewriting, idempotent=True):
             if time.monotonic() > deadline:
                 raise Unavailable("the live store's file is being written anew; try again", retry_after_s=5)
             await asyncio.sleep(_POLL_S)

@@ -19,9 +19,10 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
-from memtypes.stores.redis.connection.client import LiveClient, Script
-from memtypes.stores.redis.connection.concurrency import RECEIPT
+from memtypes.stores.redis.connection.availability import RECEIPT
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import tenant_key
+from memtypes.stores.redis.scripts import Script
 
 TRIES = 50
 """Seals of the same receipts; each lost try means that another process's were kept."""
@@ -81,7 +82,7 @@ class RedisReceipts(ReceiptStore):
         for own, sealed in offered:
             keys += [_receipt(tenant, sealed.id), _index(tenant, own.namespace)]
             args += [sealed.id, await asyncio.to_thread(_packed, sealed.text)]  # it lets others run meanwhile
-        taken, *head = await self._live.script(_APPEND, keys, args, repeatable=True, work=RECEIPT)
+        taken, *head = await self._live.script(_APPEND, keys, args, idempotent=True, workload=RECEIPT)
         if taken:
             return last
         return Link(head[0], head[1]) if head[0] else Link()
@@ -94,7 +95,7 @@ class RedisReceipts(ReceiptStore):
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """The text of a receipt, or None."""
-        packed = await self._live.run(partial(_got, key=_receipt(tenant, receipt_id)), repeatable=True)
+        packed = await self._live.run(partial(_got, key=_receipt(tenant, receipt_id)), idempotent=True)
         return None if packed is None else _unpacked(packed)
 
     async def erase(self, scope: Scope) -> int:
@@ -103,17 +104,17 @@ class RedisReceipts(ReceiptStore):
         if not ids:
             return 0
         keys = [*(_receipt(scope.tenant, one) for one in ids), _index(scope.tenant, scope.namespace)]
-        removed = await self._live.run(lambda redis: redis.delete(*keys), repeatable=False)
+        removed = await self._live.run(lambda redis: redis.delete(*keys), idempotent=False)
         return max(0, int(removed) - 1)
 
     async def count(self, scope: Scope) -> int:
         """How many receipts of the namespace are kept."""
         keys = [_receipt(scope.tenant, one) for one in await self._ids(scope)]
-        return int(await self._live.run(lambda redis: redis.exists(*keys), repeatable=True)) if keys else 0
+        return int(await self._live.run(lambda redis: redis.exists(*keys), idempotent=True)) if keys else 0
 
     async def _ids(self, scope: Scope) -> list[str]:
         index = _index(scope.tenant, scope.namespace)
-        found = await self._live.run(lambda redis: redis.zrange(index, 0, -1), repeatable=True)
+        found = await self._live.run(lambda redis: redis.zrange(index, 0, -1), idempotent=True)
         return [str(one) for one in found]
 
 

@@ -27,6 +27,7 @@ from memtypes.ports.threads import (
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import EVICTED
 from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.scripts import Script
 from memtypes.stores.redis.thread_codec import (
     created_id,
     evicted_head,
@@ -38,7 +39,6 @@ from memtypes.stores.redis.thread_codec import (
     thread_of,
     turn_of,
 )
-from memtypes.stores.redis.thread_scripts import thread_script
 
 BACKUP_S = 24 * 3_600
 """Seconds a backup is kept."""
@@ -46,8 +46,10 @@ BACKUP_S = 24 * 3_600
 _KIND = "thread"
 
 
-_CREATE, _APPEND, _READ, _REMOVE = map(thread_script, ("create", "append", "read", "remove"))
-_REPLACE, _USE, _DELETE = map(thread_script, ("replace", "use", "delete"))
+_CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
+    Script.load("thread_common", f"thread_{name}")
+    for name in ("create", "append", "read", "remove", "replace", "use", "delete")
+)
 
 
 class RedisThreads(ThreadStore):
@@ -63,7 +65,7 @@ class RedisThreads(ThreadStore):
         named = new.key is not None
         name = live_key(scope, "thread-name", new.resource or "", new.key or "") if named else own
         arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *thread_fields(new)]
-        answer = await self._live.script(_CREATE, [own, parent, name], arguments, repeatable=False)
+        answer = await self._live.script(_CREATE, [own, parent, name], arguments, idempotent=False)
         return created_id(new, answer)
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
@@ -78,7 +80,7 @@ class RedisThreads(ThreadStore):
             evicted_head(scope, append.thread_id),
         ]
         keys = [_key(scope, append.thread_id), live_key(scope, EVICTED)]
-        answer = await self._live.script(_APPEND, keys, arguments, repeatable=False)
+        answer = await self._live.script(_APPEND, keys, arguments, idempotent=False)
         refuse(append.thread_id, answer)
         if answer[0] == "turns":
             raise InvalidRequest(f"this thread has at most {limits.turns} turns; flush or clear it", path="thread_id")
@@ -101,7 +103,7 @@ class RedisThreads(ThreadStore):
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
         """Count turns as used; see the port."""
         if indices:
-            await self._live.script(_USE, [_key(scope, thread_id)], list(indices), repeatable=True)
+            await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
         """Take turns out; see the port."""
@@ -114,7 +116,7 @@ class RedisThreads(ThreadStore):
             removal.summary_tokens,
         ]
         keys = [_key(scope, removal.thread_id), live_key(scope, EVICTED)]
-        answer = await self._live.script(_REMOVE, keys, arguments, repeatable=False)
+        answer = await self._live.script(_REMOVE, keys, arguments, idempotent=False)
         refuse(removal.thread_id, answer)
         return bool(answer[0] == "ok")
 
@@ -124,7 +126,7 @@ class RedisThreads(ThreadStore):
         for turn, rank in replacement.turns:
             arguments += [turn.to_json(), turn.tokens, rank_word(rank)]
         own = _key(scope, replacement.thread_id)
-        answer = await self._live.script(_REPLACE, [own, own], arguments, repeatable=False)
+        answer = await self._live.script(_REPLACE, [own, own], arguments, idempotent=False)
         refuse(replacement.thread_id, answer)
         return int(answer[1])
 
@@ -132,25 +134,25 @@ class RedisThreads(ThreadStore):
         """Empty the thread; see the port."""
         own = _key(scope, thread_id)
         backup = own if backup_id is None else live_key(scope, "thread-backup", backup_id)
-        answer = await self._live.script(_REPLACE, [own, backup], ["", BACKUP_S], repeatable=False)
+        answer = await self._live.script(_REPLACE, [own, backup], ["", BACKUP_S], idempotent=False)
         refuse(thread_id, answer)
         return int(answer[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """The turns of a backup; see the port."""
         key = live_key(scope, "thread-backup", backup_id)
-        kept = await self._live.run(lambda redis: redis.get(key), repeatable=True, key=key)
+        kept = await self._live.run(lambda redis: redis.get(key), idempotent=True, key=key)
         if kept is None:
             raise NotFound(f"there is no backup {backup_id!r} in this namespace; it is kept for 24 hours")
         return tuple(Turn.from_json(json.dumps(raw), index) for index, raw in json.loads(kept))
 
     async def delete(self, scope: Scope, thread_id: str) -> None:
         """Remove the thread; see the port."""
-        refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], repeatable=False))
+        refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], idempotent=False))
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
         arguments = [first, last, "1" if used else "0"]
-        answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, repeatable=True)
+        answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, idempotent=True)
         refuse(thread_id, answer)
         _, meta, turns, order = answer
         return ThreadContent(

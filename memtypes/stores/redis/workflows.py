@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
@@ -29,8 +28,9 @@ from memtypes.ports.workflows import (
     WorkflowLog,
     WorkflowStore,
 )
-from memtypes.stores.redis.connection.client import LiveClient, Script
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.scripts import Script
 
 LIFE_S = 24 * 3_600
 """Seconds a workflow lives after its last event, or its last descendant's."""
@@ -45,12 +45,9 @@ _KIND = "workflow"
 _OUTBOX = "workflows-ended"
 
 
-def _script(name: str) -> Script:
-    folder = resources.files(__package__).joinpath("scripts")
-    return Script(folder.joinpath(f"workflow_{name}.lua").read_text(encoding="utf-8"))
-
-
-_CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN = map(_script, ("create", "append", "load", "snapshot", "chain"))
+_CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN = (
+    Script.load(f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "chain")
+)
 
 
 class RedisWorkflows(WorkflowStore):
@@ -72,7 +69,7 @@ class RedisWorkflows(WorkflowStore):
             LIFE_S,
             MAX_CHAIN,
         ]
-        answer = (await self._live.script(_CREATE, [own, parent], arguments, repeatable=False))[0]
+        answer = (await self._live.script(_CREATE, [own, parent], arguments, idempotent=False))[0]
         if answer == "taken":
             raise Conflict(f"workflow {new.workflow_id!r} exists; leave out workflow_id to get a new one")
         if answer == "no_parent":
@@ -99,14 +96,14 @@ class RedisWorkflows(WorkflowStore):
             once.digest if once else "",
             once.answer if once else "",
         ]
-        answer = await self._live.script(_APPEND, keys, arguments, repeatable=once is not None)
+        answer = await self._live.script(_APPEND, keys, arguments, idempotent=once is not None)
         return _appended(append, answer)
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
         """The workflow; see the port."""
         own = _key(scope, workflow_id)
         asked = "" if at_version is None else at_version
-        answer = await self._live.script(_LOAD, [own, f"{own}:log"], [asked], repeatable=True)
+        answer = await self._live.script(_LOAD, [own, f"{own}:log"], [asked], idempotent=True)
         if answer[0] == "missing":
             raise _unknown(workflow_id)
         if answer[0] == "ahead":
@@ -124,7 +121,7 @@ class RedisWorkflows(WorkflowStore):
                 both.lrange(f"{own}:log", after, after + limit - 1)
                 return list(await both.execute())
 
-        version, kept, found = await self._live.run(read, repeatable=True, key=own)
+        version, kept, found = await self._live.run(read, idempotent=True, key=own)
         if version is None:
             raise _unknown(workflow_id)
         if int(version) and not kept:
@@ -134,11 +131,11 @@ class RedisWorkflows(WorkflowStore):
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
         """Keep a state; see the port."""
         arguments: list[str | int | float] = [state.version, state.to_json().decode()]
-        await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, repeatable=True)
+        await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
 
     async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
         """The chain; see the port."""
-        answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], repeatable=True)
+        answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], idempotent=True)
         if answer[0] == "missing":
             raise _unknown(workflow_id)
         ids = [*_ids(answer[1]), workflow_id]
@@ -153,7 +150,7 @@ class RedisWorkflows(WorkflowStore):
             waiting = await redis.sismember(live_key(scope, _OUTBOX), member)
             return bool(waiting) and bool(await redis.set(key, "1", nx=True, ex=CLAIM_S))
 
-        return await self._live.run(take, repeatable=False, key=key)
+        return await self._live.run(take, idempotent=False, key=key)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
         """Take it from those to be recorded; see the port."""
@@ -163,12 +160,12 @@ class RedisWorkflows(WorkflowStore):
             await redis.srem(live_key(scope, _OUTBOX), member)
             await redis.delete(live_key(scope, _KIND, workflow_id, "recording"))
 
-        await self._live.run(done, repeatable=True, key=_key(scope, workflow_id))
+        await self._live.run(done, idempotent=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """What is still to be recorded; see the port."""
-        for key in await self._live.keys_like(f"rm:*:{_OUTBOX}"):
-            for member in await self._live.run(partial(_members, key=key), repeatable=True, key=key):
+        for key in await self._live.keys_matching(f"rm:*:{_OUTBOX}"):
+            for member in await self._live.run(partial(_members, key=key), idempotent=True, key=key):
                 tenant, namespace, workflow_id = json.loads(member)
                 yield Scope(tenant, namespace), workflow_id
 

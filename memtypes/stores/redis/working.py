@@ -19,8 +19,8 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working
 from memtypes.ports.working import Clearing, Due, LiveItem, LiveItems
+from memtypes.stores.redis.connection.availability import COMMAND, READ
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.connection.concurrency import COMMAND, READ
 from memtypes.stores.redis.keys import live_key, service_key
 from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
 
@@ -39,26 +39,26 @@ class RedisWorking(LiveItems):
         """Keep `entry`; its copy is looked at soon."""
         at = _ms(entry.memory.updated_at)
         args: list[str | int] = [entry.memory.id, _envelope(entry), _session(scope), at]
-        await self._live.script(PUT, _keys(scope), args, repeatable=True)
+        await self._live.script(PUT, _keys(scope), args, idempotent=True)
         await self._note(scope, at)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Every item of the session, oldest first. optional: as a retrieval asks, which can do without."""
         key, _ = _keys(scope)
-        work = READ if optional else COMMAND
-        kept = await self._live.run(partial(_all_of, key=key), repeatable=not optional, work=work, key=key)
+        workload = READ if optional else COMMAND
+        kept = await self._live.run(partial(_all_of, key=key), idempotent=not optional, workload=workload, key=key)
         return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Begin the time limits again; it is synced to the disk, and no answer waits for it: it may take its time."""
         args: list[str | int] = [_ms(at), _session(scope), *ids]
-        if await self._live.script(TOUCH, _keys(scope), args, repeatable=False):
+        if await self._live.script(TOUCH, _keys(scope), args, idempotent=False):
             await self._note(scope, _ms(at))
 
     async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
         """Clear what lives."""
         args = (_ms(at), _session(scope), which.todo_id or "", which.id or "")
-        ids: list[str] = await self._live.script(CLEAR, _keys(scope), args, repeatable=False)
+        ids: list[str] = await self._live.script(CLEAR, _keys(scope), args, idempotent=False)
         if ids:
             await self._note(scope, _ms(at))
         return ids
@@ -66,30 +66,30 @@ class RedisWorking(LiveItems):
     async def due(self, at: datetime, limit: int) -> list[Due]:
         """The namespaces that are due, the longest first."""
         found = await self._live.run(
-            partial(_until, key=NAMESPACES, at=_ms(at), limit=limit), repeatable=True, key=NAMESPACES
+            partial(_until, key=NAMESPACES, at=_ms(at), limit=limit), idempotent=True, key=NAMESPACES
         )
         return [Due(Scope(*json.loads(name)), _score(score)) for name, score in found]
 
     async def sessions_due(self, scope: Scope, at: datetime, limit: int) -> list[str]:
         """The sessions that are due, the longest first."""
         key = live_key(scope, "working-sessions")
-        found = await self._live.run(partial(_until, key=key, at=_ms(at), limit=limit), repeatable=True, key=key)
+        found = await self._live.run(partial(_until, key=key, at=_ms(at), limit=limit), idempotent=True, key=key)
         return [name for name, _ in found]
 
     async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
         """Compare each state with the present one before it is taken off."""
         pairs = [part for entry in entries for part in (entry.memory.id, entry.state)]
-        await self._live.script(SETTLE, _keys(scope), (_ms(at), _session(scope), *pairs), repeatable=True)
+        await self._live.script(SETTLE, _keys(scope), (_ms(at), _session(scope), *pairs), idempotent=True)
 
     async def rest(self, due: Due) -> None:
         """The namespace is due when its first session is, or never."""
         key = live_key(due.scope, "working-sessions")
-        first = await self._live.run(partial(_first, key=key), repeatable=True, key=key)
+        first = await self._live.run(partial(_first, key=key), idempotent=True, key=key)
         following = _score(first[0][1]) if first else ""
-        await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), repeatable=True)
+        await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), idempotent=True)
 
     async def _note(self, scope: Scope, at: int) -> None:
-        await self._live.run(partial(_noted, name=_name(scope), at=at), repeatable=True, key=NAMESPACES)
+        await self._live.run(partial(_noted, name=_name(scope), at=at), idempotent=True, key=NAMESPACES)
 
 
 async def _all_of(redis: Redis, key: str) -> list[str]:

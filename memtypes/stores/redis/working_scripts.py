@@ -7,7 +7,7 @@ sorted set names the sessions of the namespace by when something is to be done a
 
 from __future__ import annotations
 
-from memtypes.stores.redis.connection.client import Script
+from memtypes.stores.redis.scripts import Script
 
 # What a session is kept for at most without any change: the sweep removes it long before.
 _KEEP = "redis.call('PEXPIRE', KEYS[1], 2592000000) redis.call('PEXPIRE', KEYS[2], 2592000000)\n"

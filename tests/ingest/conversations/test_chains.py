@@ -49,7 +49,7 @@ async def lives(live: LiveClient, scope: Scope) -> dict[str, int]:
     async def ask(redis: Redis) -> dict[str, int]:
         return {key: await redis.ttl(key) for key in keys}
 
-    return await live.run(ask, repeatable=True)
+    return await live.run(ask, idempotent=True)
 
 
 async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
@@ -61,7 +61,7 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
         for key in keys:
             await redis.expire(key, seconds)
 
-    await live.run(set_all, repeatable=True)
+    await live.run(set_all, idempotent=True)
 
 
 async def test_a_turn_begins_the_life_of_the_whole_chain_again(

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from ingest.conversations.requests import Opening
 from memtypes.live.turns import NewTurn
+from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.connection.concurrency import COMMAND, Work
 from tests.ingest.conversations.parts import threads_over
 from tests.live import fresh_scope
 
@@ -27,11 +27,16 @@ class Counting(LiveClient):
         self.calls = 0
 
     async def run(
-        self, call: Callable[[Redis], Awaitable[T]], *, repeatable: bool, work: Work = COMMAND, key: str | None = None
+        self,
+        call: Callable[[Redis], Awaitable[T]],
+        *,
+        idempotent: bool,
+        workload: Workload = COMMAND,
+        key: str | None = None,
     ) -> T:
         """What the inner client gives."""
         self.calls += 1
-        return await self._inner.run(call, repeatable=repeatable, work=work, key=key)
+        return await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient) -> None:

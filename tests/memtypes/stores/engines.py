@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from memtypes.platform import dies_with_parent
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.redis.connection.child import tied
 from tests.builders import DIMENSIONS
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +65,6 @@ def ended(pid: int) -> bool:
 def start_python(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A Python process that runs `code` in the repository, its output readable as lines."""
     return subprocess.Popen(
-        tied([sys.executable, "-c", code, *arguments]),
+        dies_with_parent([sys.executable, "-c", code, *arguments]),
         cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -1,17 +1,16 @@
-"""Calls to Redis or Valkey: bounded in time, refused while the server is known to be away, translated once.
+"""Calls to Redis or Valkey: each with a deadline, refused while the server is away, errors translated once.
 
-Without a URL (see `urls`) the embedded server is used, and started again when it died.
+Without a URL (see `topology`) the embedded server is used, and started again if it ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,63 +23,59 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
-from memtypes.stores.redis.connection.concurrency import COMMAND, Lane, Work
-from memtypes.stores.redis.connection.deadline import answered
-from memtypes.stores.redis.connection.health_probe import Pulse
-from memtypes.stores.redis.connection.nodes import keys_like, known, node_of, pinged, scanned
+from memtypes.stores.redis.connection.availability import COMMAND, Bulkhead, HealthProbe, Workload, with_deadline
 from memtypes.stores.redis.connection.server import EmbeddedServer
-from memtypes.stores.redis.connection.urls import connect, hang_up
+from memtypes.stores.redis.connection.topology import (
+    connect,
+    disconnect,
+    discover_nodes,
+    keys_matching,
+    node_of,
+    ping_node,
+    scan_prefix,
+)
 from memtypes.stores.redis.keys import scope_prefix
+from memtypes.stores.redis.scripts import Argument, Script
 
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds for which an answer tells that the server is there; the background work asks it something every second."""
+"""Seconds after an answer in which the server counts as present; background jobs call it every second."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSettings:
-    """Which server. url: None for the embedded one. directory: of the embedded one's files."""
+    """url: of the server; None for the embedded one, whose files are in `directory`."""
 
     directory: Path
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script, named by its hash so that its text is sent once."""
-
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
-
-
-class _LostError(Exception):
-    """The connection went: whether the call was carried out is unknown."""
+class _ConnectionLostError(Exception):
+    """The connection broke; whether the server ran the call is unknown."""
 
 
 class LiveClient:
-    """One pool of connections. Use it in the event loop that opened it."""
+    """A connection pool, bound to the event loop that opened it."""
 
     def __init__(self, redis: Redis, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
         self._redis = redis
         self._server = server
         self._clock = clock
-        self._lanes: dict[tuple[str, Work], Lane] = {}  # a node of a cluster that is away stops no other
-        self._pulses: dict[str, Pulse] = {}
-        self._returning: asyncio.Task[None] | None = None
+        # By node: one unreachable node of a cluster does not block the others.
+        self._bulkheads: dict[tuple[str, Workload], Bulkhead] = {}
+        self._probes: dict[str, HealthProbe] = {}
+        self._reconnecting: asyncio.Task[None] | None = None
         self._answered_at = -math.inf
 
     @property
     def in_touch(self) -> bool:
-        """Whether the server answered a moment ago, and has not failed since."""
+        """Whether the server answered within the last IN_TOUCH_S seconds and has not failed since."""
         return self._clock() - self._answered_at < IN_TOUCH_S
 
     @classmethod
     async def open(cls, settings: LiveSettings, clock: Callable[[], float] = time.monotonic) -> LiveClient:
-        """A client of the embedded server, which is running then, or of the configured one, which may be away.
+        """Return a client of the embedded server, started if needed, or of the server at the URL, which may be away.
 
         Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
         """
@@ -94,129 +89,128 @@ class LiveClient:
         self,
         call: Callable[[Redis], Awaitable[T]],
         *,
-        repeatable: bool,
-        work: Work = COMMAND,
+        idempotent: bool,
+        workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """What `call` gives; one that is repeatable is tried once more on a new connection.
+        """Return the result of `call`. An idempotent call is retried once on a new connection.
 
-        key: one that it is about, whose node then answers for it alone; None where it is about no key.
+        key: a key that the call uses; only the health of its cluster node matters then.
 
-        Raises Unavailable when the server is away, too slow, or was found away a moment ago.
+        Raises Unavailable when the server is away or too slow.
         """
-        async with self._lane(work, key).turn():
-            return await self._tried(call, work.limit_s, tries=2 if repeatable else 1)
+        async with self._bulkhead(workload, key).slot():
+            return await self._run(call, workload.timeout_s, tries=2 if idempotent else 1)
 
     async def script(
         self,
         script: Script,
         keys: Sequence[str],
-        args: Sequence[str | bytes | int | float],
+        args: Sequence[Argument],
         *,
-        repeatable: bool,
-        work: Work = COMMAND,
+        idempotent: bool,
+        workload: Workload = COMMAND,
     ) -> Any:
-        """What the script gives. keys: all of one namespace."""
+        """Return the result of the script. keys: all of one namespace."""
 
         async def call(redis: Redis) -> Any:
             try:
                 return await redis.evalsha(script.sha, len(keys), *keys, *args)
-            except NoScriptError:  # nothing was done yet
+            except NoScriptError:  # the server has not cached it yet
                 return await redis.eval(script.text, len(keys), *keys, *args)
 
-        return await self.run(call, repeatable=repeatable, work=work, key=keys[0])
+        return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
         """Every key of a namespace."""
         prefix, cursor = scope_prefix(scope), 0
         while True:
-            call = partial(scanned, cursor=cursor, prefix=prefix)
-            cursor, keys = await self.run(call, repeatable=True, key=prefix)
+            call = partial(scan_prefix, cursor=cursor, prefix=prefix)
+            cursor, keys = await self.run(call, idempotent=True, key=prefix)
             for key in keys:
                 yield key
             if cursor == 0:
                 return
 
-    async def keys_like(self, pattern: str) -> list[str]:
-        """Every key of any namespace that fits; in a cluster without those of nodes that are away."""
-        return await self.run(partial(keys_like, pattern=pattern), repeatable=True)
+    async def keys_matching(self, pattern: str) -> list[str]:
+        """Every key of any namespace that matches `pattern`, without those on unreachable cluster nodes."""
+        return await self.run(partial(keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable."""
-        await self.run(lambda redis: redis.ping(), repeatable=True)
+        await self.run(lambda redis: redis.ping(), idempotent=True)
 
     async def aclose(self) -> None:
-        """Hang up, and end the embedded server if it is ours."""
-        for pulse in self._pulses.values():
-            await pulse.aclose()
-        await hang_up(self._redis)
-        if self._returning is not None:
-            await asyncio.wait({self._returning})
+        """Close all connections and stop the embedded server if it is a child of this process."""
+        for probe in self._probes.values():
+            await probe.aclose()
+        await disconnect(self._redis)
+        if self._reconnecting is not None:
+            await asyncio.wait({self._reconnecting})
         if self._server is not None:
             await self._server.stop()
 
-    def _lane(self, work: Work, key: str | None) -> Lane:
+    def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
         node = node_of(self._redis, key)
-        if (node, work) not in self._lanes:
-            pulse = self._pulses.setdefault(node, Pulse(partial(self._pinged, key), self._clock))
-            self._lanes[node, work] = Lane(work, self._clock, pulse)
-        return self._lanes[node, work]
+        if (node, workload) not in self._bulkheads:
+            probe = self._probes.setdefault(node, HealthProbe(partial(self._probe, key), self._clock))
+            self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
+        return self._bulkheads[node, workload]
 
-    async def _pinged(self, key: str | None) -> None:
-        """Return when the server answers. Raises Unavailable. Nobody waits for it, so it may take its time."""
-        await self._tried(partial(pinged, key=key), COMMAND.limit_s, tries=2)
+    async def _probe(self, key: str | None) -> None:
+        """Ping past the bulkheads, with the longest deadline: no caller waits for it."""
+        await self._run(partial(ping_node, key=key), COMMAND.timeout_s, tries=2)
 
-    async def _tried(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
-        for left in reversed(range(tries)):
+    async def _run(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
+        for remaining in reversed(range(tries)):
             try:
-                answer = await answered(self._called(call), timeout_s)
+                answer = await with_deadline(self._call(call), timeout_s)
             except TimeoutError as error:
-                if self._clock() - self._answered_at >= timeout_s:  # others had no answer meanwhile either
+                if self._clock() - self._answered_at >= timeout_s:  # no other call was answered meanwhile
                     self._answered_at = -math.inf
                 raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
-            except _LostError as error:
+            except _ConnectionLostError as error:
                 self._answered_at = -math.inf
-                await self._back_again(timeout_s)
-                if not left:
-                    raise Unavailable(f"the live store went away: {error}") from error
+                await self._reconnect(timeout_s)
+                if not remaining:
+                    raise Unavailable(f"the connection to the live store was lost: {error}") from error
             else:
                 self._answered_at = self._clock()
                 return answer
         raise AssertionError("a call is tried at least once")
 
-    async def _called(self, call: Callable[[Redis], Awaitable[T]]) -> T:
-        with _translated():
-            await known(self._redis)
+    async def _call(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        with _translate_errors():
+            await discover_nodes(self._redis)
             return await call(self._redis)
 
-    async def _back_again(self, timeout_s: float) -> None:
-        """Return when the server is back. All callers wait for one attempt, none of them longer than it wanted to."""
-        if self._returning is None or self._returning.done():
-            self._returning = asyncio.create_task(self._bring_back())
-        done, _ = await asyncio.wait({self._returning}, timeout=timeout_s)
+    async def _reconnect(self, timeout_s: float) -> None:
+        """Return when the server can be called again. All callers share one attempt, each within its own deadline."""
+        if self._reconnecting is None or self._reconnecting.done():
+            self._reconnecting = asyncio.create_task(self._restore())
+        done, _ = await asyncio.wait({self._reconnecting}, timeout=timeout_s)
         if not done:
             raise Unavailable("the live store is being started again")
-        self._returning.result()
+        self._reconnecting.result()
 
-    async def _bring_back(self) -> None:
-        """Let go of broken connections; start the embedded server again where it died."""
-        if not isinstance(self._redis, RedisCluster):  # which finds its nodes again by itself
+    async def _restore(self) -> None:
+        """Drop broken connections and start the embedded server again if it ended."""
+        if not isinstance(self._redis, RedisCluster):  # a cluster client reconnects by itself
             await self._redis.connection_pool.disconnect(inuse_connections=False)
         if self._server is not None:
             try:
                 await self._server.ensure()
-            except (StoreInUse, SetupRequired) as error:  # at a start they are the operator's, now they are an outage
+            except (StoreInUse, SetupRequired) as error:  # at start-up the operator's mistake, now an outage
                 raise Unavailable(f"the live store can't be started again: {error}") from error
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Let the client's errors out as ours."""
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except RedisTimeoutError as error:
         raise TimeoutError from error
     except (RedisConnectionError, RedisClusterException, OSError) as error:
-        raise _LostError(str(error)) from error
+        raise _ConnectionLostError(str(error)) from error
     except RedisError as error:
         raise Unavailable(f"the live store failed: {error}") from error

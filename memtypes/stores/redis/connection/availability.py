@@ -1,0 +1,243 @@
+"""Protection from a slow or unreachable server: deadlines, circuit breakers, health probes and concurrency limits.
+
+Each workload has a bulkhead: its own deadline, circuit breaker and concurrency limit, so that a retrieval that gives up
+early does not count against commands that may take longer. All bulkheads of a node share one health probe.
+
+A call's deadline starts when the call gets its slot. Time spent waiting for a slot is load on this process and says
+nothing about the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from memtypes.model.errors import Unavailable
+
+T = TypeVar("T")
+
+FAILURE_WINDOW = 20
+"""Calls whose outcomes a circuit breaker remembers."""
+
+MIN_CALLS = 10
+"""A circuit breaker stays closed below this number of remembered calls."""
+
+FAILURE_RATIO = 0.5
+OPEN_S = 5.0
+"""Seconds for which an open circuit breaker refuses calls."""
+
+MAX_QUEUE_S = 5.0
+"""Seconds that a call waits for a slot."""
+
+PROBE_INTERVAL_S = 0.02
+"""Seconds between two pings while the probe's breaker is closed: refused connections fail at once."""
+
+GRACE_ROUNDS = 10
+"""Rounds of the event loop after a deadline in which an answer that has already arrived is still read."""
+
+CANCEL_S = 0.05
+"""Seconds to wait for a cancelled call: the client may be closing a connection to a dead server."""
+
+_TOLERANCE = 0.999
+"""Differences of clock readings are not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A kind of call.
+
+    timeout_s: deadline of one call. max_concurrent: calls in progress on one node. optional: callers can do without
+    an answer, so calls are refused while the server is suspected to be unreachable.
+    """
+
+    name: str
+    timeout_s: float
+    max_concurrent: int
+    optional: bool = False
+
+
+COMMAND = Workload("command", 2.0, 48)
+READ = Workload("read", 0.1, 16, optional=True)
+"""Reads of a retrieval, which answers without them if need be."""
+
+RECEIPT = Workload("receipt", 1.0, 16, optional=True)
+"""Receipts, written after the answer was sent."""
+
+MAX_CONNECTIONS = COMMAND.max_concurrent + READ.max_concurrent + RECEIPT.max_concurrent
+
+
+async def with_deadline(call: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    """Return the result of `call`. Raises TimeoutError after `timeout_s` seconds and cancels the call.
+
+    A busy event loop may pass the deadline while the answer waits in the socket, so the loop runs a few more rounds
+    before the call is cancelled. That takes microseconds on an idle loop.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        await asyncio.wait({task}, timeout=timeout_s)
+        for _ in range(GRACE_ROUNDS):
+            if not task.done():
+                await asyncio.sleep(0)
+        if not task.done():
+            raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_retrieve_exception)
+            await asyncio.wait({task}, timeout=CANCEL_S)
+    return task.result()
+
+
+def _retrieve_exception(task: asyncio.Future[T]) -> None:
+    """Mark the exception of a cancelled call as retrieved; asyncio logs it otherwise."""
+    if not task.cancelled():
+        task.exception()
+
+
+@dataclass(slots=True)
+class CircuitBreaker:
+    """Opens when at least half of the last calls failed; closes after a successful one.
+
+    clock: monotonic seconds.
+    """
+
+    clock: Callable[[], float]
+    _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=FAILURE_WINDOW))
+    _opened_at: float | None = None
+
+    @property
+    def tripped(self) -> bool:
+        """Whether no call has succeeded since the breaker opened."""
+        return self._opened_at is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether calls are refused now."""
+        return self._opened_at is not None and self.clock() - self._opened_at < OPEN_S
+
+    def allow(self) -> bool:
+        """Whether a call may be tried. After OPEN_S one call may; its outcome decides about the others."""
+        if self._opened_at is None:
+            return True
+        if self.open:
+            return False
+        self._opened_at = self.clock()
+        return True
+
+    def record(self, *, success: bool) -> None:
+        """Record the outcome of a call."""
+        if success and self._opened_at is not None:
+            self._opened_at = None
+            self._outcomes.clear()
+        self._outcomes.append(success)
+        failures = self._outcomes.count(False)
+        if len(self._outcomes) >= MIN_CALLS and failures >= FAILURE_RATIO * len(self._outcomes):
+            self._opened_at = self.clock()
+
+
+class HealthProbe:
+    """Pings a suspected server in the background, so that no request waits to find out whether it is back.
+
+    ping: returns when the server answers; raises Unavailable.
+    """
+
+    def __init__(self, ping: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
+        self._ping = ping
+        self._clock = clock
+        self._probing: asyncio.Task[None] | None = None
+        self._silent_since = 0.0
+        self._last_success = -math.inf
+
+    @property
+    def healthy(self) -> bool:
+        """False from the first suspicion until a ping is answered."""
+        return self._probing is None or self._probing.done()
+
+    def record_success(self) -> None:
+        """Record that a call was answered."""
+        self._last_success = self._clock()
+
+    def silent_for(self, seconds: float) -> bool:
+        """Whether the server is suspected and has not answered for `seconds`."""
+        return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
+
+    def suspect(self, timeout_s: float) -> None:
+        """Start pinging after a call got no answer for `timeout_s`, unless another call was answered meanwhile."""
+        if self.healthy and self._clock() - self._last_success >= timeout_s * _TOLERANCE:
+            self._silent_since = self._clock() - timeout_s
+            self._probing = asyncio.create_task(self._ping_until_answered(), name="health probe of the live store")
+
+    async def aclose(self) -> None:
+        """Stop pinging."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait({self._probing})
+
+    async def _ping_until_answered(self) -> None:
+        breaker = CircuitBreaker(self._clock)
+        while True:
+            try:
+                await self._ping()
+            except Unavailable:
+                breaker.record(success=False)
+                await asyncio.sleep(OPEN_S if breaker.open else PROBE_INTERVAL_S)
+            else:
+                return
+
+
+class Bulkhead:
+    """Admits the calls of one workload to one node."""
+
+    def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
+        self._workload = workload
+        self._breaker = CircuitBreaker(clock)
+        self._probe = probe
+        self._slots = asyncio.Semaphore(workload.max_concurrent)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot for one call and record its outcome.
+
+        Raises Unavailable if the server is suspected, the circuit breaker is open or no slot gets free in time.
+        """
+        self._refuse_if_suspected()
+        await self._acquire()
+        try:
+            self._refuse_if_suspected()
+            if not self._breaker.allow():
+                raise _away()
+            try:
+                yield
+            except Unavailable:
+                self._record_failure()
+                raise
+            self._breaker.record(success=True)
+            self._probe.record_success()
+        finally:
+            self._slots.release()
+
+    def _refuse_if_suspected(self) -> None:
+        skippable = self._workload.optional and self._probe.silent_for(self._workload.timeout_s)
+        if skippable or (self._breaker.tripped and not self._probe.healthy):
+            raise _away()
+
+    def _record_failure(self) -> None:
+        self._breaker.record(success=False)
+        if self._workload.optional or self._breaker.tripped:
+            self._probe.suspect(self._workload.timeout_s)
+
+    async def _acquire(self) -> None:
+        try:
+            async with asyncio.timeout(MAX_QUEUE_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Unavailable(f"too many {self._workload.name} calls are waiting for the live store") from None
+
+
+def _away() -> Unavailable:
+    return Unavailable("the live store is away", retry_after_s=round(OPEN_S))

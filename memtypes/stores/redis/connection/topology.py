@@ -1,0 +1,124 @@
+"""Single servers, Sentinel and Cluster: connecting by URL, and what differs where keys are spread over nodes.
+
+URLs: a server (`redis://`, `rediss://`, `unix://`), Sentinel (`redis+sentinel://host:port,host:port/name`) or a cluster
+(`redis+cluster://host:port`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import SlotNotCoveredError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.stores.redis.connection.availability import COMMAND, MAX_CONNECTIONS
+
+SOCKET_TIMEOUT_S = COMMAND.timeout_s + 0.5
+"""Longer than any deadline: a slow answer must not look like a broken connection."""
+
+NODE_SCAN_S = 0.5
+"""Seconds for one cluster node to list its keys."""
+
+SCAN_COUNT = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+def connect(url: str) -> Any:
+    """Return a client for `url` without connecting yet. Raises InvalidRequest for an unusable URL."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": SOCKET_TIMEOUT_S,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),  # LiveClient retries idempotent calls
+    }
+    try:
+        return _client(url, options)
+    except ValueError as error:
+        raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
+
+
+def _client(url: str, options: dict[str, Any]) -> Any:
+    parts = urlsplit(url)
+    if parts.scheme == "redis+sentinel":
+        pairs = (address.partition(":") for address in parts.netloc.split(","))
+        hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
+        sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+        return sentinels.master_for(parts.path.strip("/") or "mymaster")
+    if parts.scheme == "redis+cluster":
+        return RedisCluster(
+            host=parts.hostname or "localhost", port=parts.port or 6_379, require_full_coverage=False, **options
+        )
+    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, **options))
+
+
+async def disconnect(redis: Any) -> None:
+    """Close every connection of a client, including those to Sentinels and cluster nodes."""
+    await redis.aclose()
+    if isinstance(redis, RedisCluster):  # aclose() closes nothing while the cluster is being rediscovered
+        await redis.nodes_manager.aclose()
+        await redis.nodes_manager.aclose("startup_nodes")
+    pool = getattr(redis, "connection_pool", None)  # a cluster client has a pool for each node
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+async def discover_nodes(redis: Redis) -> None:
+    """Return when the nodes of a cluster are known; at once for a single server.
+
+    Shielded from cancellation: a caller that gives up would close the connections to every node.
+    """
+    if isinstance(redis, RedisCluster):
+        discovery = asyncio.ensure_future(redis.initialize())
+        discovery.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may be gone
+        await asyncio.shield(discovery)
+
+
+def node_of(redis: Redis, key: str | None) -> str:
+    """Name of the cluster node that holds `key`; "" for a single server or an unknown node."""
+    if key is None or not isinstance(redis, RedisCluster):
+        return ""
+    try:
+        node = redis.get_node_from_key(key)
+    except SlotNotCoveredError:
+        return ""
+    return "" if node is None else str(node.name)
+
+
+async def ping_node(redis: Redis, key: str | None) -> None:
+    """Return when the node that holds `key` answers; any server if it is None."""
+    await (redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key))
+
+
+async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
+    """Return the next cursor and some keys that start with `prefix`, which all are in one slot."""
+    if not isinstance(redis, RedisCluster):
+        return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
+    node = redis.get_node_from_key(prefix)
+    cursors, keys = await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT, target_nodes=node)
+    return cursors[node.name], keys
+
+
+async def keys_matching(redis: Redis, pattern: str) -> list[str]:
+    """Every key that matches `pattern`. Cluster nodes that do not answer are skipped and logged."""
+    if not isinstance(redis, RedisCluster):
+        return [str(key) async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT)]
+    keys: list[str] = []
+    for node in redis.get_primaries():
+        try:
+            async with asyncio.timeout(NODE_SCAN_S):
+                keys += [str(key) async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, target_nodes=node)]
+        except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
+            _log.warning("keys of the cluster node %s are skipped: %s", node.name, str(error) or "no answer")
+    return keys

@@ -1,0 +1,27 @@
+"""The Lua scripts of the live stores. Each runs atomically in one round trip; its keys are all of one namespace."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TypeAlias
+
+Argument: TypeAlias = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and its SHA-1, by which the server caches it."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+    @classmethod
+    def load(cls, *names: str) -> Script:
+        """Return the script in NAME.lua; with several names, their texts joined: shared functions first."""
+        folder = resources.files(__package__)
+        return cls("".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names))

@@ -1,0 +1,3 @@
+-- Release a lock. KEYS: lock. ARGV: token. Returns 0 if the token does not hold it.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])

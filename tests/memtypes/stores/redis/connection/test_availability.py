@@ -1,0 +1,266 @@
+"""Deadlines, circuit breakers, health probes and bulkheads, with fake clocks and pings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import anyio.lowlevel
+import pytest
+
+from memtypes.model.errors import Unavailable
+from memtypes.stores.redis.connection.availability import (
+    FAILURE_WINDOW,
+    MIN_CALLS,
+    OPEN_S,
+    READ,
+    RECEIPT,
+    Bulkhead,
+    CircuitBreaker,
+    HealthProbe,
+    Workload,
+    with_deadline,
+)
+from tests.memtypes.stores.engines import until
+
+pytestmark = pytest.mark.anyio
+SERIAL = Workload("serial", 0.6, 1)
+REQUIRED = Workload("required", 0.5, 4)
+
+
+class FakeClock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """The current time."""
+        return self.now
+
+
+class Pings:
+    """A server whose pings fail until `answered` is set."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.answered = False
+
+    async def __call__(self) -> None:
+        """Count the ping; raise Unavailable if it is not answered."""
+        self.sent += 1
+        if not self.answered:
+            raise Unavailable("no answer")
+
+
+def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bulkhead:
+    """A bulkhead of a server that answers every ping."""
+    return Bulkhead(workload, clock, HealthProbe(anyio.lowlevel.checkpoint, clock))
+
+
+async def error_of(calls: Bulkhead) -> str:
+    """The error message of a call that gets no answer, or of its refusal."""
+    with pytest.raises(Unavailable) as refused:
+        async with calls.slot():
+            raise Unavailable("no answer")
+    return str(refused.value)
+
+
+async def test_a_call_is_cancelled_at_its_deadline() -> None:
+    """with_deadline() raises TimeoutError after the call has been cancelled."""
+    cancelled: list[bool] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(True)
+
+    with pytest.raises(TimeoutError):
+        await with_deadline(slow(), 0.01)
+    assert cancelled == [True]
+
+
+async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> None:
+    """A blocked event loop does not make a call miss its deadline."""
+    loop, answer = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    async def call() -> str:
+        loop.call_soon(time.sleep, 0.1)  # blocks the loop past the deadline
+        loop.call_later(0.01, answer.set_result, "pong")
+        return str(await answer)
+
+    assert await with_deadline(call(), 0.05) == "pong"
+
+
+async def test_errors_of_a_call_are_raised_unchanged() -> None:
+    """They do not wait for the deadline."""
+
+    async def wrong() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await with_deadline(wrong(), 60.0)
+
+
+async def test_cancelling_the_caller_cancels_the_call() -> None:
+    """The call has ended when the caller's CancelledError is raised."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def call() -> None:
+        try:
+            begun.set()
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    caller = asyncio.create_task(with_deadline(call(), 60.0))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize(("succeeded", "failed", "allowed"), [(0, 9, 1), (0, 10, 0), (5, 5, 0), (6, 5, 1)])
+def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int, failed: int, allowed: int) -> None:
+    """Nine failures alone do not open it."""
+    breaker = CircuitBreaker(FakeClock())
+    for outcome in [True] * succeeded + [False] * failed:
+        breaker.record(success=outcome)
+    assert breaker.open is not bool(allowed)
+    assert breaker.allow() is bool(allowed)
+
+
+def test_an_open_breaker_lets_one_trial_call_through() -> None:
+    """If the trial call fails the breaker stays open for OPEN_S; if it succeeds the breaker closes."""
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock)
+    for _ in range(MIN_CALLS):
+        breaker.record(success=False)
+    clock.now += OPEN_S - 0.1
+    assert not breaker.allow()
+    clock.now += 0.1
+    assert [breaker.allow(), breaker.allow()] == [True, False]
+    breaker.record(success=False)
+    assert not breaker.allow()
+    clock.now += OPEN_S
+    assert breaker.allow()
+    breaker.record(success=True)
+    assert [breaker.allow(), breaker.allow()] == [True, True]
+    breaker.record(success=False)
+    assert breaker.allow()
+
+
+def test_the_breaker_forgets_calls_outside_its_window() -> None:
+    """Old failures do not add up with recent ones."""
+    breaker = CircuitBreaker(FakeClock())
+    for outcome in [False] * 9 + [True] * FAILURE_WINDOW + [False] * 9:
+        breaker.record(success=outcome)
+    assert breaker.allow()
+
+
+async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> None:
+    """Reads are refused at once, receipts after their own timeout; required calls are still tried."""
+    pings, clock = Pings(), FakeClock(10.0)
+    probe = HealthProbe(pings, clock)
+    reads, receipts, commands = (Bulkhead(workload, time.monotonic, probe) for workload in (READ, RECEIPT, REQUIRED))
+    tried, refused = "no answer", "the live store is away"
+    assert [await error_of(calls) for calls in (reads, reads, receipts)] == [tried, refused, tried]
+    clock.now += RECEIPT.timeout_s - READ.timeout_s
+    assert [await error_of(calls) for calls in (reads, receipts, commands)] == [refused, refused, tried]
+    pings.answered = True
+    await until(lambda: probe.healthy)
+    async with reads.slot(), receipts.slot():
+        pass
+    await probe.aclose()
+
+
+async def test_a_server_that_answers_other_calls_is_not_suspected() -> None:
+    """A slow call says nothing about the server if another call was answered within the same time."""
+    clock = FakeClock(10.0)
+    probe = HealthProbe(Pings(), clock)
+    reads = Bulkhead(READ, clock, probe)
+    async with reads.slot():
+        pass
+    clock.now += READ.timeout_s / 2
+    await error_of(reads)
+    assert probe.healthy
+    clock.now += READ.timeout_s
+    await error_of(reads)
+    assert not probe.healthy
+    await probe.aclose()
+
+
+async def test_required_calls_start_the_probe_only_when_their_breaker_opens() -> None:
+    """A single required call may be slow for its own reasons."""
+    probe = HealthProbe(Pings(), time.monotonic)
+    commands = Bulkhead(REQUIRED, time.monotonic, probe)
+    for _ in range(MIN_CALLS - 1):
+        await error_of(commands)
+    assert probe.healthy
+    await error_of(commands)
+    assert not probe.healthy
+    await probe.aclose()
+
+
+async def test_no_call_is_tried_while_pings_fail() -> None:
+    """Even when the breaker would allow a trial call: the probe finds out that the server is back."""
+    clock, pings = FakeClock(), Pings()
+    probe = HealthProbe(pings, time.monotonic)
+    commands = Bulkhead(REQUIRED, clock, probe)
+    for _ in range(MIN_CALLS):
+        await error_of(commands)
+    clock.now = 60.0
+    assert await error_of(commands) == "the live store is away"
+    pings.answered = True
+    await until(lambda: probe.healthy)
+    async with commands.slot():
+        pass
+    await probe.aclose()
+
+
+async def test_pings_become_rare_after_ten_failures() -> None:
+    """The probe's own breaker opens, so the next ping is sent after OPEN_S."""
+    clock, pings = FakeClock(), Pings()
+    probe = HealthProbe(pings, clock)
+    probe.suspect(0.1)
+    probe.suspect(0.1)
+    await until(lambda: pings.sent == MIN_CALLS)
+    await asyncio.sleep(0.2)
+    assert pings.sent == MIN_CALLS
+    await probe.aclose()
+
+
+async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
+    """With one slot, the tenth failure refuses the other ninety calls."""
+    calls, outcomes = bulkhead(SERIAL), []
+
+    async def unanswered() -> None:
+        await asyncio.sleep(0)
+        raise Unavailable("no answer")
+
+    async def call() -> None:
+        try:
+            async with calls.slot():
+                await unanswered()
+        except Unavailable as error:
+            outcomes.append(str(error))
+
+    await asyncio.gather(*[call() for _ in range(100)])
+    assert outcomes == ["no answer"] * 10 + ["the live store is away"] * 90
+
+
+async def test_a_slot_is_released_however_the_call_ends() -> None:
+    """Neither a bug nor a cancellation counts as a failure of the server."""
+    calls = bulkhead(SERIAL)
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError):
+            async with calls.slot():
+                raise ZeroDivisionError
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0), calls.slot():
+                await asyncio.sleep(9)
+    async with calls.slot():
+        pass

@@ -1,0 +1,70 @@
+"""Child processes that end with the process that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.apparatus.processes import holders
+from memtypes.platform import dies_with_parent
+from tests.memtypes.stores.engines import ended, start_python, until
+
+pytestmark = pytest.mark.anyio
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child when its parent ends")
+
+SLEEP = "import time; print('up', flush=True); time.sleep(600)"
+PARENT = f"""
+import subprocess, sys, time
+from memtypes.platform import dies_with_parent
+child = subprocess.Popen(dies_with_parent([sys.executable, "-c", {SLEEP!r}, sys.argv[1]]), stdout=subprocess.PIPE)
+if sys.argv[2] == "before exec":
+    print(child.pid, flush=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@linux
+@pytest.mark.parametrize("when", ["before exec", "after exec"])
+async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
+    """Even if the parent is killed before the child has registered for it."""
+    with start_python(PARENT, str(tmp_path), when) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        parent.kill()
+    await until(lambda: not holders(tmp_path, besides=set()))
+
+
+@linux
+async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """A stopped process takes no signal other than SIGKILL."""
+    with start_python(PARENT, str(tmp_path), "after exec") as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        os.kill(child, signal.SIGSTOP)
+        parent.kill()
+    await until(lambda: ended(child))
+
+
+@linux
+def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_path: Path) -> None:
+    """Its parent process is not the one named on its command line."""
+    created = tmp_path / "created"
+    command = dies_with_parent(["touch", str(created)])
+    orphaned = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
+    assert subprocess.run(orphaned, check=False).returncode == 0
+    assert not created.exists()
+    assert subprocess.run(command, check=False).returncode == 0
+    assert created.exists()
+
+
+def test_the_exit_code_is_that_of_the_command() -> None:
+    """The launcher replaces itself with the command."""
+    command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
+    assert subprocess.run(command, check=False).returncode == 7
