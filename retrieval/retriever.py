@@ -33,14 +33,14 @@ from retrieval.context.writer import ContextWriter, Ranked
 from retrieval.context.written import Retrieval
 from retrieval.hits import search_answer, types_of
 from retrieval.query.model_budget import settle
+from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
-from retrieval.query.times.events import time_of
-from retrieval.query.times.query import told_by_event, windows_of
-from retrieval.query.times.window import Window
 from retrieval.query.validity import asked_about, names_status, wanted_in_context
+from retrieval.query.windows import Window
 from retrieval.ranking.ranked import Ranking
 from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.signals import event_time
 from retrieval.trace import OnTimings, Trace
 
 DEPTH = 200
@@ -178,13 +178,13 @@ class Retriever:
         self, scope: Scope, request: RankedRequest, asked: Sequence[tuple[MemoryType, Filter]], one: _Pass
     ) -> tuple[Window, ...]:
         """The times that the query names. Where it tells one by an event, the memory of that is looked for first."""
-        told = told_by_event(request.query)
-        if told is None or not one.weights["time"]:
-            return windows_of(request.query, one.as_of)
+        reference = event_reference(request.query)
+        if reference is None or not one.weights["time"]:
+            return time_windows(request.query, one.as_of)
         with one.trace.stage("event"):
-            found = await self._candidates(scope, asked, await self._vectors(told.event), one.depth)
-            happened = time_of(found)
-        return told.window(happened) if happened else ()
+            found = await self._candidates(scope, asked, await self._vectors(reference.event), one.depth)
+            happened = event_time(found)
+        return reference.windows(happened) if happened else ()
 
     async def _candidates(
         self, scope: Scope, asked: Sequence[tuple[MemoryType, Filter]], vectors: _QueryVectors, depth: int

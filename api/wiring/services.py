@@ -21,7 +21,7 @@ from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
 from api.wiring.screening import Screening, screening
 from api.wiring.upkeep import upkeep_jobs
-from ingest.screening.due.gate import DueTimes
+from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.executor import Upkeep
 from ingest.working.intentions import IntentionParts, Intentions

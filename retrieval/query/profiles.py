@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from memtypes.model.errors import InvalidRequest
+from retrieval.query.named_times import names_time
 from retrieval.query.request import RankedRequest
-from retrieval.query.times.query import names_time
 from retrieval.ranking.fact_recency import asks_for_value
 
 LATER = ("expansion", "current")

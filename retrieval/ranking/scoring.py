@@ -13,7 +13,7 @@ from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.columns import Light
 from memtypes.search.terms import Numbers
 from retrieval.query.profiles import LATER, SIGNALS
-from retrieval.query.times.window import Window
+from retrieval.query.windows import Window
 from retrieval.ranking.expansion import expansion
 from retrieval.ranking.fact_recency import lifts
 from retrieval.ranking.fusion import similarity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from retrieval.query.times.window import Window, nearness, plain
+from retrieval.query.windows import Window
+from retrieval.ranking.maxsim import token_weights
 from retrieval.ranking.neighbours import Neighbours
+from retrieval.ranking.order import by_text
 
 HEARD = 0.5
 """What the neighbours of a turn count beside those of a fact."""
@@ -20,6 +22,14 @@ HEARD = 0.5
 FULL_ACCESS = 100
 """Uses at which the access signal reaches 1."""
 
+NEAR = timedelta(days=7)
+"""Distance from a named time at which half of the signal is left: events are often told of a few days later."""
+
+SAME_EVENT = 0.6
+"""Mean cosine of the tokens of an event's words from which a memory tells of that event.
+
+Nine in ten events of a conversation reach it, and one in five events of other conversations.
+"""
 
 _EPISODIC = TYPES.index(MemoryType.EPISODIC)
 _REFERENCE = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
@@ -61,7 +71,7 @@ def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def due(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """1 for an open intention whose time has come at `as_of`, else 0."""
-    come = found.light.column("due_at") <= plain(as_of)  # false where there is no due time
+    come = found.light.column("due_at") <= to_datetime64(as_of)  # false where there is no due time
     return (come & found.light.where("status", OPEN.__contains__)).astype(np.float64)
 
 
@@ -76,13 +86,46 @@ def recency(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
 
     An intention with a due time is measured by the time that is left: 1 once it is due. Where age says nothing, 1.
     """
-    ages = (plain(as_of) - reference_times(found)).astype(np.float64) / 1e6
+    ages = (to_datetime64(as_of) - reference_times(found)).astype(np.float64) / 1e6
     return decay(np.where(found.light.known("due_at"), -ages, ages), _HALF_LIVES[found.kinds])
 
 
 def named_time(windows: Sequence[Window], found: Candidates) -> NDArray[np.float64]:
     """How near each candidate is to the times that a query names, shape (candidates,), in [0, 1]; 0 without any."""
     return nearness(reference_times(found), windows) if windows else np.zeros(len(found))
+
+
+def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
+    """How near each instant is to the nearest window, in [0, 1]: 1 inside, one half at NEAR before or after.
+
+    instants: in UTC, shape (memories,).
+    """
+    near = np.zeros(instants.shape)
+    for window in windows:
+        start, end = to_datetime64(window.start), to_datetime64(window.end)
+        outside = np.maximum(start - instants, instants - end).astype("timedelta64[s]").astype(np.float64)
+        near = np.maximum(near, np.exp2(-np.maximum(outside, 0.0) / NEAR.total_seconds()))
+    return near
+
+
+def event_time(candidates: Candidates) -> datetime | None:
+    """The time of the candidate that tells best of the event searched for, in UTC; None if none tells of it."""
+    if candidates.late is None or not candidates.late.size:
+        return None
+    order = by_text(candidates.ids)
+    ordered = candidates.take(order)
+    cosines = np.maximum(np.nan_to_num(candidates.late[order]), 0.0).astype(np.float64)
+    similarity = cosines @ token_weights(cosines)
+    best = int(similarity.argmax())
+    if similarity[best] < SAME_EVENT:
+        return None
+    instant: datetime = reference_times(ordered)[best].astype(datetime)
+    return instant.replace(tzinfo=UTC)
+
+
+def to_datetime64(instant: datetime) -> np.datetime64:
+    """`instant`, in UTC, for comparison with arrays of times."""
+    return np.datetime64(instant.replace(tzinfo=None), "us")
 
 
 def reference_times(found: Candidates) -> NDArray[np.datetime64]:

@@ -10,7 +10,7 @@ from api.wiring.erasure import Memories, Remembered
 from api.wiring.screening import local_panel, screening_of
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.due.gate import DueTimes
+from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.policy import RuleBook
 from ingest.upkeep.executor import Upkeep

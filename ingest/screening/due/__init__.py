@@ -1,1 +1,1 @@
-"""When something is due, out of the words in which it was said."""
+"""Due times: from the words of a text to an instant."""

@@ -1,8 +1,7 @@
-"""When something is due, by the words of a text and the clock and zone of the one who said them.
+"""Due times: the instant that the words of a text name, for a speaker's clock and time zone.
 
-A day without a time of day is meant in the morning, the end of a period at its last working hour. What lies in the past
-by its words ("at 3pm", said at four) is the next one to come. Days and dates are read by dateparser, from midnight of
-the speaker's day: it keeps settings for good, so they must not differ from call to call.
+A day without a time of day means 9 in the morning, the end of a period means 17:00 on its last working day. A time
+of day without a day is the next one to come.
 """
 
 from __future__ import annotations
@@ -10,237 +9,276 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dateparser.date import DateDataParser
+import anyio.to_thread
 
-from ingest.screening.due.abroad import in_english
-from ingest.screening.due.words import Span, amount_of, find_span, number
+from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_duration
+from ingest.screening.due.translation import in_english
+from ingest.screening.gates import Gate, Rejection
+from ingest.writing.submission import Submission
+from memtypes.model.calendar import MONTH, month_of, months_later, number_of, weekday_of
+from memtypes.model.prospective import ProspectiveDraft, TriggerType
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
 
-MORNING = time(9)
+TIMEZONE = "timezone"
+"""The metadata key of the caller's time zone, such as Europe/Berlin."""
+
+_MAX_READ = 2_000
+_MAX_TEXT = 500
+
+_MORNING = time(9)
 _LAST_HOUR = time(17)
 _LATE = time(20)
-_PARTS: Mapping[str, time] = MappingProxyType(
+_TIMES_OF_DAY: Mapping[str, time] = MappingProxyType(
     {
-        "noon": time(12), "midday": time(12), "lunchtime": time(12), "midnight": time(0), "morning": MORNING,
+        "noon": time(12), "midday": time(12), "lunchtime": time(12), "midnight": time(0), "morning": _MORNING,
         "afternoon": time(15), "evening": time(18), "night": _LATE, "tonight": _LATE,
     }
 )  # fmt: skip
 _EARLIEST_BARE = 8
 """"At 7" is in the evening, "at 8" in the morning."""
 
+_MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
+
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """When, in UTC, and the words that say so."""
+class DueTime:
+    """at: in UTC. text: the words that name it."""
 
     at: datetime
     text: str
 
 
-def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> Due | None:
-    """When `text` says that something is due, to a speaker in `zone` (else UTC) at `now`; None if it doesn't.
+class DueTimes(Gate):
+    """Sets due_at and due_text of a prospective draft whose text names a time and that has no due time yet.
 
-    A wall clock that is skipped when summer time begins is the hour after; one that comes twice is the first that is
-    still to come.
+    Relative words count from created_at, or else from the clock, in the zone that the metadata names, or else in UTC.
     """
-    english = in_english(text)
-    span = find_span(english or text)
-    if span is None:
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
+        """The submission, with a due time if its text names one; unchanged if it waits for an event or a context."""
+        draft = submission.draft
+        if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
+            return submission
+        due = await anyio.to_thread.run_sync(self._due, draft)
+        if due is None:
+            return submission
+        timed = draft.model_copy(update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]})
+        return replace(submission, draft=timed)
+
+    def _due(self, draft: ProspectiveDraft) -> DueTime | None:
+        now, zone = draft.created_at or self._clock(), zone_of(draft.metadata.get(TIMEZONE))
+        texts = (text for text in (draft.trigger_condition, draft.content, draft.title) if text)
+        return next((due for text in texts if (due := due_in(text[:_MAX_READ], now, zone))), None)
+
+
+def zone_of(name: object) -> ZoneInfo | None:
+    """The time zone called `name`; None if there is none."""
+    if not isinstance(name, str):
         return None
     try:
-        at = _instant(span, now.astimezone(zone or UTC))
-    except (ValueError, OverflowError):  # 31 February, 25 o'clock, the year 10,000: no time that there is
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # not a key of the zone database, or a path
         return None
-    return None if at is None else Due(at.astimezone(UTC), span.text if english is None else text)
 
 
-def _instant(span: Span, now: datetime) -> datetime | None:
-    clock = _clock(span.time, span.day) if span.time else None
-    if span.day is None:
-        assert clock is not None  # noqa: S101 - a span names a day or a time
+def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | None:
+    """The due time that `text` names, said in `zone` (default: UTC) at `now`; None if it names none.
+
+    A wall-clock time that is skipped when summer time begins becomes the hour after. One that comes twice is the first
+    that is still to come.
+    """
+    english = in_english(text)
+    phrase = find_time_phrase(english or text)
+    if phrase is None:
+        return None
+    try:
+        at = _instant(phrase, now.astimezone(zone or UTC))
+    except (ValueError, OverflowError):  # no such time: 31 February, 25 o'clock, the year 10,000
+        return None
+    return None if at is None else DueTime(at.astimezone(UTC), phrase.text if english is None else text)
+
+
+def _instant(phrase: TimePhrase, now: datetime) -> datetime | None:
+    clock = _time_of_day(phrase.time, phrase.day) if phrase.time else None
+    if phrase.day is None:
+        assert clock is not None  # noqa: S101 - a phrase names a day or a time of day
         return _next(clock, now)
-    if span.day["amount"]:
-        return _after(span.day["amount"], now, clock)
-    day = _day(span.day, now.date())
+    if phrase.day["duration"]:
+        return _after(phrase.day["duration"], now, clock)
+    day = _day(phrase.day, now.date())
     if day is None:
         return None
-    if clock == time(0) and span.time and (span.time["word"] or "").lower() == "midnight":
+    if clock is None:
+        return _default_time(phrase.day, day, now)
+    if phrase.time and (phrase.time["word"] or "").lower() == "midnight":
         day += timedelta(days=1)  # midnight ends the day that it is said of
-    return _not_past(day, clock or _usual(span.day), clock is not None, now)
+    return datetime.combine(day, clock, now.tzinfo)
 
 
 def _next(clock: time, now: datetime) -> datetime:
-    """The next time that a clock shows `clock`."""
+    """The next instant at which a clock shows `clock`."""
     today = datetime.combine(now.date(), clock, now.tzinfo)
-    twice = (today, today.replace(fold=1))
     tomorrow = datetime.combine(now.date() + timedelta(days=1), clock, now.tzinfo)
-    # By the instant: two times of one zone are compared by their wall clocks.
-    return next((at for at in twice if at.timestamp() > now.timestamp()), tomorrow)
+    # By timestamp: datetimes of the same zone are compared by their wall clocks, which a doubled hour shows twice.
+    upcoming = (at for at in (today, today.replace(fold=1)) if at.timestamp() > now.timestamp())
+    return next(upcoming, tomorrow)
 
 
-def _not_past(day: date, clock: time, given: bool, now: datetime) -> datetime:  # noqa: FBT001 - private and read at once
-    at = datetime.combine(day, clock, now.tzinfo)
-    if given or at > now or day != now.date():
+def _default_time(match: re.Match[str], day: date, now: datetime) -> datetime:
+    """The usual time of day on `day`; if that has passed today, a later one."""
+    part = (match["near"] or "").lower().split(" ")[-1]
+    usual = _LAST_HOUR if match["end"] else _TIMES_OF_DAY.get(part, _MORNING)
+    at = datetime.combine(day, usual, now.tzinfo)
+    if at > now or day != now.date():
         return at
     later = (datetime.combine(day, hour, now.tzinfo) for hour in (_LAST_HOUR, _LATE, time(23, 59)))
     return next((hour for hour in later if hour > now), at)
 
 
 def _after(words: str, now: datetime, clock: time | None) -> datetime:
-    amount = amount_of(words)
-    if amount.unit == "minutes":
-        return now.astimezone(UTC) + timedelta(minutes=amount.count)
-    if amount.unit == "days":
-        day = now.date() + timedelta(days=round(amount.count))
+    duration = read_duration(words)
+    if duration.unit == "minutes":
+        return now.astimezone(UTC) + timedelta(minutes=duration.count)
+    if duration.unit == "days":
+        day = now.date() + timedelta(days=round(duration.count))
     else:
-        day = _months_later(now.date(), int(amount.count)) + timedelta(days=round(amount.count % 1 * 30))
+        day = months_later(now.date(), int(duration.count)) + timedelta(days=round(duration.count % 1 * 30))
     return datetime.combine(day, clock or now.time(), now.tzinfo)
 
 
-def _months_later(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+def _day(match: re.Match[str], today: date) -> date | None:
+    return next((read(match, today) for group, read in _DAY_READERS.items() if match[group]), None)
 
 
-def _day(found: re.Match[str], today: date) -> date | None:
-    for group, read in _READERS.items():
-        if found[group]:
-            return read(found, today)
-    return None
-
-
-def _end(found: re.Match[str], today: date) -> date:
-    short = {"eod": "day", "eow": "week", "eom": "month"}
-    period = short.get(found["end"].lower()) or found["period"].lower()
-    ahead = int((found["end_of"] or "").lower() == "next")
+def _end_of_period(match: re.Match[str], today: date) -> date:
+    abbreviated = {"eod": "day", "eow": "week", "eom": "month"}
+    period = abbreviated.get(match["end"].lower()) or match["period"].lower()
+    ahead = int((match["end_of"] or "").lower() == "next")
     if period == "day":
         return today + timedelta(days=ahead)
     if period == "week":
         return today + timedelta(days=(4 - today.weekday()) % 7 + 7 * ahead)
-    first = _months_later(today.replace(day=1), ahead * _MONTHS[period])
-    into = (first.month - 1) % _MONTHS[period]
-    return _months_later(first, _MONTHS[period] - into) - timedelta(days=1)
+    months = _MONTHS_PER_PERIOD[period]
+    first = months_later(today.replace(day=1), ahead * months)
+    return months_later(first, months - (first.month - 1) % months) - timedelta(days=1)
 
 
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+def _date(match: re.Match[str], today: date) -> date | None:
+    """A date as written; without a year its next occurrence after today, None for a day that no year has."""
+    words = match["date"]
+    if "/" in words:
+        first, second, year = map(int, words.split("/"))
+        return date(year, first, second) if first <= 12 else date(year, second, first)
+    name = re.search(MONTH, words, re.IGNORECASE)
+    assert name is not None  # noqa: S101 - the pattern of a date contains it
+    month, (day, *explicit_year) = month_of(name[0]), map(int, re.findall(r"\d+", words))
+    if explicit_year:
+        return date(explicit_year[0], month, day)
+    years = range(today.year, today.year + 9)  # one of nine has a 29 February
+    dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
+    return next((possible for possible in dates if possible > today), None)
 
 
-def _next_period(found: re.Match[str], today: date) -> date:
-    period = found["next_period"].lower()
-    if period == "week":
-        return today + timedelta(days=7)
-    return _months_later(today, _MONTHS[period])
+def _next_period(match: re.Match[str], today: date) -> date:
+    period = match["next_period"].lower()
+    return today + timedelta(days=7) if period == "week" else months_later(today, _MONTHS_PER_PERIOD[period])
 
 
-def _weekday(found: re.Match[str], today: date) -> date:
+def _next_weekday(name: str, today: date) -> date:
+    return today + timedelta(days=(weekday_of(name) - today.weekday()) % 7 or 7)
+
+
+def _weekday(match: re.Match[str], today: date) -> date:
     """The first such day after today; "Monday next week" is in the week that begins with the next Monday."""
-    coming = _parsed(found["name"], today)
-    if found["next_week"]:
-        monday = today + timedelta(days=7 - today.weekday())
-        return monday + timedelta(days=coming.weekday())
-    return coming if coming > today else coming + timedelta(days=7)
+    if match["next_week"]:
+        return today + timedelta(days=7 - today.weekday() + weekday_of(match["name"]))
+    return _next_weekday(match["name"], today)
 
 
-def _weekend(found: re.Match[str], today: date) -> date:
-    ahead = 7 if found["which_weekend"].lower() == "next" else 0
+def _weekend(match: re.Match[str], today: date) -> date:
+    ahead = 7 if match["which_weekend"].lower() == "next" else 0
     return today + timedelta(days=max(0, 5 - today.weekday()) + ahead)
 
 
-def _of_month(found: re.Match[str], today: date) -> date:
-    wanted = int(found["of_month"])
-    month = _months_later(today.replace(day=1), 1 if found["of_next"] else 0)
-    while wanted > monthrange(month.year, month.month)[1] or month.replace(day=wanted) <= today:
-        if wanted > 31:
-            raise ValueError("no month has so many days")
-        month = _months_later(month, 1)
-    return month.replace(day=wanted)
+def _day_of_month(match: re.Match[str], today: date) -> date:
+    day = int(match["of_month"])
+    if day > 31:
+        raise ValueError("no month has so many days")
+    month = months_later(today.replace(day=1), 1 if match["of_next"] else 0)
+    while day > monthrange(month.year, month.month)[1] or month.replace(day=day) <= today:
+        month = months_later(month, 1)
+    return month.replace(day=day)
 
 
-def _beyond(found: re.Match[str], today: date) -> date:
-    count, unit = re.split(r" (?=days?|weeks?)", found["beyond"], maxsplit=1)
-    days = number(count) * (7 if unit.startswith("week") else 1)
-    anchor = _parsed(found["anchor"], today)
-    return anchor + timedelta(days=round(days))
+def _from_day(match: re.Match[str], today: date) -> date:
+    """So many days or weeks after tomorrow or after a weekday."""
+    days = number_of(match["from_count"]) * (7 if match["from_unit"].lower() == "week" else 1)
+    anchor = match["anchor"]
+    start = today + timedelta(days=1) if anchor.lower() == "tomorrow" else _next_weekday(anchor, today)
+    return start + timedelta(days=round(days))
 
 
-def _parsed(words: str, today: date) -> date:
-    """The day that dateparser reads; raises ValueError where it reads none."""
-    midnight = datetime.combine(today, time(0))
-    parser = DateDataParser(
-        languages=["en"],
-        settings={"RELATIVE_BASE": midnight, "PREFER_DATES_FROM": "future", "RETURN_AS_TIMEZONE_AWARE": False},
-    )
-    read = parser.get_date_data(re.sub(r"\b(?:the|of)\b", " ", words)).date_obj
-    if read is None:
-        raise ValueError(f"no day: {words}")
-    day: date = read.date()
-    return day
-
-
-_READERS: Mapping[str, Callable[[re.Match[str], date], date]] = MappingProxyType(
+_DAY_READERS: Mapping[str, Callable[[re.Match[str], date], date | None]] = MappingProxyType(
     {
-        "end": _end,
-        "iso": lambda found, _: date.fromisoformat(found["iso"]),
-        "date": lambda found, today: _parsed(found["date"], today),
-        "beyond": _beyond,
-        "after_next": lambda _, today: today + timedelta(days=2),
-        "near": lambda found, today: today + timedelta(days=int(found["near"].lower() == "tomorrow")),
+        "end": _end_of_period,
+        "iso": lambda match, _: date.fromisoformat(match["iso"]),
+        "date": _date,
+        "from_day": _from_day,
+        "overmorrow": lambda _, today: today + timedelta(days=2),
+        "near": lambda match, today: today + timedelta(days=int(match["near"].lower() == "tomorrow")),
         "weekend": _weekend,
         "weekday": _weekday,
         "next": _next_period,
-        "of_month": _of_month,
+        "of_month": _day_of_month,
     }
 )
-"""How each kind of day is read, by its group in the rule that found it."""
+"""The reader of each kind of day, by its group in the pattern."""
 
 
-def _usual(found: re.Match[str]) -> time:
-    """The time of day that is meant where none is named."""
-    if found["end"]:
-        return _LAST_HOUR
-    return _PARTS.get((found["near"] or "").lower().split(" ")[-1], MORNING)
-
-
-def _clock(found: re.Match[str], day: re.Match[str] | None) -> time:
+def _time_of_day(match: re.Match[str], day: re.Match[str] | None) -> time:
     near = (day["near"] or "").split(" ")[-1] if day else ""
-    part = (found["part"] or found["tonight"] or near).lower()
-    if found["word"]:
-        return _PARTS[found["word"].lower()]
-    if found["half"]:
-        return _past(found, part)
-    if found["clock"]:
-        hours = found["clock"]  # "3:00" is a clock of twelve, "03:00" one of twenty-four
-        hour = _bare(int(hours), part) if len(hours) == 1 else _afternoon(int(hours), part)
-        return time(hour, int(found["clock_minute"]))
-    if found["bare"]:
-        return time(_bare(int(found["bare"]), part))
-    sign = found["sign"].lower()[0]
-    hour = int(found["hour"])
+    part = (match["part"] or match["tonight"] or near).lower()
+    if match["word"]:
+        return _TIMES_OF_DAY[match["word"].lower()]
+    if match["half"]:
+        return _half_or_quarter(match, part)
+    if match["clock"]:
+        hours = match["clock"]  # "3:00" is on a clock of twelve hours, "03:00" on one of twenty-four
+        hour = _twelve_hours(int(hours), part) if len(hours) == 1 else _with_part(int(hours), part)
+        return time(hour, int(match["clock_minute"]))
+    if match["bare"]:
+        return time(_twelve_hours(int(match["bare"]), part))
+    sign, hour, minute = match["sign"].lower()[0], int(match["hour"]), int(match["minute"] or 0)
     if sign == "o":
-        return time(_bare(hour, part), int(found["minute"] or 0))
+        return time(_twelve_hours(hour, part), minute)
     if not 1 <= hour <= 12:
         raise ValueError(f"no hour: {hour} {sign}m")
-    return time(hour % 12 + (12 if sign == "p" else 0), int(found["minute"] or 0))
+    return time(hour % 12 + (12 if sign == "p" else 0), minute)
 
 
-def _past(found: re.Match[str], part: str) -> time:
-    minutes = 30 if found["half"].lower() == "half" else 15
-    hour = _bare(int(number(found["past"])), part)
-    total = hour * 60 + (minutes if found["side"].lower() == "past" else -minutes)
+def _half_or_quarter(match: re.Match[str], part: str) -> time:
+    minutes = 30 if match["half"].lower() == "half" else 15
+    hour = _twelve_hours(int(number_of(match["past"])), part)
+    total = hour * 60 + (minutes if match["side"].lower() == "past" else -minutes)
     return time(total // 60 % 24, total % 60)
 
 
-def _bare(hour: int, part: str) -> int:
-    """The hour of a clock of twelve: by the part of the day, else between 8 in the morning and 7 in the evening."""
-    if part in _PARTS:
-        return _afternoon(hour, part)
+def _twelve_hours(hour: int, part: str) -> int:
+    """The hour, 0 to 23, of a clock of twelve: by the part of the day, or else from 8 in the morning to 7 at night."""
+    if part in _TIMES_OF_DAY:
+        return _with_part(hour, part)
     return hour + 12 if 1 <= hour < _EARLIEST_BARE else hour
 
 
-def _afternoon(hour: int, part: str) -> int:
+def _with_part(hour: int, part: str) -> int:
     late = part in ("afternoon", "evening", "night", "tonight") and hour < 12
     return hour + 12 if late else hour

@@ -6,7 +6,7 @@ import pytest
 
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.intent import is_how_to, is_task_like
-from retrieval.query.profiles import LATEST_RECENCY, PROFILES, SIGNALS, asks_for_latest, weights_for
+from retrieval.query.profiles import LATEST_RECENCY, PROFILES, SIGNALS, TIME, asks_for_latest, weights_for
 from retrieval.query.request import SearchRequest
 
 NOTHING = dict.fromkeys(SIGNALS, 0.0)
@@ -80,3 +80,15 @@ def test_what_asks_for_the_latest(query: str, latest: bool) -> None:  # noqa: FB
 def test_task_like_and_how_to_questions_are_told_by_their_words(query: str, task: bool, how: bool) -> None:  # noqa: FBT001
     """They move budget between types."""
     assert (is_task_like(query), is_how_to(query)) == (task, how)
+
+
+def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
+    """The other weights shrink in proportion; other profiles and explicit weights stay as they are."""
+    request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
+    _, weights = weights_for(request)
+    assert weights["time"] == TIME
+    assert weights["similarity"] == pytest.approx(PROFILES["default"]["similarity"] * (1 - TIME))
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights_for(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0
+    assert weights_for(request.model_copy(update={"weights": {"recency": 1.0}}))[1]["time"] == 0.0

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidate, Candidates
-from retrieval.ranking.signals import access, decay, due, importance, recency, signals
+from retrieval.query.named_times import time_windows
+from retrieval.query.windows import Window
+from retrieval.ranking.signals import access, decay, due, importance, named_time, nearness, recency, signals
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -100,3 +102,19 @@ def test_open_intentions_whose_time_has_come_are_due(fields: dict[str, Any], exp
     told = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     found = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | told)])
     assert due(found, NOW).tolist() == [expected]
+
+
+def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:
+    """With several windows the nearest counts."""
+    days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
+    windows = tuple(Window.day_of(datetime(2026, month, 1, tzinfo=UTC)) for month in (3, 5))
+    assert nearness(np.array(days, dtype="datetime64[us]"), windows) == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])
+
+
+def test_named_time_compares_the_reference_time_of_each_memory() -> None:
+    """An event counts from its creation, a task from its due time; without a named time the signal is 0."""
+    event = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
+    task_times = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-02-28T18:00:00Z"}
+    candidates = Candidates.of([event, Candidate("b", MemoryType.PROSPECTIVE, None, None, task_times)])
+    assert list(named_time(time_windows("what was yesterday?", NOW), candidates)) == [1.0, 1.0]
+    assert list(named_time(time_windows("what was it?", NOW), candidates)) == [0.0, 0.0]

@@ -1,37 +1,36 @@
-"""Times said in German, Spanish, French or Japanese, in English words, so that one set of rules reads them all. Pure.
+"""Times named in German, Spanish, French or Japanese, translated to English, so that one set of patterns reads all.
 
-Word for word, and what names no time stays as it is. A clock is one of twenty-four hours, unless the part of the day is
-named.
+Pure. Word for word; other words stay. A clock has twenty-four hours unless the part of the day is named.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-_Turn: TypeAlias = str | Callable[[re.Match[str]], str]
+from memtypes.model.calendar import MONTHS, WEEKDAYS
 
-_MONTHS = "january february march april may june july august september october november december"
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday"
-_UNITS = "minutes hours days weeks months years"
-_ONE_TO_TWELVE = "1 2 3 4 5 6 7 8 9 10 11 12"
+_Replacement: TypeAlias = str | Callable[[re.Match[str]], str]
+
+_UNITS = ("minutes", "hours", "days", "weeks", "months", "years")
+_TWO_TO_TWELVE = tuple(str(number) for number in range(2, 13))
 
 
-def _paired(words: str, english: str) -> dict[str, str]:
-    return dict(zip(words.split(), english.split(), strict=True))
+def _paired(words: str, english: Sequence[str]) -> dict[str, str]:
+    return dict(zip(words.split(), english, strict=True))
 
 
 _MONTH = {
-    **_paired("januar februar märz april mai juni juli august september oktober november dezember", _MONTHS),
-    **_paired("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre", _MONTHS),
-    **_paired("janvier février mars avril mai juin juillet août septembre octobre novembre décembre", _MONTHS),
+    **_paired("januar februar märz april mai juni juli august september oktober november dezember", MONTHS),
+    **_paired("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre", MONTHS),
+    **_paired("janvier février mars avril mai juin juillet août septembre octobre novembre décembre", MONTHS),
 }
 _DAY = {
-    **_paired("montag dienstag mittwoch donnerstag freitag samstag sonntag", _DAYS),
-    **_paired("lunes martes miércoles jueves viernes sábado domingo", _DAYS),
-    **_paired("lundi mardi mercredi jeudi vendredi samedi dimanche", _DAYS),
-    **_paired("月 火 水 木 金 土 日", _DAYS),
+    **_paired("montag dienstag mittwoch donnerstag freitag samstag sonntag", WEEKDAYS),
+    **_paired("lunes martes miércoles jueves viernes sábado domingo", WEEKDAYS),
+    **_paired("lundi mardi mercredi jeudi vendredi samedi dimanche", WEEKDAYS),
+    **_paired("月 火 水 木 金 土 日", WEEKDAYS),
 }
 _UNIT = {
     **_paired("minuten stunden tagen wochen monaten jahren", _UNITS),
@@ -44,59 +43,58 @@ _UNIT = {
 }
 _NUMBER = {
     **dict.fromkeys(["ein", "eine", "einem", "einer", "einen", "un", "una", "une"], "1"),
-    **_paired("zwei drei vier fünf sechs sieben acht neun zehn elf zwölf", _ONE_TO_TWELVE.removeprefix("1 ")),
-    **_paired("dos tres cuatro cinco seis siete ocho nueve diez once doce", _ONE_TO_TWELVE.removeprefix("1 ")),
-    **_paired("deux trois quatre cinq six sept huit neuf dix onze douze", _ONE_TO_TWELVE.removeprefix("1 ")),
+    **_paired("zwei drei vier fünf sechs sieben acht neun zehn elf zwölf", _TWO_TO_TWELVE),
+    **_paired("dos tres cuatro cinco seis siete ocho nueve diez once doce", _TWO_TO_TWELVE),
+    **_paired("deux trois quatre cinq six sept huit neuf dix onze douze", _TWO_TO_TWELVE),
 }
 
 
-def _one_of(words: dict[str, str], *, but: str = "") -> str:
-    return "|".join(sorted((word for word in words if word not in but.split()), key=len, reverse=True))
+def _alternatives(words: dict[str, str], *, without: Sequence[str] = ()) -> str:
+    return "|".join(sorted((word for word in words if word not in without), key=len, reverse=True))
 
 
-_N = rf"(?P<n>\d{{1,4}}|{_one_of(_NUMBER)})"
-_WEEKDAY = rf"(?P<day>{_one_of(_DAY, but='月 火 水 木 金 土 日')})"
-
-_FOREIGN_MONTH = _one_of(_MONTH, but="april august september november")
-
-
-def _amount(found: re.Match[str]) -> str:
-    return f" in {_NUMBER.get(found['n'], found['n'])} {_UNIT[found['unit']]} "
+_N = rf"(?P<n>\d{{1,4}}|{_alternatives(_NUMBER)})"
+_WEEKDAY = rf"(?P<day>{_alternatives(_DAY, without='月火水木金土日')})"
+_MONTH_NAME = _alternatives(_MONTH, without=MONTHS)
 
 
-def _amount_de(found: re.Match[str]) -> str:
-    """German units end otherwise after "in"."""
+def _amount(match: re.Match[str]) -> str:
+    return f" in {_NUMBER.get(match['n'], match['n'])} {_UNIT[match['unit']]} "
+
+
+def _amount_de(match: re.Match[str]) -> str:
+    """The same for German units, whose endings differ after "in"."""
     stems = ("minute", "stunde", "tag", "woche", "monat", "jahr")
-    unit = next(stem for stem in stems if found["unit"].startswith(stem))
-    return f" in {_NUMBER.get(found['n'], found['n'])} {_UNIT[unit]} "
+    unit = next(stem for stem in stems if match["unit"].startswith(stem))
+    return f" in {_NUMBER.get(match['n'], match['n'])} {_UNIT[unit]} "
 
 
-def _clock(found: re.Match[str]) -> str:
-    """The time as a clock of twenty-four hours shows it."""
-    parts = found.groupdict()
-    hour, minute = int(found["h"]), int(parts.get("m") or (30 if parts.get("half") else 0))
+def _clock(match: re.Match[str]) -> str:
+    """The time on a clock of twenty-four hours."""
+    parts = match.groupdict()
+    hour, minute = int(match["h"]), int(parts.get("m") or (30 if parts.get("half") else 0))
     late = bool(parts.get("pm")) and hour < 12
     return f" at {hour + 12 * late:02}:{minute:02} "
 
 
-def _date(found: re.Match[str]) -> str:
-    year = f" {found['year']}" if found["year"] else ""
-    return f" {found['d']} {_MONTH[found['month']]}{year} "
+def _date(match: re.Match[str]) -> str:
+    year = f" {match['year']}" if match["year"] else ""
+    return f" {match['d']} {_MONTH[match['month']]}{year} "
 
 
-def _month_day(found: re.Match[str]) -> str:
-    return f" {found['d']} {_MONTHS.split()[int(found['month']) - 1]} " if 1 <= int(found["month"]) <= 12 else found[0]
+def _month_day(match: re.Match[str]) -> str:
+    return f" {match['d']} {MONTHS[int(match['month']) - 1]} " if 1 <= int(match["month"]) <= 12 else match[0]
 
 
-def _numeric(found: re.Match[str]) -> str:
-    return f" {found['year']}-{int(found['month']):02}-{int(found['d']):02} "
+def _numeric(match: re.Match[str]) -> str:
+    return f" {match['year']}-{int(match['month']):02}-{int(match['d']):02} "
 
 
 def _weekday(form: str) -> Callable[[re.Match[str]], str]:
-    return lambda found: f" {form.format(_DAY[found['day']])} "
+    return lambda match: f" {form.format(_DAY[match['day']])} "
 
 
-_ROWS: tuple[tuple[str, _Turn], ...] = (
+_ROWS: tuple[tuple[str, _Replacement], ...] = (
     # German
     (r"\bübermorgen\b", " day after tomorrow "),
     (r"(?<!guten )(?<!am )(?<!jeden )\bmorgen früh\b", " tomorrow morning "),
@@ -107,7 +105,7 @@ _ROWS: tuple[tuple[str, _Turn], ...] = (
     (r"\bin einer halben stunde\b", " in 30 minutes "),
     (rf"\bin {_N} (?P<unit>minuten?|stunden?|tage?n?|wochen?|monate?n?|jahre?n?)\b", _amount_de),
     (rf"\b(?:nächste[nrs]?|kommende[nr]?) {_WEEKDAY}\b", _weekday("next {}")),
-    (r"\b(?:nächste|kommende)[nrs]? (?P<p>woche|monat|jahr)\b", lambda found: f" next {_UNIT[found['p']][:-1]} "),
+    (r"\b(?:nächste|kommende)[nrs]? (?P<p>woche|monat|jahr)\b", lambda match: f" next {_UNIT[match['p']][:-1]} "),
     (r"\bende (?:der|dieser) woche\b", " end of the week "),
     (r"\bende (?:des|dieses) monats\b", " end of the month "),
     (r"\b(?:um |gegen |ab )?(?P<h>\d{1,2})(?:[:.](?P<m>[0-5]\d))? uhr\b", _clock),
@@ -168,19 +166,20 @@ _ROWS: tuple[tuple[str, _Turn], ...] = (
     (r"の?(?P<pm>午後)(?P<h>\d{1,2})時(?:(?P<m>\d{1,2})分|(?P<half>半))?", _clock),
     (r"の?(?:午前)?(?P<h>\d{1,2})時(?:(?P<m>\d{1,2})分|(?P<half>半))?(?!間)", _clock),
     (r"(?P<month>\d{1,2})月(?P<d>\d{1,2})日", _month_day),
-    # Dates and weekdays of all that have blanks
-    (rf"\b(?P<d>\d{{1,2}})(?:\.|er)? (?:de )?(?P<month>{_FOREIGN_MONTH})(?:(?: de)? (?P<year>\d{{4}}))?\b", _date),
+    # Dates and weekdays of all languages with blanks
+    (rf"\b(?P<d>\d{{1,2}})(?:\.|er)? (?:de )?(?P<month>{_MONTH_NAME})(?:(?: de)? (?P<year>\d{{4}}))?\b", _date),
     (rf"\b{_WEEKDAY}\b", _weekday("{}")),
 )
 
-
-_TURNS: tuple[tuple[re.Pattern[str], _Turn], ...] = tuple((re.compile(rule), turn) for rule, turn in _ROWS)
+_RULES: tuple[tuple[re.Pattern[str], _Replacement], ...] = tuple(
+    (re.compile(pattern), replacement) for pattern, replacement in _ROWS
+)
 
 
 def in_english(text: str) -> str | None:
-    """`text` in lower case with its times in English; None when it says none in a language of these."""
-    told = " ".join(text.replace("\u2019", "'").lower().split())
-    turned = told
-    for pattern, turn in _TURNS:
-        turned = pattern.sub(turn, turned)
-    return None if turned == told else " ".join(turned.split())
+    """`text` in lower case with its times in English; None if it names none in these languages."""
+    original = " ".join(text.replace("\u2019", "'").lower().split())
+    translated = original
+    for pattern, replacement in _RULES:
+        translated = pattern.sub(replacement, translated)
+    return None if translated == original else " ".join(translated.split())

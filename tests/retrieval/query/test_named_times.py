@@ -1,28 +1,22 @@
-"""Times that a query names, and how near a memory is to them."""
+"""The times that a query names."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
-from retrieval.query.profiles import PROFILES, TIME, weights_for
-from retrieval.query.request import SearchRequest
-from retrieval.query.times.query import names_time, told_by_event, windows_of
-from retrieval.query.times.window import Window, nearness
-from retrieval.ranking.signals import named_time
+from retrieval.query.named_times import event_reference, names_time, time_windows
+from retrieval.query.windows import Window
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 """A Wednesday."""
 
 
 def at(text: str) -> datetime:
-    """The instant at the beginning of that day."""
+    """The instant that `text`, ISO 8601 without an offset, names in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -85,9 +79,9 @@ def at(text: str) -> datetime:
         ("who called the day before yesterday?", "2026-03-16", "2026-03-18"),
     ],
 )
-def test_a_time_is_read_from_the_words(query: str, start: str, end: str) -> None:
-    """Dates, months, years, days of the week, and how long ago, with the word that leaves an end open."""
-    assert windows_of(query, NOW) == (Window(at(start), at(end)),)
+def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> None:
+    """Dates, months, seasons, years, weekdays, times ago, open ends and times next to a date."""
+    assert time_windows(query, NOW) == (Window(at(start), at(end)),)
     assert names_time(query)
 
 
@@ -107,8 +101,8 @@ def test_a_time_is_read_from_the_words(query: str, start: str, end: str) -> None
     ],
 )
 def test_other_words_name_no_time(query: str) -> None:
-    """Verbs that are spelled as months, numbers, days that no calendar has."""
-    assert windows_of(query, NOW) == ()
+    """Verbs spelled like months, plain numbers and days that no calendar has give no window."""
+    assert time_windows(query, NOW) == ()
     assert not names_time(query)
 
 
@@ -120,32 +114,32 @@ def test_other_words_name_no_time(query: str) -> None:
         ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
     ],
 )
-def test_a_time_may_be_told_by_an_event(query: str, event: str, start: str, end: str) -> None:
-    """It is placed next to the event's day, which somebody else has to know."""
-    told = told_by_event(query)
-    assert told is not None
+def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: str, start: str, end: str) -> None:
+    """The reference has the words of the event, and gives a window once the event's time is known."""
+    reference = event_reference(query)
+    assert reference is not None
     assert names_time(query)
-    assert windows_of(query, NOW) == ()
-    assert (told.event, told.window(NOW)) == (event, (Window(at(start), at(end)),))
+    assert time_windows(query, NOW) == ()
+    assert (reference.event, reference.windows(NOW)) == (event, (Window(at(start), at(end)),))
 
 
-def test_an_event_at_the_end_of_the_calendar_places_nothing() -> None:
-    """What reaches beyond it is no time."""
-    told = told_by_event("two years before the flood")
-    assert told is not None
-    assert told.window(datetime(1, 6, 1, tzinfo=UTC)) == ()
+def test_an_event_at_the_end_of_the_calendar_gives_no_window() -> None:
+    """Two years before the year 1 is not in the calendar."""
+    reference = event_reference("two years before the flood")
+    assert reference is not None
+    assert reference.windows(datetime(1, 6, 1, tzinfo=UTC)) == ()
 
 
-def test_a_date_is_no_event() -> None:
-    """Where a query names a time of its own, nothing has to be looked for."""
-    assert told_by_event("two weeks before 5 March 2026") is None
+def test_a_date_is_not_an_event() -> None:
+    """A query that names a date has no event to look up."""
+    assert event_reference("two weeks before 5 March 2026") is None
 
 
-def test_letters_that_grow_when_cases_are_folded_leave_the_event_readable() -> None:
-    """Its words are then told as they were compared."""
-    told = told_by_event("The Straße was closed two days before the Umzug")
-    assert told is not None
-    assert told.event == "umzug"
+def test_case_folding_that_changes_the_length_keeps_the_event_readable() -> None:
+    """The words of the event are then case-folded."""
+    reference = event_reference("The Straße was closed two days before the Umzug")
+    assert reference is not None
+    assert reference.event == "umzug"
 
 
 _LEADS = st.sampled_from(("two weeks", "the week", "the Sunday", "12 months", "999 years", "the last weekend", "a day"))
@@ -153,65 +147,36 @@ _JOINTS = st.sampled_from(("before", "prior to", "after", "following", "of", "on
 
 
 @given(_LEADS, _JOINTS, st.dates(date(1900, 1, 1), date(2099, 12, 31)))
-def test_what_is_next_to_a_date_keeps_it(lead: str, joint: str, day: date) -> None:
-    """Any such time is around the date's own day or within it."""
-    own = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    (found,) = windows_of(f"who called {lead} {joint} {day.isoformat()}", NOW)
-    assert found.start < found.end
-    assert found.start < own.end
-    assert found.end > own.start
+def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, day: date) -> None:
+    """For every length, weekday and relation the window and the day of the date overlap."""
+    day_window = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    (window,) = time_windows(f"who called {lead} {joint} {day.isoformat()}", NOW)
+    assert window.start < window.end
+    assert window.start < day_window.end
+    assert window.end > day_window.start
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
-    """A date does not count again as its month or its year."""
-    found = windows_of("between yesterday and 3 November 2025, or in 2024", NOW)
-    assert [window.start for window in found] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
+    """A date is not read again as its month or its year."""
+    windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
+    assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
 
 
 @given(st.text(max_size=80), st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_any_text_gives_windows_in_order_of_time(text: str, now: datetime) -> None:
-    """Nothing is raised, and no window ends before it begins."""
-    for window in windows_of(text, now.replace(tzinfo=UTC)):
+def test_any_text_gives_valid_windows(text: str, now: datetime) -> None:
+    """No text raises an error, and no window ends before it begins."""
+    for window in time_windows(text, now.replace(tzinfo=UTC)):
         assert window.start <= window.end
 
 
 @given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
-def test_any_span_is_read_or_passed_over(count: int, unit: str) -> None:
-    """Longer ago than the calendar reaches is no time."""
-    assert len(windows_of(f"what was {count} {unit} ago", NOW)) == (count <= 999)
+def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
+    """Larger counts name no time."""
+    assert len(time_windows(f"what was {count} {unit} ago", NOW)) == (count <= 999)
 
 
-def test_nearness_is_1_within_and_halves_each_week_outside() -> None:
-    """Of several windows the nearest counts."""
-    days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
-    windows = (Window(at("2026-03-01"), at("2026-03-02")), Window(at("2026-05-01"), at("2026-05-02")))
-    found = nearness(np.array(days, dtype="datetime64[us]"), windows)
-    assert found == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])
-
-
-def test_the_signal_goes_by_the_time_that_a_memory_counts_from() -> None:
-    """What happened by when it was said, an intention by when it is due; without a time named it is 0."""
-    said = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-03-17T08:00:00Z"})
-    due = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-03-17T18:00:00Z"}
-    found = Candidates.of([said, Candidate("b", MemoryType.PROSPECTIVE, None, None, due)])
-    assert list(named_time(windows_of("what was yesterday?", NOW), found)) == [1.0, 1.0]
-    assert list(named_time(windows_of("what was it?", NOW), found)) == [0.0, 0.0]
-
-
-def test_only_a_question_that_names_a_time_is_ranked_by_it() -> None:
-    """The other weights shrink alike, their sum stays 1, and other profiles and given weights stay as they are."""
-    request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
-    _, weights = weights_for(request)
-    assert weights["time"] == TIME
-    assert weights["similarity"] == pytest.approx(PROFILES["default"]["similarity"] * (1 - TIME))
-    assert sum(weights.values()) == pytest.approx(1.0)
-    assert weights_for(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
-    assert weights_for(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0
-    assert weights_for(request.model_copy(update={"weights": {"recency": 1.0}}))[1]["time"] == 0.0
-
-
-def test_the_years_at_the_ends_of_the_calendar_are_no_error() -> None:
-    """What reaches beyond the calendar names no time."""
+def test_times_before_the_year_1_are_ignored() -> None:
+    """Windows that would begin before the calendar are left out without an error."""
     first = datetime(1, 1, 2, tzinfo=UTC)
-    assert windows_of("last month", first) == ()
-    assert windows_of("900 years ago", first + timedelta(days=3)) == ()
+    assert time_windows("last month", first) == ()
+    assert time_windows("900 years ago", first + timedelta(days=3)) == ()

@@ -1,4 +1,4 @@
-"""Due times: read from words, never invented, never raising."""
+"""Due times read from the words of a text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.due.gate import DueTimes, zone_of
-from ingest.screening.due.reading import due_in
+from ingest.screening.due.reading import DueTimes, due_in, zone_of
 from ingest.screening.gates import Rejection
 from ingest.writing.submission import Submission, UntypedDraft
 from memtypes.model.prospective import ProspectiveDraft
@@ -33,21 +32,27 @@ pytestmark = pytest.mark.anyio
         "buy 3 apples",
         "may be nice",
         "the 42nd",
+        "the 32nd of March",
         "2026-13-01",
         "the evening dress",
         "25:00",
     ],
 )
-def test_what_is_no_time_is_not_due(text: str) -> None:
-    """Words that name no time that there is give none."""
+def test_other_words_give_no_due_time(text: str) -> None:
+    """Numbers, ordinary words and dates that no calendar has are not due times."""
     assert due_in(text, NOW) is None
 
 
-def test_the_zone_decides_the_hour() -> None:
-    """Three in the afternoon is another instant in another zone; summer time counts."""
+def test_the_time_zone_decides_the_instant() -> None:
+    """3pm is a different instant in each zone, and in summer time."""
     assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
     assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
     assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
+
+
+def test_numbers_are_read_in_any_case() -> None:
+    """Capital letters change nothing."""
+    assert _at("Two Weeks From Monday", None) == datetime(2026, 3, 23, 9, tzinfo=UTC)
 
 
 def _at(text: str, zone: ZoneInfo | None) -> datetime | None:
@@ -59,7 +64,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "meant"),
+    ("text", "now", "expected"),
     [
         ("tomorrow at 2:30 am", "2026-03-28T12:00+01:00", "2026-03-29T03:30+02:00"),
         ("in two weeks", "2026-03-20T08:15+01:00", "2026-04-03T08:15+02:00"),
@@ -70,15 +75,15 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("at 02:30", "2026-10-25T02:45+01:00", "2026-10-26T02:30+01:00"),
     ],
 )
-def test_when_clocks_jump(text: str, said: str, meant: str) -> None:
-    """Days and weeks keep the wall clock, hours are counted; a doubled hour is the first that is left."""
-    due = due_in(text, datetime.fromisoformat(said), BERLIN)
+def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -> None:
+    """Days and weeks keep the wall-clock time, hours are exact; a repeated hour is the first still to come."""
+    due = due_in(text, datetime.fromisoformat(now), BERLIN)
     assert due is not None
-    assert due.at == datetime.fromisoformat(meant)
+    assert due.at == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("Erinnere mich morgen um 15 Uhr an den Zahnarzt", "2026-03-05 15:00"),
         ("heute Abend um 20 Uhr", "2026-03-04 20:00"),
@@ -99,40 +104,40 @@ def test_when_clocks_jump(text: str, said: str, meant: str) -> None:
         ("4月12日 10時半", "2026-04-12 10:30"),
     ],
 )
-def test_times_in_other_languages(text: str, meant: str) -> None:
-    """They are read like the English ones; the words are kept as they were said."""
+def test_german_spanish_french_and_japanese_times_are_read(text: str, expected: str) -> None:
+    """They give the same times as the English words; the text is kept as written."""
     due = due_in(text, NOW, BERLIN)
     assert due is not None
-    assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == meant
+    assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
     assert due.text == text
 
 
 @pytest.mark.parametrize(
     "text", ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"]
 )
-def test_a_greeting_is_no_time(text: str) -> None:
-    """Words of other languages that name no time give none."""
+def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
+    """Foreign words that only resemble a time are not translated to one."""
     assert due_in(text, NOW, BERLIN) is None
 
 
 @given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_no_text_raises(text: str, now: datetime) -> None:
-    """Whatever the text is, there is an aware time or none."""
+def test_any_text_gives_a_due_time_or_none(text: str, now: datetime) -> None:
+    """No text raises an error, and due times are in UTC."""
     due = due_in(text, now.replace(tzinfo=UTC))
     assert due is None or due.at.tzinfo is UTC
 
 
 @given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_minutes_are_counted_exactly(minutes: int, now: datetime) -> None:
-    """A number of minutes from now is so many minutes later."""
-    said = now.replace(tzinfo=UTC)
-    due = due_in(f"in {minutes} minutes", said, ZoneInfo("Europe/Berlin"))
+def test_minutes_are_exact(minutes: int, now: datetime) -> None:
+    """The words "in n minutes" mean n minutes from now, also across a change to summer time."""
+    aware = now.replace(tzinfo=UTC)
+    due = due_in(f"in {minutes} minutes", aware, ZoneInfo("Europe/Berlin"))
     assert due is not None
-    assert due.at - said == timedelta(minutes=minutes)
+    assert due.at - aware == timedelta(minutes=minutes)
 
 
-async def test_an_intention_gets_its_due_time_and_the_words() -> None:
-    """The gate sets due_at from the content, in the zone that the metadata names, and keeps the words."""
+async def test_a_prospective_draft_gets_its_due_time_and_text() -> None:
+    """The gate reads the content in the time zone of the metadata and sets due_at and due_text."""
     fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
     draft = await _gated({"type": "prospective", **fields})
     assert isinstance(draft, ProspectiveDraft)
@@ -148,20 +153,20 @@ async def test_an_intention_gets_its_due_time_and_the_words() -> None:
         {"type": "prospective", "content": "no time here"},
     ],
 )
-async def test_other_drafts_are_left_as_they_are(fields: Mapping[str, object]) -> None:
-    """Other types, set due times and other triggers are not touched."""
+async def test_other_drafts_are_unchanged(fields: Mapping[str, object]) -> None:
+    """Other types, drafts with a due time and other triggers are not changed."""
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 
 async def _gated(fields: Mapping[str, object]) -> AnyDraft:
-    given = Submission(DRAFT.validate_python(fields))
-    gated = await DueTimes(lambda: NOW).examine(SCOPE, given)
+    submission = Submission(DRAFT.validate_python(fields))
+    gated = await DueTimes(lambda: NOW).examine(SCOPE, submission)
     assert not isinstance(gated, Rejection)
     assert not isinstance(gated.draft, UntypedDraft)
     return gated.draft
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
-def test_a_zone_that_is_none_is_no_zone(name: object) -> None:
-    """What names no zone is passed over."""
+def test_invalid_zone_names_are_ignored(name: object) -> None:
+    """Other types, unknown names and paths give no zone."""
     assert zone_of(name) is None

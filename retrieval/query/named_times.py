@@ -1,0 +1,159 @@
+"""The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3 May".
+
+"Two weeks before the move" refers to an event, which only memories can date: see `event_reference`. English only, in
+UTC, as of the instant at which the query is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from memtypes.model.calendar import DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
+from retrieval.query.windows import COUNT, READERS, Window
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_ANY_INSTANT = datetime(2024, 2, 29, tzinfo=UTC)
+_LEAD_LENGTH = 80
+"""Characters before a time that are searched for words relating to it; bounds the work for a query full of times."""
+
+_OPEN_END = re.compile(r"\b(since|after|before|until|till|by|as of)\s+(?:the\s+)?$")
+_LENGTH = rf"{COUNT}\s+(?P<unit>day|week|month|year)s?"
+_PERIOD = rf"(?P<period>day|night|morning|evening|week|weekend|month|year|{WEEKDAY})"
+_SIDE = r"(?P<side>before|prior to|after|following)"
+_RELATION = re.compile(
+    rf"\b(?:(?:on|in|over|during|at|the|this|(?P<first>first)|(?P<last>last))\s+)*(?:{_LENGTH}|{_PERIOD})"
+    rf"\s+(?P<joint>{_SIDE}|of|on)\s+(?:the\s+)?$"
+)
+# "The" is required: "every morning before work" is a habit and no date.
+_EVENT_RELATION = re.compile(
+    rf"\b(?:{_LENGTH}|the\s+{_PERIOD})\s+{_SIDE}\s+(?:(?:the|my|our|your|his|her|its|their|an?)\s+)?"
+    r"(?P<event>[^?!.,;:\s][^?!.,;:\n]{2,120})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventReference:
+    """A time relative to an event. event: the words for the event."""
+
+    event: str
+    _relation: re.Match[str]
+
+    def windows(self, happened: datetime) -> tuple[Window, ...]:
+        """The window, given the instant of the event in UTC; none if the calendar does not reach that far."""
+        try:
+            return (_related(self._relation, Window.day_of(happened)),)
+        except (ValueError, OverflowError):
+            return ()
+
+
+def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
+    """Every window that `query` names, in the order of its words; none for most queries. as_of: in UTC."""
+    placed = sorted(_read(query.casefold(), as_of), key=lambda match: match[0])
+    return tuple(window for _, window in placed)
+
+
+def event_reference(query: str) -> EventReference | None:
+    """The time that `query` names relative to an event; None without one, or if `query` also names a time itself."""
+    relation = _EVENT_RELATION.search(query.casefold())
+    if relation is None or time_windows(query, _ANY_INSTANT):
+        return None
+    # Case-folding may change the length; then the positions do not fit the original.
+    same_length = len(query) == len(relation.string)
+    return EventReference(query[slice(*relation.span("event"))] if same_length else relation["event"], relation)
+
+
+def names_time(query: str) -> bool:
+    """Whether `query` names a time, by itself or relative to an event."""
+    return bool(time_windows(query, _ANY_INSTANT)) or event_reference(query) is not None
+
+
+def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
+    """Each window with the position of its words. Words that were read are blanked out for the patterns that follow."""
+    for pattern, reader in READERS:
+        spans: list[tuple[int, int]] = []
+        for match in pattern.finditer(text):
+            start = match.end("lead") if "lead" in pattern.groupindex else match.start()
+            try:
+                length, window = _with_lead(text[max(0, start - _LEAD_LENGTH) : start], reader(match, as_of), as_of)
+            except (ValueError, OverflowError):  # not in the calendar
+                continue
+            spans.append((min(match.start(), start - length), match.end()))
+            yield match.start(), window
+        for start, end in spans:
+            text = text[:start] + " " * (end - start) + text[end:]
+
+
+def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
+    """`window` as changed by the words at the end of `before`, and how many characters relate it to another time."""
+    relation = _RELATION.search(before)
+    if relation is not None:
+        return len(before) - relation.start(), _related(relation, window)
+    word = _OPEN_END.search(before)
+    return 0, window if word is None else _opened(word[1], window, as_of)
+
+
+def _opened(word: str, window: Window, as_of: datetime) -> Window:
+    """`window` opened towards now by since and after, towards the beginning by before, until, till, by and as of."""
+    if word in ("since", "after"):
+        return Window(window.start if word == "since" else window.end, max(window.end, as_of))
+    return Window(_BEGINNING, window.start if word == "before" else window.end)
+
+
+def _related(relation: re.Match[str], anchor: Window) -> Window:
+    """The time related to `anchor`: a part of it, or what lies before or after it, together with `anchor`.
+
+    Together, as what happened two weeks before an event is often told only then. Raises ValueError or OverflowError
+    where the calendar does not reach.
+    """
+    joint = relation["side"] or relation["joint"]
+    if joint == "of" or (joint == "on" and _first_day(relation) is None):
+        return _part(relation, anchor)
+    if joint in ("after", "following"):
+        return Window(anchor.start, _end_after(relation, anchor))
+    return Window(_start_before(relation, anchor), anchor.end)
+
+
+def _part(relation: re.Match[str], anchor: Window) -> Window:
+    length = min(_length(relation), anchor.end - anchor.start)
+    if relation["first"]:
+        return Window(anchor.start, anchor.start + length)
+    return Window(anchor.end - length, anchor.end) if relation["last"] else anchor
+
+
+def _start_before(relation: re.Match[str], anchor: Window) -> datetime:
+    day = _first_day(relation)
+    if day is None:
+        return anchor.start - _length(relation) - _rounding(relation)
+    return midnight(anchor.start) - ((anchor.start.weekday() - day) % 7 or 7) * DAY
+
+
+def _end_after(relation: re.Match[str], anchor: Window) -> datetime:
+    day = _first_day(relation)
+    if day is None:
+        return anchor.end + _length(relation) + _rounding(relation)
+    last_day = day + (relation["period"] == "weekend")
+    last = anchor.end - timedelta(microseconds=1)
+    return midnight(last) + (((last_day - last.weekday()) % 7 or 7) + 1) * DAY
+
+
+def _first_day(relation: re.Match[str]) -> int | None:
+    """The weekday that is named, from 0 for Monday, Saturday for a weekend; None for a length of time."""
+    period = relation["period"]
+    if period == "weekend":
+        return 5
+    return weekday_of(period) if period and period.endswith("day") and period != "day" else None
+
+
+def _length(relation: re.Match[str]) -> timedelta:
+    unit = relation["unit"] or relation["period"]
+    days = 7 if unit == "weekend" else DAYS_PER_UNIT.get(unit, 1)
+    return (int(number_of(relation["count"])) if relation["count"] else 1) * timedelta(days=days)
+
+
+def _rounding(relation: re.Match[str]) -> timedelta:
+    """Half a unit, as people round weeks, months and years."""
+    unit = relation["unit"] or relation["period"]
+    return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

@@ -1,1 +1,0 @@
-"""Times that a query names, and how near a memory is to them."""
