@@ -1,4 +1,7 @@
-"""What left threads, on Redis: one list a namespace, to which the scripts add; one a thread of what was set aside."""
+"""Evicted turns on Redis: a queue for each namespace, filled by the scripts of threads.
+
+A batch is a JSON object, and its text is its token. Batches that are set aside are in a list for each thread.
+"""
 
 from __future__ import annotations
 
@@ -6,97 +9,110 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from typing import Any
 
-from redis.asyncio import Redis
-
+from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Script
-from memtypes.stores.redis.thread_codec import evicted_of, evicted_text
 
-EVICTED = "thread-evicted"
+_QUEUE = "thread-evicted"
 _ASIDE = "thread-aside"
 _MOVE = Script.load("thread_move")
 
 
+def queue_key(scope: Scope) -> str:
+    """Key of the namespace's queue."""
+    return live_key(scope, _QUEUE)
+
+
+def batch_head(scope: Scope, thread_id: str) -> str:
+    """The JSON of a batch up to its turns, which the scripts append."""
+    head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
+    return json.dumps(head)[:-1] + ', "turns": ['
+
+
 class RedisEvictedTurns(EvictedTurnStore):
-    """Evicted turns of all namespaces, over a live client."""
+    """Evicted turns of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """What waits; see the port."""
-        key = live_key(scope, EVICTED)
-        found: list[str] = await self._live.run(lambda redis: redis.lrange(key, 0, limit - 1), idempotent=True, key=key)  # type: ignore[arg-type, return-value]
-        return [evicted_of(token) for token in found]
+        """Return the first batches; see the port."""
+        return [_batch(token) for token in await self._range(queue_key(scope), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """Forget it; see the port."""
-        key = live_key(scope, EVICTED)
+        """Remove a stored batch; see the port."""
+        key = queue_key(scope)
         await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), idempotent=True, key=key)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Let it wait behind the others; see the port."""
-        key = live_key(scope, EVICTED)
-        await self._move(key, key, batch.token, evicted_text(replace(batch, tries=tries)))
+        """Move a batch to the end of the queue; see the port."""
+        await self._move(queue_key(scope), queue_key(scope), replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Keep it apart; see the port."""
-        keys = live_key(scope, EVICTED), live_key(scope, _ASIDE, batch.thread_id)
-        apart = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
-        await self._move(*keys, batch.token, evicted_text(apart))
+        """Take a batch out of the queue; see the port."""
+        aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
+        await self._move(queue_key(scope), live_key(scope, _ASIDE, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Let what was set aside wait again; see the port."""
+        """Queue the due batches again; see the port."""
         requeued = 0
-        for key, token in await self._everywhere(f"{_ASIDE}:*", last=-1):
-            batch = evicted_of(token)
-            if batch.due(at):
-                kept = json.loads(token)
-                waiting = live_key(Scope(kept["tenant"], kept["namespace"]), EVICTED)
-                requeued += await self._move(key, waiting, token, evicted_text(_untried(batch)))
+        for key in await self._live.keys_matching(f"rm:*:{_ASIDE}:*"):
+            for token in await self._range(key, -1):
+                batch = _batch(token)
+                if batch.due(at):
+                    requeued += await self._move(
+                        key, queue_key(_scope(token)), replace(batch, tries=0, reason="", retry_at=None)
+                    )
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """How much waits and what is set aside; see the port."""
-        waiting, aside = live_key(scope, EVICTED), live_key(scope, _ASIDE, thread_id or "")
-
-        async def ask(redis: Redis) -> tuple[int, list[str]]:
-            apart = await redis.lrange(aside, 0, -1) if thread_id else []
-            return await redis.llen(waiting), [str(one) for one in apart]
-
-        count, apart = await self._live.run(ask, idempotent=True, key=waiting)
-        return EvictedBacklog(count, tuple(evicted_of(token) for token in apart))
+        """Count the batches; see the port."""
+        queue = queue_key(scope)
+        waiting: int = await self._live.run(lambda redis: redis.llen(queue), idempotent=True, key=queue)
+        aside = await self._range(live_key(scope, _ASIDE, thread_id), -1) if thread_id else []
+        return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """Where something waits; see the port."""
-        for _, token in await self._everywhere(EVICTED, last=0):
-            kept = json.loads(token)
-            yield Scope(kept["tenant"], kept["namespace"])
+        """Every scope with queued batches; see the port."""
+        for key in await self._live.keys_matching(f"rm:*:{_QUEUE}"):
+            for token in await self._range(key, 0):
+                yield _scope(token)
 
-    async def _move(self, source: str, target: str, token: str, text: str) -> bool:
-        """Move a batch to the list `target`; False if it is not in `source`."""
-        answer = await self._live.script(_MOVE, [source, target], [token, text], idempotent=False)
+    async def _range(self, key: str, last: int) -> list[str]:
+        return await self._live.run(lambda redis: redis.lrange(key, 0, last), idempotent=True, key=key)
+
+    async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
+        """Move a changed batch to the list `target`; False if it is no longer in `source`."""
+        answer = await self._live.script(_MOVE, [source, target], [batch.token, _text(batch)], idempotent=False)
         return bool(answer[0] == "ok")
 
-    async def _everywhere(self, kind: str, last: int) -> list[tuple[str, str]]:
-        """The first batches, up to `last`, of each list of this kind in any namespace, with its key."""
-        found: list[tuple[str, str]] = []
-        for key in await self._live.keys_matching(f"rm:*:{kind}"):
-            tokens: Any = await self._live.run(partial(_range, key=key, last=last), idempotent=True, key=key)
-            found += [(key, str(token)) for token in tokens]
-        return found
+
+def _scope(token: str) -> Scope:
+    stored = json.loads(token)
+    return Scope(stored["tenant"], stored["namespace"])
 
 
-async def _range(redis: Redis, key: str, last: int) -> Any:
-    return await redis.lrange(key, 0, last)
+def _batch(token: str) -> EvictedTurns:
+    stored = json.loads(token)
+    retry_at = stored.get("retry_at")
+    return EvictedTurns(
+        stored["thread_id"],
+        tuple(Turn.from_json(json.dumps(turn), index) for index, turn in stored["turns"]),
+        token,
+        stored.get("tries", 0),
+        stored.get("rounds", 0),
+        stored.get("reason", ""),
+        None if retry_at is None else datetime.fromisoformat(retry_at),
+    )
 
 
-def _untried(batch: EvictedTurns) -> EvictedTurns:
-    """`batch` as it is queued again."""
-    return replace(batch, tries=0, reason="", retry_at=None)
+def _text(batch: EvictedTurns) -> str:
+    """The JSON of `batch` with its present tries, rounds and reason: its new token."""
+    retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
+    state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
+    return json.dumps(json.loads(batch.token) | state)

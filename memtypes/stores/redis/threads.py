@@ -1,16 +1,19 @@
 """Threads on Redis: every change is one script and one round trip.
 
-A thread's hash holds its version, tokens, place in its chain and summary; beside it lie its turns and their sizes by
-index, and three orders: by index, by who leaves first, by last use. What left waits in a list of the namespace.
+The hash of a thread holds its version, tokens, ancestors and summary. Beside it are hashes of its turns and of their
+sizes by index, and three sorted sets of indices: by index, by eviction rank and by last use. Evicted turns are queued
+for the namespace; see `evicted_turns`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from memtypes.live.turns import Turn
-from memtypes.model.errors import InvalidRequest, NotFound
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import (
@@ -25,26 +28,12 @@ from memtypes.ports.threads import (
     TurnAppended,
 )
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.evicted_turns import EVICTED
+from memtypes.stores.redis.evicted_turns import batch_head, queue_key
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.scripts import Script
-from memtypes.stores.redis.thread_codec import (
-    created_id,
-    evicted_head,
-    or_none,
-    paired,
-    rank_word,
-    refuse,
-    thread_fields,
-    thread_of,
-    turn_of,
-)
+from memtypes.stores.redis.scripts import Argument, Script
 
 BACKUP_S = 24 * 3_600
-"""Seconds a backup is kept."""
-
-_KIND = "thread"
-
+"""Seconds for which a backup is stored."""
 
 _CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
     Script.load("thread_common", f"thread_{name}")
@@ -53,20 +42,28 @@ _CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
 
 
 class RedisThreads(ThreadStore):
-    """The store of threads on a live client."""
+    """Threads of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Begin a thread; see the port."""
-        own = _key(scope, new.thread_id)
-        parent = own if new.parent_id is None else _key(scope, new.parent_id)
-        named = new.key is not None
-        name = live_key(scope, "thread-name", new.resource or "", new.key or "") if named else own
-        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *thread_fields(new)]
-        answer = await self._live.script(_CREATE, [own, parent, name], arguments, idempotent=False)
-        return created_id(new, answer)
+        """Create a thread; see the port."""
+        thread = _key(scope, new.thread_id)
+        parent = thread if new.parent_id is None else _key(scope, new.parent_id)
+        name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
+        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *_fields(new)]
+        match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
+            case ["ok", thread_id]:
+                return str(thread_id)
+            case ["no_parent"]:
+                raise NotFound(f"the parent thread {new.parent_id!r} is not in this namespace; it may have expired")
+            case ["deep"]:
+                raise InvalidRequest(f"a chain has at most {MAX_CHAIN} threads", path="parent_id", got=new.parent_id)
+            case ["cycle"]:
+                raise InvalidRequest("the thread would be its own ancestor", path="parent_id", got=new.parent_id)
+            case _:
+                raise Conflict("a thread with this resource and key exists, and it has another parent")
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn; see the port."""
@@ -74,14 +71,14 @@ class RedisThreads(ThreadStore):
         arguments = [
             append.turn.to_json(),
             append.turn.tokens,
-            rank_word(append.rank),
-            *map(or_none, (append.expected, limits.tokens, limits.messages)),
+            _rank(append.rank),
+            *map(_or_empty, (append.expected, limits.tokens, limits.messages)),
             limits.turns,
-            evicted_head(scope, append.thread_id),
+            batch_head(scope, append.thread_id),
         ]
-        keys = [_key(scope, append.thread_id), live_key(scope, EVICTED)]
+        keys = [_key(scope, append.thread_id), queue_key(scope)]
         answer = await self._live.script(_APPEND, keys, arguments, idempotent=False)
-        refuse(append.thread_id, answer)
+        _raise_refusal(append.thread_id, answer)
         if answer[0] == "turns":
             raise InvalidRequest(f"this thread has at most {limits.turns} turns; flush or clear it", path="thread_id")
         if answer[0] == "full":
@@ -89,78 +86,139 @@ class RedisThreads(ThreadStore):
         return TurnAppended(*map(int, answer[1:]))
 
     async def look(self, scope: Scope, thread_id: str) -> Thread:
-        """The thread; see the port."""
+        """Return the thread; see the port."""
         return (await self._read(scope, thread_id, 1, 0)).thread
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """The thread and its turns; see the port."""
+        """Return the thread and its turns; see the port."""
         return await self._read(scope, thread_id, 0, -1)
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """A part of its turns; see the port."""
+        """Return the thread and some of its turns; see the port."""
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Count turns as used; see the port."""
+        """Mark turns as used; see the port."""
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Take turns out; see the port."""
-        arguments: list[str | int | float] = [
+        """Evict turns; see the port."""
+        arguments: list[Argument] = [
             json.dumps(removal.indices),
-            evicted_head(scope, removal.thread_id),
+            batch_head(scope, removal.thread_id),
             rfc3339(removal.at),
             "0" if removal.summary is None else "1",
             removal.summary or "",
             removal.summary_tokens,
         ]
-        keys = [_key(scope, removal.thread_id), live_key(scope, EVICTED)]
+        keys = [_key(scope, removal.thread_id), queue_key(scope)]
         answer = await self._live.script(_REMOVE, keys, arguments, idempotent=False)
-        refuse(removal.thread_id, answer)
+        _raise_refusal(removal.thread_id, answer)
         return bool(answer[0] == "ok")
 
     async def replace(self, scope: Scope, replacement: Replacement) -> int:
-        """Replace the turns; see the port."""
-        arguments: list[str | int | float] = [or_none(replacement.expected), BACKUP_S]
+        """Replace all turns; see the port."""
+        arguments: list[Argument] = [_or_empty(replacement.expected), BACKUP_S]
         for turn, rank in replacement.turns:
-            arguments += [turn.to_json(), turn.tokens, rank_word(rank)]
-        own = _key(scope, replacement.thread_id)
-        answer = await self._live.script(_REPLACE, [own, own], arguments, idempotent=False)
-        refuse(replacement.thread_id, answer)
+            arguments += [turn.to_json(), turn.tokens, _rank(rank)]
+        thread = _key(scope, replacement.thread_id)
+        answer = await self._live.script(_REPLACE, [thread, thread], arguments, idempotent=False)
+        _raise_refusal(replacement.thread_id, answer)
         return int(answer[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Empty the thread; see the port."""
-        own = _key(scope, thread_id)
-        backup = own if backup_id is None else live_key(scope, "thread-backup", backup_id)
-        answer = await self._live.script(_REPLACE, [own, backup], ["", BACKUP_S], idempotent=False)
-        refuse(thread_id, answer)
+        """Remove all turns; see the port."""
+        thread = _key(scope, thread_id)
+        backup = thread if backup_id is None else _backup_key(scope, backup_id)
+        answer = await self._live.script(_REPLACE, [thread, backup], ["", BACKUP_S], idempotent=False)
+        _raise_refusal(thread_id, answer)
         return int(answer[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """The turns of a backup; see the port."""
-        key = live_key(scope, "thread-backup", backup_id)
-        kept = await self._live.run(lambda redis: redis.get(key), idempotent=True, key=key)
-        if kept is None:
-            raise NotFound(f"there is no backup {backup_id!r} in this namespace; it is kept for 24 hours")
-        return tuple(Turn.from_json(json.dumps(raw), index) for index, raw in json.loads(kept))
+        """Return the turns of a backup; see the port."""
+        key = _backup_key(scope, backup_id)
+        stored: str | None = await self._live.run(lambda redis: redis.get(key), idempotent=True, key=key)
+        if stored is None:
+            raise NotFound(f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours")
+        return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
     async def delete(self, scope: Scope, thread_id: str) -> None:
-        """Remove the thread; see the port."""
-        refuse(thread_id, await self._live.script(_DELETE, [_key(scope, thread_id)], [], idempotent=False))
+        """Delete the thread; see the port."""
+        answer = await self._live.script(_DELETE, [_key(scope, thread_id)], [], idempotent=False)
+        _raise_refusal(thread_id, answer)
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
         arguments = [first, last, "1" if used else "0"]
         answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, idempotent=True)
-        refuse(thread_id, answer)
-        _, meta, turns, order = answer
+        _raise_refusal(thread_id, answer)
+        _, fields, turns, by_use = answer
         return ThreadContent(
-            thread_of(thread_id, paired(meta)),
-            tuple(turn_of(one) for one in turns),
-            {int(index): place for place, index in enumerate(order)},
+            _thread(thread_id, dict(zip(fields[::2], fields[1::2], strict=True))),
+            tuple(map(_turn, turns)),
+            {int(index): place for place, index in enumerate(by_use)},
         )
 
 
 def _key(scope: Scope, thread_id: str) -> str:
-    return live_key(scope, _KIND, thread_id)
+    return live_key(scope, "thread", thread_id)
+
+
+def _backup_key(scope: Scope, backup_id: str) -> str:
+    return live_key(scope, "thread-backup", backup_id)
+
+
+def _raise_refusal(thread_id: str, answer: list[Any]) -> None:
+    """Raise NotFound or VersionConflict if a script answered so."""
+    if answer[0] == "missing":
+        raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
+    if answer[0] == "version":
+        raise VersionConflict(
+            f"version {answer[1]} is current; read the thread and try again", current_version=int(answer[1])
+        )
+
+
+def _or_empty(value: int | None) -> str | int:
+    return "" if value is None else value
+
+
+def _rank(rank: str | None) -> str:
+    """The eviction rank as the scripts read it: never, use, or a number."""
+    return "never" if rank is None else rank or "use"
+
+
+def _fields(new: NewThread) -> list[Argument]:
+    """The fields of a new thread's hash: name, value, name, value ..."""
+    fields: dict[str, Argument | None] = {
+        "resource": new.resource,
+        "key": new.key,
+        "agent_id": new.agent_id,
+        "initial_context": new.initial_context,
+        "ttl": new.ttl_s,
+        "created": rfc3339(new.created_at),
+        "lru": "1" if new.lru else "0",
+    }
+    return [part for name, value in fields.items() if value is not None for part in (name, value)]
+
+
+def _turn(stored: str) -> Turn:
+    """The turn in "[index,turn]"."""
+    index, turn = stored[1:-1].split(",", 1)
+    return Turn.from_json(turn, int(index))
+
+
+def _thread(thread_id: str, fields: dict[str, Any]) -> Thread:
+    return Thread(
+        id=thread_id,
+        version=int(fields["version"]),
+        tokens=int(fields["tokens"]),
+        turns=int(fields["turns"]),
+        ttl_s=int(fields["ttl"]),
+        created_at=datetime.fromisoformat(fields["created"]),
+        parent_id=fields["parent"] or None,
+        **{name: fields.get(name) for name in ("resource", "key", "agent_id", "initial_context", "last_flush_at")},
+        summary=fields.get("summary", ""),
+        summary_tokens=int(fields.get("summary_tokens", 0)),
+        ttl_left_s=int(fields["left"]),
+        ancestors=tuple(json.loads(fields["ancestors"])),  # Lua encodes an empty list as {}
+    )

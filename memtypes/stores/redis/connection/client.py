@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -38,6 +38,9 @@ from memtypes.stores.redis.keys import scope_prefix
 from memtypes.stores.redis.scripts import Argument, Script
 
 T = TypeVar("T")
+
+Connection: TypeAlias = Any
+"""A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
 
 IN_TOUCH_S = 2.5
 """Seconds after an answer in which the server counts as present; background jobs call it every second."""
@@ -87,7 +90,7 @@ class LiveClient:
 
     async def run(
         self,
-        call: Callable[[Redis], Awaitable[T]],
+        call: Callable[[Connection], Awaitable[T]],
         *,
         idempotent: bool,
         workload: Workload = COMMAND,
@@ -113,7 +116,7 @@ class LiveClient:
     ) -> Any:
         """Return the result of the script. keys: all of one namespace."""
 
-        async def call(redis: Redis) -> Any:
+        async def call(redis: Connection) -> Any:
             try:
                 return await redis.evalsha(script.sha, len(keys), *keys, *args)
             except NoScriptError:  # the server has not cached it yet
@@ -161,7 +164,7 @@ class LiveClient:
         """Ping past the bulkheads, with the longest deadline: no caller waits for it."""
         await self._run(partial(ping_node, key=key), COMMAND.timeout_s, tries=2)
 
-    async def _run(self, call: Callable[[Redis], Awaitable[T]], timeout_s: float, tries: int) -> T:
+    async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int) -> T:
         for remaining in reversed(range(tries)):
             try:
                 answer = await with_deadline(self._call(call), timeout_s)
@@ -179,7 +182,7 @@ class LiveClient:
                 return answer
         raise AssertionError("a call is tried at least once")
 
-    async def _call(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[Connection], Awaitable[T]]) -> T:
         with _translate_errors():
             await discover_nodes(self._redis)
             return await call(self._redis)
