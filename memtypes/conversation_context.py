@@ -1,8 +1,8 @@
-"""What was said just before a turn of a conversation: its vectors are made with that in view.
+"""Conversation context: the turns just before a turn, with which it is embedded.
 
-"Yes, since last week!" says little by itself. Read together with the turns before it its vectors find what it is about
-(Günther et al. 2024, "Late chunking", here with the turns before alone). Facts stand by themselves and are read alone:
-measured, both are better so.
+"Yes, since last week!" says little by itself. Embedded together with the turns before it, its vectors match what it is
+about (Günther et al. 2024, "Late chunking", here with the preceding turns alone). Facts are embedded alone. Both were
+measured to work best.
 """
 
 from __future__ import annotations
@@ -20,99 +20,98 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import InContext
 
 REACH = 2
-"""Turns before one that it is read with. One finds less; three no more, and cost time."""
+"""Turns of context. One finds less; three find no more and cost time."""
 
-Place: TypeAlias = tuple[str, int]
-"""A session, and a number in the order of arrival."""
+_PAGE = 64
+"""Turns looked up in one request."""
+
+TurnPosition: TypeAlias = tuple[str, int]
+"""A session, and a sequence number in it."""
 
 
-def place_of(memory: Memory) -> Place | None:
-    """Where a turn stands; None for what is no turn: another type, or of no session."""
+def position_of(memory: Memory) -> TurnPosition | None:
+    """The position of a turn; None for other types and for what belongs to no session."""
     if memory.type is not MemoryType.EPISODIC or memory.session_id is None:
         return None
     return memory.session_id, memory.seq
 
 
-def places_before(memory: Memory) -> list[Place]:
-    """The places before that of `memory`, first things first; none for what is no turn."""
+def positions_before(memory: Memory) -> list[TurnPosition]:
+    """The positions whose turns are the context of `memory`, oldest first; none if it is no turn."""
     return _around(memory, range(-REACH, 0))
 
 
-def places_after(memory: Memory) -> list[Place]:
-    """The places whose turns are read with `memory`."""
+def positions_after(memory: Memory) -> list[TurnPosition]:
+    """The positions whose turns have `memory` as context."""
     return _around(memory, range(1, REACH + 1))
 
 
-def _around(memory: Memory, steps: Iterable[int]) -> list[Place]:
-    place = place_of(memory)
-    return [] if place is None else [(place[0], place[1] + step) for step in steps]
+def _around(memory: Memory, steps: Iterable[int]) -> list[TurnPosition]:
+    position = position_of(memory)
+    return [] if position is None else [(position[0], position[1] + step) for step in steps]
 
 
-def turns_at(places: Iterable[Place]) -> Filter:
-    """What the turns at these places meet, among episodic memories; at least one place."""
-    numbers: dict[str, list[int]] = {}
-    for session, number in places:
-        numbers.setdefault(session, []).append(number)
+def turns_at(positions: Iterable[TurnPosition]) -> Filter:
+    """A filter for the turns at `positions`, of which there must be at least one."""
+    numbers: dict[str, set[int]] = {}
+    for session, number in positions:
+        numbers.setdefault(session, set()).add(number)
     return AnyOf(
         tuple(
-            All((Compare("session_id", Op.EQ, session), Compare("seq", Op.ANY, tuple(sorted(set(own))))))
-            for session, own in numbers.items()
+            All((Compare("session_id", Op.EQ, session), Compare("seq", Op.ANY, tuple(sorted(seqs)))))
+            for session, seqs in numbers.items()
         )
     )
 
 
-def by_place(memories: Iterable[Memory]) -> Iterator[tuple[Place, Memory]]:
-    """The turns among `memories`, each with its place."""
+def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memory]]:
+    """The turns among `memories`, each with its position."""
     for memory in memories:
-        place = place_of(memory)
-        if place is not None:
-            yield place, memory
+        position = position_of(memory)
+        if position is not None:
+            yield position, memory
 
 
-def text_before(memory: Memory, known: Mapping[Place, Memory]) -> str:
-    """What was said just before `memory`, as far as it is `known`; empty for what is read alone.
+def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
+    """The text of the `turns` just before `memory`; empty without context.
 
-    What a session keeps to itself is not read into what the whole namespace finds.
+    A turn that is private to its session is no context for one that the whole namespace finds.
     """
     private = memory.visibility is Visibility.SESSION
-    before = [known[place] for place in places_before(memory) if place in known]
-    heard = [one for one in before if private or one.visibility is Visibility.NAMESPACE]
-    return " ".join(one.embedding_text() for one in heard)
+    before = [turns[position] for position in positions_before(memory) if position in turns]
+    visible = [turn for turn in before if private or turn.visibility is Visibility.NAMESPACE]
+    return " ".join(turn.embedding_text() for turn in visible)
 
 
-NOTHING: Mapping[Place, Memory] = MappingProxyType({})
+NO_TURNS: Mapping[TurnPosition, Memory] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """The turns of one call, as they come in. said: by place; unsaid: the places of those that were rejected."""
+class CallTurns:
+    """The turns of one write call. rejected: positions of turns that a review rejected."""
 
-    said: dict[Place, Memory] = field(default_factory=dict)
-    unsaid: set[Place] = field(default_factory=set)
+    turns: dict[TurnPosition, Memory] = field(default_factory=dict)
+    rejected: set[TurnPosition] = field(default_factory=set)
 
     def add(self, memories: Iterable[Memory]) -> None:
-        """Hear `memories`."""
-        self.said.update(by_place(memories))
+        """Use the turns among `memories` as context from now on."""
+        self.turns.update(by_position(memories))
 
     def drop(self, memories: Iterable[Memory]) -> None:
-        """Take back `memories`."""
-        for place, memory in by_place(memories):
-            self.unsaid.add(place)
-            if place in self.said and self.said[place].id == memory.id:
-                del self.said[place]
+        """Use `memories` as context no more."""
+        for position, memory in by_position(memories):
+            self.rejected.add(position)
+            if position in self.turns and self.turns[position].id == memory.id:
+                del self.turns[position]
 
-    def misheard(self, memory: Memory) -> bool:
-        """Whether something that was said before `memory` was taken back."""
-        return not self.unsaid.isdisjoint(places_before(memory))
-
-
-_AT_ONCE = 64
-"""Places that are asked for in one question."""
+    def lost_context(self, memory: Memory) -> bool:
+        """Whether a turn just before `memory` was rejected."""
+        return not self.rejected.isdisjoint(positions_before(memory))
 
 
 @dataclass(frozen=True, slots=True)
-class Preceding:
-    """Looks up the turns around others."""
+class ConversationContext:
+    """Looks up the turns around others in a store."""
 
     store: MemoryStore
 
@@ -120,42 +119,42 @@ class Preceding:
         self,
         scope: Scope,
         memories: Sequence[Memory],
-        said: Mapping[Place, Memory] = NOTHING,
-        unheard: Container[str] = (),
+        turns: Mapping[TurnPosition, Memory] = NO_TURNS,
+        ignored: Container[str] = (),
     ) -> list[InContext]:
-        """Each of `memories` as it is embedded.
+        """The text of each of `memories` with its context.
 
-        said: turns that count whatever is stored. unheard: ids of stored ones that don't count.
+        turns: take precedence over stored ones. ignored: ids of stored turns that are no context.
         """
-        known = {**dict(by_place(memories)), **said}
-        missing = dict.fromkeys(place for one in memories for place in places_before(one) if place not in known)
-        known |= dict(by_place(one for one in await self._at(scope, missing) if one.id not in unheard))
-        return [InContext(one.embedding_text(), text_before(one, known)) for one in memories]
+        known = {**dict(by_position(memories)), **turns}
+        missing = dict.fromkeys(position for one in memories for position in positions_before(one))
+        stored = await self._turns_at(scope, [position for position in missing if position not in known])
+        known |= dict(by_position(turn for turn in stored if turn.id not in ignored))
+        return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """The other stored turns that were embedded with any of `memories`."""
-        own = {one.id for one in memories}
-        after = dict.fromkeys(place for one in memories for place in places_after(one))
-        return [one for one in await self._at(scope, after) if one.id not in own]
+        """The other stored turns that have one of `memories` as context."""
+        ids = {memory.id for memory in memories}
+        after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
+        return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
 
-    async def _at(self, scope: Scope, places: Iterable[Place]) -> list[Memory]:
-        wanted = list(places)
-        found: list[Memory] = []
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            # Two processes may have given one number twice; what does not fit on the page is left out.
-            listing = Listing((MemoryType.EPISODIC,), turns_at(some), limit=2 * len(some))
-            found += (await self.store.page(scope, listing)).memories
-        return found
+    async def _turns_at(self, scope: Scope, positions: Sequence[TurnPosition]) -> list[Memory]:
+        turns: list[Memory] = []
+        for start in range(0, len(positions), _PAGE):
+            page = positions[start : start + _PAGE]
+            # Two processes may have given a number twice, so there is room for two turns a position.
+            listing = Listing((MemoryType.EPISODIC,), turns_at(page), limit=2 * len(page))
+            turns += (await self.store.page(scope, listing)).memories
+        return turns
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """Each of `memories`, of whatever namespaces, as it is embedded."""
+    """The text with context of each of `memories`, which may be of several namespaces."""
     scopes: dict[Scope, list[Memory]] = {}
-    for one in memories:
-        scopes.setdefault(Scope(one.tenant, one.namespace), []).append(one)
-    given: dict[str, InContext] = {}
-    for scope, own in scopes.items():
-        found = await Preceding(store).in_context(scope, own)
-        given.update(zip((one.id for one in own), found, strict=True))
-    return [given[one.id] for one in memories]
+    for memory in memories:
+        scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(memory)
+    texts: dict[str, InContext] = {}
+    for scope, members in scopes.items():
+        in_context = await ConversationContext(store).in_context(scope, members)
+        texts.update(zip((memory.id for memory in members), in_context, strict=True))
+    return [texts[memory.id] for memory in memories]

@@ -18,7 +18,7 @@ from api.wiring import open_services
 from api.wiring.container import Services
 from ingest.files.sinks import LocalSink, Sink
 from ingest.upkeep.plan import Job, JobRequest
-from ingest.writing.outcome import ItemOutcome, Status
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
 from memtypes.model.scope import Scope
@@ -122,11 +122,11 @@ class HttpSink:
     client: ApiClient
     namespace: str
 
-    async def write(self, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+    async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         """What the service says became of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
-            ItemOutcome(Status(one["status"]), one.get("id"), one.get("reason"), one.get("merged_into"))
+            WriteOutcome(WriteStatus(one["status"]), one.get("id"), one.get("reason"), one.get("merged_into"))
             for one in answer["results"]
         ]
 

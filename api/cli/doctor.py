@@ -20,7 +20,7 @@ from api.settings import BadSettings, Settings
 from api.wiring import open_services
 from api.wiring.container import Services
 from api.wiring.resources import open_embedder, open_tokenizers
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
@@ -157,7 +157,7 @@ async def _round_trip(services: Services) -> str:
     scope = Scope(DEFAULT_TENANT, f"doctor-{uuid.uuid4()}")
     try:
         outcome = await services.ingestor.write_one(scope, EpisodicDraft(type=MemoryType.EPISODIC, content=_PROBE))
-        if outcome.status is not Status.STORED or outcome.id is None:
+        if outcome.status is not WriteStatus.STORED or outcome.id is None:
             raise Unavailable(f"a memory could not be written: {outcome.reason}")
         answer = await services.retriever.search(scope, SearchRequest(query=_PROBE, namespace=scope.namespace))
         if [hit.id for hit in answer.hits] != [outcome.id]:

@@ -10,13 +10,13 @@ from typing_extensions import TypedDict  # pydantic reads the standard library's
 
 from api.http.endpoint import memory_members
 from ingest.screening.examine import Examined
-from ingest.writing.outcome import Outcome
-from ingest.writing.submission import Classified
+from ingest.writing.drafts import Classified
+from ingest.writing.outcome import WriteOutcome
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Decision, Reviewed, Tier, Vote
 
-Status: TypeAlias = Literal["stored", "merged", "rejected", "failed"]
-STATUSES: tuple[Status, ...] = ("stored", "merged", "rejected", "failed")
+WriteStatus: TypeAlias = Literal["stored", "merged", "rejected", "failed"]
+STATUSES: tuple[WriteStatus, ...] = ("stored", "merged", "rejected", "failed")
 
 
 class MemoryAnswer(TypedDict):
@@ -65,7 +65,7 @@ class WriteAnswer(TypedDict):
     """What became of one memory, said after it was read back."""
 
     id: str | None
-    status: Status
+    status: WriteStatus
     reason: NotRequired[str]
     merged_into: NotRequired[str]
     supersedes: NotRequired[list[str]]
@@ -80,7 +80,7 @@ class ItemAnswer(TypedDict):
 
     index: int
     id: str | None
-    status: Status
+    status: WriteStatus
     reason: NotRequired[str]
     merged_into: NotRequired[str]
     supersedes: NotRequired[list[str]]
@@ -150,7 +150,7 @@ class HealthAnswer(TypedDict):
     checks: NotRequired[dict[str, Check]]
 
 
-def write_answer(outcome: Outcome) -> dict[str, Any]:
+def write_answer(outcome: WriteOutcome) -> dict[str, Any]:
     """The answer to one write: absent things are left out."""
     members = {"id": outcome.id, "status": outcome.status, **_details(outcome)}
     if outcome.memory is not None:
@@ -158,7 +158,7 @@ def write_answer(outcome: Outcome) -> dict[str, Any]:
     return members
 
 
-def batch_answer(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def batch_answer(outcomes: Sequence[WriteOutcome]) -> dict[str, Any]:
     """The answer to a batch: one entry an item, and the counts."""
     results = [
         {"index": index, "id": outcome.id, "status": outcome.status, **_details(outcome)}
@@ -168,7 +168,7 @@ def batch_answer(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"results": results, "counts": {status: counted[status] for status in STATUSES}}
 
 
-def _details(outcome: Outcome) -> dict[str, Any]:
+def _details(outcome: WriteOutcome) -> dict[str, Any]:
     found = {
         "reason": outcome.reason,
         "merged_into": outcome.merged_into,

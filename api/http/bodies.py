@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
 
-from ingest.writing.feedback import FeedbackOutcome
-from ingest.writing.submission import ReviewMode, Submission, UntypedDraft
+from ingest.writing.changes import FeedbackOutcome
+from ingest.writing.drafts import ReviewMode, Submission, UntypedDraft
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.memory import Draft, Model, Text
 from memtypes.model.policy import MemoryType

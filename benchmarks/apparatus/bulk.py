@@ -17,7 +17,7 @@ import numpy as np
 from api.settings import Settings
 from benchmarks.apparatus.opened import Opened, open_parts
 from benchmarks.apparatus.synthetic import Turn, turns
-from ingest.writing.prepare import Arrival, Prepared, Preparer
+from ingest.writing.drafts import PendingWrite, Preparer
 from memtypes.model.ids import memory_id
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
@@ -76,7 +76,7 @@ async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3, st
         await opened.store.upsert(scope, records)
 
 
-def _memories(preparer: Preparer, namespaces: int, seed: int) -> Iterator[tuple[Scope, Prepared]]:
+def _memories(preparer: Preparer, namespaces: int, seed: int) -> Iterator[tuple[Scope, PendingWrite]]:
     """Memories without end: a text of each type to every namespace, then the next texts."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=seed))
@@ -86,11 +86,11 @@ def _memories(preparer: Preparer, namespaces: int, seed: int) -> Iterator[tuple[
             yield from ((scope, _moved(one, scope)) for one in prepared)
 
 
-def _prepared(preparer: Preparer, scope: Scope, kind: MemoryType, index: int, turn: Turn) -> Prepared:
-    return preparer.prepare(_draft(turn, kind), Arrival(scope, turn.at, index))
+def _prepared(preparer: Preparer, scope: Scope, kind: MemoryType, index: int, turn: Turn) -> PendingWrite:
+    return preparer.prepare(_draft(turn, kind), scope, turn.at, index)
 
 
-def _moved(prepared: Prepared, scope: Scope) -> Prepared:
+def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
     """The same text in another namespace, where it is another memory."""
     memory = prepared.memory
     one = memory_id(scope, memory.type, memory.identity())
@@ -106,7 +106,7 @@ def _draft(turn: Turn, kind: MemoryType) -> AnyDraft:
     return DRAFT.validate_python(fields)
 
 
-def _record(prepared: Prepared, rng: np.random.Generator, pool: TokenVectors) -> Record:
+def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors) -> Record:
     vector = rng.standard_normal(DIMENSIONS).astype(np.float32)
     start = int(rng.integers(len(pool)))
     tokens = pool[start : start + prepared.memory.tokens.count]  # about as many as the encoder's word pieces

@@ -13,8 +13,8 @@ from pathlib import Path
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
 from api.wiring.services import keep_for_good
+from ingest.writing.drafts import Preparer
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from ingest.writing.prepare import Preparer
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, SparseEncoder

@@ -19,7 +19,6 @@ from benchmarks.quality.evaluation import evidence_of
 from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
 from benchmarks.sets.loading import Loaded, load, scope_of
 from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
-from ingest.writing.prepare import Arrival
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Embedding
@@ -77,10 +76,10 @@ def items_of(opened: Opened, wanted: EvaluationSet) -> list[Item]:
     """The memories with the texts that would be embedded for them."""
     items: list[Item] = []
     for conversation in wanted.conversations:
-        arrival = Arrival(scope_of(wanted.name, conversation.name), datetime.now(UTC), 0)
+        scope = scope_of(wanted.name, conversation.name)
         for entry in conversation.corpus:
-            text = opened.preparer.prepare(to_draft(entry), arrival).text
-            items.append(Item(entry.id, conversation.name, entry.session or conversation.name, text))
+            memory = opened.preparer.prepare(to_draft(entry), scope, datetime.now(UTC), 0).memory
+            items.append(Item(entry.id, conversation.name, entry.session or conversation.name, memory.embedding_text()))
     return items
 
 

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.sets.data import Conversation, EvaluationSet, to_draft
-from ingest.identity.wording import wording
-from ingest.writing.outcome import Status
+from ingest.identity.duplicates import wording
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import Memory
@@ -119,10 +119,10 @@ async def _load_conversation(
         portion = conversation.written[start : start + _PORTION]
         outcomes = await ingestor.write(scope, [to_draft(entry) for entry in portion])
         for entry, outcome in zip(portion, outcomes, strict=True):
-            if outcome.id is None or outcome.status not in (Status.STORED, Status.MERGED):
+            if outcome.id is None or outcome.status not in (WriteStatus.STORED, WriteStatus.MERGED):
                 raise NotLoaded(f"{set_name}: {entry.id} ended as {outcome.status}: {outcome.reason}")
             ids[entry.id] = outcome.merged_into or outcome.id
-            merged += outcome.status is Status.MERGED
+            merged += outcome.status is WriteStatus.MERGED
     return ids, merged
 
 

@@ -20,10 +20,9 @@ from benchmarks.apparatus.report import Report, Table
 from benchmarks.apparatus.synthetic import turns
 from benchmarks.sets.data import find_sets, read_set, to_draft
 from ingest.screening.redaction.policy import RuleBook
-from ingest.writing.outcome import Status
+from ingest.writing.drafts import ReviewMode, Submission
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
-from ingest.writing.prepare import Arrival
-from ingest.writing.submission import ReviewMode, Submission
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.model.types import DRAFT, AnyDraft
@@ -120,8 +119,8 @@ async def _pipeline_rate(ingestor: Ingestor, drafts: list[AnyDraft]) -> float:
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [Submission(draft, ReviewMode.AUTO) for draft in drafts])
     seconds = time.perf_counter() - began
-    if any(outcome.status is not Status.STORED for outcome in outcomes):
-        raise NotStored(str(next(outcome for outcome in outcomes if outcome.status is not Status.STORED)))
+    if any(outcome.status is not WriteStatus.STORED for outcome in outcomes):
+        raise NotStored(str(next(outcome for outcome in outcomes if outcome.status is not WriteStatus.STORED)))
     return len(drafts) / seconds
 
 
@@ -137,7 +136,7 @@ def _portions(request: IngestRequest, opened: Opened) -> list[Portion]:
     """A small one to warm up with, then one a round."""
     drafts = _drafts(request)
     preparer = opened.preparer
-    texts = [preparer.prepare(draft, Arrival(_SCOPE, system_clock(), 0)).text for draft in drafts]
+    texts = [preparer.prepare(draft, _SCOPE, system_clock(), 0).memory.embedding_text() for draft in drafts]
     size = max(1, (len(drafts) - _WARM_UP) // request.rounds)
     bounds = [(0, _WARM_UP), *((_WARM_UP + n * size, _WARM_UP + (n + 1) * size) for n in range(request.rounds))]
     return [Portion(drafts[low:high], texts[low:high]) for low, high in bounds]

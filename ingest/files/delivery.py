@@ -8,13 +8,13 @@ from typing import Any
 import anyio
 
 from ingest.files.sinks import Sink
-from ingest.writing.outcome import ItemOutcome, Status
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 
 ATTEMPTS = 3
 
 
-async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """One outcome an item, in order; failed, with the reason, for what could not be handed over.
 
     A full or absent store is asked again a few times: writing the same items twice is harmless. A batch that is refused
@@ -26,14 +26,14 @@ async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[ItemOutcome]:
         return [*await _patiently(sink, items)]
     except InvalidRequest as error:
         if len(items) == 1:
-            return [ItemOutcome(Status.REJECTED, reason=str(error))]
+            return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
         half = len(items) // 2
         return [*await deliver(sink, items[:half]), *await deliver(sink, items[half:])]
     except RemembrancerError as error:
-        return [ItemOutcome(Status.FAILED, reason=str(error))] * len(items)
+        return [WriteOutcome(WriteStatus.FAILED, reason=str(error))] * len(items)
 
 
-async def _patiently(sink: Sink, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+async def _patiently(sink: Sink, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
     for _ in range(ATTEMPTS - 1):
         try:
             return await sink.write(items)

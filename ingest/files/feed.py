@@ -15,7 +15,7 @@ from ingest.files.readers.rows import BadLine, Reading
 from ingest.files.readers.sources import SourceFile
 from ingest.files.report import Problem
 from ingest.screening.redaction.scan import redact
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock
 
@@ -51,7 +51,7 @@ class Batch:
         self.size += len(item["content"])
 
     def _reject(self, file: str, line: int | None, reason: str) -> None:
-        self.problems.append(Problem(file, line, Status.REJECTED, redact(reason)))  # it may quote the row
+        self.problems.append(Problem(file, line, WriteStatus.REJECTED, redact(reason)))  # it may quote the row
 
     def is_full(self) -> bool:
         """Whether the batch is to be handed over before another row is taken."""

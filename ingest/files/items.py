@@ -10,10 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from ingest.files.cells import SHAPES, read_cells
-from ingest.files.problems import as_invalid
 from ingest.files.readers.rows import RawItem
-from ingest.writing.prepare import check_draft
-from ingest.writing.submission import ReviewMode, draft_of
+from ingest.writing.drafts import ReviewMode, check_draft, draft_of
+from ingest.writing.validation import as_invalid
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType

@@ -19,7 +19,7 @@ from typing import Any
 
 from ingest.files.readers.sources import SourceFile
 from ingest.files.report import Problem
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
 _HEAD = 64 * 1024
@@ -32,7 +32,7 @@ class Piece:
     file: str
     first: int
     end: int
-    counts: Mapping[Status, int]
+    counts: Mapping[WriteStatus, int]
     problems: tuple[Problem, ...] = ()
 
 
@@ -141,7 +141,7 @@ def _from_json(line: bytes) -> Piece | None:
     """The piece that `line` notes, or None for a damaged one: its rows are then sent again."""
     try:
         noted = json.loads(line)
-        counts = {Status(name): int(count) for name, count in noted["counts"].items()}
+        counts = {WriteStatus(name): int(count) for name, count in noted["counts"].items()}
         problems = tuple(_problem(*fields) for fields in noted["problems"])
         return Piece(noted["file"], int(noted["first"]), int(noted["end"]), counts, problems)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -149,4 +149,4 @@ def _from_json(line: bytes) -> Piece | None:
 
 
 def _problem(file: str, line: int | None, status: str, reason: str) -> Problem:
-    return Problem(file, line, Status(status), reason)
+    return Problem(file, line, WriteStatus(status), reason)

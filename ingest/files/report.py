@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 
 MAX_PROBLEMS = 10_000
 """Bad rows that are listed; the rest are counted."""
@@ -18,7 +18,7 @@ class Problem:
 
     file: str
     line: int | None
-    status: Status
+    status: WriteStatus
     reason: str
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class ImportReport:
     """
 
     read: int
-    counts: Mapping[Status, int]
+    counts: Mapping[WriteStatus, int]
     problems: tuple[Problem, ...]
     omitted: int
     resumed: int
@@ -47,7 +47,7 @@ class ImportReport:
     @property
     def exit_code(self) -> int:
         """0 when every row was stored or merged, else 1."""
-        bad = self.counts[Status.REJECTED] + self.counts[Status.FAILED]
+        bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class ImportReport:
 class Ledger:
     """Counts while an import runs."""
 
-    counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+    counts: dict[WriteStatus, int] = field(default_factory=lambda: dict.fromkeys(WriteStatus, 0))
     problems: list[Problem] = field(default_factory=list)
     omitted: int = 0
     resumed: int = 0
@@ -70,7 +70,7 @@ class Ledger:
         """Rows so far."""
         return sum(self.counts.values())
 
-    def add(self, counts: Mapping[Status, int], bad: Iterable[Problem]) -> None:
+    def add(self, counts: Mapping[WriteStatus, int], bad: Iterable[Problem]) -> None:
         """Take the ends of some rows, and what was wrong with those that were not kept."""
         for status, count in counts.items():
             self.counts[status] += count

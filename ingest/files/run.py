@@ -18,7 +18,7 @@ from ingest.files.readers.formats import Format
 from ingest.files.readers.sources import SourceFile, Sources, find_sources
 from ingest.files.report import ImportReport, Ledger, Problem
 from ingest.files.sinks import Sink
-from ingest.writing.outcome import ItemOutcome, Status, count_statuses
+from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Clock, system_clock
 
@@ -95,7 +95,7 @@ class _Import:
                     break
         finally:
             self._progress.finish()
-        complete = not self._ledger.stopped and not self._ledger.counts[Status.FAILED]
+        complete = not self._ledger.stopped and not self._ledger.counts[WriteStatus.FAILED]
         self._journal.close(complete=complete)
         return self._ledger.report(sources.skipped, anyio.current_time() - started)
 
@@ -128,18 +128,18 @@ class _Import:
     async def _hand_over(self, batch: Batch, identity: str | None) -> None:
         outcomes = await deliver(self._sink, batch.items)
         counts = count_statuses(outcomes)
-        counts[Status.REJECTED] += len(batch.problems)
+        counts[WriteStatus.REJECTED] += len(batch.problems)
         bad = [*batch.problems, *_problems(batch, outcomes)]
         self._ledger.add(counts, bad)
-        if identity is not None and not counts[Status.FAILED]:
+        if identity is not None and not counts[WriteStatus.FAILED]:
             piece = Piece(identity, batch.first, batch.end, counts, tuple(bad))
             await anyio.to_thread.run_sync(self._journal.add, piece)
         self._judge(outcomes, bad)
 
-    def _judge(self, outcomes: Sequence[ItemOutcome], bad: Sequence[Problem]) -> None:
+    def _judge(self, outcomes: Sequence[WriteOutcome], bad: Sequence[Problem]) -> None:
         """Decide whether the import goes on."""
         if outcomes:
-            nothing_kept = all(outcome.status is Status.FAILED for outcome in outcomes)
+            nothing_kept = all(outcome.status is WriteStatus.FAILED for outcome in outcomes)
             self._failed_in_a_row = self._failed_in_a_row + 1 if nothing_kept else 0
         if self._request.strict and bad:
             self._ledger.stopped = f"stopped at the first bad row: {bad[0]}"
@@ -149,9 +149,9 @@ class _Import:
             )
 
 
-def _problems(batch: Batch, outcomes: Sequence[ItemOutcome]) -> list[Problem]:
+def _problems(batch: Batch, outcomes: Sequence[WriteOutcome]) -> list[Problem]:
     return [
         Problem(file, line, outcome.status, outcome.reason or "no reason was given")
         for (file, line), outcome in zip(batch.places, outcomes, strict=True)
-        if outcome.status in (Status.REJECTED, Status.FAILED)
+        if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
     ]

@@ -14,13 +14,12 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
-from ingest.files.problems import as_invalid
 from ingest.screening.redaction.gate import Redactor, Refused, cleaned_draft, unwanted
-from ingest.writing.locks import ScopeLocks
-from ingest.writing.outcome import Outcome, Status
-from ingest.writing.prepare import Prepared, Preparer
-from ingest.writing.writer import NOT_READ_BACK, record_of
-from memtypes.conversation_context import Preceding
+from ingest.writing.drafts import PendingWrite, Preparer
+from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.validation import as_invalid
+from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
+from memtypes.conversation_context import ConversationContext
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory
@@ -63,45 +62,45 @@ class Restorer:
     locks: ScopeLocks
     redactor: Redactor | None = None
 
-    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
+    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         """What became of each, after reading back. Raises Conflict when an id belongs to another scope."""
         # In order of arrival, since a turn is embedded with those before it.
         order = sorted(range(len(memories)), key=lambda place: memories[place].seq)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, WriteOutcome] = {}
         for start in range(0, len(order), PIECE):
             places = order[start : start + PIECE]
             told = await self._restore_piece(scope, [memories[place] for place in places])
             outcomes.update(zip(places, told, strict=True))
         return [outcomes[place] for place in range(len(memories))]
 
-    async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
+    async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         entries = await anyio.to_thread.run_sync(lambda: [self._prepared(scope, memory) for memory in memories])
-        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        given = await Preceding(self.store).in_context(scope, [one.memory for one in prepared])
+        prepared = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        given = await ConversationContext(self.store).in_context(scope, [one.memory for one in prepared])
         embeddings = await self.embedder.embed_in_context(given)
-        records = [record_of(one, embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
+        records = [one.record(embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)
             kept = await self.store.get(scope, {one.memory.id: one.memory.type for one in prepared})
-        return [_outcome(one.memory, kept) if isinstance(one, Prepared) else one for one in entries]
+        return [_outcome(one.memory, kept) if isinstance(one, PendingWrite) else one for one in entries]
 
-    def _prepared(self, scope: Scope, memory: Memory) -> Prepared | Outcome:
+    def _prepared(self, scope: Scope, memory: Memory) -> PendingWrite | WriteOutcome:
         """The memory without secrets, ready to be embedded; or why it may not be kept."""
         if self.redactor is None:
-            return self.preparer.finish(memory)
+            return self.preparer.prepare_memory(memory)
         objection = unwanted(self.redactor.rules(scope.tenant), memory)
         if objection:
-            return Outcome(Status.REJECTED, reason=objection)
+            return WriteOutcome(WriteStatus.REJECTED, reason=objection)
         try:
-            return self.preparer.finish(cleaned_draft(self.redactor, scope.tenant, memory).value)
+            return self.preparer.prepare_memory(cleaned_draft(self.redactor, scope.tenant, memory).value)
         except Refused as error:
-            return Outcome(Status.REJECTED, reason=str(error))
+            return WriteOutcome(WriteStatus.REJECTED, reason=str(error))
 
 
-def _outcome(memory: Memory, kept: Mapping[str, Memory]) -> Outcome:
+def _outcome(memory: Memory, kept: Mapping[str, Memory]) -> WriteOutcome:
     if kept.get(memory.id) != memory:
-        return Outcome(Status.FAILED, id=memory.id, reason=NOT_READ_BACK)
-    return Outcome(Status.STORED, id=memory.id, memory=memory)
+        return WriteOutcome(WriteStatus.FAILED, id=memory.id, reason=NOT_READ_BACK)
+    return WriteOutcome(WriteStatus.STORED, id=memory.id, memory=memory)
 
 
 def _read(index: int, line: Mapping[str, Any]) -> Memory:

@@ -1,102 +1,147 @@
-"""What to keep when the same statement arrives again: pure decisions over memories, without a store.
+"""Which arriving memories repeat a stored one: decisions over memories, without a store.
 
-Two drafts with the same id are the same statement in the same scope. The first one keeps its fields; each repetition
-adds its evidence and its session. A write that is merely sent again adds nothing: it is known by a source that names
-the same place (file and line, or thread and turns). A memory that is over (expired, done, cleared) does not swallow the
-same statement made anew: the new one takes its place and keeps its evidence. One that was replaced keeps its time, and
-what is said anew is a memory of its own.
+Memories with the same id are the same statement in the same scope. The first one keeps its fields; each repetition
+adds its evidence and its session. A repeated write request adds nothing: its source names the same place (file and
+line, or thread and turns). A memory that is over (expired, done, cleared) is replaced by a repetition, which takes over
+its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory.
+
+Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
+candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
+a duplicate. Equality is transitive, so no chain of near-duplicates merges texts that differ. In procedures and working
+memory a single character may matter, so there only case and spacing are ignored.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+from ingest.identity.neighbours import Neighbours, is_public
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory
+from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.times import rfc3339
 from memtypes.model.working import Working
 
 MAX_SESSIONS = 1_000
+"""Source sessions that a memory lists."""
 
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
 SAME_WORDS = "same words in other case or spacing"
-SAME_SAYING = "same words but for punctuation, articles or contractions"
+SAME_WORDING = "same words but for punctuation, articles or contractions"
+
+_OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
+_VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
+_CONTRACTIONS = (
+    (re.compile(r"\bcan't\b"), "can not"),
+    (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"\bcannot\b"), "can not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"\b(i)'m\b"), r"\1 am"),
+    (re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
+    (re.compile(r"\b(i|you|we|they)'ve\b"), r"\1 have"),
+    (re.compile(r"\b(i|you|we|they|he|she|it)'ll\b"), r"\1 will"),
+    (re.compile(r"\b(he|she|it|that|there)'s\b"), r"\1 is"),
+)
+_WORD = re.compile(
+    r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
+)
+_DROPPED = frozenset(["the", "an"])
+
+_Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Insert:
-    """A memory to keep with the vectors of the draft at `index`."""
-
-    index: int
-    memory: Memory
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of one draft. merged: None when it is stored, else the reason why it was merged into `id`."""
+class PlannedWrite:
+    """How one arriving memory ends. merged: the reason why it is merged into `id`; None if it is stored."""
 
     id: str
     merged: str | None = None
 
 
 @dataclass(slots=True)
-class Plan:
-    """What to write for a piece, and the verdict on each of its drafts, in order."""
+class WritePlan:
+    """What to write for a piece.
 
-    inserts: dict[str, Insert] = field(default_factory=dict)
+    inserts: new memories by id. sources: by the same ids, the index of the arriving memory whose vectors are stored.
+    patches: changed payload fields by id. writes: how each arriving memory ends, in order.
+    """
+
+    inserts: dict[str, Memory] = field(default_factory=dict)
+    sources: dict[str, int] = field(default_factory=dict)
     patches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    verdicts: list[Verdict] = field(default_factory=list)
+    writes: list[PlannedWrite] = field(default_factory=list)
+
+    def insert(self, index: int, memory: Memory) -> None:
+        """Store `memory` with the vectors of the arriving memory at `index`."""
+        self.inserts[memory.id] = memory
+        self.sources[memory.id] = index
+        self.writes.append(PlannedWrite(memory.id))
+
+    def merge(self, merged: Memory, reason: str) -> None:
+        """Write the added evidence of `merged`, which is stored or about to be inserted."""
+        if merged.id in self.inserts:
+            self.inserts[merged.id] = merged
+        else:
+            self.patches[merged.id] = {
+                "evidence_count": merged.evidence_count,
+                "source_sessions": merged.source_sessions,
+                "updated_at": rfc3339(merged.updated_at),
+            }
+        self.writes.append(PlannedWrite(merged.id, merged=reason))
 
 
-def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> Plan:
-    """The plan for `arriving`, in order, where `stored` holds what the store has under their ids."""
-    plan = Plan()
+def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
+    """The plan for `arriving`, in order. stored: what the store has under their ids."""
+    plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and same_place(stored[memory.id], memory)}
     ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
-        kept = current.get(memory.id)
+        known = current.get(memory.id)
         if memory.id in resent:
-            plan.verdicts.append(Verdict(memory.id, merged=SAME_WRITE))
-        elif kept is None or (is_over(kept, now) and not is_over(memory, now) and not stays_over(kept, memory, ids)):
-            current[memory.id] = renewed = memory if kept is None else _with_evidence(memory, kept)
-            plan.inserts[memory.id] = Insert(index, renewed)
-            plan.verdicts.append(Verdict(memory.id))
+            plan.writes.append(PlannedWrite(memory.id, merged=SAME_WRITE))
+        elif known is None or _renews(memory, known, ids, now):
+            current[memory.id] = memory if known is None else _with_evidence(memory, known)
+            plan.insert(index, current[memory.id])
         else:
-            current[memory.id] = merged = _merged(kept, memory, now)
-            _record(plan, merged)
-            plan.verdicts.append(Verdict(memory.id, merged=_likeness(kept, memory)))
+            current[memory.id] = _with_evidence(known, memory).model_copy(update={"updated_at": now})
+            plan.merge(current[memory.id], _merge_reason(known, memory))
     return plan
 
 
-def _likeness(kept: Memory, repeated: Memory) -> str:
-    if kept.content_hash == repeated.content_hash:
+def _renews(memory: Memory, known: Memory, arriving: Container[str], now: datetime) -> bool:
+    """Whether `memory` takes the place of `known`, which is over."""
+    return is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, arriving)
+
+
+def _with_evidence(memory: Memory, other: Memory) -> Memory:
+    """`memory` with the evidence of `other` added."""
+    sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
+    evidence = memory.evidence_count + other.evidence_count
+    return memory.model_copy(update={"evidence_count": evidence, "source_sessions": sessions[:MAX_SESSIONS]})
+
+
+def _merge_reason(known: Memory, repeated: Memory) -> str:
+    if known.content_hash == repeated.content_hash:
         return SAME_CONTENT
-    folded = (normalise(one.content).casefold() for one in (kept, repeated))
-    return SAME_WORDS if next(folded) == next(folded) else SAME_SAYING
+    return SAME_WORDS if _folded(known) == _folded(repeated) else SAME_WORDING
 
 
-def _record(plan: Plan, merged: Memory) -> None:
-    if merged.id in plan.inserts:
-        plan.inserts[merged.id] = Insert(plan.inserts[merged.id].index, merged)
-        return
-    plan.patches[merged.id] = {
-        "evidence_count": merged.evidence_count,
-        "source_sessions": merged.source_sessions,
-        "updated_at": rfc3339(merged.updated_at),
-    }
+def _folded(memory: Memory) -> str:
+    return normalise(memory.content).casefold()
 
 
-def same_place(one: Memory, other: Memory) -> bool:
-    """Whether both come from the same line of the same file, or the same turns of the same thread."""
-    if one.source is None or other.source is None:
+def same_place(memory: Memory, other: Memory) -> bool:
+    """Whether both come from the same line of the same file, or from the same turns of the same thread."""
+    if memory.source is None or other.source is None:
         return False
-    first, second = one.source, other.source
+    first, second = memory.source, other.source
     if first.file is not None and first.line is not None:
         return (first.file, first.line) == (second.file, second.line)
     if first.thread_id is not None and first.turns:
@@ -105,7 +150,7 @@ def same_place(one: Memory, other: Memory) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has left the current view at `now`, so that the same statement made anew is news."""
+    """Whether `memory` has left the current view at `now`, so that a repetition is stored again."""
     if any(end is not None and end <= now for end in (memory.valid_to, memory.expires_at)):
         return True
     if isinstance(memory, Prospective):
@@ -113,33 +158,80 @@ def is_over(memory: Memory, now: datetime) -> bool:
     return isinstance(memory, Working) and memory.cleared_at is not None
 
 
-def stays_over(kept: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` says nothing new, though `kept` was replaced: it is from before, or comes with its successor.
+def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
+    """Whether `again` states a replaced fact again from a later time on; it is then stored as a memory of its own.
 
-    arriving: the ids that come together; a batch that is sent again ends as it did.
+    arriving: the ids of the whole piece.
     """
-    if kept.superseded_by is None or kept.valid_to is None:
+    if known.superseded_by is None or known.valid_to is None or _stays_replaced(known, again, arriving):
         return False
-    return again.valid_from < kept.valid_to or kept.superseded_by in arriving
+    return known.valid_from < known.valid_to
 
 
-def comes_back(kept: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` holds anew after `kept`, which was replaced: each then keeps a time of its own."""
-    if kept.superseded_by is None or kept.valid_to is None or stays_over(kept, again, arriving):
+def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
+    """Whether `again` leaves the replaced fact `known` as it is: it is older, or arrives together with the successor.
+
+    So a batch that is sent again ends as it did the first time.
+    """
+    if known.superseded_by is None or known.valid_to is None:
         return False
-    return kept.valid_from < kept.valid_to
+    return again.valid_from < known.valid_to or known.superseded_by in arriving
 
 
-def _merged(kept: Memory, repeated: Memory, now: datetime) -> Memory:
-    return _with_evidence(kept, repeated).model_copy(update={"updated_at": now})
+def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
+    """For the index of each rewording in `arriving`, the memory that it repeats.
+
+    stored: what the store has under the ids of `arriving`; these are no rewordings.
+    """
+    ids = {memory.id for memory in arriving}
+    near = {one.id: one for one in _close_neighbours(neighbours) if one.id not in ids}
+    known = {statement(memory): memory for memory in near.values()}
+    repeated: dict[int, Memory] = {}
+    for index, memory in enumerate(arriving):
+        if memory.id in stored or not is_public(memory):
+            continue
+        original = known.setdefault(statement(memory), memory)
+        if original.id != memory.id and same_statement(original, memory):
+            repeated[index] = original
+    return repeated
 
 
-def _with_evidence(memory: Memory, other: Memory) -> Memory:
-    """`memory` with the evidence of `other` added to its own."""
-    sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
-    return memory.model_copy(
-        update={
-            "evidence_count": memory.evidence_count + other.evidence_count,
-            "source_sessions": sessions[:MAX_SESSIONS],
-        }
-    )
+def _close_neighbours(neighbours: Neighbours) -> list[Memory]:
+    return [
+        neighbour.memory
+        for near in neighbours.values()
+        for neighbour in near
+        if neighbour.memory.superseded_by is None
+        and (neighbour.cosine is None or neighbour.cosine >= POLICIES[neighbour.memory.type].near)
+    ]
+
+
+def statement(memory: Memory) -> _Statement:
+    """What `memory` states, independent of spelling: its type, its words, and its speaker, due time and the like."""
+    _, *others = memory.identity()
+    verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
+    words = (_folded(memory),) if verbatim else wording(memory.content)
+    return (memory.type, words, tuple(others))
+
+
+def same_statement(memory: Memory, other: Memory) -> bool:
+    """Whether both state the same. Only options of commands keep their case: `-c` is not `-C`."""
+    if statement(memory) != statement(other):
+        return False
+    first, second = normalise(memory.content), normalise(other.content)
+    return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
+
+
+def wording(text: str) -> tuple[str, ...]:
+    """The words that distinguish `text` from others, in order; a question ends with its mark.
+
+    Without case, spacing, punctuation, contractions, "the" and "an". What looks like code, and a "no" before a pause,
+    is returned verbatim.
+    """
+    folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+    if _VERBATIM.search(folded):
+        return (folded,)
+    if "'" in folded or "cannot" in folded:
+        for pattern, spelled_out in _CONTRACTIONS:
+            folded = pattern.sub(spelled_out, folded)
+    return tuple(word for word in _WORD.findall(folded) if word not in _DROPPED)

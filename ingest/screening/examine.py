@@ -10,7 +10,7 @@ from ingest.screening.extraction.facts import facts_in
 from ingest.screening.extraction.parts import howtos_in, requests_in
 from ingest.screening.redaction.gate import Cleaned, Redactor
 from ingest.screening.review.panel import Panel, UnderReview
-from ingest.writing.submission import Classified
+from ingest.writing.drafts import Classified
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope

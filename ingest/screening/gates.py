@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest.writing.submission import Submission
+from ingest.writing.drafts import Submission
 from memtypes.model.scope import Scope
 
 

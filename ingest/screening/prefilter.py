@@ -1,6 +1,6 @@
 """What is trivial in a captured stream: too short, filler, or said a moment ago.
 
-Explicit writes are never dropped here for being short; see `ingest.writing.submission.Submission.captured`.
+Explicit writes are never dropped here for being short; see `ingest.writing.drafts.Submission.captured`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ingest.screening.filler import ABROAD, FILLER
 from ingest.screening.gates import Rejection
-from ingest.writing.submission import ReviewMode, Submission
+from ingest.writing.drafts import ReviewMode, Submission
 from memtypes.model.ids import normalise
 from memtypes.model.scope import Scope
 

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from ingest.upkeep import planners
 from ingest.upkeep.plan import Job, JobRequest, Plan
-from ingest.writing.locks import ScopeLocks
 from ingest.writing.pipeline import Ingestor
-from memtypes.conversation_context import Preceding
+from ingest.writing.writer import ScopeLocks
+from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Compare, Filter, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
@@ -122,7 +122,7 @@ class Upkeep:
         found: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             some = memories[start : start + _PAGE]
-            given = await Preceding(self.store).in_context(scope, some)
+            given = await ConversationContext(self.store).in_context(scope, some)
             embedded = await self.embedder.embed_in_context(given)
             searches = [
                 CandidateSearch(one.type, made.dense, None, _LIKE, light=False)

@@ -14,9 +14,9 @@ from datetime import datetime
 
 import numpy as np
 
-from ingest.writing.locks import ScopeLocks
+from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.writer import existing
+from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of
 from memtypes.model.memory import Memory
@@ -144,7 +144,7 @@ class Intentions:
         return await self._parts.ingestor.revise(scope, memory_id, {"status": status, "completed_at": ended})
 
     async def _open(self, scope: Scope, memory_id: str, wanted: Status) -> Prospective:
-        found = await existing(self._parts.store, scope, memory_id)
+        found = await existing_memory(self._parts.store, scope, memory_id)
         if not isinstance(found, Prospective):
             raise InvalidRequest(f"only a prospective memory can be {wanted}; this one is {found.type}", path="id")
         if found.status not in OPEN and found.status is not wanted:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ingest.working.sync import Copies
-from ingest.writing.outcome import Outcome, Status
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.model.filters import Absent, Compare, Filter, Not, Op, all_of
@@ -94,7 +94,7 @@ class WorkingMemory:
             priority=new.priority,
         )
         outcome = await self.ingestor.write_one(scope, draft)
-        if outcome.status is Status.REJECTED or not isinstance(outcome.memory, Working):
+        if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
             raise InvalidRequest(f"not kept: {outcome.reason}", path="content")
         item = outcome.memory.model_copy(
             update={
@@ -107,7 +107,7 @@ class WorkingMemory:
             }
         )
         await self.items.put(scope, LiveItem(item, new.ttl))
-        if outcome.status is Status.MERGED:
+        if outcome.status is WriteStatus.MERGED:
             await self._follow(scope)
         return Made(item, outcome.redactions)
 
@@ -145,7 +145,7 @@ class WorkingMemory:
         cleared = await self.clear(scope, Clearing(todo_id=todo_id))
         return Completed(cleared) if learnt is None else Completed(cleared, learnt.id, learnt.redactions)
 
-    async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Outcome:
+    async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> WriteOutcome:
         alive = await self.listed(scope, todo_id, cleared=False)
         about = alive or await self._copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
         goal = about[0].content if about else todo_id

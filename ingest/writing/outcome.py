@@ -1,4 +1,4 @@
-"""What became of each text that was handed in. Knows nothing of how it was stored."""
+"""The outcome of each write."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
-from ingest.writing.submission import Classified
+from ingest.writing.drafts import Classified, PendingWrite
 from memtypes.model.memory import Memory
 from memtypes.model.review import Reviewed
 
 
-class Status(StrEnum):
-    """How an item ended; each is told only after the store was read back."""
+class WriteStatus(StrEnum):
+    """How a write ended, determined by reading the store back."""
 
     STORED = "stored"
     MERGED = "merged"
@@ -22,22 +23,20 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ItemOutcome:
-    """status; id: of the memory, where there is one; reason: why it was merged, rejected or failed."""
+class WriteOutcome:
+    """How one write ended.
 
-    status: Status
+    id: of the memory, if there is one. reason: why it was merged, rejected or failed. supersedes: ids of the facts that
+    it replaced. memory: as read back. redactions: number of secrets removed, by kind. classified: how the type was
+    found, if the caller gave none. reviewed: the reviewers' decision with each vote.
+
+    The outcome of a write to a remote service has the first four fields only.
+    """
+
+    status: WriteStatus
     id: str | None = None
     reason: str | None = None
     merged_into: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(ItemOutcome):
-    """An item's end as the service knows it: besides, what it replaced and the memory as read back.
-
-    redactions: secrets taken out, by kind. classified: how its type was found. reviewed: the decision, with each vote.
-    """
-
     supersedes: tuple[str, ...] = ()
     memory: Memory | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +44,11 @@ class Outcome(ItemOutcome):
     reviewed: Reviewed | None = None
 
 
-def count_statuses(outcomes: Iterable[ItemOutcome]) -> dict[Status, int]:
-    """How many ended in each status; every status is a key."""
-    counted = Counter(outcome.status for outcome in outcomes)
-    return {status: counted[status] for status in Status}
+Entry: TypeAlias = PendingWrite | WriteOutcome
+"""One text in the pipeline: on its way, or ended."""
+
+
+def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
+    """Number of outcomes by status; every status is a key."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    return {status: counts[status] for status in WriteStatus}

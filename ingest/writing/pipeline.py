@@ -1,16 +1,19 @@
-"""Drafts in, stored memories out: gates, preparation, embedding, duplicates, writing, reading back.
+"""Write drafts as memories, and change and remove stored ones.
 
-The stages run side by side on pieces of a batch: while one piece is written, the next is reviewed, the one after that
-is embedded and another is prepared, so the encoder, which is the slow part, never waits.
+The pipeline: screen (redact, pre-filter, classify), prepare, look up, add conversation context, embed, review, write
+(deduplicate or replace, store, read back). `ingest.writing.stages` has one method for each.
+
+A batch is cut into pieces, and its stages run concurrently on different pieces: while one is written, the next is
+reviewed, the one after that is embedded and another is prepared. So the encoder, the slowest part, never waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -21,17 +24,18 @@ from ingest.screening.prefilter import Recent
 from ingest.screening.redaction.gate import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.stage import ReviewStage
-from ingest.writing.feedback import FeedbackOutcome, Rater
-from ingest.writing.locks import ScopeLocks
-from ingest.writing.order import ArrivalOrder
-from ingest.writing.outcome import Outcome, Status
-from ingest.writing.prepare import Arrival, Prepared, Preparer, check_draft
-from ingest.writing.re_embedding import Echoes
-from ingest.writing.revise import Reviser
-from ingest.writing.stages import Arriving, Stages
-from ingest.writing.submission import Submitted, submission_of
-from ingest.writing.writer import Encoded, Keeper
-from memtypes.conversation_context import Call
+from ingest.writing.changes import FeedbackOutcome, MemoryEditor
+from ingest.writing.drafts import (
+    ArrivalOrder,
+    Preparer,
+    Submission,
+    Submitted,
+    check_draft,
+    submission_of,
+)
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.stages import Stages, WriteCall
+from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.filters import Filter
 from memtypes.model.memory import Draft, Memory
@@ -44,24 +48,24 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
 
 PIECE = 32
-"""Drafts that travel together: enough to fill the encoder's batches, few enough that a query gets in between."""
+"""Drafts that travel together: enough to fill the encoder's batches, few enough to let queries in between."""
 
-_AHEAD = 1
+_BUFFERED_PIECES = 1
 """Finished pieces that may wait between two stages."""
 
 _EMBED_ATTEMPTS = 5
-"""How often a batch asks an encoder whose queue is full; it is in no hurry."""
+"""How often a batch asks an encoder whose queue is full."""
 
-EntryT = TypeVar("EntryT")
-NextT = TypeVar("NextT")
+_Source: TypeAlias = MemoryObjectReceiveStream[list[Entry]]
+_Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 
 @dataclass(frozen=True, slots=True)
 class IngestorParts:
-    """What ingestion works with. gates: see `ingest.screening.gates`; none lets everything through.
+    """What an ingestor works with.
 
-    locks: those of everything that writes here. redactor: looks changes through as the gate does new texts.
-    panel: reviews what asks for it. recent: what captured streams said, for the pre-filter.
+    gates: what drafts pass first, see `ingest.screening.gates`. locks: shared by everything that writes. redactor: for
+    revisions and restored memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
     """
 
     store: MemoryStore
@@ -77,130 +81,145 @@ class IngestorParts:
 
 
 class Ingestor:
-    """Writes, revises, rates and removes memories."""
+    """Writes, revises, rates, removes and restores memories."""
 
     def __init__(self, parts: IngestorParts) -> None:
         preparer = Preparer(parts.sparse, parts.tokenizer)
         self._clock = parts.clock
         self._store = parts.store
-        self._echoes = Echoes(parts.store, parts.embedder, preparer)
         self._locks = parts.locks
-        self._order = ArrivalOrder()
-        keeper = Keeper(parts.store, parts.embedder, parts.clock, self._locks)
-        reviews = None if parts.panel is None else ReviewStage(parts.panel, parts.store)
         self._redactor = parts.redactor
-        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, keeper, reviews, parts.recent)
-        self._reviser = Reviser(parts.store, parts.embedder, preparer, parts.clock)
-        self._rater = Rater(parts.store, parts.clock)
-        self._restorer = Restorer(parts.store, parts.embedder, preparer, self._locks, parts.redactor)
+        self._order = ArrivalOrder()
+        writer = MemoryWriter(parts.store, parts.embedder, parts.clock, parts.locks)
+        reviews = None if parts.panel is None else ReviewStage(parts.panel, parts.store)
+        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, writer, reviews, parts.recent)
+        self._editor = MemoryEditor(parts.store, parts.embedder, preparer, parts.clock)
+        self._restorer = Restorer(parts.store, parts.embedder, preparer, parts.locks, parts.redactor)
 
-    async def write_one(self, scope: Scope, draft: Submitted) -> Outcome:
-        """What became of `draft`: stored, merged or rejected.
+    async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
+        """Write a single draft: stored, merged or rejected.
 
-        Raises InvalidRequest for a draft that can't be, Overloaded or Unavailable for one that could not be stored.
+        Raises InvalidRequest for an invalid draft, Overloaded or Unavailable if it could not be stored.
         """
-        check_draft(submission_of(draft).draft, self._clock())
-        gated = await self._stages.gate(scope, self._arrivals(scope, [draft]))
-        looked_up = await self._stages.look_up(scope, await self._stages.prepare(gated))
-        heard = await self._stages.hear(scope, looked_up, Call())
-        encoded = await self._stages.review(scope, await self._stages.embed(heard))
-        outcome = (await self._stages.keep(scope, encoded))[0]
-        if outcome.status is Status.FAILED:
+        now = self._clock()
+        check_draft(submission_of(draft).draft, now)
+        call = WriteCall(scope, now)
+        (submission,) = self._numbered(call, [draft])
+        screened = await self._stages.screen(call, submission)
+        entries = await self._stages.prepare(call, [screened])
+        entries = await self._stages.look_up(call, entries)
+        entries = await self._stages.add_context(call, entries)
+        entries = await self._stages.embed(entries)
+        entries = await self._stages.review(call, entries)
+        (outcome,) = await self._stages.write(call, entries)
+        if outcome.status is WriteStatus.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
         return outcome
 
-    async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[Outcome]:
-        """What became of each of `drafts`, in order; what a store or an engine could not do is failed, with the reason.
+    async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[WriteOutcome]:
+        """One outcome for each of `drafts`, in order; failed, with the reason, where the store or an encoder failed.
 
         Raises InvalidRequest, with the index in its path, before anything is stored.
         """
         now = self._clock()
         for index, draft in enumerate(drafts):
             _check_at(index, submission_of(draft).draft, now)
-        arriving = self._arrivals(scope, drafts)
-        return await self._run(scope, [arriving[start : start + PIECE] for start in range(0, len(arriving), PIECE)])
-
-    async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
-        """The memory after `changes`; see `ingest.writing.revise`. Raises NotFound and InvalidRequest."""
-        redactor, asked = self._redactor, changes
-        if redactor is not None:
-            cleaned = await offload([str(asked)], lambda: redactor.clean(scope.tenant, asked))
-            changes = cleaned.value
-        async with self._locks.of(scope):
-            return await self._reviser.revise(scope, memory_id, changes)
-
-    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """How many of `ids` there were; turns that were read together with them are embedded anew first."""
-        async with self._locks.of(scope):
-            found = await self._store.get(scope, ids)
-            await self._echoes.renew(scope, list(found.values()))
-            return await self._store.delete(scope, list(found))
-
-    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """How many memories of `types` (empty: all) matched; of whole conversations, as no turn is embedded anew.
-
-        None of them comes back with a change that was under way.
-        """
-        async with self._locks.of(scope):
-            return await self._store.delete_where(scope, types, where)
-
-    async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
-        """The memory after `outcome`; see `ingest.writing.feedback`. Raises NotFound."""
-        async with self._locks.of(scope):
-            return await self._rater.rate(scope, memory_id, outcome)
-
-    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[Outcome]:
-        """What became of memories that come from elsewhere as they are; see `ingest.files.transfer`."""
-        return await self._restorer.restore(scope, memories)
-
-    def _arrivals(self, scope: Scope, drafts: Sequence[Submitted]) -> list[Arriving]:
-        now = self._clock()
-        submitted = [submission_of(draft) for draft in drafts]
-        return [(one, Arrival(scope, now, self._order.take(now, _session(scope, one.draft)))) for one in submitted]
-
-    async def _run(self, scope: Scope, pieces: list[list[Arriving]]) -> list[Outcome]:
-        ready_in, ready = anyio.create_memory_object_stream[list[Prepared | Outcome]](_AHEAD)
-        encoded_in, encoded = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
-        reviewed_in, reviewed = anyio.create_memory_object_stream[list[Encoded | Outcome]](_AHEAD)
-        outcomes: list[Outcome] = []
-        call = Call()
+        call = WriteCall(scope, now)
+        submissions = self._numbered(call, drafts)
+        pieces = [submissions[start : start + PIECE] for start in range(0, len(submissions), PIECE)]
+        prepared_in, prepared = _stream()
+        embedded_in, embedded = _stream()
+        reviewed_in, reviewed = _stream()
+        outcomes: list[WriteOutcome] = []
         async with anyio.create_task_group() as tasks, reviewed:
-            tasks.start_soon(self._prepare_all, scope, pieces, ready_in, call)
-            tasks.start_soon(_flow, partial(_or_failed, self._embed_patiently), ready, encoded_in)
-            tasks.start_soon(_flow, partial(_or_failed, partial(self._review, scope, call)), encoded, reviewed_in)
+            tasks.start_soon(self._prepare_pieces, call, pieces, prepared_in)
+            tasks.start_soon(_pump, prepared, self._embed_piece, embedded_in)
+            tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
-                outcomes += await _or_failed(partial(self._stages.keep, scope), piece)
+                outcomes += await self._write_piece(call, piece)
         return outcomes
 
-    async def _prepare_all(
-        self,
-        scope: Scope,
-        pieces: list[list[Arriving]],
-        sink: MemoryObjectSendStream[list[Prepared | Outcome]],
-        call: Call,
-    ) -> None:
-        """Everything that comes before the encoder, ahead of it: the look-up too, which may wait for a write."""
+    async def _prepare_pieces(self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink) -> None:
         async with sink:
             for piece in pieces:
-                gated: list[Arriving | Outcome] = []
-                for entry in piece:
-                    gated += await _or_failed(partial(self._stages.gate, scope), [entry])
-                prepared = await self._stages.prepare(gated)
-                looked_up = await _or_failed(partial(self._stages.look_up, scope), prepared)
-                await sink.send(await _or_failed(partial(self._stages.hear, scope, call=call), looked_up))
+                await sink.send(await self._prepare_piece(call, piece))
 
-    async def _review(self, scope: Scope, call: Call, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
-        """What a review leaves; turns that were embedded with what it rejects in view are embedded anew."""
-        reviewed = await self._stages.review(scope, entries)
-        return await self._embed_patiently(await self._stages.hear_again(scope, entries, reviewed, call))
+    async def _prepare_piece(self, call: WriteCall, piece: Sequence[Submission]) -> list[Entry]:
+        screened = [await self._screen(call, submission) for submission in piece]
+        entries = await self._stages.prepare(call, screened)
+        entries = await _or_failed(self._stages.look_up(call, entries), entries)
+        return await _or_failed(self._stages.add_context(call, entries), entries)
 
-    async def _embed_patiently(self, entries: Sequence[Prepared | Encoded | Outcome]) -> list[Encoded | Outcome]:
+    async def _screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
+        try:
+            return await self._stages.screen(call, submission)
+        except RemembrancerError as error:
+            return _failed(error)
+
+    async def _embed_piece(self, piece: list[Entry]) -> list[Entry]:
+        return await _or_failed(self._embed_patiently(piece), piece)
+
+    async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
+        """Review, and embed the turns again whose context was rejected."""
+        reviewed = await _or_failed(self._stages.review(call, piece), piece)
+        return await _or_failed(self._embed_patiently(reviewed), reviewed)
+
+    async def _embed_patiently(self, entries: list[Entry]) -> list[Entry]:
         for _ in range(_EMBED_ATTEMPTS - 1):
             try:
                 return await self._stages.embed(entries)
             except Overloaded as error:
                 await anyio.sleep(error.retry_after_s)
         return await self._stages.embed(entries)
+
+    async def _write_piece(self, call: WriteCall, piece: list[Entry]) -> list[WriteOutcome]:
+        try:
+            return await self._stages.write(call, piece)
+        except RemembrancerError as error:
+            return _unfinished_failed(piece, error)
+
+    async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
+        """The memory after `changes`; see `MemoryEditor.revise`. Raises NotFound and InvalidRequest."""
+        redactor, requested = self._redactor, changes
+        if redactor is not None:
+            cleaned = await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))
+            changes = cleaned.value
+        async with self._locks.of(scope):
+            return await self._editor.revise(scope, memory_id, changes)
+
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Remove memories; return how many of `ids` existed."""
+        async with self._locks.of(scope):
+            return await self._editor.remove(scope, ids)
+
+    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Remove the memories of `types` (empty: all) that match; return how many.
+
+        For whole conversations: no remaining turn is embedded again. Waits for changes in progress.
+        """
+        async with self._locks.of(scope):
+            return await self._store.delete_where(scope, types, where)
+
+    async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
+        """The memory after `outcome`; see `ingest.writing.changes`. Raises NotFound."""
+        async with self._locks.of(scope):
+            return await self._editor.rate(scope, memory_id, outcome)
+
+    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
+        """One outcome for each exported memory; see `ingest.files.transfer`."""
+        return await self._restorer.restore(scope, memories)
+
+    def _numbered(self, call: WriteCall, drafts: Iterable[Submitted]) -> list[Submission]:
+        """`drafts` with their arrival numbers: memories of one type in one session are numbered together."""
+        submissions = [submission_of(draft) for draft in drafts]
+        return [
+            replace(submission, seq=self._order.take(call.received_at, _session_key(call.scope, submission.draft)))
+            for submission in submissions
+        ]
+
+
+def _session_key(scope: Scope, draft: Draft) -> tuple[str | None, ...]:
+    return (scope.tenant, scope.namespace, getattr(draft, "type", None), draft.session_id or scope.session_id)
 
 
 def _check_at(index: int, draft: Draft, now: datetime) -> None:
@@ -210,28 +229,28 @@ def _check_at(index: int, draft: Draft, now: datetime) -> None:
         raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
 
 
-async def _flow(
-    step: Callable[[list[EntryT]], Awaitable[list[NextT]]],
-    source: MemoryObjectReceiveStream[list[EntryT]],
-    sink: MemoryObjectSendStream[list[NextT]],
-) -> None:
-    """Send on what `step` makes of each piece, until there are no more."""
+def _stream() -> tuple[_Sink, _Source]:
+    return anyio.create_memory_object_stream[list[Entry]](_BUFFERED_PIECES)
+
+
+async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[Entry]]], sink: _Sink) -> None:
+    """Run `stage` on each piece from `source`, and send the result on."""
     async with source, sink:
         async for piece in source:
-            await sink.send(await step(piece))
+            await sink.send(await stage(piece))
 
 
-async def _or_failed(
-    step: Callable[[list[EntryT]], Awaitable[Sequence[NextT | Outcome]]], entries: list[EntryT]
-) -> list[NextT | Outcome]:
-    """What `step` makes of `entries`; all that had not ended yet failed, with the reason, when it can't."""
+async def _or_failed(stage: Awaitable[list[Entry]], entries: list[Entry]) -> list[Entry]:
+    """The result of `stage`; if it fails, the unfinished entries among `entries` fail with its reason."""
     try:
-        return [*await step(entries)]
+        return await stage
     except RemembrancerError as error:
-        failed = Outcome(Status.FAILED, reason=str(error))
-        return [entry if isinstance(entry, Outcome) else failed for entry in entries]
+        return [*_unfinished_failed(entries, error)]
 
 
-def _session(scope: Scope, draft: Draft) -> tuple[str | None, ...]:
-    """What is numbered together: the memories of one type in one session."""
-    return (scope.tenant, scope.namespace, getattr(draft, "type", None), draft.session_id or scope.session_id)
+def _unfinished_failed(entries: Iterable[Entry], error: RemembrancerError) -> list[WriteOutcome]:
+    return [entry if isinstance(entry, WriteOutcome) else _failed(error) for entry in entries]
+
+
+def _failed(error: RemembrancerError) -> WriteOutcome:
+    return WriteOutcome(WriteStatus.FAILED, reason=str(error))

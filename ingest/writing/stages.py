@@ -1,142 +1,149 @@
-"""The stages of a write, each a step from one list of entries to the next. Knows the ports only.
+"""The stages of a write: each takes a piece of a call's entries and returns the entries for the next stage.
 
-An entry that has ended on the way (rejected, failed) is an Outcome and passes through the later stages as it is.
+An entry that has ended (rejected or failed) is a WriteOutcome, which later stages pass through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeGuard
 
 from ingest.screening.gates import Gate, Rejection, through_gates
 from ingest.screening.prefilter import Recent
 from ingest.screening.review.stage import ReviewStage
-from ingest.writing.outcome import Outcome, Status
-from ingest.writing.prepare import Arrival, Prepared, Preparer
-from ingest.writing.submission import Submission, UntypedDraft
-from ingest.writing.writer import Encoded, Keeper
-from memtypes.conversation_context import Call, Preceding
+from ingest.writing.drafts import PendingWrite, Preparer, Submission, UntypedDraft
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.writer import MemoryWriter
+from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 
-Arriving: TypeAlias = tuple[Submission, Arrival]
+
+@dataclass(frozen=True, slots=True)
+class WriteCall:
+    """What all pieces of one call share. turns: those of its conversations, as context for the turns after them."""
+
+    scope: Scope
+    received_at: datetime
+    turns: CallTurns = field(default_factory=CallTurns)
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """gate, prepare, look up, hear, embed, review, keep: in this order. reviews, recent: None where nothing is."""
+    """The stages, in the order of their methods. reviews, recent: None without a panel or a pre-filter."""
 
     gates: tuple[Gate, ...]
     preparer: Preparer
     store: MemoryStore
     embedder: Embedder
-    keeper: Keeper
+    writer: MemoryWriter
     reviews: ReviewStage | None = None
     recent: Recent | None = None
 
-    async def gate(self, scope: Scope, entries: list[Arriving]) -> list[Arriving | Outcome]:
-        """Each draft as the gates let it through, or why it is rejected."""
-        return [await self._gate_one(scope, entry) for entry in entries]
-
-    async def _gate_one(self, scope: Scope, entry: Arriving) -> Arriving | Outcome:
-        submission, arrival = entry
-        verdict = await through_gates(self.gates, scope, submission)
+    async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
+        """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
+        verdict = await through_gates(self.gates, call.scope, submission)
         if isinstance(verdict, Rejection):
-            return Outcome(Status.REJECTED, reason=verdict.reason)
-        return verdict, arrival
+            return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason)
+        return verdict
 
-    async def prepare(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
-        """Each draft as a memory; counting tokens and terms of many or long ones is done beside the event loop."""
-        texts = (entry[0].draft.content for entry in entries if not isinstance(entry, Outcome))
-        return await offload(texts, lambda: self._prepare_all(entries))
+    async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
+        """Turn drafts into memories; many or long texts are tokenized in a worker thread."""
+        texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
+        return await offload(texts, lambda: [self._prepare_entry(call, entry) for entry in screened])
 
-    def _prepare_all(self, entries: list[Arriving | Outcome]) -> list[Prepared | Outcome]:
-        return [entry if isinstance(entry, Outcome) else self._prepare_one(*entry) for entry in entries]
+    def _prepare_entry(self, call: WriteCall, entry: Submission | WriteOutcome) -> Entry:
+        if isinstance(entry, WriteOutcome):
+            return entry
+        if isinstance(entry.draft, UntypedDraft):
+            raise InvalidRequest("is required: there is no classifier to find the type of a text", path="type")
+        pending = self.preparer.prepare(entry.draft, call.scope, call.received_at, entry.seq)
+        return replace(pending, submission=entry)
 
-    def _prepare_one(self, submission: Submission, arrival: Arrival) -> Prepared:
-        draft = submission.draft
-        if isinstance(draft, UntypedDraft):
-            raise InvalidRequest("is required: nothing here finds the type of a text", path="type")
-        return replace(self.preparer.prepare(draft, arrival), submission=submission)
+    async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
+        """Mark memories that are stored already, or that come earlier in `entries`, as known."""
+        types = {entry.memory.id: entry.memory.type for entry in entries if isinstance(entry, PendingWrite)}
+        known = set(await self.store.get(call.scope, types))
+        marked: list[Entry] = []
+        for entry in entries:
+            if isinstance(entry, PendingWrite):
+                marked.append(replace(entry, known=entry.memory.id in known))
+                known.add(entry.memory.id)
+            else:
+                marked.append(entry)
+        return marked
 
-    async def look_up(self, scope: Scope, entries: list[Prepared | Outcome]) -> list[Prepared | Outcome]:
-        """Each prepared memory, marked as known where the store has it, or the list has it before."""
-        prepared = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Prepared)}
-        types = {entry.memory.id: entry.memory.type for entry in prepared.values()}
-        known = set(await self.store.get(scope, types))
-        looked_up = list(entries)
-        for index, entry in prepared.items():
-            looked_up[index] = replace(entry, known=entry.memory.id in known)
-            known.add(entry.memory.id)
-        return looked_up
+    async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
+        """Give each turn the turns before it as context, from this call or from the store."""
+        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        call.turns.add(entry.memory for entry in pending)
+        in_context = iter(await self._with_context(call, pending))
+        return [next(in_context) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
-    async def hear(self, scope: Scope, entries: list[Prepared | Outcome], call: Call) -> list[Prepared | Outcome]:
-        """Each prepared memory with what was said before it; those of the same call count, even those known already."""
-        prepared = [entry for entry in entries if isinstance(entry, Prepared)]
-        call.add(entry.memory for entry in prepared)
-        heard = iter(await self._heard(scope, prepared, call))
-        return [next(heard) if isinstance(entry, Prepared) else entry for entry in entries]
+    async def embed(self, entries: list[Entry]) -> list[Entry]:
+        """Embed what is neither embedded nor known."""
+        texts = [entry.in_context for entry in entries if _needs_embedding(entry)]
+        embeddings = iter(await self.embedder.embed_in_context(texts) if texts else [])
+        return [replace(entry, embedding=next(embeddings)) if _needs_embedding(entry) else entry for entry in entries]
 
-    async def hear_again(
-        self, scope: Scope, before: list[Encoded | Outcome], after: list[Encoded | Outcome], call: Call
-    ) -> list[Prepared | Encoded | Outcome]:
-        """The entries after a review; those that had heard what it rejected are to be embedded anew."""
-        pairs = zip(before, after, strict=True)
-        call.drop(one.memory for one, now in pairs if isinstance(one, Encoded) and isinstance(now, Outcome))
-        misheard = {
-            place: entry.prepared
-            for place, entry in enumerate(after)
-            if isinstance(entry, Encoded) and entry.embedding is not None and call.misheard(entry.memory)
+    async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
+        """Review what asks for it; turns whose context was rejected get a new context and lose their embedding."""
+        if self.reviews is None:
+            return entries
+        reviewed = await self.reviews.review(call.scope, entries)
+        pairs = zip(entries, reviewed, strict=True)
+        call.turns.drop(
+            before.memory
+            for before, after in pairs
+            if isinstance(before, PendingWrite) and isinstance(after, WriteOutcome)
+        )
+        stale = {
+            index: entry
+            for index, entry in enumerate(reviewed)
+            if isinstance(entry, PendingWrite) and entry.embedding is not None and call.turns.lost_context(entry.memory)
         }
-        heard = dict(zip(misheard, await self._heard(scope, list(misheard.values()), call), strict=True))
-        return [heard.get(place, entry) for place, entry in enumerate(after)]
+        renewed = dict(zip(stale, await self._with_context(call, list(stale.values())), strict=True))
+        return [renewed.get(index, entry) for index, entry in enumerate(reviewed)]
 
-    async def _heard(self, scope: Scope, prepared: list[Prepared], call: Call) -> list[Prepared]:
-        found = await Preceding(self.store).in_context(scope, [one.memory for one in prepared], call.said)
-        return [replace(one, before=given.before) for one, given in zip(prepared, found, strict=True)]
+    async def _with_context(self, call: WriteCall, pending: list[PendingWrite]) -> list[PendingWrite]:
+        memories = [entry.memory for entry in pending]
+        texts = await ConversationContext(self.store).in_context(call.scope, memories, call.turns.turns)
+        return [replace(entry, before=text.before, embedding=None) for entry, text in zip(pending, texts, strict=True)]
 
-    async def embed(self, entries: Sequence[Prepared | Encoded | Outcome]) -> list[Encoded | Outcome]:
-        """Each prepared memory with its embedding, which is left out for what is known."""
-        texts = [entry.in_context for entry in entries if isinstance(entry, Prepared) and not entry.known]
-        made = iter(await self.embedder.embed_in_context(texts) if texts else [])
-        return [
-            Encoded(entry, None if entry.known else next(made)) if isinstance(entry, Prepared) else entry
-            for entry in entries
-        ]
+    async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
+        """Write the memories, and report how every entry ended with what was found out about it."""
+        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        written = await self.writer.write(call.scope, pending)
+        self._remember_captured(call.scope, pending, written)
+        outcomes = iter(written)
+        return [entry if isinstance(entry, WriteOutcome) else _annotated(next(outcomes), entry) for entry in entries]
 
-    async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
-        """Each memory with the reviewers' decision where one was asked for, or why it is rejected."""
-        return entries if self.reviews is None else await self.reviews.review(scope, entries)
-
-    async def keep(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Outcome]:
-        """Each memory's outcome, after it was read back, with what was found out about it on the way."""
-        arriving = [entry for entry in entries if isinstance(entry, Encoded)]
-        outcomes = await self.keeper.keep(scope, arriving)
-        self._remember(scope, arriving, outcomes)
-        kept = iter(outcomes)
-        return [entry if isinstance(entry, Outcome) else _told(entry.prepared, next(kept)) for entry in entries]
-
-    def _remember(self, scope: Scope, arriving: list[Encoded], outcomes: list[Outcome]) -> None:
-        """Note what was captured and is kept, for the pre-filter; what failed may come again."""
+    def _remember_captured(self, scope: Scope, pending: list[PendingWrite], outcomes: list[WriteOutcome]) -> None:
+        """Tell the pre-filter which captured texts are stored; a failed one may be sent again."""
         if self.recent is None:
             return
-        for encoded, outcome in zip(arriving, outcomes, strict=True):
-            submission = encoded.prepared.submission
-            if submission is not None and submission.captured and outcome.status is not Status.FAILED:
-                self.recent.add(scope, encoded.memory.content)
+        for entry, outcome in zip(pending, outcomes, strict=True):
+            captured = entry.submission is not None and entry.submission.captured
+            if captured and outcome.status is not WriteStatus.FAILED:
+                self.recent.add(scope, entry.memory.content)
 
 
-def _told(prepared: Prepared, outcome: Outcome) -> Outcome:
-    submission = prepared.submission
+def _needs_embedding(entry: Entry) -> TypeGuard[PendingWrite]:
+    return isinstance(entry, PendingWrite) and not entry.known and entry.embedding is None
+
+
+def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
+    submission = entry.submission
     if submission is None:
         return outcome
     return replace(
         outcome,
         redactions=submission.redactions,
         classified=submission.classified,
-        reviewed=prepared.memory.reviewed,
+        reviewed=entry.memory.reviewed,
     )

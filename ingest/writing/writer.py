@@ -1,29 +1,31 @@
-"""Writes prepared memories into the store and tells what became of each after reading it back."""
+"""Write memories into the store, and determine each outcome by reading the store back."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from weakref import WeakValueDictionary
 
+import anyio
+
+from ingest.identity.contradictions import Timeline, place_facts, possibly_replaced
 from ingest.identity.duplicates import (
-    SAME_SAYING,
+    SAME_WORDING,
     SAME_WORDS,
     SAME_WRITE,
-    Plan,
-    Verdict,
-    comes_back,
+    PlannedWrite,
+    WritePlan,
     is_over,
+    is_reasserted,
+    originals,
     plan_writes,
     same_place,
 )
-from ingest.identity.exact_duplicates import originals
-from ingest.identity.neighbours import Surroundings, nearest
-from ingest.identity.superseding import Timeline, timeline, unfinished
-from ingest.writing.locks import ScopeLocks
-from ingest.writing.outcome import Outcome, Status
-from ingest.writing.prepare import Prepared
-from memtypes.model.errors import Conflict, NotFound
+from ingest.identity.neighbours import Neighbours, find_neighbours
+from ingest.writing.drafts import PendingWrite
+from ingest.writing.outcome import WriteOutcome, WriteStatus
+from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
@@ -31,204 +33,188 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
-from memtypes.ports.memory_store import MemoryStore, Record
-from memtypes.search.vectors import Embedding, SparseVector, Vectors
+from memtypes.ports.memory_store import MemoryStore
 
-NOT_READ_BACK = "the store took it but did not give it back when it was read again"
+NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
 _MAX_NAMESAKES = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """A prepared memory with its embedding; None where it was known already when the piece was embedded."""
+class ScopeLocks:
+    """A lock for each namespace in use: one writer at a time within this process.
 
-    prepared: Prepared
-    embedding: Embedding | None
+    Reading a memory, deciding and writing it back are several steps for the store. Writers in two processes are not
+    kept apart: at worst, one of two simultaneous repetitions adds no evidence; no memory is lost or doubled.
+    """
 
-    @property
-    def memory(self) -> Memory:
-        """The memory alone."""
-        return self.prepared.memory
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    @property
-    def sparse(self) -> SparseVector:
-        """Its words."""
-        return self.prepared.sparse
+    def of(self, scope: Scope) -> anyio.Lock:
+        """The lock of the namespace of `scope`."""
+        return self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock())
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
-    """Keeps pieces of memories, one piece at a time in a namespace."""
+class MemoryWriter:
+    """Writes pieces of memories, one piece at a time in a namespace."""
 
     store: MemoryStore
     embedder: Embedder
     clock: Clock
     locks: ScopeLocks
 
-    async def keep(self, scope: Scope, arriving: Sequence[Encoded]) -> list[Outcome]:
-        """One outcome for each of `arriving`, in order. Raises what the store and the embedder raise."""
-        if not arriving:
+    async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
+        """One outcome for each of `pending`, in order. Raises what the store and the embedder raise."""
+        if not pending:
             return []
         async with self.locks.of(scope):
-            settled, stored = await self._settle(scope, arriving)
-            settled = await self._embedded(settled, stored)
-            around = await nearest(self.store, scope, _first_of_each(settled, stored, self.clock()))
-            settled, stored = await _as_originals(settled, stored, around)
+            pending, stored = await self._resolve_ids(scope, pending)
+            pending = await self._embed_missing(pending, stored)
+            neighbours = await self._find_neighbours(scope, pending, stored)
+            pending, stored = await _use_original_ids(pending, stored, neighbours)
             now = self.clock()
-            plan = plan_writes([encoded.memory for encoded in settled], stored, now)
-            placed = await self._placed(scope, plan, around, stored, now)
-            await self._write(scope, plan, settled)
-            replaced = {verdict.id: placed.replaced_by(verdict.id) for verdict in plan.verdicts}
-            facts = dict.fromkeys((old for gone in replaced.values() for old in gone), MemoryType.SEMANTIC)
-            kept = await self.store.get(scope, facts | {one.memory.id: one.memory.type for one in settled})
+            plan = plan_writes([entry.memory for entry in pending], stored, now)
+            facts = await self._place_facts(scope, plan, neighbours, stored, now)
+            await self._apply(scope, plan, pending)
+            replaced = {planned.id: facts.replaced_by(planned.id) for planned in plan.writes}
+            types = dict.fromkeys((fact for ids in replaced.values() for fact in ids), MemoryType.SEMANTIC)
+            read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
-            _with_replaced(_outcome(verdict, encoded.memory, kept), replaced, kept)
-            for verdict, encoded in zip(plan.verdicts, settled, strict=True)
+            _with_replaced(_outcome(planned, entry.memory, read_back), replaced, read_back)
+            for planned, entry in zip(plan.writes, pending, strict=True)
         ]
 
-    async def _settle(self, scope: Scope, arriving: Sequence[Encoded]) -> tuple[list[Encoded], dict[str, Memory]]:
-        """`arriving` under the ids that they will have, and what is stored there now.
+    async def _resolve_ids(
+        self, scope: Scope, pending: Sequence[PendingWrite]
+    ) -> tuple[list[PendingWrite], dict[str, Memory]]:
+        """`pending` under their final ids, and what is stored under these.
 
-        A memory that was revised keeps its id, so an id may be taken by other words, or by the same words for another
-        day; and a fact that was replaced keeps its id for its time. The statement that comes back is then a memory of
-        its own, under the next id that follows from its identity.
+        A revised memory keeps its id, so an id may be taken by another text, or by the same text for another day; and a
+        replaced fact keeps its id. The arriving memory then gets the next id that follows from its identity.
         """
-        settled = list(arriving)
+        resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
-            ids = {encoded.memory.id: encoded.memory.type for encoded in settled}
-            stored = await self.store.get(scope, ids)
-            others = {
-                place: other
-                for place, encoded in enumerate(settled)
-                if (other := _namesake(encoded.memory, stored, ids, attempt)) is not None
-            }
-            if not others:
-                return settled, stored
-            settled = [
-                _renamed(scope, one, others[place]) if place in others else one for place, one in enumerate(settled)
+            types = {entry.memory.id: entry.memory.type for entry in resolved}
+            stored = await self.store.get(scope, types)
+            suffixes = [_id_suffix(entry.memory, stored, types, attempt) for entry in resolved]
+            if not any(suffixes):
+                return resolved, stored
+            resolved = [
+                entry if suffix is None else _with_id(entry, _suffixed_id(scope, entry.memory, suffix))
+                for entry, suffix in zip(resolved, suffixes, strict=True)
             ]
-        raise Conflict(f"{_MAX_NAMESAKES} revised memories stand where this statement would")
+        raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
-    async def _placed(
-        self, scope: Scope, plan: Plan, around: Surroundings, stored: Mapping[str, Memory], now: datetime
+    async def _embed_missing(self, pending: Sequence[PendingWrite], stored: Mapping[str, Memory]) -> list[PendingWrite]:
+        """Embed what is new after all: it seemed to be known when its piece was embedded."""
+        missing = [index for index in _first_new(pending, stored, self.clock()) if pending[index].embedding is None]
+        texts = [pending[index].in_context for index in missing]
+        embeddings = await self.embedder.embed_in_context(texts) if texts else []
+        complete = list(pending)
+        for index, embedding in zip(missing, embeddings, strict=True):
+            complete[index] = replace(pending[index], embedding=embedding)
+        return complete
+
+    async def _find_neighbours(
+        self, scope: Scope, pending: Sequence[PendingWrite], stored: Mapping[str, Memory]
+    ) -> Neighbours:
+        new = {index: pending[index] for index in _first_new(pending, stored, self.clock())}
+        records = {index: entry.record(entry.embedding) for index, entry in new.items() if entry.embedding is not None}
+        return await find_neighbours(self.store, scope, records)
+
+    async def _place_facts(
+        self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> Timeline:
-        """How facts stand after this piece; what changes for that is put into `plan`."""
-        inserted = {insert.memory.id: insert for insert in plan.inserts.values()}
-        near = {one: [other.memory for other in around.get(insert.index, ())] for one, insert in inserted.items()}
-        again = {verdict.id: stored[verdict.id] for verdict in plan.verdicts if verdict.id in stored}
-        linked = unfinished([memory for memory in again.values() if memory.id not in inserted])
+        """Decide which facts replace which, and add the changes to `plan`."""
+        near = {
+            new_id: [neighbour.memory for neighbour in neighbours.get(index, ())]
+            for new_id, index in plan.sources.items()
+        }
+        repeated = {planned.id: stored[planned.id] for planned in plan.writes if planned.id in stored}
+        # A process that died between storing a fact and ending the facts that it replaces left links to these.
+        linked = possibly_replaced([memory for memory in repeated.values() if memory.id not in plan.inserts])
         if linked:
-            others = dict.fromkeys((one for ids in linked.values() for one in ids), MemoryType.SEMANTIC)
-            known = await self.store.get(scope, others)
-            near |= {new: [known[one] for one in ids if one in known] for new, ids in linked.items()}
-        facts = [*(insert.memory for insert in inserted.values()), *(again[one] for one in linked)]
-        placed = await offload((one.content for one in facts), lambda: timeline(facts, near, now))
-        for one in placed.changed:
-            if one in inserted:
-                plan.inserts[one] = replace(inserted[one], memory=placed.current[one])
+            types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
+            facts = await self.store.get(scope, types)
+            near |= {new_id: [facts[fact] for fact in ids if fact in facts] for new_id, ids in linked.items()}
+        arriving = [*plan.inserts.values(), *(repeated[memory_id] for memory_id in linked)]
+        timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, now))
+        for changed_id in timeline.changed:
+            if changed_id in plan.inserts:
+                plan.inserts[changed_id] = timeline.facts[changed_id]
             else:
-                plan.patches[one] = {**plan.patches.get(one, {}), **placed.patch(one)}
-        return placed
+                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **timeline.patch(changed_id)}
+        return timeline
 
-    async def _write(self, scope: Scope, plan: Plan, settled: Sequence[Encoded]) -> None:
+    async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:
         records = [
-            record_of(replace(settled[insert.index].prepared, memory=insert.memory), embedding)
-            for insert in plan.inserts.values()
-            if (embedding := settled[insert.index].embedding) is not None
+            replace(pending[plan.sources[memory.id]], memory=memory).record(embedding)
+            for memory in plan.inserts.values()
+            if (embedding := pending[plan.sources[memory.id]].embedding) is not None
         ]
         if records:
             await self.store.upsert(scope, records)
         if plan.patches:
             await self.store.patch(scope, plan.patches)
 
-    async def _embedded(self, settled: Sequence[Encoded], stored: Mapping[str, Memory]) -> list[Encoded]:
-        """`settled`, the first of each id with an embedding if it will be kept: what was known earlier has none yet."""
-        now = self.clock()
-        first = _first_of_each(settled, stored, now)
-        missing = [place for place, one in first.items() if one.embedding is None]
-        complete = list(settled)
-        given = [first[place].prepared.in_context for place in missing]
-        made = await self.embedder.embed_in_context(given) if given else []
-        for place, embedding in zip(missing, made, strict=True):
-            complete[place] = Encoded(settled[place].prepared, embedding)
-        return complete
 
-
-def record_of(prepared: Prepared, embedding: Embedding) -> Record:
-    """The record that is kept for `prepared`."""
-    return Record(prepared.memory, Vectors(embedding.dense, prepared.sparse, embedding.tokens))
-
-
-async def existing(store: MemoryStore, scope: Scope, memory_id: str) -> Memory:
-    """The memory of `memory_id`. Raises NotFound when `scope` has none."""
-    found = (await store.get(scope, [memory_id])).get(memory_id)
-    if found is None:
-        raise NotFound(f"no memory {memory_id} in namespace {scope.namespace!r}")
-    return found
-
-
-def _taken(memory: Memory, stored: Mapping[str, Memory]) -> bool:
+def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
+    """What distinguishes `memory` from the stored one with its id; None if it needs no other id."""
     other = stored.get(memory.id)
-    return other is not None and other.identity() != memory.identity() and not same_place(other, memory)
-
-
-def _namesake(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """What tells `memory` from the one that has its id; None where it needs no other id."""
-    if _taken(memory, stored):
+    if other is None:
+        return None
+    if other.identity() != memory.identity() and not same_place(other, memory):
         return f"namesake {attempt}"
-    other = stored.get(memory.id)
-    if other is not None and comes_back(other, memory, arriving):
-        return f"since {rfc3339(memory.valid_from)}"
-    return None
+    return f"since {rfc3339(memory.valid_from)}" if is_reasserted(other, memory, arriving) else None
 
 
-def _renamed(scope: Scope, encoded: Encoded, namesake: str) -> Encoded:
-    memory = encoded.memory
-    return _under(encoded, memory_id(scope, memory.type, (*memory.identity(), namesake)))
+def _suffixed_id(scope: Scope, memory: Memory, suffix: str) -> str:
+    return memory_id(scope, memory.type, (*memory.identity(), suffix))
 
 
-def _under(encoded: Encoded, other_id: str) -> Encoded:
-    """`encoded` with another id."""
-    memory = encoded.memory.model_copy(update={"id": other_id})
-    return Encoded(replace(encoded.prepared, memory=memory), encoded.embedding)
+def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
+    return replace(entry, memory=entry.memory.model_copy(update={"id": new_id}))
 
 
-def _first_of_each(settled: Sequence[Encoded], stored: Mapping[str, Memory], now: datetime) -> dict[int, Encoded]:
-    """By place, the first of each id that is not there, or only as something that is over."""
+def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
+    """Index of the first entry of each id that is not stored, or stored as a memory that is over."""
     first: dict[str, int] = {}
-    for place, one in enumerate(settled):
-        kept = stored.get(one.memory.id)
-        if kept is None or is_over(kept, now):
-            first.setdefault(one.memory.id, place)
-    return {place: settled[place] for place in first.values()}
+    for index, entry in enumerate(pending):
+        memory = stored.get(entry.memory.id)
+        if memory is None or is_over(memory, now):
+            first.setdefault(entry.memory.id, index)
+    return list(first.values())
 
 
-async def _as_originals(
-    settled: list[Encoded], stored: dict[str, Memory], around: Surroundings
-) -> tuple[list[Encoded], dict[str, Memory]]:
-    """`settled`, with the id of its original for what was said before in other case or spacing."""
-    memories = [one.memory for one in settled]
-    found = await offload((one.content for one in memories), lambda: originals(memories, stored, around))
-    renamed = [_under(one, found[place].id) if place in found else one for place, one in enumerate(settled)]
-    arriving = {one.memory.id for one in settled}
-    kept = {original.id: original for original in found.values() if original.id not in arriving}
-    return renamed, {**kept, **stored}
+async def _use_original_ids(
+    pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
+) -> tuple[list[PendingWrite], dict[str, Memory]]:
+    """Give rewordings the id of their original, so that they are merged into it."""
+    memories = [entry.memory for entry in pending]
+    by_index = await offload((one.content for one in memories), lambda: originals(memories, stored, neighbours))
+    renamed = [_with_id(entry, by_index[at].id) if at in by_index else entry for at, entry in enumerate(pending)]
+    arriving = {memory.id for memory in memories}
+    return renamed, {one.id: one for one in by_index.values() if one.id not in arriving} | stored
 
 
-def _with_replaced(outcome: Outcome, replaced: Mapping[str, Sequence[str]], kept: Mapping[str, Memory]) -> Outcome:
-    """`outcome` with what its memory has replaced, as far as that was read back."""
-    if outcome.status is Status.FAILED or outcome.id is None:
-        return outcome
-    gone = [old for old in replaced.get(outcome.id, ()) if old in kept and kept[old].superseded_by == outcome.id]
-    return replace(outcome, supersedes=tuple(gone))
-
-
-def _outcome(verdict: Verdict, written: Memory, kept: Mapping[str, Memory]) -> Outcome:
-    memory = kept.get(verdict.id)
+def _outcome(planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory]) -> WriteOutcome:
+    memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
-    if memory is None or not (as_written or verdict.merged in (SAME_WRITE, SAME_WORDS, SAME_SAYING)):
-        return Outcome(Status.FAILED, id=verdict.id, reason=NOT_READ_BACK)
-    if verdict.merged is None:
-        return Outcome(Status.STORED, id=verdict.id, memory=memory)
-    reason = verdict.merged if verdict.merged == SAME_WRITE else f"{verdict.merged} as {verdict.id}"
-    return Outcome(Status.MERGED, id=verdict.id, reason=reason, merged_into=verdict.id, memory=memory)
+    if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):
+        return WriteOutcome(WriteStatus.FAILED, id=planned.id, reason=NOT_READ_BACK)
+    if planned.merged is None:
+        return WriteOutcome(WriteStatus.STORED, id=planned.id, memory=memory)
+    reason = planned.merged if planned.merged == SAME_WRITE else f"{planned.merged} as {planned.id}"
+    return WriteOutcome(WriteStatus.MERGED, id=planned.id, reason=reason, merged_into=planned.id, memory=memory)
+
+
+def _with_replaced(
+    outcome: WriteOutcome, replaced: Mapping[str, Sequence[str]], read_back: Mapping[str, Memory]
+) -> WriteOutcome:
+    """`outcome` with the facts that its memory replaced, as far as the store confirms it."""
+    if outcome.status is WriteStatus.FAILED or outcome.id is None:
+        return outcome
+    confirmed = (
+        old for old in replaced.get(outcome.id, ()) if old in read_back and read_back[old].superseded_by == outcome.id
+    )
+    return replace(outcome, supersedes=tuple(confirmed))

@@ -10,7 +10,7 @@ import pytest
 
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
-from ingest.identity.wording import wording
+from ingest.identity.duplicates import wording
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope

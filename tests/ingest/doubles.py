@@ -13,7 +13,7 @@ import numpy as np
 from ingest.files.sinks import LocalSink
 from ingest.screening.prefilter import Recent
 from ingest.screening.review.panel import Panel
-from ingest.writing.outcome import ItemOutcome
+from ingest.writing.outcome import WriteOutcome
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.filters import Filter
@@ -261,11 +261,11 @@ def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
 class ScriptedSink:
     """Answers each write with what `answer` makes of it; keeps what it was given."""
 
-    def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[ItemOutcome]]) -> None:
+    def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]) -> None:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
         """What was scripted."""
         self.written.append(items)
         return self.answer(len(self.written), items)

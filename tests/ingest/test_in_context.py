@@ -9,9 +9,9 @@ import pytest
 from ingest.files.transfer import exported, read_exported
 from ingest.screening.review.local import ImportanceReviewer, RelevanceReviewer
 from ingest.screening.review.panel import Panel, Seat
-from ingest.writing.outcome import Status
+from ingest.writing.drafts import ReviewMode, Submission
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
-from ingest.writing.submission import ReviewMode, Submission
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft
@@ -63,7 +63,7 @@ async def test_what_a_review_rejects_is_heard_by_nobody() -> None:
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"
     drafts = [draft(one, "episodic", session_id="s1") for one in contents]
     outcomes = await bench.ingestor.write(SCOPE, [Submission(one, ReviewMode.AUTO) for one in drafts])
-    assert [place for place, one in enumerate(outcomes) if one.status is Status.REJECTED] == [0, 3, PIECE - 1]
+    assert [place for place, one in enumerate(outcomes) if one.status is WriteStatus.REJECTED] == [0, 3, PIECE - 1]
     heard = dict(zip(bench.embedder.texts, bench.embedder.before, strict=True))  # the last of each text is what is kept
     turns = [one.memory for one in outcomes]
     for place, memory in enumerate(turns):

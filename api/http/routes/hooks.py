@@ -17,8 +17,8 @@ from api.wiring.container import Services
 from ingest.conversations.sessions import Message, Said, drafts_of
 from ingest.screening.context_echo import ALL_RECALLED, PART_RECALLED
 from ingest.working.intentions import DueQuestion
-from ingest.writing.outcome import Status
-from ingest.writing.submission import Submission
+from ingest.writing.drafts import Submission
+from ingest.writing.outcome import WriteStatus
 from memtypes.model.memory import Label, Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
@@ -131,8 +131,8 @@ def _with_recalled(told: dict[str, Any], contents: list[str], rests: list[str]) 
     results = {index: [one for one in told["results"] if one["index"] == index] for index in range(len(contents))}
     for index, (content, rest) in enumerate(zip(contents, rests, strict=True)):
         if not rest:
-            results[index] = [{"index": index, "id": None, "status": Status.REJECTED, "reason": ALL_RECALLED}]
-            told["counts"][Status.REJECTED] += 1
+            results[index] = [{"index": index, "id": None, "status": WriteStatus.REJECTED, "reason": ALL_RECALLED}]
+            told["counts"][WriteStatus.REJECTED] += 1
         elif rest != content and results[index]:
             event = results[index][0]
             event["reason"] = "; ".join(filter(None, (event.get("reason"), PART_RECALLED)))

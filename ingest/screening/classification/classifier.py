@@ -13,7 +13,7 @@ import numpy as np
 from ingest.screening.classification.rules import Leaning, leaning
 from ingest.screening.classification.sentences import SENTENCES
 from ingest.screening.gates import Rejection
-from ingest.writing.submission import Classified, Submission, UntypedDraft
+from ingest.writing.drafts import Classified, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT

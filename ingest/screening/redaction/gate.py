@@ -18,7 +18,7 @@ from ingest.screening.gates import Rejection
 from ingest.screening.redaction.patterns import Pattern
 from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
 from ingest.screening.redaction.scan import Redaction, may_hold_secrets
-from ingest.writing.submission import Submission
+from ingest.writing.drafts import Submission
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory
 from memtypes.model.scope import Scope

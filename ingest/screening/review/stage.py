@@ -10,9 +10,8 @@ import anyio
 
 from ingest.screening.review.likeness import likenesses
 from ingest.screening.review.panel import Panel, UnderReview
-from ingest.writing.outcome import Outcome, Status
-from ingest.writing.submission import ReviewMode, Submission
-from ingest.writing.writer import Encoded
+from ingest.writing.drafts import PendingWrite, ReviewMode, Submission
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory
 from memtypes.model.review import Decision, Reviewed
@@ -30,7 +29,7 @@ class ReviewStage:
     panel: Panel
     store: MemoryStore
 
-    async def review(self, scope: Scope, entries: list[Encoded | Outcome]) -> list[Encoded | Outcome]:
+    async def review(self, scope: Scope, entries: list[Entry]) -> list[Entry]:
         """Each memory with the decision on it, or why it is rejected; what asked for no review passes as it is.
 
         What is said again further on in the list is rejected with the first of its kind.
@@ -47,10 +46,12 @@ class ReviewStage:
         async with anyio.create_task_group() as tasks:
             for index, under in zip(wanted, asked, strict=True):
                 tasks.start_soon(one, index, under)
-        rejected = {one.memory.id: now for index, one in wanted.items() if isinstance(now := reviewed[index], Outcome)}
+        rejected = {
+            one.memory.id: now for index, one in wanted.items() if isinstance(now := reviewed[index], WriteOutcome)
+        }
         return [rejected.get(entry.memory.id, entry) if _asked(entry) else entry for entry in reviewed]
 
-    async def _under_review(self, scope: Scope, wanted: list[Encoded]) -> list[UnderReview]:
+    async def _under_review(self, scope: Scope, wanted: list[PendingWrite]) -> list[UnderReview]:
         """Each text as the panel is asked about it; without what is nearest when the store can't tell in time.
 
         Novelty then asks for itself, within its own time, and loses its vote alone.
@@ -65,18 +66,17 @@ class ReviewStage:
         ]
 
 
-def _decided(encoded: Encoded, decision: Reviewed) -> Encoded | Outcome:
+def _decided(pending: PendingWrite, decision: Reviewed) -> Entry:
     if decision.decision is Decision.REJECT:
-        return Outcome(Status.REJECTED, reason=f"review: {decision.reason}", reviewed=decision)
-    judged = with_decision(encoded.memory, decision, encoded.prepared.submission)
-    return Encoded(replace(encoded.prepared, memory=judged), encoded.embedding)
+        return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {decision.reason}", reviewed=decision)
+    return replace(pending, memory=with_decision(pending.memory, decision, pending.submission))
 
 
-def _asked(entry: Encoded | Outcome) -> TypeGuard[Encoded]:
+def _asked(entry: Entry) -> TypeGuard[PendingWrite]:
     """Whether a review was asked for. What is stored already has no embedding and is merged without another look."""
-    if isinstance(entry, Outcome) or entry.prepared.submission is None:
+    if isinstance(entry, WriteOutcome) or entry.submission is None:
         return False
-    return entry.prepared.submission.review is ReviewMode.AUTO
+    return entry.submission.review is ReviewMode.AUTO
 
 
 def with_decision(memory: Memory, decision: Reviewed, submission: Submission | None) -> Memory:

@@ -14,7 +14,7 @@ from ingest.conversations.threads import Threads
 from ingest.screening.gates import Gate
 from ingest.screening.redaction.gate import RedactionGate, Redactor
 from ingest.screening.redaction.policy import RuleBook, Rules
-from ingest.writing.submission import Submission
+from ingest.writing.drafts import Submission
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.model.errors import InvalidRequest, Unavailable

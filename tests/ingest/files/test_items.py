@@ -8,7 +8,7 @@ import pytest
 
 from ingest.files.items import RowOptions, check_mapping, to_item
 from ingest.files.readers.rows import RawItem
-from ingest.writing.submission import ReviewMode, submission_from
+from ingest.writing.drafts import ReviewMode, submission_from
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import NOW
@@ -76,7 +76,7 @@ def test_unknown_fields_are_rejected_by_name() -> None:
         "importance: Input should be less than or equal to 10"
     )
     assert why({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith("; and 2 more")
-    assert why({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith("must not lie more than a day ahead")
+    assert why({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith("must not be more than a day ahead")
 
 
 def test_a_row_may_leave_its_type_to_be_found() -> None:

@@ -14,11 +14,13 @@ from ingest.files.journal import Journal, Piece, file_identity, spans
 from ingest.files.readers.formats import Format
 from ingest.files.readers.sources import SourceFile
 from ingest.files.report import Problem
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
-FIRST = Piece("a", 0, 2, {Status.STORED: 1, Status.REJECTED: 1}, (Problem("f", 2, Status.REJECTED, "no"),))
-SECOND = Piece("b", 0, 5, {Status.MERGED: 5})
+FIRST = Piece(
+    "a", 0, 2, {WriteStatus.STORED: 1, WriteStatus.REJECTED: 1}, (Problem("f", 2, WriteStatus.REJECTED, "no"),)
+)
+SECOND = Piece("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
 def test_pieces_are_there_when_it_is_opened_again(tmp_path: Path) -> None:

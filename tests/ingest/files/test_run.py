@@ -19,7 +19,7 @@ from ingest.files.feed import BATCH_ROWS
 from ingest.files.report import MAX_PROBLEMS, ImportReport, Ledger, Problem
 from ingest.files.run import ImportRequest, run_import
 from ingest.files.sinks import Sink
-from ingest.writing.outcome import ItemOutcome, Status
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import Bench, ScriptedSink
@@ -39,14 +39,14 @@ def lines(contents: Sequence[str]) -> str:
 
 def counts(report: ImportReport) -> tuple[int, int, int, int]:
     """Stored, merged, rejected and failed, which add up."""
-    numbers = tuple(report.counts[status] for status in Status)
+    numbers = tuple(report.counts[status] for status in WriteStatus)
     assert sum(numbers) == report.read
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
-def all_stored(_: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Every item stored."""
-    return [ItemOutcome(Status.STORED, id="x") for _ in items]
+    return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
 class Recorder:
@@ -176,7 +176,7 @@ async def test_a_file_that_can_not_be_read_is_one_bad_row(tmp_path: Path) -> Non
 def failing_with(error: RemembrancerError, times: int) -> Sink:
     """A sink that fails so often, then stores."""
 
-    def answer(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+    def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if nth <= times:
             raise error
         return all_stored(nth, items)
@@ -205,7 +205,7 @@ async def test_an_import_gives_up_when_nothing_is_kept(tmp_path: Path) -> None:
 async def test_one_item_that_the_server_refuses_does_not_spoil_its_batch(tmp_path: Path) -> None:
     """A batch refused as invalid is halved until the item at fault is alone."""
 
-    def answer(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
+    def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if any(item["content"] == "bad" for item in items):
             raise InvalidRequest("not that one")
         return all_stored(nth, items)
@@ -222,8 +222,10 @@ async def test_failed_batches_are_sent_again_by_the_next_run(tmp_path: Path) -> 
     path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
     journal = tmp_path / "journal"
 
-    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
-        return [ItemOutcome(Status.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+        return (
+            [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+        )
 
     first = await run_import(request(path, journal=journal), ScriptedSink(second_fails))
     assert counts(first) == (2 * BATCH_ROWS, 0, 1, BATCH_ROWS)
@@ -240,8 +242,10 @@ async def test_other_destinations_and_options_have_their_own_journal(tmp_path: P
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
 
-    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[ItemOutcome]:
-        return [ItemOutcome(Status.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+    def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+        return (
+            [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+        )
 
     await run_import(request(path, journal=journal, destination="one"), ScriptedSink(second_fails))
     assert (await run_import(request(path, journal=journal, destination="two"), ScriptedSink(all_stored))).resumed == 0
@@ -261,7 +265,7 @@ class KilledSink:
         self.left = at
         self.after = after
 
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[ItemOutcome]:
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
         """Die, or write."""
         self.left -= 1
         if self.left == 0 and not self.after:
@@ -297,7 +301,7 @@ def test_an_interrupted_import_goes_on_to_the_same_store(at: int, after: bool, k
         report = await run_import(asked, broken.sink(), clock=broken.clock)
         assert without_order(broken) == without_order(whole)
         assert report.read == expected.read
-        assert report.counts[Status.REJECTED] == expected.counts[Status.REJECTED] == 1
+        assert report.counts[WriteStatus.REJECTED] == expected.counts[WriteStatus.REJECTED] == 1
         assert report.resumed == ((at - 1) * BATCH_ROWS if keep_journal else 0)
 
     with TemporaryDirectory() as folder:
@@ -307,8 +311,8 @@ def test_an_interrupted_import_goes_on_to_the_same_store(at: int, after: bool, k
 def test_problems_are_listed_up_to_a_limit() -> None:
     """A file of nothing but bad rows does not fill the memory; the rest is counted."""
     ledger = Ledger()
-    problem = Problem("f", 1, Status.REJECTED, "no")
-    ledger.add({Status.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
+    problem = Problem("f", 1, WriteStatus.REJECTED, "no")
+    ledger.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
     report = ledger.report((), 0.0)
     assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
-    assert str(Problem("f", None, Status.FAILED, "no")) == "f: failed: no"
+    assert str(Problem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from ingest.files.samples import sample_items
-from ingest.writing.outcome import Status, count_statuses
+from ingest.writing.outcome import WriteStatus, count_statuses
 from memtypes.model.policy import MemoryType
 from memtypes.model.types import DRAFT
 from tests.ingest.doubles import SCOPE, Bench
@@ -20,7 +20,7 @@ async def test_all_samples_are_stored() -> None:
     drafts = [DRAFT.validate_python(item) for item in sample_items()]
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, drafts)
-    assert count_statuses(outcomes)[Status.STORED] == len(drafts)
+    assert count_statuses(outcomes)[WriteStatus.STORED] == len(drafts)
     assert 140 <= len(drafts) <= 160
 
 

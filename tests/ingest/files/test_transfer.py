@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest.files.transfer import exported, read_exported
 from ingest.screening.redaction.gate import Redactor
 from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
-from ingest.writing.outcome import Status
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
@@ -93,7 +93,7 @@ async def test_the_way_there_and_back_loses_nothing(contents: list[tuple[str, st
     await fill(source, contents)
     lines = await everything(source, SCOPE)
     outcomes = await ingestor_of(target).restore(SCOPE, read_exported(SCOPE, lines))
-    assert {outcome.status for outcome in outcomes} == {Status.STORED}
+    assert {outcome.status for outcome in outcomes} == {WriteStatus.STORED}
     assert await everything(target, SCOPE) == lines
 
 
@@ -106,7 +106,7 @@ async def test_in_another_namespace_ids_and_what_points_to_them_follow() -> None
     again = await ingestor_of(target).write_one(
         other, DRAFT.validate_python({"type": "semantic", "content": "The tea is black.", "session_id": "s"})
     )
-    assert again.status is Status.MERGED
+    assert again.status is WriteStatus.MERGED
     moved = {one["content"]: one for one in await everything(target, other)}
     old = moved["The tea is green."]
     assert old["superseded_by"] == old["links"][0]["id"] == moved["The tea is black."]["id"] == again.id
@@ -128,7 +128,7 @@ async def test_what_is_not_read_back_has_failed() -> None:
     await fill(source, [("episodic", "x")])
     kept = read_exported(SCOPE, await everything(source, SCOPE))
     (outcome,) = await ingestor_of(ForgetfulStore()).restore(SCOPE, kept)
-    assert outcome.status is Status.FAILED
+    assert outcome.status is WriteStatus.FAILED
 
 
 @pytest.mark.parametrize(

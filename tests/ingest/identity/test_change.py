@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.change import MAX_CHARACTERS, Saying, replaces
+from ingest.identity.contradictions import MAX_CHARACTERS, ParsedFact, replaces
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ from ingest.identity.change import MAX_CHARACTERS, Saying, replaces
 )
 def test_another_value_replaces(newer: str, older: str) -> None:
     """Another value of what a subject has one of, a denial, or what was left for another, replaces."""
-    assert replaces(Saying.of(newer), Saying.of(older))
+    assert replaces(ParsedFact.of(newer), ParsedFact.of(older))
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_another_value_replaces(newer: str, older: str) -> None:
 )
 def test_both_may_hold(newer: str, older: str) -> None:
     """Another subject, what may hold of many things, other kinds of values and questions replace nothing."""
-    assert not replaces(Saying.of(newer), Saying.of(older))
+    assert not replaces(ParsedFact.of(newer), ParsedFact.of(older))
 
 
 @given(st.text(max_size=80))
 def test_nothing_replaces_itself(text: str) -> None:
     """The same words are no change."""
-    assert not replaces(Saying.of(text), Saying.of(text))
+    assert not replaces(ParsedFact.of(text), ParsedFact.of(text))
 
 
 def test_a_long_text_states_nothing() -> None:
     """It is not even read: a page is no statement, whatever it begins with."""
     page = "The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10)
-    assert not replaces(Saying.of("The port is 9090"), Saying.of(page))
-    assert not Saying.of(page).words
+    assert not replaces(ParsedFact.of("The port is 9090"), ParsedFact.of(page))
+    assert not ParsedFact.of(page).words

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.exact_duplicates import same_statement
-from ingest.writing.outcome import Outcome, Status
+from ingest.identity.duplicates import same_statement
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
@@ -106,7 +106,7 @@ class Listener(FakeEmbedder):
         return await self.embed_documents([one.before or one.text for one in texts])
 
 
-async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[Outcome]:
+async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
     """What became of memories with these contents."""
     ingestor = Ingestor(IngestorParts(store, Listener(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
@@ -118,7 +118,7 @@ async def test_what_is_stored_takes_in_its_like() -> None:
     store = FakeStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
-    assert (again.status, again.merged_into, again.id) == (Status.MERGED, first.id, first.id)
+    assert (again.status, again.merged_into, again.id) == (WriteStatus.MERGED, first.id, first.id)
     assert again.reason == f"same words in other case or spacing as {first.id}"
     assert again.memory is not None
     assert (again.memory.content, again.memory.evidence_count) == ("The tea is green.", 2)
@@ -130,8 +130,8 @@ async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
     store = FakeStore()
     said = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
     *_, last, again, other = await write(store, *said, kind="episodic", session_id="s")
-    assert (last.status, other.status) == (Status.STORED, Status.STORED)
-    assert again.status is Status.MERGED
+    assert (last.status, other.status) == (WriteStatus.STORED, WriteStatus.STORED)
+    assert again.status is WriteStatus.MERGED
     (elsewhere,) = await write(store, "The tea is GREEN.", kind="episodic", session_id="s")
     assert elsewhere.merged_into == again.merged_into
 
@@ -140,7 +140,12 @@ async def test_what_arrives_together_is_compared_too() -> None:
     """In one batch the first stays, its likes merge into it, and what differs in a word stays by itself."""
     store = FakeStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
-    assert [outcome.status for outcome in outcomes] == [Status.STORED, Status.MERGED, Status.STORED, Status.MERGED]
+    assert [outcome.status for outcome in outcomes] == [
+        WriteStatus.STORED,
+        WriteStatus.MERGED,
+        WriteStatus.STORED,
+        WriteStatus.MERGED,
+    ]
     assert {outcomes[1].merged_into, outcomes[3].merged_into} == {outcomes[0].id}
     kept = await store.get(SCOPE, [str(outcomes[0].id)])
     assert [one.evidence_count for one in kept.values()] == [3]
@@ -151,4 +156,4 @@ async def test_what_a_session_keeps_to_itself_is_not_compared() -> None:
     store = FakeStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(store, content, kind="prospective", session_id=session)
-        assert outcome.status is Status.STORED
+        assert outcome.status is WriteStatus.STORED

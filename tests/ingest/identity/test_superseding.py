@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.superseding import timeline
-from ingest.writing.outcome import Outcome, Status
+from ingest.identity.contradictions import place_facts
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import LinkType, Memory
@@ -37,9 +37,9 @@ def test_each_of_a_row_replaces_the_one_before() -> None:
     """Of three values in a row the newest alone stays, and each points to the one it replaced."""
     facts = [fact(f"The port is {number}", number) for number in (1, 2, 3)]
     near = {facts[1].id: facts[:1], facts[2].id: facts[:2]}
-    placed = timeline(facts[1:], near, NOW)
+    placed = place_facts(facts[1:], near, NOW)
     assert [placed.replaced_by(one.id) for one in facts] == [[], [facts[0].id], [facts[1].id]]
-    second = placed.current[facts[1].id]
+    second = placed.facts[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
     assert placed.patch(facts[1].id)["links"] == [{"type": LinkType.CONTRADICTS, "id": facts[0].id}]
 
@@ -52,7 +52,7 @@ def test_facts_find_their_places_in_any_order(order: list[int], together: bool) 
     pieces = [arriving] if together else [[one] for one in arriving]
     for piece in pieces:
         near = {one.id: [*known.values(), *piece[:place]] for place, one in enumerate(piece)}
-        known |= timeline(piece, near, NOW).current
+        known |= place_facts(piece, near, NOW).facts
     facts = sorted(known.values(), key=lambda one: one.valid_from)
     for one, following in pairwise(facts):
         assert (one.valid_to, one.superseded_by) == (following.valid_from, following.id)
@@ -62,9 +62,9 @@ def test_facts_find_their_places_in_any_order(order: list[int], together: bool) 
 def test_of_one_time_the_last_to_arrive_stays() -> None:
     """Two values of the same instant: the second one replaces the first."""
     one, other = fact("The port is 1", 5), fact("The port is 2", 5)
-    placed = timeline([one, other], {other.id: [one]}, NOW)
+    placed = place_facts([one, other], {other.id: [one]}, NOW)
     assert placed.replaced_by(other.id) == [one.id]
-    assert placed.current[other.id].superseded_by is None
+    assert placed.facts[other.id].superseded_by is None
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_of_one_time_the_last_to_arrive_stays() -> None:
 def test_what_is_left_alone(old: Memory) -> None:
     """A newer fact, a pinned one, one of another concept, one that is over and an event stay as they are."""
     newer = fact("The port is 2", 5, pinned=True)
-    assert not timeline([newer], {newer.id: [old]}, NOW).changed
+    assert not place_facts([newer], {newer.id: [old]}, NOW).changed
 
 
-async def _write(ingestor: Ingestor, content: str, created_at: str) -> Outcome:
+async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:
     draft = DRAFT.validate_python({"type": "semantic", "content": content, "created_at": created_at})
     return await ingestor.write_one(SCOPE, draft)
 
@@ -95,7 +95,7 @@ async def test_the_older_fact_ends_where_the_newer_begins() -> None:
     ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
     new = await _write(ingestor, "The deadline of the sprint is April 12", "2026-02-01T00:00:00Z")
-    assert new.status is Status.STORED
+    assert new.status is WriteStatus.STORED
     assert new.supersedes == (old.id,)
     kept = await store.get(SCOPE, [str(old.id), str(new.id)])
     before, after = kept[str(old.id)], kept[str(new.id)]
@@ -120,7 +120,7 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_over() -> None:
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The port is 2", "2026-02-01T00:00:00Z")
     late = await _write(ingestor, "The port is 1", "2026-01-01T00:00:00Z")
-    assert (late.status, late.supersedes) == (Status.STORED, ())
+    assert (late.status, late.supersedes) == (WriteStatus.STORED, ())
     assert late.memory is not None
     assert (late.memory.superseded_by, late.memory.valid_to) == (new.id, new.memory and new.memory.valid_from)
     assert await _current(store) == ["The port is 2"]
@@ -137,7 +137,7 @@ async def test_a_value_that_comes_back_leaves_the_past_as_it_was() -> None:
     days = [datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 2, 5, tzinfo=UTC), NOW]
     assert [await _current(store, day) for day in days] == [["The port is 1"], ["The port is 2"], ["The port is 1"]]
     again = await _write(ingestor, "The port is 1", "2026-01-01T00:00:00Z")
-    assert (again.status, len((await store.page(SCOPE, Listing())).memories)) == (Status.MERGED, 3)
+    assert (again.status, len((await store.page(SCOPE, Listing())).memories)) == (WriteStatus.MERGED, 3)
 
 
 async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
@@ -149,7 +149,7 @@ async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
     later = NOW + timedelta(hours=1)
     parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: later)
     again = await Ingestor(parts).write(SCOPE, drafts)
-    assert [(one.status, one.id) for one in again] == [(Status.MERGED, one.id) for one in first]
+    assert [(one.status, one.id) for one in again] == [(WriteStatus.MERGED, one.id) for one in first]
     assert await _current(store, later) == ["The port is 3"]
 
 
@@ -175,5 +175,5 @@ async def test_what_was_left_unfinished_is_finished_by_the_next_try() -> None:
     store.away = False
     assert sorted(await _current(store)) == ["The port is 1", "The port is 2"]
     again = await _write(_ingestor(store), "The port is 2", "2026-02-01T00:00:00Z")
-    assert (again.status, again.supersedes) == (Status.MERGED, (old.id,))
+    assert (again.status, again.supersedes) == (WriteStatus.MERGED, (old.id,))
     assert await _current(store) == ["The port is 2"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.identity.update_cues import gives_value
+from ingest.writing.drafts import gives_value
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.writing.feedback import FeedbackOutcome, changes_for
-from ingest.writing.prepare import Arrival, Preparer
+from ingest.writing.changes import FeedbackOutcome, feedback_changes
+from ingest.writing.drafts import Preparer
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import Memory
 from tests.ingest.doubles import NOW, SCOPE, Bench, CharTokenizer, LengthSparse, draft
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 def memory(kind: str, **fields: object) -> Memory:
     """A memory of `kind`."""
-    return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), Arrival(SCOPE, NOW, 1)).memory
+    return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), SCOPE, NOW, 1).memory
 
 
 async def test_used_counts_an_access() -> None:
@@ -42,13 +42,13 @@ async def test_used_counts_an_access() -> None:
 )
 def test_a_fact_gains_or_loses_importance(outcome: str, before: int, after: int) -> None:
     """One step up or down, within 1 to 10; success and failure count alike where nothing is carried out."""
-    changed = changes_for(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
+    changed = feedback_changes(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
     assert changed == {"importance": after, "updated_at": "2026-11-20T12:00:00Z"}
 
 
 def test_a_procedure_keeps_its_rate_of_success() -> None:
     """Three successes in four uses and a failure make three in five."""
-    changed = changes_for(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
+    changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
     assert changed["usage_count"] == 5
     assert changed["success_rate"] == pytest.approx(0.6)
     assert changed["last_used_at"] == "2026-11-20T12:00:00Z"
@@ -56,7 +56,7 @@ def test_a_procedure_keeps_its_rate_of_success() -> None:
 
 def test_helpful_is_no_use_of_a_procedure() -> None:
     """A helpful procedure gains importance and is not counted as carried out."""
-    assert "usage_count" not in changes_for(memory("procedural"), FeedbackOutcome.HELPFUL, NOW)
+    assert "usage_count" not in feedback_changes(memory("procedural"), FeedbackOutcome.HELPFUL, NOW)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
@@ -65,7 +65,7 @@ def test_the_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
     current = memory("procedural")
     for succeeded in results:
         word = FeedbackOutcome.SUCCESS if succeeded else FeedbackOutcome.FAILURE
-        current = current.replace(**changes_for(current, word, NOW))
+        current = current.replace(**feedback_changes(current, word, NOW))
     assert current.model_dump()["success_rate"] == pytest.approx(sum(results) / len(results))
 
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.screening.gates import Rejection
-from ingest.writing.outcome import Outcome, Status, count_statuses
+from ingest.writing.drafts import Submission
+from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import PIECE
-from ingest.writing.submission import Submission
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 AWAY = Unavailable("the store is away", retry_after_s=0)
 
 
-def statuses(outcomes: Sequence[Outcome]) -> list[Status]:
+def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
     """The statuses alone."""
     return [outcome.status for outcome in outcomes]
 
@@ -38,7 +38,7 @@ async def test_a_new_memory_is_stored_and_read_back() -> None:
     """The outcome carries the memory as the store gives it back, with both vectors kept."""
     bench = Bench()
     outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
-    assert (outcome.status, outcome.reason, outcome.merged_into) == (Status.STORED, None, None)
+    assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)
     assert outcome.memory == bench.store.memories()[outcome.id or ""]
     assert bench.store.vectors[outcome.id or ""].dense.shape == (4,)
 
@@ -49,7 +49,7 @@ async def test_a_repetition_is_merged_without_embedding_again() -> None:
     first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
     bench.clock.move(timedelta(hours=1))
     again = await bench.ingestor.write_one(SCOPE, draft("Stock  is derived.\n", session_id="s2"))
-    assert (again.status, again.id, again.merged_into) == (Status.MERGED, first.id, first.id)
+    assert (again.status, again.id, again.merged_into) == (WriteStatus.MERGED, first.id, first.id)
     assert again.memory is not None
     assert (again.memory.evidence_count, again.memory.source_sessions) == (2, ["s1", "s2"])
     assert (again.memory.importance, again.memory.updated_at) == (9, bench.clock.now)
@@ -60,7 +60,7 @@ async def test_repetitions_within_a_batch_are_merged() -> None:
     """The first of a batch is stored, its repetitions are merged into it, and only one text is embedded."""
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, [draft("same"), draft("other"), draft("same"), draft("same")])
-    assert statuses(outcomes) == [Status.STORED, Status.STORED, Status.MERGED, Status.MERGED]
+    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.MERGED]
     assert bench.store.memories()[outcomes[0].id or ""].evidence_count == 3
     assert len(bench.embedder.texts) == 2
 
@@ -71,10 +71,10 @@ async def test_repetitions_across_pieces_are_merged() -> None:
     drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
     assert count_statuses(outcomes) == {
-        Status.STORED: PIECE + 10,
-        Status.MERGED: PIECE + 10,
-        Status.REJECTED: 0,
-        Status.FAILED: 0,
+        WriteStatus.STORED: PIECE + 10,
+        WriteStatus.MERGED: PIECE + 10,
+        WriteStatus.REJECTED: 0,
+        WriteStatus.FAILED: 0,
     }
     assert {memory.evidence_count for memory in bench.store.memories().values()} == {2}
 
@@ -93,7 +93,7 @@ async def test_a_write_that_is_sent_again_adds_no_evidence(sources: list[dict[st
     await bench.ingestor.write(SCOPE, drafts)
     before = bench.store.memories()
     again = await bench.ingestor.write(SCOPE, drafts)
-    assert statuses(again) == [Status.MERGED, Status.MERGED]
+    assert statuses(again) == [WriteStatus.MERGED, WriteStatus.MERGED]
     assert bench.store.memories() == before
 
 
@@ -121,7 +121,7 @@ async def test_what_is_over_does_not_swallow_the_same_statement_made_anew(kind: 
     await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind, **ended))
     bench.clock.move(timedelta(hours=1))
     again = await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind))
-    assert (again.status, len(bench.store.memories())) == (Status.STORED, 1)
+    assert (again.status, len(bench.store.memories())) == (WriteStatus.STORED, 1)
     assert again.memory is not None
     assert (again.memory.created_at, again.memory.evidence_count) == (bench.clock.now, 2)
     assert not set(ended) & {name for name, value in again.memory.to_payload().items() if value == ended.get(name)}
@@ -133,7 +133,7 @@ async def test_a_revised_memory_does_not_swallow_the_old_words() -> None:
     first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
     await bench.ingestor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
     again = [await bench.ingestor.write_one(SCOPE, draft("The sale is in May.")) for _ in range(2)]
-    assert statuses(again) == [Status.STORED, Status.MERGED]
+    assert statuses(again) == [WriteStatus.STORED, WriteStatus.MERGED]
     assert again[0].id == again[1].id != first.id
     assert {memory.content for memory in bench.store.memories().values()} == {
         "The sale is in May.",
@@ -147,7 +147,10 @@ async def test_a_postponed_task_does_not_swallow_the_one_for_the_old_day() -> No
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
     first = await bench.ingestor.write_one(SCOPE, task)
     await bench.ingestor.revise(SCOPE, first.id or "", {"due_at": "2026-12-08T08:00:00Z"})
-    assert statuses([await bench.ingestor.write_one(SCOPE, task) for _ in range(2)]) == [Status.STORED, Status.MERGED]
+    assert statuses([await bench.ingestor.write_one(SCOPE, task) for _ in range(2)]) == [
+        WriteStatus.STORED,
+        WriteStatus.MERGED,
+    ]
     assert len(bench.store.memories()) == 2
 
 
@@ -172,7 +175,7 @@ async def test_another_namespace_keeps_its_own() -> None:
     bench = Bench()
     other = Scope("acme", "other")
     outcomes = [await bench.ingestor.write_one(scope, draft("same")) for scope in (SCOPE, other)]
-    assert statuses(outcomes) == [Status.STORED, Status.STORED]
+    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED]
     assert len(bench.store.memories()) == len(bench.store.memories(other)) == 1
 
 
@@ -207,7 +210,7 @@ async def test_gates_change_reject_and_fail_single_drafts() -> None:
     outcomes = await bench.ingestor.write(
         SCOPE, [draft("my secret here"), draft("secret"), draft("crash"), draft("plain")]
     )
-    assert statuses(outcomes) == [Status.STORED, Status.REJECTED, Status.FAILED, Status.STORED]
+    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.REJECTED, WriteStatus.FAILED, WriteStatus.STORED]
     assert [outcome.reason for outcome in outcomes[1:3]] == ["nothing is left", "the censor of shop is ill"]
     assert {memory.content for memory in bench.store.memories().values()} == {"my *** here", "plain"}
     assert bench.embedder.texts == ["my *** here", "plain"]
@@ -226,7 +229,7 @@ async def test_a_failing_store_fails_only_the_piece_concerned(call: str) -> None
     """Drafts of the piece that the store refused are failed with its reason; the others are stored."""
     bench = Bench(store=DictStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
-    assert statuses(outcomes) == [Status.FAILED] * PIECE + [Status.STORED] * PIECE
+    assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
     assert {outcome.reason for outcome in outcomes[:PIECE]} == {"the store is away"}
     assert len(bench.store.memories()) == PIECE
 
@@ -235,9 +238,9 @@ async def test_a_batch_waits_for_a_full_encoder() -> None:
     """A full queue is asked again a few times before a batch gives up."""
     full = Overloaded("the queue is full", retry_after_s=0)
     patient = Bench(embedder=CountingEmbedder(failing(full, "embed", 1, 2, 3, 4)))
-    assert statuses(await patient.ingestor.write(SCOPE, [draft("m")])) == [Status.STORED]
+    assert statuses(await patient.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.STORED]
     hopeless = Bench(embedder=CountingEmbedder(failing(full, "embed", 1, 2, 3, 4, 5)))
-    assert statuses(await hopeless.ingestor.write(SCOPE, [draft("m")])) == [Status.FAILED]
+    assert statuses(await hopeless.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.FAILED]
 
 
 @pytest.mark.parametrize("error", [Overloaded("the queue is full"), Unavailable("the engine is away")])
@@ -247,7 +250,7 @@ async def test_a_single_write_passes_errors_on(error: Overloaded | Unavailable) 
     with pytest.raises(type(error)):
         await bench.ingestor.write_one(SCOPE, draft("m"))
     assert bench.store.memories() == {}
-    assert (await bench.ingestor.write_one(SCOPE, draft("m"))).status is Status.STORED
+    assert (await bench.ingestor.write_one(SCOPE, draft("m"))).status is WriteStatus.STORED
 
 
 class ForgetfulStore(DictStore):
@@ -261,7 +264,7 @@ async def test_what_is_not_read_back_is_not_called_stored() -> None:
     """A store that takes a memory and does not have it afterwards makes it failed, or unavailable for a single one."""
     bench = Bench(store=ForgetfulStore())
     outcomes = await bench.ingestor.write(SCOPE, [draft("m")])
-    assert statuses(outcomes) == [Status.FAILED]
+    assert statuses(outcomes) == [WriteStatus.FAILED]
     with pytest.raises(Unavailable, match="was not stored"):
         await bench.ingestor.write_one(SCOPE, draft("m"))
 
@@ -278,14 +281,14 @@ async def test_what_vanishes_between_look_up_and_write_is_embedded_after_all() -
     bench.store.trouble = vanish
     bench.store.calls["get"] = 3
     again = await bench.ingestor.write_one(SCOPE, draft("m"))
-    assert (again.status, again.id) == (Status.STORED, first.id)
+    assert (again.status, again.id) == (WriteStatus.STORED, first.id)
     assert len(bench.embedder.texts) == 2
 
 
 async def test_simultaneous_repetitions_all_count() -> None:
     """Twenty writers with the same statement at once leave one memory with twenty times the evidence."""
     bench = Bench()
-    outcomes: list[Outcome] = []
+    outcomes: list[WriteOutcome] = []
 
     async def write() -> None:
         outcomes.append(await bench.ingestor.write_one(SCOPE, draft("m")))
@@ -293,7 +296,7 @@ async def test_simultaneous_repetitions_all_count() -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
             tasks.start_soon(write)
-    assert count_statuses(outcomes)[Status.STORED] == 1
+    assert count_statuses(outcomes)[WriteStatus.STORED] == 1
     assert [memory.evidence_count for memory in bench.store.memories().values()] == [20]
 
 
@@ -340,7 +343,7 @@ async def test_the_next_piece_is_embedded_while_one_is_written() -> None:
 def test_counts_add_up_and_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) -> None:
     """However often a batch is written, there is one memory a content, and each outcome is stored or merged."""
 
-    async def write() -> tuple[dict[str, Memory], list[list[Outcome]]]:
+    async def write() -> tuple[dict[str, Memory], list[list[WriteOutcome]]]:
         bench = Bench()
         batch = [draft(f"memory {number}") for number in numbers]
         outcomes = [await bench.ingestor.write(SCOPE, batch) for _ in range(times)]
@@ -352,5 +355,5 @@ def test_counts_add_up_and_repeating_a_batch_stores_nothing_new(numbers: list[in
     for index, outcomes in enumerate(rounds):
         counts = count_statuses(outcomes)
         assert sum(counts.values()) == len(numbers)
-        assert counts[Status.STORED] == (len(set(numbers)) if index == 0 else 0)
-        assert counts[Status.STORED] + counts[Status.MERGED] == len(numbers)
+        assert counts[WriteStatus.STORED] == (len(set(numbers)) if index == 0 else 0)
+        assert counts[WriteStatus.STORED] + counts[WriteStatus.MERGED] == len(numbers)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from memtypes.conversation_context import (
     REACH,
-    Preceding,
-    by_place,
+    ConversationContext,
+    by_position,
     in_context_everywhere,
-    place_of,
-    places_after,
-    places_before,
+    position_of,
+    positions_after,
+    positions_before,
     text_before,
 )
 from memtypes.model.memory import Memory
@@ -47,14 +47,14 @@ def facts(*numbers: int) -> list[Memory]:
 def test_before_and_after_mirror_each_other(numbers: list[int], other: int) -> None:
     """A turn is read with another exactly when it is among those that follow the other."""
     for number in numbers:
-        mine, theirs = place_of(turn(number)), place_of(turn(other))
-        assert (theirs in places_before(turn(number))) == (mine in places_after(turn(other)))
-        assert (theirs in places_before(turn(number))) == (0 < number - other <= REACH)
+        mine, theirs = position_of(turn(number)), position_of(turn(other))
+        assert (theirs in positions_before(turn(number))) == (mine in positions_after(turn(other)))
+        assert (theirs in positions_before(turn(number))) == (0 < number - other <= REACH)
 
 
 def test_the_two_turns_before_in_the_order_in_which_they_were_said() -> None:
     """Each as it would be embedded itself; what is further off, later or of another session does not count."""
-    known = dict(by_place([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
+    known = dict(by_position([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
     assert text_before(turn(4), known) == f"{turn(2).embedding_text()} {turn(3).embedding_text()}"
     assert text_before(turn(5), known) == turn(3).embedding_text()
     assert text_before(turn(9), known) == ""
@@ -62,14 +62,14 @@ def test_the_two_turns_before_in_the_order_in_which_they_were_said() -> None:
 
 def test_facts_and_what_no_session_said_are_read_alone() -> None:
     """They have no place, and nobody is read with them."""
-    assert not [place for one in [*facts(1, 2), turn(3, None)] for place in places_before(one)]
-    assert dict(by_place([*facts(1, 2), turn(3, None)])) == {}
+    assert not [place for one in [*facts(1, 2), turn(3, None)] for place in positions_before(one)]
+    assert dict(by_position([*facts(1, 2), turn(3, None)])) == {}
 
 
 def test_what_a_session_keeps_to_itself_is_read_into_nothing_public() -> None:
     """A private turn hears private and public ones, a public turn public ones alone."""
     secret = turn(1, visibility=Visibility.SESSION)
-    known = dict(by_place([secret, turn(2)]))
+    known = dict(by_position([secret, turn(2)]))
     assert text_before(turn(3), known) == turn(2).embedding_text()
     private = text_before(turn(3, visibility=Visibility.SESSION), known)
     assert private == f"{secret.embedding_text()} {turn(2).embedding_text()}"
@@ -81,12 +81,12 @@ async def test_stored_turns_are_found_around_others() -> None:
     store = FakeStore()
     kept = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(one) for one in [*kept, turn(4, "s2")]])
-    preceding = Preceding(store)
+    preceding = ConversationContext(store)
     (read,) = await preceding.in_context(SCOPE, [turn(6)])
     assert read == InContext(turn(6).embedding_text(), f"{kept[3].embedding_text()} {kept[4].embedding_text()}")
-    (read,) = await preceding.in_context(SCOPE, [turn(6)], unheard={kept[3].id})
+    (read,) = await preceding.in_context(SCOPE, [turn(6)], ignored={kept[3].id})
     assert read.before == kept[4].embedding_text()
-    said = dict(by_place([turn(5, content="something else")]))
+    said = dict(by_position([turn(5, content="something else")]))
     (read,) = await preceding.in_context(SCOPE, [turn(6)], said)
     assert read.before.endswith("something else")
     assert {one.id for one in await preceding.following(SCOPE, [kept[1]])} == {kept[2].id, kept[3].id}

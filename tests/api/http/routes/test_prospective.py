@@ -13,7 +13,7 @@ import pytest
 from api.auth.keys import Role
 from api.wiring.container import Services
 from ingest.working.intentions import DueQuestion, IntentionParts, Intentions
-from ingest.writing.locks import ScopeLocks
+from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
 from ingest.screening.classification.rules import leaning
 from ingest.screening.recent_embeddings import RecentDocuments
-from ingest.writing.submission import Submission, UntypedDraft
+from ingest.writing.drafts import Submission, UntypedDraft
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeEmbedder
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft
@@ -77,7 +77,7 @@ async def test_an_untyped_draft_gets_its_type() -> None:
 
 async def test_without_a_classifier_a_type_is_needed() -> None:
     """The refusal names the field."""
-    with pytest.raises(InvalidRequest, match="nothing here finds the type"):
+    with pytest.raises(InvalidRequest, match="no classifier to find the type"):
         await Bench().ingestor.write_one(SCOPE, UntypedDraft(content="x"))
 
 

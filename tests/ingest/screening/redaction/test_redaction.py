@@ -14,7 +14,7 @@ from ingest.screening.redaction.gate import RedactionGate, Redactor
 from ingest.screening.redaction.patterns import KINDS
 from ingest.screening.redaction.policy import BadRedactionRules, OwnPattern, RuleBook, Rules, Treatment, read_rules
 from ingest.screening.redaction.scan import Redaction, redact, secrets_in
-from ingest.writing.submission import Submission
+from ingest.writing.drafts import Submission
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.types import DRAFT

@@ -14,7 +14,7 @@ from ingest.screening.review.endpoint import EndpointReviewer, Verdict
 from ingest.screening.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.screening.review.panel import MAX_READ, Panel, Seat, UnderReview, addresses_reviewer
 from ingest.screening.review.stage import ReviewStage
-from ingest.writing.submission import ReviewMode, Submission
+from ingest.writing.drafts import ReviewMode, Submission
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Decision, Tier

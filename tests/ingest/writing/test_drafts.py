@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.writing.order import REMEMBERED, ArrivalOrder
-from ingest.writing.prepare import Arrival, Prepared, Preparer, check_draft
+from ingest.writing.drafts import MAX_TRACKED_SESSIONS, ArrivalOrder, PendingWrite, Preparer, check_draft
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import Visibility
@@ -22,9 +21,9 @@ PREPARER = Preparer(LengthSparse(), CharTokenizer())
 contents = st.text(min_size=1, max_size=60, alphabet=st.characters(exclude_categories=("Cc", "Cs"))).filter(str.strip)
 
 
-def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Prepared:
+def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> PendingWrite:
     """What a draft becomes."""
-    return PREPARER.prepare(draft(content, kind, **fields), Arrival(scope, NOW, 7))
+    return PREPARER.prepare(draft(content, kind, **fields), scope, NOW, 7)
 
 
 def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Memory:
@@ -36,7 +35,7 @@ def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields:
 def test_the_same_statement_always_gets_the_same_id(content: str, kind: str) -> None:
     """White space aside, an id follows from scope, type and content alone, not from when or how it came."""
     first = memory(content, kind, importance=2)
-    again = PREPARER.prepare(draft(f"  {content}\n", kind), Arrival(SCOPE, NOW + timedelta(days=1), 8)).memory
+    again = PREPARER.prepare(draft(f"  {content}\n", kind), SCOPE, NOW + timedelta(days=1), 8).memory
     other = memory(content, kind, Scope("acme", "other"))
     assert first.id == again.id
     assert first.content_hash == again.content_hash
@@ -98,8 +97,8 @@ def test_the_session_is_among_the_source_sessions() -> None:
 def test_sparse_terms_are_those_of_the_embedded_text() -> None:
     """Dense and sparse vectors are made from one text."""
     made = prepared("Stock is derived.", concept="Ledger")
-    assert made.text == "Ledger: Stock is derived."
-    assert made.sparse.values.tolist() == [len(made.text)]
+    assert made.memory.embedding_text() == "Ledger: Stock is derived."
+    assert made.sparse.values.tolist() == [len(made.memory.embedding_text())]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +138,6 @@ def test_only_the_last_sessions_are_remembered() -> None:
     """A session that was written to long ago goes on from the clock, above what it had."""
     order = ArrivalOrder()
     first = order.take(NOW, "a")
-    for other in range(REMEMBERED):
+    for other in range(MAX_TRACKED_SESSIONS):
         order.take(NOW, other)
     assert order.take(NOW + timedelta(seconds=1), "a") == first + 1_000_000

@@ -151,7 +151,7 @@ async def test_a_change_that_is_not_read_back_is_an_error() -> None:
     """A store that does not keep the change is not taken at its word."""
     bench = Bench(store=StubbornStore())
     before = await stored(bench, "Mill packs ten.")
-    with pytest.raises(Unavailable, match="was not kept"):
+    with pytest.raises(Unavailable, match="was not stored"):
         await bench.ingestor.revise(SCOPE, before.id, {"importance": 1})
 
 

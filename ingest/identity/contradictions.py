@@ -1,0 +1,255 @@
+"""Facts that a newer fact replaces, because it states another value for the same thing. Pure.
+
+Designed to miss rather than to err, since a replaced fact leaves the current view. Values of which there may be several
+at once (visited, likes, supports), changes in the subject (Chapter 1, Chapter 2) and values of different kinds never
+count. Of synonyms, only the verbs that `extraction.statements` groups into one relation are known.
+
+A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. A fact that
+arrives late takes its place between those that are there, and may be stored as ended. Only facts that the whole
+namespace sees take part; a pinned fact is replaced only by its caller.
+
+A fact is stored with links to those that it replaces before these are ended. If the process dies in between, the next
+write of the same fact completes the work (`possibly_replaced`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ingest.screening.extraction.state_words import ARTICLES, GLUE, LEAVING, NUMBERS, TIMES, UNIQUE
+from ingest.screening.extraction.statements import MAX_WORDS, Statement, read_statement, undenied, words_of
+from memtypes.model.memory import MAX_LINKS, Link, LinkType, Memory, first_line
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.semantic import Semantic
+from memtypes.model.times import rfc3339
+
+MAX_CHARACTERS = 2_000
+"""Longer texts are not compared: they have too many words, or are no sentences."""
+
+_MAX_VALUE_WORDS = 5
+_MAX_PLAIN_WORDS = 3
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Facts with the times at which they hold. facts: by id. changed: ids of those that differ from what is stored."""
+
+    now: datetime
+    facts: dict[str, Memory] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    _parsed: dict[str, ParsedFact] = field(default_factory=dict)
+
+    def add(self, newer: Memory, near: Sequence[Memory]) -> None:
+        """Give `newer` its place among the facts `near` it, which were there before."""
+        self.facts[newer.id] = newer
+        if not takes_part(newer):
+            return
+        others = [self.facts.setdefault(fact.id, fact) for fact in near if fact.id != newer.id]
+        for old in others:
+            if self._replaces(newer, old):
+                self._end(old.id, newer.id)
+        later = [fact for fact in others if fact.valid_from > newer.valid_from and self._replaces(fact, newer)]
+        if later:
+            self._end(newer.id, min(later, key=lambda fact: (fact.valid_from, fact.id)).id)
+
+    def replaced_by(self, memory_id: str) -> list[str]:
+        """The ids of the facts that `memory_id` has replaced."""
+        return [one for one in self.facts if one in self.changed and self.facts[one].superseded_by == memory_id]
+
+    def patch(self, memory_id: str) -> dict[str, Any]:
+        """The payload fields to write for a stored fact."""
+        fact = self.facts[memory_id]
+        fields: dict[str, Any] = {"links": [link.model_dump(mode="json") for link in fact.links]}
+        if fact.superseded_by is not None and fact.valid_to is not None:
+            fields |= {"valid_to": rfc3339(fact.valid_to), "superseded_by": fact.superseded_by}
+        return {**fields, "updated_at": rfc3339(self.now)}
+
+    def _replaces(self, newer: Memory, old: Memory) -> bool:
+        """Whether `newer` states another value than `old` for the same concept, and from a later time on."""
+        if not may_be_replaced(old, newer, self.now) or _concept(old) != _concept(newer):
+            return False
+        return replaces(self._parse(newer), self._parse(old))
+
+    def _parse(self, fact: Memory) -> ParsedFact:
+        if fact.id not in self._parsed:
+            self._parsed[fact.id] = ParsedFact.of(fact.content)
+        return self._parsed[fact.id]
+
+    def _end(self, old_id: str, newer_id: str) -> None:
+        """Let the old fact end where the newer one begins, which links to it if it has room for a link."""
+        old, newer = self.facts[old_id], self.facts[newer_id]
+        link = Link(type=LinkType.CONTRADICTS, id=old_id)
+        if link not in newer.links:
+            if len(newer.links) >= MAX_LINKS:
+                return
+            self._change(newer, links=[*newer.links, link])
+        self._change(old, valid_to=newer.valid_from, superseded_by=newer_id)
+
+    def _change(self, fact: Memory, **fields: Any) -> None:
+        self.facts[fact.id] = fact.model_copy(update=fields)
+        self.changed.add(fact.id)
+
+
+def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], now: datetime) -> Timeline:
+    """The timeline with all of `arriving`, in their order. near: stored facts, by the ids of `arriving`."""
+    timeline = Timeline(now)
+    for fact in arriving:
+        timeline.add(fact, near.get(fact.id, ()))
+    return timeline
+
+
+def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
+    """Whether `newer` is at least as late as `old` and both hold, whatever they state.
+
+    A fact that has ended is replaced only by one that begins before its end and arrived late.
+    """
+    if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
+        return False
+    if not (takes_part(old) and takes_part(newer)):
+        return False
+    ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
+    expired = any(fact.expires_at is not None and fact.expires_at <= now for fact in (old, newer))
+    return not ended and not expired
+
+
+def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
+    """For each fact with links to contradicted facts, the ids of these."""
+    linked = {
+        memory.id: [link.id for link in memory.links if link.type is LinkType.CONTRADICTS]
+        for memory in memories
+        if takes_part(memory)
+    }
+    return {memory_id: ids for memory_id, ids in linked.items() if ids}
+
+
+def takes_part(memory: Memory) -> bool:
+    """Whether `memory` is a fact that the whole namespace sees."""
+    return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
+
+
+def _concept(memory: Memory) -> str | None:
+    """The concept that the caller gave; None if it was derived from the content."""
+    if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
+        return None
+    return memory.concept
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFact:
+    """A text parsed once, to be compared with many.
+
+    words: case-folded. denied: whether it has a negation. bare: its words without negation and articles; None if they
+    are too few or too many to compare. stated: its statement, if one was recognised.
+    """
+
+    asks: bool
+    words: tuple[str, ...]
+    denied: bool
+    bare: tuple[str, ...] | None
+    stated: Statement | None
+
+    @classmethod
+    def of(cls, text: str) -> ParsedFact:
+        """`text` parsed; a long text as if it were empty."""
+        if len(text) > MAX_CHARACTERS:
+            return cls(asks=False, words=(), denied=False, bare=None, stated=None)
+        words = words_of(text)
+        rest, denied = undenied(words)
+        bare = tuple(word for word in rest if word not in ARTICLES) if 2 <= len(rest) <= MAX_WORDS else None
+        return cls("?" in text, tuple(word.casefold() for word in words), denied, bare, read_statement(text))
+
+
+def replaces(newer: ParsedFact, older: ParsedFact) -> bool:
+    """Whether `newer` gives another value for what `older` states."""
+    if newer.asks or older.asks:
+        return False
+    if _negates(newer, older) or _leaves(newer, older):
+        return True
+    return newer.stated is not None and older.stated is not None and _has_other_value(newer.stated, older.stated)
+
+
+def _negates(newer: ParsedFact, older: ParsedFact) -> bool:
+    """Whether the texts differ in a negation alone."""
+    return newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
+
+
+def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:
+    """Whether `newer` tells of a change from the value that `older` states.
+
+    "We switched the shop from MySQL to Postgres" replaces "We use MySQL for the shop", whose other words it has.
+    """
+    new, stated = newer.words, older.stated
+    if stated is None or len(new) > MAX_WORDS or LEAVING.isdisjoint(new):
+        return False
+    if "from" not in new or "to" not in new[new.index("from") :]:
+        return False
+    start = new.index("from") + 1
+    left = [word for word in new[start : new.index("to", start)] if word not in ARTICLES]
+    value = [word.casefold() for word in stated.value if word.casefold() not in ARTICLES]
+    others = {*stated.subject, *value[len(left) :]} - GLUE
+    return bool(left) and value[: len(left)] == left and others <= set(new)
+
+
+def _has_other_value(new: Statement, old: Statement) -> bool:
+    """Whether the values differ, are of one kind, and the subject has one such value at a time."""
+    families = new.families & old.families
+    role = _role(new, families)
+    if not families or new.subject != old.subject or role != _role(old, families) or role == {"on"}:
+        return False
+    new_value, old_value, tail = _differing(new.value, old.value)
+    kind = None if new_value == old_value else _kind(new_value)
+    return kind is not None and kind == _kind(old_value) and _is_single(kind, families, new, tail)
+
+
+def _role(statement: Statement, families: frozenset[str]) -> set[str]:
+    """The prepositions that define the value's role: "works at" and "works as" state different things.
+
+    One may work on several things at a time, so that role never counts.
+    """
+    defining = {"as", "at", "for", "in", "on"} if "work" in families else {"called", "named"}
+    return defining & set(statement.joints)
+
+
+def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """The differing parts of two values, and their common ending; a common noun before a number is dropped too."""
+    size = 0
+    while size < min(len(new), len(old)) and new[-1 - size].casefold() == old[-1 - size].casefold():
+        size += 1
+    tail = [word.casefold() for word in new[len(new) - size :]]
+    if size == min(len(new), len(old)):
+        return list(new), list(old), []
+    new_part, old_part = list(new[: len(new) - size]), list(old[: len(old) - size])
+    if new_part and old_part and new_part[0].islower() and new_part[0] == old_part[0] and new_part[0] not in NUMBERS:
+        new_part, old_part = new_part[1:], old_part[1:]
+        return (new_part, old_part, tail) if _kind(new_part) == "number" else ([], [], tail)
+    return new_part, old_part, tail
+
+
+def _kind(value: Sequence[str]) -> str | None:
+    """The kind of a value: "number", "time", "name" or "word"; None for anything else."""
+    words = [word for word in value if word.casefold() not in ARTICLES]
+    if not 1 <= len(words) <= _MAX_VALUE_WORDS:
+        return None
+    if all(word[0].isdigit() or word.casefold() in TIMES | NUMBERS for word in words):
+        return "time" if any(word.casefold() in TIMES for word in words) else "number"
+    if all(word != word.lower() or word[0].isdigit() for word in words) and words[0].casefold() not in TIMES:
+        return "name"
+    return "word" if len(words) <= _MAX_PLAIN_WORDS and all(word.islower() for word in words) else None
+
+
+def _is_single(kind: str, families: frozenset[str], new: Statement, tail: Sequence[str]) -> bool:
+    """Whether the subject has one value of this kind at a time."""
+    if "have" in families:
+        return kind == "number" and bool(tail)
+    if "prefer" in families:
+        return kind in ("word", "name") and bool(tail)
+    if "use" in families:
+        return kind != "word" and (new.updated or tail[:1] == ["as"])
+    if kind in ("number", "time"):
+        return True
+    if "be" in families and not set(new.joints) - ARTICLES:
+        return bool(UNIQUE & set(new.subject))
+    return kind == "name" or bool({"as", "called", "named", "set"} & set(new.joints))

@@ -1,0 +1,197 @@
+"""Changes to stored memories: revisions, feedback and removal.
+
+A turn is embedded with the turns before it (`memtypes.conversation_context`). So when a turn is revised or removed, the
+turns after it are embedded again, and nothing of the old text remains in their vectors.
+
+Feedback sets:
+
+used                 access_count + 1, accessed_at
+helpful, unhelpful   importance + 1 or - 1, within 1 to 10
+success, failure     a procedure: usage_count + 1, success_rate (the mean over its uses), last_used_at
+                     any other type: the same as helpful and unhelpful
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import anyio
+from pydantic import ValidationError
+
+from ingest.writing.drafts import PendingWrite, Preparer, check_expiry, derived_fields
+from ingest.writing.validation import as_invalid
+from ingest.writing.writer import NOT_READ_BACK
+from memtypes.conversation_context import ConversationContext, by_position
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from memtypes.model.ids import memory_id
+from memtypes.model.memory import Memory
+from memtypes.model.procedural import Procedural
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock, rfc3339
+from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore
+
+CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "pinned", "expires_at"})
+"""The common fields that a caller may change, besides the type's own."""
+
+
+class FeedbackOutcome(StrEnum):
+    """How a recalled memory turned out."""
+
+    USED = "used"
+    HELPFUL = "helpful"
+    UNHELPFUL = "unhelpful"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+_POSITIVE = frozenset({FeedbackOutcome.HELPFUL, FeedbackOutcome.SUCCESS})
+_OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEditor:
+    """Changes stored memories. Its caller holds the namespace's lock."""
+
+    store: MemoryStore
+    embedder: Embedder
+    preparer: Preparer
+    clock: Clock
+
+    async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
+        """Change fields of a memory, which keeps its id; return it as read back.
+
+        Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
+        """
+        before = await existing_memory(self.store, scope, known_id)
+        after = revised(before, changes)
+        if after == before:
+            return before
+        await self._refuse_duplicate(scope, before, after)
+        updated = after.model_copy(update={"updated_at": self.clock()})
+        pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated)
+        if pending.memory.embedding_text() == before.embedding_text():
+            await self._patch(scope, before, pending.memory)
+        else:
+            await self._replace(scope, before, pending)
+        stored = await existing_memory(self.store, scope, known_id)
+        if (stored.content_hash, stored.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
+            raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
+        return stored
+
+    async def rate(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
+        """Apply feedback to a memory; return it as read back. Raises NotFound."""
+        memory = await existing_memory(self.store, scope, memory_id)
+        await self.store.patch(scope, {memory_id: feedback_changes(memory, outcome, self.clock())})
+        return await existing_memory(self.store, scope, memory_id)
+
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Remove memories; return how many of `ids` existed."""
+        memories = await self.store.get(scope, ids)
+        await self._embed_following(scope, list(memories.values()))
+        return await self.store.delete(scope, list(memories))
+
+    async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
+        if after.identity() == before.identity():
+            return
+        duplicate_id = memory_id(scope, after.type, after.identity())
+        other = (await self.store.get(scope, [duplicate_id])).get(duplicate_id)
+        if other is not None and other.id != after.id and other.identity() == after.identity():
+            raise Conflict(f"this would say the same as memory {other.id}")
+
+    async def _patch(self, scope: Scope, before: Memory, after: Memory) -> None:
+        old, new = before.to_payload(), after.to_payload()
+        changed = {name: value for name, value in new.items() if old.get(name) != value}
+        await self.store.patch(scope, {after.id: changed}, removed=sorted(set(old) - set(new)))
+
+    async def _replace(self, scope: Scope, before: Memory, pending: PendingWrite) -> None:
+        """Store the memory with new vectors, after those of the turns that follow it."""
+        texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
+        (embedding,) = await self.embedder.embed_in_context(texts)
+        await self._embed_following(scope, [before], [pending.memory])
+        await self.store.upsert(scope, [pending.record(embedding)])
+
+    async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
+        """Embed the turns after `removed` again, with `added` in the place of those.
+
+        Comes before the change itself, so if the encoder or the store fails here, the call can be repeated.
+        """
+        context = ConversationContext(self.store)
+        following = await context.following(scope, removed)
+        if not following:
+            return
+        pending = await anyio.to_thread.run_sync(lambda: [self.preparer.prepare_memory(turn) for turn in following])
+        removed_ids = {memory.id for memory in removed}
+        texts = await context.in_context(scope, following, dict(by_position(added)), removed_ids)
+        embeddings = await self.embedder.embed_in_context(texts)
+        records = [turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)]
+        await self.store.upsert(scope, records)
+
+
+async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> Memory:
+    """The memory with this id. Raises NotFound if the namespace has none."""
+    memory = (await store.get(scope, [memory_id])).get(memory_id)
+    if memory is None:
+        raise NotFound(f"no memory {memory_id} in namespace {scope.namespace!r}")
+    return memory
+
+
+def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
+    """`memory` with `changes`, validated like a draft.
+
+    None clears an optional field. A title, concept or name that is cleared, or was never set by the caller, follows the
+    content. Raises InvalidRequest with the field's name.
+    """
+    _refuse_unchangeable(memory, changes)
+    old = {"type": memory.type, **memory.model_dump(include=set(CHANGEABLE | memory.own_fields))}
+    derived = {name for name, value in derived_fields(_draft(old)).items() if old.get(name) == value}
+    fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
+    draft = _draft(fields)
+    check_expiry(memory.created_at, draft.expires_at)
+    dumped = draft.model_dump(include=set(old))
+    defaults = {name: value for name, value in derived_fields(draft).items() if dumped.get(name) is None}
+    return memory.replace(**{**dumped, **defaults})
+
+
+def _refuse_unchangeable(memory: Memory, changes: dict[str, Any]) -> None:
+    allowed = CHANGEABLE | memory.own_fields
+    for name, value in changes.items():
+        if name not in allowed:
+            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
+            known = ", ".join(sorted(allowed))
+            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
+
+
+def _draft(fields: dict[str, Any]) -> AnyDraft:
+    try:
+        return DRAFT.validate_python(fields)
+    except ValidationError as error:
+        raise as_invalid(error) from error
+
+
+def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) -> dict[str, Any]:
+    """The payload fields that `outcome` sets on `memory`."""
+    at = rfc3339(now)
+    if outcome is FeedbackOutcome.USED:
+        return {"access_count": memory.access_count + 1, "accessed_at": at}
+    if isinstance(memory, Procedural) and outcome in _OF_PROCEDURES:
+        return {
+            "usage_count": memory.usage_count + 1,
+            "success_rate": _success_rate_after(memory, succeeded=outcome in _POSITIVE),
+            "last_used_at": at,
+            "updated_at": at,
+        }
+    step = 1 if outcome in _POSITIVE else -1
+    return {"importance": min(10, max(1, memory.importance + step)), "updated_at": at}
+
+
+def _success_rate_after(memory: Procedural, *, succeeded: bool) -> float:
+    """The mean over the uses so far and this one; uses without a known rate do not count."""
+    uses = 0 if memory.success_rate is None else memory.usage_count
+    successes = (memory.success_rate or 0.0) * uses + float(succeeded)
+    return min(1.0, successes / (uses + 1))

@@ -1,0 +1,240 @@
+"""Drafts on their way in, and the memories that they become. No I/O.
+
+A draft arrives in a `Submission`, to which screening adds what it finds. The `Preparer` turns it into a `PendingWrite`:
+the memory under its deterministic id, with everything but its dense vector.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.ids import content_hash, memory_id
+from memtypes.model.memory import Draft, Memory, TokenCount
+from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
+from memtypes.ports.encoders import SparseEncoder
+from memtypes.ports.memory_store import Record
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.piece import piece
+from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
+
+MAX_AHEAD = timedelta(days=1)
+"""How far created_at may be in the future: allows for time zones and clock skew, but not for typing errors."""
+
+MAX_TRACKED_SESSIONS = 20_000
+"""Sessions whose last sequence number is remembered: the most recently written ones."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
+_CHANGE = re.compile(
+    r"\b(now|no longer|instead|any ?more|recently|new|latest|final(ly|ized)?|(re|un)?schedul(ed|ing)|postpon\w+"
+    r"|updat\w+|chang(ed|es|ing)|mov(ed|ing)|switch(ed|ing)|extend(ed|ing)|increas(ed|es|ing)|decreas(ed|es|ing)"
+    r"|rais(ed|ing)|lower(ed|ing)|reduc(ed|ing)|adjust(ed|ing)|revis(ed|ing)|added|gr[eo]wn?|dropped|reached|bumped|cut"
+    r"|renamed|expanded|upgraded|downgraded|replaced|cancel\w+)\b",
+    re.IGNORECASE,
+)
+
+
+class ReviewMode(StrEnum):
+    """How a draft is screened.
+
+    given: stored without review; classified when it has no type. auto: reviewed too. skip: neither filtered nor
+    reviewed, for imports.
+    """
+
+    GIVEN = "given"
+    AUTO = "auto"
+    SKIP = "skip"
+
+
+class UntypedDraft(Draft):
+    """A draft whose type is still to be found, so it has no type-specific fields."""
+
+    type: None = None
+
+
+def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
+    """The draft with these `fields`, untyped if they name no type. Raises ValidationError."""
+    return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first."""
+
+    type: MemoryType
+    confidence: float
+    reason: str
+    alternatives: tuple[tuple[MemoryType, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A draft with what screening has found out about it.
+
+    captured: from a stream that nobody chose word by word, so the pre-filter may drop it. redactions: number of secrets
+    removed, by kind. classified: None if the caller gave the type. seq: arrival number, set by the pipeline.
+    """
+
+    draft: AnyDraft | UntypedDraft
+    review: ReviewMode = ReviewMode.GIVEN
+    captured: bool = False
+    redactions: Mapping[str, int] = field(default_factory=dict)
+    classified: Classified | None = None
+    seq: int = 0
+
+
+Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
+"""A bare draft stands for a submission with the defaults."""
+
+
+def submission_of(submitted: Submitted) -> Submission:
+    """`submitted` as a submission."""
+    return submitted if isinstance(submitted, Submission) else Submission(submitted)
+
+
+def submission_from(item: Mapping[str, Any]) -> Submission:
+    """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
+    fields = {name: value for name, value in item.items() if name != "review"}
+    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
+
+
+def check_draft(draft: Draft, now: datetime) -> None:
+    """Raise InvalidRequest if the times or the visibility of `draft` make no sense at `now`."""
+    if draft.created_at is not None and draft.created_at > now + MAX_AHEAD:
+        message = f"must not be more than a day ahead of the clock, which says {rfc3339(now)}"
+        raise InvalidRequest(message, path="created_at", got=rfc3339(draft.created_at))
+    check_expiry(draft.created_at or now, draft.expires_at)
+    if draft.visibility is Visibility.SESSION and draft.session_id is None:
+        raise InvalidRequest("session needs a session_id: without one nobody would see it", path="visibility")
+
+
+def check_expiry(created_at: datetime, expires_at: datetime | None) -> None:
+    """Raise InvalidRequest unless `expires_at` is absent or after `created_at`."""
+    if expires_at is not None and expires_at <= created_at:
+        message = f"must be after created_at, which is {rfc3339(created_at)}"
+        raise InvalidRequest(message, path="expires_at", got=rfc3339(expires_at))
+
+
+class ArrivalOrder:
+    """Sequence numbers that rise by one within a session, so that neighbouring turns have neighbouring numbers.
+
+    A session's first number is the time in microseconds since 1970 (below 2**53 until the year 2255), so it is higher
+    than the numbers that another process gave out earlier.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, int] = {}
+
+    def take(self, at: datetime, session: Hashable) -> int:
+        """The number of what arrived in `session` at `at`."""
+        last = self._last.pop(session, None)
+        number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
+        self._last[session] = number
+        if len(self._last) > MAX_TRACKED_SESSIONS:
+            del self._last[next(iter(self._last))]
+        return number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingWrite:
+    """A memory on its way into the store.
+
+    submission: what it was made from; None for revised and restored memories. known: a memory with this id is stored
+    already, so it is embedded only if it turns out to be needed. before: the conversation context it is embedded with.
+    embedding: None until it is embedded.
+    """
+
+    memory: Memory
+    sparse: SparseVector
+    submission: Submission | None = None
+    known: bool = False
+    before: str = ""
+    embedding: Embedding | None = None
+
+    @property
+    def in_context(self) -> InContext:
+        """The text to embed, with its conversation context."""
+        return InContext(self.memory.embedding_text(), self.before)
+
+    def record(self, embedding: Embedding) -> Record:
+        """The memory with its vectors, as the store takes it."""
+        return Record(self.memory, Vectors(embedding.dense, self.sparse, embedding.tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Makes memories from drafts and counts their tokens. CPU work only; safe in any thread."""
+
+    sparse: SparseEncoder
+    tokenizer: Tokenizer
+
+    def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
+        """The memory that `draft` becomes when it arrives at `at` as number `seq` of its session."""
+        fields = {
+            **_common_fields(draft, scope, at, seq),
+            **derived_fields(draft),
+            **draft.model_dump(exclude_none=True),
+        }
+        fields["source_sessions"] = _source_sessions(draft, fields.get("session_id"))
+        memory = MEMORY_CLASSES[draft.type].model_validate(fields)
+        identity = memory_id(scope, memory.type, memory.identity())
+        return self.prepare_memory(memory.model_copy(update={"id": identity}))
+
+    def prepare_memory(self, memory: Memory) -> PendingWrite:
+        """`memory` with content hash, token counts and sparse vector computed."""
+        tokens = TokenCount(
+            count=self.tokenizer.count(memory.content),
+            tokenizer=self.tokenizer.name,
+            line=self.tokenizer.count(piece(memory)),
+        )
+        computed = {
+            "tokens": tokens,
+            "content_hash": content_hash(memory.content),
+            "gives_value": gives_value(memory.content),
+        }
+        prepared = memory.model_copy(update=computed)
+        return PendingWrite(prepared, self.sparse.encode_document(prepared.embedding_text()))
+
+
+def gives_value(text: str) -> bool:
+    """Whether `text` has a number or a word for a change, and so may update something said earlier."""
+    return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
+
+
+def derived_fields(draft: AnyDraft) -> dict[str, Any]:
+    """The type's own fields that follow from the rest of `draft`, whether or not the caller set them."""
+    return MEMORY_CLASSES[draft.type].defaults(draft)
+
+
+def _common_fields(draft: AnyDraft, scope: Scope, now: datetime, seq: int) -> dict[str, Any]:
+    session_id = draft.session_id or scope.session_id
+    created_at = draft.created_at or now
+    return {
+        "id": "",
+        "tenant": scope.tenant,
+        "namespace": scope.namespace,
+        "session_id": session_id,
+        "agent_id": draft.agent_id or scope.agent_id,
+        # Without a session, session visibility would hide the memory from everybody.
+        "visibility": POLICIES[draft.type].visibility if session_id else Visibility.NAMESPACE,
+        "seq": seq,
+        "created_at": created_at,
+        "updated_at": now,
+        "valid_from": min(created_at, now),
+        "content_hash": "",
+        "tokens": TokenCount(count=0, tokenizer=""),
+    }
+
+
+def _source_sessions(draft: AnyDraft, session_id: str | None) -> list[str]:
+    sessions = getattr(draft, "source_sessions", [])
+    return list(dict.fromkeys([*sessions, *([session_id] if session_id else [])]))
