@@ -11,7 +11,6 @@ from ingest.conversations.summary import RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.completions import Completions, Endpoint
 from ingest.screening.redaction.gate import Redactor
-from ingest.workflows.ended_workflows import WorkflowRecorder
 from ingest.workflows.engine import Workflows
 from ingest.working.sync import Copies
 from ingest.working.todos import WorkingMemory
@@ -48,8 +47,7 @@ def living(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> Livi
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     copies = Copies(items, resources.store, system_clock)
-    kept, recorder = RedisWorkflows(resources.live), WorkflowRecorder(ingestor)
-    workflows = Workflows(kept, resources.tokenizer, system_clock, recorder, redactor)
+    workflows = Workflows(RedisWorkflows(resources.live), ingestor, resources.tokenizer, system_clock, redactor)
     threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (
         Job("working", SWEEP_S, copies.sweep),

@@ -7,22 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
-from benchmarks.live.threads import thread_calls
+from benchmarks.live.threads import NoIngestor, thread_calls
 from ingest.screening.redaction.gate import Redactor
-from ingest.workflows.engine import Workflows
-from ingest.workflows.requests import Beginning, Resumption
+from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.events import NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import TokenCount
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.model.working import Working
 from memtypes.ports.locks import LockRequest
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.ports.workflows import Recorder
 from memtypes.ports.working import LiveItem
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
@@ -30,11 +26,6 @@ from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
 _LIFE = timedelta(hours=1)
-
-
-class _NoRecorder(Recorder):
-    async def record(self, _scope: Scope, _workflow_id: str, _state: WorkflowState) -> dict[str, str]:
-        return {}
 
 
 async def live_calls(live: LiveClient, directory: Path, clients: int) -> list[LiveCall]:
@@ -82,22 +73,22 @@ def _lock(live: LiveClient) -> LiveCall:
 
 
 async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCall]:
-    engine = Workflows(RedisWorkflows(live), tokenizer, system_clock, _NoRecorder(), Redactor())
+    engine = Workflows(RedisWorkflows(live), NoIngestor(), tokenizer, system_clock, Redactor())
     read = await _filled(engine, 45)
     event = NewEvent(type=WorkflowEventType.NOTE, input=TURN)
     fresh: dict[int, str] = {}
 
     async def append(client: int, number: int) -> None:
         if number % 40 == 0:  # below the first snapshot: one event is one round trip
-            fresh[client] = (await engine.begin(SCOPE, Beginning())).workflow_id
-        await engine.report(SCOPE, fresh[client], event)
+            fresh[client] = (await engine.create(SCOPE, WorkflowRequest())).workflow_id
+        await engine.append(SCOPE, fresh[client], event)
 
     async def look(_client: int, _number: int) -> None:
-        await engine.look(SCOPE, read)
+        await engine.read(SCOPE, read)
 
     async def go_on(_client: int, _number: int) -> None:
         await engine.resume(
-            SCOPE, (await engine.begin(SCOPE, Beginning(parent_id=read))).workflow_id, Resumption("on", 1_000)
+            SCOPE, (await engine.create(SCOPE, WorkflowRequest(parent_id=read))).workflow_id, ResumeRequest("on", 1_000)
         )
 
     return [
@@ -108,16 +99,16 @@ async def _workflow_calls(live: LiveClient, tokenizer: Tokenizer) -> list[LiveCa
 
 
 async def _filled(engine: Workflows, events: int) -> str:
-    workflow_id = (await engine.begin(SCOPE, Beginning())).workflow_id
+    workflow_id = (await engine.create(SCOPE, WorkflowRequest())).workflow_id
     for number in range(events):
         step = f"step {number // 2}"
         kind = WorkflowEventType.STEP_COMPLETED if number % 2 else WorkflowEventType.STEP_STARTED
-        await engine.report(SCOPE, workflow_id, NewEvent(type=kind, step_id=step, input=TURN, output=TURN))
+        await engine.append(SCOPE, workflow_id, NewEvent(type=kind, step_id=step, input=TURN, output=TURN))
     return workflow_id
 
 
 async def memory_of_a_log(live: LiveClient) -> float:
     """Bytes that a workflow of fifty events takes in the server."""
-    engine = Workflows(RedisWorkflows(live), NoTokens(), system_clock, _NoRecorder(), Redactor())
+    engine = Workflows(RedisWorkflows(live), NoIngestor(), NoTokens(), system_clock, Redactor())
     workflow_id = await _filled(engine, 50)
     return await bytes_of(live, f":workflow:{workflow_id}")

@@ -22,9 +22,11 @@ from retrieval.context.thread import thread_context
 _LONG = ThreadPolicy(max_tokens=5_000_000, max_messages=1_000_000, max_turns=1_000_000)
 
 
-class _NoIngestor(Ingestor):
+class NoIngestor(Ingestor):
+    """An ingestor for runs in which nothing is evicted and no workflow ends."""
+
     def __init__(self) -> None:
-        """Write nothing: the limits are never reached, so no turn is evicted."""
+        """Open nothing."""
 
 
 async def thread_calls(live: LiveClient, tokenizer: Tokenizer, clients: int) -> list[LiveCall]:
@@ -81,7 +83,7 @@ def _threads(live: LiveClient, tokenizer: Tokenizer) -> Threads:
         ThreadParts(
             RedisThreads(live),
             RedisEvictedTurns(live),
-            _NoIngestor(),
+            NoIngestor(),
             tokenizer,
             RuleSummariser(tokenizer),
             RedisLocks(live),

@@ -1,65 +1,98 @@
-"""An ended workflow as memories: what happened, and, when a complex task succeeded, how it was done."""
+"""Records ended workflows as memories: an episode, and a procedure if a complex task succeeded."""
 
 from __future__ import annotations
 
-from ingest.workflows.history import shown
+import logging
+from dataclasses import dataclass
+
+from ingest.workflows.history import value_text
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus
+from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus, fold
 from memtypes.model.episodic import EpisodicDraft, EventType
+from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
-from memtypes.ports.workflows import Recorder
+from memtypes.ports.workflows import WorkflowStore
 
 COMPLEX = 5
-"""Completed steps above which a task was complex enough to be worth knowing how it was done."""
+"""A successful workflow with more completed steps than this is also recorded as a procedure."""
 
 MAX_SHOWN = 400
 """Characters of an input, output or error in a record."""
 
 _NAMES = ("name", "title", "goal", "task")
-"""Where a workflow's data may say what it is about."""
+"""Members of a workflow's data that may name it."""
+
+_log = logging.getLogger(__name__)
 
 
-class WorkflowRecorder(Recorder):
-    """Writes an ended workflow's record with the ingestor. The same record written again is the same memory."""
+@dataclass(frozen=True, slots=True)
+class EndedWorkflows:
+    """Writes the records of ended workflows. A record that is written twice is the same memories."""
 
-    def __init__(self, ingestor: Ingestor) -> None:
-        self._ingestor = ingestor
+    store: WorkflowStore
+    ingestor: Ingestor
 
-    async def record(self, scope: Scope, workflow_id: str, state: WorkflowState) -> dict[str, str]:
-        """The ids of the memories that keep the record, by type; see the port."""
-        kept: dict[str, str] = {}
+    async def record(self, scope: Scope, workflow_id: str) -> dict[str, str]:
+        """Ids of the record's memories, by type.
+
+        Empty if another process records it, or if it fails: then `record_all` tries again.
+        """
+        try:
+            if not await self.store.claim(scope, workflow_id):
+                return {}
+            log = await self.store.load(scope, workflow_id)
+            memory_ids = await self._write(scope, workflow_id, fold(log.base, log.events))
+            await self.store.recorded(scope, workflow_id)
+        except NotFound:
+            await self.store.recorded(scope, workflow_id)
+            return {}
+        except RemembrancerError as error:
+            _log.warning("an ended workflow is not recorded yet: %s", type(error).__name__)
+            return {}
+        return memory_ids
+
+    async def record_all(self) -> int:
+        """Number of workflows recorded, of all that have ended without a record."""
+        done = 0
+        async for scope, workflow_id in self.store.unrecorded():
+            done += bool(await self.record(scope, workflow_id))
+        return done
+
+    async def _write(self, scope: Scope, workflow_id: str, state: WorkflowState) -> dict[str, str]:
+        memory_ids: dict[str, str] = {}
         for draft in drafts(workflow_id, state):
-            outcome = await self._ingestor.write_one(scope, draft)
+            outcome = await self.ingestor.write_one(scope, draft)
             memory_id = outcome.merged_into or outcome.id
             if memory_id is not None:
-                kept[draft.type] = memory_id
-        return kept
+                memory_ids[draft.type] = memory_id
+        return memory_ids
 
 
 def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
-    """The episodic record, and the procedure of a complex task that succeeded."""
-    made: list[AnyDraft] = [episode(workflow_id, state)]
-    if state.status is WorkflowStatus.COMPLETED and len(_completed(state)) > COMPLEX:
-        made.append(procedure(workflow_id, state))
-    return made
+    """The episode, and the procedure of a complex task that succeeded."""
+    record: list[AnyDraft] = [episode(workflow_id, state)]
+    if state.status is WorkflowStatus.COMPLETED and len(_steps(state, StepStatus.COMPLETED)) > COMPLEX:
+        record.append(procedure(workflow_id, state))
+    return record
 
 
 def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
-    """What happened: how it ended, its steps, and what came out."""
+    """Draft of what happened: the end, the steps, and the output or error."""
     name = _name(state)
-    counted = f"{len(_completed(state))} of {len(state.steps)} steps completed"
+    counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
+    results = (("output", state.output), ("error", state.error))
     lines = [
-        f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counted}",
-        *(f"{step_id}: {step.status}{_told(step)}" for step_id, step in list(state.steps.items())[:200]),
-        *(f"{word}: {_short(value)}" for word, value in _ends(state)),
+        f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counts}",
+        *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:200]),
+        *(f"{label}: {_short(value)}" for label, value in results if value is not None),
     ]
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
-        content="\n".join(map(_clean, lines)),
+        content="\n".join(map(_one_line, lines)),
         event_type=EventType.ERROR if state.status is WorkflowStatus.FAILED else EventType.OBSERVATION,
         tags=["workflow"],
         source=_source(workflow_id, state),
@@ -69,15 +102,15 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
 
 
 def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
-    """How it was done: the completed steps in their order."""
-    completed = _completed(state)
-    name = _clean(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
+    """Draft of how it was done: the completed steps in order."""
+    completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
+    name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
     return ProceduralDraft(
         type=MemoryType.PROCEDURAL,
-        content=f"{name}\n" + _clean(f"Done in {len(completed)} steps: {', '.join(completed)}"),
+        content=f"{name}\n" + _one_line(f"Done in {len(completed)} steps: {', '.join(completed)}"),
         procedure_name=name,
-        steps=[_clean(f"{step_id}{_told(step)}") for step_id, step in list(completed.items())[:200]],
-        failure_patterns=[_clean(f"{step_id}{_told(step)}") for step_id, step in _failed(state)[:100]],
+        steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:200]],
+        failure_patterns=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(failed.items())[:100]],
         tags=["workflow"],
         source=_source(workflow_id, state),
         created_at=state.ended_at,
@@ -85,43 +118,33 @@ def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
     )
 
 
-def _completed(state: WorkflowState) -> dict[str, Step]:
-    return {name: step for name, step in state.steps.items() if step.status is StepStatus.COMPLETED}
+def _steps(state: WorkflowState, status: StepStatus) -> dict[str, Step]:
+    return {name: step for name, step in state.steps.items() if step.status is status}
 
 
-def _failed(state: WorkflowState) -> list[tuple[str, Step]]:
-    return [(name, step) for name, step in state.steps.items() if step.status is StepStatus.FAILED]
-
-
-def _ends(state: WorkflowState) -> list[tuple[str, object]]:
-    found = [("output", state.output), ("error", state.error)]
-    return [(word, value) for word, value in found if value is not None]
-
-
-def _told(step: Step) -> str:
-    """Who did a step, what went in and what came out."""
-    who = f" by {step.agent}" if step.agent else ""
+def _details(step: Step) -> str:
+    """Agent, input, output and error of a step."""
+    agent = f" by {step.agent}" if step.agent else ""
     values = (("input", step.input), ("output", step.output), ("error", step.error))
-    said = "; ".join(f"{word} {_short(value)}" for word, value in values if value is not None)
-    return who + (f" ({said})" if said else "")
+    details = "; ".join(f"{label} {_short(value)}" for label, value in values if value is not None)
+    return agent + (f" ({details})" if details else "")
 
 
 def _name(state: WorkflowState) -> str | None:
-    said = (state.data.get(word) for word in _NAMES)
-    names = (_clean(_short(value)) for value in said if isinstance(value, str))
+    names = (_one_line(_short(name)) for name in map(state.data.get, _NAMES) if isinstance(name, str))
     return next(filter(None, names), None)
 
 
 def _short(value: object) -> str:
-    text = shown(value)
+    text = value_text(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + " ..."
 
 
-def _clean(text: str) -> str:
+def _one_line(text: str) -> str:
     """`text` on one line, without the control characters that a memory refuses."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """The place of the record; a write from the same place adds nothing to the memory that it made."""
+    """Where the record comes from. A second write with the same source adds no evidence to the memory."""
     return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

@@ -1,161 +1,277 @@
-"""What can be done with workflows, whatever keeps them: begin, report, look, follow the chain, go on.
+"""Workflows: append-only logs of events, whose state is a fold over the events.
 
-Knows the port, the reducer and a tokenizer. Secrets are taken out of whatever a caller sends before it is kept.
+Secrets are removed from everything that a caller sends before it is stored.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import uuid
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from anyio import to_thread
 
 from ingest.screening.redaction.gate import Cleaned, Redactor
-from ingest.workflows.aftermath import Aftermath
-from ingest.workflows.history import LEAST, Past, history, told_by
-from ingest.workflows.requests import Beginning, Begun, Chain, Found, Reported, Resumed, Resumption, Seen
+from ingest.workflows.ended_workflows import EndedWorkflows
+from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
+from ingest.writing.pipeline import Ingestor
 from memtypes.live.events import Event, NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus, fold
-from memtypes.model.errors import NotFound, VersionConflict
+from memtypes.live.workflow_state import (
+    STATUS_AFTER,
+    ResourceValue,
+    WorkflowState,
+    WorkflowStatus,
+    fold,
+    needs_snapshot,
+)
+from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.ports.workflows import AppendEvent, NewWorkflow, Recorder, WorkflowLog, WorkflowStore
+from memtypes.ports.workflows import AppendEvent, ChainLink, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
 
 LARGE = 20_000
-"""Characters from which what is sent is looked through beside the event loop."""
+"""Characters of a value from which it is redacted in a worker thread."""
 
-_TRIES = 8
-"""How often going on reads again, when others report events between the reading and the writing."""
+_ATTEMPTS = 8
+"""Attempts of `resume` while other callers append events."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowRequest:
+    """A workflow to create. workflow_id: None for a random one. data: its initial data."""
+
+    workflow_id: str | None = None
+    parent_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedWorkflow:
+    """A new workflow. redactions: secrets removed from its data, by kind."""
+
+    workflow_id: str
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """version: of the event. memories: ids by type, if the event ended the workflow. redactions: by kind."""
+
+    version: int
+    memories: Mapping[str, str] = field(default_factory=dict)
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowView:
+    """A workflow with its state at the requested version."""
+
+    workflow_id: str
+    parent_id: str | None
+    state: WorkflowState
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowChain:
+    """links: the workflows that still exist, oldest first. gap: an ancestor has expired."""
+
+    links: tuple[ChainLink, ...]
+    gap: bool
+    cycle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResource:
+    """The newest value of a resource in a chain. workflow_id: the workflow that set it."""
+
+    id: str
+    resource: ResourceValue
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """input: any JSON, which becomes the next event. budget: tokens of the history."""
+
+    input: Any
+    budget: int
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedWorkflow:
+    """history: the events before the input, as text. omitted: events that are not whole in it. version: of the input.
+
+    redactions: secrets removed from the input, by kind.
+    """
+
+    history: str
+    total_tokens: int
+    budget: int
+    tokenizer: str
+    omitted: int
+    version: int = 0
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The part that a repeated call with the same idempotency key gets again."""
+        names = ("history", "total_tokens", "budget", "tokenizer", "omitted")
+        return json.dumps({name: getattr(self, name) for name in names})
+
+    @classmethod
+    def from_json(cls, stored: str) -> Self:
+        """The answer that `to_json` wrote."""
+        return cls(**json.loads(stored))
+
+
+@dataclass(frozen=True, slots=True)
 class Workflows:
-    """Raises NotFound, Conflict, InvalidRequest and Unavailable as the store does."""
+    """Creates, appends to, reads and resumes workflows.
 
-    def __init__(
-        self, store: WorkflowStore, tokenizer: Tokenizer, clock: Clock, recorder: Recorder, redactor: Redactor
-    ) -> None:
-        self._store = store
-        self._tokenizer = tokenizer
-        self._clock = clock
-        self._aftermath = Aftermath(store, recorder)
-        self._redactor = redactor
+    Raises NotFound, Conflict, VersionConflict, InvalidRequest and Unavailable as the store does.
+    """
 
-    async def begin(self, scope: Scope, beginning: Beginning) -> Begun:
-        """The workflow that was begun, at version 0."""
-        workflow_id = beginning.workflow_id or str(uuid.uuid4())
-        cleaned = await self._clean(scope, dict(beginning.data))
+    store: WorkflowStore
+    ingestor: Ingestor
+    tokenizer: Tokenizer
+    clock: Clock
+    redactor: Redactor
+
+    async def create(self, scope: Scope, request: WorkflowRequest) -> CreatedWorkflow:
+        """The new workflow, at version 0."""
+        workflow_id = request.workflow_id or str(uuid.uuid4())
+        cleaned = await self._clean(scope, dict(request.data))
         base = WorkflowState(data=cleaned.value)
-        new = NewWorkflow(workflow_id, beginning.parent_id, base, to_utc(self._clock()))
-        await self._store.create(scope, new)
-        return Begun(workflow_id, cleaned.counts)
+        await self.store.create(scope, NewWorkflow(workflow_id, request.parent_id, base, to_utc(self.clock())))
+        return CreatedWorkflow(workflow_id, cleaned.counts)
 
-    async def report(self, scope: Scope, workflow_id: str, event: NewEvent) -> Reported:
-        """The version that the event got."""
-        cleaned = await self._clean(scope, event.told())
-        kept = event.model_copy(update=cleaned.value).at(to_utc(self._clock()))
-        appended = await self._store.append(scope, AppendEvent(workflow_id, kept, event.expected_version))
+    async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
+        """The version of the event, and the memories of the workflow if the event ended it."""
+        cleaned = await self._clean(scope, new.payload())
+        event = new.model_copy(update=cleaned.value).at(to_utc(self.clock()))
+        appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         status = STATUS_AFTER.get(event.type, WorkflowStatus.PENDING)
-        memories = await self._aftermath.follow(scope, workflow_id, appended.version, status)
-        return Reported(appended.version, memories, cleaned.counts)
+        if needs_snapshot(appended.version, status):
+            await self._snapshot(scope, workflow_id, appended.version)
+        memories = await self._ended.record(scope, workflow_id) if status.ended else {}
+        return EventResult(appended.version, memories, cleaned.counts)
 
-    async def look(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> Seen:
-        """The workflow's state, now or after the event `at_version`."""
-        log = await self._store.load(scope, workflow_id, at_version)
-        return Seen(workflow_id, log.parent_id, fold(log.base, log.events))
+    async def read(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowView:
+        """The workflow's state now, or after the event `at_version`."""
+        log = await self.store.load(scope, workflow_id, at_version)
+        return WorkflowView(workflow_id, log.parent_id, fold(log.base, log.events))
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """At most `limit` events after the version `after`."""
-        return await self._store.events(scope, workflow_id, after, limit)
+        """At most `limit` events after version `after`."""
+        return await self.store.events(scope, workflow_id, after, limit)
 
-    async def chain(self, scope: Scope, workflow_id: str) -> Chain:
-        """The workflow's ancestors and itself. A cycle can't be: parents are fixed when a workflow begins."""
-        links = await self._store.chain(scope, workflow_id)
-        there = tuple(link for link in links if link.status is not None)
-        return Chain(there, gap=len(there) < len(links))
+    async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
+        """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""
+        links = await self.store.chain(scope, workflow_id)
+        existing = tuple(link for link in links if link.status is not None)
+        return WorkflowChain(existing, gap=len(existing) < len(links))
 
-    async def resources(self, scope: Scope, workflow_id: str) -> list[Found]:
-        """Every resource of the chain once, with its newest value; newest first."""
-        newest: dict[str, Found] = {}
+    async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
+        """The newest value of each resource of the chain; newest first."""
+        newest: dict[str, ChainResource] = {}
         for log in await self._logs(scope, workflow_id):
-            for name, one in fold(log.base, log.events).resources.items():
-                before = newest.get(name)
-                if before is None or before.resource.at <= one.at:
-                    newest[name] = Found(name, one, log.workflow_id)
-        return sorted(newest.values(), key=lambda found: (found.resource.at, found.resource.version), reverse=True)
+            for name, value in fold(log.base, log.events).resources.items():
+                older = newest.get(name)
+                if older is None or older.resource.at <= value.at:
+                    newest[name] = ChainResource(name, value, log.workflow_id)
+        return sorted(newest.values(), key=lambda entry: (entry.resource.at, entry.resource.version), reverse=True)
 
-    async def resume(self, scope: Scope, workflow_id: str, resumption: Resumption) -> Resumed:
-        """The history before this input, which becomes the next event; a repetition gives the first answer again."""
-        cleaned = await self._clean(scope, resumption.input)
-        resumption = replace(resumption, input=cleaned.value)
-        for left in reversed(range(_TRIES)):
+    async def resume(self, scope: Scope, workflow_id: str, request: ResumeRequest) -> ResumedWorkflow:
+        """The chain's history before the input, which is appended as the next event.
+
+        With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
+        append events meanwhile, the history is read again.
+        """
+        cleaned = await self._clean(scope, request.input)
+        request = replace(request, input=cleaned.value)
+        attempt = 0
+        while True:
+            attempt += 1
             logs = await self._logs(scope, workflow_id)
-            told = self._told(logs, await self._pasts(scope, logs, resumption.budget // LEAST), resumption.budget)
-            kind = WorkflowEventType.NOTE if logs[-1].version else WorkflowEventType.STARTED
-            event = Event(kind, to_utc(self._clock()), input=resumption.input)
-            append = AppendEvent(workflow_id, event, logs[-1].version, resumption.once(told))
+            version = logs[-1].version
+            answer = await self._history(scope, logs, request.budget)
+            kind = WorkflowEventType.NOTE if version else WorkflowEventType.STARTED
+            event = Event(kind, to_utc(self.clock()), input=request.input)
+            once = _idempotent_answer(request, answer)
             try:
-                appended = await self._store.append(scope, append)
+                appended = await self.store.append(scope, AppendEvent(workflow_id, event, version, once))
+                break
             except VersionConflict as conflict:
-                if not left or conflict.current_version == logs[-1].version:
+                if attempt == _ATTEMPTS or conflict.current_version == version:
                     raise
-                continue
-            if appended.answer is None:
-                await self._aftermath.follow(scope, workflow_id, appended.version, WorkflowStatus.RUNNING)
-            answer = json.loads(appended.answer) if appended.answer else told
-            return Resumed(version=appended.version, redactions=cleaned.counts, **answer)
-        raise AssertionError("the last try returns or raises")
+        if appended.answer is not None:
+            answer = ResumedWorkflow.from_json(appended.answer)
+        elif needs_snapshot(appended.version, WorkflowStatus.RUNNING):
+            await self._snapshot(scope, workflow_id, appended.version)
+        return replace(answer, version=appended.version, redactions=cleaned.counts)
 
     async def record_ended(self) -> int:
-        """How many ended workflows were recorded whose record had been missed."""
-        return await self._aftermath.record_ended()
+        """Number of ended workflows that were recorded late."""
+        return await self._ended.record_all()
+
+    @property
+    def _ended(self) -> EndedWorkflows:
+        return EndedWorkflows(self.store, self.ingestor)
 
     async def _clean(self, scope: Scope, value: Any) -> Cleaned:
-        """What a caller sent, without the secrets that its tenant does not allow; ids are addresses and stay."""
+        """`value` without secrets; ids are addresses and stay."""
         if len(json.dumps(value)) < LARGE:
-            return self._redactor.clean(scope.tenant, value)
-        return await to_thread.run_sync(self._redactor.clean, scope.tenant, value)
+            return self.redactor.clean(scope.tenant, value)
+        return await to_thread.run_sync(self.redactor.clean, scope.tenant, value)
 
-    def _told(self, logs: list[WorkflowLog], pasts: list[Past], budget: int) -> dict[str, Any]:
-        written = history(pasts, budget, self._tokenizer)
-        missing = sum(max(0, log.version - len(past.events)) for log, past in zip(logs, pasts, strict=True))
-        return {
-            "history": written.text,
-            "total_tokens": written.tokens,
-            "budget": budget,
-            "tokenizer": self._tokenizer.name,
-            "omitted": written.omitted + missing,
-        }
+    async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:
+        """Store a snapshot of the state. A failure costs only a longer fold, so it does not fail the event."""
+        try:
+            log = await self.store.load(scope, workflow_id, version)
+            await self.store.snapshot(scope, workflow_id, fold(log.base, log.events))
+        except RemembrancerError as error:
+            _log.warning("no snapshot of a workflow at version %s: %s", version, type(error).__name__)
 
     async def _logs(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """The chain's workflows that are still there, oldest first."""
-        own = await self._store.load(scope, workflow_id)
+        """Logs of the chain's workflows that still exist, oldest first."""
+        log = await self.store.load(scope, workflow_id)
         logs: list[WorkflowLog] = []
-        for ancestor in own.ancestors:
+        for ancestor in log.ancestors:
             try:
-                logs.append(await self._store.load(scope, ancestor))
+                logs.append(await self.store.load(scope, ancestor))
             except NotFound:
-                _log.debug("a chain has a gap: an ancestor has expired")
-        return [*logs, own]
+                _log.debug("an ancestor of a workflow has expired")
+        return [*logs, log]
 
-    async def _pasts(self, scope: Scope, logs: list[WorkflowLog], most: int) -> list[Past]:
-        """Each workflow with its newest `most` events; one whose events are gone, with what its last state tells."""
-        pasts: list[Past] = []
-        for log in logs:
-            known = log.events if log.base.version == 0 else await self._newest(scope, log, most)
-            pasts.append(Past(log.workflow_id, known))
-        return pasts
+    async def _history(self, scope: Scope, logs: list[WorkflowLog], budget: int) -> ResumedWorkflow:
+        limit = budget // MIN_EVENT_TOKENS
+        chain = [WorkflowEvents(log.workflow_id, await self._newest(scope, log, limit)) for log in logs]
+        written = history(chain, budget, self.tokenizer)
+        unread = sum(max(0, log.version - len(read.events)) for log, read in zip(logs, chain, strict=True))
+        return ResumedWorkflow(written.text, written.tokens, budget, self.tokenizer.name, written.omitted + unread)
 
-    async def _newest(self, scope: Scope, log: WorkflowLog, most: int) -> tuple[Event, ...]:
+    async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
+        """The newest `limit` events; if the log has expired, those that follow from the last state."""
+        if log.base.version == 0:
+            return log.events
         if not log.lost:
-            before = max(0, log.version - most)
+            after = max(0, log.version - limit)
             try:
-                return await self._store.events(scope, log.workflow_id, before, log.version - before)
+                return await self.store.events(scope, log.workflow_id, after, log.version - after)
             except NotFound:
-                _log.debug("the log of an ended workflow went while it was read")
-        return tuple(told_by(fold(log.base, log.events)))
+                _log.debug("the log of an ended workflow expired while it was read")
+        return tuple(events_of_state(fold(log.base, log.events)))
+
+
+def _idempotent_answer(request: ResumeRequest, answer: ResumedWorkflow) -> IdempotentAnswer | None:
+    if request.idempotency_key is None:
+        return None
+    digest = hashlib.sha256(json.dumps([request.input, request.budget], sort_keys=True).encode()).hexdigest()
+    return IdempotentAnswer(request.idempotency_key, digest, answer.to_json())

@@ -1,6 +1,6 @@
-"""A workflow's history as text within a budget of tokens. Pure but for the counting.
+"""The history of a workflow chain as text within a token budget.
 
-Every piece ends with a newline and begins with "-", "#" or "<", so tokens add up; see `memtypes.search.piece`.
+Every piece ends with a newline and begins with "-", "#" or "<", so token counts add up; see `memtypes.search.piece`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from memtypes.search.piece import bullet
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
 CUT_MARK = " [cut]"
-LEAST = 24
-"""Tokens of the shortest piece of a cut event that says something: its time takes 15, the mark 3."""
+MIN_EVENT_TOKENS = 24
+"""Tokens of the shortest cut event that still says something: its time takes 15, the mark 3."""
 
-_WORDS = {
+_LABELS = {
     WorkflowEventType.STARTED: "workflow started",
     WorkflowEventType.STEP_STARTED: "started",
     WorkflowEventType.STEP_COMPLETED: "completed",
@@ -34,11 +34,15 @@ _WORDS = {
     WorkflowEventType.FAILED: "workflow failed",
     WorkflowEventType.CANCELLED: "workflow cancelled",
 }
-_ENDS = {StepStatus.COMPLETED: WorkflowEventType.STEP_COMPLETED, StepStatus.FAILED: WorkflowEventType.STEP_FAILED}
+_STEP_EVENTS = {
+    StepStatus.RUNNING: WorkflowEventType.STEP_STARTED,
+    StepStatus.COMPLETED: WorkflowEventType.STEP_COMPLETED,
+    StepStatus.FAILED: WorkflowEventType.STEP_FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class WorkflowEvents:
     """One workflow of a chain with its events, oldest first."""
 
     workflow_id: str
@@ -46,55 +50,55 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """text: at most the budget. tokens: of the whole text. omitted: events that are not in it, or not whole."""
+class WorkflowHistory:
+    """tokens: of the whole text. omitted: number of events that are cut or left out."""
 
     text: str
     tokens: int
     omitted: int
 
 
-def history(chain: Sequence[Past], budget: int, tokenizer: Tokenizer) -> History:
-    """What happened in `chain`, oldest workflow first: collected newest first until the budget, shown oldest first.
+def history(chain: Sequence[WorkflowEvents], budget: int, tokenizer: Tokenizer) -> WorkflowHistory:
+    """The events of `chain`, which is oldest first, in at most `budget` tokens.
 
-    An event that takes more than half of the budget is cut, with a mark. At the first that does not fit the history
-    ends: nothing older is shown, so that there is no hole in it.
+    Events are collected newest first and shown oldest first. An event that takes more than half of the budget is cut.
+    Collecting stops at the first event that does not fit, so the history has no gap.
     """
-    filling = _Filling(tokenizer, budget)
-    for past in reversed(chain):
-        filling.take(past)
-    text = filling.text()
-    total = sum(len(past.events) for past in chain)
-    return History(text, tokenizer.count(text), total - filling.whole)
+    builder = _HistoryBuilder(tokenizer, budget)
+    for workflow in reversed(chain):
+        builder.add(workflow)
+    text = builder.text()
+    total = sum(len(workflow.events) for workflow in chain)
+    return WorkflowHistory(text, tokenizer.count(text), total - builder.whole_events)
 
 
-class _Filling:
+class _HistoryBuilder:
     def __init__(self, tokenizer: Tokenizer, budget: int) -> None:
         self._tokenizer = tokenizer
         self._budget = budget
         self._room = budget - tokenizer.count(OPENING) - tokenizer.count(CLOSING)
-        self._parts: list[tuple[str, list[str]]] = []
-        self.whole = 0
+        self._sections: list[tuple[str, list[str]]] = []
+        self.whole_events = 0
 
-    def take(self, past: Past) -> None:
-        """Add what fits of `past`, newest first."""
-        heading = "#" + bullet(f"Workflow {past.workflow_id}")[1:]
+    def add(self, workflow: WorkflowEvents) -> None:
+        """Add the newest events that fit."""
+        heading = "#" + bullet(f"Workflow {workflow.workflow_id}")[1:]
+        heading_tokens = self._tokenizer.count(heading)
         pieces: list[str] = []
-        head = self._tokenizer.count(heading)
-        for event in reversed(past.events):
-            room = self._room - (0 if pieces else head)
-            piece, cut = self._fitting(line(event), room)
+        for event in reversed(workflow.events):
+            room = self._room - (0 if pieces else heading_tokens)
+            piece, cut = self._fit(event_text(event), room)
             if piece is None:
-                self._room = 0  # what is older stays out too: a history has no hole in it
+                self._room = 0  # leave out everything older, so the history has no gap
                 break
             self._room = room - self._tokenizer.count(piece)
-            self.whole += not cut
+            self.whole_events += not cut
             pieces.append(piece)
         if pieces:
-            self._parts.append((heading, pieces))
+            self._sections.append((heading, pieces))
 
-    def _fitting(self, text: str, room: int) -> tuple[str | None, bool]:
-        """The piece of an event in `room`, and whether it was cut; None when it does not fit."""
+    def _fit(self, text: str, room: int) -> tuple[str | None, bool]:
+        """The bullet of `text` in at most `room` tokens, and whether it is cut; None if it does not fit."""
         limit = self._budget // 2
         allowed = min(room, limit)
         if allowed <= 0:
@@ -103,7 +107,7 @@ class _Filling:
         tokens = self._tokenizer.count(piece)
         if tokens <= allowed:
             return piece, False
-        if tokens <= limit or allowed < LEAST:
+        if tokens <= limit or allowed < MIN_EVENT_TOKENS:
             return None, False
         while allowed > 0:
             piece = bullet(self._tokenizer.truncate(text, allowed) + CUT_MARK)
@@ -114,44 +118,43 @@ class _Filling:
         return None, False
 
     def text(self) -> str:
-        """The whole, oldest first; should a join have cost more than it may, the oldest events go."""
-        while self._parts:
-            made = "".join(heading + "".join(reversed(pieces)) for heading, pieces in reversed(self._parts))
-            made = OPENING + made + CLOSING
-            if self._tokenizer.count(made) <= self._budget:
-                return made
-            self._parts[-1][1].pop()
-            self._parts = [part for part in self._parts if part[1]]
+        """The whole text, oldest first. If token counts did not add up, the oldest events are dropped."""
+        while self._sections:
+            body = "".join(heading + "".join(reversed(pieces)) for heading, pieces in reversed(self._sections))
+            text = OPENING + body + CLOSING
+            if self._tokenizer.count(text) <= self._budget:
+                return text
+            self._sections[-1][1].pop()
+            self._sections = [section for section in self._sections if section[1]]
         return ""
 
 
-def line(event: Event) -> str:
-    """One event in words: when (to the second), which step, who, and what was said."""
+def event_text(event: Event) -> str:
+    """Time (to the second), step, type, agent and values of an event."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
-    who = f" by {event.agent}" if event.agent is not None else ""
-    parts = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_WORDS[event.type]}{who}"]
+    agent = f" by {event.agent}" if event.agent is not None else ""
+    lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]
     for name in ("input", "output", "error"):
         value = getattr(event, name)
         if value is not None:
-            parts.append(f"{name}: {shown(value)}")
+            lines.append(f"{name}: {value_text(value)}")
     for name in ("resources", "data"):
         members = getattr(event, name)
         if members:
-            parts.append(f"{name}: " + ", ".join(f"{key} = {shown(value)}" for key, value in members.items()))
-    return "\n".join(parts)
+            lines.append(f"{name}: " + ", ".join(f"{key} = {value_text(value)}" for key, value in members.items()))
+    return "\n".join(lines)
 
 
-def shown(value: Any) -> str:
-    """`value` as text: a text as it is, anything else as JSON."""
+def value_text(value: Any) -> str:
+    """`value` itself if it is a string, else its JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def told_by(state: WorkflowState) -> list[Event]:
-    """The events that `state` still tells of, for a workflow whose log is gone: its steps, in their order."""
-    told: list[Event] = []
-    for step_id, step in state.steps.items():
-        at = step.ended_at or step.started_at
-        if at is not None:
-            kind = _ENDS.get(step.status, WorkflowEventType.STEP_STARTED)
-            told.append(Event(kind, at, state.version, step_id, step.agent, step.input, step.output, step.error))
-    return sorted(told, key=lambda event: event.at)
+def events_of_state(state: WorkflowState) -> list[Event]:
+    """One event for each step of `state`, by time: the history of a workflow whose log has expired."""
+    events = [
+        Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
+        for step_id, step in state.steps.items()
+        if (at := step.ended_at or step.started_at) is not None
+    ]
+    return sorted(events, key=lambda event: event.at)

@@ -33,7 +33,6 @@ class WorkflowEventType(StrEnum):
 
 
 _STEP_TYPES = (WorkflowEventType.STEP_STARTED, WorkflowEventType.STEP_COMPLETED, WorkflowEventType.STEP_FAILED)
-END_TYPES = frozenset({WorkflowEventType.COMPLETED, WorkflowEventType.FAILED, WorkflowEventType.CANCELLED})
 _NEEDED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
 
 
@@ -88,8 +87,8 @@ class NewEvent(Model):
         small_json([self.input, self.output, self.error, self.resources, self.data])
         return self
 
-    def told(self) -> dict[str, Any]:
-        """What it tells, where secrets may be."""
+    def payload(self) -> dict[str, Any]:
+        """The values that may contain secrets, without those that are None."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data")}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -135,11 +135,3 @@ class WorkflowStore(ABC):
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Every ended workflow, of any scope, that is still to be recorded."""
-
-
-class Recorder(ABC):
-    """Turns an ended workflow into memories."""
-
-    @abstractmethod
-    async def record(self, scope: Scope, workflow_id: str, state: WorkflowState) -> dict[str, str]:
-        """The ids of the memories that keep the record, by type; doing it again makes no second ones."""

@@ -14,7 +14,6 @@ from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.policy import RuleBook
 from ingest.upkeep.executor import Upkeep
-from ingest.workflows.ended_workflows import WorkflowRecorder
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.working.sync import Copies
@@ -115,7 +114,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
             "receipts": ErasableReceipts(chain),
             "recent": Remembered(screened.recent, screened.documents),
         },
-        workflows=Workflows(FakeWorkflows(), tokenizer, clock, WorkflowRecorder(ingestor), screened.redactor),
+        workflows=Workflows(FakeWorkflows(), ingestor, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,
     )

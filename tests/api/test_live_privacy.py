@@ -14,7 +14,6 @@ from api.auth.keybook import KeyBook
 from api.auth.keys import KeyEntry, KeyRing, Role
 from ingest.screening.redaction.gate import Redactor
 from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
-from ingest.workflows.ended_workflows import WorkflowRecorder
 from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -45,8 +44,7 @@ def space() -> dict[str, str]:
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service with a tenant of each policy; the tenant is its key."""
     services = with_live(fake_services(lambda: NOW, book=BOOK), live)
-    recorder = WorkflowRecorder(services.ingestor)
-    workflows = Workflows(RedisWorkflows(live), FakeTokenizer(), lambda: NOW, recorder, Redactor(BOOK))
+    workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor(BOOK))
     keys = KeyRing.of([KeyEntry(key=f"{one}-key-of-it", tenant=one, role=Role.ADMIN) for one in TENANTS])
     async with connect(replace(services, workflows=workflows, keys=KeyBook(keys))) as client:
         yield client

@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 
 from api.wiring.container import Services
 from ingest.screening.redaction.gate import Redactor
-from ingest.workflows.ended_workflows import WorkflowRecorder
 from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -34,8 +33,7 @@ def scope() -> Scope:
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service whose workflows are on a real server."""
-    recorder = WorkflowRecorder(services.ingestor)
-    workflows = Workflows(RedisWorkflows(live), FakeTokenizer(), lambda: NOW, recorder, Redactor())
+    workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor())
     async with connect(replace(services, workflows=workflows)) as client:
         yield client
 

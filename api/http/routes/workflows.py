@@ -26,8 +26,7 @@ from api.http.workflow_shapes import (
     WorkflowPost,
 )
 from api.wiring.container import Services
-from ingest.workflows.engine import Workflows
-from ingest.workflows.requests import Beginning, Resumption
+from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.events import NewEvent
 from memtypes.model.errors import Unavailable
 
@@ -74,9 +73,8 @@ async def post_workflow(request: HttpRequest, services: NamedDependency[Services
     """201 with the id."""
     asked = await read_body(request, POST)
     scope = scope_of(request, asked.namespace)
-    beginning = Beginning(asked.workflow_id, asked.parent_id, asked.data)
-    begun = await _of(services).begin(scope, beginning)
-    return answer({"workflow_id": begun.workflow_id, "version": 0, **redactions_of(begun)}, 201)
+    created = await _of(services).create(scope, WorkflowRequest(asked.workflow_id, asked.parent_id, asked.data))
+    return answer({"workflow_id": created.workflow_id, "version": 0, **redactions_of(created)}, 201)
 
 
 @post("/v1/workflows/{workflow_id:str}/events", opt=_EVENT.opt())
@@ -86,7 +84,7 @@ async def post_event(
     """201 with the event's version."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     event = await read_body(request, EVENT)
-    reported = await _of(services).report(scope, workflow_id, event)
+    reported = await _of(services).append(scope, workflow_id, event)
     return answer({"version": reported.version, "memories": reported.memories, **redactions_of(reported)}, 201)
 
 
@@ -96,7 +94,7 @@ async def get_workflow(
 ) -> Response[bytes]:
     """The state, now or at a version."""
     query = read_query(request, StateQuery)
-    seen = await _of(services).look(scope_of(request, query.namespace), workflow_id, query.at_version)
+    seen = await _of(services).read(scope_of(request, query.namespace), workflow_id, query.at_version)
     members = {"workflow_id": workflow_id, "parent_id": seen.parent_id, "version": seen.state.version}
     return answer({**members, "state": seen.state.members()})
 
@@ -143,8 +141,8 @@ async def post_continue(
     """The history, and the version of the input."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     asked = await read_body(request, CONTINUE)
-    resumption = Resumption(asked.input, asked.budget, asked.idempotency_key)
-    resumed = await _of(services).resume(scope, workflow_id, resumption)
+    request_to_resume = ResumeRequest(asked.input, asked.budget, asked.idempotency_key)
+    resumed = await _of(services).resume(scope, workflow_id, request_to_resume)
     metadata = {name: getattr(resumed, name) for name in ("total_tokens", "budget", "tokenizer", "omitted")}
     told = {"history": resumed.history, "version": resumed.version, "metadata": metadata}
     return answer({**told, **redactions_of(resumed)})

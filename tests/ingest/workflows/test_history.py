@@ -1,4 +1,4 @@
-"""The history of a chain in a budget of tokens."""
+"""The history of a workflow chain within a token budget."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.workflows.history import CUT_MARK, Past, history, line, told_by
+from ingest.workflows.history import CUT_MARK, WorkflowEvents, event_text, events_of_state, history
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.events import Event, NewEvent, WorkflowEventType
 from memtypes.live.workflow_state import WorkflowState, fold
 from memtypes.ports.tokenizer import Tokenizer
 from tests.fakes import FakeTokenizer
-from tests.ingest.workflows.events import LOGS, START, logged
+from tests.memtypes.live.logs import LOGS, START, logged
 
 
-class WholeTextTokenizer(FakeTokenizer):
-    """A tokenizer whose counts do not add up: a long text costs more than its pieces."""
+class NonAdditiveTokenizer(FakeTokenizer):
+    """A tokenizer that counts more for a text than for its pieces."""
 
     def count(self, text: str) -> int:
-        """One more a hundred characters."""
+        """One more for every hundred characters."""
         return super().count(text) + len(text) // 100
 
 
-def noted(*texts: str) -> list[Event]:
+def notes(*texts: str) -> list[Event]:
     """A note for each text."""
     return logged([NewEvent(type=WorkflowEventType.NOTE, input=text) for text in texts])
 
 
 @given(log=LOGS, budget=st.integers(0, 400), cut=st.integers(0, 30))
-@pytest.mark.parametrize("tokenizer", [FakeTokenizer(), WholeTextTokenizer()])
-def test_a_history_is_never_above_its_budget(tokenizer: Tokenizer, log: list[Event], budget: int, cut: int) -> None:
-    """For any budget from 0 up, the text's own count is what is said, and at most the budget."""
-    told = history([Past("parent", log[:cut]), Past("child", log[cut:])], budget, tokenizer)
-    assert told.tokens == tokenizer.count(told.text) <= budget
-    assert 0 <= told.omitted <= len(log)
+@pytest.mark.parametrize("tokenizer", [FakeTokenizer(), NonAdditiveTokenizer()])
+def test_a_history_never_exceeds_its_budget(tokenizer: Tokenizer, log: list[Event], budget: int, cut: int) -> None:
+    """For any budget; the reported tokens are those of the text."""
+    result = history([WorkflowEvents("parent", log[:cut]), WorkflowEvents("child", log[cut:])], budget, tokenizer)
+    assert result.tokens == tokenizer.count(result.text) <= budget
+    assert 0 <= result.omitted <= len(log)
 
 
 @pytest.mark.anyio
-async def test_a_real_tokenizer_counts_hostile_text_within_the_budget(tmp_path: Path) -> None:
-    """Special tokens, fences, other scripts and line breaks do not lift the budget."""
+async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path: Path) -> None:
+    """Counted with a real tokenizer; a closing tag in a value is escaped."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
 
     @settings(max_examples=60, deadline=None)
@@ -51,65 +51,67 @@ async def test_a_real_tokenizer_counts_hostile_text_within_the_budget(tmp_path: 
         budget=st.integers(0, 300),
     )
     def check(texts: list[str], budget: int) -> None:
-        told = history([Past("w", noted(*texts))], budget, tokenizer)
-        assert tokenizer.count(told.text) == told.tokens <= budget
-        assert told.text.count("</memories>") <= 1
+        result = history([WorkflowEvents("w", notes(*texts))], budget, tokenizer)
+        assert tokenizer.count(result.text) == result.tokens <= budget
+        assert result.text.count("</memories>") <= 1
 
     check()
 
 
-def test_the_newest_goes_in_first_and_is_shown_last() -> None:
-    """What does not fit is the oldest, and it is counted."""
-    log = noted(*(f"event number {number}" for number in range(40)))
-    told = history([Past("w", log)], 200, FakeTokenizer())
-    shown = [number for number in range(40) if f"number {number}\n" in told.text]
+def test_the_newest_events_are_kept_and_shown_in_order() -> None:
+    """The oldest events are left out and counted."""
+    log = notes(*(f"event number {number}" for number in range(40)))
+    result = history([WorkflowEvents("w", log)], 200, FakeTokenizer())
+    shown = [number for number in range(40) if f"number {number}\n" in result.text]
     assert shown == list(range(40 - len(shown), 40))
-    assert told.omitted == 40 - len(shown) > 0
+    assert result.omitted == 40 - len(shown) > 0
 
 
-def test_a_history_has_no_hole() -> None:
-    """A short old event does not slip in behind a longer one that did not fit."""
-    log = noted("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
-    told = history([Past("parent", noted("short")), Past("w", log)], 200, FakeTokenizer())
-    assert "entry 0" in told.text
-    assert "short" not in told.text
-    assert told.omitted == 3
+def test_a_history_has_no_gaps() -> None:
+    """A short old event is left out if a newer one did not fit."""
+    log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
+    result = history([WorkflowEvents("parent", notes("short")), WorkflowEvents("w", log)], 200, FakeTokenizer())
+    assert "entry 0" in result.text
+    assert "short" not in result.text
+    assert result.omitted == 3
 
 
 def test_parents_come_before_their_children() -> None:
-    """Each workflow has a heading, and the chain reads from its beginning."""
-    told = history([Past("parent", noted("first")), Past("child", noted("second"))], 500, FakeTokenizer())
-    places = [told.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
+    """Each workflow has a heading."""
+    chain = [WorkflowEvents("parent", notes("first")), WorkflowEvents("child", notes("second"))]
+    result = history(chain, 500, FakeTokenizer())
+    places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
     assert places == sorted(places)
 
 
-def test_a_huge_event_is_cut_and_leaves_room_for_others() -> None:
-    """It takes at most half, with a mark, and counts as not whole."""
-    log = noted("the beginning", "word " * 1_000)
-    told = history([Past("w", log)], 200, FakeTokenizer())
-    assert CUT_MARK in told.text
-    assert "the beginning" in told.text
-    assert told.omitted == 1
+def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
+    """It ends with a mark, counts as omitted, and leaves room for others."""
+    log = notes("the beginning", "word " * 1_000)
+    result = history([WorkflowEvents("w", log)], 200, FakeTokenizer())
+    assert CUT_MARK in result.text
+    assert "the beginning" in result.text
+    assert result.omitted == 1
 
 
 @pytest.mark.anyio
-async def test_a_cut_event_still_says_what_happened(tmp_path: Path) -> None:
-    """Its time and the mark alone are no history: then it is left out."""
+async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
+    """If only its time and the mark would fit, it is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
-    events = [replace(event, at=START.replace(microsecond=103_337)) for event in noted("word " * 1_000)]
-    told = [history([Past("w", events)], budget, tokenizer).text for budget in range(150)]
-    assert sum(CUT_MARK in text for text in told) > 90
-    assert all("note\n  input: word" in text for text in told if CUT_MARK in text)
+    events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
+    texts = [history([WorkflowEvents("w", events)], budget, tokenizer).text for budget in range(150)]
+    assert sum(CUT_MARK in text for text in texts) > 90
+    assert all("note\n  input: word" in text for text in texts if CUT_MARK in text)
 
 
-def test_a_line_says_when_who_and_what() -> None:
-    """Everything that an event carries is there."""
+def test_an_events_text_has_all_its_values() -> None:
+    """Time, step, type, agent, output and data."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, data={"k": "v"})
-    assert line(event.at(START)) == ('2026-03-01T12:00:00Z step s completed by ann\noutput: {"n": 1}\ndata: k = v')
+    text = '2026-03-01T12:00:00Z step s completed by ann\noutput: {"n": 1}\ndata: k = v'
+    assert event_text(event.at(START)) == text
 
 
-def test_a_state_without_its_log_still_tells_of_its_steps() -> None:
-    """An ended parent whose events are gone is told from its snapshot."""
+def test_steps_of_a_state_stand_in_for_an_expired_log() -> None:
+    """One event for each step, by time."""
     log = logged(
         [
             NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", input="in"),
@@ -117,6 +119,6 @@ def test_a_state_without_its_log_still_tells_of_its_steps() -> None:
             NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output="out"),
         ]
     )
-    told = told_by(fold(WorkflowState(), log))
-    assert [(event.step_id, event.type) for event in told] == [("two", "step_started"), ("one", "step_completed")]
-    assert told[1].output == "out"
+    events = events_of_state(fold(WorkflowState(), log))
+    assert [(event.step_id, event.type) for event in events] == [("two", "step_started"), ("one", "step_completed")]
+    assert events[1].output == "out"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from memtypes.live.events import MAX_EVENT_BYTES, Event, NewEvent, WorkflowEventType
 from memtypes.live.workflow_state import SNAPSHOT_EVERY, StepStatus, WorkflowState, WorkflowStatus, fold, needs_snapshot
-from tests.ingest.workflows.events import LOGS, START, logged
+from tests.memtypes.live.logs import LOGS, START, logged
 
 
 def state_after(*sent: NewEvent) -> WorkflowState:
