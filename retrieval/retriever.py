@@ -22,7 +22,7 @@ from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.ports.working import LiveItems
+from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import Candidates
 from memtypes.search.passage import Passage
 from memtypes.search.terms import numbered
@@ -80,7 +80,7 @@ class RetrieverParts:
     receipts: Recorder | None = None
     adjust: Adjust | None = None
     models: Models = Registry
-    live: LiveItems | None = None
+    live: LiveItemStore | None = None
 
 
 @dataclass(frozen=True, slots=True)

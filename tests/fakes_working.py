@@ -8,66 +8,67 @@ from datetime import datetime
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.working import Clearing, Due, LiveItem, LiveItems
+from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 
 
-class FakeItems(LiveItems):
-    """Items by session. away: whether every call fails."""
+class FakeItems(LiveItemStore):
+    """Items by session. away: whether every call raises Unavailable."""
 
     def __init__(self) -> None:
         self.kept: dict[Scope, dict[str, LiveItem]] = {}
         self.away = False
 
-    def _of(self, scope: Scope) -> dict[str, LiveItem]:
+    def _session(self, scope: Scope) -> dict[str, LiveItem]:
         if self.away:
             raise Unavailable("the live store is away")
         return self.kept.setdefault(replace(scope, agent_id=None), {})
 
-    def _change(self, scope: Scope, entry: LiveItem, **fields: datetime) -> None:
-        changed = replace(entry, memory=entry.memory.model_copy(update=fields), behind=True)
-        self._of(scope)[entry.memory.id] = changed
+    def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
+        changed = replace(item, memory=item.memory.model_copy(update=fields), unsynced=True)
+        self._session(scope)[item.memory.id] = changed
 
-    async def put(self, scope: Scope, entry: LiveItem) -> None:
-        """Keep it."""
-        self._of(scope)[entry.memory.id] = entry
+    async def put(self, scope: Scope, item: LiveItem) -> None:
+        """Store an item; see the port."""
+        self._session(scope)[item.memory.id] = item
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
-        """All of the session."""
-        return sorted(self._of(scope).values(), key=lambda one: (one.memory.created_at, one.memory.id))
+        """Return the items of the session; see the port."""
+        return sorted(self._session(scope).values(), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Slide."""
-        for one in [one for one in self._of(scope).values() if one.memory.id in ids and not one.over_at(at)]:
-            self._change(scope, one, accessed_at=at, expires_at=at + one.ttl)
+        """Restart the time to live; see the port."""
+        for item in list(self._session(scope).values()):
+            if item.memory.id in ids and not item.is_over(at):
+                self._change(scope, item, accessed_at=at, expires_at=at + item.ttl)
 
-    async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
-        """Clear."""
-        alive = [one for one in self._of(scope).values() if not one.over_at(at)]
-        meant = [one for one in alive if _means(which, one)]
-        for one in meant:
-            self._change(scope, one, cleared_at=at)
-        return [one.memory.id for one in meant]
+    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+        """Clear items; see the port."""
+        alive = [item for item in self._session(scope).values() if not item.is_over(at)]
+        selected = [item for item in alive if _selects(selection, item)]
+        for item in selected:
+            self._change(scope, item, cleared_at=at)
+        return [item.memory.id for item in selected]
 
-    async def due(self, _at: datetime, _limit: int) -> list[Due]:
-        """Nothing is noted: tests sweep by session."""
+    async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
+        """Return none: tests sweep by session."""
         return []
 
-    async def sessions_due(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
-        """Every session of the namespace."""
-        own = [one for one in self.kept if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)]
-        return [one.session_id for one in own if one.session_id][:limit]
+    async def due_sessions(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
+        """Return every session of the namespace."""
+        sessions = [one for one in self.kept if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)]
+        return [session.session_id for session in sessions if session.session_id][:limit]
 
-    async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
-        """Take the marks off."""
-        kept = self._of(scope)
-        for one in [one for one in entries if kept.get(one.memory.id) == one]:
-            kept[one.memory.id] = replace(one, behind=False)
-            if one.over_at(at):
-                del kept[one.memory.id]
+    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
+        """Mark unchanged items as synced; see the port."""
+        stored = self._session(scope)
+        for item in [item for item in items if stored.get(item.memory.id) == item]:
+            stored[item.memory.id] = replace(item, unsynced=False)
+            if item.is_over(at):
+                del stored[item.memory.id]
 
-    async def rest(self, due: Due) -> None:
-        """Nothing is noted."""
+    async def reschedule(self, due: DueNamespace) -> None:
+        """Do nothing: no namespace is ever due."""
 
 
-def _means(which: Clearing, entry: LiveItem) -> bool:
-    return which.todo_id in (None, entry.memory.todo_id) and which.id in (None, entry.memory.id)
+def _selects(selection: ItemSelection, item: LiveItem) -> bool:
+    return selection.todo_id in (None, item.memory.todo_id) and selection.id in (None, item.memory.id)

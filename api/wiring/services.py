@@ -31,7 +31,7 @@ from memtypes.llms.counting import LocalCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.receipts import ErasableReceipts
-from memtypes.ports.working import LiveItems
+from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
@@ -126,7 +126,7 @@ def places_of(
     return places
 
 
-def retriever_parts(resources: Resources, items: LiveItems, freshness: Freshness) -> RetrieverParts:
+def retriever_parts(resources: Resources, items: LiveItemStore, freshness: Freshness) -> RetrieverParts:
     """What retrieval works with; what it shows is noted by `freshness`."""
     past = Past(resources.store, resources.embedder)
     return RetrieverParts(

@@ -15,7 +15,7 @@ from typing import Any
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.working import LiveItem, LiveItems
+from memtypes.ports.working import LiveItem, LiveItemStore
 
 NAMESPACES = 100
 SESSIONS = 100
@@ -26,7 +26,7 @@ SESSIONS = 100
 class Copies:
     """The embedded copies of live items."""
 
-    items: LiveItems
+    items: LiveItemStore
     store: MemoryStore
     clock: Clock
 
@@ -34,20 +34,20 @@ class Copies:
         """How many copies were brought into step or swept. Raises LockLost and Unavailable; what was done stays."""
         now = self.clock()
         done = 0
-        for due in await self.items.due(now, NAMESPACES):
-            for session in await self.items.sessions_due(due.scope, now, SESSIONS):
+        for due in await self.items.due_namespaces(now, NAMESPACES):
+            for session in await self.items.due_sessions(due.scope, now, SESSIONS):
                 done += await self.bring_into_step(replace(due.scope, session_id=session), fence)
-            await self.items.rest(due)
+            await self.items.reschedule(due)
         return done
 
     async def bring_into_step(self, scope: Scope, fence: int | None = None) -> int:
         """The same for one session."""
         now = self.clock()
-        entries = [one for one in await self.items.items(scope) if one.behind or one.over_at(now)]
+        entries = [one for one in await self.items.items(scope) if one.unsynced or one.is_over(now)]
         await self._patch(scope, [one for one in entries if one.memory.cleared_at is not None], fence, ())
         current = [one for one in entries if one.memory.cleared_at is None]
         await self._patch(scope, current, fence, ("cleared_at",))
-        await self.items.settle(scope, entries, now)
+        await self.items.mark_synced(scope, entries, now)
         return len(entries)
 
     async def _patch(

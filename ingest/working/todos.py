@@ -22,7 +22,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
 from memtypes.ports.memory_store import Listing, MemoryStore
-from memtypes.ports.working import Clearing, LiveItem, LiveItems
+from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
 
 TTL_S = 300
 COMPLEX_STEPS = 5
@@ -73,7 +73,7 @@ class Completed:
 class WorkingMemory:
     """Makes, lists and clears live items. Every scope names a session."""
 
-    items: LiveItems
+    items: LiveItemStore
     copies: Copies
     ingestor: Ingestor
     store: MemoryStore
@@ -115,7 +115,7 @@ class WorkingMemory:
         """The items that live now, oldest first, and on request those that were cleared."""
         now = self.clock()
         entries = await self.items.items(scope)
-        found = {one.memory.id: one.memory for one in entries if not one.over_at(now)}
+        found = {one.memory.id: one.memory for one in entries if not one.is_over(now)}
         if cleared:
             unswept = {one.memory.id: one.memory for one in entries if one.memory.cleared_at is not None}
             kept = await self._copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
@@ -123,7 +123,7 @@ class WorkingMemory:
         wanted = (one for one in found.values() if todo_id in (None, one.todo_id))
         return sorted(wanted, key=lambda one: (one.created_at, one.id))
 
-    async def clear(self, scope: Scope, which: Clearing) -> int:
+    async def clear(self, scope: Scope, which: ItemSelection) -> int:
         """How many were cleared. Their copies are kept and say so."""
         cleared = await self.items.clear(scope, which, self.clock())
         if cleared:
@@ -133,16 +133,16 @@ class WorkingMemory:
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
         """Take what is about to be deleted out of live state: one item, a session's, or those of the namespace."""
         now = self.clock()
-        sessions = await self.items.sessions_due(scope, now + FOREVER, MAX_SESSIONS)
+        sessions = await self.items.due_sessions(scope, now + FOREVER, MAX_SESSIONS)
         for session in [scope.session_id] if scope.session_id else sessions:
             within = replace(scope, session_id=session)
-            await self.items.clear(within, Clearing(id=memory_id), now)
+            await self.items.clear(within, ItemSelection(id=memory_id), now)
             await self.copies.bring_into_step(within)
 
     async def complete(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> Completed:
         """What the end of the to-do did. The procedure comes first: asking again after a failure adds nothing."""
         learnt = await self._learn(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-        cleared = await self.clear(scope, Clearing(todo_id=todo_id))
+        cleared = await self.clear(scope, ItemSelection(todo_id=todo_id))
         return Completed(cleared) if learnt is None else Completed(cleared, learnt.id, learnt.redactions)
 
     async def _learn(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> WriteOutcome:

@@ -1,7 +1,7 @@
-"""Live working memory: the items that the next prompts get, and the port of the place where they are.
+"""Live working memory: the items that the next prompts get, and the store that holds them.
 
-A live item is a working memory whose times are kept where it lives: `accessed_at`, `expires_at` and `cleared_at` are
-right here, and the embedded copy in the memory store follows (see `ingest.working.sync`).
+A live item is a working memory whose `accessed_at`, `expires_at` and `cleared_at` are kept in the live store. Its
+embedded copy in the memory store is updated later; see `ingest.working.sync`.
 """
 
 from __future__ import annotations
@@ -17,75 +17,73 @@ from memtypes.model.working import Working
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """An item as it lives. ttl: how long it lives without use. behind: its copy does not say so yet.
+    """A working memory in the live store.
 
-    state: names this state of the item among all that it has had.
+    ttl: time to live after the last use. unsynced: the embedded copy differs. revision: opaque; changes with every
+    change of the item.
     """
 
     memory: Working
     ttl: timedelta
-    behind: bool = True
-    state: str = ""
+    unsynced: bool = True
+    revision: str = ""
 
-    def over_at(self, at: datetime) -> bool:
-        """Whether prompts at `at` get it no more: cleared, or not used lately.
-
-        When it was made does not matter: the clock may have been put back since.
-        """
+    def is_over(self, at: datetime) -> bool:
+        """Whether the item is cleared or expired at `at`. created_at does not matter: clocks can be set back."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
 
 @dataclass(frozen=True, slots=True)
-class Clearing:
-    """Which items of a session are done: those of a to-do, one, or all of them."""
+class ItemSelection:
+    """Items of a session: those of a to-do, a single one by id, or all."""
 
     todo_id: str | None = None
     id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A namespace in which something is behind or over. seen: names what was noted about it when it was found."""
+class DueNamespace:
+    """A namespace with unsynced or expired items. due_at: opaque; when it was due as this was read."""
 
     scope: Scope
-    seen: str
+    due_at: str
 
 
-class LiveItems(ABC):
-    """Where live items are. Every scope names a session; raises Unavailable when the place is away."""
+class LiveItemStore(ABC):
+    """Live items by session. Scopes must name a session. Raises Unavailable when the store is away."""
 
     @abstractmethod
-    async def put(self, scope: Scope, entry: LiveItem) -> None:
-        """Keep `entry` in place of one with the same id."""
+    async def put(self, scope: Scope, item: LiveItem) -> None:
+        """Store `item`, replacing one with the same id."""
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Every item of the session, also those that are over and not yet swept, oldest first.
+        """Every item of the session, oldest first, including cleared and expired ones that are not swept yet.
 
-        optional: the caller can do without, and does not wait for a place that is slow.
+        optional: the caller can do without, so a slow store is not waited for.
         """
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Begin the time limit of those of `ids` that live at `at` again."""
+        """Restart the time to live of those of `ids` that are not over at `at`."""
 
     @abstractmethod
-    async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
-        """Clear those that live at `at`; their ids."""
+    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+        """Clear the selected items that are not over at `at`; return their ids."""
 
     @abstractmethod
-    async def due(self, at: datetime, limit: int) -> list[Due]:
-        """Namespaces in which something is to be brought into step or swept by `at`."""
+    async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
+        """Namespaces with items to sync or sweep by `at`, longest due first."""
 
     @abstractmethod
-    async def sessions_due(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Those of its sessions."""
+    async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
+        """Sessions of a namespace with items to sync or sweep by `at`, longest due first."""
 
     @abstractmethod
-    async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
-        """Note that the copies of `entries` are in step and forget what is over; what changed since stays behind."""
+    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
+        """Mark `items` as synced and delete those that are over at `at`. Items that changed meanwhile stay unsynced."""
 
     @abstractmethod
-    async def rest(self, due: Due) -> None:
-        """Note when the namespace is due next, unless something was noted about it since."""
+    async def reschedule(self, due: DueNamespace) -> None:
+        """Set when the namespace is due next, unless it changed since `due` was read."""

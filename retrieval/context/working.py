@@ -19,7 +19,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.working import LiveItems
+from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidate, Candidates
 from memtypes.search.columns import LIGHT_FIELDS
 from memtypes.search.passage import Passage
@@ -47,7 +47,7 @@ class LiveView:
         return (AWAY,) if self.away else ()
 
 
-async def read_live(items: LiveItems | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
+async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
     """The items that lived at `as_of`, as far as they are known."""
     if items is None:
         return LiveView()
@@ -58,7 +58,7 @@ async def read_live(items: LiveItems | None, scope: Scope, request: RetrieveRequ
     except Unavailable:
         return LiveView(asked=True, away=True)
     begun = [one for one in entries if request.as_of is None or one.memory.created_at <= as_of]
-    return LiveView({one.memory.id: one.memory for one in begun if not one.over_at(as_of)}, asked=True)
+    return LiveView({one.memory.id: one.memory for one in begun if not one.is_over(as_of)}, asked=True)
 
 
 def with_live(ranking: Ranking, view: LiveView) -> Ranking:
@@ -101,7 +101,7 @@ class Uses:
     lost: uses that could not be noted.
     """
 
-    def __init__(self, items: LiveItems | None) -> None:
+    def __init__(self, items: LiveItemStore | None) -> None:
         self.lost = 0
         self._items = items
         self._under_way: set[asyncio.Task[None]] = set()
@@ -118,7 +118,7 @@ class Uses:
         """Return when all that is under way is done."""
         await asyncio.gather(*self._under_way)
 
-    async def _touch(self, items: LiveItems, scope: Scope, ids: Sequence[str], at: datetime) -> None:
+    async def _touch(self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         try:
             await items.touch(scope, ids, at)
         except Unavailable as error:

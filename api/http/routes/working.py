@@ -20,7 +20,7 @@ from memtypes.model.memory import Line, Model, Text, Whole
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from memtypes.model.working import ContextType, Working, WorkingScope
-from memtypes.ports.working import Clearing
+from memtypes.ports.working import ItemSelection
 
 TAG = "Working memory"
 MAX_TTL_S = 7 * 24 * 3600
@@ -178,7 +178,7 @@ async def clear_working(request: HttpRequest, services: NamedDependency[Services
     """How many were cleared."""
     asked = await read_body(request, CLEAR)
     scope = scope_of(request, asked.namespace, asked.session_id)
-    return answer({"cleared": await _working(services).clear(scope, Clearing(asked.todo_id, asked.id))})
+    return answer({"cleared": await _working(services).clear(scope, ItemSelection(asked.todo_id, asked.id))})
 
 
 @post("/v1/hooks/todo-created", opt=_CREATED.opt(), status_code=200)

@@ -1,7 +1,7 @@
-"""Live working memory in Redis or Valkey: a hash a session, all sessions of a namespace in one slot.
+"""Live working memory on Redis: a hash for each session, all sessions of a namespace in one slot.
 
-Which namespaces are due is noted beside them, in a slot of its own, after the change itself: a crash between the two
-costs a later sweep of what had expired by itself, and nothing else.
+The set of due namespaces is in a slot of its own and is updated after the change itself. A crash between the two only
+delays the sweep of items that have expired anyway.
 """
 
 from __future__ import annotations
@@ -10,116 +10,118 @@ import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
-
-from redis.asyncio import Redis
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working
-from memtypes.ports.working import Clearing, Due, LiveItem, LiveItems
+from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 from memtypes.stores.redis.connection.availability import COMMAND, READ
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key, service_key
-from memtypes.stores.redis.working_scripts import CLEAR, PUT, REST, SETTLE, TOUCH
+from memtypes.stores.redis.scripts import Argument, Script
 
-NAMESPACES = service_key("working-due")
+DUE_NAMESPACES = service_key("working-due")
 
-_TIMES = ("accessed", "cleared", "expires")
+_PUT, _TOUCH, _CLEAR, _MARK_SYNCED = (
+    Script.load("working_common", f"working_{name}") for name in ("put", "touch", "clear", "mark_synced")
+)
+_RESCHEDULE = Script.load("working_reschedule")
 
 
-class RedisWorking(LiveItems):
-    """Live items on one server, sentinel set or cluster."""
+class RedisWorking(LiveItemStore):
+    """Live items of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
-    async def put(self, scope: Scope, entry: LiveItem) -> None:
-        """Keep `entry`; its copy is looked at soon."""
-        at = _ms(entry.memory.updated_at)
-        args: list[str | int] = [entry.memory.id, _envelope(entry), _session(scope), at]
-        await self._live.script(PUT, _keys(scope), args, idempotent=True)
-        await self._note(scope, at)
+    async def put(self, scope: Scope, item: LiveItem) -> None:
+        """Store an item, due for syncing now; see the port."""
+        at = _milliseconds(item.memory.updated_at)
+        await self._live.script(
+            _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at), idempotent=True
+        )
+        await self._set_due(scope, at)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Every item of the session, oldest first. optional: as a retrieval asks, which can do without."""
+        """Return the items of the session; see the port."""
         key, _ = _keys(scope)
         workload = READ if optional else COMMAND
-        kept = await self._live.run(partial(_all_of, key=key), idempotent=not optional, workload=workload, key=key)
-        return sorted(map(_item, kept), key=lambda one: (one.memory.created_at, one.memory.id))
+        records: list[str] = await self._live.run(
+            lambda redis: redis.hvals(key), idempotent=not optional, workload=workload, key=key
+        )
+        return sorted(map(_item, records), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Begin the time limits again; it is synced to the disk, and no answer waits for it: it may take its time."""
-        args: list[str | int] = [_ms(at), _session(scope), *ids]
-        if await self._live.script(TOUCH, _keys(scope), args, idempotent=False):
-            await self._note(scope, _ms(at))
+        """Restart the time to live; see the port. It waits for the disk, and no answer waits for it."""
+        arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
+        if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
+            await self._set_due(scope, _milliseconds(at))
 
-    async def clear(self, scope: Scope, which: Clearing, at: datetime) -> list[str]:
-        """Clear what lives."""
-        args = (_ms(at), _session(scope), which.todo_id or "", which.id or "")
-        ids: list[str] = await self._live.script(CLEAR, _keys(scope), args, idempotent=False)
+    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+        """Clear items; see the port."""
+        arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "")
+        ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
-            await self._note(scope, _ms(at))
+            await self._set_due(scope, _milliseconds(at))
         return ids
 
-    async def due(self, at: datetime, limit: int) -> list[Due]:
-        """The namespaces that are due, the longest first."""
-        found = await self._live.run(
-            partial(_until, key=NAMESPACES, at=_ms(at), limit=limit), idempotent=True, key=NAMESPACES
+    async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
+        """Return the due namespaces; see the port."""
+        due = await self._due(DUE_NAMESPACES, at, limit)
+        return [DueNamespace(Scope(*json.loads(name)), _score(score)) for name, score in due]
+
+    async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
+        """Return the due sessions; see the port."""
+        return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
+
+    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
+        """Mark items as synced unless their record has changed; see the port."""
+        arguments: list[Argument] = [_milliseconds(at), _session(scope)]
+        for item in items:
+            arguments += [item.memory.id, item.revision]
+        await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
+
+    async def reschedule(self, due: DueNamespace) -> None:
+        """Set the namespace due when its first session is, or never; see the port."""
+        key = _sessions_key(due.scope)
+        first: list[tuple[str, float]] = await self._live.run(
+            lambda redis: redis.zrange(key, 0, 0, withscores=True), idempotent=True, key=key
         )
-        return [Due(Scope(*json.loads(name)), _score(score)) for name, score in found]
+        next_due = _score(first[0][1]) if first else ""
+        await self._live.script(
+            _RESCHEDULE, [DUE_NAMESPACES], (_member(due.scope), due.due_at, next_due), idempotent=True
+        )
 
-    async def sessions_due(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """The sessions that are due, the longest first."""
-        key = live_key(scope, "working-sessions")
-        found = await self._live.run(partial(_until, key=key, at=_ms(at), limit=limit), idempotent=True, key=key)
-        return [name for name, _ in found]
+    async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
+        """Members of a sorted set and their scores, up to `at`."""
+        until = _milliseconds(at)
+        return await self._live.run(
+            lambda redis: redis.zrangebyscore(key, "-inf", until, start=0, num=limit, withscores=True),
+            idempotent=True,
+            key=key,
+        )
 
-    async def settle(self, scope: Scope, entries: Sequence[LiveItem], at: datetime) -> None:
-        """Compare each state with the present one before it is taken off."""
-        pairs = [part for entry in entries for part in (entry.memory.id, entry.state)]
-        await self._live.script(SETTLE, _keys(scope), (_ms(at), _session(scope), *pairs), idempotent=True)
-
-    async def rest(self, due: Due) -> None:
-        """The namespace is due when its first session is, or never."""
-        key = live_key(due.scope, "working-sessions")
-        first = await self._live.run(partial(_first, key=key), idempotent=True, key=key)
-        following = _score(first[0][1]) if first else ""
-        await self._live.script(REST, [NAMESPACES], (_name(due.scope), due.seen, following), idempotent=True)
-
-    async def _note(self, scope: Scope, at: int) -> None:
-        await self._live.run(partial(_noted, name=_name(scope), at=at), idempotent=True, key=NAMESPACES)
-
-
-async def _all_of(redis: Redis, key: str) -> list[str]:
-    found: Any = await redis.hvals(key)
-    return list(found)
-
-
-async def _until(redis: Redis, key: str, at: int, limit: int) -> Any:
-    return await redis.zrangebyscore(key, "-inf", at, start=0, num=limit, withscores=True)
-
-
-async def _first(redis: Redis, key: str) -> Any:
-    return await redis.zrange(key, 0, 0, withscores=True)
-
-
-async def _noted(redis: Redis, name: str, at: int) -> Any:
-    return await redis.zadd(NAMESPACES, {name: at}, lt=True)
+    async def _set_due(self, scope: Scope, at: int) -> None:
+        await self._live.run(
+            lambda redis: redis.zadd(DUE_NAMESPACES, {_member(scope): at}, lt=True), idempotent=True, key=DUE_NAMESPACES
+        )
 
 
 def _keys(scope: Scope) -> list[str]:
-    return [live_key(scope, "working", _session(scope)), live_key(scope, "working-sessions")]
+    return [live_key(scope, "working", _session(scope)), _sessions_key(scope)]
+
+
+def _sessions_key(scope: Scope) -> str:
+    return live_key(scope, "working-sessions")
 
 
 def _session(scope: Scope) -> str:
     if scope.session_id is None:
-        raise InvalidRequest("live items are a session's: name it", path="session_id")
+        raise InvalidRequest("live items belong to a session; name it", path="session_id")
     return scope.session_id
 
 
-def _name(scope: Scope) -> str:
+def _member(scope: Scope) -> str:
     return json.dumps([scope.tenant, scope.namespace])
 
 
@@ -127,32 +129,33 @@ def _score(score: float) -> str:
     return f"{score:.0f}"
 
 
-def _envelope(entry: LiveItem) -> str:
-    memory = entry.memory
+def _record(item: LiveItem) -> str:
+    """The item as JSON; see working_common.lua. The text of the stored record is the item's `revision`."""
+    memory = item.memory
     return json.dumps(
         {
             "memory": json.dumps(memory.to_payload()),
             "todo": memory.todo_id or "",
-            "ttl": round(entry.ttl.total_seconds() * 1000),
-            "expires": _ms(memory.expires_at or memory.updated_at + entry.ttl),
-            "accessed": 0 if memory.accessed_at is None else _ms(memory.accessed_at),
-            "cleared": 0 if memory.cleared_at is None else _ms(memory.cleared_at),
-            "behind": True,
-            "turn": secrets.randbelow(10**9),
+            "ttl": round(item.ttl.total_seconds() * 1000),
+            "expires": _milliseconds(memory.expires_at or memory.updated_at + item.ttl),
+            "accessed": 0 if memory.accessed_at is None else _milliseconds(memory.accessed_at),
+            "cleared": 0 if memory.cleared_at is None else _milliseconds(memory.cleared_at),
+            "unsynced": True,
+            "revision": secrets.randbelow(10**9),
         }
     )
 
 
-def _item(envelope: str) -> LiveItem:
-    kept = json.loads(envelope)
-    times = {f"{name}_at": _instant(kept[name]) for name in _TIMES}
-    memory = Working.model_validate_json(kept["memory"]).model_copy(update=times)
-    return LiveItem(memory, timedelta(milliseconds=kept["ttl"]), bool(kept["behind"]), envelope)
+def _item(record: str) -> LiveItem:
+    stored = json.loads(record)
+    times = {f"{name}_at": _instant(stored[name]) for name in ("accessed", "cleared", "expires")}
+    memory = Working.model_validate_json(stored["memory"]).model_copy(update=times)
+    return LiveItem(memory, timedelta(milliseconds=stored["ttl"]), bool(stored["unsynced"]), record)
 
 
-def _ms(instant: datetime) -> int:
+def _milliseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1000)
 
 
-def _instant(ms: float) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+def _instant(milliseconds: float) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

@@ -93,7 +93,7 @@ async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None
         async def touch(self, *_: object) -> None:
             """Nothing: it is away."""
             self.away = True
-            self._of(SCOPE)
+            self._session(SCOPE)
 
     items = Forgetful()
     await keep(items, "the live task")

@@ -1,0 +1,16 @@
+-- Restart the TTL of items. KEYS: session, due sessions. ARGV: now, session id, ids. Returns how many were not over.
+local now, touched = tonumber(ARGV[1]), 0
+for index = 3, #ARGV do
+  local record = redis.call('HGET', session, ARGV[index])
+  local item = record and cjson.decode(record)
+  if item and alive(item, now) then
+    item.accessed, item.expires = math.max(item.accessed, now), math.max(item.expires, now + item.ttl)
+    save(ARGV[index], item)
+    touched = touched + 1
+  end
+end
+if touched > 0 then
+  set_due(ARGV[2], now)
+  keep()
+end
+return touched
