@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.screening.redaction.policy import Treatment
+from ingest.screening.redaction.redactor import Treatment
 from memtypes.config.error_messages import message_of
 from memtypes.model.errors import RemembrancerError
 

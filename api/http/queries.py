@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from api.http.provider_counts import counted_by_provider
 from api.wiring.container import Services
-from ingest.screening.redaction.gate import IDS
+from ingest.screening.redaction.redactor import ID_FIELDS
 from memtypes.model.filters import parse_filter
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -49,7 +49,7 @@ async def without_secrets(services: Services, tenant: str, asked: AskedT) -> Ask
     redactor = services.examiner.redactor
 
     def clean(text: str) -> str:
-        cleaned: str = redactor.asked(tenant, text).value
+        cleaned: str = redactor.clean_query(tenant, text).value
         return cleaned
 
     def cleaned() -> dict[str, Any]:
@@ -62,7 +62,7 @@ async def without_secrets(services: Services, tenant: str, asked: AskedT) -> Ask
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     """A filter with each text in it cleaned, except for ids."""
     if isinstance(value, dict):
-        return {name: one if name in IDS else _cleaned(one, clean) for name, one in value.items()}
+        return {name: one if name in ID_FIELDS else _cleaned(one, clean) for name, one in value.items()}
     if isinstance(value, list):
         return [_cleaned(one, clean) for one in value]
     return clean(value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from ingest.conversations.llm_summary import TIME_LIMIT_S, EndpointSummariser
 from ingest.conversations.summary import RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.completions import Completions, Endpoint
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import Workflows
 from ingest.working.sync import Copies
 from ingest.working.todos import WorkingMemory

@@ -13,8 +13,7 @@ from ingest.screening.examine import Examiner
 from ingest.screening.gates import Gate
 from ingest.screening.prefilter import Prefilter, Recent
 from ingest.screening.recent_embeddings import RecentDocuments
-from ingest.screening.redaction.gate import RedactionGate, Redactor
-from ingest.screening.redaction.policy import RuleBook, read_rules
+from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
 from ingest.screening.review.consensus import IMPORTANCE, RELEVANCE
 from ingest.screening.review.endpoint import EndpointReviewer
 from ingest.screening.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
 from benchmarks.live.threads import NoIngestor, thread_calls
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.events import NewEvent, WorkflowEventType

@@ -6,7 +6,7 @@ from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
 from ingest.conversations.requests import Opening
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.thread_policy import Policies, ThreadPolicy
 from memtypes.live.turns import NewTurn

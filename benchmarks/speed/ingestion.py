@@ -19,7 +19,7 @@ from benchmarks.apparatus.places import data_directory
 from benchmarks.apparatus.report import Report, Table
 from benchmarks.apparatus.synthetic import turns
 from benchmarks.sets.data import find_sets, read_set, to_draft
-from ingest.screening.redaction.policy import RuleBook
+from ingest.screening.redaction.redactor import RuleBook
 from ingest.writing.drafts import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts

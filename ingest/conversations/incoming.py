@@ -10,7 +10,7 @@ from typing import Any
 import re2
 from anyio import to_thread
 
-from ingest.screening.redaction.gate import Cleaned, Redactor
+from ingest.screening.redaction.redactor import Cleaned, Redactor
 from memtypes.live.thread_policy import Privacy
 from memtypes.live.turns import LARGE, MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
@@ -80,7 +80,7 @@ class Incoming:
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
         if role in privacy.never_keep_roles:
             raise InvalidRequest(f"turns of role {role!r} are not kept by this thread's policy", path="role")
-        if not self.redactor.keeps(tenant, role):
+        if not self.redactor.allows_role(tenant, role):
             raise InvalidRequest(f"turns of role {role!r} are not kept here", path="role")
 
     def _clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:

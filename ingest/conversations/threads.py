@@ -15,7 +15,7 @@ from ingest.conversations.incoming import Incoming, Keeping
 from ingest.conversations.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
 from ingest.conversations.rules import Rules, within
 from ingest.conversations.summary import Summariser
-from ingest.screening.redaction.gate import Cleaned, Redactor
+from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
-from ingest.screening.redaction.gate import Redactor, Refused, cleaned_draft, unwanted
+from ingest.screening.redaction.redactor import Redactor, SecretsRefused
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.validation import as_invalid
@@ -88,12 +88,12 @@ class Restorer:
         """The memory without secrets, ready to be embedded; or why it may not be kept."""
         if self.redactor is None:
             return self.preparer.prepare_memory(memory)
-        objection = unwanted(self.redactor.rules(scope.tenant), memory)
+        objection = self.redactor.rules(scope.tenant).objection(memory)
         if objection:
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
         try:
-            return self.preparer.prepare_memory(cleaned_draft(self.redactor, scope.tenant, memory).value)
-        except Refused as error:
+            return self.preparer.prepare_memory(self.redactor.clean_draft(scope.tenant, memory).value)
+        except SecretsRefused as error:
             return WriteOutcome(WriteStatus.REJECTED, reason=str(error))
 
 

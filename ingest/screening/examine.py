@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.screening.classification.classifier import Classifier
 from ingest.screening.extraction.facts import facts_in
 from ingest.screening.extraction.parts import howtos_in, requests_in
-from ingest.screening.redaction.gate import Cleaned, Redactor
+from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.screening.review.panel import Panel, UnderReview
 from ingest.writing.drafts import Classified
 from memtypes.model.policy import MemoryType
@@ -46,7 +46,7 @@ class Examiner:
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classified:
         """The type of `content`; its context counts only where the content alone leaves doubt.
 
-        Raises Refused where the tenant's policy refuses a secret in it.
+        Raises SecretsRefused where the tenant's policy refuses a secret in it.
         """
         alone: str = (await self._clean(tenant, content)).value
         found = await self.classifier.classify(alone)
@@ -59,13 +59,13 @@ class Examiner:
     async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
         """What the end of a session would cut out of `content` as memories of their own; none is the whole of it.
 
-        Raises Refused where the tenant's policy refuses a secret in it.
+        Raises SecretsRefused where the tenant's policy refuses a secret in it.
         """
         text: str = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 
     async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
-        """The decision on a text. Raises Refused, and Overloaded or Unavailable when the embedder is away."""
+        """The decision on a text. Raises SecretsRefused, and Overloaded or Unavailable when the embedder is away."""
         cleaned = await self._clean(scope.tenant, request.content)
         text: str = cleaned.value
         kind = request.type or (await self.classifier.classify(text)).type

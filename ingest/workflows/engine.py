@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from anyio import to_thread
 
-from ingest.screening.redaction.gate import Cleaned, Redactor
+from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
 from ingest.writing.pipeline import Ingestor

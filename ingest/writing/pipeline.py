@@ -21,7 +21,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ingest.files.transfer import Restorer
 from ingest.screening.gates import Gate
 from ingest.screening.prefilter import Recent
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor

@@ -12,8 +12,7 @@ import pytest
 
 from api.auth.keybook import KeyBook
 from api.auth.keys import KeyEntry, KeyRing, Role
-from ingest.screening.redaction.gate import Redactor
-from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
+from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.anyio
 MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
 MARK = "[redacted:email]"
 BOOK = RuleBook(
-    tenants={"strict": Rules(policy=Treatment.REFUSE), "open": Rules(policy=Treatment.ALLOW)},
+    tenants={"strict": RedactionRules(policy=Treatment.REFUSE), "open": RedactionRules(policy=Treatment.ALLOW)},
 )
 TENANTS = ("usual", "strict", "open")
 

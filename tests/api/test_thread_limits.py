@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.screening.redaction.gate import RedactionGate, Redactor
-from ingest.screening.redaction.policy import RuleBook, Rules
+from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from memtypes.model.policy import MemoryType
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, kept_turns, say, served, words
@@ -176,7 +175,7 @@ async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> 
 
 async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Services) -> None:
     """Appends go on; stats, health and metrics say that something was set aside."""
-    rules = RuleBook(default=Rules(never_keep_types=frozenset({MemoryType.EPISODIC})))
+    rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(FakeStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
         thread = (await begun(client, resource="still"))["id"]
@@ -190,7 +189,7 @@ async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Service
     assert not health["ok"]
     apart = health["checks"][-1]
     assert (apart["name"], apart["ok"]) == ("nothing_set_aside", False)
-    reason = "the memory of evicted turns was rejected: memories of type episodic are not kept here"
+    reason = "the memory of evicted turns was rejected: memories of type episodic are not stored here"
     assert apart["detail"].startswith(f"turns 0: {reason}; tried again at 20")
     assert stats["next_try_at"] in apart["detail"]
     assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.screening.redaction.gate import Cleaned, Redactor
-from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
+from ingest.screening.redaction.redactor import Cleaned, RedactionRules, Redactor, RuleBook, Treatment
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -29,8 +28,11 @@ agents:
 """
 MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
 BOOK = RuleBook(
-    default=Rules(never_keep_roles=frozenset({"system"})),
-    tenants={"strict": Rules(kinds={"card": Treatment.REFUSE}), "open": Rules(policy=Treatment.ALLOW)},
+    default=RedactionRules(never_keep_roles=frozenset({"system"})),
+    tenants={
+        "strict": RedactionRules(kinds={"card": Treatment.REFUSE}),
+        "open": RedactionRules(policy=Treatment.ALLOW),
+    },
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.wiring.container import Services
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient

@@ -19,7 +19,7 @@ from api.cli.backend import Place
 from api.cli.client import Refused
 from api.http.validation import InvalidInput
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
-from ingest.screening.redaction.policy import BadRedactionRules
+from ingest.screening.redaction.redactor import BadRedactionRules
 from memtypes.config.thread_policies import BadPolicies
 from memtypes.llms.registry_file import BadRegistry
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse

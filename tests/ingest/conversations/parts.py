@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.gates import Gate
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config.thread_policies import parse
 from memtypes.llms.registry import Registry

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ingest.conversations.requests import FlushAsk, Opening
 from ingest.conversations.summary import Summariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from memtypes.config.thread_policies import parse
 from memtypes.live.thread_policy import ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn

@@ -12,8 +12,7 @@ from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES
 from ingest.conversations.requests import Opening
 from ingest.conversations.threads import Threads
 from ingest.screening.gates import Gate
-from ingest.screening.redaction.gate import RedactionGate, Redactor
-from ingest.screening.redaction.policy import RuleBook, Rules
+from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from ingest.writing.drafts import Submission
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import NewTurn, Turn
@@ -153,7 +152,7 @@ async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
 @pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
 async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rules: dict[str, object]) -> None:
     """It is set aside with the reason, which does not contain the secret."""
-    gate = RedactionGate(Redactor(RuleBook(default=Rules.model_validate(rules))))
+    gate = RedactionGate(Redactor(RuleBook(default=RedactionRules.model_validate(rules))))
     threads = await evicted("write to ann@example.org")
     writer = EvictedTurnWriter(threads, ingestor_over(FakeStore(), gate), lambda: NOW)
     for _ in range(TRIES):

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.files.transfer import exported, read_exported
-from ingest.screening.redaction.gate import Redactor
-from ingest.screening.redaction.policy import RuleBook, Rules, Treatment
+from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import InvalidRequest
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.anyio
 SCOPE = Scope("acme", "shop")
 
 
-def ingestor_of(store: MemoryStore, rules: Rules | None = None) -> Ingestor:
+def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
     """Ingestion into `store`."""
     parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
     return Ingestor(parts if rules is None else replace(parts, redactor=Redactor(RuleBook(default=rules))))
@@ -67,9 +66,13 @@ async def test_what_comes_from_elsewhere_is_looked_through() -> None:
     lines = await everything(store, SCOPE)
     assert "ann@" in str(lines)
     cases = (
-        (Rules(), ["stored", "stored"], "ask [redacted:email]"),
-        (Rules(policy=Treatment.REFUSE), ["rejected", "stored"], None),
-        (Rules(never_keep_types=frozenset({MemoryType.PROCEDURAL})), ["rejected", "stored"], "ask [redacted:email]"),
+        (RedactionRules(), ["stored", "stored"], "ask [redacted:email]"),
+        (RedactionRules(policy=Treatment.REFUSE), ["rejected", "stored"], None),
+        (
+            RedactionRules(never_keep_types=frozenset({MemoryType.PROCEDURAL})),
+            ["rejected", "stored"],
+            "ask [redacted:email]",
+        ),
     )
     for number, (rules, statuses, kept) in enumerate(cases):
         there = Scope("acme", f"moved {number}")

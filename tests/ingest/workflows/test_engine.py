@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ingest.screening.redaction.gate import Redactor
+from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.events import NewEvent
 from memtypes.live.workflow_state import SNAPSHOT_EVERY, WorkflowState, WorkflowStatus

@@ -1,4 +1,4 @@
-"""Made-up secrets, put together from parts when the tests run, so that no scanner takes this file for a leak."""
+"""Made-up secrets, joined from parts at run time so that no scanner takes this file for a leak."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LETTERS = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU1vW0xY"
 
 
 def filler(length: int, start: int = 0) -> str:
-    """Letters and digits, always the same."""
+    """The same letters and digits on every call."""
     return "".join(_LETTERS[(start + index * 7) % len(_LETTERS)] for index in range(length))
 
 
 def secrets() -> list[tuple[str, str]]:
-    """(kind, secret) of every built-in kind."""
+    """Pairs of kind and secret, for every built-in kind but aws_secret."""
     dash, part = "-" * 5, ["ey" + "J" + filler(18), "ey" + "J" + filler(24, 3), filler(30, 5)]
     block = f"{dash}BEGIN RSA PRIVATE{' '}KEY{dash}\n{filler(64)}\n{filler(40)}\n{dash}END RSA PRIVATE KEY{dash}"
     return [
@@ -98,7 +98,7 @@ PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", 
 
 
 def labelled() -> list[tuple[str, str | None]]:
-    """300 texts, each with the secret in it; None for those without."""
-    with_one = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]
+    """300 texts, each with its secret or None."""
+    with_secret = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]
     without: list[tuple[str, str | None]] = [(place + text, None) for text in HARMLESS for place in PLACES]
-    return [*with_one[:150], *without[:150]]
+    return [*with_secret[:150], *without[:150]]

@@ -1,0 +1,261 @@
+r"""What a tenant's rules do about secrets: remove them, refuse the text that contains them, or allow them.
+
+Rules come from YAML:
+
+default: {policy: redact, kinds: {email: allow}, patterns: [{name: badge, regex: 'B-\d{6}'}]}
+tenants:
+  acme: {policy: refuse, never_keep_roles: [system], never_keep_types: [working]}
+
+If redaction cannot run, it raises, so that nothing unscreened is stored. Fields that are ids are not redacted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import re2
+import yaml
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator
+
+from ingest.screening.gates import Rejection
+from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern, compile_re2
+from ingest.screening.redaction.scan import Redaction, may_hold_secrets
+from ingest.writing.drafts import Submission
+from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory, Model
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.offload import offload
+
+ID_FIELDS = frozenset(
+    {"id", "tenant", "namespace", "content_hash", "type", "session_id", "agent_id", "todo_id", "visibility"}
+    | {"superseded_by", "related", "source_sessions"}
+)
+
+_LABELS = ("title", "concept", "procedure_name", "speaker")
+_MAX_LINE = 10_000
+
+
+class BadRedactionRules(RemembrancerError):
+    """The redaction rules are invalid; the message says why."""
+
+
+class SecretsRefused(InvalidRequest):
+    """The tenant's rules refuse texts with such secrets. The message names the kinds, never the secret."""
+
+
+class Treatment(StrEnum):
+    """What happens to a secret, or to the text that contains it."""
+
+    REDACT = "redact"
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+def _checked_regex(regex: str) -> str:
+    try:
+        compiled = compile_re2(regex)
+    except re2.error as error:
+        raise ValueError(f"can't run in linear time: {error}") from error
+    if compiled.search("") is not None:
+        raise ValueError("matches the empty text, so it would match everywhere")
+    return regex
+
+
+class CustomPattern(Model):
+    """A kind of secret defined by the user. regex: in RE2 syntax, whose time is linear in the text."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    regex: Annotated[str, StringConstraints(min_length=1, max_length=1_000), AfterValidator(_checked_regex)]
+
+    def compiled(self) -> Pattern:
+        """The pattern for RE2. Raises re2.error."""
+        # A sign alone may be literal; then the texts are only searched more slowly.
+        anchored = any(sign in self.regex for sign in ("^", "$", r"\A", r"\z"))
+        return Pattern(self.name, compile_re2(self.regex), anchored=anchored)
+
+
+class RedactionRules(Model):
+    """Rules of one tenant. policy: for kinds not in `kinds`. never_keep_roles: speakers whose texts are not stored."""
+
+    policy: Treatment = Treatment.REDACT
+    kinds: dict[str, Treatment] = Field(default_factory=dict)
+    patterns: tuple[CustomPattern, ...] = Field(default=(), max_length=50)
+    never_keep_roles: frozenset[str] = frozenset()
+    never_keep_types: frozenset[MemoryType] = frozenset()
+
+    @field_validator("never_keep_roles")
+    @classmethod
+    def _casefolded(cls, roles: frozenset[str]) -> frozenset[str]:
+        return frozenset(role.casefold() for role in roles)
+
+    def unknown_kinds(self) -> set[str]:
+        """The names in `kinds` that are neither built in nor custom patterns."""
+        return set(self.kinds) - KINDS - {pattern.name for pattern in self.patterns}
+
+    def treatment(self, kind: str) -> Treatment:
+        """What happens to secrets of `kind`."""
+        return self.kinds.get(kind, self.policy)
+
+    def active_patterns(self) -> tuple[Pattern, ...]:
+        """The patterns of every kind that is not allowed, custom ones first. Raises re2.error."""
+        custom = (pattern.compiled() for pattern in self.patterns)
+        return tuple(pattern for pattern in (*custom, *BUILT_IN) if self.treatment(pattern.kind) != Treatment.ALLOW)
+
+    def objection(self, draft: Draft | Memory) -> str | None:
+        """Why `draft` is not stored because of its type or role; None if it may be."""
+        kind = getattr(draft, "type", None)
+        if kind in self.never_keep_types:
+            return f"memories of type {kind} are not stored here"
+        roles = {str(role).casefold() for role in (getattr(draft, "speaker", None), draft.metadata.get("role")) if role}
+        return "texts of this role are not stored here" if roles & self.never_keep_roles else None
+
+
+class RuleBook(Model):
+    """The rules of all tenants. Fields that a tenant's rules leave out are those of `default`."""
+
+    default: RedactionRules = RedactionRules()
+    tenants: dict[str, RedactionRules] = Field(default_factory=dict)
+
+    def of(self, tenant: str) -> RedactionRules:
+        """The rules of `tenant`."""
+        rules = self.tenants.get(tenant)
+        if rules is None:
+            return self.default
+        return self.default.model_copy(update={name: getattr(rules, name) for name in rules.model_fields_set})
+
+
+def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
+    """The rules of a YAML file; `policy` is the default's unless the file sets it. Raises BadRedactionRules."""
+    if path is None:
+        return RuleBook(default=RedactionRules(policy=policy))
+    try:
+        book = RuleBook.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadRedactionRules(f"{path} can't be read as YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise BadRedactionRules(f"{path}: {where}: {first['msg']}") from error
+    for rules in (book.default, *(book.of(tenant) for tenant in book.tenants)):
+        if unknown := sorted(rules.unknown_kinds()):
+            raise BadRedactionRules(f"{path}: no kind {unknown[0]!r}; known are {', '.join(sorted(KINDS))}")
+    if "policy" in book.default.model_fields_set:
+        return book
+    return book.model_copy(update={"default": book.default.model_copy(update={"policy": policy})})
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A value without its secrets. counts: secrets removed, by kind."""
+
+    value: Any
+    counts: Mapping[str, int]
+
+
+class Redactor:
+    """Removes secrets by the rules of each tenant."""
+
+    def __init__(self, book: RuleBook | None = None) -> None:
+        self._book = book or RuleBook()
+        self._patterns: dict[str | None, tuple[Pattern, ...]] = {}
+
+    def rules(self, tenant: str) -> RedactionRules:
+        """The rules of `tenant`."""
+        return self._book.of(tenant)
+
+    def allows_role(self, tenant: str, role: str) -> bool:
+        """Whether texts of this role may be stored at all."""
+        return role.casefold() not in self.rules(tenant).never_keep_roles
+
+    def clean(self, tenant: str, value: Any) -> Cleaned:
+        """`value`, any JSON, without secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
+        cleaned = self.clean_query(tenant, value)
+        rules = self.rules(tenant)
+        refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
+        if refused:
+            kinds = ", ".join(refused)
+            raise SecretsRefused(f"contains secrets that are not stored here: {kinds}; remove them and send it again")
+        return cleaned
+
+    def clean_query(self, tenant: str, value: Any) -> Cleaned:
+        """Like `clean`, but removes secrets that the tenant's rules would refuse. Raises Unavailable."""
+        patterns = self._active_patterns(tenant)
+        redaction = Redaction(patterns)
+        with _fail_closed():
+            if not may_hold_secrets(value, patterns):
+                return Cleaned(value, {})
+            return Cleaned(redaction.value(value), dict(redaction.counts))
+
+    def clean_draft(self, tenant: str, draft: Draft | Memory) -> Cleaned:
+        """`draft` without secrets in its texts; the same object if there are none.
+
+        Raises SecretsRefused and Unavailable.
+        """
+        texts = _texts(draft)
+        cleaned = self.clean(tenant, texts)
+        if not cleaned.counts:
+            return Cleaned(draft, {})
+        changed = {name: _truncated(name, value) for name, value in cleaned.value.items() if value != texts[name]}
+        if "source" in changed and draft.source is not None:
+            changed["source"] = draft.source.model_copy(update=changed["source"])
+        return Cleaned(draft.model_copy(update=changed), cleaned.counts)
+
+    def _active_patterns(self, tenant: str) -> tuple[Pattern, ...]:
+        key = tenant if tenant in self._book.tenants else None
+        if key not in self._patterns:
+            with _fail_closed():
+                self._patterns[key] = self.rules(tenant).active_patterns()
+        return self._patterns[key]
+
+
+@contextmanager
+def _fail_closed() -> Iterator[None]:
+    try:
+        yield
+    except (re2.error, ArithmeticError, LookupError, TypeError, UnicodeError, ValueError) as error:
+        # Only the class of the error: its message may quote the text.
+        raise Unavailable(f"not stored: redaction could not run ({type(error).__name__})") from error
+
+
+def _texts(draft: Draft | Memory) -> dict[str, Any]:
+    fields = {name: getattr(draft, name) for name in draft.model_fields_set - ID_FIELDS}
+    return fields | ({"source": draft.source.model_dump(exclude_none=True)} if draft.source else {})
+
+
+def _truncated(name: str, value: Any) -> Any:
+    """`value` within the limit of its field: a marker may be longer than the secret."""
+    if name in _LABELS:
+        return value[:MAX_LABEL]
+    if name == "tags":
+        return list(dict.fromkeys(tag[:MAX_TAG] for tag in value))
+    return [line[:_MAX_LINE] for line in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionGate:
+    """Removes secrets from drafts, and rejects roles and types that the tenant's rules exclude."""
+
+    redactor: Redactor
+
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
+        """The submission without secrets; the same object if there are none. Raises Unavailable."""
+        draft = submission.draft
+        objection = self.redactor.rules(scope.tenant).objection(draft)
+        if objection:
+            return Rejection(objection)
+        try:
+            texts = (str(value) for value in _texts(draft).values())
+            cleaned = await offload(texts, lambda: self.redactor.clean_draft(scope.tenant, draft))
+        except SecretsRefused as error:
+            return Rejection(str(error))
+        if not cleaned.counts:
+            return submission
+        counts = Counter(submission.redactions) + Counter(cleaned.counts)
+        return replace(submission, draft=cleaned.value, redactions=dict(counts))

@@ -1,0 +1,182 @@
+"""Redaction by the rules of a tenant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.screening.gates import Rejection
+from ingest.screening.redaction.redactor import (
+    BadRedactionRules,
+    CustomPattern,
+    RedactionGate,
+    RedactionRules,
+    Redactor,
+    RuleBook,
+    Treatment,
+    read_rules,
+)
+from ingest.screening.redaction.scan import Redaction
+from ingest.writing.drafts import Submission
+from memtypes.model.errors import InvalidRequest, Unavailable
+from memtypes.model.procedural import ProceduralDraft
+from memtypes.model.types import DRAFT
+from tests.ingest.doubles import SCOPE, Bench, draft
+
+pytestmark = pytest.mark.anyio
+MAIL = "nora" + "@" + "example.com"
+
+
+async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection:
+    """The verdict of the gate on a procedural draft under `rules`."""
+    submission = Submission(DRAFT.validate_python({"type": "procedural", "content": "plain", **fields}))
+    return await RedactionGate(Redactor(RuleBook(default=rules))).examine(SCOPE, submission)
+
+
+async def test_every_text_of_a_draft_is_redacted() -> None:
+    """Content, name, steps, tags, metadata and source are redacted and counted; ids stay."""
+    result = await screen(
+        RedactionRules(),
+        content=f"ask {MAIL}",
+        procedure_name=MAIL,
+        steps=["first", MAIL],
+        tags=[MAIL],
+        metadata={"who": MAIL},
+        source=MAIL,
+        session_id=MAIL,
+    )
+    assert isinstance(result, Submission)
+    assert result.redactions == {"email": 6}
+    assert MAIL not in result.draft.model_copy(update={"session_id": None}).model_dump_json()
+    assert result.draft.session_id == MAIL
+
+
+async def test_a_draft_without_secrets_is_unchanged() -> None:
+    """The gate returns the same object."""
+    submission = Submission(draft("Alice likes tea"))
+    assert await RedactionGate(Redactor()).examine(SCOPE, submission) is submission
+
+
+async def test_markers_are_cut_to_the_limit_of_the_field() -> None:
+    """A name and a tag near their limits stay valid."""
+    result = await screen(RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"])
+    assert isinstance(result, Submission)
+    assert len(result.draft.tags[0]) == 128
+    assert isinstance(result.draft, ProceduralDraft)
+    assert len(result.draft.procedure_name or "") <= 500
+
+
+async def test_large_texts_are_redacted() -> None:
+    """A secret at the end of a long text is found."""
+    result = await screen(RedactionRules(), content="plain words " * 5_000 + MAIL)
+    assert isinstance(result, Submission)
+    assert result.redactions == {"email": 1}
+
+
+async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
+    """The reason can be logged."""
+    result = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
+    assert result == Rejection("contains secrets that are not stored here: email; remove them and send it again")
+
+
+async def test_allowed_kinds_are_not_redacted() -> None:
+    """One kind can be allowed while the others are redacted."""
+    result = await screen(RedactionRules(kinds={"email": Treatment.ALLOW}), content=f"{MAIL} or +44 20 7946" + " 0958")
+    assert isinstance(result, Submission)
+    assert result.draft.content == f"{MAIL} or [redacted:phone]"
+
+
+async def test_excluded_roles_and_types_are_rejected() -> None:
+    """The rules may exclude speakers and types whatever the text."""
+    assert await screen(RedactionRules(never_keep_types=frozenset({"procedural"}))) == Rejection(
+        "memories of type procedural are not stored here"
+    )
+    roles = RedactionRules(never_keep_roles=frozenset({"System"}))
+    assert isinstance(await screen(roles, metadata={"role": "system"}), Rejection)
+    assert isinstance(await screen(roles, metadata={"role": "user"}), Submission)
+
+
+async def test_nothing_is_stored_if_redaction_fails() -> None:
+    """A broken pattern fails the write."""
+    rules = RedactionRules.model_construct(
+        policy=Treatment.REDACT,
+        kinds={},
+        patterns=(CustomPattern.model_construct(name="broken", regex="("),),
+        never_keep_roles=frozenset(),
+        never_keep_types=frozenset(),
+    )
+    bench = Bench(gates=(RedactionGate(Redactor(RuleBook.model_construct(default=rules, tenants={}))),))
+    with pytest.raises(Unavailable, match=r"redaction could not run \([Ee]rror\)"):
+        await bench.ingestor.write_one(SCOPE, draft(f"ask {MAIL}"))
+    outcomes = await bench.ingestor.write(SCOPE, [draft("anything")])
+    assert outcomes[0].status == "failed"
+    assert bench.store.memories() == {}
+
+
+def test_changes_to_a_memory_are_redacted() -> None:
+    """The redactor refuses a value like the gate refuses a draft."""
+    redactor = Redactor(RuleBook(tenants={"acme": RedactionRules(policy=Treatment.REFUSE)}))
+    with pytest.raises(InvalidRequest, match="email"):
+        redactor.clean("acme", {"content": MAIL})
+    assert redactor.clean("other", {"content": MAIL}).value == {"content": "[redacted:email]"}
+
+
+def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
+    """A tenant's rules override the default's, and custom patterns are searched."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "default: {kinds: {email: allow}, patterns: [{name: badge, regex: 'B-[0-9]{6}'}]}\n"
+        "tenants: {acme: {policy: refuse}}\n"
+    )
+    book = read_rules(path, Treatment.REDACT)
+    assert book.of("acme").policy is Treatment.REFUSE
+    assert book.of("acme").kinds == {"email": Treatment.ALLOW}
+    assert Redactor(book).clean("other", f"B-123456 {MAIL}").value == f"[redacted:badge] {MAIL}"
+    assert read_rules(None, Treatment.ALLOW).of("x").active_patterns() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default: {patterns: [{name: x, regex: '(a'}]}", "linear time"),
+        ("default: {patterns: [{name: x, regex: '(?=a)b'}]}", "linear time"),
+        ("default: {patterns: [{name: x, regex: 'a*'}]}", "matches the empty text"),
+        ("default: {kinds: {mail: allow}}", "no kind 'mail'"),
+        ("default: {policy: hide}", "default.policy"),
+        ("default: [", "can't be read as YAML"),
+    ],
+)
+def test_invalid_rules_say_why(tmp_path: Path, text: str, message: str) -> None:
+    """The error has the place of the mistake in the file."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    with pytest.raises(BadRedactionRules, match=message):
+        read_rules(path, Treatment.REDACT)
+
+
+_WORDS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        ["password", "hunter22x", "bob@example.com", "4111 1111 1111 1111", "tel", "0176 1234567", "a-1", "="]
+    ),
+)
+_JSON = st.recursive(
+    st.one_of(_WORDS, st.integers(), st.booleans(), st.none(), st.just(4111111111111111)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_WORDS, inner, max_size=4)),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("regex", ["", r"a-[0-9]", r"^a-[0-9]$"])
+@given(value=_JSON)
+def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> None:
+    """The quick search of a whole value agrees with redacting each of its texts and keys."""
+    rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
+    cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
+    each = Redaction(rules.active_patterns())
+    assert cleaned.value == each.value(value)
+    assert cleaned.counts == each.counts

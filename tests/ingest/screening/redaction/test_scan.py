@@ -1,0 +1,55 @@
+"""Secrets in texts and JSON values."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.screening.redaction.scan import Redaction, redact, secrets_in
+
+MAIL = "nora" + "@" + "example.com"
+
+
+@given(st.text(max_size=200))
+def test_redaction_is_idempotent(text: str) -> None:
+    """A redacted text contains no more secrets."""
+    assert redact(redact(text)) == redact(text)
+
+
+@given(st.text(alphabet="abcdefghij .,!?", max_size=200))
+def test_plain_words_are_unchanged(text: str) -> None:
+    """Words without digits or signs contain no secrets."""
+    assert redact(text) is text
+
+
+def test_overlapping_secrets_are_joined() -> None:
+    """A password that looks like the start of an address is removed whole."""
+    text = "https://nora:" + "tulip93@lake" + "@example.com/x"
+    assert "tulip" not in redact(text)
+    assert len(secrets_in(text)) == 1
+
+
+def test_nested_values_are_redacted() -> None:
+    """Lists, keys, numbers and values under a password key; counted by kind."""
+    redaction = Redaction()
+    clean = redaction.value(
+        {
+            "to": [MAIL, {MAIL: 4111_1111_1111_1111}],
+            "password": "tulip93lake",
+            "n": 5,
+            "on": True,
+            "none": None,
+            "f": 1.5,
+        }
+    )
+    marker = "[redacted:email]"
+    assert clean["to"] == [marker, {marker: "[redacted:card]"}]
+    assert clean["password"] == "[redacted:password]"
+    assert (clean["n"], clean["on"], clean["none"], clean["f"]) == (5, True, None, 1.5)
+    assert redaction.counts == {"email": 2, "card": 1, "password": 1}
+
+
+def test_keys_that_become_equal_are_numbered() -> None:
+    """No member is lost."""
+    other = "tom" + "@" + "example.com"
+    assert sorted(Redaction().value({MAIL: 1, other: 2}).values()) == [1, 2]
