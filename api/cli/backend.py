@@ -17,7 +17,7 @@ from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
 from ingest.files.sinks import LocalSink, Sink
-from ingest.upkeep.plan import Job, JobRequest
+from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
@@ -46,7 +46,7 @@ class Backend(Protocol):
         """The answer of POST /v1/retrieve."""
         ...
 
-    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         ...
 
@@ -83,7 +83,7 @@ class LocalBackend:
         """The answer of POST /v1/retrieve."""
         return _members(await retrieved(self.services, self.tenant, asked))
 
-    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         return _members(await self.services.upkeep.run_all(self.tenant, job, asked))
 
@@ -106,7 +106,7 @@ class RemoteBackend:
         """The answer of POST /v1/retrieve."""
         return await self.client.post("/v1/retrieve", _sent(asked))
 
-    async def job(self, job: Job, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         return await self.client.post(f"/v1/admin/jobs/{job}", _sent(asked))
 

@@ -16,7 +16,7 @@ from api.wiring.reembedding import Reembedding
 from ingest.conversations.threads import Threads
 from ingest.screening.examine import Examiner
 from ingest.screening.recall_guard import RecallGuard
-from ingest.upkeep.executor import Upkeep
+from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.todos import WorkingMemory

@@ -23,7 +23,7 @@ from api.wiring.screening import Screening, screening
 from api.wiring.upkeep import upkeep_jobs
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
-from ingest.upkeep.executor import Upkeep
+from ingest.upkeep.jobs import Upkeep
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.encoders.endpoints import EndpointCounter

@@ -6,8 +6,7 @@ from api.auth.keybook import KeyBook
 from api.auth.keys import DEFAULT_TENANT
 from api.settings import Settings
 from api.wiring.jobs import Job
-from ingest.upkeep.executor import Upkeep
-from ingest.upkeep.rounds import Rounds, requests_of
+from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 
 FIRST_S = 300.0
 """Seconds after a start before the first round: a service that has just started has other things to do."""
@@ -21,11 +20,11 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Job,
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()
-    requests = requests_of(
+    requests = round_requests(
         expired_days=settings.expired_days,
         forget_days=settings.forget_days,
         promote=settings.promote,
         compact=settings.compact,
     )
-    rounds = Rounds(upkeep, lambda: {DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
+    rounds = UpkeepRound(upkeep, lambda: {DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
     return (Job("upkeep", every_s, lambda _: rounds.run(), LIMIT_S, min(every_s, FIRST_S)),)

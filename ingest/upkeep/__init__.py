@@ -1,1 +1,1 @@
-"""What keeps a memory in shape: promotion, forgetting, expiry, compaction. Plans are pure; one executor carries out."""
+"""Upkeep: promotion, forgetting, expiry and compaction of stored memories."""

@@ -13,7 +13,7 @@ from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
-from ingest.upkeep.executor import Upkeep
+from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.working.sync import Copies

@@ -14,14 +14,14 @@ from api.cli.backend import open_backend
 from api.cli.commands.options import AsJson, DataDir, Key, Tenant, Url, place, present, run
 from api.http.routes.upkeep import JOB
 from api.http.validation import checked
-from ingest.upkeep.plan import Job
+from ingest.upkeep.planners import UpkeepJob
 
 SHOWN = 50
 _Limit = Annotated[int | None, typer.Option(show_default=False)]
 
 
 def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
-    job: Annotated[Job, typer.Argument(help="Which job.")],
+    job: Annotated[UpkeepJob, typer.Argument(help="Which job.")],
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Whose memory; all of the tenant's without.")
     ] = None,

@@ -11,14 +11,14 @@ from typing_extensions import TypedDict  # pydantic reads the standard library's
 from api.auth.keys import Role
 from api.http.endpoint import Call, HttpRequest, answer, read_body
 from api.wiring.container import Services
-from ingest.upkeep.plan import Job, JobRequest
+from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.errors import NotFound
 
 
 class JobAnswer(TypedDict):
     """What a job did; a dry run, what it would do. ids: the memories that it is about."""
 
-    job: Job
+    job: UpkeepJob
     dry_run: bool
     ids: list[str]
     counts: dict[str, int]
@@ -39,7 +39,7 @@ _JOB = Call(
 @post("/v1/admin/jobs/{job:str}", opt=_JOB.opt(), status_code=200)
 async def run_job(request: HttpRequest, services: NamedDependency[Services], job: FromPath[str]) -> Response[bytes]:
     """What it did, or would do."""
-    if job not in set(Job):
-        raise NotFound(f"no job of this name; known are {', '.join(Job)}")
+    if job not in set(UpkeepJob):
+        raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
     asked = await read_body(request, JOB)
-    return answer(await services.upkeep.run_all(request.auth.tenant, Job(job), asked))
+    return answer(await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), asked))

@@ -1,4 +1,4 @@
-"""The jobs' plans: what they may never do, whatever the memories are."""
+"""Properties of the upkeep plans that hold for all memories."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.upkeep.plan import JobRequest
-from ingest.upkeep.planners import compactions, expiries, forgettings, promotions
+from ingest.upkeep.planners import JobRequest, compactions, expiries, forgettings, promotions
 from memtypes.model.memory import Memory, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.types import MEMORY_CLASSES
@@ -20,7 +19,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def memory(one_id: str, kind: str = "episodic", **fields: Any) -> Memory:
-    """A memory with plain values where `fields` has none."""
+    """A memory with default values for what `fields` does not set."""
     made = fields.pop("created_at", NOW - timedelta(days=1))
     base = {
         "id": one_id, "type": kind, "tenant": "t", "namespace": "n", "content": f"text {one_id}",
@@ -47,40 +46,40 @@ _memories = st.lists(
 
 @given(_memories, st.integers(1, 400), st.integers(1, 400), st.integers(0, 12))
 def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int, idle: int, keep: int) -> None:
-    """What is pinned and what is still to be done stays; without a limit nothing goes; a wider one forgets no more."""
+    """Pinned memories and open intentions stay; no limit removes nothing; a wider limit removes no more."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
-    gone = set(forgettings(memories, request, NOW).removed)
+    removed = set(forgettings(memories, request, NOW).removed)
     spared = {one.id for one in memories if one.pinned or one.type is MemoryType.PROSPECTIVE}
-    assert not gone & spared
+    assert not removed & spared
     assert not forgettings(memories, JobRequest(), NOW).removed
     wider = request.model_copy(update={"max_age_days": age + 30, "inactive_days": idle + 30, "keep_top": keep + 1})
-    assert set(forgettings(memories, wider, NOW).removed) <= gone
+    assert set(forgettings(memories, wider, NOW).removed) <= removed
 
 
 @given(_memories, st.integers(0, 6))
-def test_keep_top_keeps_the_best(memories: Sequence[Memory], keep: int) -> None:
-    """No type falls below what is to be kept of it, and none that goes is worth more than one that stays."""
-    gone = set(forgettings(memories, JobRequest(keep_top=keep), NOW).removed)
+def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: int) -> None:
+    """Each type keeps at least keep_top, and nothing removed is more important than what stays."""
+    removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).removed)
     for kind in MemoryType:
         group = [one for one in memories if one.type is kind]
-        left = [one for one in group if one.id not in gone]
+        left = [one for one in group if one.id not in removed]
         assert len(left) >= min(keep, len(group))
-        lost = [one.importance for one in group if one.id in gone]
+        lost = [one.importance for one in group if one.id in removed]
         unpinned = [one.importance for one in left if not one.pinned]
         if lost and len(left) > keep - 1 and keep and kind is not MemoryType.PROSPECTIVE and unpinned:
             assert min(unpinned) >= max(lost)
 
 
 @given(_memories)
-def test_expiry_takes_what_is_past_and_not_pinned(memories: Sequence[Memory]) -> None:
-    """All of what has expired goes, nothing else, and no pinned one."""
-    gone = set(expiries(memories, JobRequest(), NOW).removed)
-    assert gone == {one.id for one in memories if one.expires_at and one.expires_at <= NOW and not one.pinned}
+def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence[Memory]) -> None:
+    """Everything expired is removed, except pinned memories."""
+    removed = set(expiries(memories, JobRequest(), NOW).removed)
+    assert removed == {one.id for one in memories if one.expires_at and one.expires_at <= NOW and not one.pinned}
 
 
 @given(_memories, st.floats(0.5, 1.0), st.data())
-def test_compaction_loses_no_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
-    """What is merged away leaves its evidence behind; no pinned memory goes; other words stay apart."""
+def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
+    """Evidence of merged memories is added up; pinned memories stay; texts with other words are not merged."""
     ids = [one.id for one in memories]
     likeness = {one: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for one in ids}
     plan = compactions(memories, likeness, JobRequest(similarity=cosine), NOW)
@@ -89,31 +88,31 @@ def test_compaction_loses_no_evidence(memories: Sequence[Memory], cosine: float,
     assert not any(by_id[one].pinned for one in plan.removed)
     moved = sum(fields["evidence_count"] - by_id[one].evidence_count for one, fields in plan.changed.items())
     assert moved == sum(by_id[one].evidence_count for one in plan.removed)
-    kept_texts = {by_id[one].content for one in plan.changed}
-    assert {by_id[one].content for one in plan.removed} <= kept_texts
+    remaining = {by_id[one].content for one in plan.changed}
+    assert {by_id[one].content for one in plan.removed} <= remaining
 
 
 @given(_memories)
-def test_promotion_needs_sessions(memories: Sequence[Memory]) -> None:
-    """A fact is derived from events of enough sessions, with all of their evidence, and links to each."""
-    for made in promotions(memories, JobRequest(), NOW).made:
-        sources = [one for one in memories if one.id in made.of]
+def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
+    """A promoted fact comes from at least three sessions, adds up their evidence and links to every source."""
+    for promotion in promotions(memories, JobRequest(), NOW).created:
+        sources = [one for one in memories if one.id in promotion.sources]
         assert len({session for one in sources for session in one.source_sessions}) >= 3
-        assert {link.id for link in made.draft.links} == set(made.of)
-        assert getattr(made.draft, "evidence_count", 0) == sum(one.evidence_count for one in sources)
+        assert {link.id for link in promotion.draft.links} == set(promotion.sources)
+        assert getattr(promotion.draft, "evidence_count", 0) == sum(one.evidence_count for one in sources)
 
 
 def test_a_promoted_event_is_not_promoted_again() -> None:
-    """Once a fact is derived from an event, the job leaves both alone."""
+    """An event that a fact is derived from is skipped."""
     seen = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
     fact = memory("f", "semantic", content="tea at four", links=[{"type": "derived_from", "id": "e"}])
-    assert promotions([seen], JobRequest(), NOW).made
+    assert promotions([seen], JobRequest(), NOW).created
     assert not promotions([seen, fact], JobRequest(), NOW).ids
 
 
 @pytest.mark.parametrize(("counts", "seen"), [([1, 1], False), ([1, 1, 1], True), ([3], True)])
-def test_an_intention_that_comes_back_is_shown_to_all(counts: list[int], seen: bool) -> None:  # noqa: FBT001 - the expectation
-    """An intention that was stated three times, in one session or in several, is no session's own any more."""
+def test_recurring_intentions_become_visible_in_the_namespace(counts: list[int], seen: bool) -> None:  # noqa: FBT001 - the expectation
+    """An intention stated three times, in one session or several, is shown to all sessions."""
     todos = [
         memory(f"p{index}", "prospective", content="back up", visibility="session", session_id=f"s{index}",
                evidence_count=count)

@@ -11,7 +11,7 @@ from api.auth.keys import Role
 from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.upkeep import upkeep_jobs
-from ingest.upkeep.rounds import Rounds, requests_of
+from ingest.upkeep.jobs import UpkeepRound, round_requests
 from tests.api.conftest import bearer, connect
 
 pytestmark = pytest.mark.anyio
@@ -122,22 +122,22 @@ async def test_rounds_go_through_every_tenant(guarded: Services) -> None:
             for content, ends in texts.items():
                 body = {**past, "content": content, "expires_at": ends}
                 await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
-        kept = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=30, promote=True))
+        kept = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=30, promote=True))
         assert (await kept.run(), await kept.run()) == (2, 0)
-        all_over = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=0))
+        all_over = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0))
         assert await all_over.run() == 2
         for tenant in tenants:
             headers = bearer(tenant, Role.ADMIN)
             left = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
             assert [one["content"] for one in left.json()["memories"]] == ["open"]
-        forgets = Rounds(guarded.upkeep, lambda: tenants, requests_of(expired_days=0, forget_days=90))
+        forgets = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0, forget_days=90))
         assert await forgets.run() == 2
 
 
 def test_a_round_does_what_it_is_asked_for() -> None:
     """Expiry always; the rest when the settings say so, and never as a dry run."""
-    assert set(requests_of(expired_days=30)) == {"expire"}
-    everything = requests_of(expired_days=30, forget_days=90, promote=True, compact=True)
+    assert set(round_requests(expired_days=30)) == {"expire"}
+    everything = round_requests(expired_days=30, forget_days=90, promote=True, compact=True)
     assert set(everything) == {"expire", "promote", "forget", "compact"}
     assert not any(request.dry_run for request in everything.values())
 

@@ -1,0 +1,77 @@
+"""Running upkeep jobs against a store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
+from ingest.upkeep.planners import JobRequest, UpkeepJob
+from ingest.writing.writer import ScopeLocks
+from memtypes.model.scope import Scope
+from tests.ingest.doubles import SCOPE, Bench, draft
+
+pytestmark = pytest.mark.anyio
+
+
+def upkeep_of(bench: Bench) -> Upkeep:
+    """Upkeep over the bench's store."""
+    return Upkeep(bench.store, bench.embedder, bench.ingestor, ScopeLocks(), bench.clock)
+
+
+async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:
+    """The id of a memory that expires within an hour."""
+    outcome = await bench.ingestor.write_one(scope, draft("The sale ends.", expires_at="2026-11-20T13:00:00Z"))
+    return outcome.id or ""
+
+
+async def test_a_dry_run_reports_what_a_run_removes() -> None:
+    """The dry run lists the expired id and removes nothing; the run reports the same and removes it."""
+    bench = Bench()
+    expired = await write_expiring(bench)
+    await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))
+    bench.clock.move(timedelta(hours=2))
+    planned = await upkeep_of(bench).run(SCOPE, UpkeepJob.EXPIRE, JobRequest())
+    assert (planned.dry_run, planned.ids, len(bench.store.memories())) == (True, (expired,), 2)
+    done = await upkeep_of(bench).run(SCOPE, UpkeepJob.EXPIRE, JobRequest(dry_run=False))
+    assert (done.ids, done.counts) == (planned.ids, {"removed": 1, "changed": 0, "made": 0})
+    assert expired not in bench.store.memories()
+
+
+async def test_types_limit_a_job() -> None:
+    """Memories of other types are not looked at."""
+    bench = Bench()
+    await write_expiring(bench)
+    bench.clock.move(timedelta(hours=2))
+    request = JobRequest.model_validate({"types": ["episodic"]})
+    assert (await upkeep_of(bench).run(SCOPE, UpkeepJob.EXPIRE, request)).ids == ()
+
+
+async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
+    """The fact is written through the ingestor; the events stay."""
+    bench = Bench()
+    for session in ("a", "b", "c"):
+        await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id=session))
+        bench.clock.move(timedelta(days=1))
+    report = await upkeep_of(bench).run(SCOPE, UpkeepJob.PROMOTE, JobRequest(dry_run=False))
+    assert report.counts["made"] == 1
+    facts = [memory for memory in bench.store.memories().values() if memory.type == "semantic"]
+    assert [fact.content for fact in facts] == ["Ann prefers tea."]
+
+
+async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
+    """Every tenant that exists is served, and the affected memories are counted."""
+    bench = Bench()
+    for scope in (SCOPE, Scope("acme", "other"), Scope("globex", "shop")):
+        await write_expiring(bench, scope)
+    bench.clock.move(timedelta(hours=2))
+    requests = round_requests(expired_days=0)
+    assert await UpkeepRound(upkeep_of(bench), lambda: {"acme", "globex"}, requests).run() == 3
+    assert bench.store.payloads == {}
+
+
+def test_a_round_expires_and_does_the_rest_on_request() -> None:
+    """Only expiry is on by default."""
+    assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
+    assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)
