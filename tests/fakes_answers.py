@@ -1,4 +1,4 @@
-"""A stand-in for a store of answers, in memory."""
+"""A store of answers in memory."""
 
 from __future__ import annotations
 
@@ -6,44 +6,42 @@ from datetime import datetime
 
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.ports.answers import KEPT_FOR, AnswerStore, Given
+from memtypes.ports.answers import ANSWER_TTL, AnswerStore, StoredAnswer
 
 
 class FakeAnswers(AnswerStore):
-    """Answers in a dictionary, each with its namespace and time."""
+    """Answers in a dictionary, oldest first, each with its namespace and time."""
 
     def __init__(self, clock: Clock, max_bytes: int = 1_000_000) -> None:
         self._clock = clock
         self._max_bytes = max_bytes
-        self._kept: dict[tuple[str, str], tuple[str, datetime, Given]] = {}
+        self._answers: dict[tuple[str, str], tuple[str, datetime, StoredAnswer]] = {}
 
-    async def get(self, scope: Scope, key: str) -> Given | None:
-        """What is there and young enough."""
-        _, at, given = self._kept.get(
-            (scope.tenant, key), ("", datetime.min.replace(tzinfo=self._clock().tzinfo), None)
-        )
-        return given if at > self._clock() - KEPT_FOR else None
+    async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
+        """Return an answer that has not expired."""
+        stored = self._answers.get((scope.tenant, key))
+        return stored[2] if stored and stored[1] > self._clock() - ANSWER_TTL else None
 
-    async def keep(self, scope: Scope, key: str, given: Given) -> Given:
-        """The first one; the oldest go."""
-        before = await self.get(scope, key)
-        if before is not None:
-            return before
-        self._kept[scope.tenant, key] = (scope.namespace, self._clock(), given)
-        while sum(len(one.answer) for _, _, one in self._kept.values()) > self._max_bytes:
-            del self._kept[next(iter(self._kept))]
-        return given
+    async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
+        """Store an answer, dropping the oldest; see the port."""
+        stored = await self.get(scope, key)
+        if stored is not None:
+            return stored
+        self._answers[scope.tenant, key] = (scope.namespace, self._clock(), answer)
+        while sum(len(one.answer) for _, _, one in self._answers.values()) > self._max_bytes:
+            del self._answers[next(iter(self._answers))]
+        return answer
 
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not kept by memory
-        """How many of the namespace there were."""
-        gone = [key for key in self._kept if self._is_in(key, scope)]
-        for key in gone:
-            del self._kept[key]
-        return len(gone)
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
+        """Remove and count the answers about the namespace."""
+        keys = self._keys(scope)
+        for key in keys:
+            del self._answers[key]
+        return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - as above
-        """How many there are."""
-        return sum(self._is_in(key, scope) for key in self._kept)
+        """Count the answers about the namespace."""
+        return len(self._keys(scope))
 
-    def _is_in(self, key: tuple[str, str], scope: Scope) -> bool:
-        return key[0] == scope.tenant and self._kept[key][0] == scope.namespace
+    def _keys(self, scope: Scope) -> list[tuple[str, str]]:
+        return [key for key, stored in self._answers.items() if (key[0], stored[0]) == (scope.tenant, scope.namespace)]

@@ -14,7 +14,7 @@ import anyio
 
 from memtypes.model.errors import Conflict
 from memtypes.model.scope import Scope
-from memtypes.ports.answers import AnswerStore, Given
+from memtypes.ports.answers import AnswerStore, StoredAnswer
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class Once:
         async with self._turn((scope.tenant, key)):
             known = await self._answers.get(scope, key)
             if known is None:
-                made = Given(digest, (await make()).decode())
-                known = await self._answers.keep(scope, key, made)
+                made = StoredAnswer(digest, (await make()).decode())
+                known = await self._answers.put_if_absent(scope, key, made)
         if known.digest != digest:
             raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
         return known.answer.encode()

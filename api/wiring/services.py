@@ -35,8 +35,7 @@ from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
-from memtypes.stores.redis.erasure import LiveState
-from memtypes.stores.redis.live_log import LiveLog
+from memtypes.stores.redis.erasure import LiveLog, LiveState
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts

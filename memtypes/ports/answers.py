@@ -1,4 +1,4 @@
-"""The port for answers that are given again: a call that comes twice with one idempotency key is made once."""
+"""Answers stored by idempotency key, so that a repeated call gets the answer of the first one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from datetime import timedelta
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 
-KEPT_FOR = timedelta(hours=24)
+ANSWER_TTL = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """An answer, and the digest of what was asked."""
+class StoredAnswer:
+    """An answer and the digest of its request."""
 
     digest: str
     answer: str
 
 
 class AnswerStore(Erasable):
-    """Answers by tenant and key for 24 hours, bounded: beyond its size a store lets the oldest go.
+    """Answers by tenant and idempotency key, for ANSWER_TTL; beyond its size a store drops the oldest.
 
-    A key stands for one call in the whole tenant. What is erased is what was answered about the scope's namespace.
+    A key stands for one call in the whole tenant; `erase` removes the answers to calls about the scope's namespace.
     Raises Unavailable when the store is away.
     """
 
     @abstractmethod
-    async def get(self, scope: Scope, key: str) -> Given | None:
-        """What was answered under `key` in the scope's tenant."""
+    async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
+        """Return the answer stored under `key` of the tenant."""
 
     @abstractmethod
-    async def keep(self, scope: Scope, key: str, given: Given) -> Given:
-        """What is kept under `key`: `given`, or what was there before it, which stays."""
+    async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
+        """Store `answer` unless there is one under `key`; return the stored one."""

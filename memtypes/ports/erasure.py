@@ -1,4 +1,4 @@
-"""What can forget: every place that holds something of a namespace's memories, behind one port."""
+"""Stores whose data of a namespace or of one memory can be erased."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from memtypes.model.scope import Scope
 
 
 class Erasable(ABC):
-    """One place: a store, a cache, what is live. memory_id: one memory; None for all of the namespace."""
+    """A store, a cache or a log file. memory_id: erase one memory; None for the whole namespace."""
 
     @abstractmethod
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """How many things were removed."""
+        """Erase it and return the number of entries removed."""
 
     @abstractmethod
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many there are now, counted anew."""
+        """Count the entries that are there now."""

@@ -1,4 +1,4 @@
-"""The contract of a store of answers that are given again, on each implementation."""
+"""The contract of AnswerStore: answers by idempotency key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from memtypes.model.scope import Scope
-from memtypes.ports.answers import AnswerStore, Given
+from memtypes.ports.answers import AnswerStore, StoredAnswer
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.fakes_answers import FakeAnswers
@@ -20,31 +20,31 @@ from tests.live import LIVE
 
 pytestmark = pytest.mark.anyio
 
-FIRST, SECOND = Given("d1", '{"a": "/1/\u00fc"}'), Given("d2", "{}")
+FIRST, SECOND = StoredAnswer("d1", '{"a": "/1/\u00fc"}'), StoredAnswer("d2", "{}")
 Open: TypeAlias = Callable[[int], AnswerStore]
 
 
-class Ticking:
-    """A clock that is moved by hand; it begins now, because servers forget by their own."""
+class MovableClock:
+    """A clock that starts now, because servers expire keys by their own clocks, and moves only when told to."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
 
     def __call__(self) -> datetime:
-        """The time it was set to."""
+        """The current time."""
         return self.now
 
 
 @pytest.fixture
-def clock() -> Ticking:
-    """The stores' clock."""
-    return Ticking()
+def clock() -> MovableClock:
+    """The clock of the stores."""
+    return MovableClock()
 
 
-@pytest.fixture(params=["memory", *LIVE])
-def opened(request: pytest.FixtureRequest, clock: Ticking) -> Open:
-    """Each implementation, of so many bytes."""
-    if request.param == "memory":
+@pytest.fixture(params=["fake", *LIVE])
+def open_store(request: pytest.FixtureRequest, clock: MovableClock) -> Open:
+    """Open each implementation with a size in bytes."""
+    if request.param == "fake":
         return lambda size: FakeAnswers(clock, size)
     live: LiveClient = request.getfixturevalue(request.param)
     return lambda size: RedisAnswers(live, clock, size)
@@ -56,61 +56,63 @@ def scope() -> Scope:
     return Scope(f"t {uuid.uuid4()}", "n/1 \u00fc")
 
 
-async def test_what_was_kept_is_given_again(opened: Open, scope: Scope) -> None:
-    """The first answer stays, whatever comes later, and for every namespace of the tenant."""
-    store, other = opened(1_000), replace(scope, namespace="m")
+async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -> None:
+    """In every namespace of the tenant."""
+    store, other = open_store(1_000), replace(scope, namespace="m")
     assert await store.get(scope, "k") is None
-    assert await store.keep(scope, "k", FIRST) == FIRST
-    assert await store.keep(other, "k", SECOND) == FIRST
+    assert await store.put_if_absent(scope, "k", FIRST) == FIRST
+    assert await store.put_if_absent(other, "k", SECOND) == FIRST
     assert await store.get(other, "k") == FIRST
 
 
-async def test_another_tenants_key_is_another_key(opened: Open, scope: Scope) -> None:
-    """Tenants do not see each other's answers."""
-    store = opened(1_000)
-    await store.keep(scope, "k", FIRST)
+async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
+    """Another tenant's key has no answer."""
+    store = open_store(1_000)
+    await store.put_if_absent(scope, "k", FIRST)
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "k") is None
 
 
-async def test_of_many_at_one_moment_one_is_kept(opened: Open, scope: Scope) -> None:
-    """All of them get it."""
-    store, got = opened(1_000), []
+async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scope: Scope) -> None:
+    """Eight different answers at once."""
+    store, stored = open_store(1_000), []
 
-    async def keep(number: int) -> None:
-        got.append(await store.keep(scope, "k", Given(str(number), "{}")))
+    async def put(number: int) -> None:
+        stored.append(await store.put_if_absent(scope, "k", StoredAnswer(str(number), "{}")))
 
     async with anyio.create_task_group() as group:
         for number in range(8):
-            group.start_soon(keep, number)
-    assert len(set(got)) == 1
+            group.start_soon(put, number)
+    assert len(set(stored)) == 1
 
 
-async def test_after_a_day_the_key_is_free(opened: Open, scope: Scope, clock: Ticking) -> None:
-    """An answer is kept for 24 hours."""
-    store = opened(1_000)
-    await store.keep(scope, "k", FIRST)
+async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clock: MovableClock) -> None:
+    """Its key can then be used again."""
+    store = open_store(1_000)
+    await store.put_if_absent(scope, "k", FIRST)
     clock.now += timedelta(hours=23, minutes=59)
     assert await store.get(scope, "k") == FIRST
     clock.now += timedelta(minutes=2)
     assert await store.get(scope, "k") is None
-    assert await store.keep(scope, "k", SECOND) == SECOND
+    assert await store.put_if_absent(scope, "k", SECOND) == SECOND
 
 
-async def test_the_oldest_answers_go(opened: Open, scope: Scope, clock: Ticking) -> None:
-    """Beyond the size; the newest stays, be it larger alone."""
-    store, large = opened(350), Given("d", "x" * 100)
+async def test_the_oldest_answers_are_dropped_beyond_the_size(
+    open_store: Open, scope: Scope, clock: MovableClock
+) -> None:
+    """The newest stays even if it is larger than the store."""
+    store, large = open_store(350), StoredAnswer("d", "x" * 100)
     for key in "abcd":
         clock.now += timedelta(seconds=1)
-        await store.keep(scope, key, large)
+        await store.put_if_absent(scope, key, large)
     assert [key for key in "abcd" if await store.get(scope, key)] in (["c", "d"], ["b", "c", "d"])
 
 
-async def test_a_namespaces_answers_are_erased(opened: Open, scope: Scope) -> None:
-    """They are counted anew, and another namespace keeps its own, even one whose name begins alike."""
-    store, other = opened(1_000), replace(scope, namespace=f"{scope.namespace}/2")
-    await store.keep(scope, "k", FIRST)
-    await store.keep(other, "l", SECOND)
+async def test_erase_removes_the_answers_of_one_namespace(open_store: Open, scope: Scope) -> None:
+    """Another namespace keeps its answers, even if its name starts the same."""
+    store, other = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
+    await store.put_if_absent(scope, "k", FIRST)
+    await store.put_if_absent(other, "l", SECOND)
     assert await store.remaining(scope, None) == 1
     assert (await store.erase(scope, None), await store.remaining(scope, None)) == (1, 0)
     assert (await store.get(scope, "k"), await store.get(other, "l")) == (None, SECOND)
-    assert await store.keep(scope, "k", SECOND) == SECOND
+    assert await store.put_if_absent(scope, "k", SECOND) == SECOND

@@ -1,60 +1,109 @@
-"""What is live of a namespace: its threads, workflows, working items and backups, which all lie under one prefix."""
+"""Erasure of live state: the keys of a namespace, and the append-only file of the embedded server."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from functools import partial
-from typing import Any
+from pathlib import Path
 
-from redis.asyncio import Redis
-
+from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.keys import live_key, scope_prefix
 
-_PIECE = 500
+APPEND_ONLY_DIRECTORY = "appendonlydir"
+"""The server's directory for its append-only files."""
+
+REWRITE_S = 30.0
+_POLL_S = 0.02
+_BATCH = 500
 
 
 class LiveState(Erasable):
-    """Every key of a namespace."""
+    """Threads, workflows, working items and backups: every key under the namespace's prefix."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """How many keys, or live items of this memory, were removed."""
+        """Remove the keys of the namespace, or the live items of one memory; return how many there were."""
         if memory_id is not None:
-            return sum([await self._of_each(key, "hdel", memory_id) async for key in self._sessions(scope)])
+            return await self._count_items(scope, "hdel", memory_id)
         keys = [key async for key in self._live.keys_of(scope)]
-        removed = 0
-        for start in range(0, len(keys), _PIECE):
-            call = partial(_unlinked, keys=keys[start : start + _PIECE])
-            removed += await self._live.run(call, idempotent=True, key=keys[start])
-        return removed
+        return sum([await self._unlink(keys[start : start + _BATCH]) for start in range(0, len(keys), _BATCH)])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many there are."""
+        """Count the keys of the namespace, or the live items of one memory."""
         if memory_id is not None:
-            return sum([await self._of_each(key, "hexists", memory_id) async for key in self._sessions(scope)])
+            return await self._count_items(scope, "hexists", memory_id)
         return len([key async for key in self._live.keys_of(scope)])
 
+    async def _unlink(self, keys: list[str]) -> int:
+        return await self._live.run(lambda redis: redis.unlink(*keys), idempotent=True, key=keys[0])
+
+    async def _count_items(self, scope: Scope, command: str, memory_id: str) -> int:
+        """Sum of what the command answers for the memory's item in each session: 0 or 1."""
+        return sum([await self._on_item(command, key, memory_id) async for key in self._sessions(scope)])
+
+    async def _on_item(self, command: str, key: str, memory_id: str) -> int:
+        return await self._live.run(
+            lambda redis: redis.execute_command(command, key, memory_id), idempotent=True, key=key
+        )
+
     async def _sessions(self, scope: Scope) -> AsyncIterator[str]:
-        """The keys of the sessions that have live items."""
-        begin = live_key(scope, "working", "")
+        """Keys of the sessions with live items."""
+        prefix = live_key(scope, "working", "")
         async for key in self._live.keys_of(scope):
-            if key.startswith(begin):
+            if key.startswith(prefix):
                 yield key
 
-    async def _of_each(self, key: str, command: str, memory_id: str) -> int:
-        """What the command says of the item of `memory_id` in a session: 1 or 0."""
-        call = partial(_asked, command=command, key=key, memory_id=memory_id)
-        return int(await self._live.run(call, idempotent=True, key=key))
+
+class LiveLog(Erasable):
+    """Mentions of a namespace or memory in the append-only file, which has every command until it is rewritten.
+
+    directory: of the embedded server. Erase the LiveState first.
+    """
+
+    def __init__(self, live: LiveClient, directory: Path) -> None:
+        self._live = live
+        self._files = directory / APPEND_ONLY_DIRECTORY
+        self._rewriting = asyncio.Lock()
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Rewrite the file; return how many mentions are gone. Raises Unavailable."""
+        before = await self.remaining(scope, memory_id)
+        async with self._rewriting:
+            await self._wait_for_rewrite()
+            await self._live.run(lambda redis: redis.bgrewriteaof(), idempotent=True)
+            await self._wait_for_rewrite()
+        return before - await self.remaining(scope, memory_id)
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """Count the mentions, including new ones of a client that still uses the namespace."""
+        text = (memory_id or scope_prefix(scope)).encode()
+        return await asyncio.to_thread(_count, self._files, text)
+
+    async def _wait_for_rewrite(self) -> None:
+        """Return when no rewrite is in progress. Raises Unavailable after REWRITE_S."""
+        deadline = time.monotonic() + REWRITE_S
+        while await self._is_rewriting():
+            if time.monotonic() > deadline:
+                raise Unavailable("the live store is rewriting its file; try again", retry_after_s=5)
+            await asyncio.sleep(_POLL_S)
+
+    async def _is_rewriting(self) -> bool:
+        info: dict[str, int] = await self._live.run(lambda redis: redis.info("persistence"), idempotent=True)
+        return bool(info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
 
 
-async def _asked(redis: Redis, command: str, key: str, memory_id: str) -> Any:
-    return await redis.execute_command(command, key, memory_id)  # type: ignore[no-untyped-call]
-
-
-async def _unlinked(redis: Redis, keys: list[str]) -> int:
-    return int(await redis.unlink(*keys))
+def _count(directory: Path, text: bytes) -> int:
+    """Occurrences of `text` in the files of `directory`. Files deleted meanwhile have none."""
+    count = 0
+    for path in directory.glob("*.*"):
+        try:
+            count += path.read_bytes().count(text)
+        except FileNotFoundError:
+            continue
+    return count
