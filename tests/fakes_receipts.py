@@ -1,4 +1,4 @@
-"""Stand-ins for a store of receipts: one in memory, and one that is away."""
+"""Stores of receipts in memory: one that works, and one that is away."""
 
 from __future__ import annotations
 
@@ -7,53 +7,55 @@ from dataclasses import dataclass, field
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
+from memtypes.ports.receipts import ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, seal_all
 
 
 @dataclass
 class FakeReceipts(ReceiptStore):
-    """Receipts in dictionaries."""
+    """Receipts in dictionaries: text, chain head and namespace."""
 
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    links: dict[str, Link] = field(default_factory=dict)
-    places: dict[tuple[str, str], str] = field(default_factory=dict)
+    heads: dict[str, ChainHead] = field(default_factory=dict)
+    namespaces: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
-        """Sealed after the newest."""
-        made = chained(receipts, self.links.get(tenant, Link()))
-        for own, sealed in zip(receipts, made, strict=True):
-            self.links[tenant] = sealed.link
-            self.texts[tenant, sealed.id] = sealed.text
-            self.places[tenant, sealed.id] = own.namespace
-        return made
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
+        """Seal and store receipts; see the port."""
+        sealed = seal_all(receipts, self.heads.get(tenant, ChainHead()))
+        for unsealed, receipt in zip(receipts, sealed, strict=True):
+            self.heads[tenant] = receipt.head
+            self.texts[tenant, receipt.id] = receipt.text
+            self.namespaces[tenant, receipt.id] = unsealed.namespace
+        return sealed
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The text."""
+        """Return the text of a receipt."""
         return self.texts.get((tenant, receipt_id))
 
-    async def erase(self, scope: Scope) -> int:
-        """How many there were."""
-        gone = self._of(scope)
-        for key in gone:
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Remove the receipts of the namespace."""
+        keys = self._keys(scope, memory_id)
+        for key in keys:
             del self.texts[key]
-            del self.places[key]
-        return len(gone)
+            del self.namespaces[key]
+        return len(keys)
 
-    async def count(self, scope: Scope) -> int:
-        """How many there are."""
-        return len(self._of(scope))
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """Count the receipts of the namespace."""
+        return len(self._keys(scope, memory_id))
 
-    def _of(self, scope: Scope) -> list[tuple[str, str]]:
-        return [key for key, name in self.places.items() if key[0] == scope.tenant and name == scope.namespace]
+    def _keys(self, scope: Scope, memory_id: str | None) -> list[tuple[str, str]]:
+        if memory_id is not None:
+            return []
+        return [key for key, name in self.namespaces.items() if (key[0], name) == (scope.tenant, scope.namespace)]
 
 
 class AwayReceipts(FakeReceipts):
-    """A store that is not there."""
+    """A store that is away."""
 
-    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
-        """Nothing: it is away."""
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
+        """Raise Unavailable."""
         raise Unavailable(f"no store for {tenant}'s {len(receipts)} receipts")
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Nothing: it is away."""
+        """Raise Unavailable."""
         raise Unavailable(f"no store for {receipt_id} of {tenant}")

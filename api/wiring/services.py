@@ -30,7 +30,6 @@ from memtypes.encoders.endpoints import EndpointCounter
 from memtypes.llms.counting import LocalCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.erasure import Erasable
-from memtypes.ports.receipts import ErasableReceipts
 from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.maintenance.erasure import EdgeFiles
@@ -116,7 +115,7 @@ def places_of(
         "answers": answers,
         "live": LiveState(resources.live),
         "recent": Remembered(screened.recent, screened.documents),
-        "receipts": ErasableReceipts(resources.receipts),
+        "receipts": resources.receipts,
     }
     if isinstance(resources.store, EdgeStore):
         places["files"] = EdgeFiles(resources.store)

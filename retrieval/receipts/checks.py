@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtypes.model.times import rfc3339
-from memtypes.ports.receipts import GENESIS, canonical, digest, own_hash
+from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import Message
 from retrieval.context.outcome import Outcome
 from retrieval.query.intent import is_how_to, is_task_like
@@ -82,7 +82,7 @@ def _check(name: str, faults: Iterator[str], note: str | None = None) -> Receipt
 
 
 def _seal(raw: Mapping[str, Any]) -> Iterator[str]:
-    if own_hash(raw) != raw.get("sha256"):
+    if receipt_hash(raw) != raw.get("sha256"):
         yield "the receipt's hash is not that of its content: it was changed after it was sealed"
 
 
@@ -91,7 +91,7 @@ def _chain(receipt: Receipt, contents: Contents) -> Iterator[str]:
         yield "only the first receipt of a chain has none before it"
     if contents.previous is None:
         return
-    if contents.previous.get("id") != receipt.previous_id or own_hash(contents.previous) != receipt.previous_sha256:
+    if contents.previous.get("id") != receipt.previous_id or receipt_hash(contents.previous) != receipt.previous_sha256:
         yield "the receipt before it is not the one that it was joined to"
 
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import ReceiptStore, Sealed, Unsealed
+from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt
 
 MOST = 64
 """Receipts on their way; each holds what its retrieval has found, some 300 kB."""
@@ -43,7 +43,7 @@ RETRY_S = 0.5
 RETRIES = 20
 """The live server comes back within a second when it is ours; ten are for a failover."""
 
-Make: TypeAlias = Callable[[], Awaitable[Unsealed]]
+Make: TypeAlias = Callable[[], Awaitable[UnsealedReceipt]]
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class ReceiptQueue(ReceiptStore):
         if not waiting.promised and not await waiting.within(WAIT_S):
             raise Unavailable("the store of receipts does not answer")
 
-    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
         """`receipts` sealed and kept, after those that are on their way."""
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
@@ -108,15 +108,15 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable("the receipt could not be kept")
         return await self._store.get(tenant, receipt_id)
 
-    async def erase(self, scope: Scope) -> int:
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Remove every receipt of the scope's namespace, also those that are on their way."""
         await self._settled(scope.tenant)
-        return await self._store.erase(scope)
+        return await self._store.erase(scope, memory_id)
 
-    async def count(self, scope: Scope) -> int:
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """How many receipts of the scope's namespace are kept or on their way."""
         await self._settled(scope.tenant)
-        return await self._store.count(scope)
+        return await self._store.remaining(scope, memory_id)
 
     def lines(self) -> Iterator[str]:
         """What is lost and what waits, in Prometheus' text format."""
@@ -172,14 +172,14 @@ class ReceiptQueue(ReceiptStore):
         self._settle([one for one, _ in left], kept=False)
         self._away = False  # where it still is, the next one finds out
 
-    async def _made(self, one: _Waiting) -> Unsealed | None:
+    async def _made(self, one: _Waiting) -> UnsealedReceipt | None:
         try:
             return await one.make()
         except Exception:  # noqa: BLE001 - a fault of ours: the answer is out, and other receipts must not suffer
             _log.exception("a receipt could not be made")
             return None
 
-    async def _kept(self, tenant: str, receipts: Sequence[Unsealed]) -> bool:
+    async def _kept(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> bool:
         try:
             await self._store.append(tenant, receipts)
         except Unavailable as error:

@@ -18,7 +18,7 @@ from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
-from memtypes.ports.receipts import Unsealed, receipt_id
+from memtypes.ports.receipts import UnsealedReceipt, receipt_id
 from memtypes.search.candidates import Candidate
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.outcome import Outcome
@@ -89,9 +89,9 @@ class ReceiptRecorder:
             return degraded(answer, (DEGRADED,))
         name = receipt_id(now)
 
-        async def make() -> Unsealed:
+        async def make() -> UnsealedReceipt:
             whole = replace(retrieval, passed=await self.past.of(retrieval))
-            return Unsealed.of(retrieval.scope.namespace, receipt_body(whole, name, rfc3339(now)))
+            return UnsealedReceipt.of(retrieval.scope.namespace, receipt_body(whole, name, rfc3339(now)))
 
         try:
             await self.receipts.put(retrieval.scope.tenant, name, make)

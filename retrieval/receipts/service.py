@@ -12,7 +12,7 @@ from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.receipts import Link, Unsealed, canonical, promised_at, seal
+from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, issued_at, seal
 from memtypes.ports.tokenizer import Tokenizer
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.written import Retrieval
@@ -65,7 +65,7 @@ class Receipts:
 
     def _may_come(self, receipt_id: str) -> bool:
         """Whether another process may be writing it: what was promised here is known to the queue."""
-        promised = promised_at(receipt_id)
+        promised = issued_at(receipt_id)
         return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
@@ -85,7 +85,7 @@ class Receipts:
         parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
         await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
         body = receipt_body(capture.taken[0], before.id, rfc3339(before.created_at))
-        after = Receipt.model_validate_json(seal(Unsealed.of(asked.namespace, body), Link()).text)
+        after = Receipt.model_validate_json(seal(UnsealedReceipt.of(asked.namespace, body), ChainHead()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compared(Replayed(before, after, memories))
 

@@ -26,7 +26,6 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
-from memtypes.ports.receipts import ErasableReceipts
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
@@ -111,7 +110,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         places={
             "memories": Memories(kept, ingestor),
             "answers": answers,
-            "receipts": ErasableReceipts(chain),
+            "receipts": chain,
             "recent": Remembered(screened.recent, screened.documents),
         },
         workflows=Workflows(FakeWorkflows(), ingestor, tokenizer, clock, screened.redactor),

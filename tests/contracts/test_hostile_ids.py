@@ -17,7 +17,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working
 from memtypes.ports.locks import LockRequest
-from memtypes.ports.receipts import Unsealed
+from memtypes.ports.receipts import UnsealedReceipt
 from memtypes.ports.threads import AppendTurn, NewThread
 from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow
 from memtypes.ports.working import LiveItem
@@ -101,6 +101,6 @@ async def test_receipts_of_hostile_namespaces_are_told_apart(everything: Everyth
     """Each namespace has its one, and erasing it leaves the others."""
     receipts = RedisReceipts(everything.live, 30, lambda: NOW)
     for scope in scopes:
-        await receipts.append(scope.tenant, [Unsealed.of(scope.namespace, {"id": str(uuid.uuid4())})])
-    assert await receipts.erase(scopes[0]) == 1
-    assert [await receipts.count(scope) for scope in scopes] == [0, *[1] * (len(scopes) - 1)]
+        await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])
+    assert await receipts.erase(scopes[0], None) == 1
+    assert [await receipts.remaining(scope, None) for scope in scopes] == [0, *[1] * (len(scopes) - 1)]

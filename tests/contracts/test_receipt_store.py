@@ -1,4 +1,4 @@
-"""The contract of a store of receipts, on every implementation."""
+"""The contract of ReceiptStore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import GENESIS, Link, ReceiptStore, Sealed, Unsealed, own_hash
+from memtypes.ports.receipts import GENESIS, ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_hash
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.queue import ReceiptQueue
@@ -24,26 +24,26 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def body(number: int = 0) -> dict[str, Any]:
-    """What is to be sealed."""
-    return {"id": str(uuid.uuid4()), "told": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
+    """Members of a receipt."""
+    return {"id": str(uuid.uuid4()), "query": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
 
 
 def redis_receipts(live: LiveClient) -> RedisReceipts:
-    """As another process would have it."""
+    """A store with no cached heads, as in another process."""
     return RedisReceipts(live, 30, lambda: NOW)
 
 
 @pytest.fixture(params=["fake", "queue", *LIVE])
-def kept(request: pytest.FixtureRequest) -> ReceiptStore:
-    """A store."""
+def store(request: pytest.FixtureRequest) -> ReceiptStore:
+    """Each implementation."""
     if request.param in ("fake", "queue"):
         return FakeReceipts() if request.param == "fake" else ReceiptQueue(FakeReceipts())
     return redis_receipts(request.getfixturevalue(request.param))
 
 
-async def added(kept: ReceiptStore, scope: Scope, body: dict[str, Any]) -> Sealed:
-    """One receipt more."""
-    (sealed,) = await kept.append(scope.tenant, [Unsealed.of(scope.namespace, body)])
+async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> SealedReceipt:
+    """Append one receipt."""
+    (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
     return sealed
 
 
@@ -53,86 +53,87 @@ def scope() -> Scope:
     return Scope(f"tenant {uuid.uuid4()}", "shop")
 
 
-async def test_what_is_kept_is_what_was_sealed(kept: ReceiptStore, scope: Scope) -> None:
-    """To the byte, with a hash that fits; an unknown id has nothing."""
-    asked = body()
-    sealed = await added(kept, scope, asked)
-    assert await kept.get(scope.tenant, sealed.id) == sealed.text
+async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scope: Scope) -> None:
+    """Byte for byte, with a valid hash; unknown ids return None."""
+    members = body()
+    sealed = await append(store, scope, members)
+    assert await store.get(scope.tenant, sealed.id) == sealed.text
     receipt = json.loads(sealed.text)
-    assert receipt == asked | {"previous_id": None, "previous_sha256": GENESIS, "sha256": sealed.sha256}
-    assert own_hash(receipt) == sealed.sha256
-    assert await kept.get(scope.tenant, "another") is None
-    assert await kept.get("another tenant", sealed.id) is None
+    assert receipt == members | {"previous_id": None, "previous_sha256": GENESIS, "sha256": sealed.sha256}
+    assert receipt_hash(receipt) == sealed.sha256
+    assert await store.get(scope.tenant, "another") is None
+    assert await store.get("another tenant", sealed.id) is None
 
 
-async def test_each_names_the_one_before_it(kept: ReceiptStore, scope: Scope) -> None:
-    """In its tenant, across namespaces; other tenants have chains of their own."""
+async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Scope) -> None:
+    """Across the namespaces of a tenant; every tenant has its own chain."""
     other = Scope(f"{scope.tenant} too", "shop")
-    first = await added(kept, scope, body(1))
-    await added(kept, other, body(2))
-    second = json.loads((await added(kept, Scope(scope.tenant, "elsewhere"), body(3))).text)
-    assert Link(second["previous_id"], second["previous_sha256"]) == first.link
+    first = await append(store, scope, body(1))
+    await append(store, other, body(2))
+    second = json.loads((await append(store, Scope(scope.tenant, "elsewhere"), body(3))).text)
+    assert ChainHead(second["previous_id"], second["previous_sha256"]) == first.head
 
 
-async def test_appending_at_once_makes_one_chain(kept: ReceiptStore, scope: Scope) -> None:
-    """No two receipts name the same one before them."""
+async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Scope) -> None:
+    """No two receipts have the same predecessor."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
-            tasks.start_soon(added, kept, scope, body(number))
-    newest = json.loads((await added(kept, scope, body())).text)
-    assert await length(kept, scope, newest) == 21
+            tasks.start_soon(append, store, scope, body(number))
+    newest = json.loads((await append(store, scope, body())).text)
+    assert await length(store, scope, newest) == 21
 
 
-async def test_several_are_kept_together(kept: ReceiptStore, scope: Scope) -> None:
-    """In their order, whatever their namespaces; none at all changes nothing."""
-    assert await kept.append(scope.tenant, []) == []
-    made = [Unsealed.of(f"space {number % 2}", body(number)) for number in range(5)]
-    sealed = await kept.append(scope.tenant, made)
-    newest = json.loads((await added(kept, scope, body())).text)
+async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope: Scope) -> None:
+    """Also of several namespaces; an empty list changes nothing."""
+    assert await store.append(scope.tenant, []) == []
+    made = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
+    sealed = await store.append(scope.tenant, made)
+    newest = json.loads((await append(store, scope, body())).text)
     assert newest["previous_id"] == sealed[-1].id
-    assert await length(kept, scope, newest) == 6
-    assert [await kept.count(Scope(scope.tenant, f"space {number}")) for number in range(2)] == [3, 2]
+    assert await length(store, scope, newest) == 6
+    assert [await store.remaining(Scope(scope.tenant, f"space {number}"), None) for number in range(2)] == [3, 2]
 
 
-async def length(kept: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
-    """How many receipts the chain that ends with `newest` has."""
-    found = 1
+async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
+    """Number of receipts in the chain that ends with `newest`."""
+    count = 1
     while newest["previous_id"] is not None:
-        before = json.loads(await kept.get(scope.tenant, newest["previous_id"]) or b"")
+        before = json.loads(await store.get(scope.tenant, newest["previous_id"]) or b"")
         assert before["sha256"] == newest["previous_sha256"]
-        newest, found = before, found + 1
-    return found
+        newest, count = before, count + 1
+    return count
 
 
-async def test_a_namespace_is_erased_alone(kept: ReceiptStore, scope: Scope) -> None:
-    """Its receipts are gone, those of others stay, and the chain goes on."""
+async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: ReceiptStore, scope: Scope) -> None:
+    """The next receipt names the erased predecessor. Erasing a memory removes no receipts."""
     elsewhere = Scope(scope.tenant, "elsewhere")
-    gone = [await added(kept, scope, body(number)) for number in range(3)]
-    stays = await added(kept, elsewhere, body())
-    last = await added(kept, scope, body())
-    assert (await kept.count(scope), await kept.count(elsewhere)) == (4, 1)
-    assert await kept.erase(scope) == 4
-    assert (await kept.count(scope), await kept.count(elsewhere)) == (0, 1)
-    assert await kept.erase(scope) == 0
-    assert [await kept.get(scope.tenant, one.id) for one in gone] == [None] * 3
-    assert await kept.get(scope.tenant, stays.id) == stays.text
-    following = json.loads((await added(kept, scope, body())).text)
+    erased = [await append(store, scope, body(number)) for number in range(3)]
+    stays = await append(store, elsewhere, body())
+    last = await append(store, scope, body())
+    assert (await store.remaining(scope, None), await store.remaining(elsewhere, None)) == (4, 1)
+    assert (await store.erase(scope, stays.id), await store.remaining(scope, stays.id)) == (0, 0)
+    assert await store.erase(scope, None) == 4
+    assert (await store.remaining(scope, None), await store.remaining(elsewhere, None)) == (0, 1)
+    assert await store.erase(scope, None) == 0
+    assert [await store.get(scope.tenant, one.id) for one in erased] == [None] * 3
+    assert await store.get(scope.tenant, stays.id) == stays.text
+    following = json.loads((await append(store, scope, body())).text)
     assert following["previous_sha256"] == last.sha256
 
 
-async def test_processes_share_a_chain(live: LiveClient, scope: Scope) -> None:
-    """Two that append in turns and at once still make one."""
+async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope) -> None:
+    """Four stores that append concurrently."""
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
-            tasks.start_soon(added, processes[number % 4], scope, body(number))
-    newest = json.loads((await added(processes[0], scope, body())).text)
+            tasks.start_soon(append, processes[number % 4], scope, body(number))
+    newest = json.loads((await append(processes[0], scope, body())).text)
     assert await length(processes[1], scope, newest) == 41
 
 
-async def test_a_receipt_has_a_time_to_live(live: LiveClient, scope: Scope) -> None:
-    """So have its chain and its index."""
-    await added(RedisReceipts(live, 2, lambda: NOW), scope, body())
+async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
+    """With the head of the chain and the index of the namespace."""
+    await append(RedisReceipts(live, 2, lambda: NOW), scope, body())
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
     assert len(lives) == 3

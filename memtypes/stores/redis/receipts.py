@@ -1,140 +1,109 @@
-"""Receipts in Redis: a chain a tenant that many processes append to, each receipt with a time to live.
+"""Receipts on Redis: a hash chain for each tenant that many processes append to.
 
-The newest link of a chain is compared and replaced in one script, so no two receipts name the same one before them.
-Receipts are sealed outside of it, after the newest link that is known here; where another process was quicker, they are
-sealed again after that one's. Several are one script, so one wait for the disk.
+A script compares and replaces the head of the chain, so no two receipts have the same predecessor. Receipts are sealed
+here, after the last head that this process has seen. If another process has appended since, they are sealed again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
 
-from redis.asyncio import Redis
+from cachetools import LRUCache
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.ports.receipts import Link, ReceiptStore, Sealed, Unsealed, chained
+from memtypes.ports.receipts import ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, seal_all
 from memtypes.stores.redis.connection.availability import RECEIPT
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import tenant_key
-from memtypes.stores.redis.scripts import Script
+from memtypes.stores.redis.scripts import Argument, Script
 
-TRIES = 50
-"""Seals of the same receipts; each lost try means that another process's were kept."""
+MAX_TRIES = 50
+"""How often receipts are sealed before giving up; every lost try means that another process appended."""
 
-HEADS = 1_024
-"""Chains whose newest link is remembered here."""
+CACHED_HEADS = 1_024
+"""Chains whose head is remembered by this process."""
 
-_APPEND = Script("""
-local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')
-if (head[2] or '') == ARGV[2] then return {1} end
-if (head[2] or '') ~= ARGV[1] then return {0, head[1] or '', head[2] or ''} end
-local ttl, now = ARGV[3], ARGV[4]
-for place = 5, #ARGV, 2 do
-  local kept, index = KEYS[place - 3], KEYS[place - 2]
-  redis.call('SET', kept, ARGV[place + 1], 'EX', ttl)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  redis.call('ZADD', index, now + ttl, ARGV[place])
-  redis.call('EXPIRE', index, ttl)
-end
-redis.call('HSET', KEYS[1], 'id', ARGV[#ARGV - 1], 'sha256', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ttl)
-return {1}
-""")
+_APPEND = Script.load("receipt_append")
 
 
 class RedisReceipts(ReceiptStore):
-    """Receipts of all tenants on one server."""
+    """Receipts of all tenants. days: time to live."""
 
     def __init__(self, live: LiveClient, days: int, clock: Clock) -> None:
         self._live = live
         self._ttl_s = days * 86_400
         self._clock = clock
-        self._heads: OrderedDict[str, Link] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._heads: LRUCache[str, ChainHead] = LRUCache(CACHED_HEADS)
+        self._appending = asyncio.Lock()  # other processes are excluded by the script
 
-    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
-        """`receipts` sealed after the newest of their tenant, and kept."""
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
+        """Seal and store receipts; see the port."""
         if not receipts:
             return []
-        async with self._turn:  # here they wait for each other; other processes are met in the script
-            link = self._heads.get(tenant, Link())
-            for _ in range(TRIES):
-                sealed = chained(receipts, link)
-                newest = await self._offer(tenant, list(zip(receipts, sealed, strict=True)), link)
-                self._remember(tenant, newest)
-                if newest == sealed[-1].link:
+        async with self._appending:
+            head = self._heads.get(tenant, ChainHead())
+            for _ in range(MAX_TRIES):
+                sealed = seal_all(receipts, head)
+                head = self._heads[tenant] = await self._offer(tenant, receipts, sealed, head)
+                if head == sealed[-1].head:
                     return sealed
-                link = newest
         raise Unavailable("the chain of receipts is too busy")
 
-    async def _offer(self, tenant: str, offered: Sequence[tuple[Unsealed, Sealed]], after: Link) -> Link:
-        """The newest link after these were offered: that of the last of them when they were taken."""
-        last = offered[-1][1].link
+    async def _offer(
+        self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
+    ) -> ChainHead:
+        """Store `sealed` if the chain's head is `expected`. Return the head of the chain then."""
+        last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
-        args: list[str | bytes | int] = [after.sha256 if after.id else "", last.sha256, self._ttl_s]
-        args.append(int(self._clock().timestamp()))
-        for own, sealed in offered:
-            keys += [_receipt(tenant, sealed.id), _index(tenant, own.namespace)]
-            args += [sealed.id, await asyncio.to_thread(_packed, sealed.text)]  # it lets others run meanwhile
-        taken, *head = await self._live.script(_APPEND, keys, args, idempotent=True, workload=RECEIPT)
-        if taken:
+        arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]
+        arguments.append(int(self._clock().timestamp()))
+        for unsealed, receipt in zip(receipts, sealed, strict=True):
+            keys += [_receipt_key(tenant, receipt.id), _index_key(Scope(tenant, unsealed.namespace))]
+            # Level 1 leaves a third of the bytes. A thread, so that the event loop runs meanwhile.
+            arguments += [receipt.id, await asyncio.to_thread(zlib.compress, receipt.text, 1)]
+        stored, *head = await self._live.script(_APPEND, keys, arguments, idempotent=True, workload=RECEIPT)
+        if stored:
             return last
-        return Link(head[0], head[1]) if head[0] else Link()
-
-    def _remember(self, tenant: str, link: Link) -> None:
-        self._heads[tenant] = link
-        self._heads.move_to_end(tenant)
-        if len(self._heads) > HEADS:
-            self._heads.popitem(last=False)
+        return ChainHead(head[0], head[1]) if head[0] else ChainHead()
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The text of a receipt, or None."""
-        packed = await self._live.run(partial(_got, key=_receipt(tenant, receipt_id)), idempotent=True)
-        return None if packed is None else _unpacked(packed)
+        """Return the text of a receipt; see the port."""
+        key = _receipt_key(tenant, receipt_id)
+        packed: bytes | None = await self._live.run(
+            lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
+        )
+        return None if packed is None else zlib.decompress(packed)
 
-    async def erase(self, scope: Scope) -> int:
-        """How many receipts of the namespace there were."""
-        ids = await self._ids(scope)
-        if not ids:
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Remove the receipts of the namespace; see the port."""
+        keys = await self._receipt_keys(scope, memory_id)
+        if not keys:
             return 0
-        keys = [*(_receipt(scope.tenant, one) for one in ids), _index(scope.tenant, scope.namespace)]
-        removed = await self._live.run(lambda redis: redis.delete(*keys), idempotent=False)
-        return max(0, int(removed) - 1)
+        index = _index_key(scope)
+        removed: int = await self._live.run(lambda redis: redis.delete(*keys, index), idempotent=False)
+        return max(0, removed - 1)
 
-    async def count(self, scope: Scope) -> int:
-        """How many receipts of the namespace are kept."""
-        keys = [_receipt(scope.tenant, one) for one in await self._ids(scope)]
-        return int(await self._live.run(lambda redis: redis.exists(*keys), idempotent=True)) if keys else 0
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """Count the receipts of the namespace."""
+        keys = await self._receipt_keys(scope, memory_id)
+        return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
 
-    async def _ids(self, scope: Scope) -> list[str]:
-        index = _index(scope.tenant, scope.namespace)
-        found = await self._live.run(lambda redis: redis.zrange(index, 0, -1), idempotent=True)
-        return [str(one) for one in found]
+    async def _receipt_keys(self, scope: Scope, memory_id: str | None) -> list[str]:
+        if memory_id is not None:
+            return []
+        index = _index_key(scope)
+        ids: list[str] = await self._live.run(lambda redis: redis.zrange(index, 0, -1), idempotent=True)
+        return [_receipt_key(scope.tenant, receipt_id) for receipt_id in ids]
 
 
-def _receipt(tenant: str, receipt_id: str) -> str:
+def _receipt_key(tenant: str, receipt_id: str) -> str:
     return tenant_key(tenant, "receipt", receipt_id)
 
 
-def _index(tenant: str, namespace: str) -> str:
-    return tenant_key(tenant, "receipts", namespace)
-
-
-async def _got(redis: Redis, key: str) -> bytes | None:
-    """The bytes at `key` as they are: what is packed is no text."""
-    return await redis.execute_command("GET", key, NEVER_DECODE=True)  # type: ignore[no-untyped-call, no-any-return]
-
-
-def _packed(text: bytes) -> bytes:
-    """A third of the bytes: what repeats in a receipt are names."""
-    return zlib.compress(text, 1)
-
-
-def _unpacked(packed: bytes) -> bytes:
-    return zlib.decompress(packed)
+def _index_key(scope: Scope) -> str:
+    """Key of the sorted set of the namespace's receipt ids by expiry."""
+    return tenant_key(scope.tenant, "receipts", scope.namespace)

@@ -1,4 +1,4 @@
-"""Seals: the text of a receipt is the canonical form of all its members."""
+"""Sealing of receipts and the times in their ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.ports.receipts import Link, Unsealed, canonical, chained, digest, own_hash, promised_at, receipt_id, seal
+from memtypes.ports.receipts import (
+    ChainHead,
+    UnsealedReceipt,
+    canonical,
+    digest,
+    issued_at,
+    receipt_hash,
+    receipt_id,
+    seal,
+    seal_all,
+)
 
 NAMES = st.text(max_size=12).filter(
     lambda name: not name.startswith("previous_") and name not in {"id", "sha256", "version"}
@@ -22,33 +32,35 @@ BODIES = st.dictionaries(NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.t
 
 @given(BODIES)
 def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) -> None:
-    """Its hash is that of all members in their one form, whatever they are called."""
-    link = Link("the one before", "f" * 64)
-    whole = {**members, "id": "one", "previous_id": link.id, "previous_sha256": link.sha256}
-    sealed = seal(Unsealed.of("shop", {**members, "id": "one"}), link)
-    assert sealed.sha256 == digest(canonical(whole)) == own_hash({**whole, "sha256": "any"})
-    assert own_hash(json.loads(sealed.text)) == sealed.sha256
+    """Whatever the names of its members."""
+    head = ChainHead("the one before", "f" * 64)
+    whole = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
+    sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)
+    assert sealed.sha256 == digest(canonical(whole)) == receipt_hash({**whole, "sha256": "any"})
+    assert receipt_hash(json.loads(sealed.text)) == sealed.sha256
     assert sealed.text == canonical(whole)[:-1] + b',"sha256":"%b"}' % sealed.sha256.encode()
 
 
 @given(st.integers(0, 32_000_000_000_000))
-def test_an_id_tells_when_it_was_promised(milliseconds: int) -> None:
-    """To a millisecond or so, and no two are alike."""
+def test_a_receipt_id_carries_the_time_of_issue(milliseconds: int) -> None:
+    """To about a millisecond. Two ids of the same time differ."""
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    promised = promised_at(one := receipt_id(at))
-    assert promised is not None
-    assert abs(promised - at.timestamp()) < 0.002
-    assert one != receipt_id(at)
+    issued = issued_at(first := receipt_id(at))
+    assert issued is not None
+    assert abs(issued - at.timestamp()) < 0.002
+    assert first != receipt_id(at)
 
 
 @pytest.mark.parametrize("other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))])
-def test_no_other_id_was_promised(other: str) -> None:
-    """Whatever somebody made up."""
-    assert promised_at(other) is None
+def test_other_ids_have_no_time_of_issue(other: str) -> None:
+    """Texts that are no UUID, and UUIDs of other versions."""
+    assert issued_at(other) is None
 
 
-def test_each_names_the_one_before() -> None:
-    """The first names the newest of the chain."""
-    first, second = chained([Unsealed.of("shop", {"id": one}) for one in ("one", "two")], Link("newest", "0" * 64))
+def test_each_receipt_names_its_predecessor() -> None:
+    """The first one names the head of the chain."""
+    first, second = seal_all(
+        [UnsealedReceipt.of("shop", {"id": one}) for one in ("one", "two")], ChainHead("newest", "0" * 64)
+    )
     assert b'"previous_id":"newest"' in first.text
     assert b'"previous_id":"one","previous_sha256":"%b"' % first.sha256.encode() in second.text

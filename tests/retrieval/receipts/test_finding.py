@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from memtypes.model.errors import NotFound
-from memtypes.ports.receipts import Unsealed, receipt_id
+from memtypes.ports.receipts import UnsealedReceipt, receipt_id
 from retrieval.receipts.service import GRACE_S
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import NOW, SCOPE, World
@@ -28,7 +28,7 @@ class LateReceipts(FakeReceipts):
         """The text."""
         self.looks += 1
         if self.looks == self.after and self.comes:
-            await self.append(tenant, [Unsealed.of(SCOPE.namespace, {"id": self.comes})])
+            await self.append(tenant, [UnsealedReceipt.of(SCOPE.namespace, {"id": self.comes})])
         return await super().get(tenant, receipt_id)
 
 

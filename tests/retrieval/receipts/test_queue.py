@@ -11,7 +11,7 @@ import pytest
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import Sealed, Unsealed
+from memtypes.ports.receipts import SealedReceipt, UnsealedReceipt
 from retrieval.receipts.queue import LINGER_S, LOOK_S, MOST, ReceiptQueue
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 
@@ -28,8 +28,8 @@ class GatedReceipts(FakeReceipts):
     failures: int = 0
     writes: list[int] = field(default_factory=list)
 
-    async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:
-        """Sealed after the newest, in time."""
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
+        """SealedReceipt after the newest, in time."""
         await self.gate.wait()
         if self.failures:
             self.failures -= 1
@@ -42,8 +42,8 @@ class GatedReceipts(FakeReceipts):
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
     """Send a receipt on its way."""
 
-    async def make() -> Unsealed:
-        return Unsealed.of("shop", {"id": receipt_id})
+    async def make() -> UnsealedReceipt:
+        return UnsealedReceipt.of("shop", {"id": receipt_id})
 
     await queue.put(tenant, receipt_id, make)
 
@@ -111,8 +111,8 @@ async def test_erasing_takes_what_is_on_its_way() -> None:
     queue = in_touch(kept)
     await put(queue, "one")
     asyncio.get_running_loop().call_later(0.01, kept.gate.set)
-    assert await queue.erase(SCOPE) == 1
-    assert await queue.count(SCOPE) == 0
+    assert await queue.erase(SCOPE, None) == 1
+    assert await queue.remaining(SCOPE, None) == 0
 
 
 async def test_closing_writes_what_waits_and_gives_up_on_what_is_away() -> None:
@@ -136,7 +136,7 @@ async def test_a_receipt_that_cannot_be_made_is_lost_alone() -> None:
     """The others of its write are kept, and whoever asks for it is told."""
     kept = GatedReceipts()
 
-    async def broken() -> Unsealed:
+    async def broken() -> UnsealedReceipt:
         await kept.gate.wait()
         raise ZeroDivisionError
 
@@ -195,7 +195,7 @@ async def test_a_fault_of_the_store_leaves_nobody_waiting() -> None:
     """The receipt counts as lost, its reader is told, and an erasure goes on."""
 
     class FaultyReceipts(FakeReceipts):
-        async def append(self, tenant: str, receipts: Sequence[Unsealed]) -> list[Sealed]:  # noqa: ARG002 - the port
+        async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port
             raise ZeroDivisionError
 
     queue = in_touch(FaultyReceipts())
@@ -205,5 +205,5 @@ async def test_a_fault_of_the_store_leaves_nobody_waiting() -> None:
     await queue.aclose()
     with pytest.raises(Unavailable):
         await asked
-    assert await queue.erase(SCOPE) == 0
+    assert await queue.erase(SCOPE, None) == 0
     assert queue.lost == 1

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.ports.receipts import canonical, own_hash
+from memtypes.ports.receipts import canonical, receipt_hash
 from retrieval.receipts.checks import Contents, verify
 from retrieval.receipts.contents import counter_for
 from retrieval.receipts.file import read_receipt, verify_file
@@ -120,7 +120,7 @@ def resealed(raw: bytes, change: Any) -> dict[str, Any]:
     """A receipt after `change`, with a hash that fits again: what only a forger who knows the seal could do."""
     receipt, _ = read_receipt(raw)
     change(receipt)
-    return receipt | {"sha256": own_hash(receipt)}
+    return receipt | {"sha256": receipt_hash(receipt)}
 
 
 def _raise_score(receipt: dict[str, Any]) -> None:
