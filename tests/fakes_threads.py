@@ -116,7 +116,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._set(kept, turns)
         return TurnAppended(kept.following - 1, kept.thread.version, kept.thread.tokens, len(turns), len(leaving))
 
-    async def look(self, scope: Scope, thread_id: str) -> Thread:
+    async def get(self, scope: Scope, thread_id: str) -> Thread:
         """See the port."""
         return self._of(scope, thread_id).thread
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from api.wiring.jobs import Job, Jobs
 from api.wiring.resources import Resources
-from ingest.conversations.llm_summary import TIME_LIMIT_S, EndpointSummariser
-from ingest.conversations.summary import RuleSummariser, Summariser
+from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.completions import Completions, Endpoint
 from ingest.screening.redaction.redactor import Redactor

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from api.settings import Settings
 from api.wiring.reembedding import server_settings, store_fingerprint
-from ingest.conversations.rules import Rules
+from ingest.conversations.policies import PolicyLookup
 from memtypes.config.thread_policies import read_policies
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.cached import CachedEmbedder
@@ -72,7 +72,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
     """
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
-    for said in Rules(models, policies).doubts():
+    for said in PolicyLookup(models, policies).warnings():
         _log.warning("policy file %s: %s", settings.policies, said)
     embedder = await prepared_embedder(settings)
     opened.push_async_callback(embedder.aclose)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.live.call import SCOPE, TURN, LiveCall, NoTokens, bytes_of
-from ingest.conversations.requests import Opening
 from ingest.conversations.summary import RuleSummariser
-from ingest.conversations.threads import ThreadParts, Threads
+from ingest.conversations.threads import OpenRequest, ThreadParts, Threads
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.thread_policy import Policies, ThreadPolicy
@@ -35,10 +34,10 @@ async def thread_calls(live: LiveClient, tokenizer: Tokenizer, clients: int) -> 
     own = {client: await _opened(threads) for client in range(clients)}
     read = await _filled(threads)
     child = await _opened(threads, read)
-    await threads.say(SCOPE, child, NewTurn(role="user", content=TURN), None)
+    await threads.append(SCOPE, child, NewTurn(role="user", content=TURN), None)
 
     async def append(client: int, _number: int) -> None:
-        await threads.say(SCOPE, own[client], NewTurn(role="user", content=TURN), None)
+        await threads.append(SCOPE, own[client], NewTurn(role="user", content=TURN), None)
 
     async def context(_client: int, _number: int) -> None:
         await _context(threads, tokenizer, read)
@@ -69,12 +68,12 @@ async def _filled(threads: Threads) -> str:
     thread_id = await _opened(threads)
     for number in range(50):
         turn = NewTurn(role="assistant" if number % 2 else "user", content=f"{number}: {TURN}", files=["ledger.lock"])
-        await threads.say(SCOPE, thread_id, turn, None)
+        await threads.append(SCOPE, thread_id, turn, None)
     return thread_id
 
 
 async def _opened(threads: Threads, parent_id: str | None = None) -> str:
-    opened = await threads.open(SCOPE, Opening(resource="long", parent_id=parent_id))
+    opened = await threads.open(SCOPE, OpenRequest(resource="long", parent_id=parent_id))
     return opened.thread.id
 
 

@@ -1,14 +1,17 @@
-"""Relieves a thread under its lock: chooses, summarises and takes out in one change. Keeps nothing of what left."""
+"""Flushes threads under their lock: selects turns, summarises them, and removes them in one transaction.
+
+The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
-from ingest.conversations.planning import Plan
-from ingest.conversations.requests import FlushAsk, Flushed
-from ingest.conversations.rules import Rules, within
+from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import RuleSummariser, Summariser
+from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_goal, turns_to_flush
+from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, RemembrancerError
 from memtypes.model.scope import Scope
@@ -17,81 +20,141 @@ from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
 from memtypes.ports.tokenizer import Tokenizer
 
-_TRIES = 5
-"""How often a flush chooses again, when turns it chose left meanwhile."""
+_ATTEMPTS = 5
+"""Attempts of a flush while other callers remove the turns that it selected."""
+
+_SUMMARY_SHARE = 4
+"""A summary has at most a quarter of the tokens that remain, so that it does not fill the room that the flush makes."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class FlushRequest:
+    """strategy: in place of the policy's. dry_run: change nothing. force: flush below the threshold too."""
+
+    strategy: FlushStrategy | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """flushed: number of turns. memory_ids: of the memories that hold them."""
+
+    flushed: int
+    tokens_before: int
+    tokens_after: int
+    summary: str | None = None
+    memory_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPlan:
+    """How to flush one thread; pure. force: flush below the threshold too."""
+
+    settings: Flush
+    limits: ThreadLimits
+    force: bool = False
+
+    @property
+    def summarises(self) -> bool:
+        """Whether a summary replaces the flushed turns."""
+        return self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
+
+    def select(self, content: ThreadContent) -> list[Turn]:
+        """The turns to flush, oldest first; none below the threshold."""
+        thread = content.thread
+        bounded = self.limits.tokens is not None or self.limits.messages is not None
+        due = flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold)
+        if bounded and not self.force and not due:
+            return []
+        size, force = ThreadSize(thread.tokens, thread.turns), self.force or not bounded
+        goal = flush_goal(size, self.limits, self.settings.target, force=force)
+        summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if self.summarises else 0
+        reserved = max(summary, thread.summary_tokens)
+        goal = ThreadSize(goal.tokens - reserved, goal.messages)
+        return turns_to_flush(self.settings, content.turns, content.used, goal)
+
+    def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
+        """Token limit of the summary of `turns`: at most half of what it replaces."""
+        replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
+        limit = min(self.settings.summary_tokens, replaced // 2)
+        if self.limits.tokens is None:
+            return limit
+        return min(limit, max(int(self.settings.target * self.limits.tokens) // _SUMMARY_SHARE, 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Flusher:
-    """Takes turns out of threads as their policies say."""
+    """Flushes threads as their policies say."""
 
     store: ThreadStore
-    rules: Rules
+    policies: PolicyLookup
     summariser: Summariser
     tokenizer: Tokenizer
     locks: Locks
     clock: Clock
 
-    async def flush(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
-        """What left, or for a dry run would leave. Raises NotFound, Overloaded, LockLost and Unavailable."""
-        if ask.dry_run:
-            return await self._flushed(scope, thread_id, ask)
-        return await self._under_lock(scope, thread_id, ask, wait_s=10.0)
+    async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
+        """What was flushed, or would be in a dry run. Raises NotFound, Overloaded, LockLost and Unavailable."""
+        if request.dry_run:
+            return await self._flush(scope, thread_id, request)
+        return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
-    async def relieve(self, scope: Scope, thread_id: str) -> int:
-        """How many left at the threshold.
+    async def try_flush(self, scope: Scope, thread_id: str) -> int:
+        """Number of turns flushed at the threshold.
 
-        0 while another flushes it, and where it fails: that must not fail the turn, which is kept already.
+        0 if another caller flushes the thread, or if it fails: the turn that caused the flush is already stored.
         """
         try:
-            return (await self._under_lock(scope, thread_id, FlushAsk(), wait_s=0.0)).flushed
+            return (await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)).flushed
         except Overloaded:
-            _log.debug("another flushes this thread")
+            _log.debug("another caller flushes this thread")
         except RemembrancerError as error:
-            _log.warning("a thread is not flushed yet: %s", type(error).__name__)
+            _log.warning("a thread could not be flushed: %s", type(error).__name__)
         return 0
 
-    async def _under_lock(self, scope: Scope, thread_id: str, ask: FlushAsk, wait_s: float) -> Flushed:
-        policy = self.rules.of(await self.store.look(scope, thread_id))
-        lock = LockRequest(f"flush {thread_id}", scope, ttl_s=policy.locks.flush, wait_s=wait_s)
+    async def _flush_locked(self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float) -> FlushResult:
+        lock_s = self.policies.of(await self.store.get(scope, thread_id)).locks.flush
+        lock = LockRequest(f"flush {thread_id}", scope, ttl_s=lock_s, wait_s=wait_s)
         async with self.locks.held(lock):
-            with within(policy.locks.flush, "flush"):
-                return await self._flushed(scope, thread_id, ask)
+            with time_limit(lock_s, "flush"):
+                return await self._flush(scope, thread_id, request)
 
-    async def _flushed(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
-        for tried in range(_TRIES):
+    async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
+        for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
-            before, plan = content.thread.tokens, self._plan(content.thread, ask)
-            leaving = plan.leaving(content)
-            if not leaving:
-                return Flushed(0, before, before)
-            # Once: while a language model is asked again and again the thread would only change again.
-            summariser = self.summariser if plan.flush.llm and tried == 0 else RuleSummariser(self.tokenizer)
-            removal = await self._removal(plan, content, leaving, summariser)
-            if ask.dry_run or await self.store.remove(scope, removal):
-                return Flushed(len(leaving), before, _after(content, leaving, removal), removal.summary)
+            before, plan = content.thread.tokens, self._plan(content.thread, request)
+            turns = plan.select(content)
+            if not turns:
+                return FlushResult(0, before, before)
+            # A language model is asked once: while it answers, the thread may change again.
+            use_model = plan.settings.llm and attempt == 0
+            summariser = self.summariser if use_model else RuleSummariser(self.tokenizer)
+            removal = await self._removal(plan, content, turns, summariser)
+            if request.dry_run or await self.store.remove(scope, removal):
+                return FlushResult(len(turns), before, _tokens_after(content, turns, removal), removal.summary)
         raise Overloaded("the thread changes faster than it can be flushed")
 
-    def _plan(self, thread: Thread, ask: FlushAsk) -> Plan:
-        policy = self.rules.of(thread)
-        flush = policy.flush.model_copy(update={"strategy": ask.strategy or policy.flush.strategy})
-        return Plan(flush, self.rules.limits(policy), ask.force)
+    def _plan(self, thread: Thread, request: FlushRequest) -> FlushPlan:
+        policy = self.policies.of(thread)
+        settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
+        return FlushPlan(settings, self.policies.limits(policy), request.force)
 
     async def _removal(
-        self, plan: Plan, content: ThreadContent, leaving: list[Turn], summariser: Summariser
+        self, plan: FlushPlan, content: ThreadContent, turns: list[Turn], summariser: Summariser
     ) -> Removal:
-        thread, indices = content.thread, tuple(turn.index for turn in leaving)
+        thread, indices = content.thread, tuple(turn.index for turn in turns)
         now = to_utc(self.clock())
         if not plan.summarises:
             return Removal(thread.id, indices, now)
-        text = await summariser.summary(thread.summary, leaving, plan.summary_room(content, leaving))
-        tokenizer = self.rules.tokenizer(self.rules.of(thread), self.tokenizer)
-        return Removal(thread.id, indices, now, text, tokenizer.count(text))
+        summary = await summariser.summary(thread.summary, turns, plan.max_summary_tokens(content, turns))
+        tokenizer = self.policies.tokenizer(self.policies.of(thread), self.tokenizer)
+        return Removal(thread.id, indices, now, summary, tokenizer.count(summary))
 
 
-def _after(content: ThreadContent, leaving: list[Turn], removal: Removal) -> int:
-    """Tokens of the thread when `leaving` has left and the new summary stands in the place of the old one."""
-    grown = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
-    return content.thread.tokens - sum(turn.tokens for turn in leaving) + grown
+def _tokens_after(content: ThreadContent, turns: list[Turn], removal: Removal) -> int:
+    """Tokens of the thread after `turns` are removed and the summary is replaced."""
+    added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
+    return content.thread.tokens - sum(turn.tokens for turn in turns) + added

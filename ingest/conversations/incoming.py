@@ -1,4 +1,4 @@
-"""Turns on their way in: without what their tenant and their thread must not keep, and counted. Knows no store."""
+"""Screens and counts turns before they are stored."""
 
 from __future__ import annotations
 
@@ -17,65 +17,59 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.tokenizer import Tokenizer
 
-_SHOWN = ("content", "tool", "model", "metadata", "files", "images")
-"""What of a turn may hold a secret; the ids of agents are addresses."""
-
-
 REDACTED = "[redacted]"
 KIND = "policy"
 """The kind under which matches of a policy's own patterns are counted."""
 
+_REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
+"""Fields of a turn that may contain secrets; agent ids are addresses and stay."""
+
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """Turns as they are kept. redactions: what was taken out of them, by kind."""
+class ScreenedTurns:
+    """Turns as they are stored. redactions: secrets removed, by kind."""
 
     turns: tuple[Turn, ...]
     redactions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """How a thread keeps its turns: what it must not keep, and who counts them."""
-
-    privacy: Privacy
-    tokenizer: Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """Makes turns out of what callers send."""
+class TurnScreen:
+    """Turns callers' turns into stored ones, by the rules of the tenant and of the thread's policy."""
 
     redactor: Redactor
     clock: Clock
 
-    async def turns(self, tenant: str, kept: Keeping, new: Sequence[NewTurn]) -> Received:
-        """The turns without secrets. Raises InvalidRequest for one that must not be kept, and Unavailable."""
-        if sum(len(one.content) for one in new) < LARGE:
-            return self._turns(tenant, kept, new)
-        return await to_thread.run_sync(self._turns, tenant, kept, new)
+    async def turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
+        """The turns without secrets, with their tokens. Raises InvalidRequest for a refused one, and Unavailable."""
+        if sum(len(turn.content) for turn in new) < LARGE:
+            return self._turns(tenant, privacy, tokenizer, new)
+        return await to_thread.run_sync(self._turns, tenant, privacy, tokenizer, new)
 
-    def text(self, tenant: str, privacy: Privacy, text: str) -> Cleaned:
-        """A text that goes with a thread, without secrets; see `turns`."""
-        return self._clean(tenant, privacy, text)
+    def clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:
+        """`value`, any JSON, without secrets and without matches of the policy's patterns."""
+        cleaned = self.redactor.clean(tenant, value)
+        matched = redacted(cleaned.value, privacy.redact)
+        return Cleaned(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
 
-    def _turns(self, tenant: str, kept: Keeping, new: Sequence[NewTurn]) -> Received:
-        counts: Counter[str] = Counter()
-        made = []
-        for one in new:
-            self._check_role(tenant, kept.privacy, one.role)
-            cleaned = self._clean(tenant, kept.privacy, _shown(one))
-            counts.update(cleaned.counts)
-            made.append(self._turn(one, dict(zip(_SHOWN, cleaned.value, strict=True)), kept.tokenizer))
-        return Received(tuple(made), dict(counts))
+    def _turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
+        redactions: Counter[str] = Counter()
+        turns = []
+        for turn in new:
+            self._check_role(tenant, privacy, turn.role)
+            fields = [turn.content, turn.tool, turn.model, turn.metadata, paths(turn.files), paths(turn.images)]
+            cleaned = self.clean(tenant, privacy, fields)
+            redactions.update(cleaned.counts)
+            turns.append(self._turn(turn, dict(zip(_REDACTED_FIELDS, cleaned.value, strict=True)), tokenizer))
+        return ScreenedTurns(tuple(turns), dict(redactions))
 
-    def _turn(self, new: NewTurn, shown: dict[str, Any], tokenizer: Tokenizer) -> Turn:
-        content: str = shown["content"]
-        if len(content) > MAX_TURN:
-            length = f"with its secrets marked the turn has {len(content)} characters, and may have {MAX_TURN}"
+    def _turn(self, new: NewTurn, fields: dict[str, Any], tokenizer: Tokenizer) -> Turn:
+        content: str = fields["content"]
+        if len(content) > MAX_TURN:  # a marker may be longer than the secret
+            length = f"after redaction the turn has {len(content)} characters; the limit is {MAX_TURN}"
             raise InvalidRequest(length, path="content")
-        tokens, moment = tokenizer.count(content), to_utc(self.clock())
-        return Turn(new.role, tokens=tokens, at=moment, agent_id=new.agent_id, pinned=new.pinned, **shown)
+        tokens, now = tokenizer.count(content), to_utc(self.clock())
+        return Turn(new.role, tokens=tokens, at=now, agent_id=new.agent_id, pinned=new.pinned, **fields)
 
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
         if role in privacy.never_keep_roles:
@@ -83,36 +77,26 @@ class Incoming:
         if not self.redactor.allows_role(tenant, role):
             raise InvalidRequest(f"turns of role {role!r} are not kept here", path="role")
 
-    def _clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:
-        cleaned = self.redactor.clean(tenant, value)
-        own = redacted(cleaned.value, privacy.redact)
-        return Cleaned(own.value, dict(Counter(cleaned.counts) + Counter(own.counts)))
-
-
-def _shown(new: NewTurn) -> list[Any]:
-    """What of a turn may hold a secret, in the order of its names."""
-    return [new.content, new.tool, new.model, new.metadata, paths(new.files), paths(new.images)]
-
 
 def redacted(value: Any, patterns: Sequence[str]) -> Cleaned:
-    """`value`, any JSON, with what the patterns match in its texts replaced."""
+    """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
     counts: Counter[str] = Counter()
 
-    def clean(one: Any) -> Any:
-        match one:
+    def clean(part: Any) -> Any:
+        match part:
             case str():
-                return text(one)
+                return text(part)
             case list():
-                return [clean(inner) for inner in one]
+                return [clean(inner) for inner in part]
             case dict():
-                return {text(name): clean(inner) for name, inner in one.items()}
+                return {text(name): clean(inner) for name, inner in part.items()}
             case _:
-                return one
+                return part
 
-    def text(one: str) -> str:
+    def text(string: str) -> str:
         for pattern in patterns:
-            one, times = re2.subn(pattern, REDACTED, one)
-            counts[KIND] += times
-        return one
+            string, matches = re2.subn(pattern, REDACTED, string)
+            counts[KIND] += matches
+        return string
 
     return Cleaned(clean(value), +counts)

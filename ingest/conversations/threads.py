@@ -1,4 +1,4 @@
-"""What can be done with threads, whatever keeps them: opening, saying, replacing, flushing, clearing."""
+"""Threads: opening, appending, replacing, flushing and clearing conversations within the limits of their policies."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
-from ingest.conversations.flushing import Flusher
-from ingest.conversations.incoming import Incoming, Keeping
-from ingest.conversations.requests import Chain, FlushAsk, Flushed, Opened, Opening, Replaced, Said
-from ingest.conversations.rules import Rules, within
+from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
+from ingest.conversations.incoming import ScreenedTurns, TurnScreen
+from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.writing.pipeline import Ingestor
@@ -31,22 +31,71 @@ from memtypes.ports.threads import (
     EvictedTurnStore,
     NewThread,
     Replacement,
+    Thread,
     ThreadContent,
     ThreadStore,
     TurnAppended,
 )
 from memtypes.ports.tokenizer import Tokenizer
 
-_REMEMBERED = 100_000
-"""Threads whose resource is remembered."""
+_CACHED_RESOURCES = 100_000
+"""Threads whose resource is cached."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A thread to create or to find by its resource and key. variables: values for the key's template."""
+
+    key: str | None = None
+    parent_id: str | None = None
+    resource: str | None = None
+    agent_id: str | None = None
+    initial_context: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedThread:
+    """created: whether it is new. mode: the agent's access. redactions: in the initial context, by kind."""
+
+    thread: Thread
+    created: bool
+    resource: str | None = None
+    mode: AccessMode = AccessMode.READ_WRITE
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """An appended turn. flushed, evicted: number of turns removed. redactions: in the turn, by kind."""
+
+    turn: Turn
+    version: int
+    flushed: int
+    evicted: int
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedTurns:
+    """The version after all turns were replaced. redactions: in the new turns, by kind."""
+
+    version: int
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadChain:
+    """threads: those that still exist, oldest first. gap: an ancestor has expired."""
+
+    threads: tuple[ThreadContent, ...]
+    gap: bool
+    cycle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadParts:
-    """What threads work with. summariser: of flushes that summarise. redactor: removes secrets before turns are stored.
-
-    tokenizer: counts where a policy names no model; tokenizers: those on hand, for the models that policies name.
-    """
+    """What threads need. tokenizer: for policies without a model. tokenizers: by name, for policies with one."""
 
     store: ThreadStore
     evicted: EvictedTurnStore
@@ -62,162 +111,164 @@ class ThreadParts:
 
 
 class Threads:
-    """Raises NotFound, Conflict, InvalidRequest, ReadOnly and Unavailable."""
+    """The operations on threads. They raise NotFound, Conflict, InvalidRequest, ReadOnly and Unavailable."""
 
     def __init__(self, parts: ThreadParts) -> None:
         self.store = parts.store
-        self.rules = Rules(parts.models, parts.policies, parts.tokenizers)
-        self._tokenizer = parts.tokenizer
+        self.policies = PolicyLookup(parts.models, parts.policies, parts.tokenizers)
         self.evicted_turns = EvictedTurnWriter(parts.evicted, parts.ingestor, parts.clock)
-        self._incoming = Incoming(parts.redactor, parts.clock)
+        self._tokenizer = parts.tokenizer
         self._clock = parts.clock
-        self._flusher = Flusher(parts.store, self.rules, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
+        self._screen = TurnScreen(parts.redactor, parts.clock)
+        self._flusher = Flusher(parts.store, self.policies, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
         self._resources: dict[tuple[str, str, str], str | None] = {}
 
-    def resolves(self, opening: Opening) -> bool:
-        """Whether `opening` asks for the references of an agent; without agents in the file its id is but noted."""
-        return bool(self.rules.policies.agents) and opening.agent_id is not None and opening.resource is None
+    def opens_for_agent(self, request: OpenRequest) -> bool:
+        """Whether `request` opens all resources of its agent. Without agents in the file, the id is only recorded."""
+        return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
-    async def open(self, scope: Scope, opening: Opening) -> Opened:
-        """The thread of a resource and key, begun if it is not there; one of its own where neither is given."""
-        policy = self.rules.named(opening.resource)
-        template = opening.key or policy.key
-        given = Cleaned(None, {})
-        if opening.initial_context is not None:
-            self.rules.check_mode(opening.resource, opening.agent_id)
-            given = self._incoming.text(scope.tenant, policy.privacy, opening.initial_context)
+    async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
+        """The thread of a resource and key, created if it does not exist; a new one without a key."""
+        policy = self.policies.requested(request.resource)
+        context = Cleaned(None, {})
+        if request.initial_context is not None:
+            self.policies.check_write(request.resource, request.agent_id)
+            context = self._screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             str(uuid.uuid4()),
             round(policy.ttl),
             to_utc(self._clock()),
-            opening.parent_id,
-            opening.resource,
-            None if template is None else rendered(template, opening.variables),
-            opening.agent_id,
-            given.value,
+            request.parent_id,
+            request.resource,
+            _key(request.key or policy.key, request),
+            request.agent_id,
+            context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
         )
         thread_id = await self.store.create(scope, new)
-        thread = await self.store.look(scope, thread_id)
+        thread = await self.store.get(scope, thread_id)
         created = thread_id == new.thread_id
-        return Opened(thread, created, opening.resource, redactions=given.counts if created else {})
+        return OpenedThread(thread, created, request.resource, redactions=context.counts if created else {})
 
-    async def open_all(self, scope: Scope, opening: Opening) -> list[Opened]:
-        """A thread for each reference of the agent; every key is rendered before any thread begins.
+    async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
+        """A thread for each resource of the agent. All keys are rendered before the first thread is created.
 
-        A key that is asked for takes the place of theirs. The initial context goes where the agent may write.
+        A key in the request replaces theirs. The initial context goes to threads that the agent may write to.
         """
-        references = self.rules.references(opening.agent_id or "")
-        asked = []
-        for one in references:
-            template = opening.key or one.key or self.rules.named(one.id).key
-            key = None if template is None else rendered(template, opening.variables)
-            context = opening.initial_context if one.mode is AccessMode.READ_WRITE else None
-            asked.append(replace(opening, key=key, resource=one.id, initial_context=context))
-        opened = [await self.open(scope, one) for one in asked]
-        return [replace(found, mode=one.mode) for found, one in zip(opened, references, strict=True)]
+        references = self.policies.references(request.agent_id or "")
+        requests = []
+        for reference in references:
+            key = _key(request.key or reference.key or self.policies.requested(reference.id).key, request)
+            context = request.initial_context if reference.mode is AccessMode.READ_WRITE else None
+            requests.append(replace(request, key=key, resource=reference.id, initial_context=context))
+        opened = [await self.open(scope, each) for each in requests]
+        return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]
 
-    async def say(self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None) -> Said:
-        """Append a turn within the limits; flush where the threshold is reached; keep what left."""
+    async def append(self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None) -> TurnResult:
+        """Append a turn within the limits, flush at the threshold, and store evicted turns as memories."""
         resource = await self._resource(scope, thread_id)
-        policy = self.rules.of_resource(resource)
-        self.rules.check_mode(resource, new.agent_id)
+        policy = self.policies.of_resource(resource)
+        self.policies.check_write(resource, new.agent_id)
         deadline = anyio.current_time() + policy.locks.append
-        with within(policy.locks.append, "append"):
-            received = await self._incoming.turns(scope.tenant, self._keeping(policy), [new])
-            turn = received.turns[0]
-            done = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
+        with time_limit(policy.locks.append, "append"):
+            screened = await self._screened(scope, policy, [new])
+            turn = screened.turns[0]
+            appended = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
         flushed = 0
-        with anyio.CancelScope(deadline=deadline):  # the turn is kept: what else is due can be done after the next one
-            if self._due(policy, done):
-                flushed = await self._flusher.relieve(scope, thread_id)
-            if done.evicted or flushed:
+        # The turn is stored: what is not done in time is done after the next one.
+        with anyio.CancelScope(deadline=deadline):
+            if self._flush_due(policy, appended):
+                flushed = await self._flusher.try_flush(scope, thread_id)
+            if appended.evicted or flushed:
                 await self.evicted_turns.persist(scope)
-        return Said(replace(turn, index=done.index), done.version, flushed, done.evicted, received.redactions)
+        turn = replace(turn, index=appended.index)
+        return TurnResult(turn, appended.version, flushed, appended.evicted, screened.redactions)
 
-    def _keeping(self, policy: ThreadPolicy) -> Keeping:
-        return Keeping(policy.privacy, self.rules.tokenizer(policy, self._tokenizer))
+    async def replace(
+        self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
+    ) -> ReplacedTurns:
+        """Replace all turns. The new ones must be within the limits: nothing is evicted."""
+        resource = await self._resource(scope, thread_id)
+        policy = self.policies.of_resource(resource)
+        for agent_id in {turn.agent_id for turn in turns}:
+            self.policies.check_write(resource, agent_id)
+        with time_limit(policy.locks.append, "append"):
+            screened = await self._screened(scope, policy, turns)
+            self._check_limits(policy, screened.turns)
+            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.turns]
+            version = await self.store.replace(scope, Replacement(thread_id, ranked, expected))
+        return ReplacedTurns(version, screened.redactions)
+
+    async def chain(self, scope: Scope, thread_id: str) -> ThreadChain:
+        """The thread and its ancestors with their turns."""
+        content = await self.store.read(scope, thread_id)
+        ancestors = await asyncio.gather(*(self._ancestor(scope, each) for each in content.thread.ancestors))
+        existing = [ancestor for ancestor in ancestors if ancestor is not None]
+        return ThreadChain((*existing, content), gap=len(existing) < len(ancestors))
+
+    async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
+        """Flush the thread as its policy says, and store the flushed turns as memories."""
+        result = await self._flusher.flush(scope, thread_id, request)
+        if request.dry_run:
+            return result
+        memory_ids = await self.evicted_turns.persist(scope)
+        return replace(result, memory_ids=tuple(memory_ids.get(thread_id, ())))
+
+    async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
+        """Number of turns removed, and the id of the backup if one was requested."""
+        backup_id = str(uuid.uuid4()) if backup else None
+        policy = self.policies.of_resource(await self._resource(scope, thread_id))
+        with time_limit(policy.locks.clear, "clear"):
+            return await self.store.clear(scope, thread_id, backup_id), backup_id
+
+    async def check_write(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
+        """Raise ReadOnly if the agent may not change this thread, NotFound if there is no such thread."""
+        if agent_id is not None:
+            self.policies.check_write(await self._resource(scope, thread_id), agent_id)
+
+    async def _screened(self, scope: Scope, policy: ThreadPolicy, turns: Sequence[NewTurn]) -> ScreenedTurns:
+        tokenizer = self.policies.tokenizer(policy, self._tokenizer)
+        return await self._screen.turns(scope.tenant, policy.privacy, tokenizer, turns)
 
     def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> AppendTurn:
-        """What to append. Raises InvalidRequest for a turn that is larger than the whole thread may be."""
-        limits = self.rules.limits(policy)
+        limits = self.policies.limits(policy)
         if limits.tokens is not None and turn.tokens > limits.tokens:
             raise InvalidRequest(
-                f"the turn has {turn.tokens} tokens, and the whole thread at most {limits.tokens}", path="content"
+                f"the turn has {turn.tokens} tokens; the limit of the thread is {limits.tokens}", path="content"
             )
         return AppendTurn(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
 
-    def _due(self, policy: ThreadPolicy, done: TurnAppended) -> bool:
-        """Whether the thread is to be relieved now."""
-        limits = self.rules.limits(policy)
-        due = flush_due(done.tokens, done.turns, limits, policy.flush.threshold)
+    def _flush_due(self, policy: ThreadPolicy, appended: TurnAppended) -> bool:
+        due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
         return due and policy.type is not PolicyType.BUFFER
 
-    async def replace(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None) -> Replaced:
-        """The version after all turns were replaced; they must fit as they are."""
-        resource = await self._resource(scope, thread_id)
-        policy = self.rules.of_resource(resource)
-        for agent_id in {one.agent_id for one in turns}:
-            self.rules.check_mode(resource, agent_id)
-        with within(policy.locks.append, "append"):
-            received = await self._incoming.turns(scope.tenant, self._keeping(policy), turns)
-            replacement = self._replacement(policy, thread_id, received.turns, expected)
-            version = await self.store.replace(scope, replacement)
-        return Replaced(version, received.redactions)
-
-    def _replacement(
-        self, policy: ThreadPolicy, thread_id: str, made: Sequence[Turn], expected: int | None
-    ) -> Replacement:
-        """What to replace all turns with. Raises InvalidRequest when they do not fit as they are."""
-        limits = self.rules.limits(policy)
-        for have, limit, what in (
-            (sum(turn.tokens for turn in made), limits.tokens, "tokens"),
-            (len(made), limits.messages, "messages"),
-            (len(made), limits.turns, "turns"),
+    def _check_limits(self, policy: ThreadPolicy, turns: Sequence[Turn]) -> None:
+        limits = self.policies.limits(policy)
+        for count, limit, unit in (
+            (sum(turn.tokens for turn in turns), limits.tokens, "tokens"),
+            (len(turns), limits.messages, "messages"),
+            (len(turns), limits.turns, "turns"),
         ):
-            if limit is not None and have > limit:
-                raise InvalidRequest(f"{have} {what} are more than the limit of {limit}", path="turns")
-        return Replacement(thread_id, [(turn, eviction_rank(policy.eviction, turn)) for turn in made], expected)
-
-    async def chain(self, scope: Scope, thread_id: str) -> Chain:
-        """The thread's ancestors that are still there and itself, with their turns."""
-        own = await self.store.read(scope, thread_id)
-        read = await asyncio.gather(*(self._ancestor(scope, one) for one in own.thread.ancestors))
-        there = [content for content in read if content is not None]
-        return Chain((*there, own), gap=len(there) < len(read))
-
-    async def flush(self, scope: Scope, thread_id: str, ask: FlushAsk) -> Flushed:
-        """Relieve the thread as its policy says, and keep what left."""
-        done = await self._flusher.flush(scope, thread_id, ask)
-        if ask.dry_run:
-            return done
-        kept = await self.evicted_turns.persist(scope)
-        return replace(done, memory_ids=tuple(kept.get(thread_id, ())))
-
-    async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
-        """How many turns there were, and the backup's id."""
-        backup_id = str(uuid.uuid4()) if backup else None
-        policy = self.rules.of_resource(await self._resource(scope, thread_id))
-        with within(policy.locks.clear, "clear"):
-            return await self.store.clear(scope, thread_id, backup_id), backup_id
+            if limit is not None and count > limit:
+                raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
 
     async def _ancestor(self, scope: Scope, thread_id: str) -> ThreadContent | None:
-        """An ancestor; None when it has expired."""
+        """An ancestor; None if it has expired."""
         try:
             return await self.store.read(scope, thread_id)
         except NotFound:
             return None
 
-    async def check_writes(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
-        """Raise ReadOnly where the agent may not change this thread, NotFound where there is none."""
-        if agent_id is not None:
-            self.rules.check_mode(await self._resource(scope, thread_id), agent_id)
-
     async def _resource(self, scope: Scope, thread_id: str) -> str | None:
-        """The resource of a thread: remembered, because it never changes, so that an append is one round trip."""
+        """The resource of a thread. It never changes, so it is cached and an append is one round trip."""
         key = (scope.tenant, scope.namespace, thread_id)
         if key not in self._resources:
-            if len(self._resources) >= _REMEMBERED:
+            if len(self._resources) >= _CACHED_RESOURCES:
                 self._resources.clear()
-            self._resources[key] = (await self.store.look(scope, thread_id)).resource
+            self._resources[key] = (await self.store.get(scope, thread_id)).resource
         return self._resources[key]
+
+
+def _key(template: str | None, request: OpenRequest) -> str | None:
+    """The rendered key; None without a template."""
+    return None if template is None else rendered(template, request.variables)

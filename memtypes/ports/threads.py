@@ -128,7 +128,7 @@ class ThreadStore(ABC):
         """
 
     @abstractmethod
-    async def look(self, scope: Scope, thread_id: str) -> Thread:
+    async def get(self, scope: Scope, thread_id: str) -> Thread:
         """The thread."""
 
     @abstractmethod

@@ -76,7 +76,7 @@ async def test_a_turn_comes_back_as_it_was(kept: Kept) -> None:
     content = await kept.threads.read(kept.scope, "t")
     assert content.turns[1] == replace(sent, index=1)
     assert (content.thread.version, content.thread.tokens, content.thread.turns) == (2, 17, 2)
-    assert await kept.threads.look(kept.scope, "t") == content.thread
+    assert await kept.threads.get(kept.scope, "t") == content.thread
 
 
 async def test_what_is_unknown_is_not_found(kept: Kept) -> None:
@@ -85,7 +85,7 @@ async def test_what_is_unknown_is_not_found(kept: Kept) -> None:
     for where, thread_id in ((kept.scope, "other"), (fresh_scope(), "t")):
         for call in (
             kept.threads.append(where, AppendTurn(thread_id, turn(), "0", FREE)),
-            kept.threads.look(where, thread_id),
+            kept.threads.get(where, thread_id),
             kept.threads.read(where, thread_id),
             kept.threads.page(where, thread_id, 0, 1),
             kept.threads.remove(where, Removal(thread_id, (0,), NOW)),
@@ -121,7 +121,7 @@ async def test_a_chain_has_a_greatest_depth(kept: Kept) -> None:
     with pytest.raises(InvalidRequest):
         await kept.begin("deep", str(MAX_CHAIN - 1))
     await kept.threads.delete(kept.scope, "1")
-    assert (await kept.threads.look(kept.scope, "3")).ancestors == ("0", "1", "2")
+    assert (await kept.threads.get(kept.scope, "3")).ancestors == ("0", "1", "2")
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(kept: Kept) -> None:
@@ -173,11 +173,11 @@ async def test_turns_are_removed_all_or_none(kept: Kept) -> None:
         await kept.append(content)
     assert await kept.threads.remove(kept.scope, Removal("t", (0, 2), NOW, "sum", 3))
     assert not await kept.threads.remove(kept.scope, Removal("t", (1, 2), NOW))
-    thread = await kept.threads.look(kept.scope, "t")
+    thread = await kept.threads.get(kept.scope, "t")
     assert (thread.summary, thread.summary_tokens, thread.tokens, thread.turns) == ("sum", 3, 23, 2)
     assert thread.last_flush_at == "2026-03-01T12:00:00Z"
     assert await kept.threads.remove(kept.scope, Removal("t", (1,), NOW, "new", 5))
-    assert (await kept.threads.look(kept.scope, "t")).tokens == 15
+    assert (await kept.threads.get(kept.scope, "t")).tokens == 15
     assert await kept.gone() == [[0, 2], [1]]
 
 
@@ -189,7 +189,7 @@ async def test_replaced_and_cleared_turns_keep_their_indices_to_themselves(kept:
         await kept.threads.replace(kept.scope, Replacement("t", (), expected=0))
     version = await kept.threads.replace(kept.scope, Replacement("t", [(turn("new", 4), "0"), (turn("er", 5), None)]))
     assert (version, await kept.indices()) == (2, [1, 2])
-    assert (await kept.threads.look(kept.scope, "t")).tokens == 9
+    assert (await kept.threads.get(kept.scope, "t")).tokens == 9
     assert await kept.threads.clear(kept.scope, "t", "b") == 2
     assert [(one.index, one.content) for one in await kept.threads.backup(kept.scope, "b")] == [(1, "new"), (2, "er")]
     assert await kept.append("next") == 3

@@ -33,7 +33,7 @@ def thread_members(threads: Threads, thread: Thread) -> dict[str, Any]:
     names = ("id", "version", "tokens", "turns", "parent_id", "resource", "key", "agent_id", "initial_context")
     shown = {name: getattr(thread, name) for name in (*names, "last_flush_at", "ttl_s")}
     told = {"created_at": rfc3339(thread.created_at), "summary": thread.summary or None}
-    return {**shown, **told, "policy": threads.rules.policy_name(thread.resource)}
+    return {**shown, **told, "policy": threads.policies.name(thread.resource)}
 
 
 async def context_of(
@@ -44,8 +44,8 @@ async def context_of(
     known = None if asked.model is None else services.models().find(asked.model)
     name = asked.tokenizer or (known.tokenizer if known else _DEFAULT)
     margin = known.margin if known and asked.tokenizer is None else 0.0
-    policy = threads.rules.of(chain.threads[-1].thread)
-    share = threads.rules.window_share(policy)
+    policy = threads.policies.of(chain.threads[-1].thread)
+    share = threads.policies.window_share(policy)
     limit = asked.budget if share is None else min(asked.budget, share)
     room = math.floor(limit / (1.0 + margin))
     tokenizer = services.tokenizers[name]
@@ -73,8 +73,8 @@ async def context_of(
 
 def stats_of(threads: Threads, thread: Thread, backlog: EvictedBacklog) -> dict[str, Any]:
     """What the thread holds of its limits, and what left it and is not kept yet."""
-    policy = threads.rules.of(thread)
-    limits = threads.rules.limits(policy)
+    policy = threads.policies.of(thread)
+    limits = threads.policies.limits(policy)
     bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
     distances = [
         max(0, math.ceil(policy.flush.threshold * limit) - have) for have, limit in bounds[:2] if limit is not None
@@ -91,7 +91,7 @@ def stats_of(threads: Threads, thread: Thread, backlog: EvictedBacklog) -> dict[
         "last_flush_at": thread.last_flush_at,
         "ttl_s": thread.ttl_left_s,
         "resource": thread.resource,
-        "policy": threads.rules.policy_name(thread.resource),
+        "policy": threads.policies.name(thread.resource),
         "waiting": backlog.waiting,
         "set_aside": len(backlog.set_aside),
         "next_try_at": None if backlog.retry_at is None else rfc3339(backlog.retry_at),
@@ -101,7 +101,7 @@ def stats_of(threads: Threads, thread: Thread, backlog: EvictedBacklog) -> dict[
 def health_of(threads: Threads, content: ThreadContent, backlog: EvictedBacklog) -> dict[str, Any]:
     """One check for each limit, for the count of tokens, for its life, and for what left it."""
     thread = content.thread
-    limits = threads.rules.limits(threads.rules.of(thread))
+    limits = threads.policies.limits(threads.policies.of(thread))
     counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
     checks = {
         "tokens_add_up": counted == thread.tokens,

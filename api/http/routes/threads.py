@@ -39,8 +39,8 @@ from api.http.routes.thread_bodies import (
 )
 from api.http.routes.thread_views import context_of, health_of, stats_of, thread_members, threads_of
 from api.wiring.container import Services
-from ingest.conversations.requests import FlushAsk, Opened, Opening
-from ingest.conversations.threads import Threads
+from ingest.conversations.flushing import FlushRequest
+from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from memtypes.model.scope import Scope
 
 TAG = "Threads"
@@ -75,11 +75,11 @@ async def _writing(request: HttpRequest, services: Services, thread_id: str) -> 
     """The scope of a call that changes a thread. Raises ReadOnly where the agent that makes it may not."""
     query = read_query(request, ByAgent)
     scope = scope_of(request, query.namespace)
-    await threads_of(services).check_writes(scope, thread_id, query.agent_id)
+    await threads_of(services).check_write(scope, thread_id, query.agent_id)
     return scope
 
 
-def _opened(threads: Threads, one: Opened) -> dict[str, Any]:
+def _opened(threads: Threads, one: OpenedThread) -> dict[str, Any]:
     return {**thread_members(threads, one.thread), **redactions_of(one)}
 
 
@@ -89,11 +89,11 @@ async def post_thread(request: HttpRequest, services: NamedDependency[Services])
     asked = await read_body(request, OPEN)
     scope, threads = scope_of(request, asked.namespace), threads_of(services)
     names = ("key", "parent_id", "resource", "agent_id", "initial_context", "variables")
-    opening = Opening(**{name: getattr(asked, name) for name in names})
-    if not threads.resolves(opening):
+    opening = OpenRequest(**{name: getattr(asked, name) for name in names})
+    if not threads.opens_for_agent(opening):
         one = await threads.open(scope, opening)
         return answer(_opened(threads, one), 201 if one.created else 200)
-    opened = await threads.open_all(scope, opening)
+    opened = await threads.open_for_agent(scope, opening)
     shown = [{"resource": one.resource, "mode": one.mode, "thread": _opened(threads, one)} for one in opened]
     return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
 
@@ -118,7 +118,7 @@ async def post_turn(
     """201 with the turn, once it is kept."""
     scope = await _writing(request, services, thread_id)
     asked = await read_body(request, TURN)
-    said = await threads_of(services).say(scope, thread_id, asked, asked.expected_version)
+    said = await threads_of(services).append(scope, thread_id, asked, asked.expected_version)
     told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
     return answer({"turn": turn_members(said.turn), **told, **redactions_of(said)}, 201)
 
@@ -171,7 +171,7 @@ async def post_flush(
     """What left, and the memories that keep it."""
     asked = await read_body(request, FLUSH)
     scope = await _writing(request, services, thread_id)
-    done = await threads_of(services).flush(scope, thread_id, FlushAsk(asked.strategy, asked.dry_run, asked.force))
+    done = await threads_of(services).flush(scope, thread_id, FlushRequest(asked.strategy, asked.dry_run, asked.force))
     told = {"flushed": done.flushed, "tokens_before": done.tokens_before, "tokens_after": done.tokens_after}
     summary = {} if done.summary is None else {"summary": done.summary}
     return answer({**told, **summary, "memory_ids": list(done.memory_ids)})
@@ -196,7 +196,7 @@ async def get_stats(
     """Its tokens, limits and life."""
     scope = scope_of(request, read_query(request, InNamespace).namespace)
     threads = threads_of(services)
-    thread = await threads.store.look(scope, thread_id)
+    thread = await threads.store.get(scope, thread_id)
     return answer(stats_of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id)))
 
 

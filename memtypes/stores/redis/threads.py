@@ -85,7 +85,7 @@ class RedisThreads(ThreadStore):
             raise InvalidRequest("the turn does not fit: what stays in this thread fills its limits", path="content")
         return TurnAppended(*map(int, answer[1:]))
 
-    async def look(self, scope: Scope, thread_id: str) -> Thread:
+    async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread; see the port."""
         return (await self._read(scope, thread_id, 1, 0)).thread
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from ingest.conversations.requests import FlushAsk, Opening
-from ingest.conversations.threads import Threads
+from ingest.conversations.flushing import FlushRequest
+from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.live.turns import NewTurn
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope
@@ -36,9 +36,9 @@ async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]
     ids: list[str] = []
     for number in range(length):
         parent = ids[-1] if ids else None
-        opened = await threads.open(scope, Opening(key=f"k{number}", resource="r", parent_id=parent))
+        opened = await threads.open(scope, OpenRequest(key=f"k{number}", resource="r", parent_id=parent))
         ids.append(opened.thread.id)
-        await threads.say(scope, ids[-1], NewTurn(role="user", content=f"turn of {number}"), None)
+        await threads.append(scope, ids[-1], NewTurn(role="user", content=f"turn of {number}"), None)
     return ids
 
 
@@ -70,7 +70,7 @@ async def test_a_turn_begins_the_life_of_the_whole_chain_again(
     """Of every key of the thread and its ancestors, names included, and of no descendant's."""
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
-    await threads.say(scope, ids[2], NewTurn(role="user", content="again"), None)
+    await threads.append(scope, ids[2], NewTurn(role="user", content="again"), None)
     left = await lives(live, scope)
     youngest = [key for key in left if ids[3] in key or key.endswith(":k3")]
     assert len(left) >= 4 * 6
@@ -100,10 +100,10 @@ async def test_a_parent_that_expires_in_the_middle_is_a_gap(live: LiveClient, th
     assert [content.thread.id for content in chain.threads] == [ids[0], ids[2], ids[3]]
     assert chain.gap
     await expire(live, scope, 100)
-    await threads.say(scope, ids[3], NewTurn(role="user", content="on"), None)
-    assert (await threads.store.look(scope, ids[0])).ttl_left_s > 3_500
+    await threads.append(scope, ids[3], NewTurn(role="user", content="on"), None)
+    assert (await threads.store.get(scope, ids[0])).ttl_left_s > 3_500
     with pytest.raises(NotFound):
-        await threads.open(scope, Opening(parent_id=ids[1]))
+        await threads.open(scope, OpenRequest(parent_id=ids[1]))
     assert not (await threads.chain(scope, ids[0])).gap
 
 
@@ -111,7 +111,7 @@ async def test_an_expired_thread_leaves_its_name_free(live: LiveClient, threads:
     """The same resource and key begin another thread."""
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
-    opened = await threads.open(scope, Opening(key="k0", resource="r"))
+    opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
     assert opened.created
     assert opened.thread.id != old
 
@@ -124,12 +124,12 @@ async def test_a_dry_run_changes_nothing_at_all(
     (thread,) = await chain_of(threads, scope, 1)
     for number in range(7):
         turn = NewTurn(role="user", content=f"We decided on step {number}. It must hold.")
-        await threads.say(scope, thread, turn, None)
+        await threads.append(scope, thread, turn, None)
     before = await everything(live, scope)
-    plans = [await threads.flush(scope, thread, FlushAsk(dry_run=True, force=force)) for _ in range(3)]
+    plans = [await threads.flush(scope, thread, FlushRequest(dry_run=True, force=force)) for _ in range(3)]
     assert await everything(live, scope) == before
     assert len({(plan.flushed, plan.tokens_after, plan.summary) for plan in plans}) == 1
-    done = await threads.flush(scope, thread, FlushAsk(force=force))
+    done = await threads.flush(scope, thread, FlushRequest(force=force))
     assert (done.flushed, done.tokens_before, done.tokens_after, done.summary) == (
         plans[0].flushed,
         plans[0].tokens_before,
@@ -137,5 +137,5 @@ async def test_a_dry_run_changes_nothing_at_all(
         plans[0].summary,
     )
     assert done.flushed > 0
-    assert done.tokens_after == (await threads.store.look(scope, thread)).tokens
+    assert done.tokens_after == (await threads.store.get(scope, thread)).tokens
     assert await everything(live, scope) != before

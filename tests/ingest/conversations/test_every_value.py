@@ -11,9 +11,9 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from ingest.conversations.requests import FlushAsk, Opening
+from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.summary import Summariser
-from ingest.conversations.threads import ThreadParts, Threads
+from ingest.conversations.threads import OpenRequest, ThreadParts, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.config.thread_policies import parse
 from memtypes.live.thread_policy import ThreadPolicy
@@ -184,12 +184,12 @@ async def story(policy: str) -> list[object]:
     """What becomes of a thread and its context under this policy."""
     store = FakeThreads()
     threads = threads_with(policy, store)
-    opening = Opening(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
+    opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
     thread = (await threads.open(SCOPE, opening)).thread
     told: list[object] = [thread.key, thread.ttl_s]
     for role, text in TURNS:
         try:
-            said = await threads.say(SCOPE, thread.id, NewTurn(role=role, content=text), None)
+            said = await threads.append(SCOPE, thread.id, NewTurn(role=role, content=text), None)
         except RemembrancerError as error:
             told.append(str(error))
         else:
@@ -197,7 +197,7 @@ async def story(policy: str) -> list[object]:
             await store.use(SCOPE, thread.id, [1])
     content = await threads.store.read(SCOPE, thread.id)
     earlier = ThreadContent(replace(thread, id="earlier"), content.turns)
-    allocation = threads.rules.of_resource("r").allocation
+    allocation = threads.policies.of_resource("r").allocation
     shown = thread_context([earlier, content], 90, FakeTokenizer(), allocation)
     return [*told, [turn.index for turn in content.turns], content.thread.summary, shown.text.replace(thread.id, "")]
 
@@ -206,18 +206,18 @@ async def stuck(policy: str, value: str) -> str | None:
     """What is said of a change to a store that is stuck; None where it was made."""
     store = Stuck()
     threads = threads_with(policy, store)
-    thread = (await threads.open(SCOPE, Opening(resource="r"))).thread
+    thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
     for _ in range(4):
-        await threads.say(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
+        await threads.append(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
     store.stuck = True
     try:
         match value:
             case "locks.append":
-                await threads.say(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
+                await threads.append(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
             case "locks.clear":
                 await threads.clear(SCOPE, thread.id, backup=False)
             case _:
-                await threads.flush(SCOPE, thread.id, FlushAsk(force=True))
+                await threads.flush(SCOPE, thread.id, FlushRequest(force=True))
     except RemembrancerError as error:
         return str(error)
     return None

@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
-from ingest.conversations.requests import Opening
-from ingest.conversations.threads import Threads
+from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.gates import Gate
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from ingest.writing.drafts import Submission
@@ -215,7 +214,7 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
 
 async def flush_once(threads: Threads, scope: Scope) -> None:
     """Append eight turns, of which the last one causes a flush."""
-    opened = await threads.open(scope, Opening(resource="r"))
+    opened = await threads.open(scope, OpenRequest(resource="r"))
     turn = NewTurn(role="user", content="poison")
-    appended = [await threads.say(scope, opened.thread.id, turn, None) for _ in range(8)]
+    appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]
     assert appended[-1].flushed == 3

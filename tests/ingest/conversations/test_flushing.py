@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.conversations.flushing import Flusher
-from ingest.conversations.requests import FlushAsk
-from ingest.conversations.rules import Rules
-from ingest.conversations.summary import RuleSummariser, Summariser, by_rule
+from ingest.conversations.flushing import Flusher, FlushRequest
+from ingest.conversations.policies import PolicyLookup
+from ingest.conversations.summary import RuleSummariser, Summariser, extract
 from memtypes.config.thread_policies import parse
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
@@ -71,24 +70,24 @@ async def flusher(store: FakeThreads, model: Model, resource: str = "told", lock
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 4, 9)))
-    rules = Rules(Registry, parse(POLICIES, "p.yaml"))
+    rules = PolicyLookup(Registry, parse(POLICIES, "p.yaml"))
     return Flusher(store, rules, model, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
 
 
 async def test_a_flush_chooses_again_when_turns_left_meanwhile() -> None:
     """The model is asked once: from then on the rules are quick enough to keep up."""
     store, model = Changing(2), Model()
-    done = await (await flusher(store, model)).flush(SCOPE, "t", FlushAsk())
+    done = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
     assert done.flushed == 2
     assert model.asked == 1
-    assert done.summary == by_rule("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
+    assert done.summary == extract("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
 
 
 async def test_a_thread_that_never_rests_is_left_for_later() -> None:
     """After a few tries it is overloaded; nothing has left."""
     store = Changing(99)
     with pytest.raises(Overloaded):
-        await (await flusher(store, Model())).flush(SCOPE, "t", FlushAsk())
+        await (await flusher(store, Model())).flush(SCOPE, "t", FlushRequest())
     assert len((await store.read(SCOPE, "t")).turns) == 4
 
 
@@ -99,14 +98,14 @@ async def test_long_turns_are_summarised_by_the_same_rules() -> None:
         Turn("user", "It must hold.", 1, NOW, index=1),
     ]
     text = await RuleSummariser(FakeTokenizer()).summary("", long, 20)
-    assert text == by_rule("", long, 20, FakeTokenizer()) == "user: We decided on this.\nuser: It must hold."
+    assert text == extract("", long, 20, FakeTokenizer()) == "user: We decided on this.\nuser: It must hold."
 
 
 @pytest.mark.parametrize(("resource", "asked"), [("told", 1), ("ruled", 0)])
 async def test_a_policy_says_whether_a_model_is_asked(resource: str, asked: int) -> None:
     """The rules do it where it may not be."""
     store, model = FakeThreads(), Model()
-    done = await (await flusher(store, model, resource)).flush(SCOPE, "t", FlushAsk())
+    done = await (await flusher(store, model, resource)).flush(SCOPE, "t", FlushRequest())
     assert model.asked == asked
     assert (done.summary == "by model") == bool(asked)
 
@@ -114,6 +113,6 @@ async def test_a_policy_says_whether_a_model_is_asked(resource: str, asked: int)
 async def test_a_flush_by_threshold_fails_no_turn() -> None:
     """Locks that are away cost the flush and nothing else; one that is asked for says so."""
     away = await flusher(FakeThreads(), Model(), locks=Away())
-    assert await away.relieve(SCOPE, "t") == 0
+    assert await away.try_flush(SCOPE, "t") == 0
     with pytest.raises(Unavailable):
-        await away.flush(SCOPE, "t", FlushAsk())
+        await away.flush(SCOPE, "t", FlushRequest())

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.conversations.summary import by_rule
+from ingest.conversations.summary import extract
 from memtypes.config.thread_policies import BadPolicies, parse
-from memtypes.live.eviction import ThreadLimits, ThreadSize, chosen, flush_due
+from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, turns_to_flush
 from memtypes.live.templates import rendered
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
@@ -144,9 +144,11 @@ def test_lru_takes_what_was_not_used() -> None:
     """Not what is oldest."""
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     flush = Flush(strategy=FlushStrategy.LRU)
-    left = chosen(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
+    left = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
     assert [turn.index for turn in left] == [1, 2]
-    large = chosen(Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU), turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
+    large = turns_to_flush(
+        Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU), turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4)
+    )
     assert [turn.index for turn in large] == [2]
 
 
@@ -155,7 +157,7 @@ def test_lru_takes_what_was_not_used() -> None:
 def test_a_flush_reaches_its_goal_or_takes_all_it_may(sizes: list[int], strategy: FlushStrategy, goal: int) -> None:
     """First and last stay in a summarising flush; what leaves is in order and unique."""
     turns = turns_of(sizes)
-    left = chosen(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
+    left = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in left]
     assert indices == sorted(set(indices))
     rest = sum(sizes) - sum(turn.tokens for turn in left)
@@ -168,6 +170,6 @@ def test_a_flush_reaches_its_goal_or_takes_all_it_may(sizes: list[int], strategy
 def test_a_summary_is_within_its_limit_and_the_same_again(contents: list[str], limit: int) -> None:
     """Whatever was said."""
     turns = [Turn("user", content, 1, NOW, index=index) for index, content in enumerate(contents)]
-    first = by_rule("", turns, limit, FakeTokenizer())
+    first = extract("", turns, limit, FakeTokenizer())
     assert FakeTokenizer().count(first) <= limit
-    assert first == by_rule("", turns, limit, FakeTokenizer())
+    assert first == extract("", turns, limit, FakeTokenizer())

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 from redis.asyncio import Redis
 
-from ingest.conversations.requests import Opening
+from ingest.conversations.threads import OpenRequest
 from memtypes.live.turns import NewTurn
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
@@ -43,9 +43,9 @@ async def test_an_append_is_one_round_trip(live: LiveClient) -> None:
     """Limits, count and time to live included; only the first asks for the thread's resource as well."""
     scope, counting = fresh_scope(), Counting(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
-    opened = await threads.open(scope, Opening(resource="r"))
-    await threads.say(scope, opened.thread.id, NewTurn(role="user", content="first"), None)
+    opened = await threads.open(scope, OpenRequest(resource="r"))
+    await threads.append(scope, opened.thread.id, NewTurn(role="user", content="first"), None)
     before = counting.calls
     for number in range(5):
-        await threads.say(scope, opened.thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+        await threads.append(scope, opened.thread.id, NewTurn(role="user", content=f"turn {number}"), None)
     assert counting.calls - before == 5

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.conversations.rules import UNKNOWN_WINDOW, Rules
+from ingest.conversations.policies import UNKNOWN_WINDOW, PolicyLookup
 from memtypes.live.thread_policy import ContextAllocation, Policies, ThreadPolicy
 from memtypes.live.turns import Turn
 from memtypes.llms.registry import ModelEntry, Registry, RegistryFile
@@ -135,17 +135,17 @@ def test_a_share_of_a_models_window_is_a_limit() -> None:
     known = Registry.of(
         RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=1_000, tokenizer="cl100k_base")])
     )
-    rules = Rules(lambda: known, Policies())
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=100)).tokens == 100
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=900)).tokens == 250
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == int(UNKNOWN_WINDOW / 2 / 1.5)
-    assert rules.limits(ThreadPolicy()).tokens is None
+    policies = PolicyLookup(lambda: known, Policies())
+    assert policies.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
+    assert policies.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=100)).tokens == 100
+    assert policies.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny", max_tokens=900)).tokens == 250
+    assert policies.limits(ThreadPolicy(max_context_ratio=0.5, model="nobody")).tokens == int(UNKNOWN_WINDOW / 2 / 1.5)
+    assert policies.limits(ThreadPolicy()).tokens is None
     named = {name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")}
-    assert Rules(lambda: known, Policies(threads=named)).doubts() == [
-        "threads.nobody.model: the window of 'nobody' is not known; 8192 tokens are taken for it"
+    assert PolicyLookup(lambda: known, Policies(threads=named)).warnings() == [
+        "threads.nobody.model: the window of 'nobody' is unknown; 8192 tokens are assumed"
     ]
     known = Registry.of(
         RegistryFile(models=[ModelEntry(provider="p", names=["tiny"], window=2_000, tokenizer="cl100k_base")])
     )
-    assert rules.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 500
+    assert policies.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 500

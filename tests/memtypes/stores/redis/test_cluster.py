@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ingest.conversations.requests import Opening
+from ingest.conversations.threads import OpenRequest
 from memtypes.live.turns import NewTurn
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
@@ -89,13 +89,13 @@ async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, ho
         async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
             base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)
             scopes = [replace(base, namespace=f"{base.namespace} {number}", session_id="s") for number in range(12)]
-            kept = {one: (await threads.open(one, Opening())).thread.id for one in scopes}
+            kept = {one: (await threads.open(one, OpenRequest())).thread.id for one in scopes}
             where = {one: await node_of(live, scope_prefix(one)) for one in scopes}
             assert len(set(where.values())) == NODES
             gone = [one for one in scopes if where[one].endswith(f":{nodes[1].port}")]
             os.kill(nodes[1].process.pid, how)
             with pytest.raises(Unavailable):
-                await threads.say(gone[0], kept[gone[0]], NewTurn(role="user", content="on"), None)
+                await threads.append(gone[0], kept[gone[0]], NewTurn(role="user", content="on"), None)
             began = time.monotonic()
             for scope in gone * 20:
                 with pytest.raises(Unavailable):
@@ -104,7 +104,7 @@ async def test_a_lost_node_takes_only_its_own_namespaces_away(tmp_path: Path, ho
             for scope in scopes:
                 if scope not in gone:
                     await answered(items, scope)
-                    said = await threads.say(scope, kept[scope], NewTurn(role="user", content="on"), None)
+                    said = await threads.append(scope, kept[scope], NewTurn(role="user", content="on"), None)
                     assert said.version == 1
             found = {
                 key

@@ -1,0 +1,119 @@
+"""Looks up policies, limits, tokenizers and agents' permissions for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from memtypes.live.eviction import ThreadLimits
+from memtypes.live.thread_policy import AccessMode, Policies, ResourceReference, ThreadPolicy
+from memtypes.llms.registry import Models
+from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
+from memtypes.ports.threads import Thread
+from memtypes.ports.tokenizer import Tokenizer
+
+UNKNOWN_WINDOW = 8_192
+"""Context window assumed for an unknown model, so that a share of it is still a limit."""
+
+_DEFAULT = ThreadPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLookup:
+    """The policies of the file, the registry of models, and the available tokenizers by name."""
+
+    models: Models
+    policies: Policies = field(default_factory=Policies)
+    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
+
+    def requested(self, resource: str | None) -> ThreadPolicy:
+        """The policy of a resource in a request. Raises InvalidRequest if the file does not define it."""
+        policies = self.policies.threads
+        if resource is None or not policies:
+            return _DEFAULT
+        if resource not in policies:
+            known = ", ".join(sorted(policies))
+            raise InvalidRequest(f"there is no policy {resource!r}; there are: {known}", path="resource", got=resource)
+        return policies[resource]
+
+    def of(self, thread: Thread) -> ThreadPolicy:
+        """The policy of a thread."""
+        return self.of_resource(thread.resource)
+
+    def of_resource(self, resource: str | None) -> ThreadPolicy:
+        """The policy of a stored thread's resource; the default if the file no longer defines it."""
+        return self.policies.threads.get(resource or "", _DEFAULT)
+
+    def name(self, resource: str | None) -> str | None:
+        """The name of a resource's policy; None for the default policy."""
+        return resource if resource in self.policies.threads else None
+
+    def limits(self, policy: ThreadPolicy) -> ThreadLimits:
+        """The limits of a policy. A share of a model's window is a token limit.
+
+        It is reduced by the margin of a model whose own tokenizer is not available.
+        """
+        share = self.window_share(policy)
+        if share is not None and policy.model is not None:
+            share = max(1, int(share / (1.0 + self.models().find(policy.model).margin)))
+        tokens = min(filter(None, (policy.max_tokens, share)), default=None)
+        return ThreadLimits(tokens, policy.max_messages, policy.max_turns)
+
+    def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
+        """The tokenizer of the policy's model, or its substitute; `default` without a model."""
+        name = None if policy.model is None else self.models().find(policy.model).tokenizer
+        return self.tokenizers.get(name or "", default)
+
+    def window_share(self, policy: ThreadPolicy) -> int | None:
+        """Tokens of the model's window that the policy allows; None without such a limit."""
+        if policy.max_context_ratio is None or policy.model is None:
+            return None
+        window = self.models().find(policy.model).window or UNKNOWN_WINDOW
+        return max(1, int(policy.max_context_ratio * window))
+
+    def warnings(self) -> list[str]:
+        """One message for each model that is not in the registry. It may still be added: the registry is reloaded."""
+        return [
+            f"threads.{name}.model: the window of {policy.model!r} is unknown; {UNKNOWN_WINDOW} tokens are assumed"
+            for name, policy in self.policies.threads.items()
+            if policy.model is not None and self.models().find(policy.model).window is None
+        ]
+
+    def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
+        """The resources of an agent. Raises InvalidRequest if the file does not define it."""
+        agents = self.policies.agents
+        if agent_id not in agents:
+            known = ", ".join(sorted(agents))
+            raise InvalidRequest(
+                f"there is no agent {agent_id!r}; there are: {known}; or name a resource", path="agent_id", got=agent_id
+            )
+        return agents[agent_id].references()
+
+    def check_write(self, resource: str | None, agent_id: str | None) -> None:
+        """Raise ReadOnly if the agent may not write to the resource.
+
+        A resource that agents of the file refer to is reserved for them; any other is open to every agent.
+        """
+        modes = {
+            name: reference.mode
+            for name, agent in self.policies.agents.items()
+            for reference in agent.references()
+            if reference.id == resource
+        }
+        governed = modes or agent_id in self.policies.agents
+        if resource is None or agent_id is None or not governed or modes.get(agent_id) is AccessMode.READ_WRITE:
+            return
+        raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
+
+
+@contextmanager
+def time_limit(seconds: float, operation: str) -> Iterator[None]:
+    """Cancel a change that takes longer than the policy's lock time. Raises Unavailable then."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(f"the {operation} was cancelled after {seconds:g} s, the lock time of the policy") from error
