@@ -8,7 +8,7 @@ from api.wiring.jobs import Job, Jobs
 from api.wiring.resources import Resources
 from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.completions import Completions, Endpoint
+from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import Workflows
 from ingest.working.sync import Copies
@@ -82,5 +82,5 @@ def summariser_of(resources: Resources) -> Summariser:
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)
     key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
-    endpoint = Endpoint(settings.summariser_url, settings.summariser_model, key)
-    return EndpointSummariser(Completions(resources.http, endpoint, TIME_LIMIT_S), resources.tokenizer)
+    endpoint = CompletionEndpoint(settings.summariser_url, settings.summariser_model, key)
+    return EndpointSummariser(CompletionClient(resources.http, endpoint, TIME_LIMIT_S), resources.tokenizer)

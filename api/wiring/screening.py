@@ -8,16 +8,14 @@ import httpx
 
 from api.settings import Settings
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
-from ingest.screening.completions import Endpoint
+from ingest.screening.completions import CompletionEndpoint
 from ingest.screening.examine import Examiner
 from ingest.screening.gates import Gate
 from ingest.screening.prefilter import Prefilter, Recent
 from ingest.screening.recent_embeddings import RecentDocuments
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
-from ingest.screening.review.consensus import IMPORTANCE, RELEVANCE
-from ingest.screening.review.endpoint import EndpointReviewer
-from ingest.screening.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.screening.review.panel import Panel, Reviewer, Seat
+from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, Panel, Reviewer, Seat
+from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 
@@ -59,7 +57,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
-    endpoint = Endpoint(settings.reviewer_url, settings.reviewer_model, key)
+    endpoint = CompletionEndpoint(settings.reviewer_url, settings.reviewer_model, key)
     local: dict[str, Reviewer] = {IMPORTANCE: ImportanceReviewer(), RELEVANCE: RelevanceReviewer()}
     outside = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
     seats = (

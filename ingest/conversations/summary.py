@@ -12,7 +12,7 @@ from typing import Annotated
 from anyio import to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from ingest.screening.completions import CompletionFailed, Completions, Question, answered
+from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
 from memtypes.live.turns import LARGE, Turn
 from memtypes.model.memory import not_blank, printable
 from memtypes.ports.tokenizer import Tokenizer
@@ -81,7 +81,7 @@ class ModelSummary(BaseModel):
 class EndpointSummariser(Summariser):
     """Asks a language model; falls back to the rules if it fails."""
 
-    def __init__(self, completions: Completions, tokenizer: Tokenizer) -> None:
+    def __init__(self, completions: CompletionClient, tokenizer: Tokenizer) -> None:
         self._completions = completions
         self._tokenizer = tokenizer
         self._rules = RuleSummariser(tokenizer)
@@ -90,9 +90,10 @@ class EndpointSummariser(Summariser):
         """The model's summary, truncated to `limit` tokens."""
         characters = max(1, MAX_TEXT // max(1, len(turns)))
         sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in turns]
-        question = Question(_INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}, "summary", _SCHEMA)
+        instructions, data = _INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}
+        request = CompletionRequest(instructions, data, "summary", _SCHEMA)
         try:
-            text = answered(ModelSummary, await self._completions.ask(question)).summary.strip()
+            text = (await self._completions.complete(request, ModelSummary)).summary.strip()
         except CompletionFailed as error:
             _log.warning("falling back to a summary by rule: %s", error)
             return await self._rules.summary(before, turns, limit)

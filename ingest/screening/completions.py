@@ -1,7 +1,6 @@
-"""One answer of a language model behind an OpenAI-compatible endpoint, as JSON of a schema.
+"""Client of an OpenAI-compatible endpoint that asks a language model for JSON of a given schema.
 
-The text that it is asked about is data: it goes into a member of a JSON object in the user's message, and never stands
-where orders stand.
+The text in question is data: it is sent as a JSON object in the user message, never as part of the instructions.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from pydantic import BaseModel, ValidationError
 
 from memtypes.model.errors import RemembrancerError
 
-MAX_ANSWER = 64 * 1024
+MAX_RESPONSE = 64 * 1024
 
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL | re.IGNORECASE)
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 class CompletionFailed(RemembrancerError):
-    """The endpoint is away, too slow, or answered something else than was asked for; the text says which."""
+    """The endpoint is unreachable, too slow, or gave an invalid answer; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class CompletionEndpoint:
     """url: up to and without /chat/completions. key: sent as a bearer token; None sends none."""
 
     url: str
@@ -40,63 +39,64 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a model is asked. orders: what to do. data: what to do it with. name, schema: of the answer."""
+class CompletionRequest:
+    """instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer."""
 
-    orders: str
+    instructions: str
     data: Mapping[str, Any]
     name: str
     schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Completions:
-    """Asks one endpoint. timeout_s: of the whole call."""
+class CompletionClient:
+    """Sends requests to one endpoint. timeout_s: of a whole request."""
 
     http: httpx.AsyncClient
-    endpoint: Endpoint
+    endpoint: CompletionEndpoint
     timeout_s: float
 
-    async def ask(self, question: Question) -> str:
-        """The text of the answer. Raises CompletionFailed."""
+    async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
+        """The model's answer. Raises CompletionFailed."""
         headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
         url = f"{self.endpoint.url.rstrip('/')}/chat/completions"
-        with _translated():
+        with _http_errors():
             async with asyncio.timeout(self.timeout_s):
-                async with self.http.stream("POST", url, json=self._request(question), headers=headers) as response:
+                async with self.http.stream("POST", url, json=self._body(request), headers=headers) as response:
                     response.raise_for_status()
-                    return _message(await _body(response))
+                    body = await _read(response)
+        return parse_answer(answer_type, _message(body))
 
-    def _request(self, question: Question) -> dict[str, Any]:
-        schema = {"name": question.name, "strict": True, "schema": question.schema}
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        schema = {"name": request.name, "strict": True, "schema": request.schema}
         return {
             "model": self.endpoint.model,
             "temperature": 0,
             "messages": [
-                {"role": "system", "content": question.orders},
-                {"role": "user", "content": json.dumps(question.data, ensure_ascii=False)},
+                {"role": "system", "content": request.instructions},
+                {"role": "user", "content": json.dumps(request.data, ensure_ascii=False)},
             ],
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
 
-def answered(kind: type[ModelT], content: str) -> ModelT:
-    """The answer in a model's text, raw or fenced. Raises CompletionFailed."""
+def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
+    """The answer in a model's message, which may be fenced as a code block. Raises CompletionFailed."""
     fenced = _FENCED.match(content)
     try:
-        return kind.model_validate_json(fenced[1] if fenced else content)
+        return answer_type.model_validate_json(fenced[1] if fenced else content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "answer"
-        raise CompletionFailed(f"the endpoint's {where} can't be used: {first['msg']}") from error
+        raise CompletionFailed(f"the endpoint's {where} is invalid: {first['msg']}") from error
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response) -> bytes:
     body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_ANSWER:
-            raise CompletionFailed(f"the endpoint answered with more than {MAX_ANSWER} bytes")
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_RESPONSE:
+            raise CompletionFailed(f"the endpoint answered with more than {MAX_RESPONSE} bytes")
     return body
 
 
@@ -106,12 +106,13 @@ def _message(body: bytes) -> str:
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise CompletionFailed("the endpoint did not answer with a chat completion") from error
     if not isinstance(content, str):
-        raise CompletionFailed("the endpoint's message holds no text")
+        raise CompletionFailed("the endpoint's message has no text")
     return content
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _http_errors() -> Iterator[None]:
+    """Raise CompletionFailed for timeouts and HTTP errors."""
     try:
         yield
     except (TimeoutError, httpx.TimeoutException) as error:

@@ -1,4 +1,4 @@
-"""Classification and review without writing: the same gates, embedding and panel as a write goes through."""
+"""Previews of screening: what classification, review and extraction would make of a text, without storing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ingest.screening.classification.classifier import Classifier
 from ingest.screening.extraction.facts import facts_in
 from ingest.screening.extraction.parts import howtos_in, requests_in
 from ingest.screening.redaction.redactor import Cleaned, Redactor
-from ingest.screening.review.panel import Panel, UnderReview
+from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.writing.drafts import Classified
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Reviewed
@@ -17,18 +17,13 @@ from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 
-
-@dataclass(frozen=True, slots=True)
-class ReviewRequest:
-    """type: found from the text when it is None."""
-
-    content: str
-    type: MemoryType | None = None
+_CONFIDENT = 0.6
+"""Confidence from which a text is classified without its context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """redactions: secrets that were taken out before anyone read the text, by kind."""
+    """The decision on a text. redactions: secrets removed before the review, by kind."""
 
     reviewed: Reviewed
     redactions: Mapping[str, int]
@@ -36,7 +31,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """Shows what would become of a text."""
+    """Runs steps of screening on a text. Every method raises SecretsRefused if the tenant refuses a secret in it."""
 
     redactor: Redactor
     classifier: Classifier
@@ -44,33 +39,30 @@ class Examiner:
     embedder: Embedder
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classified:
-        """The type of `content`; its context counts only where the content alone leaves doubt.
-
-        Raises SecretsRefused where the tenant's policy refuses a secret in it.
-        """
-        alone: str = (await self._clean(tenant, content)).value
-        found = await self.classifier.classify(alone)
-        if context is None or found.confidence >= _IN_NO_DOUBT:
-            return found
-        told: str = (await self._clean(tenant, context)).value
-        both = await self.classifier.classify(f"{alone}\n{told}")
-        return both if both.confidence > found.confidence else found
+        """The type of `content`. `context` is read with it if the type of the content alone is in doubt."""
+        text: str = (await self._clean(tenant, content)).value
+        alone = await self.classifier.classify(text)
+        if context is None or alone.confidence >= _CONFIDENT:
+            return alone
+        clean_context: str = (await self._clean(tenant, context)).value
+        together = await self.classifier.classify(f"{text}\n{clean_context}")
+        return together if together.confidence > alone.confidence else alone
 
     async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
-        """What the end of a session would cut out of `content` as memories of their own; none is the whole of it.
-
-        Raises SecretsRefused where the tenant's policy refuses a secret in it.
-        """
+        """The parts of `content` that would become memories of their own at the end of a session."""
         text: str = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 
-    async def review(self, scope: Scope, request: ReviewRequest) -> Examined:
-        """The decision on a text. Raises SecretsRefused, and Overloaded or Unavailable when the embedder is away."""
-        cleaned = await self._clean(scope.tenant, request.content)
+    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> Examined:
+        """The panel's decision on `content`, as a memory of type `kind` or else of the type it is classified as.
+
+        Raises Overloaded or Unavailable if the embedder is away.
+        """
+        cleaned = await self._clean(scope.tenant, content)
         text: str = cleaned.value
-        kind = request.type or (await self.classifier.classify(text)).type
+        kind = kind or (await self.classifier.classify(text)).type
         (embedding,) = await self.embedder.embed_documents([text])
-        reviewed = await self.panel.review(UnderReview(scope, text, kind, embedding.dense))
+        reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
         return Examined(reviewed, cleaned.counts)
 
     async def _clean(self, tenant: str, content: str) -> Cleaned:
@@ -78,12 +70,9 @@ class Examiner:
 
 
 def _parts(text: str) -> list[tuple[MemoryType, str]]:
-    found = [
-        *((MemoryType.PROSPECTIVE, one) for one in requests_in(text)),
-        *((MemoryType.PROCEDURAL, one.text) for one in howtos_in(text)),
-        *((MemoryType.SEMANTIC, one) for one in facts_in(text)),
+    parts = [
+        *((MemoryType.PROSPECTIVE, request) for request in requests_in(text)),
+        *((MemoryType.PROCEDURAL, howto.text) for howto in howtos_in(text)),
+        *((MemoryType.SEMANTIC, fact) for fact in facts_in(text)),
     ]
-    return [(kind, part) for kind, part in found if part != text.strip()]
-
-
-_IN_NO_DOUBT = 0.6
+    return [(kind, part) for kind, part in parts if part != text.strip()]

@@ -1,4 +1,4 @@
-"""A language model behind a real server on the loopback, which answers as a test says."""
+"""A fake language model behind a real HTTP server on the loopback interface."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ingest.screening.completions import Endpoint
+from ingest.screening.completions import CompletionEndpoint
 
 Answer = Callable[[dict[str, Any]], tuple[int, str]]
+"""From the request's JSON to status and body; status 0 never answers."""
 
 
-class Model(ThreadingHTTPServer):
-    """A server that answers as `answer` says, and keeps what it was sent."""
+class ModelServer(ThreadingHTTPServer):
+    """Answers with `answer`, and records the requests and their keys."""
 
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self.released = threading.Event()
+        self.stopping = threading.Event()
 
     @property
-    def endpoint(self) -> Endpoint:
-        """Where it is."""
+    def endpoint(self) -> CompletionEndpoint:
+        """The address of the server, with the key `k`."""
         host, port = self.server_address[:2]
-        return Endpoint(f"http://{host!s}:{port}/v1/", "judge", "k")
+        return CompletionEndpoint(f"http://{host!s}:{port}/v1/", "judge", "k")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Model
+    server: ModelServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(body)
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append(request)
         self.server.keys.append(self.headers.get("authorization"))
-        status, content = self.server.answer(body)
+        status, body = self.server.answer(request)
         if status == 0:
-            self.server.released.wait(5)
+            self.server.stopping.wait(5)
             return
         self.send_response(status)
-        self.send_header("content-length", str(len(content.encode())))
+        self.send_header("content-length", str(len(body.encode())))
         self.end_headers()
-        self.wfile.write(content.encode())
+        self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Do not log."""
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[Model]:
-    """A server on a free port, ended at the end."""
-    server = Model(answer)
+def serving(answer: Answer) -> Iterator[ModelServer]:
+    """A server on a free port, stopped on exit."""
+    server = ModelServer(answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server
     finally:
-        server.released.set()
+        server.stopping.set()
         server.shutdown()
         thread.join()
         server.server_close()
 
 
 def says(content: str) -> Answer:
-    """An answer with this message."""
+    """A chat completion with this message."""
     return lambda _: (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}))

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from ingest.files.transfer import exported, read_exported
-from ingest.screening.review.local import ImportanceReviewer, RelevanceReviewer
 from ingest.screening.review.panel import Panel, Seat
+from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
 from ingest.writing.drafts import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE

@@ -9,7 +9,7 @@ from api.http.answers import ClassifyAnswer, ReviewAnswer, classify_answer, revi
 from api.http.bodies import CLASSIFY, REVIEW
 from api.http.endpoint import Call, HttpRequest, answer, read_body, scope_of
 from api.wiring.container import Services
-from ingest.screening.examine import Examiner, ReviewRequest
+from ingest.screening.examine import Examiner
 from memtypes.model.errors import Unavailable
 
 TAG = "Ingestion without writing"
@@ -34,7 +34,7 @@ async def post_review(request: HttpRequest, services: NamedDependency[Services])
     """The decision, with each vote."""
     asked = await read_body(request, REVIEW)
     scope = scope_of(request, asked.namespace)
-    return answer(review_answer(await _examiner(services).review(scope, ReviewRequest(asked.content, asked.type))))
+    return answer(review_answer(await _examiner(services).review(scope, asked.content, asked.type)))
 
 
 def _examiner(services: Services) -> Examiner:

@@ -1,12 +1,13 @@
-"""The reviewers side by side, each with its time limit, and the decision on their votes.
+"""Review: three reviewers vote on a text side by side, and their votes decide whether it is stored.
 
-Whatever a reviewer does (hang, fail, answer nonsense) costs its own vote and nothing else.
+A reviewer that fails, is too slow or answers nonsense loses its own vote and nothing else.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +16,24 @@ from typing import Protocol
 import anyio
 
 from ingest.screening.prefilter import objection
-from ingest.screening.review.consensus import decide
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Reviewed, Vote
+from memtypes.model.review import Decision, Reviewed, Tier, Vote
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import DenseVector
 
+IMPORTANCE, RELEVANCE, NOVELTY = "importance", "relevance", "novelty"
 TIME_LIMIT_S = 2.0
 
+MIN_IMPORTANCE = 4.0
+MIN_RELEVANCE = 5.0
+MIN_IMPORTANCE_ALONE = 3.0
+"""With a single vote; lower, as there is no second opinion to correct it."""
+
+FALLBACK_IMPORTANCE = 5.0
+
 MAX_READ = 20_000
-"""Characters of a text that reviewers are shown: what it is worth shows at its beginning, and reading takes time."""
+"""Characters of a text that reviewers see; its value shows at the beginning, and reading takes time."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +47,14 @@ _TO_THE_REVIEWER = re.compile(
 
 
 class ReviewFailed(RemembrancerError):
-    """A reviewer could not answer; its vote is lost and nothing else."""
+    """A reviewer could not vote."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UnderReview:
-    """A text that is being reviewed.
+class ReviewRequest:
+    """A text to review.
 
-    dense: its embedding, None when there is none. nearest: the cosine of what is stored nearest, None when not known.
+    dense: its embedding, if any. nearest: cosine of the nearest stored memory, None if it has not been searched.
     """
 
     scope: Scope
@@ -57,60 +65,60 @@ class UnderReview:
 
 
 class Reviewer(Protocol):
-    """One of the three. name: what it looks at. outside: whether a language model outside reads the text."""
+    """Scores one aspect of a text. name: importance, relevance or novelty."""
 
     @property
     def name(self) -> str:
-        """What it looks at."""
+        """The aspect."""
         ...
 
-    async def vote(self, under: UnderReview) -> Vote:
-        """Its vote. Raises ReviewFailed, or another RemembrancerError, when it can't."""
+    async def vote(self, request: ReviewRequest) -> Vote:
+        """Its vote. Raises ReviewFailed or another RemembrancerError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A reviewer and, where it is a language model, the local one that takes its place for texts that talk to it."""
+    """A reviewer of the panel. local: its substitute for texts that must not be shown to a language model."""
 
     reviewer: Reviewer
     local: Reviewer | None = None
 
-    def taken_by(self, text: str) -> Reviewer:
-        """Who reviews `text`. A text that addresses its reviewer is not shown to a language model: it is data."""
+    def reviewer_for(self, text: str) -> Reviewer:
+        """The reviewer of `text`: the local one if the text gives orders to a language model."""
         return self.local if self.local is not None and addresses_reviewer(text) else self.reviewer
 
 
 def addresses_reviewer(text: str) -> bool:
-    """Whether `text` reads like orders to whoever judges it."""
+    """Whether `text` reads like orders to a reviewer."""
     return _TO_THE_REVIEWER.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Three reviewers. limit_s: what each has."""
+    """The reviewers. limit_s: time that each of them has."""
 
     seats: Sequence[Seat]
     limit_s: float = TIME_LIMIT_S
 
-    async def review(self, under: UnderReview) -> Reviewed:
-        """The decision on the votes of all seats, in the order of the seats."""
-        under, votes = replace(under, text=under.text[:MAX_READ]), dict[int, Vote]()
+    async def review(self, request: ReviewRequest) -> Reviewed:
+        """The decision, with the votes in the order of the seats."""
+        request, votes = replace(request, text=request.text[:MAX_READ]), dict[int, Vote]()
 
-        async def ask(place: int, reviewer: Reviewer) -> None:
-            votes[place] = await self._vote(reviewer, under)
+        async def vote(position: int, reviewer: Reviewer) -> None:
+            votes[position] = await self._vote(reviewer, request)
 
         async with anyio.create_task_group() as tasks:
-            for place, seat in enumerate(self.seats):
-                tasks.start_soon(ask, place, seat.taken_by(under.text))
-        given = [votes[place] for place in sorted(votes)]
-        return decide(given, None if any(vote.ok for vote in given) else objection(under.text))
+            for position, seat in enumerate(self.seats):
+                tasks.start_soon(vote, position, seat.reviewer_for(request.text))
+        ordered = [votes[position] for position in sorted(votes)]
+        return decide(ordered, None if any(vote.ok for vote in ordered) else objection(request.text))
 
-    async def _vote(self, reviewer: Reviewer, under: UnderReview) -> Vote:
+    async def _vote(self, reviewer: Reviewer, request: ReviewRequest) -> Vote:
         began = time.perf_counter()
         try:
             with anyio.fail_after(self.limit_s):
-                vote = await reviewer.vote(under)
+                vote = await reviewer.vote(request)
         except TimeoutError:
             vote = Vote(reviewer=reviewer.name, ok=False, reason=f"no answer within {self.limit_s:g} s")
         except RemembrancerError as error:
@@ -118,3 +126,47 @@ class Panel:
         if not vote.ok:
             _log.warning("reviewer %s: %s", reviewer.name, vote.reason)
         return vote.model_copy(update={"ms": round((time.perf_counter() - began) * 1_000, 3)})
+
+
+def decide(votes: Sequence[Vote], prefilter: str | None = None) -> Reviewed:
+    """The decision on `votes`. prefilter: the pre-filter's objection to the text, which counts if no vote is valid.
+
+    Two or three valid votes: rejected by two that say trivial, or by a mean importance below 4 or a mean relevance
+    below 5. One: stored from importance 3. None: the pre-filter decides, and importance is 5.
+    """
+    valid = [vote for vote in votes if vote.ok]
+    means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
+    if len(valid) >= 2:
+        tier, against, reason = Tier.CONSENSUS, _objection(valid, means), "the reviewers agree to store it"
+    elif valid:
+        tier, against, reason = Tier.PARTIAL, _objection_alone(means), "the only reviewer that answered would store it"
+    else:
+        tier, against, reason = Tier.FALLBACK, prefilter, "no reviewer answered; the pre-filter has no objection"
+        means[IMPORTANCE] = FALLBACK_IMPORTANCE
+    decision = Decision.REJECT if against else Decision.STORE
+    return Reviewed(decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means)
+
+
+def _mean(votes: Sequence[Vote], name: str) -> float | None:
+    """The mean over the votes that have this score."""
+    scores = [vote.scores[name] for vote in votes if name in vote.scores]
+    return round(statistics.fmean(scores), 4) if scores else None
+
+
+def _objection(votes: Sequence[Vote], means: dict[str, float | None]) -> str | None:
+    trivial = [vote for vote in votes if vote.trivial]
+    importance, relevance = means[IMPORTANCE], means[RELEVANCE]
+    if len(trivial) >= 2:
+        return f"{len(trivial)} reviewers find it trivial: {trivial[0].reason}"
+    if importance is not None and importance < MIN_IMPORTANCE:
+        return f"importance {importance:g} is below {MIN_IMPORTANCE:g}"
+    if relevance is not None and relevance < MIN_RELEVANCE:
+        return f"relevance {relevance:g} is below {MIN_RELEVANCE:g}"
+    return None
+
+
+def _objection_alone(means: dict[str, float | None]) -> str | None:
+    importance = means[IMPORTANCE]
+    if importance is not None and importance < MIN_IMPORTANCE_ALONE:
+        return f"importance {importance:g} is below {MIN_IMPORTANCE_ALONE:g}, with a single reviewer"
+    return None

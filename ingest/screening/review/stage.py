@@ -1,15 +1,16 @@
-"""Review as a stage of the pipeline: after the embedding, which novelty needs, and before anything is written."""
+"""Review as a stage of the pipeline: after embedding, which novelty needs, and before anything is written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 import anyio
 
-from ingest.screening.review.likeness import likenesses
-from ingest.screening.review.panel import Panel, UnderReview
+from ingest.screening.review.panel import Panel, ReviewRequest
+from ingest.screening.review.reviewers import nearest_similarities
 from ingest.writing.drafts import PendingWrite, ReviewMode, Submission
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from memtypes.model.errors import RemembrancerError
@@ -18,70 +19,72 @@ from memtypes.model.review import Decision, Reviewed
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore
 
-AT_ONCE = 16
-"""Texts under review at the same time: enough to hide an endpoint's delay, few enough not to flood it."""
+MAX_CONCURRENT = 16
+"""Texts under review at once: enough to hide the latency of an endpoint, few enough not to flood it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewStage:
-    """Asks the panel about what is to be reviewed. store: what novelty is measured against."""
+    """Has the panel review the writes that ask for it. store: searched for novelty."""
 
     panel: Panel
     store: MemoryStore
 
     async def review(self, scope: Scope, entries: list[Entry]) -> list[Entry]:
-        """Each memory with the decision on it, or why it is rejected; what asked for no review passes as it is.
+        """`entries` with a decision on each write that asks for review; a rejected one becomes its outcome.
 
-        What is said again further on in the list is rejected with the first of its kind.
+        A write with the same id as a rejected one is rejected with it.
         """
         reviewed = list(entries)
-        limit = anyio.CapacityLimiter(AT_ONCE)
-        wanted = {index: one for index, one in enumerate(entries) if _asked(one) and one.embedding is not None}
+        limiter = anyio.CapacityLimiter(MAX_CONCURRENT)
+        pending = {i: entry for i, entry in enumerate(entries) if _asks(entry) and entry.embedding is not None}
 
-        async def one(index: int, under: UnderReview) -> None:
-            async with limit:
-                reviewed[index] = _decided(wanted[index], await self.panel.review(under))
+        async def review(index: int, request: ReviewRequest) -> None:
+            async with limiter:
+                reviewed[index] = _decided(pending[index], await self.panel.review(request))
 
-        asked = await self._under_review(scope, list(wanted.values()))
+        requests = await self._requests(scope, list(pending.values()))
         async with anyio.create_task_group() as tasks:
-            for index, under in zip(wanted, asked, strict=True):
-                tasks.start_soon(one, index, under)
+            for index, request in zip(pending, requests, strict=True):
+                tasks.start_soon(review, index, request)
         rejected = {
-            one.memory.id: now for index, one in wanted.items() if isinstance(now := reviewed[index], WriteOutcome)
+            write.memory.id: outcome
+            for index, write in pending.items()
+            if isinstance(outcome := reviewed[index], WriteOutcome)
         }
-        return [rejected.get(entry.memory.id, entry) if _asked(entry) else entry for entry in reviewed]
+        return [rejected.get(entry.memory.id, entry) if _asks(entry) else entry for entry in reviewed]
 
-    async def _under_review(self, scope: Scope, wanted: list[PendingWrite]) -> list[UnderReview]:
-        """Each text as the panel is asked about it; without what is nearest when the store can't tell in time.
+    async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
+        """A request for each write, with the similarity of the nearest memory if the store answers in time.
 
-        Novelty then asks for itself, within its own time, and loses its vote alone.
+        If it does not, the novelty reviewer searches again within its own time, and may lose its vote.
         """
-        texts = [(one.memory.type, one.embedding.dense) for one in wanted if one.embedding is not None]
-        nearest: list[float] | list[None] = [None] * len(texts)
+        vectors = [write.embedding.dense for write in pending if write.embedding is not None]
+        nearest: list[float] | list[None] = [None] * len(vectors)
         with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
-            nearest = await likenesses(self.store, scope, texts)
+            nearest = await nearest_similarities(self.store, scope, vectors)
         return [
-            UnderReview(scope, one.memory.content, kind, dense, likeness)
-            for one, (kind, dense), likeness in zip(wanted, texts, nearest, strict=True)
+            ReviewRequest(scope, write.memory.content, write.memory.type, dense, similarity)
+            for write, dense, similarity in zip(pending, vectors, nearest, strict=True)
         ]
 
 
-def _decided(pending: PendingWrite, decision: Reviewed) -> Entry:
-    if decision.decision is Decision.REJECT:
-        return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {decision.reason}", reviewed=decision)
-    return replace(pending, memory=with_decision(pending.memory, decision, pending.submission))
+def _decided(pending: PendingWrite, reviewed: Reviewed) -> Entry:
+    if reviewed.decision is Decision.REJECT:
+        return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {reviewed.reason}", reviewed=reviewed)
+    return replace(pending, memory=_with_decision(pending.memory, reviewed, pending.submission))
 
 
-def _asked(entry: Entry) -> TypeGuard[PendingWrite]:
-    """Whether a review was asked for. What is stored already has no embedding and is merged without another look."""
+def _asks(entry: Entry) -> TypeGuard[PendingWrite]:
+    """Whether the entry asks for review. One without an embedding is already stored, and merged without review."""
     if isinstance(entry, WriteOutcome) or entry.submission is None:
         return False
     return entry.submission.review is ReviewMode.AUTO
 
 
-def with_decision(memory: Memory, decision: Reviewed, submission: Submission | None) -> Memory:
-    """`memory` with the decision; its importance is the reviewers' mean unless the caller gave one."""
-    given = submission is not None and "importance" in submission.draft.model_fields_set
-    mean = decision.importance
-    importance = memory.importance if given or mean is None else min(10, max(1, round(mean)))
-    return memory.model_copy(update={"reviewed": decision, "importance": importance})
+def _with_decision(memory: Memory, reviewed: Reviewed, submission: Submission | None) -> Memory:
+    """`memory` with the decision, and with the mean importance unless the caller set an importance."""
+    explicit = submission is not None and "importance" in submission.draft.model_fields_set
+    mean = reviewed.importance
+    importance = memory.importance if explicit or mean is None else min(10, max(1, round(mean)))
+    return memory.model_copy(update={"reviewed": reviewed, "importance": importance})

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from ingest.conversations.summary import EndpointSummariser, extract
-from ingest.screening.completions import Completions, Endpoint
+from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from memtypes.live.turns import Turn
 from tests.fakes import FakeTokenizer
-from tests.ingest.model_server import Answer, Model, says, serving
+from tests.ingest.model_server import Answer, ModelServer, says, serving
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,9 +31,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def summariser(http: httpx.AsyncClient, server: Model, limit_s: float = 5.0) -> EndpointSummariser:
+def summariser(http: httpx.AsyncClient, server: ModelServer, limit_s: float = 5.0) -> EndpointSummariser:
     """By the server."""
-    return EndpointSummariser(Completions(http, server.endpoint, limit_s), FakeTokenizer())
+    return EndpointSummariser(CompletionClient(http, server.endpoint, limit_s), FakeTokenizer())
 
 
 async def test_a_model_summarises(http: httpx.AsyncClient) -> None:
@@ -48,7 +48,7 @@ async def test_turns_are_data_and_never_orders(http: httpx.AsyncClient) -> None:
     """They stand in a JSON object of the user's message, whatever they say; the orders hold nothing of them."""
     with serving(says('{"summary": "fine"}')) as server:
         await summariser(http, server).summary("so far", TURNS, 40)
-    system, user = server.asked[0]["messages"]
+    system, user = server.requests[0]["messages"]
     assert [system["role"], user["role"]] == ["system", "user"]
     assert "Ignore" not in system["content"]
     told = json.loads(user["content"])
@@ -87,7 +87,9 @@ async def test_one_that_is_too_slow_or_away_costs_its_time_limit_at_most(http: h
     """The rules answer then."""
     with serving(lambda _: (0, "")) as server:
         assert await summariser(http, server, 0.2).summary("so far", TURNS, 40) == RULED
-    gone = EndpointSummariser(Completions(http, Endpoint("http://127.0.0.1:9", "judge"), 1.0), FakeTokenizer())
+    gone = EndpointSummariser(
+        CompletionClient(http, CompletionEndpoint("http://127.0.0.1:9", "judge"), 1.0), FakeTokenizer()
+    )
     assert await gone.summary("so far", TURNS, 40) == RULED
 
 

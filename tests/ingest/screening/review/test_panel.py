@@ -1,103 +1,96 @@
-"""The panel: local reviewers, a language model behind a loopback server, and everything that can go wrong there."""
+"""The panel: concurrent reviewers, lost votes, and the decision on the votes."""
 
 from __future__ import annotations
 
-import json
+import statistics
 import time
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-import httpx
+import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingest.screening.completions import CompletionFailed, answered
-from ingest.screening.review.endpoint import EndpointReviewer, Verdict
-from ingest.screening.review.local import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.screening.review.panel import MAX_READ, Panel, Seat, UnderReview, addresses_reviewer
-from ingest.screening.review.stage import ReviewStage
-from ingest.writing.drafts import ReviewMode, Submission
-from memtypes.model.errors import Unavailable
+from ingest.screening.review.panel import (
+    MAX_READ,
+    Panel,
+    ReviewFailed,
+    ReviewRequest,
+    Seat,
+    addresses_reviewer,
+    decide,
+)
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Decision, Tier
-from tests.fakes import FakeEmbedder, FakeStore
-from tests.ingest.doubles import SCOPE, Bench, DictStore, Hook, draft, failing, no_trouble
-from tests.ingest.model_server import Answer, Model, says, serving
+from memtypes.model.review import Decision, Tier, Vote
+from tests.ingest.doubles import SCOPE
 
-pytestmark = pytest.mark.anyio
 FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client."""
-    async with httpx.AsyncClient() as client:
-        yield client
+def vote(*, ok: bool = True, trivial: bool | None = None, **scores: float) -> Vote:
+    """A vote with these scores."""
+    return Vote(reviewer="any", ok=ok, scores=scores, trivial=trivial, reason="because")
 
 
-def panel(http: httpx.AsyncClient, server: Model, limit_s: float = 2.0) -> Panel:
-    """Importance by the server; relevance and novelty local."""
-    outside = EndpointReviewer(http, server.endpoint, "importance")
-    mine = (Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore())))
-    return Panel((Seat(outside, ImportanceReviewer()), *mine), limit_s)
-
-
-async def under(text: str = FACT) -> UnderReview:
-    """A text with its embedding."""
-    return UnderReview(SCOPE, text, MemoryType.SEMANTIC, (await FakeEmbedder().embed_query(text)).dense)
-
-
-@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])
-async def test_a_verdict_is_taken_raw_or_fenced(http: httpx.AsyncClient, form: str) -> None:
-    """The score counts as one vote among the three; the key and a schema were sent."""
-    content = form.format('{"score": 8, "trivial": false, "reason": "a decision"}')
-    with serving(says(content)) as server:
-        decided = await panel(http, server).review(await under())
-    assert decided.tier is Tier.CONSENSUS
-    assert (decided.importance, decided.decision) == (8, Decision.STORE)
-    assert [vote.reviewer for vote in decided.votes] == ["importance", "relevance", "novelty"]
-    assert server.keys == ["Bearer k"]
-    assert server.asked[0]["response_format"]["type"] == "json_schema"
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (lambda _: (500, "oops"), "answered 500"),
-        (lambda _: (200, "garbage"), "did not answer with a chat completion"),
-        (lambda _: (200, '{"choices": []}'), "did not answer with a chat completion"),
-        (lambda _: (200, '{"choices": [{"message": {"content": 5}}]}'), "holds no text"),
-        (lambda _: (200, "x" * 70_000), "more than 65536 bytes"),
-        (says("I would say eight."), "answer can't be used"),
-        (says('{"score": 11}'), "score can't be used"),
-        (says('{"score": 0}'), "score can't be used"),
-        (says('{"score": "9"}'), "score can't be used"),
-        (says("{}"), "score can't be used"),
-    ],
+SCORES = st.dictionaries(
+    st.sampled_from(["importance", "relevance", "novelty"]), st.floats(1, 10).map(lambda score: round(score, 2))
 )
-async def test_a_failing_endpoint_costs_its_own_vote(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
-    """The two others decide; the lost vote says why."""
-    with serving(answer) as server:
-        decided = await panel(http, server).review(await under())
-    assert decided.tier is Tier.CONSENSUS
-    assert not decided.votes[0].ok
-    assert reason in decided.votes[0].reason
-    assert decided.importance is None
-    assert decided.decision is Decision.STORE
+VOTES = st.lists(
+    st.builds(
+        lambda ok, scores, trivial: vote(ok=ok, trivial=trivial, **scores),
+        st.booleans(),
+        SCORES,
+        st.sampled_from([None, True, False]),
+    ),
+    max_size=3,
+)
 
 
-async def test_a_hanging_endpoint_is_waited_for_no_longer_than_its_time(http: httpx.AsyncClient) -> None:
-    """The decision comes without it."""
-    with serving(lambda _: (0, "")) as server:
-        decided = await panel(http, server, limit_s=0.2).review(await under())
-    assert decided.votes[0].reason == "no answer within 0.2 s"
-    assert decided.decision is Decision.STORE
+@dataclass(frozen=True, slots=True)
+class StubReviewer:
+    """Votes after `delay_s`, or fails. Records the texts that it was shown."""
+
+    name: str
+    shown: list[str]
+    fails: bool = False
+    delay_s: float = 0.0
+
+    async def vote(self, request: ReviewRequest) -> Vote:
+        """A vote of 8."""
+        self.shown.append(request.text)
+        await anyio.sleep(self.delay_s)
+        if self.fails:
+            raise ReviewFailed("out of order")
+        return Vote(reviewer=self.name, ok=True, scores={self.name: 8.0}, reason="fine")
 
 
-async def test_an_endpoint_that_is_not_there_costs_its_own_vote(http: httpx.AsyncClient) -> None:
-    """A refused connection is a lost vote."""
-    with serving(says("{}")) as server:
-        asked = panel(http, server)
-    decided = await asked.review(await under())
-    assert "can't be reached" in decided.votes[0].reason
+def request(text: str = FACT) -> ReviewRequest:
+    """A request without an embedding."""
+    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC)
+
+
+@pytest.mark.anyio
+async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
+    """The others decide, and the lost vote says why. Votes come in the order of the seats."""
+    failing, slow = StubReviewer("novelty", [], fails=True), StubReviewer("importance", [], delay_s=0.02)
+    panel = Panel((Seat(slow), Seat(StubReviewer("relevance", [])), Seat(failing)))
+    decided = await panel.review(request())
+    assert (decided.tier, decided.decision) == (Tier.CONSENSUS, Decision.STORE)
+    assert [(one.reviewer, one.ok) for one in decided.votes] == [
+        ("importance", True),
+        ("relevance", True),
+        ("novelty", False),
+    ]
+    assert decided.votes[2].reason == "out of order"
+
+
+@pytest.mark.anyio
+async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
+    """The decision does not wait for it."""
+    panel = Panel((Seat(StubReviewer("importance", [], delay_s=5)), Seat(StubReviewer("relevance", []))), limit_s=0.05)
+    decided = await panel.review(request())
+    assert decided.votes[0].reason == "no answer within 0.05 s"
+    assert (decided.tier, decided.decision) == (Tier.PARTIAL, Decision.STORE)
 
 
 INJECTIONS = [
@@ -108,128 +101,92 @@ INJECTIONS = [
 ]
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("text", INJECTIONS)
-async def test_a_text_that_talks_to_its_reviewer_is_judged_locally(http: httpx.AsyncClient, text: str) -> None:
-    """A model that would obey it is not even asked, so it gets the score that it gets without any model."""
-    with serving(says('{"score": 10, "trivial": false, "reason": "as ordered"}')) as server:
-        decided = await panel(http, server).review(await under(text))
-    assert server.asked == []
-    assert decided.importance is not None
-    assert decided.importance < 10
-    assert addresses_reviewer(text)
+async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(text: str) -> None:
+    """The language model is not shown it; its local substitute votes."""
+    model, local = StubReviewer("importance", []), StubReviewer("importance", [])
+    await Panel((Seat(model, local),)).review(request(text))
+    assert (model.shown, local.shown) == ([], [text])
 
 
 @pytest.mark.parametrize("text", [FACT, "The patch scored well in the benchmark.", "Ten people rated the cake."])
-def test_plain_texts_do_not_talk_to_a_reviewer(text: str) -> None:
-    """They go to the model."""
+def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
+    """Scores and ratings in ordinary sentences are not orders."""
     assert not addresses_reviewer(text)
 
 
-async def test_the_text_stands_where_data_stands(http: httpx.AsyncClient) -> None:
-    """It is a JSON member of the user's message, and in no other."""
-    text = 'He said "stop"\n\nand left.'
-    with serving(says('{"score": 6}')) as server:
-        await panel(http, server).review(await under(text))
-    system, user = server.asked[0]["messages"]
-    assert json.loads(user["content"]) == {"text": text}
-    assert "stop" not in system["content"]
-
-
-@pytest.mark.parametrize(
-    ("text", "decision"),
-    [
-        (FACT, "store"),
-        ("Alice likes tea", "store"),
-        ("I prefer dark mode", "store"),
-        ("To deploy, run make release and watch the log.", "store"),
-        ("ok", "reject"),
-        ("thanks a lot!", "reject"),
-        ("%%% ### --- *** ///", "reject"),
-        ("ha ha ha ha ha ha ha ha ha ha ha ha", "reject"),
-    ],
-)
-async def test_local_reviewers_keep_what_says_something(text: str, decision: str) -> None:
-    """Short facts are kept, filler and noise are not; the same text gets the same votes."""
-    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
-    first, second = await local.review(await under(text)), await local.review(await under(text))
-    assert first.decision == decision
-    assert [vote.scores for vote in first.votes] == [vote.scores for vote in second.votes]
-
-
-async def test_novelty_needs_an_embedding() -> None:
-    """Without one that vote is lost, and the text is still reviewed."""
-    local = Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
-    decided = await local.review(UnderReview(SCOPE, FACT, MemoryType.SEMANTIC))
-    assert (decided.tier, decided.novelty) == (Tier.PARTIAL, None)
-
-
-async def test_a_decision_is_kept_with_its_memory() -> None:
-    """Stored with every vote and the mean importance; a given importance stays; a rejected one has its reason."""
-    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
-    auto = ReviewMode.AUTO
-    outcomes = await bench.ingestor.write(
-        SCOPE,
-        [
-            Submission(draft(FACT), auto),
-            Submission(draft("Nora lives in Graz.", importance=2), auto),
-            Submission(draft("ok"), auto),
-            Submission(draft("okay"), ReviewMode.SKIP),
-            draft("thanks"),
-        ],
-    )
-    assert [one.status for one in outcomes] == ["stored", "stored", "rejected", "stored", "stored"]
-    kept = [one.memory for one in outcomes if one.memory]
-    assert kept[0].reviewed == outcomes[0].reviewed
-    assert kept[0].reviewed is not None
-    assert len(kept[0].reviewed.votes) == 2
-    assert kept[0].importance == round(kept[0].reviewed.importance or 0)
-    assert kept[1].importance == 2
-    assert kept[2].reviewed is None
-    assert outcomes[2].reason is not None
-    assert outcomes[2].reason.startswith("review: 2 reviewers find it trivial")
-
-
-@pytest.mark.parametrize(
-    ("trouble", "novel"), [(None, 10.0), (failing(Unavailable("away"), "candidates", 1, 2, 3), None)]
-)
-async def test_novelty_of_a_whole_piece_is_one_question(trouble: Hook | None, novel: float | None) -> None:
-    """And where the store can't answer it, that vote alone is lost."""
-    store = DictStore(trouble or no_trouble)
-    bench = Bench(store=store, panel=Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(store)))))
-    texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
-    outcomes = await bench.ingestor.write(SCOPE, [Submission(draft(text), ReviewMode.AUTO) for text in texts])
-    assert [one.status for one in outcomes] == ["stored", "stored"]
-    assert [one.reviewed.novelty for one in outcomes if one.reviewed] == [novel, novel]
-    assert store.calls["candidates"] == (2 if novel else 4)
-
-
-async def test_what_is_said_twice_is_rejected_twice() -> None:
-    """A copy in the same call is no way around the review; one that asks for none is stored."""
-    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
-    modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
-    outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])
-    assert [one.status for one in outcomes] == ["rejected", "rejected", "stored", "rejected"]
-    assert outcomes[1].reason == outcomes[0].reason
-
-
 @pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
-async def test_no_text_holds_its_review_up(unit: str) -> None:
-    """Neither what is written to be slow to read, nor what is very long: its beginning is what is judged."""
+def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
+    """Texts made to be slow to search are not."""
     text = unit * (MAX_READ // len(unit))
     began = time.process_time()
     assert not addresses_reviewer(text)
     assert time.process_time() - began < 5
-    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer())))
-    whole = await local.review(UnderReview(SCOPE, FACT + " " * MAX_READ + "ok " * MAX_READ, MemoryType.SEMANTIC))
-    assert whole.decision == "store"
 
 
-async def test_no_review_leaves_entries_as_they_are() -> None:
-    """What asked for none passes."""
-    assert await ReviewStage(Panel(()), FakeStore()).review(SCOPE, []) == []
+@pytest.mark.anyio
+async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
+    """Reviewers see the first MAX_READ characters."""
+    reviewer = StubReviewer("importance", [])
+    await Panel((Seat(reviewer),)).review(request("x" * (MAX_READ + 1)))
+    assert [len(text) for text in reviewer.shown] == [MAX_READ]
 
 
-def test_garbage_is_no_verdict() -> None:
-    """It is refused with what was wrong."""
-    with pytest.raises(CompletionFailed, match="score can't be used"):
-        answered(Verdict, '{"score": 1e9}')
+@given(VOTES)
+def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
+    """Invalid votes and votes without the score do not count."""
+    decided = decide(votes)
+    for name in ("importance", "relevance", "novelty"):
+        scores = [one.scores[name] for one in votes if one.ok and name in one.scores]
+        mean = getattr(decided, name)
+        if scores:
+            assert mean == pytest.approx(statistics.fmean(scores), abs=1e-3)
+        elif decided.tier is not Tier.FALLBACK:
+            assert mean is None
+
+
+@given(VOTES)
+def test_the_tier_depends_on_the_number_of_valid_votes(votes: list[Vote]) -> None:
+    """Two or three are a consensus, one is partial, none is a fallback."""
+    valid = sum(one.ok for one in votes)
+    assert decide(votes).tier == (Tier.CONSENSUS if valid >= 2 else Tier.PARTIAL if valid else Tier.FALLBACK)
+
+
+@given(VOTES, st.floats(0, 3))
+def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
+    """Raising scores does not turn a stored text into a rejected one."""
+    raised = [
+        one.model_copy(update={"scores": {name: min(10, score + more) for name, score in one.scores.items()}})
+        for one in votes
+    ]
+    if decide(votes).decision is Decision.STORE:
+        assert decide(raised).decision is Decision.STORE
+
+
+@pytest.mark.parametrize(
+    ("votes", "prefilter", "decision", "tier"),
+    [
+        ([vote(importance=9, trivial=True), vote(relevance=9, trivial=True)], None, "reject", "consensus"),
+        ([vote(importance=9, trivial=True), vote(relevance=9)], None, "store", "consensus"),
+        ([vote(importance=3.9), vote(relevance=9)], None, "reject", "consensus"),
+        ([vote(importance=4), vote(relevance=5)], None, "store", "consensus"),
+        ([vote(importance=9), vote(relevance=4.9)], None, "reject", "consensus"),
+        ([vote(importance=3), vote(ok=False), vote(ok=False)], None, "store", "partial"),
+        ([vote(importance=2.9)], None, "reject", "partial"),
+        ([vote(novelty=2)], None, "store", "partial"),
+        ([vote(ok=False)], None, "store", "fallback"),
+        ([], "filler", "reject", "fallback"),
+    ],
+)
+def test_votes_decide_at_the_documented_bounds(
+    votes: list[Vote], prefilter: str | None, decision: str, tier: str
+) -> None:
+    """Each rule applies exactly from its bound."""
+    decided = decide(votes, prefilter)
+    assert (decided.decision, decided.tier) == (decision, tier)
+
+
+def test_a_fallback_has_importance_5() -> None:
+    """Without a valid vote the text is stored with the middle importance."""
+    assert decide([vote(ok=False)]).importance == 5

@@ -1,0 +1,127 @@
+"""The built-in reviewers, and the one that asks a language model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import numpy as np
+import pytest
+
+from ingest.screening.review.panel import MAX_READ, Panel, ReviewRequest, Seat
+from ingest.screening.review.reviewers import (
+    EndpointReviewer,
+    ImportanceReviewer,
+    NoveltyReviewer,
+    RelevanceReviewer,
+    nearest_similarities,
+)
+from memtypes.model.policy import MemoryType
+from memtypes.model.review import Decision, Tier
+from tests.fakes import FakeEmbedder, FakeStore
+from tests.ingest.model_server import Answer, ModelServer, says, serving
+from tests.retrieval.builders import SCOPE, World
+
+pytestmark = pytest.mark.anyio
+FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client."""
+    async with httpx.AsyncClient() as client:
+        yield client
+
+
+def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
+    """Importance by the server, relevance and novelty locally."""
+    model = EndpointReviewer(http, server.endpoint, "importance")
+    return Panel(
+        (Seat(model, ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore()))), 2.0
+    )
+
+
+async def request(text: str = FACT) -> ReviewRequest:
+    """A request with the text's embedding."""
+    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, (await FakeEmbedder().embed_query(text)).dense)
+
+
+async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
+    """It counts among the three; the text is sent as data."""
+    with serving(says('{"score": 8, "trivial": false, "reason": "a decision"}')) as server:
+        decided = await panel_with(http, server).review(await request())
+    assert decided.tier is Tier.CONSENSUS
+    assert (decided.importance, decided.decision) == (8, Decision.STORE)
+    assert [vote.reviewer for vote in decided.votes] == ["importance", "relevance", "novelty"]
+    assert FACT not in server.requests[0]["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda _: (500, "oops"), "importance: the endpoint answered 500"),
+        (says('{"score": 11}'), "score is invalid"),
+        (says('{"score": 0}'), "score is invalid"),
+        (says('{"score": "9"}'), "score is invalid"),
+        (says('{"score": 1e9}'), "score is invalid"),
+        (says("{}"), "score is invalid"),
+    ],
+)
+async def test_a_failing_endpoint_loses_its_own_vote(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
+    """The two others decide; the lost vote says why."""
+    with serving(answer) as server:
+        decided = await panel_with(http, server).review(await request())
+    assert decided.tier is Tier.CONSENSUS
+    assert not decided.votes[0].ok
+    assert reason in decided.votes[0].reason
+    assert decided.importance is None
+    assert decided.decision is Decision.STORE
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        (FACT, "store"),
+        ("Alice likes tea", "store"),
+        ("I prefer dark mode", "store"),
+        ("To deploy, run make release and watch the log.", "store"),
+        ("ok", "reject"),
+        ("thanks a lot!", "reject"),
+        ("%%% ### --- *** ///", "reject"),
+        ("ha ha ha ha ha ha ha ha ha ha ha ha", "reject"),
+        (FACT + " " * MAX_READ + "ok " * MAX_READ, "store"),
+    ],
+)
+async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, decision: str) -> None:
+    """Short facts are stored, filler and noise are not; the same text always gets the same votes."""
+    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
+    first, second = await local.review(await request(text)), await local.review(await request(text))
+    assert first.decision == decision
+    assert [vote.scores for vote in first.votes] == [vote.scores for vote in second.votes]
+
+
+async def test_novelty_needs_an_embedding() -> None:
+    """Without one its vote is lost, and the text is still reviewed."""
+    local = Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
+    decided = await local.review(ReviewRequest(SCOPE, FACT, MemoryType.SEMANTIC))
+    assert (decided.tier, decided.novelty) == (Tier.PARTIAL, None)
+
+
+async def test_a_text_stored_as_another_type_is_not_new() -> None:
+    """Novelty compares with memories of all long-term types."""
+    world = World()
+    await world.add("episodic", FACT)
+    vote = await NoveltyReviewer(world.store).vote(await request())
+    assert vote.scores["novelty"] < 2
+
+
+async def test_nearest_similarities_are_one_for_each_vector() -> None:
+    """Each vector has the best cosine over all types, and 0 in an empty store."""
+    world = World()
+    await world.add("procedural", FACT)
+    same = (await FakeEmbedder().embed_query(FACT)).dense
+    opposite = -same
+    similarities = await nearest_similarities(world.store, SCOPE, [same, opposite])
+    assert similarities[0] > 0.9
+    assert similarities[1] < similarities[0]
+    assert await nearest_similarities(FakeStore(), SCOPE, [same, np.zeros_like(same)]) == [0.0, 0.0]

@@ -1,0 +1,87 @@
+"""The client of a chat completion endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest, parse_answer
+from tests.ingest.model_server import Answer, ModelServer, says, serving
+
+pytestmark = pytest.mark.anyio
+
+TEXT = 'He said "stop"\n\nand left.'
+REQUEST = CompletionRequest("Rate the text.", {"text": TEXT}, "rating", {"type": "object"})
+
+
+class Rating(BaseModel):
+    """An answer."""
+
+    score: int
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client."""
+    async with httpx.AsyncClient() as client:
+        yield client
+
+
+def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2.0) -> CompletionClient:
+    """A client of `server`."""
+    return CompletionClient(http, server.endpoint, timeout_s)
+
+
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])
+async def test_an_answer_may_be_fenced(http: httpx.AsyncClient, form: str) -> None:
+    """JSON is read raw or from a code block; the key and the schema are sent."""
+    with serving(says(form.format('{"score": 8}'))) as server:
+        assert await client_of(http, server).complete(REQUEST, Rating) == Rating(score=8)
+    assert server.keys == ["Bearer k"]
+    assert server.requests[0]["response_format"]["type"] == "json_schema"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda _: (500, "oops"), "answered 500"),
+        (lambda _: (200, "garbage"), "did not answer with a chat completion"),
+        (lambda _: (200, '{"choices": []}'), "did not answer with a chat completion"),
+        (lambda _: (200, '{"choices": [{"message": {"content": 5}}]}'), "has no text"),
+        (lambda _: (200, "x" * 70_000), "more than 65536 bytes"),
+        (lambda _: (0, ""), "did not answer in time"),
+        (says("I would say eight."), "answer is invalid"),
+        (says('{"score": "high"}'), "score is invalid"),
+    ],
+)
+async def test_a_failure_says_why(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
+    """Errors of the server, slow and invalid answers all raise CompletionFailed."""
+    with serving(answer) as server, pytest.raises(CompletionFailed, match=reason):
+        await client_of(http, server, timeout_s=0.5).complete(REQUEST, Rating)
+
+
+async def test_an_unreachable_endpoint_says_so(http: httpx.AsyncClient) -> None:
+    """A refused connection raises CompletionFailed."""
+    with serving(says("{}")) as server:
+        client = client_of(http, server)
+    with pytest.raises(CompletionFailed, match="can't be reached"):
+        await client.complete(REQUEST, Rating)
+
+
+async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
+    """It is a JSON member of the user message and not part of the instructions."""
+    with serving(says('{"score": 6}')) as server:
+        await client_of(http, server).complete(REQUEST, Rating)
+    system, user = server.requests[0]["messages"]
+    assert json.loads(user["content"]) == {"text": TEXT}
+    assert system["content"] == "Rate the text."
+
+
+def test_an_answer_out_of_range_names_the_field() -> None:
+    """The message has the path of the invalid member."""
+    with pytest.raises(CompletionFailed, match="score is invalid"):
+        parse_answer(Rating, '{"score": 1.5}')
