@@ -23,9 +23,9 @@ from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import Candidate
-from memtypes.search.columns import LIGHT_FIELDS
+from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.vectors import Embedding, SparseVector, Vectors
-from memtypes.stores.operations.maxsim import maxima
+from memtypes.stores.memory import token_maxima
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
@@ -140,8 +140,8 @@ class FakeStore(MemoryStore):
                 search.type,
                 None if search.dense is None else float(search.dense @ vectors.dense),
                 None if search.sparse is None else _dot(search.sparse, vectors.sparse),
-                {name: payload[name] for name in LIGHT_FIELDS if name in payload},
-                None if search.tokens is None else maxima(search.tokens, [vectors.tokens])[0],
+                {name: payload[name] for name in COLUMN_FIELDS if name in payload},
+                None if search.tokens is None else token_maxima(search.tokens, [vectors.tokens])[0],
             )
             for payload, vectors in self._in(scope)
             if payload["type"] == search.type

@@ -24,7 +24,7 @@ from qdrant_edge import (
 from qdrant_edge import SparseVector as EdgeSparseVector
 
 from memtypes.model.scope import Scope
-from memtypes.search.columns import LIGHT_FIELDS
+from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.vectors import Vectors
 from memtypes.stores.edge.layout import Layout
 
@@ -52,7 +52,7 @@ class BareEngine:
         for shard in self._shards:
             shard.close()
 
-    def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = LIGHT_FIELDS) -> int:
+    def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
         """How many points the queries of one retrieval gave, each with `fields`."""
         here = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())

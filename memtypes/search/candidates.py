@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import Light
+from memtypes.search.columns import Columns
 
 TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 
@@ -21,7 +21,7 @@ class Candidate:
 
     dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
     Every candidate has the score of every leg that was asked for, whichever leg found it.
-    payload: the LIGHT_FIELDS that the memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS.
+    payload: the COLUMN_FIELDS that the memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS.
     late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
     has no token vectors; None when the search gave none.
     """
@@ -46,7 +46,7 @@ class Candidates(Sequence[Candidate]):
     kinds: NDArray[np.int8]
     dense: NDArray[np.float64] | None
     sparse: NDArray[np.float64] | None
-    light: Light
+    light: Columns
     late: NDArray[np.float32] | None = None
 
     @classmethod
@@ -59,7 +59,7 @@ class Candidates(Sequence[Candidate]):
             np.array([TYPES.index(one.type) for one in found], dtype=np.int8),
             _scores([one.dense for one in found]),
             _scores([one.sparse for one in found]),
-            Light.of([one.payload for one in found]),
+            Columns.of([one.payload for one in found]),
             _rows([one.late for one in found]),
         )
 
@@ -75,7 +75,7 @@ class Candidates(Sequence[Candidate]):
             np.concatenate([part.kinds for part in some]),
             _together([part.dense for part in some], counts),
             _together([part.sparse for part in some], counts),
-            Light.joined([part.light for part in some]),
+            Columns.joined([part.light for part in some]),
             _together([part.late for part in some], counts),
         )
 

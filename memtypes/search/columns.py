@@ -83,12 +83,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 """Every field by its path in a payload. A field that ranking comes to need is a row here."""
 
-LIGHT_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
+COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
 """The top-level payload fields of these; the text of a memory is read for the winners only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Light:
+class Columns:
     """The light fields of `count` memories. columns: by path, one that no memory has left out. tables: of the texts.
 
     places: where in the columns the memories are, None where they are all of them, in their order. So to take some
@@ -101,7 +101,7 @@ class Light:
     places: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Light:
+    def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
         """The columns of memories with these payloads, whole or light."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
@@ -118,7 +118,7 @@ class Light:
         return cls(len(payloads), columns, tables)
 
     @classmethod
-    def joined(cls, parts: Sequence[Light]) -> Light:
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
         """The memories of all `parts`, one part after the other."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
@@ -153,13 +153,13 @@ class Light:
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the last one is that of none, which -1 finds
 
-    def take(self, places: NDArray[Any]) -> Light:
+    def take(self, places: NDArray[Any]) -> Columns:
         """The memories at these places, in this order."""
-        return Light(len(places), self.columns, self.tables, places if self.places is None else self.places[places])
+        return Columns(len(places), self.columns, self.tables, places if self.places is None else self.places[places])
 
-    def changed(self, path: str, column: Column) -> Light:
+    def changed(self, path: str, column: Column) -> Columns:
         """The same memories with other values of a field that is no text."""
-        return Light(self.count, {**{one: self.column(one) for one in self.columns}, path: column}, self.tables)
+        return Columns(self.count, {**{one: self.column(one) for one in self.columns}, path: column}, self.tables)
 
     def payload(self, place: int) -> dict[str, Any]:
         """The light payload of one memory, as in `Memory.to_payload`."""

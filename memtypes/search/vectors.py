@@ -14,6 +14,14 @@ DenseVector: TypeAlias = NDArray[np.float32]
 TokenVectors: TypeAlias = NDArray[np.int8]
 """Shape (tokens, 128): one compact vector a token, for late interaction."""
 
+TOKEN_DIMENSIONS = 128
+
+TokenMaxima: TypeAlias = NDArray[np.float32]
+"""The best cosine, -1..1, of each query token with any token of a memory (MaxSim); shape (memories, query tokens).
+
+NaN in the row of a memory without token vectors.
+"""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseVector:

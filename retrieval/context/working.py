@@ -21,7 +21,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidate, Candidates
-from memtypes.search.columns import LIGHT_FIELDS
+from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.passage import Passage
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import RetrieveRequest
@@ -128,5 +128,5 @@ class Uses:
 
 def _candidate(memory: Memory) -> Candidate:
     payload = memory.to_payload()
-    light = {name: payload[name] for name in LIGHT_FIELDS if name in payload}
+    light = {name: payload[name] for name in COLUMN_FIELDS if name in payload}
     return Candidate(memory.id, memory.type, None, None, light)

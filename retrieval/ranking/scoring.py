@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidate, Candidates
-from memtypes.search.columns import Light
+from memtypes.search.columns import Columns
 from memtypes.search.terms import Numbers
 from retrieval.query.profiles import LATER, SIGNALS
 from retrieval.query.windows import Window
@@ -98,7 +98,7 @@ def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Sc
     return passed
 
 
-def _first_sayings(kinds: NDArray[np.int8], light: Light) -> NDArray[np.intp]:
+def _first_sayings(kinds: NDArray[np.int8], light: Columns) -> NDArray[np.intp]:
     """For each the place of the first with its words, of the same type and speaker and due at the same time."""
     first = np.arange(len(kinds), dtype=np.intp)
     hashes = light.column("content_hash")

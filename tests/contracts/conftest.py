@@ -19,6 +19,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS
 
@@ -33,7 +34,7 @@ class Bench:
     store: MemoryStore
 
 
-STORES = ("edge", "qdrant-local", "qdrant-server")
+STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 
 
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
@@ -71,6 +72,8 @@ def scope() -> Scope:
 
 
 async def _open(name: str, url: str, prefix: str, directory: Path) -> MemoryStore:
+    if name == "memory":
+        return InMemoryStore(DIMENSIONS)
     if name == "edge":
         return await EdgeStore.open(EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, linger_s=0.2))
     key = os.environ.get("QDRANT_TEST_API_KEY") if name == "qdrant-server" else None

@@ -14,7 +14,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
 from memtypes.search.candidates import Candidate
-from memtypes.search.columns import LIGHT_FIELDS, TERMS
+from memtypes.search.columns import COLUMN_FIELDS, TERMS
 from memtypes.search.terms import heaviest
 from memtypes.search.vectors import DenseVector
 from tests.builders import make_dense, make_memory, make_record, make_sparse
@@ -164,7 +164,7 @@ async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
     inside = Scope(scope.tenant, scope.namespace, "s")
     (hit,) = await search(store, inside, CandidateSearch(memory.type, QUERY, None, 1))
     written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
-    assert hit.payload == {key: value for key, value in written.items() if key in LIGHT_FIELDS}
+    assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
 
 
 async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Scope) -> None:

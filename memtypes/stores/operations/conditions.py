@@ -9,17 +9,18 @@ import math
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 
-Where: TypeAlias = dict[str, Any]
-"""A condition: `must`, `should`, `must_not` of conditions, or one on a field or on ids."""
+Condition: TypeAlias = dict[str, Any]
+"""`must`, `should`, `must_not` of conditions, or a condition on a field or on ids."""
 
-EVERYTHING: Where = {}
-NOTHING: Where = {"has_id": []}
+EVERYTHING: Condition = {}
+NOTHING: Condition = {"has_id": []}
 
 _EXACT = 2**53
 """Whole numbers below this are exact as float64, the type in which engines compare ranges; equality is always exact."""
@@ -27,28 +28,14 @@ _INT64 = range(-(2**63), 2**63)
 _METADATA = "metadata."
 
 
-class Bounded(Protocol):
-    """What names a tenant and a namespace."""
-
-    @property
-    def tenant(self) -> str:
-        """Who owns the memories."""
-        ...
-
-    @property
-    def namespace(self) -> str:
-        """Whose memory it is."""
-        ...
+def within(scope: Scope, *conditions: Condition) -> Condition:
+    """Everything in the scope's namespace that meets `conditions`. Every operation on memories is bounded here."""
+    bounds = [_match("tenant", scope.tenant), _match("namespace", scope.namespace)]
+    return {"must": [*bounds, *(condition for condition in conditions if condition)]}
 
 
-def within(bounds: Bounded, *conditions: Where) -> Where:
-    """Everything in the tenant's namespace that meets `conditions`. Every operation on memories is bounded here."""
-    scope = [_match("tenant", bounds.tenant), _match("namespace", bounds.namespace)]
-    return {"must": [*scope, *(one for one in conditions if one)]}
-
-
-def scope_in(where: Where) -> tuple[tuple[str, str] | None, list[Where]]:
-    """Tenant and namespace that `within` has bounded `where` by, None where it has not; and what else it says."""
+def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
+    """Tenant and namespace of a condition made by `within`, None for any other; and its remaining conditions."""
     match where:
         case {
             "must": [
@@ -62,47 +49,47 @@ def scope_in(where: Where) -> tuple[tuple[str, str] | None, list[Where]]:
             return None, [where]
 
 
-def of_tenant(tenant: str) -> Where:
-    """Everything of the tenant: for nothing but the list of its namespaces."""
+def of_tenant(tenant: str) -> Condition:
+    """Everything of the tenant. Only for listing its namespaces."""
     return {"must": [_match("tenant", tenant)]}
 
 
-def has_ids(ids: Iterable[Any]) -> Where:
+def has_ids(ids: Iterable[Any]) -> Condition:
     """The points with these ids."""
     return {"has_id": list(ids)}
 
 
-def negated(condition: Where) -> Where:
-    """What does not meet `condition`."""
+def negated(condition: Condition) -> Condition:
+    """Memories that do not meet `condition`."""
     return {"must_not": [condition]}
 
 
-def above(field: str, number: int) -> Where:
-    """Those whose number in `field` is higher; not those without one."""
+def above(field: str, number: int) -> Condition:
+    """Memories whose number in `field` is higher. Those without the field do not match."""
     return _range(field, gt=number)
 
 
-def at(field: str, instant: str) -> Where:
-    """Those whose time in `field` is `instant`."""
+def at(field: str, instant: str) -> Condition:
+    """Memories whose time in `field` is `instant`."""
     return _range(field, gte=instant, lte=instant)
 
 
-def before(field: str, instant: str) -> Where:
-    """Those whose time in `field` is earlier than `instant`."""
+def before(field: str, instant: str) -> Condition:
+    """Memories whose time in `field` is earlier than `instant`."""
     return _range(field, lt=instant)
 
 
-def to_where(tree: Filter | None) -> Where:
-    """The condition that `tree` stands for. Raises InvalidRequest for a metadata key that no path can name."""
+def to_condition(tree: Filter | None) -> Condition:
+    """The condition for a filter. Raises InvalidRequest for a metadata key that no path can name."""
     match tree:
         case None:
             return EVERYTHING
         case All(parts):
-            return {"must": [to_where(part) for part in parts]}
+            return {"must": [to_condition(part) for part in parts]}
         case AnyOf(parts):
-            return {"should": [to_where(part) for part in parts] or [NOTHING]}
+            return {"should": [to_condition(part) for part in parts] or [NOTHING]}
         case Not(part):
-            return negated(to_where(part))
+            return negated(to_condition(part))
         case Absent(field):
             return {"is_empty": {"key": path_of(field)}}
         case Compare():
@@ -116,14 +103,14 @@ def path_of(field: str) -> str:
     key = field.removeprefix(_METADATA)
     if '"' in key or "\\" in key or not _encodable(key):
         raise InvalidRequest(
-            "a metadata key with a quotation mark, a backslash or half a character can't be filtered by",
+            "can't filter by a metadata key with a quotation mark, a backslash or an unpaired surrogate",
             path=f"filters.{field}",
             got=key,
         )
     return f'{_METADATA}"{key}"'
 
 
-def _compare(leaf: Compare) -> Where:
+def _compare(leaf: Compare) -> Condition:
     key, whole = path_of(leaf.field), FIELD_KINDS.get(leaf.field) is Kind.INTEGER
     match leaf.op:
         case Op.EQ:
@@ -141,7 +128,7 @@ def _compare(leaf: Compare) -> Where:
             return _range(key, **{leaf.op.value: _bound(leaf.value, leaf.op, whole=whole)})
 
 
-def _equal(key: str, value: Any, *, whole: bool) -> Where:
+def _equal(key: str, value: Any, *, whole: bool) -> Condition:
     """Exact for texts, flags and whole numbers of any size; 1 and 1.0 are equal."""
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
         return _match(key, value)
@@ -152,22 +139,22 @@ def _equal(key: str, value: Any, *, whole: bool) -> Where:
     return _range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
 
 
-def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Where:
+def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Condition:
     if all(isinstance(value, str) and _encodable(value) for value in values):
         return {"key": key, "match": {"any": list(values)}}
     return {"should": [_equal(key, value, whole=whole) for value in values]}
 
 
 def _encodable(text: str) -> bool:
-    """Whether any stored text can be `text`: one with half of a surrogate pair is none."""
+    """Whether `text` can be stored as UTF-8: a text with an unpaired surrogate can't."""
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _match(key: str, value: str | int) -> Where:
+def _match(key: str, value: str | int) -> Condition:
     return {"key": key, "match": {"value": value}}
 
 
-def _range(key: str, **ends: Any) -> Where:
+def _range(key: str, **ends: Any) -> Condition:
     return {"key": key, "range": ends}
 
 

@@ -1,184 +1,64 @@
-"""What a store is asked and what it answers, as values that can travel between processes.
+"""Typed requests that a store answers, here or in another process, and their encoding as MessagePack.
 
-Knows neither the port nor a vendor: `asking` turns the port's calls into these, `plans` says how each is carried out.
-Vectors are raw little-endian bytes; `where` is a condition in Qdrant's JSON form (see `conditions`).
+A request names the type of its answer: `ask(request: Request[T]) -> T`. Arrays travel as their raw bytes.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias
+from abc import abstractmethod
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from memtypes.model.policy import MemoryType
-from memtypes.search.passage import Passage
+from memtypes.stores.operations.engine import EngineOperations
 
-
-class Point(msgspec.Struct, frozen=True, array_like=True):
-    """A memory as it is kept. dense: float32; terms: uint32; weights: float32; tokens: int8, 128 a token."""
-
-    id: str
-    dense: bytes
-    terms: bytes
-    weights: bytes
-    tokens: bytes | None
-    payload: dict[str, Any]
+Answer = TypeVar("Answer")
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
-    """The base of every question: the tenant and the namespace that bound it."""
+class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_field="request"):
+    """A request for an `Answer`."""
 
-    answer: ClassVar[Any] = None
     repeatable: ClassVar[bool] = True
-    """Whether asking twice gives the same answer as asking once."""
-
-    tenant: str
-    namespace: str
+    """Whether sending it twice has the effect, and the answer, of sending it once."""
 
 
-class Upsert(Ask, frozen=True, kw_only=True, tag=True):
-    """Keep `points`, replacing those with the same id."""
+class EngineRequest(Request[Answer], frozen=True, kw_only=True):
+    """A request that any engine can answer."""
 
-    type: MemoryType
-    points: list[Point]
-
-
-class Get(Ask, frozen=True, kw_only=True, tag=True):
-    """The payloads of those ids that exist, each looked for among the types that it is listed under."""
-
-    answer: ClassVar[Any] = list[dict[str, Any]]
-
-    ids: dict[MemoryType, list[str]]
+    @abstractmethod
+    async def run(self, engine: EngineOperations) -> Answer:
+        """The answer."""
 
 
-class Passages(Ask, frozen=True, kw_only=True, tag=True):
-    """The passages of those ids that exist, each looked for in its type."""
-
-    answer: ClassVar[Any] = list[Passage]
-
-    ids: dict[MemoryType, list[str]]
+def answer_type(request: type[Request[Any]]) -> Any:
+    """The type of a request's answer, as its base class names it."""
+    (base,) = request.__orig_bases__  # type: ignore[attr-defined]  # typing sets it on every generic subclass
+    return get_args(base)[0]
 
 
-class FieldChange(msgspec.Struct, frozen=True, array_like=True):
-    """The same new values for several ids."""
-
-    ids: list[str]
-    fields: dict[str, Any]
+def encode(message: object) -> bytes:
+    """A message as MessagePack."""
+    return _encode(message)
 
 
-class Patch(Ask, frozen=True, kw_only=True, tag=True):
-    """Set fields of those ids that exist, and drop the fields `removed` of all of them; how many a fence held back."""
-
-    answer: ClassVar[Any] = int
-
-    changes: list[FieldChange]
-    removed: list[str]
-    fence: int | None = None
+@cache
+def decoder(message_type: Any) -> msgspec.msgpack.Decoder[Any]:
+    """Decodes messages of a type."""
+    return msgspec.msgpack.Decoder(message_type, dec_hook=_decode_array)
 
 
-class Used(msgspec.Struct, frozen=True, array_like=True):
-    """So many uses of a memory, the last at a time."""
-
-    id: str
-    times: int
-    at: str
+def _encode_array(value: object) -> tuple[str, tuple[int, ...], bytes]:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{type(value).__name__} can't be sent")
+    return value.dtype.str, value.shape, value.tobytes()
 
 
-class NoteUses(Ask, frozen=True, kw_only=True, tag=True):
-    """Add to the access counts of those that exist, each looked for in its type."""
-
-    repeatable: ClassVar[bool] = False
-
-    uses: dict[MemoryType, list[Used]]
+def _decode_array(_: type, encoded: tuple[str, list[int], bytes]) -> NDArray[Any]:
+    dtype, shape, content = encoded
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
-class Delete(Ask, frozen=True, kw_only=True, tag=True):
-    """Remove `ids`; how many there were."""
-
-    answer: ClassVar[Any] = int
-    repeatable: ClassVar[bool] = False
-
-    ids: list[str]
-
-
-class DeleteWhere(Ask, frozen=True, kw_only=True, tag=True):
-    """Remove what matches; how many there were."""
-
-    answer: ClassVar[Any] = int
-    repeatable: ClassVar[bool] = False
-
-    types: list[MemoryType]
-    where: dict[str, Any]
-
-
-class Listed(msgspec.Struct, frozen=True, array_like=True):
-    """A page's payloads, whether more follow, and how many match in all."""
-
-    payloads: list[dict[str, Any]]
-    more: bool
-    total: int
-
-
-class List(Ask, frozen=True, kw_only=True, tag=True):
-    """One page, newest first. after: created_at and id of the last one of the page before."""
-
-    answer: ClassVar[Any] = Listed
-
-    types: list[MemoryType]
-    where: dict[str, Any]
-    limit: int
-    after: tuple[str, str] | None
-
-
-class TypeSearch(msgspec.Struct, frozen=True, array_like=True):
-    """One type's legs; a leg whose bytes are None was not asked for."""
-
-    type: MemoryType
-    dense: bytes | None
-    terms: bytes | None
-    weights: bytes | None
-    depth: int
-    where: dict[str, Any]
-    tokens: bytes | None = None
-    """The query's token vectors, int8, 128 a token; None asks for no late interaction."""
-    light: bool = True
-
-
-class Found(msgspec.Struct, frozen=True, array_like=True):
-    """Candidates as columns of equal length; None for a leg that was not asked for.
-
-    keys: 16 bytes each. dense, sparse: float64. columns, tables: of `memtypes.search.columns.Light`, as raw bytes.
-    late: the best cosine of each query token in each candidate, float32, row by row.
-    """
-
-    keys: bytes
-    dense: bytes | None
-    sparse: bytes | None
-    columns: dict[str, bytes]
-    tables: dict[str, list[str]]
-    late: bytes | None = None
-
-
-class Candidates(Ask, frozen=True, kw_only=True, tag=True):
-    """For each search the union of its legs' best."""
-
-    answer: ClassVar[Any] = list[Found]
-
-    searches: list[TypeSearch]
-
-
-class Stats(Ask, frozen=True, kw_only=True, tag=True):
-    """Count and tokens of each type."""
-
-    answer: ClassVar[Any] = dict[MemoryType, tuple[int, int]]
-
-
-class Namespaces(Ask, frozen=True, kw_only=True, tag=True):
-    """The tenant's namespaces; that of the question says nothing."""
-
-    answer: ClassVar[Any] = list[str]
-
-
-AnyAsk: TypeAlias = (
-    Upsert | Get | Passages | Patch | NoteUses | Delete | DeleteWhere | List | Candidates | Stats | Namespaces
-)
+_encode = msgspec.msgpack.Encoder(enc_hook=_encode_array).encode

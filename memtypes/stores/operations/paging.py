@@ -1,7 +1,7 @@
-"""Pages, newest first, ties by id: the plan, and the cursor that goes from page to page.
+"""Pages in order, newest first and ties by id, and the cursor between them.
 
-An engine orders by time but not by id within one instant, and where it cuts a group of equal times is its own affair.
-So the group at the cut is read again by id, and no memory is lost or repeated however many share an instant.
+An engine orders by time but not by id within one instant, and may cut a group of equal times anywhere. So the group at
+the cut is read again by id, and no memory is lost or repeated however many share an instant.
 """
 
 from __future__ import annotations
@@ -9,110 +9,102 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.conditions import Where, at, before, within
-from memtypes.stores.operations.steps import ById, Count, Fetch, Plan, Scroll
+from memtypes.stores.operations.conditions import Condition, at, before
+from memtypes.stores.operations.engine import EngineOperations, Payload, Scroll, ScrollOrder
 
 CREATED = "created_at"
 
 
-class Key(NamedTuple):
-    """Where a memory stands in the order."""
+class Position(NamedTuple):
+    """A memory's position in the order."""
 
     created: str
     id: str
     type: MemoryType
 
 
-def cursor_of(payload: dict[str, Any]) -> str:
-    """The opaque cursor that goes on after the memory of `payload`."""
+def cursor_of(payload: Payload) -> str:
+    """The opaque cursor that continues after the memory of `payload`."""
     return base64.urlsafe_b64encode(json.dumps([payload[CREATED], payload["id"]]).encode()).decode()
 
 
 def parse_cursor(cursor: str) -> tuple[str, str]:
-    """created_at and id of the last memory that was given. Raises InvalidRequest for anything but a cursor."""
+    """created_at and id of the last memory of a page. Raises InvalidRequest for anything but a cursor."""
     try:
         created, last = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        sound = datetime.fromisoformat(created).tzinfo is not None and str(uuid.UUID(last)) == last
+        valid = datetime.fromisoformat(created).tzinfo is not None and str(uuid.UUID(last)) == last
     except (ValueError, TypeError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
-        raise InvalidRequest("is not a cursor that this store gave", path="cursor", got=cursor)
+        valid = False
+    if not valid:
+        raise InvalidRequest("is not a cursor of this store", path="cursor", got=cursor)
     return created, last
 
 
-def list_page(ask: messages.List) -> Plan[messages.Listed]:
-    """One page over the types of `ask`."""
-    where, take = within(ask, ask.where), ask.limit + 1  # one more tells whether a page follows
-    counts = yield [(kind, Count(where)) for kind in ask.types]
-    tied = (yield from _ties(ask, dict.fromkeys(ask.types, (ask.after[0], take)))) if ask.after else []
-    older = within(ask, ask.where, before(CREATED, ask.after[0])) if ask.after else where
-    newest = Scroll(older, take, (CREATED,), newest_first=True)
-    found = yield [(kind, newest) for kind in ask.types]
-    whole: list[Key] = []
-    cut: dict[MemoryType, tuple[str, int]] = {}
-    for kind, pairs in zip(ask.types, found, strict=True):
-        keys = keys_of(kind, pairs)
-        certain, rest = split_at_cut(keys, take)
-        whole += certain
-        if rest is not None:
-            cut[kind] = (rest, take - len(certain))
-    boundary = yield from _ties(ask, cut, fresh=True)
-    chosen = in_order([*tied, *whole, *boundary])
-    payloads = yield from _payloads(chosen[: ask.limit])
-    return messages.Listed(payloads, len(chosen) > ask.limit, sum(counts))
+async def list_page(
+    engine: EngineOperations,
+    where: Condition,
+    types: Sequence[MemoryType],
+    limit: int,
+    after: tuple[str, str] | None,
+) -> list[Position]:
+    """The first `limit` positions of the memories that meet `where`. after: created_at and id to continue after."""
+    tied: list[Position] = []
+    older = where
+    if after is not None:
+        created, last = after
+        # One more than the limit, as the engine begins with the cursor's own id.
+        ties = dict.fromkeys(types, _ties(where, created, limit + 1, last))
+        tied = [position for position in await _positions(engine, ties) if position.id > last]
+        older = _and(where, before(CREATED, created))
+    newest = Scroll(older, limit, (CREATED,), ScrollOrder.NEWEST_FIRST)
+    positions = await _positions(engine, dict.fromkeys(types, newest))
+    certain: list[Position] = []
+    cut: dict[MemoryType, Scroll] = {}
+    for kind in types:
+        whole, instant = split_at_cut([position for position in positions if position.type is kind], limit)
+        certain += whole
+        if instant is not None:
+            cut[kind] = _ties(where, instant, limit - len(whole))
+    return in_order([*tied, *certain, *await _positions(engine, cut)])[:limit]
 
 
-def keys_of(kind: MemoryType, pairs: Iterable[tuple[str, dict[str, Any]]]) -> list[Key]:
-    """The keys of (id, payload) pairs."""
-    return [Key(payload[CREATED], one, kind) for one, payload in pairs]
+def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
+    """The first memories of one instant, by id."""
+    return Scroll(_and(where, at(CREATED, instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id)
 
 
-def in_order(keys: Iterable[Key]) -> list[Key]:
-    """`keys` newest first, ties by id."""
-    by_id = sorted(keys, key=lambda key: key.id)
-    return sorted(by_id, key=lambda key: datetime.fromisoformat(key.created), reverse=True)
+def _and(where: Condition, condition: Condition) -> Condition:
+    return {"must": [*where["must"], condition]}
 
 
-def split_at_cut(keys: list[Key], take: int) -> tuple[list[Key], str | None]:
-    """The keys that certainly come first, and the instant at which the engine may have cut a group of equals.
-
-    With fewer than `take` keys nothing was cut.
-    """
-    if len(keys) < take:
-        return keys, None
-    last = min((key.created for key in keys), key=datetime.fromisoformat)
-    cut = datetime.fromisoformat(last)
-    return [key for key in keys if datetime.fromisoformat(key.created) > cut], last
-
-
-def _ties(ask: messages.List, groups: dict[MemoryType, tuple[str, int]], *, fresh: bool = False) -> Plan[list[Key]]:
-    """The first of each group of equal times by id; unless `fresh`, only those after the cursor's id."""
-    last = None if fresh or ask.after is None else ask.after[1]
-    more = 0 if last is None else 1  # the engine begins with the cursor's own id
-    rounds = [
-        (kind, ById(_instant(ask, created), limit + more, (CREATED,), start=last))
-        for kind, (created, limit) in groups.items()
+async def _positions(engine: EngineOperations, scrolls: Mapping[MemoryType, Scroll]) -> list[Position]:
+    answers = await engine.scroll(scrolls)
+    return [
+        Position(payload[CREATED], memory_id, kind)
+        for kind, payloads in answers.items()
+        for memory_id, payload in payloads.items()
     ]
-    found = yield list(rounds)
-    keys = [key for kind, pairs in zip(groups, found, strict=True) for key in keys_of(kind, pairs)]
-    return [key for key in keys if last is None or key.id > last]
 
 
-def _instant(ask: messages.List, created: str) -> Where:
-    return within(ask, ask.where, at(CREATED, created))
+def in_order(positions: Iterable[Position]) -> list[Position]:
+    """`positions` newest first, ties by id."""
+    by_id = sorted(positions, key=lambda position: position.id)
+    return sorted(by_id, key=lambda position: datetime.fromisoformat(position.created), reverse=True)
 
 
-def _payloads(keys: list[Key]) -> Plan[list[dict[str, Any]]]:
-    """The payloads of `keys`, in their order; without those that were removed meanwhile."""
-    kinds = list(dict.fromkeys(key.type for key in keys))
-    found = yield [(kind, Fetch(tuple(key.id for key in keys if key.type is kind))) for kind in kinds]
-    by_type = dict(zip(kinds, found, strict=True))
-    payloads = (by_type[key.type].get(key.id) for key in keys)
-    return [payload for payload in payloads if payload is not None]
+def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
+    """The positions that certainly come first, and the instant at which the engine may have cut a group of equals.
+
+    With fewer than `limit` positions nothing was cut.
+    """
+    if len(positions) < limit:
+        return positions, None
+    last = min((position.created for position in positions), key=datetime.fromisoformat)
+    cut = datetime.fromisoformat(last)
+    return [position for position in positions if datetime.fromisoformat(position.created) > cut], last

@@ -1,118 +1,225 @@
-"""Candidates: both legs' best, the exact score of each leg for what only the other one found, and late interaction."""
+"""Candidates of a search: the best of the dense and the sparse leg of every type, each with both exact scores.
+
+The legs of all types are one engine operation. A second one asks for scores that a leg left out: of candidates that
+only the other leg found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import Light
-from memtypes.search.vectors import DenseVector, SparseVector
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.codec import dense_of, sparse_of, tokens_of
-from memtypes.stores.operations.conditions import Where, within
-from memtypes.stores.operations.keys import Ids, Keys
-from memtypes.stores.operations.steps import Count, Glance, Hits, IdsOf, Late, Nearest, Plan, Search, Seen
+from memtypes.model.scope import Scope
+from memtypes.search.candidates import TYPES, Candidates
+from memtypes.search.columns import Columns
+from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
+from memtypes.stores.operations.conditions import Condition, within
+from memtypes.stores.operations.engine import EngineOperations, Keys, QueryHits, VectorQuery
+from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
-"""Of each key of a pool, in the same order; NaN for one that is not known."""
+"""The score of each key of a pool, in the same order; NaN where it is unknown."""
 
 
-WHOLE = 2
-"""Times the depth: in a namespace of so many it takes less to score all than to ask for what a leg lacks."""
+class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
+    """A `CandidateSearch` with its filters as conditions."""
+
+    wheres: dict[MemoryType, Condition]
+    dense: DenseVector | None
+    sparse: SparseVector | None
+    depth: int
+    tokens: TokenVectors | None = None
+    columns: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Leg:
-    """One vector of one search. depth: how many of its best are candidates. limit: how many are asked for.
+@dataclass(slots=True, eq=False)
+class _Leg:
+    """One vector of a search.
 
-    no_match: the score of what the engine leaves out, None where it leaves out nothing.
+    limit: the number of hits to ask for. unmatched: the score of memories that the engine leaves out of the hits; None
+    where it leaves out none.
     """
 
     vector: DenseVector | SparseVector
     depth: int
     limit: int
-    no_match: float | None
+    unmatched: float | None
+    hits: QueryHits | None = None
+    scores: Scores = field(default_factory=lambda: np.empty(0))
 
     @property
-    def silent(self) -> bool:
-        """Whether it can find nothing: a query without terms."""
+    def is_empty(self) -> bool:
+        """Whether it can't find anything: a query without terms."""
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
+    @property
+    def best(self) -> Keys | None:
+        """The keys that this leg contributes."""
+        return None if self.hits is None else self.hits.keys[: self.depth]
 
-Legs: TypeAlias = tuple[Leg | None, Leg | None]
+    def score(self, keys: Keys) -> None:
+        """Take the scores of `keys` from the hits.
 
+        A sparse leg with fewer hits than its limit has found every memory that shares a term with the query.
+        """
+        self.scores = np.full(len(keys), np.nan) if self.hits is None else scores_of(keys, self.hits)
+        if self.unmatched is not None and (self.hits is None or len(self.hits.keys) < self.limit):
+            self.scores[np.isnan(self.scores)] = self.unmatched
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pool:
-    """The candidates of one search. keys: the union of each leg's best. scores: each leg's, None for one not asked."""
-
-    legs: Legs
-    keys: Keys
-    scores: tuple[Scores | None, Scores | None]
-
-
-def find_candidates(ask: messages.Candidates, whole: int = WHOLE) -> Plan[list[messages.Found]]:
-    """The candidates of each search: rounds for the sizes, the legs, the missing scores, the payloads and late ones.
-
-    A namespace of up to `whole` times the depth is scored whole.
-    """
-    corpus = within(ask)
-    bounds = {str(search.where): within(ask, search.where) for search in ask.searches}  # many searches share theirs
-    legs = yield from _legs(ask, corpus, whole)
-    asked = [_nearest(pair, bounds[str(one.where)], corpus) for one, pair in zip(ask.searches, legs, strict=True)]
-    best = yield from _search(ask, asked)
-    pools = [pooled(pair, hits) for pair, hits in zip(legs, best, strict=True)]
-    rest = yield from _search(ask, [list(_missing(pool, within(ask), corpus)) for pool in pools])
-    pools = [filled(pool, hits) for pool, hits in zip(pools, rest, strict=True)]
-    glances = yield from _glances(ask, pools)
-    known = [kept(pool, seen) for pool, seen in zip(pools, glances, strict=True)]
-    named = yield from _ids(ask, [pool.keys for pool, _ in known])
-    late = yield from _maxima(ask, [pool.keys for pool, _ in known])
-    return [columns(*own, ids, best_matches) for own, ids, best_matches in zip(known, named, late, strict=True)]
+    def add(self, keys: Keys, hits: QueryHits) -> None:
+        """Take scores that were missing from the hits of a second query, which asked for exactly those."""
+        missing = np.isnan(self.scores)
+        self.scores[missing] = scores_of(keys[missing], hits)
+        if self.unmatched is not None:
+            self.scores[np.isnan(self.scores)] = self.unmatched
 
 
-def _legs(ask: messages.Candidates, corpus: Where, whole: int) -> Plan[list[Legs]]:
-    """The legs of each search; how many memories there are is asked only where two legs are to be joined."""
-    joined = [place for place, one in enumerate(ask.searches) if one.dense is not None and one.terms is not None]
-    counted: list[int] = yield [(ask.searches[place].type, Count(corpus)) for place in joined]
-    counts = dict(zip(joined, counted, strict=True))
-    return [legs_of(search, counts.get(place), whole) for place, search in enumerate(ask.searches)]
+@dataclass(slots=True, eq=False)
+class _Pool:
+    """The candidates of one type in one search: the union of its legs' best."""
+
+    kind: MemoryType
+    where: Condition
+    dense: _Leg | None
+    sparse: _Leg | None
+    keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def legs(self) -> list[_Leg]:
+        """The legs of the search."""
+        return [leg for leg in (self.dense, self.sparse) if leg is not None]
+
+    def unite(self) -> None:
+        """Take the best of every leg, each key once, with the scores that are known."""
+        best = [leg.best for leg in self.legs if leg.best is not None]
+        if best:
+            self.keys = union(best)
+        for leg in self.legs:
+            leg.score(self.keys)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Drop the candidates that `mask` leaves out."""
+        if not mask.all():
+            self.keys = self.keys[mask]
+            for leg in self.legs:
+                leg.scores = leg.scores[mask]
+
+    def drop_unscored(self) -> None:
+        """Drop the candidates without a score: they were removed between two queries."""
+        for leg in self.legs:
+            self.keep(~np.isnan(leg.scores))
 
 
-def legs_of(search: messages.TypeSearch, count: int | None, whole: int = WHOLE) -> Legs:
-    """The dense and the sparse leg; None for one that was not asked for.
+class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True, tag=True):
+    """The candidates of each search."""
 
-    count: memories of the type in the scope; None where one leg is alone, which never lacks a score.
-    """
-    limit = search.depth if count is None or count > whole * search.depth else max(count, search.depth)
-    dense = None if search.dense is None else Leg(dense_of(search.dense), search.depth, limit, None)
-    sparse = None
-    if search.terms is not None and search.weights is not None:
-        sparse = Leg(sparse_of(search.terms, search.weights), search.depth, limit, 0.0)
-    return dense, sparse
+    scope: Scope
+    searches: list[TypedSearch]
+
+    async def run(self, engine: EngineOperations) -> list[Candidates]:
+        """For each search the union of its legs' best, the types one after the other."""
+        corpus = within(self.scope)
+        joined = (
+            kind
+            for search in self.searches
+            if search.dense is not None and search.sparse is not None
+            for kind in search.wheres
+        )
+        counts = await engine.count(dict.fromkeys(joined, corpus))
+        pools = [self._pools(search, counts, engine.score_all_factor) for search in self.searches]
+        every = [pool for own in pools for pool in own]
+        await _find(engine, every, corpus)
+        await _add_missing_scores(engine, every, corpus)
+        return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
+
+    def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
+        """An empty pool for each type of a search. counts: memories of the types in which two legs are joined."""
+        pools = []
+        for kind, where in search.wheres.items():
+            # A leg alone never lacks a score.
+            alone = search.dense is None or search.sparse is None
+            limit = search.depth if alone or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
+            dense = None if search.dense is None else _Leg(search.dense, search.depth, limit, None)
+            sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit, 0.0)
+            pools.append(_Pool(kind, within(self.scope, where), dense, sparse))
+        return pools
 
 
-def _nearest(legs: Legs, where: Where, corpus: Where) -> list[Nearest]:
-    return [Nearest(leg.vector, leg.limit, where, corpus) for leg in legs if leg and not leg.silent]
+async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
+    """Fill the pools with the best of their legs."""
+    legs = [(pool, leg) for pool in pools for leg in pool.legs if not leg.is_empty]
+    queries = [(pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs]
+    for (_, leg), hits in zip(legs, await _search(engine, queries), strict=True):
+        leg.hits = hits
+    for pool in pools:
+        pool.unite()
 
 
-def pooled(legs: Legs, hits: list[Hits]) -> Pool:
-    """The candidates that the legs found, each leg's best and then what the next one adds."""
-    given = iter(hits)
-    found = [None if leg is None or leg.silent else next(given) for leg in legs]
-    best = [own.keys[: leg.depth] for leg, own in zip(legs, found, strict=True) if leg and own]
-    keys = _union(best) if best else np.empty(0, dtype=np.int64)
-    dense, sparse = (_first_scores(leg, keys, own) for leg, own in zip(legs, found, strict=True))
-    return Pool(legs, keys, (dense, sparse))
+async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
+    """Ask for the scores of candidates that only the other leg has found."""
+    legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
+    missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
+    queries = [
+        (pool.kind, VectorQuery(leg.vector, len(keys), corpus, corpus, among=keys))
+        for (pool, leg), keys in zip(legs, missing, strict=True)
+    ]
+    for (pool, leg), hits in zip(legs, await _search(engine, queries), strict=True):
+        leg.add(pool.keys, hits)
+    for pool in pools:
+        pool.drop_unscored()
 
 
-def _union(parts: list[Keys]) -> Keys:
-    """The keys of all parts, each where it comes first."""
+async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]) -> list[QueryHits]:
+    """The hits of each query, in order; the queries of a type are one batch."""
+    batches: dict[MemoryType, list[VectorQuery]] = {}
+    for kind, query in queries:
+        batches.setdefault(kind, []).append(query)
+    answers = await engine.search(batches) if batches else {}
+    hits = {kind: iter(answer) for kind, answer in answers.items()}
+    return [next(hits[kind]) for kind, _ in queries]
+
+
+async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
+    """The candidates of all pools of a search, with what ranking needs of them."""
+    pools = [pool for pool in pools if len(pool.keys)]
+    columns = None
+    if search.columns and pools:
+        existing = await engine.columns({pool.kind: pool.keys for pool in pools})
+        columns = existing.columns
+        ends = np.cumsum([len(pool.keys) for pool in pools])
+        for pool, mask in zip(pools, np.split(existing.exists, ends[:-1]), strict=True):
+            pool.keep(mask)
+        pools = [pool for pool in pools if len(pool.keys)]
+    if not pools:
+        return Candidates.of([])
+    keys = {pool.kind: pool.keys for pool in pools}
+    counts = [len(pool.keys) for pool in pools]
+    tokens = search.tokens
+    return Candidates(
+        texts_of(await engine.ids(keys)),
+        np.repeat(np.array([TYPES.index(pool.kind) for pool in pools], dtype=np.int8), counts),
+        _joined([pool.dense for pool in pools]),
+        _joined([pool.sparse for pool in pools]),
+        columns or Columns(sum(counts)),
+        await engine.token_maxima(tokens, keys) if tokens is not None and len(tokens) else None,
+    )
+
+
+def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
+    """The scores of the same leg of several pools."""
+    scores = [leg.scores for leg in legs if leg is not None]
+    return np.concatenate(scores) if scores else None
+
+
+def union(parts: Sequence[Keys]) -> Keys:
+    """The keys of all parts, each at its first position."""
     if len(parts) == 1:
         return parts[0]
     together = np.concatenate(parts)
@@ -120,112 +227,11 @@ def _union(parts: list[Keys]) -> Keys:
     return together[np.sort(first)]
 
 
-def _first_scores(leg: Leg | None, keys: Keys, own: Hits | None) -> Scores | None:
-    """What a leg says of `keys` at once.
-
-    A sparse leg that came back with fewer than its limit has named every memory that shares a term with the query.
-    """
-    if leg is None:
-        return None
-    scores = np.full(len(keys), np.nan) if own is None else scores_of(keys, own)
-    if leg.no_match is not None and (own is None or len(own.keys) < leg.limit):
-        scores[np.isnan(scores)] = leg.no_match
-    return scores
-
-
-def scores_of(keys: Keys, hits: Hits) -> Scores:
-    """The score of each key among `hits`."""
+def scores_of(keys: Keys, hits: QueryHits) -> Scores:
+    """The score of each key among `hits`; NaN for a key that is no hit."""
     if not len(hits.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(hits.keys)
     ordered = hits.keys[order]
     places = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
     return np.where(ordered[places] == keys, hits.scores[order[places]], np.nan)
-
-
-def _missing(pool: Pool, scope: Where, corpus: Where) -> Iterator[Nearest]:
-    """The queries for the scores that the engine must still be asked for."""
-    for leg, scores in zip(pool.legs, pool.scores, strict=True):
-        if leg is not None and scores is not None and (lacking := np.isnan(scores)).any():
-            keys = pool.keys[lacking]
-            yield Nearest(leg.vector, len(keys), scope, corpus, among=keys)
-
-
-def filled(pool: Pool, rest: list[Hits]) -> Pool:
-    """`pool` with the missing scores, in the order in which they were asked for; and that of what shares no term."""
-    given = iter(rest)
-    dense, sparse = (_with(leg, pool.keys, own, given) for leg, own in zip(pool.legs, pool.scores, strict=True))
-    return Pool(pool.legs, pool.keys, (dense, sparse))
-
-
-def _with(leg: Leg | None, keys: Keys, scores: Scores | None, rest: Iterator[Hits]) -> Scores | None:
-    if leg is None or scores is None or not (lacking := np.isnan(scores)).any():
-        return scores
-    scores[lacking] = scores_of(keys[lacking], next(rest))
-    return scores if leg.no_match is None else np.nan_to_num(scores, nan=leg.no_match)
-
-
-def kept(pool: Pool, seen: Seen) -> tuple[Pool, Light]:
-    """The candidates that are still there and have every score; a removal may come between two rounds."""
-    there = seen.found.copy()
-    for scores in pool.scores:
-        if scores is not None:
-            there &= ~np.isnan(scores)
-    if there.all():
-        return pool, seen.light
-    dense, sparse = (None if scores is None else scores[there] for scores in pool.scores)
-    return Pool(pool.legs, pool.keys[there], (dense, sparse)), seen.light.take(np.flatnonzero(there[seen.found]))
-
-
-def columns(pool: Pool, light: Light, ids: Ids, late: bytes | None) -> messages.Found:
-    """The candidates as they travel."""
-    dense, sparse = (None if scores is None else scores.tobytes() for scores in pool.scores)
-    return messages.Found(
-        ids.tobytes(),
-        dense,
-        sparse,
-        {path: light.column(path).tobytes() for path in light.columns},
-        {path: list(table) for path, table in light.tables.items()},
-        late,
-    )
-
-
-def _ids(ask: messages.Candidates, keys: list[Keys]) -> Plan[list[Ids]]:
-    """The ids of the candidates of each search."""
-    return (yield [(search.type, IdsOf(own)) for search, own in zip(ask.searches, keys, strict=True)])
-
-
-def _maxima(ask: messages.Candidates, keys: list[Keys]) -> Plan[list[bytes | None]]:
-    """Late interaction's scores of the candidates of each search, where they were asked for."""
-    lates = {
-        place: Late(tokens_of(search.tokens), own)
-        for place, (search, own) in enumerate(zip(ask.searches, keys, strict=True))
-        if search.tokens and len(own)
-    }
-    matrices = (yield [(ask.searches[place].type, late) for place, late in lates.items()]) if lates else []
-    late_of = dict(zip(lates, matrices, strict=True))
-    return [late_of[place].tobytes() if place in late_of else None for place in range(len(keys))]
-
-
-def _glances(ask: messages.Candidates, pools: list[Pool]) -> Plan[list[Seen]]:
-    """What ranking needs of each pool, and which of it exists; a search that does not want it takes all as found."""
-    wanted = [place for place, search in enumerate(ask.searches) if search.light]
-    read = yield [(ask.searches[place].type, Glance(pools[place].keys)) for place in wanted]
-    seen: dict[int, Seen] = dict(zip(wanted, read, strict=True))
-    return [seen.get(place) or unread(pool) for place, pool in enumerate(pools)]
-
-
-def unread(pool: Pool) -> Seen:
-    """All of `pool`, with nothing known of it."""
-    return Seen(np.ones(len(pool.keys), dtype=np.bool_), Light(len(pool.keys)))
-
-
-def _search(ask: messages.Candidates, asked: list[list[Nearest]]) -> Plan[list[list[Hits]]]:
-    """The hits of every search's queries; those of one type are one step."""
-    queries: dict[MemoryType, list[Nearest]] = {}
-    for search, own in zip(ask.searches, asked, strict=True):
-        queries.setdefault(search.type, []).extend(own)
-    busy = [kind for kind, own in queries.items() if own]
-    answers = yield [(kind, Search(tuple(queries[kind]))) for kind in busy]
-    hits = {kind: iter(answer) for kind, answer in zip(busy, answers, strict=True)}
-    return [[next(hits[search.type]) for _ in own] for search, own in zip(ask.searches, asked, strict=True)]

@@ -19,11 +19,10 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.points import memory_of, point_of
 from memtypes.stores.operations.schema import collection_name
-from memtypes.stores.qdrant.errors import translated
-from memtypes.stores.qdrant.models import to_point
+from memtypes.stores.operations.writes import memory_of, point_of
 from memtypes.stores.qdrant.store import QdrantSettings, QdrantStore, client_of
+from memtypes.stores.qdrant.translate import to_point, translated
 
 PIECE = 64
 PASSES = 3

@@ -8,22 +8,18 @@ nothing, knows no indexes, and computes everything in Python. A write is acknowl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
 from memtypes.model.errors import EmbedderMismatch
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import LIGHT_FIELDS, Light
-from memtypes.stores.operations import messages, steps
-from memtypes.stores.operations.codec import TOKEN_DIMENSIONS
-from memtypes.stores.operations.keys import ids_of, strings_of
-from memtypes.stores.operations.plans import plan_for
-from memtypes.stores.operations.remote_store import AskingStore
+from memtypes.search.vectors import TOKEN_DIMENSIONS
+from memtypes.stores.operations.message_store import Answer, MessageStore
+from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.schema import (
     DENSE,
     SPARSE,
@@ -34,8 +30,8 @@ from memtypes.stores.operations.schema import (
     indexes_of,
     mismatch,
 )
-from memtypes.stores.qdrant.errors import tolerated_conflict, translated
-from memtypes.stores.qdrant.models import to_filter, to_maxima, to_operation, to_query, to_token_queries
+from memtypes.stores.qdrant.engine import QdrantEngine
+from memtypes.stores.qdrant.translate import tolerated_conflict, translated
 
 LOCAL = ":memory:"
 
@@ -69,7 +65,7 @@ class QdrantSettings:
     quantization: Literal["none", "int8"] = "none"
 
 
-class QdrantStore(AskingStore):
+class QdrantStore(MessageStore):
     """The store on one server."""
 
     def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient) -> None:
@@ -77,6 +73,7 @@ class QdrantStore(AskingStore):
         self._settings = settings
         self._client = client
         self._local = settings.url == LOCAL
+        self._engine = QdrantEngine(client, settings.prefix, local=self._local)
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
@@ -105,9 +102,10 @@ class QdrantStore(AskingStore):
         """Close the connections."""
         await self._client.close()
 
-    async def _answer(self, ask: messages.AnyAsk) -> Any:
+    async def ask(self, request: EngineRequest[Answer]) -> Answer:
+        """The answer of the server."""
         with translated(self._settings.url):
-            return await steps.run_async(plan_for(ask), self._do)
+            return await request.run(self._engine)
 
     def _name(self, kind: MemoryType) -> str:
         return collection_name(self._settings.prefix, kind)
@@ -155,65 +153,6 @@ class QdrantStore(AskingStore):
         for field, index in indexes_of(kind).items():
             if field not in present:
                 await self._client.create_payload_index(collection, field, field_schema=_INDEX_PARAMS[index])
-
-    async def _do(self, kind: MemoryType, step: steps.Step) -> Any:
-        name = self._name(kind)
-        if isinstance(step, steps.Write):
-            operations = [to_operation(change) for change in step.changes]
-            await self._client.batch_update_points(name, operations, wait=True)
-            return None
-        if isinstance(step, steps.KeysOf):
-            return ids_of(step.ids)  # here a key is the id itself
-        if isinstance(step, steps.IdsOf):
-            return step.keys
-        if isinstance(step, steps.Late):
-            return to_maxima(step, await self._client.query_batch_points(name, to_token_queries(step)))
-        return await self._read(name, step)
-
-    async def _read(self, name: str, step: steps.Reading) -> Any:
-        match step:
-            case steps.Search(queries):
-                asked = [to_query(query, local=self._local) for query in queries]
-                found = await self._client.query_batch_points(name, asked)
-                return [_hits(one.points) for one in found]
-            case steps.Scroll() | steps.ById():
-                return await self._scroll(name, step)
-            case steps.Fetch(ids):
-                return await self._payloads(name, ids, fields=True)
-            case steps.Glance(keys):
-                return await self._seen(name, strings_of(keys))
-            case steps.Count(where):
-                return (await self._client.count(name, to_filter(where), exact=True)).count
-            case steps.Facet(key, where, limit):
-                facets = await self._client.facet(name, key, facet_filter=to_filter(where), limit=limit, exact=True)
-                return [(hit.value, hit.count) for hit in facets.hits]
-
-    async def _scroll(self, name: str, step: steps.Scroll | steps.ById) -> list[tuple[Any, dict[str, Any]]]:
-        newest_first = models.OrderBy(key="created_at", direction=models.Direction.DESC)
-        records, _ = await self._client.scroll(
-            name,
-            scroll_filter=to_filter(step.where),
-            limit=step.limit,
-            offset=step.start if isinstance(step, steps.ById) else None,
-            # By itself a server goes by id.
-            order_by=newest_first if isinstance(step, steps.Scroll) and step.newest_first else None,
-            with_payload=True if step.fields is None else list(step.fields) or False,
-        )
-        return [(str(record.id), record.payload or {}) for record in records]
-
-    async def _seen(self, name: str, ids: list[str]) -> steps.Seen:
-        payloads = await self._payloads(name, tuple(ids), fields=list(LIGHT_FIELDS))
-        found = np.array([one in payloads for one in ids], dtype=np.bool_)
-        return steps.Seen(found, Light.of([payloads[one] for one in ids if one in payloads]))
-
-    async def _payloads(self, name: str, ids: tuple[str, ...], *, fields: bool | list[str]) -> dict[str, Any]:
-        records = await self._client.retrieve(name, list(ids), with_payload=fields) if ids else []
-        return {str(record.id): record.payload or {} for record in records}
-
-
-def _hits(points: Sequence[models.ScoredPoint]) -> steps.Hits:
-    scores = np.array([one.score for one in points], dtype=np.float64)
-    return steps.Hits(ids_of(str(one.id) for one in points), scores)
 
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:

@@ -1,4 +1,4 @@
-"""Light fields and candidates as columns: they say what the payloads and the candidates said one by one."""
+"""Columns fields and candidates as columns: they say what the payloads and the candidates said one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidate, Candidates
-from memtypes.search.columns import KINDS, Kind, Light
+from memtypes.search.columns import KINDS, Columns, Kind
 from memtypes.search.terms import heaviest
 from tests.builders import make_sparse
 
@@ -40,7 +40,7 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
     return made
 
 
-def read_back(light: Light) -> list[dict[str, Any]]:
+def read_back(light: Columns) -> list[dict[str, Any]]:
     """The payloads of all memories."""
     return [light.payload(place) for place in range(light.count)]
 
@@ -48,8 +48,8 @@ def read_back(light: Light) -> list[dict[str, Any]]:
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
 def test_columns_say_what_the_payloads_said(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
     """Whichever fields are there, one by one, joined, and in another order."""
-    assert read_back(Light.of(one)) == one
-    joined = Light.joined([Light.of(one), Light.of(other)])
+    assert read_back(Columns.of(one)) == one
+    joined = Columns.joined([Columns.of(one), Columns.of(other)])
     assert read_back(joined) == one + other
     places = np.arange(joined.count)[::-1]
     assert read_back(joined.take(places)) == (one + other)[::-1]

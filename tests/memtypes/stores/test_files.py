@@ -1,15 +1,16 @@
-"""Files that must outlast the machine: synced, whatever their owner does meanwhile."""
+"""Files of embedded stores: locked, replaced as a whole, and synced to the disk."""
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
-from memtypes.stores.files import sync_directory
+from memtypes.stores.files import holder_of, locked, replace_file, sync_directory
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """As an engine does with its log: a name that has just gone is no error."""
+    """An engine renames its log files; a name that is gone is no error."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 
@@ -31,5 +32,32 @@ def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> No
 
 
 def test_a_directory_that_is_gone_needs_no_syncing(tmp_path: Path) -> None:
-    """Its owner has deleted it."""
+    """A missing directory is no error."""
     sync_directory(tmp_path / "none")
+
+
+def test_a_lock_has_one_holder(tmp_path: Path) -> None:
+    """While a lock is held nobody else gets it, and the file names its holder."""
+    path = tmp_path / "lock"
+    with locked(path) as first, locked(path) as second:
+        assert (first, second) == (True, False)
+        assert holder_of(path) == str(os.getpid())
+    with locked(path) as again:
+        assert again
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """The new content is there, readable by its owner alone, and no other file is left behind."""
+    path = tmp_path / "file"
+    for content in (b"a long first content", b"short"):
+        replace_file(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
+    """A log that a shard rewrite or a flush deleted does not end the engine."""
+    sync_directory(tmp_path / "gone")
+    (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
+    sync_directory(tmp_path)

@@ -1,56 +1,71 @@
-"""The embedded engine: one shard a type, and every step that plans ask of it.
+"""The embedded engine: a shard for each memory type, and the engine operations on them.
 
-Synchronous, and the engine never releases the GIL, so this lives in a process of its own (see `server`). An update is
-in the write-ahead log before it is acknowledged, so it survives the death of this process; syncing the log makes it
-survive the death of the machine, and `flush_one` lets the log be forgotten.
+The library never releases the GIL, so this runs in a process of its own (see `server`). Its operations never suspend:
+a request is answered in one piece. An update is in the write-ahead log before it is acknowledged, so it survives the
+death of this process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-import msgspec
+import numpy as np
 
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import LIGHT_FIELDS
-from memtypes.stores.edge.engine.errors import translated
-from memtypes.stores.edge.engine.opening import indexing, open_shard
-from memtypes.stores.edge.engine.reader import Payloads
+from memtypes.model.scope import Scope
+from memtypes.search.columns import COLUMN_FIELDS, Columns
+from memtypes.search.passage import Passage
+from memtypes.search.vectors import TokenMaxima, TokenVectors
+from memtypes.stores.edge.engine.reader import Reader, SlotPayloads
 from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.engine.vendor import create_indexes, open_shard, translated
 from memtypes.stores.edge.maintenance.deletion_marker import Wear, delete_others
 from memtypes.stores.edge.maintenance.shard_copy import Successor
-from memtypes.stores.edge.maintenance.warm_up import read_ahead
 from memtypes.stores.edge.sidecar import column_file
-from memtypes.stores.edge.sidecar.column_cache import GlanceCache
+from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.passage_cache import PassageCache
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_matching import Matcher
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations import steps
-from memtypes.stores.operations.messages import AnyAsk, Candidates, Passages
-from memtypes.stores.operations.plans import plan_for
+from memtypes.stores.operations.conditions import EVERYTHING, Condition
+from memtypes.stores.operations.engine import (
+    Change,
+    EngineOperations,
+    ExistingColumns,
+    Keys,
+    Payload,
+    QueryHits,
+    Scroll,
+    VectorQuery,
+)
 from memtypes.stores.operations.schema import indexes_of
-from memtypes.stores.operations.searching import find_candidates
+from memtypes.stores.operations.uuids import Ids
 
 EVERY_STEP = 64
-"""Memories that are embedded again in one go."""
+"""Memories that are re-embedded in one step."""
 
-WHOLE = 10
-"""A namespace of up to so many times the depth is scored whole: its words need no query of the engine then."""
+WARM_UP_STEP = 100
+"""Memories of a warm-up step at first: some milliseconds, unless they are long."""
+
+LONG_STEP_S = 0.01
+"""Seconds of processor time; after a longer step the next ones are half as large."""
 
 _log = logging.getLogger(__name__)
 
 
-class Engine:
-    """The five shards of one store."""
+class EdgeEngine(EngineOperations):
+    """The shards of one store."""
+
+    score_all_factor: ClassVar[int] = 10
 
     def __init__(self, shards: Mapping[MemoryType, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
-        self._glances = {kind: GlanceCache(self._reader(kind)) for kind in shards}
+        self._columns = {kind: ColumnCache(self._reader(kind)) for kind in shards}
         self._passages = {kind: PassageCache(self._reader(kind)) for kind in shards}
         self._successors: dict[MemoryType, Successor] = {}
         self._dimensions = dimensions
@@ -60,24 +75,70 @@ class Engine:
         for kind, shard in shards.items():
             left = column_file.take(shard.path)
             if left is not None:
-                self._glances[kind].recall(*left)
+                self._columns[kind].recall(*left)
 
     @classmethod
-    def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> Engine:
-        """The shards of these directories, made where there are none. Raises StoreInUse or Unavailable."""
+    def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> EdgeEngine:
+        """The shards in these directories, created where there are none. Raises StoreInUse or Unavailable."""
         with translated():
             shards = {
                 kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind))) for kind, path in paths.items()
             }
             return cls(shards, dimensions)
 
-    def answer(self, ask: AnyAsk) -> Any:
-        """The answer of `ask`."""
-        if isinstance(ask, Passages):
-            return self._passages_of(ask)
-        if isinstance(ask, Candidates):
-            return steps.run(find_candidates(ask, WHOLE), self._do)
-        return steps.run(plan_for(ask), self._do)
+    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
+        """The exact number of memories that meet each condition."""
+        with translated():
+            return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
+
+    async def facet(
+        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
+    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+        """The values of a field with their numbers."""
+        with translated():
+            return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
+
+    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+        """Payloads by id."""
+        with translated():
+            return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
+
+    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
+        """The hits of every query."""
+        with translated():
+            return {kind: self._shards[kind].reader.search(batch) for kind, batch in queries.items()}
+
+    async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
+        """What ranking needs of these memories."""
+        with translated():
+            parts = [self._columns[kind].read(slots) for kind, slots in keys.items()]
+        exists = np.concatenate([part.exists for part in parts])
+        return ExistingColumns(exists, Columns.joined([part.columns for part in parts]))
+
+    async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
+        """The best cosine of each query token in each of these memories."""
+        rows = [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()]
+        return np.concatenate([self._matcher.maxima(query, few) for few in rows])
+
+    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
+        """The ids of these memories."""
+        return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
+
+    async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
+        """The passages of those `ids` that exist in the scope, from the cache where they were read before."""
+        passages: list[Passage] = []
+        with translated():
+            for kind, few in ids.items():
+                slots = self._shards[kind].slots.known(few)
+                passages += self._passages[kind].read(scope, slots.tolist())
+        return passages
+
+    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
+        """Make the changes of each type."""
+        with translated():
+            for kind, ordered in changes.items():
+                for change in ordered:
+                    self._write(kind, change)
 
     @property
     def unflushed(self) -> bool:
@@ -85,29 +146,24 @@ class Engine:
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """A step at a time, remember what ranking needs of the memories and then their passages, for first searches."""
+        """Cache columns and then passages, a step at a time, so that first searches find them."""
         with translated():
-            for kind, glances in self._glances.items():
-                if not glances.full(self.count(kind)):
-                    yield from read_ahead(self._shards[kind].reader, glances, LIGHT_FIELDS)
+            for kind, columns in self._columns.items():
+                if not columns.full(self._shards[kind].reader.count(EVERYTHING)):
+                    yield from read_ahead(self._shards[kind].reader, columns, COLUMN_FIELDS)
             for kind, passages in self._passages.items():
                 yield from read_ahead(self._shards[kind].reader, passages, None)
 
-    def every(self, kind: MemoryType) -> Iterator[list[dict[str, Any]]]:
-        """The payloads of every memory of a type, of all scopes, in pieces: for building the next version alone."""
+    def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
+        """The payloads of every memory of a type, of all scopes, in batches: for re-embedding alone."""
         last = -1
         while True:
             with translated():
-                found = self._shards[kind].reader.after(last, EVERY_STEP, None)
-            if not found:
+                batch = self._shards[kind].reader.after(last, EVERY_STEP, None)
+            if not batch:
                 return
-            yield [payload for _, payload in found]
-            last = found[-1][0]
-
-    def count(self, kind: MemoryType) -> int:
-        """How many memories of a type there are, of all scopes."""
-        with translated():
-            return int(self._shards[kind].reader.read(steps.Count({})))
+            yield [payload for _, payload in batch]
+            last = batch[-1][0]
 
     def take_unsynced(self) -> list[Path]:
         """The directories of the logs that were written since the last call."""
@@ -132,7 +188,7 @@ class Engine:
         self._give_up(kind)
         with translated():
             engine = open_shard(path, self._dimensions, {})
-            yield from indexing(engine, indexes_of(kind))
+            yield from create_indexes(engine, indexes_of(kind))
             made = self._successors[kind] = Successor(Shard.of(path, engine, Wear(path, None)))
             while not made.fill(self._shards[kind]):
                 yield
@@ -145,7 +201,7 @@ class Engine:
         """Put a finished successor in the place of its shard, and delete that and every other version."""
         made, before = self._successors.pop(kind), self._shards[kind]
         moved = made.moved(before)
-        self._glances[kind].renumber(moved)
+        self._columns[kind].renumber(moved)
         self._passages[kind].renumber(moved)
         self._shards[kind] = made.shard
         with translated():
@@ -161,8 +217,8 @@ class Engine:
         with translated():
             for kind, shard in self._shards.items():
                 shard.engine.flush()
-                if len(self._glances[kind]):
-                    column_file.leave(shard.path, *self._glances[kind].everything())
+                if len(self._columns[kind]):
+                    column_file.leave(shard.path, *self._columns[kind].everything())
                 shard.close()
 
     def _give_up(self, kind: MemoryType) -> None:
@@ -171,24 +227,10 @@ class Engine:
             with translated():
                 made.shard.close()
 
-    def _do(self, kind: MemoryType, step: steps.Step) -> Any:
-        with translated():
-            match step:
-                case steps.Write(changes):
-                    for change in changes:
-                        self._write(kind, change)
-                    return None
-                case steps.Glance(keys):
-                    return self._glances[kind].read(keys)
-                case steps.Late(tokens, keys):
-                    return self._matcher.maxima(tokens, self._shards[kind].tokens.rows(keys))
-                case _:
-                    return self._shards[kind].reader.read(step)
-
-    def _write(self, kind: MemoryType, change: steps.Change) -> None:
+    def _write(self, kind: MemoryType, change: Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
-        caches = self._glances[kind], self._passages[kind]
+        caches = self._columns[kind], self._passages[kind]
         made = False
         try:
             slots = self._shards[kind].write(change)
@@ -201,7 +243,7 @@ class Engine:
             cache.follow(change, slots)
         self._follow(kind, change, slots)
 
-    def _follow(self, kind: MemoryType, change: steps.Change, slots: Slots | None) -> None:
+    def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
         """Make the change in the shard's successor as well; one that can't follow is given up, not the write."""
         successor = self._successors.get(kind)
         if successor is None:
@@ -213,18 +255,35 @@ class Engine:
             _log.exception("the copy of the %s memories is given up", kind)
             self._give_up(kind)
 
-    def _passages_of(self, ask: Passages) -> list[msgspec.Raw]:
-        found: list[msgspec.Raw] = []
-        for kind, ids in ask.ids.items():
-            with translated():
-                slots = self._shards[kind].slots.known(ids)
-                found += self._passages[kind].read(ask.tenant, ask.namespace, slots.tolist())
-        return found
-
-    def _reader(self, kind: MemoryType) -> Callable[..., Payloads]:
+    def _reader(self, kind: MemoryType) -> Callable[..., SlotPayloads]:
         """What reads payloads from the shard that is current."""
 
-        def read(slots: Slots, fields: Sequence[str] | None = None) -> Payloads:
+        def read(slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
             return self._shards[kind].reader.payloads(slots, fields)
 
         return read
+
+
+class _Learner(Protocol):
+    """A cache of something in payloads."""
+
+    def learn(self, payloads: Iterable[tuple[int, Payload]]) -> bool:
+        """Cache payloads by slot; whether there is room for more."""
+        ...
+
+
+def read_ahead(reader: Reader, cache: _Learner, fields: tuple[str, ...] | None) -> Iterator[None]:
+    """Fill a cache with these fields of the memories, a step at a time, until it is full. fields: None for all.
+
+    The steps are so short that a query hardly waits for one.
+    """
+    last, step = -1, WARM_UP_STEP
+    while True:
+        began = time.thread_time()
+        payloads = reader.after(last, step, fields)
+        more = cache.learn(payloads) and len(payloads) == step
+        step = max(1, step // 2) if time.thread_time() - began > LONG_STEP_S else step
+        yield
+        if not more:
+            break
+        last = payloads[-1][0]

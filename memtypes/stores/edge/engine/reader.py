@@ -1,35 +1,28 @@
-"""What is read of one shard of the engine: each step of a plan that changes nothing, and points by slot.
-
-Here ids become slots and slots ids: plans know the ones, the engine knows the others.
-"""
+"""Reads of one shard: searches, scrolls and counts. Here ids become the engine's slots, and slots ids."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 import qdrant_edge as edge
 
 from memtypes.search.vectors import SparseVector
-from memtypes.stores.edge.engine.translate import Translator
+from memtypes.stores.edge.engine.vendor import Translator
 from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.sparse_search import Searches
-from memtypes.stores.operations import steps
-from memtypes.stores.operations.conditions import Where
-from memtypes.stores.operations.keys import Ids, ids_of, strings_of
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
 from memtypes.stores.operations.schema import SPARSE
+from memtypes.stores.operations.uuids import ids_of, strings_of
 
-Payloads: TypeAlias = dict[int, dict[str, Any]]
+SlotPayloads: TypeAlias = dict[int, Payload]
 """Payloads by slot."""
-
-Pairs: TypeAlias = list[tuple[str, dict[str, Any]]]
-"""Ids and payloads."""
 
 _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
@@ -45,125 +38,90 @@ class Reader:
 
     @classmethod
     def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
-        """What reads the shard that consists of these."""
+        """The reader of the shard with these parts."""
         return cls(engine, slots, terms, Scopes(partial(_matching, engine, slots)))
 
-    def read(self, step: steps.Step) -> Any:
-        """The answer of a step that needs nothing but this shard."""
-        return _READ[type(step)](self, step)
+    def search(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
+        """The hits of each query."""
+        return Searches(self.scopes, self.terms, self.engine_hits).hits(queries)
 
-    def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> Payloads:
+    def engine_hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
+        """The hits of each query, all found by the engine."""
+        requests = Translator(self.slots).queries(queries)
+        return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(requests))]
+
+    def scroll(self, scroll: Scroll) -> dict[str, Payload]:
+        """Payloads by id, in the order of the scroll."""
+        if scroll.order is ScrollOrder.BY_ID:
+            return self._scroll_by_id(scroll)
+        request = edge.ScrollRequest(
+            limit=scroll.limit,
+            filter=self._filter(scroll.where),
+            with_payload=_selected(scroll.fields),
+            order_by=_NEWEST_FIRST if scroll.order is ScrollOrder.NEWEST_FIRST else None,
+        )
+        records = self._records(request)
+        ids = strings_of(self.slots.ids(slots_in(records)))
+        return {memory_id: record.payload or {} for memory_id, record in zip(ids, records, strict=True)}
+
+    def count(self, where: Condition) -> int:
+        """The number of points that meet a condition."""
+        members = self.scopes.members(where)
+        if members is not None:
+            return len(members)
+        return self.engine.count(edge.CountRequest(exact=True, filter=self._filter(where)))
+
+    def facet(self, field: str, where: Condition, limit: int) -> list[tuple[Any, int]]:
+        """The values of a field with their numbers."""
+        facets = self.engine.facet(edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
+        return [(hit.value, hit.count) for hit in facets.hits]
+
+    def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
         """The payloads of those points that exist, whole or with these fields alone."""
-        return {_slot(record): record.payload or {} for record in self._retrieve(slots, fields)}
+        records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
+        return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
-        """The sparse vectors of those points that exist, by slot; one without terms has an empty one."""
+        """The sparse vectors of those points that exist, by slot; empty for a point without terms."""
         records = self.engine.retrieve(slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
-    def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, dict[str, Any]]]:
+    def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
         """The first points after a slot with their payloads, whole or with these fields alone."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
-    def matching(self, where: Where) -> Slots:
+    def matching(self, where: Condition) -> Slots:
         """The slots of every point that meets a condition."""
         return _matching(self.engine, self.slots, where, max(1, len(self.slots)))
 
-    @property
-    def _to(self) -> Translator:
-        return Translator(self.slots)
-
-    def search(self, step: steps.Search) -> list[steps.Hits]:
-        """For each query what it found."""
-        return Searches(self.scopes, self.terms, self.by_engine).hits(step.queries)
-
-    def scroll(self, step: steps.Scroll) -> Pairs:
-        """Points that meet a condition."""
-        request = edge.ScrollRequest(
-            limit=step.limit,
-            filter=self._to.filter(step.where),
-            with_payload=_selected(step.fields),
-            order_by=_NEWEST_FIRST if step.newest_first else None,
-        )
-        return self._named(self._records(request))
-
-    def by_id(self, step: steps.ById) -> Pairs:
-        """Points in the order of ids; slots are in another, so all that meet the condition are put in order."""
-        slots = self.matching(step.where)
-        ids = self.slots.ids(slots)
-        order = np.argsort(ids)
-        if step.start is not None:
-            order = order[ids[order] >= ids_of([step.start])]
-        chosen = slots[order[: step.limit]]
-        found = self.payloads(chosen, step.fields)
-        return [(name, found[slot]) for slot, name in zip(chosen.tolist(), self._names(chosen), strict=True)]
-
-    def fetch(self, step: steps.Fetch) -> dict[str, dict[str, Any]]:
-        """Whole payloads by id."""
-        return dict(self._named(self._retrieve(self.slots.known(step.ids), None)))
-
-    def count(self, step: steps.Count) -> int:
-        """How many points meet a condition."""
-        members = self.scopes.members(step.where)
-        if members is not None:
-            return len(members)
-        return self.engine.count(edge.CountRequest(exact=True, filter=self._to.filter(step.where)))
-
-    def facet(self, step: steps.Facet) -> list[tuple[Any, int]]:
-        """The values of a field, and how often each occurs."""
-        where = self._to.filter(step.where)
-        facets = self.engine.facet(edge.FacetRequest(step.key, step.limit, exact=True, filter=where))
-        return [(hit.value, hit.count) for hit in facets.hits]
-
-    def keys_of(self, step: steps.KeysOf) -> Slots:
-        """The slots of ids."""
-        return self.slots.find(step.ids)
-
-    def ids_of_slots(self, step: steps.IdsOf) -> Ids:
-        """The ids of slots."""
-        return self.slots.ids(step.keys)
-
-    def by_engine(self, queries: Sequence[steps.Nearest]) -> list[steps.Hits]:
-        """The engine's hits of each query."""
-        return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(self._to.queries(queries)))]
+    def _filter(self, where: Condition) -> edge.Filter:
+        return Translator(self.slots).filter(where)
 
     def _records(self, request: edge.ScrollRequest) -> list[edge.Record]:
         records, _ = self.engine.scroll(request)
         return records
 
-    def _retrieve(self, slots: Slots, fields: Sequence[str] | None) -> list[edge.Record]:
-        return self.engine.retrieve(slots.tolist(), _selected(fields), False)
-
-    def _named(self, records: Sequence[edge.Record]) -> Pairs:
-        names = self._names(slots_in(records))
-        return [(name, record.payload or {}) for name, record in zip(names, records, strict=True)]
-
-    def _names(self, slots: Slots) -> list[str]:
-        return strings_of(self.slots.ids(slots))
-
-
-_READ: Mapping[type[Any], Callable[[Reader, Any], Any]] = MappingProxyType(
-    {
-        steps.Search: Reader.search,
-        steps.Scroll: Reader.scroll,
-        steps.ById: Reader.by_id,
-        steps.Fetch: Reader.fetch,
-        steps.Count: Reader.count,
-        steps.Facet: Reader.facet,
-        steps.KeysOf: Reader.keys_of,
-        steps.IdsOf: Reader.ids_of_slots,
-    }
-)
+    def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
+        """The engine orders by slot, so all points that meet the condition are sorted here."""
+        slots = self.matching(scroll.where)
+        ids = self.slots.ids(slots)
+        order = np.argsort(ids)
+        if scroll.start_id is not None:
+            order = order[ids[order] >= ids_of([scroll.start_id])]
+        first = slots[order[: scroll.limit]]
+        payloads = self.payloads(first, scroll.fields)
+        ids_in_order = strings_of(self.slots.ids(first))
+        return {memory_id: payloads[slot] for slot, memory_id in zip(first.tolist(), ids_in_order, strict=True)}
 
 
 def _selected(fields: Sequence[str] | None) -> bool | list[str]:
-    """Which of a payload is read, in the vendor's form; fields: None for all."""
+    """The engine's payload selector. fields: None for all."""
     return True if fields is None else list(fields) or False
 
 
-def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Where, limit: int) -> Slots:
-    """The slots of the points that meet a condition, so many at most, in the order of slots."""
+def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: int) -> Slots:
+    """The slots of the points that meet a condition, at most `limit`, ascending."""
     request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
     return slots_in(engine.scroll(request)[0])
 
@@ -174,18 +132,18 @@ def slots_in(points: Iterable[Any]) -> Slots:
 
 
 def _slot(point: edge.Record) -> int:
-    slot: Any = point.id  # every id is a number: the store makes no others
+    slot: Any = point.id  # every id of a shard is a number
     return int(slot)
 
 
 def _sparse(vectors: Any) -> SparseVector:
-    """The sparse one of a point's vectors, in ascending order of terms."""
-    own = vectors.get(SPARSE) if isinstance(vectors, dict) else None
-    if own is None:
+    """The sparse vector among a point's vectors, its terms ascending."""
+    sparse = vectors.get(SPARSE) if isinstance(vectors, dict) else None
+    if sparse is None:
         return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
-    return SparseVector(np.array(own.indices, np.uint32), np.array(own.values, np.float32))
+    return SparseVector(np.array(sparse.indices, np.uint32), np.array(sparse.values, np.float32))
 
 
-def _hits(hits: Sequence[edge.ScoredPoint]) -> steps.Hits:
+def _hits(hits: Sequence[edge.ScoredPoint]) -> QueryHits:
     scores = np.array([hit.score for hit in hits], dtype=np.float64)
-    return steps.Hits(slots_in(hits), scores)
+    return QueryHits(slots_in(hits), scores)

@@ -16,16 +16,21 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.stores.edge.engine.reader import Reader
-from memtypes.stores.edge.engine.translate import Translator, to_point
+from memtypes.stores.edge.engine.vendor import Translator, to_point
 from memtypes.stores.edge.maintenance.deletion_marker import Wear
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations import steps
-from memtypes.stores.operations.codec import sparse_of
-from memtypes.stores.operations.conditions import Where
-from memtypes.stores.operations.messages import Point
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import (
+    Change,
+    DropFields,
+    EnginePoint,
+    PutPoints,
+    RemovePoints,
+    SetFields,
+)
 
 _ID = "id"
 """Where a memory names itself in its payload."""
@@ -63,24 +68,24 @@ class Shard:
         """The directories of what is written with each change."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
-    def write(self, change: steps.Change) -> Slots | None:
+    def write(self, change: Change) -> Slots | None:
         """The slots of what `change` was about, once it is made; None where only the engine knows."""
         where = Translator(self.slots).filter(change.where)
         self.reader.scopes.forget(change)
         match change:
-            case steps.Put(points):
+            case PutPoints(points):
                 return self._put(points, where)
-            case steps.Remove():
+            case RemovePoints():
                 return self._remove(self.reader.matching(change.where), where)
-            case steps.SetFields(_, fields):
+            case SetFields(_, fields):
                 self.engine.update(edge.UpdateOperation.set_payload_by_filter(where, fields))
-            case steps.DropFields(_, keys):
+            case DropFields(_, keys):
                 self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(keys)))
         return self.named(change)
 
-    def named(self, change: steps.Change) -> Slots | None:
+    def named(self, change: Change) -> Slots | None:
         """The slots of the memories that `change` names: all that it can be about; None where it names none."""
-        if isinstance(change, steps.Put):
+        if isinstance(change, PutPoints):
             return self.slots.known([point.id for point in change.points])
         ids = _named_in(change.where)
         return None if ids is None else self.slots.known(ids)
@@ -92,12 +97,13 @@ class Shard:
         self.terms.close()
         self.slots.close()
 
-    def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
+    def _put(self, points: Sequence[EnginePoint], where: edge.Filter) -> Slots:
         """Its plan has made sure that no other scope's points are meant, so their token vectors may go first."""
         slots = self.slots.claim([point.id for point in points])
-        rich = np.array([bool(point.tokens) for point in points], dtype=np.bool_)
-        self.tokens.put(slots[rich], [point.tokens for point in points if point.tokens])
-        self.terms.put(slots, [sparse_of(point.terms, point.weights) for point in points])
+        tokens = [point.vectors.tokens for point in points]
+        rich = np.array([one is not None and len(one) > 0 for one in tokens], dtype=np.bool_)
+        self.tokens.put(slots[rich], [one for one in tokens if one is not None and len(one)])
+        self.terms.put(slots, [point.vectors.sparse for point in points])
         made = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         self.engine.update(edge.UpdateOperation.upsert_points(made, condition=where))
         self.tokens.remove(slots[~rich])
@@ -138,7 +144,7 @@ class Shard:
             sync_directory(self.terms.directory)
 
 
-def _named_in(where: Where) -> list[str] | None:
+def _named_in(where: Condition) -> list[str] | None:
     """The only ids that can meet `where`, or None when it does not say."""
     for part in where.get("must", ()):
         if "has_id" in part:

@@ -25,7 +25,7 @@ class EdgeFiles(Erasable):
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
         """How many types were written anew."""
         asked_at = time.time_ns()
-        return await self._store.renew(asked_at) - await self._left(asked_at)
+        return await self._store.rewrite_shards(asked_at) - await self._left(asked_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
         """How many types still hold bytes of what was removed."""
@@ -34,6 +34,6 @@ class EdgeFiles(Erasable):
     async def _left(self, removed_by: int) -> int:
         """The same of what was removed by then, once none does or the time is over."""
         deadline = time.monotonic() + self._wait_s
-        while (left := await self._store.renew(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is another process that knows
+        while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - it is another process that knows
             await asyncio.sleep(_POLL_S)
         return left

@@ -13,21 +13,24 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from memtypes.conversation_context import in_context_everywhere
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.edge.engine.engine import Engine
+from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.points import memory_of, point_of
-from memtypes.stores.operations.remote_store import AskingStore
+from memtypes.stores.operations.conditions import EVERYTHING
+from memtypes.stores.operations.engine import EnginePoint
+from memtypes.stores.operations.message_store import Answer, MessageStore
+from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.writes import Upsert, memory_of, point_of
 
 STOP_S = 60.0
 """What an engine may take to flush and leave."""
@@ -83,8 +86,8 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
-    before = Engine.open(layout.shard_paths(), alias.dimensions)
-    with _closing(before) as old, _closing(Engine.open(paths, settings.dimensions)) as new:
+    before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
+    with _closing(before) as old, _closing(EdgeEngine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
         for written in new.take_unsynced():
             await asyncio.to_thread(sync_directory, written)
@@ -94,7 +97,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
 
 
 @contextmanager
-def _closing(engine: Engine) -> Iterator[Engine]:
+def _closing(engine: EdgeEngine) -> Iterator[EdgeEngine]:
     """An engine in this process, flushed and closed at the end."""
     try:
         yield engine
@@ -102,42 +105,36 @@ def _closing(engine: Engine) -> Iterator[Engine]:
         engine.close()
 
 
-class _Opened(AskingStore):
+class _OpenedStore(MessageStore):
     """An engine in this process as a store, for reading."""
 
-    def __init__(self, engine: Engine, dimensions: int) -> None:
-        super().__init__(dimensions)
+    def __init__(self, engine: EdgeEngine) -> None:
+        super().__init__(0)
         self._engine = engine
 
-    async def _answer(self, ask: messages.AnyAsk) -> Any:
-        return self._engine.answer(ask)
+    async def ask(self, request: EngineRequest[Answer]) -> Answer:
+        """The engine's answer."""
+        return await request.run(self._engine)
 
     async def ping(self) -> None:
-        """Return: it is here."""
+        """Return at once."""
 
     async def aclose(self) -> None:
-        """Return: whoever opened the engine closes it."""
+        """Return at once: whoever opened the engine closes it."""
 
 
-async def _copy(old: Engine, new: Engine, kind: MemoryType, vectors_of: VectorsOf) -> int:
-    """How many memories of `kind` the new engine has. Raises Unavailable when they are not as many as before."""
-    before = _Opened(old, 0)
+async def _copy(old: EdgeEngine, new: EdgeEngine, kind: MemoryType, vectors_of: VectorsOf) -> int:
+    """The number of memories of `kind` in the new engine. Raises Unavailable when it differs from the old engine's."""
+    before = _OpenedStore(old)
     for payloads in old.every(kind):
         memories = [memory_of(payload) for payload in payloads]
         vectors = await vectors_of(memories, await in_context_everywhere(before, memories))
-        records = [Record(memory, found) for memory, found in zip(memories, vectors, strict=True)]
-        for ask in _upserts(kind, records):
-            new.answer(ask)
-    counts = (old.count(kind), new.count(kind))
+        scopes: dict[Scope, list[EnginePoint]] = {}
+        for memory, own in zip(memories, vectors, strict=True):
+            scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(point_of(Record(memory, own)))
+        for scope, points in scopes.items():
+            await Upsert(scope=scope, type=kind, points=points).run(new)
+    counts = [(await engine.count({kind: EVERYTHING}))[kind] for engine in (old, new)]
     if counts[0] != counts[1]:
-        raise Unavailable(f"of {counts[0]} {kind} memories {counts[1]} were embedded again; nothing was changed")
+        raise Unavailable(f"{counts[1]} of {counts[0]} {kind} memories were re-embedded; nothing was changed")
     return counts[1]
-
-
-def _upserts(kind: MemoryType, records: Sequence[Record]) -> Iterator[messages.Upsert]:
-    """One write for each tenant and namespace."""
-    scopes: dict[tuple[str, str], list[messages.Point]] = {}
-    for record in records:
-        scopes.setdefault((record.memory.tenant, record.memory.namespace), []).append(point_of(record))
-    for (tenant, namespace), points in scopes.items():
-        yield messages.Upsert(tenant=tenant, namespace=namespace, type=kind, points=points)

@@ -16,7 +16,7 @@ import qdrant_edge as edge
 from memtypes.stores.edge.engine.reader import slots_in
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.sidecar.slots import Slots
-from memtypes.stores.operations import steps
+from memtypes.stores.operations.engine import Change, PutPoints
 
 PIECE = 32
 """Points that are copied in one go: a few milliseconds, in which nobody else is answered."""
@@ -49,11 +49,11 @@ class Successor:
         self.passed = _ALL if done else int(old[-1])
         return done
 
-    def follow(self, change: steps.Change, slots: Slots | None) -> None:
+    def follow(self, change: Change, slots: Slots | None) -> None:
         """Make a change of the source here, as far as it is about what has been copied. slots: of what it was about."""
-        if isinstance(change, steps.Put) and slots is not None:
+        if isinstance(change, PutPoints) and slots is not None:
             passed = np.flatnonzero(slots <= self.passed).tolist()
-            change = steps.Put(tuple(change.points[place] for place in passed), change.where)
+            change = PutPoints(tuple(change.points[place] for place in passed), change.where)
             if not change.points:
                 return
         self.shard.write(change)

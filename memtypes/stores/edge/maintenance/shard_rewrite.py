@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import msgspec
 
 from memtypes.model.policy import MemoryType
-from memtypes.stores.edge.engine.engine import Engine
+from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.layout import Layout, next_version
 from memtypes.stores.files import sync_directory
 
 
-def renewed(engine: Engine, layout: Layout, kind: MemoryType) -> Iterator[None]:
+def renewed(engine: EdgeEngine, layout: Layout, kind: MemoryType) -> Iterator[None]:
     """Do it; whoever asks the engine something may do so between two steps."""
     path = layout.directory / kind / next_version(layout.existing_alias().current[kind])
     shutil.rmtree(path, ignore_errors=True)  # of one that did not end

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 from memtypes.model.errors import StoreInUse, Unavailable
 from memtypes.stores.edge.layout import Layout, make_directory
 from memtypes.stores.edge.process.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
-from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Question, Renew
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.remote_store import AskingStore
+from memtypes.stores.edge.process.wire import PROTOCOL, Hello, RewriteShards
+from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.messages import Answer, EngineRequest, Request
 
 _RETRY_S = 0.05
 _PING_S = 5.0
 
 
-class EdgeStore(AskingStore):
+class EdgeStore(MessageStore):
     """The store in one directory. Use it in the event loop that opened it."""
 
     def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
@@ -46,38 +45,34 @@ class EdgeStore(AskingStore):
 
     async def ping(self) -> None:
         """Return when the engine answers; raise Unavailable when it can't."""
-        await self._ask(Hello(PROTOCOL), min(_PING_S, self._settings.timeout_s))
+        await self._send(Hello(protocol=PROTOCOL), min(_PING_S, self._settings.timeout_s))
 
-    async def renew(self, removed_by: int) -> int:
-        """How many types still hold bytes of what was removed at this time (in nanoseconds): they are written anew."""
-        left: int = await self._ask(Renew(removed_by), self._settings.timeout_s)
-        return left
+    async def rewrite_shards(self, removed_by: int) -> int:
+        """Have shards rewritten; the number of types that still contain bytes removed by this time, in nanoseconds."""
+        return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
         """Hang up; the engine leaves when nobody else is connected."""
         self._closed = True
         await self._hang_up()
 
-    async def _answer(self, ask: messages.AnyAsk) -> Any:
-        return await self._ask(ask, self._settings.timeout_s)
+    async def ask(self, request: EngineRequest[Answer]) -> Answer:
+        """The answer of the engine process."""
+        return await self._send(request, self._settings.timeout_s)
 
-    async def _ask(self, question: Question, timeout_s: float) -> Any:
-        """The answer; when the engine dies over it, a question that may be asked twice is asked the next one once."""
+    async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
+        """The answer; when the engine dies before it answers, a repeatable request is sent to the next engine once."""
         try:
-            return await self._asked(question, timeout_s)
-        except StoreInUse as error:  # it was open before: another version of it is being built, which takes a while
+            try:
+                return await (await self._connected()).ask(request, timeout_s)
+            except ConnectionLostError as error:
+                if not request.repeatable:
+                    raise Unavailable("the embedded engine died; it is unknown whether the call took effect") from error
+            return await (await self._connected()).ask(request, timeout_s)
+        except ConnectionLostError as error:
+            raise Unavailable(f"the embedded engine died twice; its log is {self._layout.log_path}") from error
+        except StoreInUse as error:  # it was open before: its next version is being built, which takes a while
             raise Unavailable(str(error), retry_after_s=5) from error
-
-    async def _asked(self, question: Question, timeout_s: float) -> Any:
-        try:
-            return await (await self._connected()).ask(question, timeout_s)
-        except ConnectionLostError as error:
-            if not isinstance(question, Hello) and not question.repeatable:
-                raise Unavailable("the embedded engine went away; whether it removed anything is unknown") from error
-        try:
-            return await (await self._connected()).ask(question, timeout_s)
-        except ConnectionLostError as error:
-            raise Unavailable(f"the embedded engine went away twice; its log is {self._layout.log_path}") from error
 
     async def _connected(self) -> Connection:
         """The connection, made again when it was lost."""
@@ -119,7 +114,7 @@ class EdgeStore(AskingStore):
             return None
         answered = False
         try:
-            await connection.ask(Hello(PROTOCOL), max(0.0, deadline - time.monotonic()))
+            await connection.ask(Hello(protocol=PROTOCOL), max(0.0, deadline - time.monotonic()))
             answered = True
         except (ConnectionLostError, Unavailable):
             return None

@@ -6,22 +6,20 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from typing import Any
 
 import msgspec
 
 from memtypes.model.errors import Unavailable
 from memtypes.stores.edge.process.wire import (
-    Call,
-    Question,
     Reply,
     decode_answer,
     decode_reply,
-    encode,
+    encode_call,
     error_of,
     framed,
     read_message,
 )
+from memtypes.stores.operations.messages import Answer, Request
 
 _BUFFER = 1 << 22
 
@@ -52,12 +50,12 @@ class Connection:
         """Whether nothing more can be asked."""
         return self._lost
 
-    async def ask(self, question: Question, timeout_s: float) -> Any:
-        """The answer to `question`. Raises the engine's error, Unavailable in time, or ConnectionLostError."""
+    async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
+        """The answer to a request. Raises the engine's error, Unavailable in time, or ConnectionLostError."""
         if self._lost:
             raise ConnectionLostError
         number = next(self._numbers)
-        message = framed(encode(Call(number, question)))
+        message = framed(encode_call(number, request))
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
@@ -68,7 +66,7 @@ class Connection:
             self._waiting.pop(number).cancel()
         if reply.failure is not None:
             raise error_of(reply.failure)
-        return decode_answer(question, reply.answer)
+        return decode_answer(request, reply.answer)
 
     async def aclose(self) -> None:
         """Hang up."""

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
-from memtypes.stores.edge.engine.engine import Engine
+from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.maintenance.shard_rewrite import renewed
 from memtypes.stores.edge.process.wire import (
@@ -33,16 +33,16 @@ from memtypes.stores.edge.process.wire import (
     Call,
     Failure,
     Hello,
-    Renew,
     Reply,
+    RewriteShards,
     Welcome,
     decode_call,
-    encode,
     failure_of,
     framed,
     read_message,
 )
 from memtypes.stores.files import locked, replace_file, sync_directory
+from memtypes.stores.operations.messages import encode
 
 SYNC_S = 1.0
 QUIET_S = 0.5
@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 class EngineServer:
     """One engine and those who are connected to it. linger_s: how long to stay without a client."""
 
-    engine: Engine
+    engine: EdgeEngine
     layout: Layout
     linger_s: float
     worn: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,7 +103,7 @@ class EngineServer:
             self.idle.cancel()
         try:
             while True:
-                writer.write(framed(self._reply(await read_message(reader))))
+                writer.write(framed(await self._reply(await read_message(reader))))
                 await writer.drain()
                 await asyncio.sleep(0)  # the others' turn: reading what is buffered already would not yield
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -114,29 +114,31 @@ class EngineServer:
             if not self.clients:
                 self._stay(self.linger_s)
 
-    def _reply(self, message: bytes) -> bytes:
+    async def _reply(self, message: bytes) -> bytes:
         self.asked_at = time.monotonic()
         try:
             call = decode_call(message)
         except msgspec.MsgspecError as error:
-            unread = Failure("Unavailable", f"the engine can't read the question: {error}")
+            unread = Failure("Unavailable", f"the engine can't read the request: {error}")
             return encode(Reply(_number_of(message), failure=unread))
         try:
-            return encode(Reply(call.number, msgspec.Raw(encode(self._answer(call)))))
+            return encode(Reply(call.number, msgspec.Raw(encode(await self._answer(call)))))
         except RemembrancerError as error:
             return encode(Reply(call.number, failure=failure_of(error)))
         except Exception:  # noqa: BLE001 - a fault of ours: the log has it in full, the asker is told, others go on
-            _log.exception("a question could not be answered")
+            _log.exception("a request could not be answered")
             return encode(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
-    def _answer(self, call: Call) -> Any:
-        if isinstance(call.question, Hello):
-            return Welcome(os.getpid(), PROTOCOL)
-        if isinstance(call.question, Renew):
-            worn = self.engine.worn(call.question.removed_by)
-            self.worn.set()
-            return len(worn)
-        return self.engine.answer(call.question)
+    async def _answer(self, call: Call) -> object:
+        """The answer to a call. No engine request suspends, so each is atomic."""
+        match call.request:
+            case Hello():
+                return Welcome(os.getpid(), PROTOCOL)
+            case RewriteShards(removed_by=removed_by):
+                self.worn.set()
+                return len(self.engine.worn(removed_by))
+            case request:
+                return await request.run(self.engine)
 
     async def _warm(self) -> None:
         """Read ahead in the pauses between questions; a failure leaves that to the searches themselves."""
@@ -203,7 +205,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
             path.unlink(missing_ok=True)
 
 
-async def _serve(layout: Layout, engine: Engine, linger_s: float, ready: Callable[[], None]) -> None:
+async def _serve(layout: Layout, engine: EdgeEngine, linger_s: float, ready: Callable[[], None]) -> None:
     with _listening(layout) as listener:
         ready()
         await EngineServer(engine, layout, linger_s).serve(listener)
@@ -217,7 +219,7 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
     with locked(layout.engine_lock) as held:
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
-        engine = Engine.open(layout.shard_paths(), alias.dimensions)
+        engine = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
         try:
             asyncio.run(_serve(layout, engine, linger_s, ready))
         finally:

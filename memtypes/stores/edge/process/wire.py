@@ -8,36 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from memtypes.model import errors
-from memtypes.stores.operations import messages
+from memtypes.stores.operations import reads, writes
+from memtypes.stores.operations.messages import Answer, Request, answer_type, decoder, encode
+from memtypes.stores.operations.searching import FindCandidates
 
-PROTOCOL = 7
-"""Raised when a message changes its form: two versions of the program never talk past each other."""
+PROTOCOL = 8
+"""Raised whenever a message changes its form, so that two versions of the program refuse to talk to each other."""
 
 MAX_MESSAGE = 1 << 30
 _LENGTH = 4
-
-
-class Hello(msgspec.Struct, frozen=True, tag=True, tag_field="ask"):
-    """The first message on a connection, and the way to ask whether the engine still answers."""
-
-    protocol: int
-
-
-class Renew(msgspec.Struct, frozen=True, tag=True, tag_field="ask"):
-    """Write anew, by and by, what holds bytes of what was removed at this time (in nanoseconds) or before.
-
-    The answer is how many types do so yet; asking again tells how far it is.
-    """
-
-    answer: ClassVar[Any] = int
-    repeatable: ClassVar[bool] = True
-
-    removed_by: int
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -47,32 +31,59 @@ class Welcome(msgspec.Struct, frozen=True):
     protocol: int
 
 
-Question: TypeAlias = messages.AnyAsk | Hello | Renew
+class Hello(Request[Welcome], frozen=True, kw_only=True, tag=True):
+    """The first message on a connection, and the way to ask whether the engine still answers."""
+
+    protocol: int
+
+
+class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
+    """Rewrite the shards that contain bytes removed at this time (in nanoseconds) or before, in the background.
+
+    The answer is the number of types that still contain such bytes; repeat the request to follow the progress.
+    """
+
+    removed_by: int
+
+
+AnyEngineRequest: TypeAlias = (
+    writes.Upsert
+    | writes.Patch
+    | writes.NoteUses
+    | writes.Delete
+    | writes.DeleteWhere
+    | reads.GetPayloads
+    | reads.GetPassages
+    | reads.ListPage
+    | reads.CountTokens
+    | reads.ListNamespaces
+    | FindCandidates
+)
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """A question with the number under which its answer comes back."""
+    """A request with the number of its reply."""
 
     number: int
-    question: Question
+    request: AnyEngineRequest | Hello | RewriteShards
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error of ours, by its class's name."""
+    """An error of the product, by the name of its class."""
 
     kind: str
     message: str
     path: str = ""
 
 
-NOTHING = msgspec.Raw(msgspec.msgpack.encode(None))
+NO_ANSWER = msgspec.Raw(msgspec.msgpack.encode(None))
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The encoded answer to one call, or why there is none."""
+    """The encoded answer to a call, or its failure."""
 
     number: int
-    answer: msgspec.Raw = NOTHING
+    answer: msgspec.Raw = NO_ANSWER
     failure: Failure | None = None
 
 
@@ -83,24 +94,37 @@ _ERRORS: Mapping[str, type[errors.RemembrancerError]] = MappingProxyType(
     }
 )
 
-encode = msgspec.msgpack.Encoder().encode
-decode_call = msgspec.msgpack.Decoder(Call).decode
-decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+def encode_call(number: int, request: Request[Answer]) -> bytes:
+    """A call as bytes."""
+    return encode((number, request))
 
 
-def decode_answer(question: Question, raw: msgspec.Raw) -> Any:
-    """The answer to `question` in its own type."""
-    expected = Welcome if isinstance(question, Hello) else question.answer
-    return msgspec.msgpack.decode(raw, type=expected)
+def decode_call(message: bytes) -> Call:
+    """The call in a message. Raises msgspec.MsgspecError."""
+    call: Call = decoder(Call).decode(message)
+    return call
+
+
+def decode_reply(message: bytes) -> Reply:
+    """The reply in a message. Raises msgspec.MsgspecError."""
+    reply: Reply = decoder(Reply).decode(message)
+    return reply
+
+
+def decode_answer(request: Request[Answer], raw: msgspec.Raw) -> Answer:
+    """The answer to a request."""
+    answer: Answer = decoder(answer_type(type(request))).decode(raw)
+    return answer
 
 
 def failure_of(error: errors.RemembrancerError) -> Failure:
-    """`error` as it travels."""
+    """The failure that carries `error`."""
     return Failure(type(error).__name__, str(error), getattr(error, "path", ""))
 
 
 def error_of(failure: Failure) -> errors.RemembrancerError:
-    """The error that `failure` stands for."""
+    """The error that a failure carries."""
     kind = _ERRORS.get(failure.kind, errors.Unavailable)
     if kind is errors.InvalidRequest:
         return errors.InvalidRequest(failure.message, path=failure.path)

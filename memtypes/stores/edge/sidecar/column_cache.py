@@ -1,4 +1,4 @@
-"""Light payloads that were read or written before, as columns from which a search takes its rows.
+"""Column values that were read or written before, as columns from which a search takes its rows.
 
 Reading a payload costs the engine several microseconds and a search needs thousands of them, which made them the
 larger part of every search. The engine process is the only writer of its shards, so it knows what has changed.
@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.search.columns import DTYPES, KINDS, LIGHT_FIELDS, NONE, Column, Kind, Light, column_of, values_at
+from memtypes.search.columns import COLUMN_FIELDS, DTYPES, KINDS, NONE, Column, Columns, Kind, column_of, values_at
 from memtypes.stores.edge.sidecar.row_allocator import Rows, grown
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
-from memtypes.stores.operations import steps
-from memtypes.stores.operations.conditions import Where
-from memtypes.stores.operations.steps import Seen
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import Change, ExistingColumns, PutPoints, SetFields
 
 LIMIT = 500_000
 """Memories of one type that are remembered: some 100 MB."""
@@ -54,7 +53,7 @@ class Texts:
         return code
 
 
-class GlanceCache:
+class ColumnCache:
     """The light payloads of one shard's points. read_payloads: how those that are unknown are read.
 
     A memory has a row in every column. A column is there from the first memory on that has something in it.
@@ -74,17 +73,17 @@ class GlanceCache:
         """Whether no more of `count` memories could be remembered."""
         return len(self) >= min(count, self._limit)
 
-    def read(self, slots: Slots) -> Seen:
+    def read(self, slots: Slots) -> ExistingColumns:
         """Which of `slots` exist, and the columns of those."""
         rows = self._rows.of(slots)
         unread = slots[rows < 0]
         if len(unread):
-            self._add(self._read_payloads(unread, LIGHT_FIELDS))
+            self._add(self._read_payloads(unread, COLUMN_FIELDS))
             rows = self._rows.of(slots)
         found = rows >= 0
         light = self._light(rows if found.all() else rows[found])
         self._drop_oldest()
-        return Seen(found, light)
+        return ExistingColumns(found, light)
 
     def learn(self, payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
         """Whether there is room for more, once these payloads, whole or light, are remembered."""
@@ -93,14 +92,14 @@ class GlanceCache:
         self._drop_oldest()
         return room
 
-    def follow(self, change: steps.Change, slots: Slots | None) -> None:
+    def follow(self, change: Change, slots: Slots | None) -> None:
         """Know what a made `change` has set or put, and drop what it may have touched besides.
 
         slots: of what it was about; None where nobody knows.
         """
-        if isinstance(change, steps.Put) and slots is not None:
+        if isinstance(change, PutPoints) and slots is not None:
             self.learn(zip(slots.tolist(), (point.payload for point in change.points), strict=True))
-        elif isinstance(change, steps.SetFields) and slots is not None and _unconditional(change.where):
+        elif isinstance(change, SetFields) and slots is not None and _unconditional(change.where):
             # A plan names only what it has found in its scope, in the same breath: all of these are changed.
             rows = self._rows.of(slots)
             paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
@@ -115,12 +114,12 @@ class GlanceCache:
         else:
             self._rows.take_back(slots)
 
-    def everything(self) -> tuple[Slots, Light]:
+    def everything(self) -> tuple[Slots, Columns]:
         """The slots of all that is remembered, what was learnt last standing last, and their columns."""
         slots = self._rows.slots()
         return slots, self._light(self._rows.of(slots))
 
-    def recall(self, slots: Slots, light: Light) -> None:
+    def recall(self, slots: Slots, light: Columns) -> None:
         """Remember what another cache had, its `everything`, instead of what this one has."""
         self._rows = Rows()
         self._rows.give(slots)  # an empty one gives them in their order
@@ -147,7 +146,7 @@ class GlanceCache:
             column[rows] = self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
             self._columns[path] = column
 
-    def _light(self, rows: NDArray[np.int64]) -> Light:
+    def _light(self, rows: NDArray[np.int64]) -> Columns:
         """The columns of these rows, without those in which no row has anything."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
@@ -159,7 +158,7 @@ class GlanceCache:
             if kind is Kind.TEXT:
                 own, tables[path] = self._texts[path].those_of(own)
             columns[path] = own
-        return Light(len(rows), columns, tables)
+        return Columns(len(rows), columns, tables)
 
     def _drop_oldest(self) -> None:
         if len(self._rows) > self._limit:
@@ -167,6 +166,6 @@ class GlanceCache:
             self._columns = {path: column[kept] for path, column in self._columns.items()}
 
 
-def _unconditional(where: Where) -> bool:
+def _unconditional(where: Condition) -> bool:
     """Whether `where` asks for nothing but the scope and the ids."""
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from memtypes.search.columns import DTYPES, KINDS, Light
+from memtypes.search.columns import DTYPES, KINDS, Columns
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.files import replace_file
 
@@ -39,7 +39,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
     tables: dict[str, list[str]]
 
 
-def leave(shard: Path, slots: Slots, light: Light) -> None:
+def leave(shard: Path, slots: Slots, light: Columns) -> None:
     """Write the columns of the memories in these slots for the next engine."""
     tables = {path: list(table) for path, table in light.tables.items()}
     header = msgspec.msgpack.encode(_Header(_FORM, len(slots), list(light.columns), tables))
@@ -49,7 +49,7 @@ def leave(shard: Path, slots: Slots, light: Light) -> None:
     replace_file(_place(shard), _checksum(body) + body)
 
 
-def take(shard: Path) -> tuple[Slots, Light] | None:
+def take(shard: Path) -> tuple[Slots, Columns] | None:
     """What was left, which is there no more then; None where nothing was, or nothing that can be used."""
     path = _place(shard)
     try:
@@ -67,7 +67,7 @@ def take(shard: Path) -> tuple[Slots, Light] | None:
     return left
 
 
-def _decoded(content: mmap.mmap) -> tuple[Slots, Light] | None:
+def _decoded(content: mmap.mmap) -> tuple[Slots, Columns] | None:
     body = memoryview(content)[_WORD:]
     if _checksum(body) != content[:_WORD]:
         return None
@@ -81,7 +81,7 @@ def _decoded(content: mmap.mmap) -> tuple[Slots, Light] | None:
     content.madvise(mmap.MADV_DONTNEED)  # the checksum has read it all, which counts as this process's memory
     parts = _parts(content, 2 * _WORD + length, header)
     slots = next(parts)
-    return slots, Light(header.count, dict(zip(header.columns, parts, strict=True)), header.tables)
+    return slots, Columns(header.count, dict(zip(header.columns, parts, strict=True)), header.tables)
 
 
 def _parts(content: mmap.mmap, offset: int, header: _Header) -> Iterator[Any]:

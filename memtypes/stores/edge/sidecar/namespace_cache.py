@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 
 from memtypes.stores.edge.sidecar.slots import Slots
-from memtypes.stores.operations import steps
-from memtypes.stores.operations.conditions import Where, scope_in
+from memtypes.stores.operations.conditions import Condition, scope_in
+from memtypes.stores.operations.engine import Change, PutPoints, RemovePoints
 
 MOST = 2_000
 """Memories of a scope that is small: a look at the terms of all takes less than the engine's queries."""
@@ -21,7 +21,7 @@ MOST = 2_000
 REMEMBERED = 2_000
 """Scopes; some 32 MB at most."""
 
-Matching: TypeAlias = Callable[[Where, int], Slots]
+Matching: TypeAlias = Callable[[Condition, int], Slots]
 """The slots of the points that meet a condition, so many at most, ascending."""
 
 
@@ -34,7 +34,7 @@ class Scopes:
         self._remembered = remembered
         self._slots: OrderedDict[tuple[str, str], Slots | None] = OrderedDict()
 
-    def members(self, where: Where) -> Slots | None:
+    def members(self, where: Condition) -> Slots | None:
         """The slots of all that `where` holds for, ascending; None unless it is a small scope and nothing else."""
         scope, rest = scope_in(where)
         if scope is None or rest:
@@ -47,9 +47,9 @@ class Scopes:
         self._slots.move_to_end(scope)
         return self._slots[scope]
 
-    def forget(self, change: steps.Change) -> None:
+    def forget(self, change: Change) -> None:
         """Have what `change` may have brought or taken away read again."""
-        if isinstance(change, steps.Put | steps.Remove):
+        if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
                 self._slots.clear()

@@ -1,108 +1,110 @@
-"""Passages that were read before, in the form in which they travel: an answer shows hundreds of them.
+"""Passages that were read before: an answer shows hundreds of them.
 
-To read a payload and make a passage of it takes some 20 microseconds, to find it here less than one. The engine
-process is the only writer of its shards, so it knows what has changed.
+Reading a payload and making its passage takes some 20 microseconds, finding it here less than one. The engine process
+is the only writer of its shards, so it knows what has changed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-import msgspec
-
-from memtypes.search.passage import passage_in
+from memtypes.model.scope import Scope
+from memtypes.search.passage import Passage, passage_in
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
-from memtypes.stores.operations import steps
+from memtypes.stores.operations.engine import Change, Payload, SetFields
 
 LIMIT = 24 << 20
-"""Bytes of one type's passages that are remembered."""
+"""Bytes of the cached passages of one type."""
 
 LARGEST = 1 << 16
-"""Bytes of a passage that is remembered; a larger one would put hundreds of others out."""
+"""Bytes of a passage that is cached; a larger one would evict hundreds of others."""
 
-OVERHEAD = 400
-"""Bytes that a passage takes besides its own."""
+OVERHEAD = 900
+"""Bytes that a passage takes besides its texts."""
 
-USES = frozenset({"access_count", "accessed_at"})
-"""What says nothing to a passage; it changes with every answer."""
+USE_FIELDS = frozenset({"access_count", "accessed_at"})
+"""Fields that no passage has; they change with every answer."""
 
-ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Mapping[str, Any]]]
-
-_encode = msgspec.msgpack.Encoder().encode
+ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
 
 
-class _Kept(NamedTuple):
+class _Entry(NamedTuple):
+    """A passage with the tenant and the namespace of its memory."""
+
     tenant: str
     namespace: str
-    raw: bytes
+    passage: Passage
 
     @property
     def size(self) -> int:
-        return OVERHEAD + len(self.raw)
+        """Bytes, about."""
+        return OVERHEAD + len(self.passage.content) + len(self.passage.said or "")
 
 
 class PassageCache:
-    """The passages of one shard's points. read_payloads: how those that are unknown are read."""
+    """The passages of one shard's points. read_payloads: reads those that are not cached."""
 
     def __init__(self, read_payloads: ReadPayloads, limit: int = LIMIT) -> None:
         self._read_payloads = read_payloads
         self._limit = limit
         self._size = 0
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
-    def read(self, tenant: str, namespace: str, slots: Sequence[int]) -> list[msgspec.Raw]:
-        """The passages of those of `slots` that exist in the scope, encoded, in this order."""
-        unread = [one for one in slots if one not in self._kept]
-        read = {one: _made(payload) for one, payload in self._read_payloads(slots_of(unread)).items()} if unread else {}
-        found = [read.get(one) or self._kept.get(one) for one in slots]
-        for one in slots:
-            if one in self._kept:
-                self._kept.move_to_end(one)
+    def read(self, scope: Scope, slots: Sequence[int]) -> list[Passage]:
+        """The passages of those of `slots` that exist in the scope, in this order."""
+        unread = [slot for slot in slots if slot not in self._entries]
+        read = (
+            {slot: _entry(payload) for slot, payload in self._read_payloads(slots_of(unread)).items()} if unread else {}
+        )
+        entries = [read.get(slot) or self._entries.get(slot) for slot in slots]
+        for slot in slots:
+            if slot in self._entries:
+                self._entries.move_to_end(slot)
         self._add(read)
-        own = (tenant, namespace)
-        return [msgspec.Raw(kept.raw) for kept in found if kept is not None and kept[:2] == own]
+        bounds = (scope.tenant, scope.namespace)
+        return [entry.passage for entry in entries if entry is not None and entry[:2] == bounds]
 
-    def learn(self, payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
-        """Whether there is room for more, once the passages of these whole payloads are remembered."""
-        return self._add({one: _made(payload) for one, payload in payloads if one not in self._kept})
+    def learn(self, payloads: Iterable[tuple[int, Payload]]) -> bool:
+        """Cache the passages of these whole payloads; whether there is room for more."""
+        return self._add({slot: _entry(payload) for slot, payload in payloads if slot not in self._entries})
 
-    def follow(self, change: steps.Change, slots: Slots | None) -> None:
-        """Drop what `change` may have touched. slots: of what it was about; None where nobody knows."""
-        if not isinstance(change, steps.SetFields) or not USES.issuperset(change.fields):
+    def follow(self, change: Change, slots: Slots | None) -> None:
+        """Drop what a change may have touched. slots: of the changed points; None where they are unknown."""
+        if not isinstance(change, SetFields) or not USE_FIELDS.issuperset(change.fields):
             self.forget(slots)
 
     def forget(self, slots: Slots | None) -> None:
-        """Drop the passages of these slots; of all where it is None."""
-        for one in list(self._kept) if slots is None else slots.tolist():
-            self._drop(one)
+        """Drop the passages of these slots; all of them for None."""
+        for slot in list(self._entries) if slots is None else slots.tolist():
+            self._drop(slot)
 
     def renumber(self, moved: Slots) -> None:
-        """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""
-        kept = ((int(moved[slot]), one) for slot, one in self._kept.items())
-        self._kept = OrderedDict((slot, one) for slot, one in kept if slot >= 0)
-        self._size = sum(one.size for one in self._kept.values())
+        """Use the slots of a rewritten shard. moved: the new slot of each old one, -1 for none."""
+        entries = ((int(moved[slot]), entry) for slot, entry in self._entries.items())
+        self._entries = OrderedDict((slot, entry) for slot, entry in entries if slot >= 0)
+        self._size = sum(entry.size for entry in self._entries.values())
 
-    def _add(self, made: Mapping[int, _Kept]) -> bool:
+    def _add(self, entries: Mapping[int, _Entry]) -> bool:
         """Whether there was room for all."""
-        for one, kept in made.items():
-            if len(kept.raw) <= LARGEST:
-                self._drop(one)
-                self._kept[one] = kept
-                self._size += kept.size
+        for slot, entry in entries.items():
+            if entry.size <= LARGEST:
+                self._drop(slot)
+                self._entries[slot] = entry
+                self._size += entry.size
         room = self._size <= self._limit
         while self._size > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(next(iter(self._entries)))
         return room
 
-    def _drop(self, one: int) -> None:
-        kept = self._kept.pop(one, None)
-        self._size -= kept.size if kept is not None else 0
+    def _drop(self, slot: int) -> None:
+        entry = self._entries.pop(slot, None)
+        self._size -= entry.size if entry is not None else 0
 
 
-def _made(payload: Mapping[str, Any]) -> _Kept:
-    return _Kept(payload["tenant"], payload["namespace"], _encode(passage_in(payload)))
+def _entry(payload: Payload) -> _Entry:
+    return _Entry(payload["tenant"], payload["namespace"], passage_in(payload))

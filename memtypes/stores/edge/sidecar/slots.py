@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.stores.edge.sidecar.array_file import RowFile
-from memtypes.stores.operations.keys import ID, Ids, ids_of
+from memtypes.stores.operations.uuids import ID, Ids, ids_of
 
 Slots: TypeAlias = NDArray[np.int64]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.ragged_file import Ragged
 from memtypes.stores.edge.sidecar.slots import Slots
-from memtypes.stores.operations.steps import Hits
+from memtypes.stores.operations.engine import QueryHits
 
 _TERM, _WEIGHT = "term", "weight"
 _ENTRY = np.dtype([(_TERM, np.uint32), (_WEIGHT, np.float32)])
@@ -44,14 +44,14 @@ class Corpus:
     entries: NDArray[Any]
     owners: NDArray[np.int64]
 
-    def matching(self, query: SparseVector, among: Slots, limit: int) -> Hits:
+    def matching(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
         """Those of `among` that share a term with `query`, best first, ties by slot; statistics are the corpus's."""
         scores, shared = self._scores(query)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
         wanted[self._places(among)] = True
         chosen = np.flatnonzero(shared & wanted)
         best = chosen[np.argsort(-scores[chosen], kind="stable")[:limit]]
-        return Hits(self.slots[best], scores[best].astype(np.float64))
+        return QueryHits(self.slots[best], scores[best].astype(np.float64))
 
     def _places(self, among: Slots) -> NDArray[np.int64]:
         """Where those of `among` are that the corpus has."""

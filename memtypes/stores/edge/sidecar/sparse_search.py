@@ -14,10 +14,10 @@ from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.operations.conditions import Where
-from memtypes.stores.operations.steps import Hits, Nearest
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import QueryHits, VectorQuery
 
-AskEngine: TypeAlias = Callable[[Sequence[Nearest]], list[Hits]]
+AskEngine: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
 """The engine's hits of each query."""
 
 
@@ -38,7 +38,7 @@ class Searches:
     terms: TermFile
     engine: AskEngine
 
-    def hits(self, queries: Sequence[Nearest]) -> list[Hits]:
+    def hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
         """The hits of each query."""
         looks = [self._look(query, queries) for query in queries]
         asked = [place for place, look in enumerate(looks) if look is None]
@@ -50,7 +50,7 @@ class Searches:
                 found[place] = corpus.matching(look.vector, among, queries[place].limit)
         return [found[place] for place in range(len(queries))]
 
-    def _look(self, query: Nearest, queries: Sequence[Nearest]) -> _Look | None:
+    def _look(self, query: VectorQuery, queries: Sequence[VectorQuery]) -> _Look | None:
         if not isinstance(query.vector, SparseVector):
             return None
         members = self.scopes.members(query.corpus)
@@ -62,7 +62,7 @@ class Searches:
         return None if beside is None else _Look(query.vector, members, beside)
 
 
-def _naming_all(where: Where, queries: Sequence[Nearest], count: int) -> int | None:
+def _naming_all(where: Condition, queries: Sequence[VectorQuery], count: int) -> int | None:
     """The place of a vector query that names every one of `count` memories which meets the condition."""
     for place, other in enumerate(queries):
         whole = other.among is None and other.limit >= count

@@ -1,4 +1,4 @@
-"""Late interaction beside the engine: the same `maxima` as `memtypes.stores.operations.maxsim`, in whole numbers.
+"""Late interaction beside the engine, in whole numbers.
 
 Token vectors are int8, and processors multiply those many times faster than floats; numpy can't, onnxruntime can. Sums
 of whole numbers are exact, so the scores do not depend on how the work is divided: equal memories give equal bytes.
@@ -14,9 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from memtypes.search.vectors import TokenVectors
-from memtypes.stores.operations.codec import TOKEN_DIMENSIONS
-from memtypes.stores.operations.maxsim import Maxima
+from memtypes.search.vectors import TOKEN_DIMENSIONS, TokenMaxima, TokenVectors
 
 _MODEL: Final = (
     b'\x08\x08\x12\x00:p\n\x1b\n\x01a\n\x01b\n\x01z\x12\x01c"\rMatMulInteger\x12\x01g*\t\x10\x02*\x02\x80\x01B\x01z'
@@ -67,7 +65,7 @@ class Matcher:
         self._session = onnxruntime.InferenceSession(_MODEL, options, providers=["CPUExecutionProvider"])
         self._exact = self._is_exact()
 
-    def maxima(self, query: TokenVectors, rows: TokenRows) -> Maxima:
+    def maxima(self, query: TokenVectors, rows: TokenRows) -> TokenMaxima:
         """The best cosine of each query token with any token of each memory; NaN for a memory without tokens."""
         best = np.full((len(rows.lengths), len(query)), np.nan, dtype=np.float32)
         if not len(query):

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from memtypes.search.vectors import TOKEN_DIMENSIONS, TokenVectors
 from memtypes.stores.edge.sidecar.ragged_file import Ragged
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_matching import FLIP, TokenRows
-from memtypes.stores.operations.codec import TOKEN_DIMENSIONS
 
 
 class TokenFile(Ragged):
@@ -28,9 +28,9 @@ class TokenFile(Ragged):
         """The files of the shard in a directory."""
         return cls(shard / "tokens")
 
-    def put(self, slots: Slots, tokens: Sequence[bytes]) -> None:
-        """Keep token vectors (int8, 128 a token) by slot, in place of those that the slots had."""
-        self.keep(slots, [np.frombuffer(raw, np.uint8).reshape(-1, TOKEN_DIMENSIONS) ^ FLIP for raw in tokens])
+    def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
+        """Keep token vectors by slot, in place of those that the slots had."""
+        self.keep(slots, [one.view(np.uint8) ^ FLIP for one in tokens])
 
     def rows(self, slots: Slots) -> TokenRows:
         """Where the token vectors of each memory are; of length 0 where there are none."""

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.scope import Scope
-from memtypes.stores.edge.engine.translate import Translator
+from memtypes.stores.edge.engine.vendor import Translator
 from memtypes.stores.edge.sidecar.slots import SlotFile
 from memtypes.stores.operations import conditions
-from memtypes.stores.operations.conditions import EVERYTHING, NOTHING, Where, to_where, within
-from memtypes.stores.qdrant.models import to_filter
+from memtypes.stores.operations.conditions import EVERYTHING, NOTHING, Condition, to_condition, within
+from memtypes.stores.qdrant.translate import to_filter
 from tests.builders import NOW
 
 FIELDS = st.sampled_from(["importance", "confidence", "tags", "pinned", "created_at", "metadata.a.b c", "tokens.count"])
@@ -48,7 +48,7 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
     return Translator(SlotFile(tmp_path_factory.mktemp("shard")))
 
 
-def parts(where: Where) -> Iterator[Where]:
+def parts(where: Condition) -> Iterator[Condition]:
     """`where` and every condition in it."""
     yield where
     for key in ("must", "should", "must_not"):
@@ -59,7 +59,7 @@ def parts(where: Where) -> Iterator[Where]:
 @given(TREES)
 def test_every_filter_is_plain_json_that_both_vendors_take(translator: Translator, tree: Filter) -> None:
     """Whatever is compared with whatever, the condition is finite JSON and a filter of both vendors."""
-    where = to_where(tree)
+    where = to_condition(tree)
     assert json.loads(json.dumps(where, allow_nan=False)) == where
     assert to_filter(where) is not None
     assert translator.filter(where) is not None
@@ -68,13 +68,13 @@ def test_every_filter_is_plain_json_that_both_vendors_take(translator: Translato
 @given(TREES)
 def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
     """An empty "should" would let everything through, so there is none."""
-    assert all(part.get("should") != [] for part in parts(to_where(tree)))
+    assert all(part.get("should") != [] for part in parts(to_condition(tree)))
 
 
 @given(NAMES, NAMES, TREES)
 def test_a_scope_is_always_both_names_exactly(tenant: str, namespace: str, tree: Filter) -> None:
     """A bounded condition demands the tenant and the namespace, character by character, before anything else."""
-    where = within(Scope(tenant, namespace), to_where(tree))
+    where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
         {"key": "tenant", "match": {"value": tenant}},
@@ -86,7 +86,7 @@ def test_a_scope_is_always_both_names_exactly(tenant: str, namespace: str, tree:
 def test_whole_ends_let_the_same_whole_numbers_through(value: int, op: Op, end: float) -> None:
     """A fraction as the end of a range of whole numbers is moved to the whole number that means the same."""
     value %= 10_000
-    (bound,) = to_where(Compare("importance", op, end))["range"].values()
+    (bound,) = to_condition(Compare("importance", op, end))["range"].values()
     meant = {Op.GT: value > end, Op.GTE: value >= end, Op.LT: value < end, Op.LTE: value <= end}[op]
     got = {Op.GT: value > bound, Op.GTE: value >= bound, Op.LT: value < bound, Op.LTE: value <= bound}[op]
     assert got == meant
@@ -110,9 +110,9 @@ def test_whole_ends_let_the_same_whole_numbers_through(value: int, op: Op, end: 
         (Compare("created_at", Op.LT, NOW), {"key": "created_at", "range": {"lt": "2026-03-01T09:30:00Z"}}),
     ],
 )
-def test_what_a_filter_becomes(tree: Filter | None, where: Where) -> None:
+def test_what_a_filter_becomes(tree: Filter | None, where: Condition) -> None:
     """Each kind of condition has its form."""
-    assert to_where(tree) == where
+    assert to_condition(tree) == where
 
 
 @pytest.mark.parametrize("key", ['"', 'a"b', "\\", "a\\n", "\ud800"])

@@ -1,4 +1,4 @@
-"""The order of pages and their cursors, as plain values; a page over a simulated engine that cuts ties at will."""
+"""Pages in order, and their cursors, over an engine that orders equal times at random."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import base64
 import json
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,13 +16,19 @@ from hypothesis import strategies as st
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.paging import Key, cursor_of, in_order, list_page, parse_cursor, split_at_cut
-from memtypes.stores.operations.steps import ById, Count, Fetch, Scroll, Step, run
+from memtypes.search.vectors import Vectors
+from memtypes.stores.memory import InMemoryEngine
+from memtypes.stores.operations.conditions import within
+from memtypes.stores.operations.engine import EnginePoint, Payload, PutPoints, Scroll, ScrollOrder
+from memtypes.stores.operations.paging import Position, cursor_of, in_order, parse_cursor, split_at_cut
+from memtypes.stores.operations.reads import ListPage
+from tests.builders import SCOPE, make_dense, make_sparse
+
+pytestmark = pytest.mark.anyio
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TIMES = st.lists(st.tuples(st.sampled_from(list(MemoryType)), st.integers(0, 4)), max_size=40)
-Payload = dict[str, Any]
+VECTORS = Vectors(make_dense(1), make_sparse([1]))
 
 
 def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
@@ -32,86 +37,65 @@ def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
         {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))),
             "type": kind,
+            "tenant": SCOPE.tenant,
+            "namespace": SCOPE.namespace,
             "created_at": rfc3339(START + timedelta(0, at)),
         }
         for n, (kind, at) in enumerate(times)
     ]
 
 
-def engine_of(payloads: list[Payload], seed: int) -> Callable[[MemoryType, Step], Any]:
-    """An engine that orders by time, and equal times in a different order each time it is asked."""
-    shuffled = random.Random(seed)  # noqa: S311 - a simulation
+class ShufflingEngine(InMemoryEngine):
+    """Orders by time, and equal times differently on each call."""
 
-    def do(kind: MemoryType, step: Step) -> Any:
-        own = [payload for payload in payloads if payload["type"] is kind]
-        match step:
-            case Count():
-                return len(own)
-            case Fetch(ids):
-                return {payload["id"]: payload for payload in own if payload["id"] in ids}
-            case Scroll():
-                return newest(own, step)
-            case ById():
-                return by_id(own, step)
-        raise AssertionError(step)
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = random.Random(seed)  # noqa: S311 - a simulation
 
-    def newest(own: list[Payload], step: Scroll) -> list[tuple[str, Payload]]:
-        assert step.newest_first
-        matching = [payload for payload in own if meets(payload, step.where)]
-        shuffled.shuffle(matching)
-        matching.sort(key=lambda payload: payload["created_at"], reverse=True)
-        return pairs(matching[: step.limit])
-
-    return do
-
-
-def by_id(own: list[Payload], step: ById) -> list[tuple[str, Payload]]:
-    """What an engine says of equal times."""
-    matching = (p for p in own if meets(p, step.where) and p["id"] >= (step.start or ""))
-    return pairs(sorted(matching, key=lambda p: p["id"])[: step.limit])
-
-
-def pairs(found: list[Payload]) -> list[tuple[str, Payload]]:
-    """Ids and times."""
-    return [(payload["id"], {"created_at": payload["created_at"]}) for payload in found]
-
-
-def meets(payload: Payload, where: dict[str, Any]) -> bool:
-    """Whether a payload's time is in the ranges of `where`."""
-    ranges = [part["range"] for part in where["must"] if "range" in part]
-    at = payload["created_at"]
-    return all(("lt" not in ends or at < ends["lt"]) and ("gte" not in ends or at == ends["gte"]) for ends in ranges)
+    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+        """The first payloads; those of one instant in random order."""
+        newest = {kind: scroll for kind, scroll in scrolls.items() if scroll.order is ScrollOrder.NEWEST_FIRST}
+        answers = await super().scroll({kind: scroll for kind, scroll in scrolls.items() if kind not in newest})
+        for kind, scroll in newest.items():
+            everything = Scroll(scroll.where, 10_000, scroll.fields)
+            payloads = list((await super().scroll({kind: everything}))[kind].items())
+            self._random.shuffle(payloads)
+            payloads.sort(key=lambda pair: pair[1]["created_at"], reverse=True)
+            answers[kind] = dict(payloads[: scroll.limit])
+        return {kind: answers[kind] for kind in scrolls}
 
 
 @given(TIMES, st.integers(1, 12), st.integers())
-def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType, int]], limit: int, seed: int) -> None:
+async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType, int]], limit: int, seed: int) -> None:
     """However an engine orders equal times, the pages are the whole list, newest first, ties by id."""
-    payloads = payloads_of(times)
-    do, after, shown = engine_of(payloads, seed), None, list[Payload]()
+    payloads, engine = payloads_of(times), ShufflingEngine(seed)
+    for payload in payloads:
+        point = EnginePoint(payload["id"], VECTORS, payload)
+        await engine.write({payload["type"]: [PutPoints([point], within(SCOPE))]})
+    after, shown = None, list[Payload]()
     for _ in range(len(payloads) + 1):
-        ask = messages.List(tenant="t", namespace="n", types=list(MemoryType), where={}, limit=limit, after=after)
-        listed = run(list_page(ask), do)
-        assert listed.total == len(payloads)
-        shown += listed.payloads
-        if not listed.more:
+        page = await ListPage(scope=SCOPE, types=list(MemoryType), where={}, limit=limit, after=after).run(engine)
+        assert page.total == len(payloads)
+        shown += page.payloads
+        if not page.more:
             break
-        assert len(listed.payloads) == limit
-        after = parse_cursor(cursor_of(listed.payloads[-1]))
+        assert len(page.payloads) == limit
+        after = parse_cursor(cursor_of(page.payloads[-1]))
     expected = sorted(sorted(payloads, key=lambda p: p["id"]), key=lambda p: p["created_at"], reverse=True)
     assert shown == expected
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_gives_back_what_it_was_made_of(at: datetime, memory_id: uuid.UUID) -> None:
-    """Any time and any id survive the way through a cursor, which is safe in a URL."""
+def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
+    """Any time and id survive, and the cursor is safe in a URL."""
     cursor = cursor_of({"created_at": rfc3339(at), "id": str(memory_id)})
     assert parse_cursor(cursor) == (rfc3339(at), str(memory_id))
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
 
 
 @given(st.one_of(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
-def test_anything_else_is_no_cursor(text: str) -> None:
-    """No text makes parsing fail in another way than by refusing it."""
+def test_other_texts_are_refused_as_cursors(text: str) -> None:
+    """Every other text raises InvalidRequest that names the field."""
     for cursor in (text, base64.urlsafe_b64encode(text.encode()).decode()):
         with pytest.raises(InvalidRequest) as caught:
             parse_cursor(cursor)
@@ -119,13 +103,17 @@ def test_anything_else_is_no_cursor(text: str) -> None:
 
 
 def test_a_group_is_only_cut_where_the_engine_stopped() -> None:
-    """With fewer keys than were asked for nothing was cut; else the oldest instant has to be read again."""
-    keys = [Key(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC) for n, at in enumerate((3, 2, 2))]
-    assert split_at_cut(keys, 4) == (keys, None)
-    assert split_at_cut(keys, 3) == (keys[:1], "2026-01-01T00:00:02Z")
+    """With fewer positions than the limit nothing was cut; else the oldest instant is read again."""
+    positions = [
+        Position(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC) for n, at in enumerate((3, 2, 2))
+    ]
+    assert split_at_cut(positions, 4) == (positions, None)
+    assert split_at_cut(positions, 3) == (positions[:1], "2026-01-01T00:00:02Z")
 
 
 def test_times_are_ordered_as_instants() -> None:
     """Microseconds are written only where there are some; the order does not depend on that."""
-    keys = [Key(text, "x", MemoryType.EPISODIC) for text in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")]
-    assert in_order(keys) == keys[::-1]
+    positions = [
+        Position(text, "x", MemoryType.EPISODIC) for text in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
+    ]
+    assert in_order(positions) == positions[::-1]

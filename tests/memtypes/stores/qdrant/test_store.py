@@ -11,10 +11,10 @@ from qdrant_client import AsyncQdrantClient, models
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import CandidateSearch
-from memtypes.stores.operations.keys import ids_of
-from memtypes.stores.operations.steps import Nearest
-from memtypes.stores.qdrant.models import to_query
+from memtypes.stores.operations.engine import VectorQuery
+from memtypes.stores.operations.uuids import ids_of
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
+from memtypes.stores.qdrant.translate import to_query
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 from tests.memtypes.stores.stub import Asked, Said, stub_server
 
@@ -45,9 +45,9 @@ def saying(said: Said) -> Any:
         (Said(503, b""), Unavailable, "answered 503"),
         (Said(404, b"gone"), Unavailable, "answered 404: gone"),
         (Said(400, b"bad"), InvalidRequest, "refused the request: bad"),
-        (Said(200, {"hello": "world"}), Unavailable, "not Qdrant's"),
-        (Said(200, b"<html>"), Unavailable, "not Qdrant's"),
-        (Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "asks for a pause"),
+        (Said(200, {"hello": "world"}), Unavailable, "does not answer like Qdrant"),
+        (Said(200, b"<html>"), Unavailable, "does not answer like Qdrant"),
+        (Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "is overloaded"),
     ],
 )
 async def test_what_a_servers_answer_becomes(said: Said, error: type[RemembrancerError], text: str) -> None:
@@ -58,8 +58,8 @@ async def test_what_a_servers_answer_becomes(said: Said, error: type[Remembrance
     assert url in str(caught.value)
 
 
-async def test_a_pause_says_how_long() -> None:
-    """The server's wish for a pause is handed on."""
+async def test_an_overloaded_server_names_a_retry_time() -> None:
+    """Its Retry-After is passed on."""
     async with stub_server(saying(Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
         with pytest.raises(Unavailable) as caught:
             await QdrantStore.open(settings_for(url))
@@ -228,7 +228,7 @@ async def test_a_failure_after_opening_is_translated_too() -> None:
 def test_a_server_scores_by_the_vectors_themselves(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Quantized copies only find candidates; an exact score does not use them at all."""
     among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
-    params = to_query(Nearest(make_dense(1), 5, {}, {}, among), local=False).params
+    params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None
     assert params.quantization is not None
     assert (params.exact, params.quantization.ignore, params.quantization.rescore) == (exact, exact, True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from memtypes.model.policy import MemoryType
-from memtypes.stores.edge.engine.opening import open_shard
 from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.operations.conditions import EVERYTHING
-from memtypes.stores.operations.points import point_of
-from memtypes.stores.operations.steps import ById, Put, Remove, SetFields
+from memtypes.stores.operations.engine import PutPoints, RemovePoints, Scroll, ScrollOrder, SetFields
+from memtypes.stores.operations.writes import point_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(point_of(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}"))) for number in range(6))
@@ -29,8 +29,8 @@ def written(tmp_path: Path) -> Path:
     """A closed shard of six facts, written one after the other, of which the last is removed again."""
     shard = opened(tmp_path)
     for one in POINTS:
-        shard.write(Put((one,), EVERYTHING))
-    shard.write(Remove({"has_id": IDS[5:]}))
+        shard.write(PutPoints((one,), EVERYTHING))
+    shard.write(RemovePoints({"has_id": IDS[5:]}))
     shard.close()
     return tmp_path
 
@@ -52,7 +52,7 @@ def test_the_slots_say_what_the_engine_has(written: Path, damage: str) -> None:
     path.write_bytes(b"".join(damaged[damage]))
     shard = opened(written)
     assert shard.slots.find(IDS[:5]).tolist() == [0, 1, 2, 3, 4]
-    assert [one for one, _ in shard.reader.read(ById(EVERYTHING, 9, ("id",)))] == sorted(IDS[:5])
+    assert list(shard.reader.scroll(Scroll(EVERYTHING, 9, ("id",), ScrollOrder.BY_ID))) == sorted(IDS[:5])
     assert list(shard.reader.payloads(shard.slots.known(IDS))) == [0, 1, 2, 3, 4]
     new = shard.slots.claim(IDS[5:])
     assert shard.reader.payloads(new) == {}
@@ -62,8 +62,8 @@ def test_the_slots_say_what_the_engine_has(written: Path, damage: str) -> None:
 def test_what_is_removed_is_told(written: Path) -> None:
     """The slots of what a change was about are those of the memories that it named, and of those that it removed."""
     shard = opened(written)
-    put = shard.write(Put((POINTS[1], POINTS[5]), EVERYTHING))
-    gone = shard.write(Remove(EVERYTHING))
+    put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
+    gone = shard.write(RemovePoints(EVERYTHING))
     assert put is not None
     assert gone is not None
     assert put.tolist() == [1, 6]
@@ -80,6 +80,6 @@ def test_a_change_names_what_it_can_be_about(written: Path) -> None:
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):
         shard.write(refused)
-    named = [shard.named(change) for change in (refused, Put(POINTS[3:], EVERYTHING), Remove(EVERYTHING))]
+    named = [shard.named(change) for change in (refused, PutPoints(POINTS[3:], EVERYTHING), RemovePoints(EVERYTHING))]
     assert [None if one is None else one.tolist() for one in named] == [[2], [3, 4], None]
     shard.close()

@@ -100,7 +100,7 @@ async def test_a_kill_in_between_loses_nothing(tmp_path: Path) -> None:
     await store.upsert(SCOPE, kept)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)
-    await store.renew(2**62)
+    await store.rewrite_shards(2**62)
     await until((tmp_path / "semantic" / "v2").exists)
     kill_engine(tmp_path)
     assert len(await store.get(SCOPE, [one.memory.id for one in kept])) == len(kept)

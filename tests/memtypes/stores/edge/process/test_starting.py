@@ -7,8 +7,10 @@ import signal
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memtypes.model.errors import Unavailable
@@ -17,9 +19,10 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.wire import Call, decode_reply, encode, framed, read_message
+from memtypes.stores.edge.process.wire import decode_reply, encode_call, framed, read_message
 from memtypes.stores.files import MAX_SOCKET_BYTES, locked
-from memtypes.stores.operations import messages
+from memtypes.stores.operations.messages import encode
+from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
 
@@ -143,7 +146,7 @@ async def test_an_engine_that_dies_over_a_removal_is_told(tmp_path: Path) -> Non
         await asyncio.sleep(0.2)
         kill_engine(tmp_path)
         await until(lambda: ended(stopped))
-        with pytest.raises(Unavailable, match="whether it removed anything is unknown"):
+        with pytest.raises(Unavailable, match="it is unknown whether the call took effect"):
             await removal
         assert set(await reading) == {memory.id}
 
@@ -164,9 +167,11 @@ async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path)
     async with opened(tmp_path) as store:
         holder = holder_in(tmp_path)
         reader, writer = await asyncio.open_unix_connection(holder.socket)
-        broken = messages.TypeSearch(MemoryType.EPISODIC, None, b"odd", b"odd", 5, {})
-        question = messages.Candidates(tenant="t", namespace="n", searches=[broken])
-        for message in (encode(Call(7, question)), encode([8, {"ask": "Nonsense"}]), encode("no call")):
+        record = make_record(make_memory(MemoryType.EPISODIC, "x"))
+        await store.upsert(SCOPE, [replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))])
+        broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
+        request = FindCandidates(scope=SCOPE, searches=[broken])
+        for message in (encode_call(7, request), encode([8, {"request": "Nonsense"}]), encode("no call")):
             writer.write(framed(message))
         replies = [decode_reply(await read_message(reader)) for _ in range(3)]
         assert [reply.number for reply in replies] == [7, 8, 0]
@@ -175,7 +180,7 @@ async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path)
         await writer.wait_closed()
         await store.ping()
         assert holder_in(tmp_path) == holder
-        assert "a question could not be answered" in Layout(tmp_path).log_path.read_text()
+        assert "a request could not be answered" in Layout(tmp_path).log_path.read_text()
 
 
 async def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.search.columns import LIGHT_FIELDS, Light
+from memtypes.model.policy import MemoryType
+from memtypes.search.columns import COLUMN_FIELDS, Columns
 from memtypes.stores.edge.sidecar import column_file
-from memtypes.stores.edge.sidecar.column_cache import GlanceCache
+from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.row_allocator import Rows
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
-from memtypes.stores.operations import messages
-from memtypes.stores.operations.conditions import Where, above, has_ids, within
-from memtypes.stores.operations.steps import Change, DropFields, Put, Remove, SetFields
-from tests.builders import SCOPE
+from memtypes.stores.operations.conditions import Condition, above, has_ids, within
+from memtypes.stores.operations.engine import Change, DropFields, EnginePoint, PutPoints, RemovePoints, SetFields
+from tests.builders import SCOPE, make_memory, make_record
 
 
 class Shelf:
@@ -33,23 +33,23 @@ class Shelf:
 
     def __call__(self, slots: Slots, fields: tuple[str, ...]) -> Mapping[int, dict[str, Any]]:
         """The payloads of `slots`."""
-        assert fields == LIGHT_FIELDS
+        assert fields == COLUMN_FIELDS
         self.read += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
 
 
-def seen(cache: GlanceCache, *slots: int) -> list[dict[str, Any]]:
+def seen(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
     """What is read of those that exist."""
-    light = cache.read(slots_of(slots)).light
+    light = cache.read(slots_of(slots)).columns
     return [light.payload(place) for place in range(light.count)]
 
 
 def test_a_payload_is_read_once() -> None:
     """What was read is remembered, what does not exist is asked for again."""
     shelf = Shelf(2)
-    cache = GlanceCache(shelf)
+    cache = ColumnCache(shelf)
     for _ in range(2):
-        assert cache.read(slots_of([1, 0, 9])).found.tolist() == [True, True, False]
+        assert cache.read(slots_of([1, 0, 9])).exists.tolist() == [True, True, False]
         assert seen(cache, 1, 0) == [shelf.payloads[1], shelf.payloads[0]]
     assert shelf.read == [1, 0, 9, 9]
 
@@ -59,14 +59,14 @@ def test_a_payload_is_read_once() -> None:
     [
         (SetFields(within(SCOPE, has_ids(["a"]), above("fence", 3)), {"importance": 5}), [0, 1], [2]),
         (DropFields(within(SCOPE, has_ids(["c"])), ("tags",)), [2], [0, 1]),
-        (Remove(within(SCOPE, has_ids([]))), [], [0, 1, 2]),
+        (RemovePoints(within(SCOPE, has_ids([]))), [], [0, 1, 2]),
         (SetFields(within(SCOPE), {"importance": 5}), None, []),
     ],
 )
 def test_a_change_is_forgotten_where_it_may_touch(change: Change, slots: list[int] | None, left: list[int]) -> None:
     """A change that may have touched some of what it names drops those; one of which nobody knows drops everything."""
     shelf = Shelf(3)
-    cache = GlanceCache(shelf)
+    cache = ColumnCache(shelf)
     seen(cache, 0, 1, 2)
     shelf.read.clear()
     cache.follow(change, None if slots is None else slots_of(slots))
@@ -78,10 +78,10 @@ def test_a_change_is_forgotten_where_it_may_touch(change: Change, slots: list[in
     ("where", "read"),
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), above("fence", 3)), [0])],
 )
-def test_a_change_that_is_known_is_followed(where: Where, read: list[int]) -> None:
+def test_a_change_that_is_known_is_followed(where: Condition, read: list[int]) -> None:
     """What is set on named points is known without reading; not where only some of them may have been changed."""
     shelf = Shelf(2)
-    cache = GlanceCache(shelf)
+    cache = ColumnCache(shelf)
     seen(cache, 0, 1)
     shelf.read.clear()
     shelf.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
@@ -93,7 +93,7 @@ def test_a_change_that_is_known_is_followed(where: Where, read: list[int]) -> No
 def test_what_was_learnt_is_not_read() -> None:
     """Of a payload that was written or read ahead only what ranking needs is remembered, while there is room."""
     shelf = Shelf(3)
-    cache = GlanceCache(shelf, limit=2)
+    cache = ColumnCache(shelf, limit=2)
     assert cache.learn([(0, {"importance": 7, "content": "long"})])
     assert seen(cache, 0) == [{"importance": 7}]
     assert not cache.learn([(1, {"importance": 1}), (2, {"importance": 2})])
@@ -103,17 +103,17 @@ def test_what_was_learnt_is_not_read() -> None:
 
 def test_what_is_written_anew_is_seen_anew() -> None:
     """The payload that was written last counts, and fields that it lacks are gone."""
-    cache = GlanceCache(Shelf(0))
+    cache = ColumnCache(Shelf(0))
     cache.learn([(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
-    point = messages.Point("a", b"", b"", b"", None, {"importance": 4})
-    cache.follow(Put((point,), within(SCOPE)), slots_of([1]))
+    point = EnginePoint("a", make_record(make_memory(MemoryType.SEMANTIC, "a")).vectors, {"importance": 4})
+    cache.follow(PutPoints((point,), within(SCOPE)), slots_of([1]))
     assert seen(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 
 
 def test_what_is_remembered_is_bounded() -> None:
     """Beyond the limit the oldest go, and a read larger than the limit is still whole."""
     shelf = Shelf(10)
-    cache = GlanceCache(shelf, limit=4)
+    cache = ColumnCache(shelf, limit=4)
     assert seen(cache, *range(10)) == list(shelf.payloads.values())
     assert len(cache) == 3
     shelf.read.clear()
@@ -124,7 +124,7 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_what_is_remembered_moves_with_its_memory() -> None:
     """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
     shelf = Shelf(4)
-    cache = GlanceCache(shelf)
+    cache = ColumnCache(shelf)
     seen(cache, 0, 1, 2)
     shelf.read.clear()
     cache.renumber(np.array([1, -1, 0, 3]))
@@ -138,7 +138,7 @@ def test_what_is_remembered_moves_with_its_memory() -> None:
 def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
     """Of each memory that is remembered, the oldest still being the first to go; and once only."""
     shelf = Shelf(6)
-    cache = GlanceCache(shelf, limit=4)
+    cache = ColumnCache(shelf, limit=4)
     seen(cache, 5, 1, 2, 0)
     cache.forget(slots_of([1]))
     cache.follow(SetFields(within(SCOPE, has_ids(["a"])), {"speaker": "Eve"}), slots_of([2]))
@@ -146,7 +146,7 @@ def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
     left = column_file.take(tmp_path)
     assert left is not None
     assert column_file.take(tmp_path) is None
-    other = GlanceCache(shelf, limit=4)
+    other = ColumnCache(shelf, limit=4)
     other.recall(*left)
     shelf.read.clear()
     shelf.payloads[2]["speaker"] = "Eve"
@@ -164,7 +164,7 @@ def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "changed", "another form", "no form", "nothing"])
 def test_what_cant_be_trusted_is_not_taken(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     """A file that is damaged or of another version is said so in the log, and is gone."""
-    cache = GlanceCache(Shelf(3))
+    cache = ColumnCache(Shelf(3))
     seen(cache, 0, 1, 2)
     column_file.leave(tmp_path, *cache.everything())
     (path,) = tmp_path.iterdir()
@@ -212,7 +212,7 @@ def test_a_row_has_one_slot_and_a_slot_one_row(moves: list[tuple[str, list[int]]
 def test_a_column_that_nobody_fills_is_not_there() -> None:
     """What is read says the same as the payloads themselves, whichever fields they have."""
     payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
-    cache = GlanceCache(Shelf(0))
+    cache = ColumnCache(Shelf(0))
     cache.learn(enumerate(payloads))
-    assert cache.read(slots_of([0])).light.columns.keys() == {"importance"}
-    assert cache.read(slots_of([0, 1])).light.columns.keys() == Light.of(payloads).columns.keys()
+    assert cache.read(slots_of([0])).columns.columns.keys() == {"importance"}
+    assert cache.read(slots_of([0, 1])).columns.columns.keys() == Columns.of(payloads).columns.keys()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.passage import Passage
 from memtypes.stores.edge.sidecar.passage_cache import LARGEST, PassageCache
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
-from memtypes.stores.operations import steps
+from memtypes.stores.operations.engine import RemovePoints, SetFields
 from tests.builders import SCOPE, make_memory
 
 
@@ -25,7 +23,7 @@ class Shelf:
         self.slots = list(self.payloads)
         self.asked: list[int] = []
 
-    def read(self, slots: Slots) -> Mapping[int, Mapping[str, Any]]:
+    def read(self, slots: Slots) -> Mapping[int, dict[str, Any]]:
         """Those that there are."""
         self.asked += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
@@ -33,8 +31,7 @@ class Shelf:
 
 def contents(cache: PassageCache, slots: Sequence[int]) -> list[str]:
     """What is read, as texts."""
-    found = cache.read(SCOPE.tenant, SCOPE.namespace, slots)
-    return [one.content for one in msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=list[Passage])]
+    return [passage.content for passage in cache.read(SCOPE, slots)]
 
 
 def test_a_passage_is_read_once() -> None:
@@ -52,11 +49,11 @@ def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
     cache = PassageCache(shelf.read)
     assert cache.learn(shelf.payloads.items())
     first = slots_of(shelf.slots[:1])
-    cache.follow(steps.SetFields({}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}), first)
+    cache.follow(SetFields({}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}), first)
     assert len(cache) == 3
-    cache.follow(steps.SetFields({}, {"access_count": 3, "content": "x"}), first)
+    cache.follow(SetFields({}, {"access_count": 3, "content": "x"}), first)
     assert len(cache) == 2
-    cache.follow(steps.Remove({"must": []}), None)
+    cache.follow(RemovePoints({"must": []}), None)
     assert len(cache) == 0
     assert shelf.asked == []
 
@@ -77,7 +74,7 @@ def test_passages_move_with_their_memories() -> None:
 def test_the_oldest_leave_when_there_is_no_room() -> None:
     """What was read last stays; what is too large is told and not kept."""
     shelf = Shelf(*(f"number {number} " + "x" * 600 for number in range(9)), "y" * LARGEST)
-    cache = PassageCache(shelf.read, limit=5_000)
+    cache = PassageCache(shelf.read, limit=7_000)
     assert len(contents(cache, shelf.slots[:3])) == 3
     contents(cache, shelf.slots[:1])
     assert len(contents(cache, shelf.slots)) == 10

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memtypes.stores.edge.sidecar.array_file import RowFile
 from memtypes.stores.edge.sidecar.slots import RECENT, SlotFile, slots_of
-from memtypes.stores.operations.keys import ids_of, strings_of
+from memtypes.stores.operations.uuids import ids_of, strings_of
 
 IDS = [str(uuid.UUID(int=n << 64)) for n in range(1, 7)]  # with zeros at both ends
 CHANGES = st.lists(st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.sets(st.integers(0, 5))), max_size=20)

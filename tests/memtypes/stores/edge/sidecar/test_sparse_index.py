@@ -15,15 +15,22 @@ from hypothesis import strategies as st
 from memtypes.model.filters import parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.stores.edge.engine.opening import open_shard
 from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.operations.conditions import Where, has_ids, of_tenant, scope_in, to_where, within
-from memtypes.stores.operations.messages import Point
-from memtypes.stores.operations.points import point_of
-from memtypes.stores.operations.steps import Change, Count, Hits, Nearest, Put, Remove, Search, SetFields
+from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
+from memtypes.stores.operations.engine import (
+    Change,
+    EnginePoint,
+    PutPoints,
+    QueryHits,
+    RemovePoints,
+    SetFields,
+    VectorQuery,
+)
+from memtypes.stores.operations.writes import point_of
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
 OTHER = Scope("acme", "another")
@@ -31,7 +38,7 @@ QUERY = make_sparse({0: 1.0, 2: 0.5, 3: 2.0, 65_539: 1.5})
 WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125, 5.0, width=32), max_size=4)
 
 
-def points(scope: Scope, start: int, count: int) -> tuple[Point, ...]:
+def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
     """Facts with some of the query's terms; every fifth has no term at all."""
     made = []
     for number in range(start, start + count):
@@ -46,10 +53,10 @@ def points(scope: Scope, start: int, count: int) -> tuple[Point, ...]:
 def filled(tmp_path: Path) -> Shard:
     """A shard of two scopes, of which some memories were written twice and some removed."""
     made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
-    made.write(Put(points(SCOPE, 0, 40), within(SCOPE)))
-    made.write(Put(points(OTHER, 100, 9), within(OTHER)))
-    made.write(Put(points(SCOPE, 10, 5), within(SCOPE)))
-    made.write(Remove(within(SCOPE, has_ids(one.id for one in points(SCOPE, 20, 6)))))
+    made.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
+    made.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
+    made.write(PutPoints(points(SCOPE, 10, 5), within(SCOPE)))
+    made.write(RemovePoints(within(SCOPE, has_ids(one.id for one in points(SCOPE, 20, 6)))))
     return made
 
 
@@ -61,9 +68,9 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
     made.close()
 
 
-def agree(shard: Shard, *queries: Nearest) -> list[Hits]:
+def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
     """The hits of a search, which are those of the engine alone."""
-    found, alone = shard.reader.search(Search(queries)), shard.reader.by_engine(queries)
+    found, alone = shard.reader.search(queries), shard.reader.engine_hits(queries)
     for own, other in zip(found, alone, strict=True):
         scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
         assert own.keys.tolist() == list(dict.fromkeys(own.keys.tolist()))
@@ -72,22 +79,22 @@ def agree(shard: Shard, *queries: Nearest) -> list[Hits]:
     return found
 
 
-def both(where: Where, limit: int, corpus: Where) -> tuple[Nearest, Nearest]:
+def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
     """A query of each leg."""
-    return Nearest(make_dense(999), limit, where, corpus), Nearest(QUERY, limit, where, corpus)
+    return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
 def test_words_find_what_the_engine_finds(shard: Shard) -> None:
     """In each scope, under a filter, among some, and with a limit above and below what there is."""
-    some = to_where(parse_filter({"importance": {"gte": 4}}))
+    some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
         members = shard.reader.scopes.members(corpus)
         assert members is not None
         for where in (corpus, within(scope, some)):
             whole, _ = agree(shard, *both(where, 50, corpus))
-            agree(shard, Nearest(QUERY, 50, corpus, corpus, among=whole.keys[::2]))
-            few = shard.reader.search(Search(both(where, len(members) or 1, corpus)))[1]
+            agree(shard, VectorQuery(QUERY, 50, corpus, corpus, among=whole.keys[::2]))
+            few = shard.reader.search(both(where, len(members) or 1, corpus))[1]
             assert len(few.keys) <= len(members)
             agree(shard, *both(where, 3, corpus))
 
@@ -97,14 +104,14 @@ def test_what_is_written_is_found_at_once(shard: Shard) -> None:
     corpus = within(SCOPE)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
-    shard.write(Put(points(SCOPE, 50, 7), corpus))
+    shard.write(PutPoints(points(SCOPE, 50, 7), corpus))
     after = agree(shard, *both(corpus, 60, corpus))[1]
     assert len(after.keys) > len(before.keys)
-    assert shard.reader.read(Count(corpus)) == 41
-    shard.write(Remove(within(SCOPE, to_where(parse_filter({"importance": {"eq": 3}})))))
+    assert shard.reader.count(corpus) == 41
+    shard.write(RemovePoints(within(SCOPE, to_condition(parse_filter({"importance": {"eq": 3}})))))
     agree(shard, *both(corpus, 60, corpus))
-    shard.write(Remove(of_tenant(SCOPE.tenant)))
-    assert shard.reader.read(Count(corpus)) == 0
+    shard.write(RemovePoints(of_tenant(SCOPE.tenant)))
+    assert shard.reader.count(corpus) == 0
     assert [len(hits.keys) for hits in agree(shard, *both(corpus, 60, corpus))] == [0, 0]
 
 
@@ -160,7 +167,7 @@ class Read:
         self.count = count
         self.asked = 0
 
-    def matching(self, _where: Where, limit: int) -> Slots:
+    def matching(self, _where: Condition, limit: int) -> Slots:
         """The first of the members."""
         self.asked += 1
         return slots_of(range(min(self.count, limit)))
@@ -171,12 +178,16 @@ def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
     for count in (3, 4):
         read = Read(count)
         scopes = Scopes(read.matching, most=3)
-        changes: list[Change] = [Put((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
+        changes: list[Change] = [PutPoints((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
         for change in changes:
             members = scopes.members(within(SCOPE))
             assert (members is None) == (count > 3)
             scopes.forget(change)
-        changes = [Put((), within(SCOPE)), Remove(within(SCOPE, has_ids(["x"]))), Remove(of_tenant(SCOPE.tenant))]
+        changes = [
+            PutPoints((), within(SCOPE)),
+            RemovePoints(within(SCOPE, has_ids(["x"]))),
+            RemovePoints(of_tenant(SCOPE.tenant)),
+        ]
         for change in changes:
             scopes.members(within(SCOPE))
             assert read.asked == 1 + changes.index(change)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memtypes.stores.edge.sidecar import token_matching
 from memtypes.stores.edge.sidecar.token_matching import FLIP, Matcher, TokenRows
-from memtypes.stores.operations.maxsim import maxima
+from memtypes.stores.memory import token_maxima
 
 MATCHER = Matcher()
 
@@ -41,7 +41,7 @@ def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], l
 def test_it_is_the_plain_formula(seed: int, counts: list[int], asked: int) -> None:
     """Whatever the memories, those without tokens among them, the best cosines are those of plain numpy."""
     query, memories = drawn(seed, counts, asked)
-    plain = maxima(query, [tokens if len(tokens) else None for tokens in memories])
+    plain = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
     assert MATCHER.maxima(query, laid_out(memories)) == pytest.approx(plain, abs=1e-4, nan_ok=True)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtypes.search.vectors import TokenVectors
 from memtypes.stores.edge.sidecar.ragged_file import LEAST_DEAD
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.edge.sidecar.token_matching import FLIP
@@ -17,9 +18,9 @@ from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 SLOTS = range(6)
 
 
-def rows(fill: int, count: int) -> bytes:
+def rows(fill: int, count: int) -> TokenVectors:
     """`count` tokens whose numbers are all `fill`."""
-    return np.full((count, 128), fill, dtype=np.int8).tobytes()
+    return np.full((count, 128), fill, dtype=np.int8)
 
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.stores.operations.keys import ids_of, strings_of, texts_of
+from memtypes.stores.operations.uuids import ids_of, strings_of, texts_of
 
 
 @given(st.lists(st.uuids(), max_size=5))

@@ -1,0 +1,145 @@
+"""The embedded engine's library: opening a shard, and conditions, vectors, points and errors in its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+
+from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.search.vectors import SparseVector
+from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import EnginePoint, VectorQuery
+from memtypes.stores.operations.schema import DENSE, SPARSE, Index
+
+_CONFIG_FILE = "edge_config.json"
+"""In a shard's directory; a directory without it is not a shard."""
+
+_NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+"""Exact scans: within one namespace they take a millisecond or two."""
+
+_INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
+    {
+        Index.TENANT: edge.KeywordIndexParams(is_tenant=True),
+        Index.KEYWORD: edge.KeywordIndexParams(),
+        Index.TIME: edge.DatetimeIndexParams(),
+        Index.INTEGER: edge.IntegerIndexParams(lookup=True, range=True),
+    }
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the engine's errors as ours. It raises bare Exception for all but arguments of a wrong form."""
+    try:
+        yield
+    except RemembrancerError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"the embedded engine refused the request: {error}") from error
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise StoreInUse(str(error)) from error
+        raise Unavailable(f"the embedded engine failed: {error}") from error
+
+
+def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edge.EdgeShard:
+    """The shard in `path`, created where there is none, with these fields indexed."""
+    config = edge.EdgeConfig(
+        vectors={DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH)},
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        wal_enabled=True,
+    )
+    if (path / _CONFIG_FILE).exists():
+        shard = edge.EdgeShard.load(str(path), config)
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        shard = edge.EdgeShard.create(str(path), config)
+    for _ in create_indexes(shard, indexes):
+        pass
+    return shard
+
+
+def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
+    """Create the missing indexes, one a step: on a busy disk each takes a tenth of a second or two."""
+    present = shard.info().payload_schema
+    for field, index in indexes.items():
+        if field not in present:
+            shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_PARAMS[index]))
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """Conditions and queries in the engine's classes, for one shard, where an id is a slot."""
+
+    slots: SlotFile
+
+    def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
+        """The engine's filter for `where`, restricted to the points `among`."""
+        clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
+        only = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
+        return edge.Filter(
+            must=[*map(self._condition, clauses.get("must", ())), *only],
+            should=[*map(self._condition, clauses.get("should", ()))],
+            must_not=[*map(self._condition, clauses.get("must_not", ()))],
+        )
+
+    def queries(self, queries: Sequence[VectorQuery]) -> list[edge.QueryRequest]:
+        """The engine's queries. A condition object that several share is translated once."""
+        wheres = {id(where): where for query in queries for where in (query.where, query.corpus)}
+        filters = {key: self.filter(where) for key, where in wheres.items()}
+        return [self._query(query, filters) for query in queries]
+
+    def _query(self, query: VectorQuery, filters: Mapping[int, edge.Filter]) -> edge.QueryRequest:
+        where = filters[id(query.where)] if query.among is None else self.filter(query.where, query.among)
+        if isinstance(query.vector, SparseVector):
+            params = edge.SearchParams(idf=edge.IdfParams(filters[id(query.corpus)]))
+            nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
+        else:
+            params = edge.SearchParams(exact=query.among is not None)
+            nearest = edge.Query.Nearest(query.vector.tolist(), DENSE)
+        return edge.QueryRequest(query.limit, query=nearest, filter=where, params=params, with_payload=False)
+
+    def _condition(self, where: Condition) -> Any:
+        match where:
+            case {"has_id": ids}:
+                return edge.HasIdCondition(set(self.slots.known(ids).tolist()))
+            case {"is_empty": {"key": key}}:
+                return edge.IsEmptyCondition(key)
+            case {"key": key, "match": {"any": values}}:
+                return edge.FieldCondition(key, match=edge.MatchAny(values))
+            case {"key": key, "match": {"value": value}}:
+                return edge.FieldCondition(key, match=edge.MatchValue(_unambiguous(value)))
+            case {"key": key, "range": ends}:
+                timed = any(isinstance(end, str) for end in ends.values())
+                return edge.FieldCondition(key, range=edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends))
+            case _:
+                return self.filter(where)
+
+
+def to_point(point: EnginePoint, slot: int) -> edge.Point:
+    """The engine's point, without token vectors, which are in a file of their own (see `token_vectors`).
+
+    Without terms it has no sparse vector, so a text without words does not count for the IDF.
+    """
+    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
+    if len(point.vectors.sparse.indices):
+        vectors[SPARSE] = _sparse(point.vectors.sparse)
+    return edge.Point(slot, vectors, point.payload)
+
+
+def _unambiguous(value: str | int) -> Any:
+    """`value`, a flag as numpy's: the engine's binding would take Python's flag for the number 1 or 0."""
+    return np.bool_(value) if isinstance(value, bool) else value
+
+
+def _sparse(vector: SparseVector) -> edge.SparseVector:
+    return edge.SparseVector(vector.indices.tolist(), vector.values.tolist())

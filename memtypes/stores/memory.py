@@ -1,0 +1,189 @@
+"""A store in the memory of this process: exact, unindexed, gone with the process. For tests and small experiments.
+
+Conditions are evaluated by the filter of qdrant-client's local mode, so they mean what they mean on a server.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from qdrant_client.local.payload_filters import check_filter
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.columns import Columns
+from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import (
+    Change,
+    DropFields,
+    EngineOperations,
+    EnginePoint,
+    ExistingColumns,
+    Keys,
+    Payload,
+    PutPoints,
+    QueryHits,
+    RemovePoints,
+    Scroll,
+    ScrollOrder,
+    SetFields,
+    VectorQuery,
+)
+from memtypes.stores.operations.message_store import Answer, MessageStore
+from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
+from memtypes.stores.qdrant.translate import to_filter
+
+_UNIT = 127.0
+"""The length of a token vector, which is stored as int8."""
+
+
+class InMemoryStore(MessageStore):
+    """A store of its own, empty at first."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self._engine = InMemoryEngine()
+
+    async def ask(self, request: EngineRequest[Answer]) -> Answer:
+        """The answer."""
+        return await request.run(self._engine)
+
+    async def ping(self) -> None:
+        """Return at once."""
+
+    async def aclose(self) -> None:
+        """Return at once; the memories stay for as long as the object."""
+
+
+class InMemoryEngine(EngineOperations):
+    """Points by type and id. The key of a memory is its id."""
+
+    def __init__(self) -> None:
+        self._points: dict[MemoryType, dict[str, EnginePoint]] = {kind: {} for kind in MemoryType}
+
+    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
+        """The number of memories that meet each condition."""
+        return {kind: len(self._matching(kind, where)) for kind, where in wheres.items()}
+
+    async def facet(
+        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
+    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+        """The values of a field with their numbers."""
+        return {
+            kind: Counter(_value(point.payload, field) for point in self._matching(kind, where)).most_common(limit)
+            for kind, where in wheres.items()
+        }
+
+    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+        """Payloads by id."""
+        return {kind: self._scroll(kind, scroll) for kind, scroll in scrolls.items()}
+
+    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
+        """The hits of every query, ties by id."""
+        return {kind: [self._hits(kind, query) for query in batch] for kind, batch in queries.items()}
+
+    async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
+        """What ranking needs of these memories."""
+        points = [self._points[kind].get(one) for kind, ids in keys.items() for one in strings_of(ids)]
+        exists = np.array([point is not None for point in points], dtype=np.bool_)
+        return ExistingColumns(exists, Columns.of([point.payload for point in points if point is not None]))
+
+    async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
+        """The best cosine of each query token in each of these memories."""
+        points = (self._points[kind][one] for kind, ids in keys.items() for one in strings_of(ids))
+        return token_maxima(query, [point.vectors.tokens for point in points])
+
+    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
+        """The keys, which are the ids."""
+        return np.concatenate(list(keys.values()))
+
+    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
+        """Make the changes."""
+        for kind, ordered in changes.items():
+            for change in ordered:
+                self._write(kind, change)
+
+    def _matching(self, kind: MemoryType, where: Condition) -> list[EnginePoint]:
+        condition = to_filter(where)
+        return [point for point in self._points[kind].values() if check_filter(condition, point.payload, point.id, {})]
+
+    def _scroll(self, kind: MemoryType, scroll: Scroll) -> dict[str, Payload]:
+        points = sorted(self._matching(kind, scroll.where), key=lambda point: point.id)
+        if scroll.order is ScrollOrder.NEWEST_FIRST:
+            points.sort(key=lambda point: np.datetime64(point.payload["created_at"].removesuffix("Z")), reverse=True)
+        if scroll.start_id is not None:
+            points = [point for point in points if point.id >= scroll.start_id]
+        return {point.id: _fields(point.payload, scroll.fields) for point in points[: scroll.limit]}
+
+    def _hits(self, kind: MemoryType, query: VectorQuery) -> QueryHits:
+        points = self._matching(kind, query.where)
+        if query.among is not None:
+            among = set(strings_of(query.among))
+            points = [point for point in points if point.id in among]
+        if isinstance(query.vector, SparseVector):
+            scores = _bm25(query.vector, points, self._matching(kind, query.corpus))
+        else:
+            scores = {point.id: _cosine(query.vector, point.vectors.dense) for point in points}
+        best = sorted(scores, key=lambda one: (-scores[one], one))[: query.limit]
+        return QueryHits(ids_of(best), np.array([scores[one] for one in best], dtype=np.float64))
+
+    def _write(self, kind: MemoryType, change: Change) -> None:
+        points = self._points[kind]
+        matching = {point.id: point for point in self._matching(kind, change.where)}
+        match change:
+            case PutPoints(new, _):
+                points |= {point.id: point for point in new if point.id in matching or point.id not in points}
+            case SetFields(_, fields):
+                points |= {one: _with_payload(point, {**point.payload, **fields}) for one, point in matching.items()}
+            case DropFields(_, names):
+                left = {one: set(point.payload) - set(names) for one, point in matching.items()}
+                points |= {one: _with_payload(matching[one], _fields(matching[one].payload, left[one])) for one in left}
+            case RemovePoints():
+                self._points[kind] = {one: point for one, point in points.items() if one not in matching}
+
+
+def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -> TokenMaxima:
+    """The best cosine of each query token with any token of each memory."""
+    best = np.full((len(memories), len(query)), np.nan, dtype=np.float32)
+    for row, tokens in enumerate(memories):
+        if tokens is not None and len(tokens):
+            best[row] = (tokens.astype(np.float32) @ (query.astype(np.float32) / _UNIT**2).T).max(axis=0)
+    return best
+
+
+def _cosine(query: DenseVector, vector: DenseVector) -> float:
+    return float(np.dot(query, vector))
+
+
+def _bm25(query: SparseVector, points: Iterable[EnginePoint], corpus: Iterable[EnginePoint]) -> dict[str, float]:
+    """The scores of the points that share a term with the query, with the IDF of the corpus."""
+    texts = [set(point.vectors.sparse.indices.tolist()) for point in corpus if len(point.vectors.sparse.indices)]
+    weights = {}
+    for term, weight in zip(query.indices.tolist(), query.values.tolist(), strict=True):
+        often = sum(term in terms for terms in texts)
+        weights[term] = weight * float(np.log(1 + (len(texts) - often + 0.5) / (often + 0.5)))
+    scores: dict[str, float] = {}
+    for point in points:
+        own = dict(zip(point.vectors.sparse.indices.tolist(), point.vectors.sparse.values.tolist(), strict=True))
+        if shared := own.keys() & weights.keys():
+            scores[point.id] = sum(weights[term] * own[term] for term in shared)
+    return scores
+
+
+def _with_payload(point: EnginePoint, payload: Payload) -> EnginePoint:
+    return EnginePoint(point.id, point.vectors, payload)
+
+
+def _fields(payload: Payload, names: Container[str] | None) -> Payload:
+    return {name: value for name, value in payload.items() if names is None or name in names}
+
+
+def _value(payload: Payload, path: str) -> Any:
+    value: Any = payload
+    for name in path.split("."):
+        value = value[name]
+    return value

@@ -1,0 +1,193 @@
+"""The port on top of requests: what every store has in common, whatever engine answers.
+
+Checks what the caller of the port can get wrong, and converts values of the port to requests and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from memtypes.model.errors import InvalidRequest, LockLost
+from memtypes.model.filters import AnyOf, Compare, Filter, Op, all_of
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats, Use
+from memtypes.search.candidates import Candidates
+from memtypes.search.passage import Passage
+from memtypes.search.vectors import DenseVector
+from memtypes.stores.operations import reads, writes
+from memtypes.stores.operations.conditions import to_condition
+from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.paging import cursor_of, parse_cursor
+from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.writes import batches, group_changes, memory_of, point_of
+
+MAX_PAGE = 500
+IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Answer = TypeVar("Answer")
+
+
+class MessageStore(MemoryStore):
+    """A store whose engine answers requests. dimensions: of its dense vectors."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+
+    @abstractmethod
+    async def ask(self, request: EngineRequest[Answer]) -> Answer:
+        """The engine's answer."""
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Store `records`. Everything is checked before anything is written.
+
+        When the engine dies midway some batches may have been stored; repeating the call completes it.
+        """
+        checked = list({record.memory.id: self._checked(scope, record) for record in records}.values())
+        requests = []
+        for batch in batches(checked):
+            points = [point_of(record) for record in batch]
+            requests.append(writes.Upsert(scope=scope, type=batch[0].memory.type, points=points))
+            await asyncio.sleep(0)  # a long list must not block the event loop
+        for request in requests:
+            await self.ask(request)
+
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+        """The memories of `ids` that exist, in the order of `ids`. With known types no other type is searched."""
+        wanted = valid_ids(ids)
+        if not wanted:
+            return {}
+        payloads = await self.ask(reads.GetPayloads(scope=scope, ids=by_type(wanted, ids)))
+        memories = {payload["id"]: memory_of(payload) for payload in payloads}
+        return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
+
+    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        """The passages of those of `ids` that exist, in the order of `ids`."""
+        wanted = valid_ids(ids)
+        if not wanted:
+            return {}
+        answer = await self.ask(reads.GetPassages(scope=scope, ids=by_type(wanted, ids)))
+        passages = {passage.id: passage for passage in answer}
+        return {memory_id: passages[memory_id] for memory_id in wanted if memory_id in passages}
+
+    async def patch(
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
+    ) -> None:
+        """Set and drop top-level payload fields; the identity of a memory can't be patched."""
+        for fields in (*changes.values(), dict.fromkeys(removed)):
+            fixed = sorted(IDENTITY.intersection(fields))
+            if fixed:
+                raise InvalidRequest(f"can't be changed: {', '.join(fixed)}", path=fixed[0])
+        valid = valid_ids(list(changes))
+        if valid:
+            grouped = group_changes({memory_id: changes[memory_id] for memory_id in valid})
+            request = writes.Patch(scope=scope, changes=grouped, removed=list(removed), fence=fence)
+            if protected := await self.ask(request):
+                raise LockLost(f"{protected} memories were patched by a later holder of the lock")
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Add to the access counts in the engine, so that concurrent uses are counted too."""
+        valid = set(valid_ids([use.id for use in uses]))
+        typed: dict[MemoryType, list[Use]] = {}
+        for use in uses:
+            if use.id in valid:
+                typed.setdefault(use.type, []).append(use)
+        for same_type in typed.values():  # one request a type: a search in between waits for one type only
+            await self.ask(writes.NoteUses(scope=scope, uses=same_type))
+
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Remove the memories of `ids`; the number that were removed."""
+        wanted = valid_ids(ids)
+        return await self.ask(writes.Delete(scope=scope, ids=wanted)) if wanted else 0
+
+    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Remove every memory of `types` that matches; the number that were removed."""
+        return await self.ask(writes.DeleteWhere(scope=scope, types=_types(types), where=to_condition(where)))
+
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        """One page of memories."""
+        if not 1 <= listing.limit <= MAX_PAGE:
+            raise InvalidRequest(f"must be 1 to {MAX_PAGE}", path="limit", got=listing.limit)
+        request = reads.ListPage(
+            scope=scope,
+            types=_types(listing.types),
+            where=to_condition(listing.filter),
+            limit=listing.limit,
+            after=None if listing.cursor is None else parse_cursor(listing.cursor),
+        )
+        page = await self.ask(request)
+        next_cursor = cursor_of(page.payloads[-1]) if page.more and page.payloads else None
+        return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
+
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
+        """For each search the union of its legs' best; all searches are one request."""
+        if not searches:
+            return []
+        visible = visible_to(scope.session_id)
+        typed = [self._typed(search, visible) for search in searches]
+        return await self.ask(FindCandidates(scope=scope, searches=typed))
+
+    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
+        """Counts of every type in the scope."""
+        return await self.ask(reads.CountTokens(scope=scope))
+
+    async def namespaces(self, tenant: str) -> list[str]:
+        """The tenant's namespaces."""
+        return await self.ask(reads.ListNamespaces(tenant=tenant))
+
+    def _checked(self, scope: Scope, record: Record) -> Record:
+        memory = record.memory
+        if (memory.tenant, memory.namespace) != (scope.tenant, scope.namespace):
+            raise InvalidRequest(f"memory {memory.id} belongs to another scope", path="namespace")
+        if not valid_ids([memory.id]):
+            raise InvalidRequest("must be a UUID in lower case with hyphens", path="id", got=memory.id)
+        self._check_dense(record.vectors.dense)
+        return record
+
+    def _check_dense(self, vector: DenseVector) -> None:
+        if vector.shape != (self._dimensions,):
+            raise InvalidRequest(f"a dense vector of shape {vector.shape}; the store has ({self._dimensions},)")
+
+    def _typed(self, search: CandidateSearch, visible: Filter) -> TypedSearch:
+        if search.depth < 1:
+            raise InvalidRequest("must be at least 1", path="depth", got=search.depth)
+        if search.dense is not None:
+            self._check_dense(search.dense)
+        wheres = {search.type: to_condition(all_of(search.filter, visible))}
+        return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.light)
+
+
+def visible_to(session_id: str | None) -> Filter:
+    """What a caller in this session may find: memories of the whole namespace, and the session's own."""
+    public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
+    return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
+
+
+def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
+    """Which of `wanted` to look up in which type: the one that `ids` maps it to, else every type."""
+    if not isinstance(ids, Mapping):
+        return {kind: list(wanted) for kind in MemoryType}
+    typed: dict[MemoryType, list[str]] = {}
+    for memory_id in wanted:
+        typed.setdefault(ids[memory_id], []).append(memory_id)
+    return typed
+
+
+def valid_ids(ids: Iterable[str]) -> list[str]:
+    """Those of `ids` that can identify a memory, UUIDs in lower case with hyphens, each once."""
+    return list(dict.fromkeys(memory_id for memory_id in ids if _ID.fullmatch(memory_id)))
+
+
+def _types(types: Sequence[MemoryType]) -> list[MemoryType]:
+    return list(dict.fromkeys(types)) or list(MemoryType)

@@ -1,0 +1,227 @@
+"""Requests that write memories of a namespace.
+
+Every condition is bounded by `within`, so no write reaches beyond the scope.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from memtypes.model.errors import Conflict, InvalidRequest
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.model.types import from_payload
+from memtypes.ports.memory_store import Record, Use
+from memtypes.search.columns import TERMS
+from memtypes.search.terms import heaviest
+from memtypes.stores.operations.conditions import Condition, above, has_ids, negated, within
+from memtypes.stores.operations.engine import (
+    Change,
+    DropFields,
+    EngineOperations,
+    EnginePoint,
+    Payload,
+    PutPoints,
+    RemovePoints,
+    Scroll,
+    SetFields,
+)
+from memtypes.stores.operations.messages import EngineRequest
+
+MAX_RECORDS = 64
+MAX_CHARACTERS = 1_000_000
+"""The most records and characters of content in one write, so that queries are answered between writes."""
+
+FENCE = "fence"
+
+_INTEGERS = range(-(2**63), 2**64)
+
+
+class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
+    """Insert points of one type, replacing those with the same id."""
+
+    scope: Scope
+    type: MemoryType
+    points: list[EnginePoint]
+
+    async def run(self, engine: EngineOperations) -> None:
+        """Raises Conflict when an id belongs to another scope."""
+        ids = has_ids(point.id for point in self.points)
+        foreign = await engine.count({self.type: {"must": [ids, negated(within(self.scope))]}})
+        if foreign[self.type]:
+            raise Conflict(f"{foreign[self.type]} of the ids can't be used here")
+        # Conditional on the scope: inserts what is missing and replaces only the scope's memories, even when another
+        # writer came in between.
+        await engine.write({self.type: [PutPoints(self.points, within(self.scope))]})
+
+
+class FieldChange(msgspec.Struct, frozen=True, array_like=True):
+    """The same new field values for several ids."""
+
+    ids: list[str]
+    fields: Payload
+
+
+class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Set fields of those ids that exist, and drop the fields `removed` of all of them."""
+
+    scope: Scope
+    changes: list[FieldChange]
+    removed: list[str]
+    fence: int | None = None
+
+    async def run(self, engine: EngineOperations) -> int:
+        """The number of memories that were left as they are, because they were patched under a higher fence."""
+        existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
+        changes = {kind: self._changes(ids) for kind, ids in existing.items()}
+        await engine.write({kind: changed for kind, changed in changes.items() if changed})
+        if self.fence is None:
+            return 0
+        newer = {
+            kind: within(self.scope, has_ids(sorted(ids)), above(FENCE, self.fence)) for kind, ids in existing.items()
+        }
+        return sum((await engine.count(newer)).values())
+
+    def _changes(self, existing: set[str]) -> list[Change]:
+        """The changes; under a fence each is conditional and records the fence for later holders."""
+        changes: list[Change] = []
+        unfenced = {} if self.fence is None else negated(above(FENCE, self.fence))
+        mark = {} if self.fence is None else {FENCE: self.fence}
+        for change in self.changes:
+            ids = existing.intersection(change.ids)
+            if ids and (change.fields or mark):
+                where = within(self.scope, has_ids(sorted(ids)), unfenced)
+                changes.append(SetFields(where, {**change.fields, **mark}))
+        if self.removed:
+            where = within(self.scope, has_ids(sorted(existing)), unfenced)
+            changes.append(DropFields(where, tuple(self.removed)))
+        return changes
+
+
+class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
+    """Add to the access counts of those memories that exist, each looked up in its type."""
+
+    repeatable = False
+
+    scope: Scope
+    uses: list[Use]
+
+    async def run(self, engine: EngineOperations) -> None:
+        """Memories that reach the same count at the same time are changed together."""
+        uses = {use.id: use for use in self.uses}
+        wanted: dict[MemoryType, list[str]] = {}
+        for use in uses.values():
+            wanted.setdefault(use.type, []).append(use.id)
+        fields = ("access_count",)
+        payloads = await engine.scroll(
+            {kind: Scroll(within(self.scope, has_ids(ids)), len(ids), fields) for kind, ids in wanted.items()}
+        )
+        times = {at: rfc3339(at) for at in {use.at for use in self.uses}}
+        changes: dict[MemoryType, list[Change]] = {}
+        for kind, by_id in payloads.items():
+            alike: dict[tuple[int, str], list[str]] = {}
+            for memory_id, payload in by_id.items():
+                use = uses[memory_id]
+                count = payload.get("access_count", 0) + use.times
+                alike.setdefault((count, times[use.at]), []).append(memory_id)
+            changes[kind] = [
+                SetFields(within(self.scope, has_ids(ids)), {"access_count": count, "accessed_at": at})
+                for (count, at), ids in alike.items()
+            ]
+        await engine.write(changes)
+
+
+class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Remove `ids`; the number of memories that were removed."""
+
+    repeatable = False
+
+    scope: Scope
+    ids: list[str]
+
+    async def run(self, engine: EngineOperations) -> int:
+        """The number of memories that were removed."""
+        existing = await _existing(engine, self.scope, self.ids)
+        wheres = {kind: within(self.scope, has_ids(sorted(ids))) for kind, ids in existing.items()}
+        await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
+        return sum(map(len, existing.values()))
+
+
+class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Remove the memories of `types` that match; the number of memories that were removed."""
+
+    repeatable = False
+
+    scope: Scope
+    types: list[MemoryType]
+    where: Condition
+
+    async def run(self, engine: EngineOperations) -> int:
+        """The number of memories that were removed."""
+        where = within(self.scope, self.where)
+        counts = await engine.count(dict.fromkeys(self.types, where))
+        await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})
+        return sum(counts.values())
+
+
+async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
+    """The ids that exist in the scope, by type; without the types that have none."""
+    wanted = list(dict.fromkeys(ids))
+    payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(wanted)), len(wanted), ())))
+    return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
+
+
+def batches(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """`records` in batches of one type, bounded in number and in characters of content."""
+    for kind in MemoryType:
+        batch: list[Record] = []
+        size = 0
+        for record in (record for record in records if record.memory.type is kind):
+            if batch and (len(batch) == MAX_RECORDS or size + len(record.memory.content) > MAX_CHARACTERS):
+                yield batch
+                batch, size = [], 0
+            batch.append(record)
+            size += len(record.memory.content)
+        if batch:
+            yield batch
+
+
+def point_of(record: Record) -> EnginePoint:
+    """The point of a memory. Raises InvalidRequest for an integer that can't be stored exactly."""
+    payload = record.memory.to_payload()
+    check_integers(payload, record.memory.id)
+    payload[TERMS] = heaviest(record.vectors.sparse)
+    return EnginePoint(record.memory.id, record.vectors, payload)
+
+
+def memory_of(payload: Payload) -> Memory:
+    """The memory of a point."""
+    return from_payload({name: value for name, value in payload.items() if name != TERMS})
+
+
+def check_integers(value: object, path: str) -> None:
+    """Raise InvalidRequest where `value`, plain JSON, contains an integer beyond 64 bits."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            check_integers(member, f"{path}.{key}")
+    elif isinstance(value, list):
+        for member in value:
+            check_integers(member, path)
+    elif isinstance(value, int) and value not in _INTEGERS:
+        raise InvalidRequest("an integer beyond 64 bits can't be stored exactly; send it as text", path=path)
+
+
+def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
+    """The changes with the ids that share them; often many memories are changed in the same way."""
+    groups: dict[str, FieldChange] = {}
+    for memory_id, fields in changes.items():
+        payload = dict(fields)
+        check_integers(payload, memory_id)
+        groups.setdefault(json.dumps(payload, sort_keys=True), FieldChange([], payload)).ids.append(memory_id)
+    return list(groups.values())

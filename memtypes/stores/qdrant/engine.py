@@ -1,0 +1,143 @@
+"""The engine operations on a Qdrant server: a collection for each type, asked concurrently."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from qdrant_client import AsyncQdrantClient, models
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.columns import COLUMN_FIELDS, Columns
+from memtypes.search.vectors import TokenMaxima, TokenVectors
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import (
+    Change,
+    EngineOperations,
+    ExistingColumns,
+    Keys,
+    Payload,
+    QueryHits,
+    Scroll,
+    ScrollOrder,
+    VectorQuery,
+)
+from memtypes.stores.operations.schema import collection_name
+from memtypes.stores.operations.uuids import Ids, strings_of
+from memtypes.stores.qdrant.translate import (
+    to_filter,
+    to_hits,
+    to_operation,
+    to_query,
+    to_token_maxima,
+    to_token_queries,
+)
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+_NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC)
+
+
+async def _concurrently(
+    requests: Mapping[MemoryType, Asked], ask: Callable[[MemoryType, Asked], Awaitable[Answered]]
+) -> dict[MemoryType, Answered]:
+    """The answer for each type."""
+    answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
+    return dict(zip(requests, answers, strict=True))
+
+
+class QdrantEngine(EngineOperations):
+    """A server's collections. local: whether `client` is in its own exact mode."""
+
+    def __init__(self, client: AsyncQdrantClient, prefix: str, *, local: bool) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._local = local
+
+    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
+        """The exact number of memories that meet each condition."""
+
+        async def ask(kind: MemoryType, where: Condition) -> int:
+            return (await self._client.count(self._name(kind), to_filter(where), exact=True)).count
+
+        return await _concurrently(wheres, ask)
+
+    async def facet(
+        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
+    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+        """The values of a field with their numbers."""
+
+        async def ask(kind: MemoryType, where: Condition) -> list[tuple[Any, int]]:
+            answer = await self._client.facet(
+                self._name(kind), field, facet_filter=to_filter(where), limit=limit, exact=True
+            )
+            return [(hit.value, hit.count) for hit in answer.hits]
+
+        return await _concurrently(wheres, ask)
+
+    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+        """Payloads by id."""
+        return await _concurrently(scrolls, self._scroll)
+
+    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
+        """The hits of every query."""
+
+        async def ask(kind: MemoryType, batch: Sequence[VectorQuery]) -> list[QueryHits]:
+            requests = [to_query(query, local=self._local) for query in batch]
+            answers = await self._client.query_batch_points(self._name(kind), requests)
+            return [to_hits(answer.points) for answer in answers]
+
+        return await _concurrently(queries, ask)
+
+    async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
+        """What ranking needs of these memories."""
+
+        async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
+            wanted = strings_of(ids)
+            records = await self._client.retrieve(self._name(kind), list(wanted), with_payload=list(COLUMN_FIELDS))
+            payloads = {str(record.id): record.payload or {} for record in records}
+            return [one in payloads for one in wanted], [payloads[one] for one in wanted if one in payloads]
+
+        answers = (await _concurrently(keys, ask)).values()
+        exists = np.array([flag for flags, _ in answers for flag in flags], dtype=np.bool_)
+        return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
+
+    async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
+        """The best cosine of each query token in each of these memories."""
+
+        async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
+            answers = await self._client.query_batch_points(self._name(kind), to_token_queries(query, ids))
+            return to_token_maxima(ids, answers)
+
+        return np.concatenate(list((await _concurrently(keys, ask)).values()))
+
+    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
+        """The keys, which are the ids."""
+        return np.concatenate(list(keys.values()))
+
+    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
+        """Make the changes of each type."""
+
+        async def ask(kind: MemoryType, ordered: Sequence[Change]) -> None:
+            operations = [to_operation(change) for change in ordered]
+            await self._client.batch_update_points(self._name(kind), operations, wait=True)
+
+        await _concurrently(changes, ask)
+
+    def _name(self, kind: MemoryType) -> str:
+        return collection_name(self._prefix, kind)
+
+    async def _scroll(self, kind: MemoryType, scroll: Scroll) -> dict[str, Payload]:
+        records, _ = await self._client.scroll(
+            self._name(kind),
+            scroll_filter=to_filter(scroll.where),
+            limit=scroll.limit,
+            offset=scroll.start_id,
+            # Without an order a server scrolls by id.
+            order_by=_NEWEST_FIRST if scroll.order is ScrollOrder.NEWEST_FIRST else None,
+            with_payload=True if scroll.fields is None else list(scroll.fields) or False,
+        )
+        return {str(record.id): record.payload or {} for record in records}

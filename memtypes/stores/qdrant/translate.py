@@ -1,0 +1,170 @@
+"""Conditions, vectors, changes and errors as the Qdrant client's, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.search.vectors import SparseVector, TokenMaxima, TokenVectors
+from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.engine import (
+    Change,
+    DropFields,
+    EnginePoint,
+    Keys,
+    PutPoints,
+    QueryHits,
+    RemovePoints,
+    SetFields,
+    VectorQuery,
+)
+from memtypes.stores.operations.schema import DENSE, SPARSE, TOKENS
+from memtypes.stores.operations.uuids import ids_of, strings_of
+
+
+def to_filter(where: Condition) -> models.Filter:
+    """The client's filter for a condition."""
+    clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
+    return models.Filter.model_validate(clauses)
+
+
+def to_query(query: VectorQuery, *, local: bool) -> models.QueryRequest:
+    """The client's query, without payloads. local: for the client's own exact mode."""
+    if isinstance(query.vector, SparseVector):
+        params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
+        request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
+    else:
+        request = models.QueryRequest(
+            query=query.vector.tolist(), using=DENSE, params=None if local else _dense_params(query)
+        )
+    bounds = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _only(query.among)]
+    where = models.Filter(must=bounds)
+    return request.model_copy(update={"filter": where, "limit": query.limit, "with_payload": False})
+
+
+def to_hits(points: Sequence[models.ScoredPoint]) -> QueryHits:
+    """The hits of a query. The key of a memory is its id."""
+    scores = np.array([point.score for point in points], dtype=np.float64)
+    return QueryHits(ids_of(str(point.id) for point in points), scores)
+
+
+def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryRequest]:
+    """A query for each token: its best cosine in each of the memories that have token vectors."""
+    where = _only(keys)
+    return [
+        models.QueryRequest(query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False)
+        for token in unit_tokens(query).tolist()
+    ]
+
+
+def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
+    """The answers of `to_token_queries`, a row for each key and a column for each answer."""
+    rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
+    best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
+    for column, answer in enumerate(answers):
+        for hit in answer.points:
+            best[rows[str(hit.id)], column] = hit.score
+    return best
+
+
+def unit_tokens(tokens: TokenVectors) -> NDArray[np.float32]:
+    """Token vectors as floats of unit length."""
+    return tokens.astype(np.float32) / np.float32(127.0)
+
+
+def to_operation(change: Change) -> models.UpdateOperation:
+    """The client's operation for a change."""
+    where = to_filter(change.where)
+    match change:
+        case PutPoints(points, _):
+            return models.UpsertOperation(
+                upsert=models.PointsList(points=[to_point(point) for point in points], update_filter=where)
+            )
+        case SetFields(_, fields):
+            return models.SetPayloadOperation(set_payload=models.SetPayload(payload=fields, filter=where))
+        case DropFields(_, fields):
+            return models.DeletePayloadOperation(delete_payload=models.DeletePayload(keys=list(fields), filter=where))
+        case RemovePoints():
+            return models.DeleteOperation(delete=models.FilterSelector(filter=where))
+
+
+def to_point(point: EnginePoint) -> models.PointStruct:
+    """The client's point. Without terms it has no sparse vector, so a text without words does not count for the IDF."""
+    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
+    if len(point.vectors.sparse.indices):
+        vectors[SPARSE] = _sparse(point.vectors.sparse)
+    if point.vectors.tokens is not None and len(point.vectors.tokens):
+        vectors[TOKENS] = unit_tokens(point.vectors.tokens).tolist()
+    return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
+
+
+def _only(keys: Keys) -> models.Filter:
+    return models.Filter(must=[models.HasIdCondition(has_id=strings_of(keys))])
+
+
+def _dense_params(query: VectorQuery) -> models.SearchParams:
+    """Scores come from the original vectors, even where quantized copies are used to find the hits."""
+    rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.among is not None)
+    return models.SearchParams(exact=query.among is not None, quantization=rescored)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise the client's errors as ours. Every message names the server."""
+    try:
+        yield
+    except UnexpectedResponse as error:
+        raise _refused(url, error) from error
+    except ResponseHandlingException as error:
+        raise _unreached(url, error.source) from error
+    except (json.JSONDecodeError, AssertionError) as error:  # the client's way to report an unexpected answer
+        raise _unreached(url, error) from error
+    except ResourceExhaustedResponse as error:
+        wait = max(1, math.ceil(error.retry_after_s))
+        raise Unavailable(f"the Qdrant server at {url} is overloaded", retry_after_s=wait) from error
+
+
+@contextmanager
+def tolerated_conflict() -> Iterator[None]:
+    """Ignore that a collection exists already."""
+    try:
+        yield
+    except UnexpectedResponse as error:
+        if error.status_code != 409:
+            raise
+
+
+def _refused(url: str, error: UnexpectedResponse) -> RemembrancerError:
+    code = error.status_code
+    if code in (401, 403):
+        return Unavailable(f"the Qdrant server at {url} refused the API key ({code}); set the server's key")
+    if code in (400, 422):
+        return InvalidRequest(f"the Qdrant server at {url} refused the request: {_detail(error)}")
+    return Unavailable(f"the Qdrant server at {url} answered {code}: {_detail(error)}")
+
+
+def _unreached(url: str, cause: Exception) -> Unavailable:
+    if isinstance(cause, httpx.TimeoutException):
+        return Unavailable(f"the Qdrant server at {url} did not answer in time")
+    if isinstance(cause, httpx.TransportError):
+        return Unavailable(f"the Qdrant server at {url} can't be reached: {cause}")
+    return Unavailable(f"the server at {url} does not answer like Qdrant: {cause}")
+
+
+def _detail(error: UnexpectedResponse) -> str:
+    return error.content[:200].decode("utf-8", "replace").strip() or error.reason_phrase

@@ -1,0 +1,24 @@
+"""Errors of the embedded engine's library."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtypes.model.errors import Conflict, InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.stores.edge.engine.vendor import translated
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (Exception("Can't init WAL: Kind(WouldBlock)"), StoreInUse),
+        (Exception("disk full"), Unavailable),
+        (ValueError("invalid JSON path"), InvalidRequest),
+        (TypeError("wrong"), InvalidRequest),
+        (Conflict("ours"), Conflict),
+    ],
+)
+def test_errors_are_translated_with_their_text(raised: Exception, expected: type[RemembrancerError]) -> None:
+    """The library raises bare exceptions; each becomes an error of the product."""
+    with pytest.raises(expected, match=str(raised).split("(")[0]), translated():
+        raise raised

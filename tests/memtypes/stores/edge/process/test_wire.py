@@ -1,0 +1,68 @@
+"""Messages between clients and the engine process: requests, errors and framing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, RemembrancerError, StoreInUse, Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.stores.edge.process import wire
+from memtypes.stores.operations.engine import EnginePoint
+from memtypes.stores.operations.reads import ListPage
+from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.writes import Upsert
+from tests.builders import SCOPE, make_memory, make_record
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
+)
+def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
+    """An error that has no name on the wire becomes Unavailable."""
+    back = wire.error_of(wire.failure_of(error))
+    assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
+    assert str(back) == str(error)
+
+
+def test_an_invalid_request_keeps_its_path() -> None:
+    """The path of the invalid field is sent along."""
+    back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
+    assert isinstance(back, InvalidRequest)
+    assert back.path == "filters.x"
+
+
+def test_requests_are_decoded_as_they_were_encoded() -> None:
+    """Scopes, vectors and nested conditions included."""
+    vectors = make_record(make_memory(MemoryType.EPISODIC, "x")).vectors
+    search = TypedSearch({MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5)
+    find = FindCandidates(scope=SCOPE, searches=[search])
+    back = wire.decode_call(wire.encode_call(3, find))
+    assert back.number == 3
+    assert isinstance(back.request, FindCandidates)
+    assert back.request.scope == SCOPE
+    assert back.request.searches[0].wheres == search.wheres
+    assert np.array_equal(np.asarray(back.request.searches[0].dense), vectors.dense)
+    upsert = Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[EnginePoint("i", vectors, {"a": [1]})])
+    upserted = wire.decode_call(wire.encode_call(4, upsert)).request
+    assert isinstance(upserted, Upsert)
+    assert upserted.points[0].payload == {"a": [1]}
+    page = ListPage(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))
+    assert wire.decode_call(wire.encode_call(5, page)).request == page
+    assert wire.decode_call(wire.encode_call(6, wire.Hello(protocol=1))).request == wire.Hello(protocol=1)
+
+
+async def test_messages_are_framed_by_their_length() -> None:
+    """Messages are separated however their bytes arrive; a length out of bounds is refused."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(wire.framed(b"one") + wire.framed(b"") + wire.framed(b"three")[:5])
+    assert [await wire.read_message(reader), await wire.read_message(reader)] == [b"one", b""]
+    reader.feed_data(b"hree")
+    assert await wire.read_message(reader) == b"three"
+    reader.feed_data(b"\xff\xff\xff\xff")
+    with pytest.raises(ValueError, match="4294967295 bytes"):
+        await wire.read_message(reader)

@@ -1,0 +1,19 @@
+"""The directory of an embedded store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memtypes.model.errors import Unavailable
+from memtypes.stores.edge.layout import Layout
+
+
+def test_a_directory_without_an_alias_is_no_store(tmp_path: Path) -> None:
+    """Its shards are an error, and a damaged holder file names nobody."""
+    layout = Layout(tmp_path)
+    with pytest.raises(Unavailable, match=r"store\.json is missing"):
+        layout.shard_paths()
+    layout.holder_path.write_bytes(b"{")
+    assert layout.read_holder() is None

@@ -1,0 +1,25 @@
+"""The port on top of requests: which ids can exist, and where they are looked up."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.policy import MemoryType
+from memtypes.stores.operations.message_store import by_type, valid_ids
+
+
+@given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda one: one.hex))))
+def test_only_lower_case_uuids_with_hyphens_are_valid(ids: list[str]) -> None:
+    """Other texts are left out; valid ids stay in order, each once."""
+    valid = [one for one in ids if len(one) == 36 and one.count("-") == 4]
+    assert valid_ids(ids) == list(dict.fromkeys(valid))
+
+
+def test_an_id_is_looked_up_in_its_type_or_in_every_type() -> None:
+    """A mapping names the type of each id; a sequence names none."""
+    assert by_type(["a", "b"], {"a": MemoryType.WORKING, "b": MemoryType.SEMANTIC}) == {
+        MemoryType.WORKING: ["a"],
+        MemoryType.SEMANTIC: ["b"],
+    }
+    assert by_type(["a"], ["a"]) == {kind: ["a"] for kind in MemoryType}

@@ -1,0 +1,74 @@
+"""Requests and their encoding: arrays, answers and types survive the way to another process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import TypeStats
+from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.vectors import Vectors
+from memtypes.stores.operations.engine import EnginePoint, Payload
+from memtypes.stores.operations.messages import answer_type, decoder, encode
+from memtypes.stores.operations.reads import CountTokens, ListPage, PayloadPage
+from memtypes.stores.operations.searching import FindCandidates
+from memtypes.stores.operations.writes import Upsert
+from tests.builders import make_sparse
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(0, 9), elements=st.floats(width=32, allow_nan=False)),
+    hnp.arrays(np.int8, st.tuples(st.integers(0, 5), st.just(128))),
+    st.dictionaries(st.integers(0, 2**32 - 1), st.floats(width=32, allow_nan=False)),
+)
+def test_vectors_survive_encoding(
+    dense: NDArray[np.float32], tokens: NDArray[np.int8], terms: dict[int, float]
+) -> None:
+    """A point comes back with the same arrays, types and shapes."""
+    point = EnginePoint("id", Vectors(dense, make_sparse(terms), tokens), {"content": "text", "n": [1, None]})
+    back = decoder(EnginePoint).decode(encode(point))
+    assert (back.id, back.payload) == (point.id, point.payload)
+    for array, other in (
+        (back.vectors.dense, dense),
+        (back.vectors.tokens, tokens),
+        (back.vectors.sparse.indices, point.vectors.sparse.indices),
+        (back.vectors.sparse.values, point.vectors.sparse.values),
+    ):
+        assert array.dtype == other.dtype
+        assert np.array_equal(array, other)
+
+
+def test_candidates_survive_encoding() -> None:
+    """Columns, texts and missing values are the same afterwards."""
+    payloads: list[Payload] = [
+        {"importance": 3, "speaker": "Ada", "created_at": "2026-03-01T09:30:00Z"},
+        {"importance": 5},
+    ]
+    candidates = Candidates.of(
+        [Candidate(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
+    )
+    back = decoder(Candidates).decode(encode(candidates))
+    assert [one.payload for one in back] == payloads
+    assert [(one.id, one.dense, one.sparse, one.late) for one in back] == [
+        ("id-0", 0.5, None, None),
+        ("id-1", 0.5, None, None),
+    ]
+
+
+def test_a_request_names_the_type_of_its_answer() -> None:
+    """The type parameter of its base class."""
+    assert answer_type(FindCandidates) == list[Candidates]
+    assert answer_type(ListPage) is PayloadPage
+    assert answer_type(CountTokens) == dict[MemoryType, TypeStats]
+    assert decoder(answer_type(Upsert)).decode(encode(None)) is None
+
+
+def test_what_can_not_be_encoded_is_an_error() -> None:
+    """An object of an unknown type is named."""
+    with pytest.raises(TypeError, match="object can't be sent"):
+        encode(object())
