@@ -1,17 +1,17 @@
-"""The type of a text: the rules where they are sure, the nearest prototype sentences where they are not."""
+"""The type of a text: by rules where they are clear, and otherwise also by the most similar prototype sentences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 import anyio
 import numpy as np
 
-from ingest.screening.classification.rules import Leaning, leaning
-from ingest.screening.classification.sentences import SENTENCES
+from ingest.screening.classification.rules import RuleScores, score_by_rules
 from ingest.screening.gates import Rejection
 from ingest.writing.drafts import Classified, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
@@ -21,95 +21,126 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import DenseVector
 
-SURE = 2.0
-"""The lead of the first type over the second from which the rules alone decide: more than one weak sign."""
+CLEAR_LEAD = 2.0
+"""Lead of the best type over the second from which the rules decide alone: more than one weak sign."""
 
 NEAREST = 2
-"""Prototype sentences of a type whose likeness is averaged: one alone may be near by chance."""
+"""Prototypes of a type whose cosines are averaged; a single one may be near by chance."""
 
-_PULL = 8.0
-"""What a whole step of cosine weighs against the rules."""
+_COSINE_WEIGHT = 8.0
+"""Weight of a cosine of 1 in the scale of the rules."""
 
 Scores: TypeAlias = Mapping[MemoryType, float]
 
+PROTOTYPES: Mapping[MemoryType, tuple[str, ...]] = MappingProxyType(
+    {
+        MemoryType.EPISODIC: (
+            "Wow, that sounds great, how did it go?",
+            "We had a lovely time at the lake with the children.",
+            "The deployment failed this morning and was rolled back.",
+            "It's been a hard week, but it was worth it.",
+            "Thanks, that means a lot to me.",
+            "The customer called yesterday and complained about the invoice.",
+        ),
+        MemoryType.SEMANTIC: (
+            "Paula works as a nurse in a small hospital.",
+            "The payment service is written in Go and keeps its data in Postgres.",
+            "The user prefers short answers without examples.",
+            "Tom and his sister enjoy painting and hiking together.",
+            "Water boils at a lower temperature at high altitude.",
+            "Both teams agree on the importance of code review.",
+        ),
+        MemoryType.PROSPECTIVE: (
+            "remind me to water the plants tomorrow",
+            "set an alarm for six in the morning",
+            "add milk to the shopping list",
+            "book a room for the meeting on friday",
+            "are any rooms free this afternoon",
+            "the report has to be sent before the end of the month",
+        ),
+        MemoryType.PROCEDURAL: (
+            "To restart the server, stop the service, clear the cache and start it again.",
+            "Compress a folder into an archive with the tar command.",
+            "How to release: run the tests, tag the commit, push the tag.",
+            "Open the settings, choose network and press reset.",
+            "Mix the flour with water, let it rest, then bake it for an hour.",
+            "List all files of a directory: ls -la path",
+        ),
+    }
+)
+"""Typical sentences of each type."""
+
 
 class Classifier:
-    """Finds types; the prototype sentences are embedded when they are first needed."""
+    """Finds the type of texts. The prototypes are embedded when they are first needed."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._prototypes: Mapping[MemoryType, list[DenseVector]] | None = None
+        self._vectors: Mapping[MemoryType, list[DenseVector]] | None = None
         self._lock = anyio.Lock()
 
     async def classify(self, text: str) -> Classified:
-        """The type of `text` with its reason. Raises Overloaded or Unavailable when the embedder is needed and away."""
-        words = await offload([text], lambda: leaning(text))
-        if lead(words.scores) >= SURE:
-            return ruled(words)
-        prototypes = await self._known()
+        """The type of `text` with its reason. Raises Overloaded or Unavailable if the embedder is needed and away."""
+        rules = await offload([text], lambda: score_by_rules(text))
+        first, second = sorted(rules.scores.values(), reverse=True)[:2]
+        if first - second >= CLEAR_LEAD:
+            return _by_rules(rules)
+        prototypes = await self._prototypes()
         (embedded,) = await self._embedder.embed_documents([text])
-        return nearest(words, likeness(embedded.dense, prototypes))
+        return _by_rules_and_similarity(rules, _similarities(embedded.dense, prototypes))
 
-    async def _known(self) -> Mapping[MemoryType, list[DenseVector]]:
+    async def _prototypes(self) -> Mapping[MemoryType, list[DenseVector]]:
         async with self._lock:
-            if self._prototypes is None:
-                texts = [(kind, sentence) for kind, sentences in SENTENCES.items() for sentence in sentences]
-                made = await self._embedder.embed_documents([sentence for _, sentence in texts])
-                paired = list(zip(texts, made, strict=True))
-                self._prototypes = {kind: [one.dense for (of, _), one in paired if of is kind] for kind in SENTENCES}
-            return self._prototypes
+            if self._vectors is None:
+                kinds = [kind for kind, sentences in PROTOTYPES.items() for _ in sentences]
+                sentences = [sentence for sentences in PROTOTYPES.values() for sentence in sentences]
+                embedded = list(zip(kinds, await self._embedder.embed_documents(sentences), strict=True))
+                self._vectors = {kind: [one.dense for of, one in embedded if of is kind] for kind in PROTOTYPES}
+            return self._vectors
 
 
-def lead(scores: Scores) -> float:
-    """How far the first of `scores` is ahead of the second."""
-    first, second = sorted(scores.values(), reverse=True)[:2]
-    return first - second
+def _by_rules(rules: RuleScores) -> Classified:
+    best = max(rules.scores, key=lambda kind: rules.scores[kind])
+    return _classified(rules.scores, rules.reasons[best])
 
 
-def ruled(words: Leaning) -> Classified:
-    """What the rules alone make of a text that they are sure of."""
-    first = max(words.scores, key=lambda kind: words.scores[kind])
-    return _classified(words.scores, words.reasons[first])
+def _by_rules_and_similarity(rules: RuleScores, similarities: Scores) -> Classified:
+    scores = {kind: score + _COSINE_WEIGHT * similarities[kind] for kind, score in rules.scores.items()}
+    best = max(scores, key=lambda kind: scores[kind])
+    reason, rule_reason = f"it is most similar to typical {best} texts", rules.reasons.get(best)
+    return _classified(scores, f"{reason}, and {rule_reason}" if rule_reason else reason)
 
 
-def likeness(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseVector]]) -> Scores:
+def _similarities(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseVector]]) -> Scores:
     """For each type the mean cosine of `text` with its nearest prototypes."""
     return {
-        kind: float(np.mean(sorted(float(text @ one) for one in vectors)[-NEAREST:]))
+        kind: float(np.mean(sorted(float(text @ vector) for vector in vectors)[-NEAREST:]))
         for kind, vectors in prototypes.items()
     }
 
 
-def nearest(words: Leaning, alike: Scores) -> Classified:
-    """What the rules and the prototypes together make of a text."""
-    scores = {kind: words.scores[kind] + _PULL * alike[kind] for kind in words.scores}
-    first = max(scores, key=lambda kind: scores[kind])
-    said = words.reasons.get(first)
-    reason = f"it is most like typical {first} texts"
-    return _classified(scores, f"{reason}, and {said}" if said else reason)
-
-
 def _classified(scores: Scores, reason: str) -> Classified:
-    """Confidences that sum to 1: a softmax over the scores."""
+    """The best type first, with confidences that sum to 1: a softmax over the scores."""
     top = max(scores.values())
     powers = {kind: math.exp(score - top) for kind, score in scores.items()}
-    whole = sum(powers.values())
-    ranked = sorted(((kind, round(power / whole, 4)) for kind, power in powers.items()), key=lambda one: -one[1])
+    total = sum(powers.values())
+    ranked = sorted(((kind, round(power / total, 4)) for kind, power in powers.items()), key=lambda pair: -pair[1])
     (kind, confidence), *others = ranked
     return Classified(kind, confidence, reason, tuple(others))
 
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Gives a draft without a type the one that its text is found to be of."""
+    """Gives drafts without a type the type of their text."""
 
     classifier: Classifier
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002 - the same in each
-        """The submission with a typed draft; as it is when the type was given."""
+        """The submission with a typed draft; unchanged if the type was given."""
         draft = submission.draft
         if not isinstance(draft, UntypedDraft):
             return submission
-        found = await self.classifier.classify(draft.content)
-        given = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
-        return replace(submission, draft=DRAFT.validate_python({**given, "type": found.type}), classified=found)
+        classified = await self.classifier.classify(draft.content)
+        fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
+        typed = DRAFT.validate_python({**fields, "type": classified.type})
+        return replace(submission, draft=typed, classified=classified)
