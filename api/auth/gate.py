@@ -9,8 +9,9 @@ from litestar.handlers import BaseRouteHandler
 
 from api.auth.keybook import KeyBook
 from api.auth.rate import RateLimit
-from api.http.endpoint import Call, refuse_query
+from api.http.endpoint import Endpoint
 from api.http.problems import Forbidden, Unauthorized
+from api.http.request import refuse_query
 
 _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 
@@ -24,19 +25,19 @@ class Gate:
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Check one call before its body is read."""
-        call: Call | None = handler.opt.get("call")
-        if call is None:  # OPTIONS, which Litestar answers by itself
+        endpoint: Endpoint | None = handler.opt.get("endpoint")
+        if endpoint is None:  # OPTIONS, which Litestar answers by itself
             return
-        if call.role is not None:
+        if endpoint.role is not None:
             caller = self._keys.caller(_sent_key(connection))
             if caller is None:
                 raise Unauthorized(_WRONG_KEY)
             self._rate.take(caller.key_id)
-            if not caller.role.may(call.role):
-                raise Forbidden(f"this call needs the role {call.role}; the key has {caller.role}")
+            if not caller.role.may(endpoint.role):
+                raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
             connection.scope["auth"] = caller
-        if call.query is None:
-            refuse_query(connection.scope)  # type: ignore[arg-type]  # every route here is HTTP
+        if handler.opt["params"] is None:
+            refuse_query(connection)
 
 
 def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing
 from api.cli.client import ApiClient
-from api.http.endpoint import encode
-from api.http.queries import retrieved, searched
+from api.http import queries
 from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
@@ -77,15 +74,15 @@ class LocalBackend:
 
     async def search(self, asked: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return _members(await searched(self.services, self.tenant, asked))
+        return (await queries.search(self.services, self.tenant, asked)).model_dump(mode="json")
 
     async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return _members(await retrieved(self.services, self.tenant, asked))
+        return (await queries.retrieve(self.services, self.tenant, asked)).model_dump(mode="json")
 
     async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        return _members(await self.services.upkeep.run_all(self.tenant, job, asked))
+        return asdict(await self.services.upkeep.run_all(self.tenant, job, asked))
 
     def sink(self, namespace: str) -> Sink:
         """Writes with this process's ingestor."""
@@ -134,8 +131,3 @@ class HttpSink:
 def _sent(asked: Model) -> dict[str, Any]:
     """A request as the body of a call: what was not given is the service's to say."""
     return asked.model_dump(mode="json", exclude_unset=True)
-
-
-def _members(answer: object) -> dict[str, Any]:
-    members: dict[str, Any] = msgspec.json.decode(encode(answer))
-    return members

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
 from api.cli.client import ApiClient
-from api.http.answers import Check
+from api.http.routes.service import HealthCheck
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
 from api.wiring import open_services
@@ -38,12 +38,12 @@ class Diagnosis:
     """The checks made so far, in order."""
 
     def __init__(self) -> None:
-        self.checks: dict[str, Check] = {}
+        self.checks: dict[str, HealthCheck] = {}
 
     @property
     def well(self) -> bool:
         """Whether nothing is wrong."""
-        return all(check["ok"] for check in self.checks.values())
+        return all(check.ok for check in self.checks.values())
 
     async def note(
         self, name: str, look: Callable[[], Awaitable[_Value]], said: Callable[[_Value], str] = str
@@ -57,7 +57,7 @@ class Diagnosis:
         except RemembrancerError as error:
             ok, detail = False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
-        self.checks[name] = Check(ok=ok, ms=ms, detail=detail)
+        self.checks[name] = HealthCheck(ok=ok, ms=ms, detail=detail)
         return found
 
 
@@ -90,7 +90,8 @@ async def diagnose_service(url: str, key: str | None) -> Diagnosis:
         answer = await diagnosis.note(
             "service", lambda: client.get("/health/ready"), lambda found: str(found["status"])
         )
-        diagnosis.checks.update((answer or {}).get("checks", {}))
+        for name, check in (answer or {}).get("checks", {}).items():
+            diagnosis.checks[name] = HealthCheck.model_validate(check)
         if answer is not None:
             await diagnosis.note("round trip", lambda: _remote_round_trip(client))
     return diagnosis

@@ -1,31 +1,29 @@
-"""The HTTP application, put together from services that are handed in ready-made."""
+"""The HTTP application over services that are already open."""
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Litestar
-from litestar.datastructures import ResponseHeader
+from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
+from litestar.types import Message, Scope
+from pydantic import BaseModel
 
 from api.auth.gate import Gate
 from api.auth.local import from_here
 from api.http.metrics import CountCalls
-from api.http.problems import SAFE_HEADERS, answer_problem
+from api.http.openapi import PydanticSchemas, openapi_config
+from api.http.problems import answer_problem
+from api.http.request import ApiRequest
 from api.http.routes import (
-    backups,
-    batch,
+    admin,
     examination,
-    health,
     hooks,
-    keys,
     memories,
-    moving,
     prospective,
-    receipts,
-    reembed,
-    reference,
-    search,
+    retrieval,
+    service,
     threads,
-    upkeep,
     workflows,
     working,
 )
@@ -35,76 +33,33 @@ from api.wiring.container import Services
 BODY_BYTES = 2 * 1024 * 1024
 
 ROUTES = (
-    memories.post_memory,
-    memories.list_memories,
-    memories.erase_memories,
-    memories.get_memory,
-    memories.patch_memory,
-    memories.delete_memory,
-    memories.post_feedback,
-    batch.post_batch,
-    prospective.get_due,
-    prospective.complete,
-    prospective.cancel,
-    prospective.snooze,
-    hooks.session_stop,
-    hooks.prompt_submit,
-    upkeep.run_job,
-    examination.post_classify,
-    examination.post_review,
-    search.post_search,
-    search.post_retrieve,
-    receipts.get_receipt,
-    receipts.verify_receipt,
-    receipts.replay_receipt,
-    working.post_working,
-    working.list_working,
-    working.clear_working,
-    working.todo_created,
-    working.todo_completed,
-    threads.post_thread,
-    backups.get_backup,
-    threads.get_thread,
-    threads.post_turn,
-    threads.put_turns,
-    threads.get_chain,
-    threads.post_context,
-    threads.post_flush,
-    threads.post_clear,
-    threads.get_stats,
-    threads.get_health,
-    threads.delete_thread,
-    workflows.post_workflow,
-    workflows.post_event,
-    workflows.get_workflow,
-    workflows.get_workflow_chain,
-    workflows.get_workflow_resources,
-    workflows.get_events,
-    workflows.post_continue,
-    keys.post_key,
-    keys.list_keys,
-    keys.delete_key,
-    reembed.post_reembed,
-    moving.post_export,
-    moving.post_import,
-    moving.post_erase,
-    health.stats,
-    health.live,
-    health.ready,
-    health.metrics,
-    reference.openapi_json,
-    reference.docs,
+    memories.routes,
+    prospective.routes,
+    hooks.routes,
+    examination.routes,
+    retrieval.search_routes,
+    retrieval.receipt_routes,
+    working.routes,
+    hooks.todo_routes,
+    threads.routes,
+    workflows.routes,
+    admin.routes,
+    service.routes,
 )
+
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer: it is not cached, sniffed or framed, and a browser neither runs nor fetches anything."""
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
-    """The application over `services`, which stay the caller's to close.
+    """The application over `services`, which the caller closes.
 
-    local_only: calls that a browser made for a page from elsewhere are refused; meant for a service without keys.
-
-    Litestar's own reading of bodies and its own OpenAPI document are not used: `api.http.endpoint` says what a call
-    takes,
-    is stricter about JSON, and documents exactly what is checked.
+    local_only: refuse calls that a browser makes for another site's page, for a service without keys.
     """
     return Litestar(
         route_handlers=ROUTES,
@@ -112,8 +67,20 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         guards=[Gate(services.keys, services.rate), *([from_here] if local_only else [])],
         middleware=[CountCalls(services.metrics), BodyDeadline()],
         exception_handlers={Exception: answer_problem},
-        response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
+        before_send=[_add_safe_headers],
+        request_class=ApiRequest,
         request_max_body_size=BODY_BYTES,
-        openapi_config=None,
+        type_encoders={BaseModel: _encoded},
+        plugins=[PydanticSchemas()],
+        openapi_config=openapi_config(),
         logging_config=None,
     )
+
+
+def _encoded(answer: BaseModel) -> msgspec.Raw:
+    return msgspec.Raw(answer.model_dump_json().encode())
+
+
+async def _add_safe_headers(message: Message, _scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        MutableScopeHeaders.from_message(message).update(SAFE_HEADERS)

@@ -1,173 +1,112 @@
-"""What a route says about itself: who may call it, what it takes, what it answers.
+"""The decorator of every handler: its route, who may call it, and which statuses it may answer.
 
-The gate reads the role, the readers below read the shapes, and the OpenAPI document is made from the same values.
+A handler takes its JSON body as `data`, its query parameters as `params` and path parameters by their names, each typed
+by a model. Litestar calls it and documents it from the same types; `api.http.openapi` adds the query parameters.
 """
 
 from __future__ import annotations
 
+import http
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
-import anyio.to_thread
-import msgspec
-from litestar import Request, Response, route
-from litestar.datastructures import State
+from litestar import route
+from litestar.di import Provide
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import HTTPScope
-from pydantic import BaseModel, TypeAdapter
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import PathParameter
+from litestar.types import Empty
+from pydantic import BaseModel
 
-from api.auth.keys import Caller, Role
-from api.http.problems import UnsupportedMedia
-from api.http.validation import FieldError, InvalidInput, checked, shown
-from memtypes.model.memory import Memory, Model
-from memtypes.model.scope import Scope
-from memtypes.model.strict_json import strict_json
+from api.auth.keys import Role
+from api.http.problems import PROBLEM_JSON, ProblemAnswer
+from api.http.request import JSON, ApiRequest, read_query
 
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
-LARGE_BODY = 64 * 1024
-"""Bytes from which a body is read in a thread, so that the other requests go on meanwhile."""
+PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
+"""An id in the path of a call."""
 
-MAX_PARAMETERS = 32
+SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"header": []}]
+"""Alternatives: no key where none is configured, a bearer token, or the X-API-Key header."""
 
-HttpRequest: TypeAlias = Request[Any, Caller, State]
-_Value = TypeVar("_Value")
-_Query = TypeVar("_Query", bound=Model)
+_WITH_BODY = (400, 408, 413, 415, 429)
+_WITH_ROLE = (401, 403, 429)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBodies:
+    """A body that the handler reads itself. models: its media types; a list model is sent as one item a line."""
+
+    models: Mapping[str, type[BaseModel] | None]
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the HTTP contract.
+class Endpoint:
+    """One call of the HTTP contract, as a decorator of its handler.
 
-    role: the least that is needed; None where no key is asked for. query, body: the shapes taken. answers: the shape
-    of each status that is no problem; None for an empty answer.
+    route: method and path. role: the least that may call; None for a call without a key. status: of success. also:
+    answer types of further statuses. errors: statuses of its problems, in addition to those that its body and role
+    imply. head: whether a GET answers HEAD too; off where reading is recorded. headers: optional request headers.
     """
 
+    route: str
     summary: str
-    tag: str
-    answers: Mapping[int, Any]
     role: Role | None = Role.READER
-    query: type[Model] | None = None
-    body: TypeAdapter[Any] | None = None
-    body_types: tuple[str, ...] = (JSON,)
-    answer_type: str = JSON
+    status: int = 200
+    also: Mapping[int, Any] = field(default_factory=dict)
+    errors: tuple[int, ...] = ()
+    head: bool = True
+    media_type: str = JSON
+    raw: RawBodies | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    may_fail: tuple[int, ...] = ()
 
-    def opt(self) -> dict[str, Any]:
-        """The route option that carries this description."""
-        return {"call": self}
-
-
-def safe_get(path: str, opt: Mapping[str, Any]) -> HTTPRouteHandler:
-    """A route for GET that takes HEAD as well, which is answered with the same headers alone.
-
-    For calls that change nothing: where a GET notes that something was read, a HEAD would note it for nobody.
-    """
-    return route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=opt)
-
-
-def scope_of(request: HttpRequest, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-    """The scope of a call: the caller's tenant, and what the request names."""
-    return Scope(request.auth.tenant, namespace, session_id, agent_id)
-
-
-async def read_body(request: HttpRequest, adapter: TypeAdapter[_Value]) -> _Value:
-    """The JSON body as `adapter` has it; no body at all is an empty object.
-
-    Raises UnsupportedMedia, MalformedJson or InvalidInput.
-    """
-    raw = await request.body()
-    if not raw and "content-type" not in request.headers:
-        return checked(adapter, {})
-    content_type(request, (JSON,))
-    return await in_turn(raw, lambda: checked(adapter, strict_json(raw)))
-
-
-async def in_turn(raw: bytes, read: Callable[[], _Value]) -> _Value:
-    """What `read` gives; in a thread where `raw` is large."""
-    return read() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(read)
-
-
-def content_type(request: HttpRequest, allowed: tuple[str, ...]) -> str:
-    """The body's media type, when it is one of `allowed`."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedMedia(f"the body must be sent as it is; Content-Encoding was {shown(encoding)!r}")
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent not in allowed:
-        raise UnsupportedMedia(f"Content-Type must be {' or '.join(allowed)}; it was {shown(sent)!r}")
-    return sent
-
-
-def read_query(request: HttpRequest, kind: type[_Query]) -> _Query:
-    """The query parameters as `kind` has them. Raises InvalidInput; unknown and repeated ones are refused."""
-    return checked(TypeAdapter(kind), _parameters(request.scope))
-
-
-def refuse_query(scope: HTTPScope) -> None:
-    """Raise InvalidInput when there is any query parameter: this call takes none."""
-    sent = _parameters(scope)
-    if sent:
-        raise InvalidInput([FieldError(name, "this call takes no query parameters") for name in map(shown, sent)])
-
-
-def _parameters(scope: HTTPScope) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(
-            scope["query_string"].decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MAX_PARAMETERS,
+    def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
+        """The Litestar handler."""
+        method, path = self.route.split()
+        methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
+        hints = get_type_hints(handler)
+        params = hints.get("params")
+        decorate = route(
+            path,
+            http_method=methods,
+            status_code=self.status,
+            media_type=self.media_type,
+            summary=self.summary,
+            description="No key needed." if self.role is None else f"Role: {self.role}.",
+            security=None if self.role is None else SECURITY,
+            response_description=_phrase(self.status),
+            responses=self._responses(has_body="data" in hints or self.raw is not None),
+            dependencies={} if params is None else {"params": _query_dependency(params)},
+            request_max_body_size=Empty if self.raw is None else self.raw.max_bytes,
+            opt={"endpoint": self, "params": params},
         )
-    except ValueError as error:
-        raise InvalidInput(
-            [FieldError("", f"the query must be percent-encoded UTF-8 of at most {MAX_PARAMETERS} parameters")]
-        ) from error
-    named = dict(pairs)
-    if len(named) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput([FieldError(shown(twice), "must be given once")])
-    return named
+        return decorate(handler)
+
+    def _responses(self, *, has_body: bool) -> dict[int, ResponseSpec]:
+        problems = {422, 500, *self.errors}
+        problems |= {*_WITH_BODY} if has_body else set()
+        problems |= {*_WITH_ROLE} if self.role is not None else set()
+        answers = {
+            status: ResponseSpec(
+                answer, generate_examples=False, description=_phrase(status), media_type=self.media_type
+            )
+            for status, answer in self.also.items()
+        }
+        for status in sorted(problems - {self.status} - answers.keys()):
+            answers[status] = ResponseSpec(
+                ProblemAnswer, generate_examples=False, description=_phrase(status), media_type=PROBLEM_JSON
+            )
+        return answers
 
 
-def answer(value: object, status: int = 200) -> Response[bytes]:
-    """`value` as a JSON answer."""
-    return Response(encode(value), status_code=status, media_type=JSON)
+def _query_dependency(model: type[BaseModel]) -> Provide:
+    def read(request: ApiRequest) -> Any:
+        return read_query(request, model)
+
+    return Provide(read, sync_to_thread=False)
 
 
-class Redacted(Protocol):
-    """What became of something that was looked through for secrets."""
-
-    @property
-    def redactions(self) -> Mapping[str, int]:
-        """How many were taken out, by kind."""
-
-
-def redactions_of(one: Redacted) -> dict[str, Any]:
-    """What an answer says was taken out; nothing where there was nothing."""
-    return {"redactions": dict(one.redactions)} if one.redactions else {}
-
-
-def encode(value: object) -> bytes:
-    """`value` as JSON: dataclasses, enums and times as they are; memories without their tenant."""
-    return msgspec.json.encode(value, enc_hook=_plain)
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, Memory):
-        return memory_members(value)
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
-
-
-def memory_members(memory: Memory) -> dict[str, Any]:
-    """A memory as answers show it: every field, null ones too, but the tenant."""
-    return memory.model_dump(mode="json", exclude={"tenant"})
+def _phrase(status: int) -> str:
+    return http.HTTPStatus(status).phrase

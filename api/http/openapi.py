@@ -1,165 +1,187 @@
-"""The OpenAPI document, made from what each route says about itself, so that it can't say anything else."""
+"""The OpenAPI document: Litestar's own, with pydantic's JSON schemas and the query parameters of each endpoint."""
 
 from __future__ import annotations
 
-import http
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from inspect import isclass
+from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
-from pydantic import TypeAdapter, ValidationError
+from litestar.types import Method
+from litestar.typing import FieldDefinition
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import JsonSchemaMode
 
-from api.http.bodies import CHANGES
-from api.http.endpoint import Call
-from api.http.problems import PROBLEM_JSON, ProblemAnswer
-from api.http.schemas import Schemas
+from api.http.endpoint import Endpoint
 
-_INFO = {
-    "title": "Remembrancer",
-    "version": "1",
-    "description": "A memory service for AI agents. Errors are RFC 9457 problems. Without configured keys the service "
-    "listens on loopback only and needs none.",
-}
-_SECURITY = {
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-}
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+
+_REF = "#/components/schemas/{model}"
+
+
+@dataclass
+class PydanticSchema(Schema):
+    """A JSON schema of pydantic's, passed through as it is."""
+
+    content: dict[str, Any] = field(default_factory=dict)
+
+    def to_schema(self) -> dict[str, Any]:
+        """The schema as JSON."""
+        return self.content
+
+
+class PydanticSchemas(OpenAPISchemaPlugin):
+    """Pydantic's own JSON schemas in place of Litestar's, which lack validators' constraints and forbidden extras."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, dict[str, Any]] = {}
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        """Whether `value` is a pydantic model."""
+        return isclass(value) and issubclass(value, BaseModel)
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        """A reference to the model's schema. Litestar prefers aliases in requests only, which tells the two apart."""
+        mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
+        return self.reference(field_definition.annotation, mode)
+
+    def reference(self, model: type[BaseModel], mode: JsonSchemaMode) -> Schema:
+        """A reference to the component of `model`."""
+        self.definitions.setdefault(model.__name__, self.inline(model, mode))
+        return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
+
+    def inline(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+        """The schema of `model`; the models that it refers to become components."""
+        schema = model.model_json_schema(mode=mode, ref_template=_REF)
+        for name, definition in schema.pop("$defs", {}).items():
+            self.definitions.setdefault(name, definition)
+        return schema
+
+
+class _NoRoutes(Router):
+    """Litestar's place for its own pages: the document and the page here are endpoints like all others."""
+
+    def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - see the class
+        """No routes."""
+        return []
+
+
+def openapi_config() -> OpenAPIConfig:
+    """Title, security schemes and operation ids of the document."""
+    return OpenAPIConfig(
+        title="Remembrancer",
+        version="1",
+        description="A memory service for AI agents. Errors are RFC 9457 problems. Without configured keys the service "
+        "listens on loopback only and needs none.",
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer"),
+                "header": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
+            }
+        ),
+        operation_id_creator=_operation_id,
+        openapi_router=_NoRoutes("/", route_handlers=[]),
+    )
+
+
+def _operation_id(handler: HTTPRouteHandler, method: Method | HttpMethod, _path: Any) -> str:
+    return f"head_{handler.handler_name}" if method == HttpMethod.HEAD else handler.handler_name
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`'s routes; made when it is first asked for."""
+    """The OpenAPI 3.1 document of `app`, built at the first call."""
     if "openapi" not in app.state:
         app.state["openapi"] = _document(app)
-    made: dict[str, Any] = app.state["openapi"]
-    return made
+    built: dict[str, Any] = app.state["openapi"]
+    return built
 
 
 def _document(app: Litestar) -> dict[str, Any]:
-    schemas = Schemas()
-    paths: dict[str, dict[str, Any]] = {}
-    for path, method, call, name in described(app):
-        paths.setdefault(path, {})[method.lower()] = _operation(call, name, path, schemas)
-    return {
-        "openapi": "3.1.0",
-        "info": _INFO,
-        "paths": dict(sorted(paths.items())),
-        "components": {"schemas": schemas.components(), "securitySchemes": _SECURITY},
-    }
+    schemas = app.plugins.get(PydanticSchemas)
+    specification = app.openapi_schema
+    for operation, handler in _operations(app):
+        _complete(operation, handler, schemas)
+    for item in (specification.paths or {}).values():
+        item.head = None  # its answer is part of the GET's
+    built = specification.to_schema()
+    built["components"]["schemas"] = dict(sorted({**built["components"]["schemas"], **schemas.definitions}.items()))
+    built["paths"] = dict(sorted(built["paths"].items()))
+    return built
 
 
-def described(app: Litestar) -> Iterator[tuple[str, str, Call, str]]:
-    """(path, method, description, handler's name) of each route that describes itself."""
+def _operations(app: Litestar) -> Iterator[tuple[Operation, HTTPRouteHandler]]:
+    paths = app.openapi_schema.paths or {}
     for route in app.routes:
-        if not isinstance(route, HTTPRoute):
-            continue
-        for handler in route.route_handlers:
-            call = handler.opt.get("call")
-            if isinstance(call, Call) and isinstance(handler, HTTPRouteHandler):
-                (method,) = handler.http_methods - {HttpMethod.HEAD}  # of a GET's answer it is a part
-                yield route.path_format, str(method), call, handler.handler_name
+        if isinstance(route, HTTPRoute) and route.path_format in paths:
+            for method, (handler, _) in route.route_handler_map.items():
+                operation = getattr(paths[route.path_format], method.lower())
+                if operation is not None and method != HttpMethod.HEAD:
+                    yield operation, handler
 
 
-def _operation(call: Call, name: str, path: str, schemas: Schemas) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": name,
-        "summary": call.summary,
-        "tags": [call.tag],
-        "parameters": [*_path_parameters(path), *_query_parameters(call, schemas), *_headers(call)],
-        "responses": {**_answers(call, schemas), **_problems(call, schemas)},
-    }
-    if call.body is not None:
-        content = {kind: {"schema": _body(call, kind, schemas)} for kind in call.body_types}
-        operation["requestBody"] = {"required": _needs_body(call), "content": content}
-    if call.role is not None:
-        operation["description"] = f"Role: {call.role}."
-        operation["security"] = [{}, {"bearer": []}, {"header": []}]
-    return operation
+def _complete(operation: Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
+    """Add what Litestar cannot know of `operation`: query parameters, raw bodies, headers, bodies that may be empty."""
+    endpoint: Endpoint = handler.opt["endpoint"]
+    parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
+    operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
+    if endpoint.raw is not None:
+        content = {kind: OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.models.items()}
+        operation.request_body = RequestBody(required=True, content=content)
+    elif isinstance(operation.request_body, RequestBody):
+        operation.request_body.required = _needs_body(handler.parsed_fn_signature.parameters["data"].annotation)
+    elif operation.responses is not None:
+        operation.responses.pop("400", None)  # Litestar's own, of parameters, which are 422 here
 
 
-def _needs_body(call: Call) -> bool:
-    """Whether anything must be sent: a body that is left out is an empty object."""
-    assert call.body is not None  # noqa: S101 - the caller asks only for calls with a body
-    try:
-        call.body.validate_python({})
-    except ValidationError:
-        return True
-    return False
-
-
-def _path_parameters(path: str) -> list[dict[str, Any]]:
-    names = re.findall(r"{(\w+)}", path)
-    return [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
-
-
-_TEXT = {"type": "string", "minLength": 1}
-
-
-def _query_parameters(call: Call, schemas: Schemas) -> list[dict[str, Any]]:
-    if call.query is None:
-        return []
-    schema = schemas.inline(TypeAdapter(call.query))
+def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Iterator[Parameter]:
+    if model is None:
+        return
+    schema = schemas.inline(model, "validation")
     required = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": _without_null(one)}
-        for name, one in schema["properties"].items()
-    ]
+    for name, content in schema["properties"].items():
+        yield Parameter(name, "query", PydanticSchema(content=_without_null(content)), required=name in required)
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` for a query: a parameter can be left out, but can't be null."""
-    given = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
-    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default") or value is not None}
-    rest.pop("anyOf", None)
-    return {**rest, **given[0]} if len(given) == 1 else dict(schema)
+    """`schema` for a query: a parameter can be left out but not null."""
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
+    return {**rest, **options[0]} if len(options) == 1 else dict(schema)
 
 
-def _headers(call: Call) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": text,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
-        }
-        for name, text in call.headers.items()
-    ]
+def _header(name: str, description: str) -> Parameter:
+    schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
+    return Parameter(name, "header", schema, description=description, required=False)
 
 
-def _body(call: Call, kind: str, schemas: Schemas) -> dict[str, Any]:
-    if kind != "application/json":
-        return {"type": "string", "description": "One item a line, as in the JSON body's `items`."}
-    if call.body is CHANGES:
-        return schemas.changes()
-    assert call.body is not None  # noqa: S101 - the caller asks only for calls with a body
-    return schemas.accepted(call.body)
+def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Schema:
+    if model is None:
+        return Schema(type=OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
+    return schemas.reference(model, "validation")
 
 
-def _answers(call: Call, schemas: Schemas) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
-    for status, shape in call.answers.items():
-        entry: dict[str, Any] = {"description": http.HTTPStatus(status).phrase}
-        if shape is not None:
-            entry["content"] = {call.answer_type: {"schema": schemas.answered(shape)}}
-        answers[str(status)] = entry
-    return answers
-
-
-def _problems(call: Call, schemas: Schemas) -> dict[str, Any]:
-    statuses = {422, 500, *call.may_fail}
-    if call.body is not None:
-        statuses |= {400, 408, 413, 415, 429}
-    if call.role is not None:
-        statuses |= {401, 403, 429}
-    schema = schemas.answered(ProblemAnswer)
-    return {
-        str(status): {
-            "description": http.HTTPStatus(status).phrase,
-            "content": {PROBLEM_JSON: {"schema": schema}},
-        }
-        for status in sorted(statuses - call.answers.keys())
-    }
+def _needs_body(model: type[BaseModel]) -> bool:
+    """Whether something must be sent: a body that is left out is an empty object."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return True
+    return False

@@ -81,14 +81,6 @@ _HINTS = {
 
 _BY_STATUS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
-SAFE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Headers of every answer: nobody keeps it, guesses its type, frames it, or lets it run or fetch anything."""
-
 
 class ProblemField(BaseModel):
     """One thing that was wrong: where, what, and what was sent."""
@@ -185,9 +177,11 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         # The class names alone: an error's text may quote what was being written.
         _log.error("%s %s: %s%s", request.method, _template(request), type(error).__name__, cause)
         _log.debug("the trace", exc_info=error)
-    headers = {**SAFE_HEADERS, **problem.headers}
     return Response(
-        problem.body(request.scope["path"]), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
+        problem.body(request.scope["path"]),
+        status_code=problem.status,
+        media_type=PROBLEM_JSON,
+        headers=problem.headers,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ingest.screening.redaction.scan import redact
 from memtypes.config.error_messages import message_of
@@ -16,7 +16,7 @@ from memtypes.model.policy import MemoryType
 MAX_SHOWN = 80
 MAX_KEPT = 100
 
-_Value = TypeVar("_Value")
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
 
 
@@ -44,10 +44,10 @@ class InvalidInput(RemembrancerError):
         self.errors = tuple(errors)
 
 
-def checked(adapter: TypeAdapter[_Value], value: object) -> _Value:
-    """`value` as `adapter` has it. Raises InvalidInput."""
+def checked(model: type[_ModelT], value: object) -> _ModelT:
+    """`value` as an instance of `model`. Raises InvalidInput."""
     try:
-        return adapter.validate_python(value)
+        return model.model_validate(value)
     except ValidationError as error:
         raise InvalidInput(field_errors(error, value)) from error
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-
-from typing_extensions import TypedDict
 
 from ingest.screening.prefilter import Recent
 from ingest.screening.recent_embeddings import RecentDocuments
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
-from memtypes.model.times import Clock
+from memtypes.model.times import Clock, Instant
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
+from retrieval.answer import Answer
 
 
 class Memories(Erasable):
@@ -55,12 +53,12 @@ class Remembered(Erasable):
         return self._recent.count(scope)
 
 
-class Erased(TypedDict):
+class Erased(Answer):
     """What was removed from each place, and what is there now."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
-    checked_at: datetime
+    checked_at: Instant
 
 
 async def erase_everywhere(places: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:

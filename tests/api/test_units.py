@@ -18,8 +18,8 @@ from rich.console import Console
 from api.auth.keys import KeyEntry, KeyRing, Role
 from api.auth.local import is_loopback
 from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
-from api.http.bodies import POST, ListQuery
 from api.http.routes.memories import list_filter
+from api.http.routes.memory_shapes import ListQuery, MemoryPost
 from api.http.serve import check_exposure, listen
 from api.http.validation import MAX_SHOWN, InvalidInput, checked, path_text, shown
 from api.settings import BadSettings
@@ -95,7 +95,7 @@ def test_what_is_shown_is_short_and_plain(value: Any) -> None:
 def test_anything_wrong_is_an_invalid_input_with_paths(value: Any) -> None:
     """Whatever is validated, the errors can be sent."""
     with pytest.raises(InvalidInput) as caught:
-        checked(POST, value)
+        checked(MemoryPost, value)
     assert json.dumps([one.members() for one in caught.value.errors], allow_nan=False, ensure_ascii=False).encode()
 
 
@@ -109,7 +109,7 @@ def test_a_path_reads_like_the_body() -> None:
 def test_a_posted_memory_gives_the_draft_alone() -> None:
     """What is said about the writing is no part of the memory, and nothing else is lost."""
     sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
-    draft: Draft = checked(POST, {**sent, "namespace": "n", "review": "skip"}).draft()
+    draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
     assert draft.model_fields_set == sent.keys()
 

@@ -27,7 +27,7 @@ def doctor(
         return await (diagnose_service(url, key) if url else diagnose(settings))
 
     diagnosis = run(look)
-    answer = {"ok": diagnosis.well, "checks": diagnosis.checks}
+    answer = {"ok": diagnosis.well, "checks": {name: check.model_dump() for name, check in diagnosis.checks.items()}}
     present(answer, lambda found: checks_table(found["checks"]), as_json=as_json)
     if not diagnosis.well:
         raise typer.Exit(FAILED)

@@ -11,9 +11,9 @@ from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import open_backend
 from api.cli.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run
 from api.cli.tables import context_view, hits_table
-from api.http.routes.search import RETRIEVE, SEARCH
 from api.http.validation import checked
 from memtypes.model.errors import InvalidRequest
+from retrieval.query.request import RetrieveRequest, SearchRequest
 
 Query: TypeAlias = Annotated[str, typer.Argument(help="What to look for.")]
 Types: TypeAlias = Annotated[list[str] | None, typer.Option("--type", help="Only this type; may be given again.")]
@@ -45,7 +45,7 @@ def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     async def ask() -> dict[str, Any]:
         body = _body(query, namespace, types, session, filters)
         body |= _given(top_k=top_k, profile=profile, as_of=as_of, explain=explain)
-        asked = checked(SEARCH, body)
+        asked = checked(SearchRequest, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.search(asked)
 
@@ -78,7 +78,7 @@ def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from i
         body = _body(query, namespace, types, session, filters)
         body |= _given(budget=budget, todo_id=todo, profile=profile, as_of=as_of, tokenizer=tokenizer)
         body |= _given(format=form, oversize=oversize, explain=explain)
-        asked = checked(RETRIEVE, body)
+        asked = checked(RetrieveRequest, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.retrieve(asked)
 

@@ -12,9 +12,8 @@ from rich.text import Text
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import open_backend
 from api.cli.commands.options import AsJson, DataDir, Key, Tenant, Url, place, present, run
-from api.http.routes.upkeep import JOB
 from api.http.validation import checked
-from ingest.upkeep.planners import UpkeepJob
+from ingest.upkeep.planners import JobRequest, UpkeepJob
 
 SHOWN = 50
 _Limit = Annotated[int | None, typer.Option(show_default=False)]
@@ -49,7 +48,7 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
     given = {name: value for name, value in limits.items() if value is not None}
 
     async def work() -> dict[str, Any]:
-        asked = checked(JOB, {"dry_run": not apply, **given})
+        asked = checked(JobRequest, {"dry_run": not apply, **given})
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.job(job, asked)
 

@@ -1,43 +1,78 @@
-"""What would become of a text: its type, and the reviewers' decision. Nothing is written."""
+"""Classification and review of a text without writing it."""
 
 from __future__ import annotations
 
-from litestar import Response, post
+from litestar import Router
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
-from api.http.answers import ClassifyAnswer, ReviewAnswer, classify_answer, review_answer
-from api.http.bodies import CLASSIFY, REVIEW
-from api.http.endpoint import Call, HttpRequest, answer, read_body, scope_of
+from api.http.endpoint import Endpoint
+from api.http.request import ApiRequest
+from api.http.routes.memory_shapes import ClassifyAnswer
 from api.wiring.container import Services
 from ingest.screening.examine import Examiner
 from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Model, Text
+from memtypes.model.policy import MemoryType
+from memtypes.model.review import Decision, Tier, Vote
+from memtypes.model.scope import Name
+from retrieval.answer import Answer
 
-TAG = "Ingestion without writing"
 
-_CLASSIFY = Call("Find the type of a text", TAG, {200: ClassifyAnswer}, body=CLASSIFY, may_fail=(503,))
-_REVIEW = Call("Review a text", TAG, {200: ReviewAnswer}, body=REVIEW, may_fail=(503,))
+class ClassifyBody(Model):
+    """A text to classify. context: the text around it."""
+
+    content: Text
+    context: Text | None = None
 
 
-@post("/v1/classify", opt=_CLASSIFY.opt(), status_code=200)
-async def post_classify(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """The type, with its reason, the alternatives, and parts of other types."""
-    asked = await read_body(request, CLASSIFY)
+class ReviewBody(Model):
+    """A text to review."""
+
+    content: Text
+    namespace: Name
+    type: MemoryType | None = None
+
+
+class ReviewAnswer(Answer):
+    """The decision on a text, with each vote. redacted: secrets were taken out before anyone read it."""
+
+    decision: Decision
+    importance: float | None
+    relevance: float | None
+    novelty: float | None
+    reason: str
+    tier: Tier
+    votes: tuple[Vote, ...]
+    redacted: bool
+    redactions: dict[str, int]
+
+
+@Endpoint("POST /v1/classify", "Find the type of a text", errors=(503,))
+async def post_classify(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ClassifyBody]
+) -> ClassifyAnswer:
+    """The type with its reason, the alternatives, and parts that have other types."""
     examiner = _examiner(services)
-    found = await examiner.classify(request.auth.tenant, asked.content, asked.context)
-    parts = await examiner.parts(request.auth.tenant, asked.content)
-    shown = [{"type": kind, "content": part} for kind, part in parts]
-    return answer({**classify_answer(found), "parts": shown})
+    classified = await examiner.classify(request.auth.tenant, data.content, data.context)
+    return ClassifyAnswer.of(classified, await examiner.parts(request.auth.tenant, data.content))
 
 
-@post("/v1/review", opt=_REVIEW.opt(), status_code=200)
-async def post_review(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """The decision, with each vote."""
-    asked = await read_body(request, REVIEW)
-    scope = scope_of(request, asked.namespace)
-    return answer(review_answer(await _examiner(services).review(scope, asked.content, asked.type)))
+@Endpoint("POST /v1/review", "Review a text", errors=(503,))
+async def post_review(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ReviewBody]
+) -> ReviewAnswer:
+    """The decision with each vote."""
+    scope = request.scope_in(data.namespace)
+    examined = await _examiner(services).review(scope, data.content, data.type)
+    redactions = dict(examined.redactions)
+    return ReviewAnswer(**dict(examined.reviewed), redacted=bool(redactions), redactions=redactions)
 
 
 def _examiner(services: Services) -> Examiner:
     if services.examiner is None:
-        raise Unavailable("nothing here classifies or reviews")
+        raise Unavailable("this service has no classifier and no reviewers")
     return services.examiner
+
+
+routes = Router("/", tags=["Ingestion without writing"], route_handlers=[post_classify, post_review])

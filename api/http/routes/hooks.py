@@ -1,33 +1,37 @@
-"""What an agent's host calls when a prompt is sent and when a session ends."""
+"""Hooks that an agent's host calls: a prompt is about to be sent, a session has ended, a to-do begins or is done."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from litestar import Response, post
+from litestar import Router
 from litestar.di import NamedDependency
-from pydantic import Field, TypeAdapter
+from litestar.params import JSONBody
+from pydantic import Field
 
 from api.auth.keys import Role
-from api.http.answers import BatchAnswer, batch_answer
-from api.http.bodies import MAX_BATCH
-from api.http.endpoint import Call, HttpRequest, answer, read_body, scope_of
-from api.http.queries import without_secrets
+from api.http.endpoint import Endpoint
+from api.http.queries import redact_query
+from api.http.request import ApiRequest
+from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem
+from api.http.routes.working import InSession, working_memory
+from api.http.shapes import Redactions
 from api.wiring.container import Services
 from ingest.conversations.sessions import Message, Said, drafts_of
 from ingest.screening.context_echo import ALL_RECALLED, PART_RECALLED
 from ingest.working.intentions import DueQuestion
+from ingest.working.todos import NewItem
 from ingest.writing.drafts import Submission
 from ingest.writing.outcome import WriteStatus
-from memtypes.model.memory import Label, Model, Text
+from memtypes.model.memory import Label, Line, Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from memtypes.offload import offload
-from retrieval.answer import RetrieveAnswer
+from retrieval.answer import Answer, RetrieveAnswer
 from retrieval.query.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRequest
 
-TAG = "Hooks"
+MAX_STEPS = 200
 
 
 class MessageIn(Model):
@@ -37,30 +41,22 @@ class MessageIn(Model):
     content: Text
     timestamp: Instant | None = None
 
-    def plain(self, content: str) -> Message:
-        """The message as ingestion takes it, with what is left of its content."""
-        return Message(self.role, content, self.timestamp)
 
-
-class SessionStop(Model):
+class SessionStop(InSession):
     """A conversation that has ended, oldest message first."""
 
-    namespace: Name
-    session_id: Name
     messages: list[MessageIn] = Field(max_length=MAX_BATCH)
 
 
-class PromptSubmit(Model):
+class PromptSubmit(InSession):
     """A prompt that is about to be sent."""
 
-    namespace: Name
-    session_id: Name
     prompt: Query
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
 
     def request(self) -> RetrieveRequest:
-        """The retrieval that it asks for."""
+        """The retrieval for the prompt."""
         return RetrieveRequest(
             query=self.prompt,
             namespace=self.namespace,
@@ -70,76 +66,119 @@ class PromptSubmit(Model):
         )
 
 
-STOP: TypeAdapter[SessionStop] = TypeAdapter(SessionStop)
-PROMPT: TypeAdapter[PromptSubmit] = TypeAdapter(PromptSubmit)
+class TodoCreated(InSession):
+    """A to-do begins."""
 
-_STOP = Call(
-    "A session ended: keep what was said in it",
-    TAG,
-    {200: BatchAnswer},
-    role=Role.WRITER,
-    body=STOP,
-    may_fail=(409, 503),
-)
-_PROMPT = Call(
-    "A prompt is sent: the context for it; intentions that are due and shown have fired",
-    TAG,
-    {200: RetrieveAnswer},
-    role=Role.WRITER,
-    body=PROMPT,
-    may_fail=(503,),
-)
+    todo_id: Name
+    content: Text
+    agent_id: Name | None = None
 
 
-@post("/v1/hooks/session-stop", opt=_STOP.opt(), status_code=200)
-async def session_stop(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """What became of each message; an intention that a message states has a result of its own, after the message's.
+class TodoCompleted(InSession):
+    """A to-do is done. steps: what it took, in order."""
+
+    todo_id: Name
+    agent_id: Name | None = None
+    steps: list[Line] = Field(default_factory=list, max_length=MAX_STEPS)
+
+
+class TodoCreatedAnswer(Answer):
+    """The id of the new working item. redactions: secrets removed from its content, by kind."""
+
+    working_id: str
+    redactions: Redactions = None
+
+
+class TodoCompletedAnswer(Answer):
+    """How many items were cleared, and the procedure that a to-do of more than 5 steps leaves behind.
+
+    redactions: secrets removed from the steps, by kind.
+    """
+
+    cleared: int
+    procedural_id: str | None
+    redactions: Redactions = None
+
+
+@Endpoint("POST /v1/hooks/session-stop", "A session has ended: store its messages", role=Role.WRITER, errors=(409, 503))
+async def session_stop(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[SessionStop]
+) -> BatchAnswer:
+    """A result for each message, followed by one for each intention that the message states.
 
     A result's index is that of its message. The same conversation sent again adds nothing. Text that the service
-    recalled is left out of a message, and the reason says so; a message of nothing else is rejected.
+    recalled is cut from a message, and the reason says so; a message of nothing else is rejected.
     """
-    ended = await read_body(request, STOP)
-    scope = scope_of(request, ended.namespace, ended.session_id)
-    contents = [message.content for message in ended.messages]
+    scope = request.scope_in(data.namespace, data.session_id)
+    contents = [message.content for message in data.messages]
     rests = await services.recall_guard.rests(scope, contents)
-    left = [one.plain(rest) for one, rest in zip(ended.messages, rests, strict=True)]
-    said = await offload(rests, lambda: drafts_of(ended.session_id, left))
-    outcomes = await services.ingestor.write(scope, [_captured(one) for one in said])
-    told = batch_answer(outcomes)
-    for one, result in zip(said, told["results"], strict=True):
-        result["index"] = one.index
-    return answer(_with_recalled(told, contents, rests))
+    messages = [Message(sent.role, rest, sent.timestamp) for sent, rest in zip(data.messages, rests, strict=True)]
+    drafts = await offload(rests, lambda: drafts_of(data.session_id, messages))
+    outcomes = await services.ingestor.write(scope, [_submission(draft) for draft in drafts])
+    results = [BatchItem.of(draft.index, outcome) for draft, outcome in zip(drafts, outcomes, strict=True)]
+    return BatchAnswer.counted(_with_recalled(results, contents, rests))
 
 
-@post("/v1/hooks/prompt-submit", opt=_PROMPT.opt(), status_code=200)
-async def prompt_submit(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """The context for the prompt. What is due now, or waits for such a prompt, and is in the context, fires."""
-    sent = await read_body(request, PROMPT)
-    scope = scope_of(request, sent.namespace, sent.session_id)
-    asked = await without_secrets(services, scope.tenant, sent.request())
-    made = await services.retriever.retrieve(scope, asked)
-    shown = {one.id for one in made.items if one.type is MemoryType.PROSPECTIVE}
+@Endpoint(
+    "POST /v1/hooks/prompt-submit",
+    "A prompt is sent: the context for it; due intentions in the context are marked as fired",
+    role=Role.WRITER,
+    errors=(503,),
+)
+async def prompt_submit(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[PromptSubmit]
+) -> RetrieveAnswer:
+    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, fire."""
+    scope = request.scope_in(data.namespace, data.session_id)
+    query = await redact_query(services, scope.tenant, data.request())
+    answer = await services.retriever.retrieve(scope, query)
+    shown = {item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE}
     if shown:
-        question = DueQuestion(services.clock(), context=asked.query, session_id=sent.session_id)
+        question = DueQuestion(services.clock(), context=query.query, session_id=data.session_id)
         due = await services.intentions.due(scope, question)
-        await services.intentions.mark(scope, [one.id for one in due if one.id in shown])
-    return answer(made)
+        await services.intentions.mark(scope, [memory.id for memory in due if memory.id in shown])
+    return answer
 
 
-def _with_recalled(told: dict[str, Any], contents: list[str], rests: list[str]) -> dict[str, Any]:
-    """`told`, which says of each message whose text was recalled that it was left out; results by message."""
-    results = {index: [one for one in told["results"] if one["index"] == index] for index in range(len(contents))}
+@Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
+async def todo_created(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[TodoCreated]
+) -> TodoCreatedAnswer:
+    """The id of the working item that lives while the to-do is active."""
+    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    created = await working_memory(services).create(scope, NewItem(data.content, data.todo_id))
+    return TodoCreatedAnswer(working_id=created.item.id, redactions=created.redactions)
+
+
+@Endpoint("POST /v1/hooks/todo-completed", "A to-do was completed", role=Role.WRITER, errors=(429, 503))
+async def todo_completed(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[TodoCompleted]
+) -> TodoCompletedAnswer:
+    """What was cleared, and the procedure that was learnt."""
+    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    completed = await working_memory(services).complete(scope, data.todo_id, data.steps)
+    return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
+
+
+def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Sequence[str]) -> list[BatchItem]:
+    """`results` in the order of their messages, with a reason where recalled text was cut from a message."""
+    by_message: dict[int, list[BatchItem]] = {index: [] for index in range(len(contents))}
+    for result in results:
+        by_message[result.index].append(result)
     for index, (content, rest) in enumerate(zip(contents, rests, strict=True)):
         if not rest:
-            results[index] = [{"index": index, "id": None, "status": WriteStatus.REJECTED, "reason": ALL_RECALLED}]
-            told["counts"][WriteStatus.REJECTED] += 1
-        elif rest != content and results[index]:
-            event = results[index][0]
-            event["reason"] = "; ".join(filter(None, (event.get("reason"), PART_RECALLED)))
-    told["results"] = [one for index in range(len(contents)) for one in results[index]]
-    return told
+            by_message[index] = [BatchItem(index=index, id=None, status=WriteStatus.REJECTED, reason=ALL_RECALLED)]
+        elif rest != content and by_message[index]:
+            event = by_message[index][0]
+            reason = "; ".join(filter(None, (event.reason, PART_RECALLED)))
+            by_message[index][0] = event.model_copy(update={"reason": reason})
+    return [result for of_message in by_message.values() for result in of_message]
 
 
-def _captured(said: Said) -> Submission:
-    """An event was not chosen by anyone, so the pre-filter may drop it; an intention was asked for."""
+def _submission(said: Said) -> Submission:
+    """Nobody chose an event for storage, so the pre-filter may drop it; an intention was asked for."""
     return Submission(said.draft, captured=said.draft.type is MemoryType.EPISODIC)
+
+
+routes = Router("/", tags=["Hooks"], route_handlers=[session_stop, prompt_submit])
+todo_routes = Router("/", tags=["Working memory"], route_handlers=[todo_created, todo_completed])

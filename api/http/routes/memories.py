@@ -1,142 +1,232 @@
-"""One memory or a list of them: write, read, change, remove, rate."""
+"""Memories: write one or many, read, list, change, delete and rate."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from litestar import Response, delete, patch, post
+from litestar import Response, Router
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
-from api.http.answers import EraseAnswer, ListAnswer, MemoryAnswer, WriteAnswer, write_answer
-from api.http.bodies import CHANGES, FEEDBACK, POST, EraseQuery, InNamespace, ListQuery
-from api.http.endpoint import Call, HttpRequest, answer, memory_members, read_body, read_query, safe_get, scope_of
+from api.http.endpoint import Endpoint, PathId, RawBodies
+from api.http.request import JSON, NDJSON, ApiRequest, parse_body
+from api.http.routes.memory_shapes import (
+    MAX_BATCH,
+    Batch,
+    BatchAnswer,
+    DeletedAnswer,
+    EraseQuery,
+    FeedbackPost,
+    ListAnswer,
+    ListQuery,
+    MemoryPatch,
+    MemoryPost,
+    WriteAnswer,
+)
+from api.http.shapes import InNamespace, MaybeNamespace, MemoryAnswer
+from api.http.validation import FieldError, InvalidInput, checked
 from api.wiring.container import Services
-from memtypes.model.errors import NotFound, Unavailable
+from ingest.writing.outcome import WriteStatus
+from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.strict_json import MalformedJson, strict_json
 from memtypes.model.working import Working
 from memtypes.ports.memory_store import Listing
 
-TAG = "Memories"
+BATCH_BYTES = 32 * 1024 * 1024
+MAX_KEY = 256
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_BY_STATUS = {"stored": 201, "merged": 200, "rejected": 200}
 
-_POST = Call(
-    "Write one memory", TAG, {200: WriteAnswer, 201: WriteAnswer}, role=Role.WRITER, body=POST, may_fail=(409, 503)
-)
-_LIST = Call("List memories, newest first", TAG, {200: ListAnswer}, query=ListQuery, may_fail=(503,))
-_ERASE = Call(
-    "Remove memories of a namespace", TAG, {200: EraseAnswer}, role=Role.WRITER, query=EraseQuery, may_fail=(503,)
-)
-_GET = Call("Read a memory", TAG, {200: MemoryAnswer}, query=InNamespace, may_fail=(404, 503))
-_PATCH = Call(
-    "Change a memory; new content is embedded again under the same id",
-    TAG,
-    {200: MemoryAnswer},
+
+@Endpoint(
+    "POST /v1/memories",
+    "Write one memory",
     role=Role.WRITER,
-    query=InNamespace,
-    body=CHANGES,
-    may_fail=(404, 409, 503),
+    status=201,
+    also={200: WriteAnswer},
+    errors=(409, 503),
 )
-_DELETE = Call("Remove a memory", TAG, {204: None}, role=Role.WRITER, query=InNamespace, may_fail=(404, 503))
-_FEEDBACK = Call(
-    "Say what became of a recalled memory",
-    TAG,
-    {200: MemoryAnswer},
-    role=Role.WRITER,
-    query=InNamespace,
-    body=FEEDBACK,
-    may_fail=(404, 503),
-)
-
-
-@post("/v1/memories", opt=_POST.opt())
-async def post_memory(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """201 when the memory was stored, 200 when it was merged or rejected."""
-    posted = await read_body(request, POST)
-    scope = scope_of(request, posted.namespace, posted.session_id, posted.agent_id)
+async def post_memory(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[MemoryPost]
+) -> Response[WriteAnswer]:
+    """201 for a stored memory, 200 for one that was merged or rejected."""
+    posted = data.root
+    scope = request.scope_in(posted.namespace, posted.session_id, posted.agent_id)
     outcome = await services.ingestor.write_one(scope, posted.submission())
-    if outcome.status not in _BY_STATUS:
+    if outcome.status is WriteStatus.FAILED:
         raise Unavailable(outcome.reason or "the memory was not found after it was written; try again")
-    return answer(write_answer(outcome), _BY_STATUS[outcome.status])
+    return Response(WriteAnswer.of(outcome), status_code=201 if outcome.status is WriteStatus.STORED else 200)
 
 
-@safe_get("/v1/memories", opt=_LIST.opt())
-async def list_memories(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
+@Endpoint(
+    "POST /v1/memories/batch",
+    "Write many memories: all are checked before any is stored",
+    role=Role.WRITER,
+    errors=(409, 503),
+    raw=RawBodies(models={JSON: Batch, NDJSON: None}, max_bytes=BATCH_BYTES),
+    headers={"Idempotency-Key": "The same key and body within 24 hours give the same answer; another body is a 409."},
+)
+async def post_batch(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[MaybeNamespace], body: RawBody
+) -> Response[BatchAnswer]:
+    """The result of each item, in order."""
+    kind = request.require_media_type(JSON, NDJSON)
+    key = _idempotency_key(request)
+    batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
+    scope = request.scope_in(batch.namespace)
+    if key is None:
+        return _encoded(await _write(services, scope, batch))
+    digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + body).hexdigest()
+    return _encoded(await services.once.answer(scope, key, digest, lambda: _write(services, scope, batch)))
+
+
+async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
+    outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
+    return BatchAnswer.of(outcomes).model_dump_json().encode()
+
+
+def _encoded(answer: bytes) -> Response[Any]:
+    """An answer that is stored as text, so that a repeated call gets the same bytes."""
+    return Response(answer, media_type=JSON)
+
+
+def _idempotency_key(request: ApiRequest) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
+        raise InvalidInput([FieldError("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")])
+    return key
+
+
+def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
+    """The batch in `raw`; `namespace` is the query's. Raises MalformedJson or InvalidInput with the item's index."""
+    if kind == NDJSON:
+        if namespace is None:
+            raise InvalidInput([FieldError("namespace", "newline-delimited JSON needs ?namespace=")])
+        return checked(Batch, {"namespace": namespace, "items": read_lines(raw, MAX_BATCH)})
+    if namespace is not None:
+        raise InvalidInput([FieldError("namespace", "belongs into the body of a JSON batch, not into the query")])
+    return checked(Batch, strict_json(raw))
+
+
+def read_lines(raw: bytes, limit: int) -> list[Any]:
+    """The JSON value of each line that is not blank. Raises MalformedJson or InvalidInput with the line's number."""
+    values: list[Any] = []
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        if len(values) == limit:
+            raise InvalidInput([FieldError("items", f"at most {limit} items in one batch")])
+        values.append(_line(line, f"items[{len(values)}]", number))
+    return values
+
+
+def _line(line: bytes, path: str, number: int) -> Any:
+    try:
+        return strict_json(line)
+    except MalformedJson as error:
+        raise MalformedJson(f"line {number}: {error}", path=path) from error
+    except InvalidRequest as error:
+        raise InvalidInput([FieldError(path, f"line {number}: {error}")]) from error
+
+
+@Endpoint("GET /v1/memories", "List memories, newest first", errors=(503,))
+async def list_memories(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[ListQuery]
+) -> ListAnswer:
     """A page of a namespace's memories."""
-    query = read_query(request, ListQuery)
-    types = (query.type,) if query.type else ()
-    listing = Listing(types, list_filter(query, services.clock()), query.limit, query.cursor)
-    page = await services.store.page(scope_of(request, query.namespace), listing)
-    return answer({"memories": page.memories, "next_cursor": page.next_cursor, "total": page.total})
+    types = (params.type,) if params.type else ()
+    listing = Listing(types, list_filter(params, services.clock()), params.limit, params.cursor)
+    page = await services.store.page(request.scope_in(params.namespace), listing)
+    memories = [MemoryAnswer(memory) for memory in page.memories]
+    return ListAnswer(memories=memories, next_cursor=page.next_cursor, total=page.total)
 
 
-@delete("/v1/memories", opt=_ERASE.opt(), status_code=200)
-async def erase_memories(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """How many were removed, counted again after."""
-    query = read_query(request, EraseQuery)
-    scope = scope_of(request, query.namespace)
-    types = (query.type,) if query.type else ()
-    where = Compare("session_id", Op.EQ, query.session_id) if query.session_id else None
-    if services.working is not None and query.type in (None, MemoryType.WORKING):
-        await services.working.forget(scope_of(request, query.namespace, query.session_id))
+@Endpoint("DELETE /v1/memories", "Delete memories of a namespace", role=Role.WRITER, errors=(503,))
+async def erase_memories(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[EraseQuery]
+) -> DeletedAnswer:
+    """How many were deleted, and a count made afterwards."""
+    scope = request.scope_in(params.namespace)
+    types = (params.type,) if params.type else ()
+    where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
+    if services.working is not None and params.type in (None, MemoryType.WORKING):
+        await services.working.forget(request.scope_in(params.namespace, params.session_id))
     deleted = await services.ingestor.remove_where(scope, types, where)
-    left = await services.store.page(scope, Listing(types, where, limit=1))
-    return answer({"deleted": deleted, "remaining": left.total})
+    remaining = await services.store.page(scope, Listing(types, where, limit=1))
+    return DeletedAnswer(deleted=deleted, remaining=remaining.total)
 
 
-@safe_get("/v1/memories/{memory_id:str}", opt=_GET.opt())
+@Endpoint("GET /v1/memories/{memory_id:str}", "Read a memory", errors=(404, 503))
 async def get_memory(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+) -> MemoryAnswer:
     """The memory."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
     known = known_id(memory_id)
-    found = await services.store.get(scope, [known])
-    if known not in found:
+    memories = await services.store.get(request.scope_in(params.namespace), [known])
+    if known not in memories:
         raise _unknown()
-    return answer(memory_members(found[known]))
+    return MemoryAnswer(memories[known])
 
 
-@patch("/v1/memories/{memory_id:str}", opt=_PATCH.opt())
+@Endpoint(
+    "PATCH /v1/memories/{memory_id:str}",
+    "Change a memory; new content is embedded again under the same id",
+    role=Role.WRITER,
+    errors=(404, 409, 503),
+)
 async def patch_memory(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    memory_id: PathId,
+    data: JSONBody[MemoryPatch],
+) -> MemoryAnswer:
     """The memory after the change."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    changes: dict[str, Any] = await read_body(request, CHANGES)
-    return answer(await services.ingestor.revise(scope, known_id(memory_id), changes))
+    scope = request.scope_in(params.namespace)
+    return MemoryAnswer(await services.ingestor.revise(scope, known_id(memory_id), data.root))
 
 
-@delete("/v1/memories/{memory_id:str}", opt=_DELETE.opt(), status_code=204)
-async def delete_memory(request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]) -> None:
-    """Nothing, once it is gone."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
+@Endpoint("DELETE /v1/memories/{memory_id:str}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
+async def delete_memory(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+) -> None:
+    """No content."""
+    scope = request.scope_in(params.namespace)
     known = known_id(memory_id)
-    found = (await services.store.get(scope, [known])).get(known)
-    if services.working is not None and isinstance(found, Working) and found.live:
-        await services.working.forget(replace(scope, session_id=found.session_id), known)
+    memory = (await services.store.get(scope, [known])).get(known)
+    if services.working is not None and isinstance(memory, Working) and memory.live:
+        await services.working.forget(replace(scope, session_id=memory.session_id), known)
     if not await services.ingestor.remove(scope, [known]):
         raise _unknown()
 
 
-@post("/v1/memories/{memory_id:str}/feedback", opt=_FEEDBACK.opt(), status_code=200)
+@Endpoint(
+    "POST /v1/memories/{memory_id:str}/feedback",
+    "Rate a recalled memory",
+    role=Role.WRITER,
+    errors=(404, 503),
+)
 async def post_feedback(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    memory_id: PathId,
+    data: JSONBody[FeedbackPost],
+) -> MemoryAnswer:
     """The memory after the feedback."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    feedback = await read_body(request, FEEDBACK)
-    return answer(await services.ingestor.feedback(scope, known_id(memory_id), feedback.outcome))
+    scope = request.scope_in(params.namespace)
+    return MemoryAnswer(await services.ingestor.feedback(scope, known_id(memory_id), data.outcome))
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:
-    """What a listed memory must meet besides its type; None when everything is asked for."""
+    """The filter of a list besides its types; None where everything matches."""
     equal = {"session_id": query.session_id, "agent_id": query.agent_id, "tags": query.tag}
     parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
     if query.created_after:
@@ -144,16 +234,16 @@ def list_filter(query: ListQuery, now: datetime) -> Filter | None:
     if query.created_before:
         parts.append(Compare("created_at", Op.LT, query.created_before))
     if not query.include_expired:
-        parts += [_not_past("expires_at", now), _not_past("valid_to", now)]
+        parts += [_absent_or_after("expires_at", now), _absent_or_after("valid_to", now)]
     return all_of(*parts) if parts else None
 
 
-def _not_past(field: str, now: datetime) -> Filter:
+def _absent_or_after(field: str, now: datetime) -> Filter:
     return AnyOf((Absent(field), Compare(field, Op.GT, now)))
 
 
 def known_id(memory_id: str) -> str:
-    """`memory_id` when it can be an id at all; what can't is as unknown as an id of another scope."""
+    """`memory_id` in lower case. Raises NotFound for text that is no id, as for an id of another scope."""
     if not _UUID.fullmatch(memory_id):
         raise _unknown()
     return memory_id.lower()
@@ -161,3 +251,19 @@ def known_id(memory_id: str) -> str:
 
 def _unknown() -> NotFound:
     return NotFound("no memory of this id in this namespace")
+
+
+routes = Router(
+    "/",
+    tags=["Memories"],
+    route_handlers=[
+        post_memory,
+        post_batch,
+        list_memories,
+        erase_memories,
+        get_memory,
+        patch_memory,
+        delete_memory,
+        post_feedback,
+    ],
+)

@@ -1,34 +1,34 @@
-"""Intentions: what is due, and what becomes of one."""
+"""Intentions: what is due, and completing, cancelling or postponing one."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Response, get, post
+from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import FromPath
-from pydantic import AfterValidator, Field, TypeAdapter
-from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
+from litestar.params import JSONBody
+from pydantic import AfterValidator, Field
 
 from api.auth.keys import Role
-from api.http.answers import MemoryAnswer
-from api.http.bodies import InNamespace, QueryFlag
-from api.http.endpoint import Call, HttpRequest, answer, read_body, read_query, scope_of
+from api.http.endpoint import Endpoint, PathId
 from api.http.problems import Forbidden
+from api.http.request import ApiRequest
 from api.http.routes.memories import known_id
+from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag
 from api.wiring.container import Services
 from ingest.working.intentions import DueQuestion
 from memtypes.model.memory import Model, not_blank
-from memtypes.model.scope import Name, Scope
+from memtypes.model.scope import Name
 from memtypes.model.times import Instant
+from retrieval.answer import Answer
 
-TAG = "Prospective memory"
+_CHANGE_ERRORS = (404, 409, 503)
 
 
 class DueQuery(InNamespace):
-    """What may be due: by `at` (now, without it), by an event that happens, by a context that they wait for.
+    """What may be due: at a time (now by default), by an event, or by a context.
 
-    session_id leaves out what only other sessions may see. mark: what is due has fired, and is not due again.
+    session_id: leave out what only other sessions may see. mark: what is due has fired, and is not due again.
     """
 
     at: Instant | None = None
@@ -38,80 +38,62 @@ class DueQuery(InNamespace):
     mark: QueryFlag = False
 
 
-class DueAnswer(TypedDict):
-    """What is due, the longest due first."""
+class DueAnswer(Answer):
+    """Intentions that are due, the longest due first."""
 
     due: list[MemoryAnswer]
 
 
-class Snooze(Model):
-    """When it is due again."""
+class SnoozePost(Model):
+    """When the intention is due again."""
 
     until: Instant
 
 
-SNOOZE: TypeAdapter[Snooze] = TypeAdapter(Snooze)
-
-_DUE = Call(
-    "Intentions that are due; marked, they are due once", TAG, {200: DueAnswer}, query=DueQuery, may_fail=(503,)
-)
-
-
-def _ending(summary: str, body: TypeAdapter[Snooze] | None = None) -> Call:
-    return Call(
-        summary,
-        TAG,
-        {200: MemoryAnswer},
-        role=Role.WRITER,
-        query=InNamespace,
-        body=body,
-        may_fail=(404, 409, 503),
-    )
-
-
-_COMPLETE = _ending("An intention is done")
-_CANCEL = _ending("An intention is given up")
-_SNOOZE = _ending("An intention is put off", SNOOZE)
-
-
-@get("/v1/prospective/due", opt=_DUE.opt())
-async def get_due(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """What is due. Marking needs a writer's key."""
-    query = read_query(request, DueQuery)
-    if query.mark and not request.auth.role.may(Role.WRITER):
+@Endpoint("GET /v1/prospective/due", "Intentions that are due; marked, they are due once", errors=(503,), head=False)
+async def get_due(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[DueQuery]
+) -> DueAnswer:
+    """The intentions that are due. Marking them needs a writer's key."""
+    if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
-    scope = scope_of(request, query.namespace, query.session_id)
-    question = DueQuestion(query.at or services.clock(), query.event, query.context, query.session_id)
-    find = services.intentions.fire if query.mark else services.intentions.due
-    return answer({"due": await find(scope, question)})
+    scope = request.scope_in(params.namespace, params.session_id)
+    question = DueQuestion(params.at or services.clock(), params.event, params.context, params.session_id)
+    find = services.intentions.fire if params.mark else services.intentions.due
+    return DueAnswer(due=[MemoryAnswer(memory) for memory in await find(scope, question)])
 
 
-@post("/v1/memories/{memory_id:str}/complete", opt=_COMPLETE.opt(), status_code=200)
+@Endpoint(
+    "POST /v1/memories/{memory_id:str}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS
+)
 async def complete(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
-    """The intention, completed."""
-    return answer(await services.intentions.complete(*_named(request, memory_id)))
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+) -> MemoryAnswer:
+    """The completed intention."""
+    scope = request.scope_in(params.namespace)
+    return MemoryAnswer(await services.intentions.complete(scope, known_id(memory_id)))
 
 
-@post("/v1/memories/{memory_id:str}/cancel", opt=_CANCEL.opt(), status_code=200)
+@Endpoint("POST /v1/memories/{memory_id:str}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
-    """The intention, cancelled."""
-    return answer(await services.intentions.cancel(*_named(request, memory_id)))
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+) -> MemoryAnswer:
+    """The cancelled intention."""
+    scope = request.scope_in(params.namespace)
+    return MemoryAnswer(await services.intentions.cancel(scope, known_id(memory_id)))
 
 
-@post("/v1/memories/{memory_id:str}/snooze", opt=_SNOOZE.opt(), status_code=200)
+@Endpoint("POST /v1/memories/{memory_id:str}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def snooze(
-    request: HttpRequest, services: NamedDependency[Services], memory_id: FromPath[str]
-) -> Response[bytes]:
-    """The intention, due at another time."""
-    named = _named(request, memory_id)
-    asked = await read_body(request, SNOOZE)
-    return answer(await services.intentions.snooze(*named, asked.until))
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    memory_id: PathId,
+    data: JSONBody[SnoozePost],
+) -> MemoryAnswer:
+    """The intention with its new due time."""
+    scope = request.scope_in(params.namespace)
+    return MemoryAnswer(await services.intentions.snooze(scope, known_id(memory_id), data.until))
 
 
-def _named(request: HttpRequest, memory_id: str) -> tuple[Scope, str]:
-    """Which intention a call is about."""
-    return scope_of(request, read_query(request, InNamespace).namespace), known_id(memory_id)
+routes = Router("/", tags=["Prospective memory"], route_handlers=[get_due, complete, cancel, snooze])

@@ -1,218 +1,296 @@
-"""Threads: turns within limits, chains, contexts in a budget, and what leaves kept as memories."""
+"""Threads: turns within limits, chains, contexts in a budget, flushing, and backups of cleared threads."""
 
 from __future__ import annotations
 
-from typing import Any
+import binascii
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import asdict
 
-from litestar import Response, delete, get, post, put
+from anyio import to_thread
+from litestar import Response, Router
 from litestar.di import NamedDependency
-from litestar.params import FromPath
-from pydantic import TypeAdapter
+from litestar.params import JSONBody
 
 from api.auth.keys import Role
-from api.http.bodies import InNamespace
-from api.http.endpoint import Call, HttpRequest, answer, read_body, read_query, redactions_of, safe_get, scope_of
-from api.http.routes.backups import public_id
-from api.http.routes.thread_answers import (
-    ChainAnswer,
-    ClearAnswer,
+from api.http.endpoint import Endpoint, PathId
+from api.http.request import ApiRequest
+from api.http.routes.thread_shapes import (
+    AgentQuery,
+    BackupAnswer,
+    ClearPost,
     ContextAnswer,
+    ContextPost,
+    FilePlace,
     FlushAnswer,
-    OpenedAnswer,
+    FlushPost,
+    OmittedCounts,
     PageAnswer,
+    PageQuery,
+    ReferenceAnswer,
+    ReferencesAnswer,
+    ReplacePost,
     SaidAnswer,
     ThreadAnswer,
+    ThreadChainAnswer,
+    ThreadCleared,
+    ThreadContextMetadata,
     ThreadHealthAnswer,
-    ThreadStatsAnswer,
-    VersionAnswer,
-    turn_members,
-)
-from api.http.routes.thread_bodies import (
-    ByAgent,
-    ClearPost,
-    ContextPost,
-    FlushPost,
-    PageQuery,
-    ReplacePost,
     ThreadPost,
+    ThreadStatsAnswer,
+    TurnAnswer,
+    TurnPlace,
     TurnPost,
+    VersionAnswer,
 )
-from api.http.routes.thread_views import context_of, health_of, stats_of, thread_members, threads_of
+from api.http.shapes import InNamespace, MaybeNamespace
 from api.wiring.container import Services
 from ingest.conversations.flushing import FlushRequest
-from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
-from memtypes.model.scope import Scope
+from ingest.conversations.threads import OpenRequest, Threads
+from memtypes.model.errors import NotFound, Unavailable
+from memtypes.model.scope import Scope, clean_name
+from retrieval.context.thread import Context, thread_context
 
-TAG = "Threads"
-AWAY = (403, 404, 409, 429, 503)
-
-OPEN: TypeAdapter[ThreadPost] = TypeAdapter(ThreadPost)
-TURN: TypeAdapter[TurnPost] = TypeAdapter(TurnPost)
-REPLACE: TypeAdapter[ReplacePost] = TypeAdapter(ReplacePost)
-CONTEXT: TypeAdapter[ContextPost] = TypeAdapter(ContextPost)
-FLUSH: TypeAdapter[FlushPost] = TypeAdapter(FlushPost)
-CLEAR: TypeAdapter[ClearPost] = TypeAdapter(ClearPost)
-
-_OPEN = Call(
-    "Begin a thread, or find that of a resource and key; with an agent alone, one for each of its resources",
-    TAG,
-    {201: ThreadAnswer | OpenedAnswer, 200: ThreadAnswer | OpenedAnswer},
-    role=Role.WRITER,
-    body=OPEN,
-    may_fail=AWAY,
-)
-_PAGE = Call("A thread and its turns", TAG, {200: PageAnswer}, query=PageQuery, may_fail=(404, 503))
-_STATS = Call("A thread's load", TAG, {200: ThreadStatsAnswer}, query=InNamespace, may_fail=(404, 503))
-_HEALTH = Call("A thread's promises", TAG, {200: ThreadHealthAnswer}, query=InNamespace, may_fail=(404, 503))
-_CHAIN = Call("The threads it goes on from", TAG, {200: ChainAnswer}, query=InNamespace, may_fail=(404, 503))
+_READ_ERRORS = (404, 503)
+_WRITE_ERRORS = (403, 404, 409, 429, 503)
+_DEFAULT_TOKENIZER = "cl100k_base"
 
 
-def _changing(summary: str, answers: dict[int, Any], body: TypeAdapter[Any] | None) -> dict[str, Any]:
-    return Call(summary, TAG, answers, role=Role.WRITER, query=ByAgent, body=body, may_fail=AWAY).opt()
+def _threads(services: Services) -> Threads:
+    """The threads. Raises Unavailable where there is no live state."""
+    if services.threads is None:
+        raise Unavailable("live state is away")
+    return services.threads
 
 
-async def _writing(request: HttpRequest, services: Services, thread_id: str) -> Scope:
-    """The scope of a call that changes a thread. Raises ReadOnly where the agent that makes it may not."""
-    query = read_query(request, ByAgent)
-    scope = scope_of(request, query.namespace)
-    await threads_of(services).check_write(scope, thread_id, query.agent_id)
+async def _writable(request: ApiRequest, services: Services, params: AgentQuery, thread_id: str) -> Scope:
+    """The scope of a call that changes a thread. Raises ReadOnly where the agent's mode forbids it."""
+    scope = request.scope_in(params.namespace)
+    await _threads(services).check_write(scope, thread_id, params.agent_id)
     return scope
 
 
-def _opened(threads: Threads, one: OpenedThread) -> dict[str, Any]:
-    return {**thread_members(threads, one.thread), **redactions_of(one)}
-
-
-@post("/v1/threads", opt=_OPEN.opt())
-async def post_thread(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """201 with a new thread, 200 with one that was there."""
-    asked = await read_body(request, OPEN)
-    scope, threads = scope_of(request, asked.namespace), threads_of(services)
-    names = ("key", "parent_id", "resource", "agent_id", "initial_context", "variables")
-    opening = OpenRequest(**{name: getattr(asked, name) for name in names})
+@Endpoint(
+    "POST /v1/threads",
+    "Create a thread, or find that of a resource and key; with an agent alone, one for each of its resources",
+    role=Role.WRITER,
+    status=201,
+    also={200: ThreadAnswer | ReferencesAnswer},
+    errors=_WRITE_ERRORS,
+)
+async def post_thread(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ThreadPost]
+) -> Response[ThreadAnswer | ReferencesAnswer]:
+    """201 for a new thread, 200 for an existing one."""
+    scope, threads = request.scope_in(data.namespace), _threads(services)
+    opening = OpenRequest(**data.model_dump(exclude={"namespace"}))
     if not threads.opens_for_agent(opening):
-        one = await threads.open(scope, opening)
-        return answer(_opened(threads, one), 201 if one.created else 200)
-    opened = await threads.open_for_agent(scope, opening)
-    shown = [{"resource": one.resource, "mode": one.mode, "thread": _opened(threads, one)} for one in opened]
-    return answer({"threads": shown}, 201 if any(one.created for one in opened) else 200)
+        opened = await threads.open(scope, opening)
+        return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
+    all_opened = await threads.open_for_agent(scope, opening)
+    references = [
+        ReferenceAnswer(resource=opened.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
+        for opened in all_opened
+    ]
+    created = any(opened.created for opened in all_opened)
+    return Response(ReferencesAnswer(threads=references), status_code=201 if created else 200)
 
 
-@get("/v1/threads/{thread_id:str}", opt=_PAGE.opt())
+@Endpoint("GET /v1/threads/{thread_id:str}", "A thread and its turns", errors=_READ_ERRORS, head=False)
 async def get_thread(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[PageQuery], thread_id: PathId
+) -> PageAnswer:
     """A page of its turns, which count as used."""
-    query = read_query(request, PageQuery)
-    scope = scope_of(request, query.namespace)
-    threads = threads_of(services)
-    content = await threads.store.page(scope, thread_id, query.offset, query.limit)
-    turns = [turn_members(turn) for turn in content.turns]
-    return answer({"thread": thread_members(threads, content.thread), "turns": turns, "total": content.thread.turns})
+    threads = _threads(services)
+    content = await threads.store.page(request.scope_in(params.namespace), thread_id, params.offset, params.limit)
+    turns = [TurnAnswer.of(turn) for turn in content.turns]
+    return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=turns, total=content.thread.turns)
 
 
-@post("/v1/threads/{thread_id:str}/turns", opt=_changing("Append a turn", {201: SaidAnswer}, TURN))
+@Endpoint("POST /v1/threads/{thread_id:str}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_turn(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """201 with the turn, once it is kept."""
-    scope = await _writing(request, services, thread_id)
-    asked = await read_body(request, TURN)
-    said = await threads_of(services).append(scope, thread_id, asked, asked.expected_version)
-    told = {"version": said.version, "flushed": said.flushed, "evicted": said.evicted}
-    return answer({"turn": turn_members(said.turn), **told, **redactions_of(said)}, 201)
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[TurnPost],
+) -> SaidAnswer:
+    """The turn with its index."""
+    scope = await _writable(request, services, params, thread_id)
+    said = await _threads(services).append(scope, thread_id, data, data.expected_version)
+    return SaidAnswer.model_validate(said, from_attributes=True)
 
 
-@put("/v1/threads/{thread_id:str}/turns", opt=_changing("Replace all turns", {200: VersionAnswer}, REPLACE))
+@Endpoint("PUT /v1/threads/{thread_id:str}/turns", "Replace all turns", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def put_turns(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """The version after it."""
-    scope = await _writing(request, services, thread_id)
-    asked = await read_body(request, REPLACE)
-    replaced = await threads_of(services).replace(scope, thread_id, asked.turns, asked.expected_version)
-    return answer({"version": replaced.version, **redactions_of(replaced)})
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[ReplacePost],
+) -> VersionAnswer:
+    """The version afterwards."""
+    scope = await _writable(request, services, params, thread_id)
+    replaced = await _threads(services).replace(scope, thread_id, data.turns, data.expected_version)
+    return VersionAnswer.model_validate(replaced, from_attributes=True)
 
 
-@safe_get("/v1/threads/{thread_id:str}/chain", opt=_CHAIN.opt())
+@Endpoint("GET /v1/threads/{thread_id:str}/chain", "The threads it continues", errors=_READ_ERRORS)
 async def get_chain(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """Ancestors and the thread itself, oldest first."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    threads = threads_of(services)
-    chain = await threads.chain(scope, thread_id)
-    shown = [thread_members(threads, content.thread) for content in chain.threads]
-    return answer({"threads": shown, "gap": chain.gap, "cycle": chain.cycle})
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+) -> ThreadChainAnswer:
+    """Its ancestors and the thread itself, oldest first."""
+    threads = _threads(services)
+    chain = await threads.chain(request.scope_in(params.namespace), thread_id)
+    answers = [ThreadAnswer.of(threads, content.thread) for content in chain.threads]
+    return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=chain.cycle)
 
 
-@post(
-    "/v1/threads/{thread_id:str}/context",
-    opt=Call(
-        "The thread's context in a budget", TAG, {200: ContextAnswer}, query=InNamespace, body=CONTEXT, may_fail=AWAY
-    ).opt(),
-    status_code=200,
-)
+@Endpoint("POST /v1/threads/{thread_id:str}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
 async def post_context(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """The text and what is in it."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    asked = await read_body(request, CONTEXT)
-    return answer(await context_of(services, threads_of(services), scope, thread_id, asked))
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    thread_id: PathId,
+    data: JSONBody[ContextPost],
+) -> ContextAnswer:
+    """The text and what is in it; its turns count as used.
+
+    Where the model's tokenizer is only an approximation, the registry's margin stays free.
+    """
+    scope, threads = request.scope_in(params.namespace), _threads(services)
+    chain = await threads.chain(scope, thread_id)
+    model = None if data.model is None else services.models().find(data.model)
+    tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
+    margin = model.margin if model and data.tokenizer is None else 0.0
+    policy = threads.policies.of(chain.threads[-1].thread)
+    window = threads.policies.window_share(policy)
+    budget = math.floor((data.budget if window is None else min(data.budget, window)) / (1.0 + margin))
+
+    def build() -> Context:
+        counter = services.tokenizers[tokenizer]
+        return thread_context(chain.threads, budget, counter, policy.allocation, files=data.include_files)
+
+    built = await to_thread.run_sync(build)
+    await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
+    return ContextAnswer(
+        context=built.text,
+        turns=[TurnPlace(thread_id=owner, index=index) for owner, index in built.turns],
+        files=[FilePlace(**asdict(place)) for place in built.files],
+        images=[FilePlace(**asdict(place)) for place in built.images] if data.include_files else [],
+        omitted=OmittedCounts(turns=built.omitted_turns, files=built.omitted_files),
+        metadata=ThreadContextMetadata(
+            total_tokens=math.ceil(built.tokens * (1.0 + margin)),
+            budget=data.budget,
+            tokenizer=tokenizer,
+            allocation=dict(built.parts),
+            gap=chain.gap,
+        ),
+    )
 
 
-@post(
-    "/v1/threads/{thread_id:str}/flush", opt=_changing("Relieve a thread", {200: FlushAnswer}, FLUSH), status_code=200
-)
+@Endpoint("POST /v1/threads/{thread_id:str}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_flush(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """What left, and the memories that keep it."""
-    asked = await read_body(request, FLUSH)
-    scope = await _writing(request, services, thread_id)
-    done = await threads_of(services).flush(scope, thread_id, FlushRequest(asked.strategy, asked.dry_run, asked.force))
-    told = {"flushed": done.flushed, "tokens_before": done.tokens_before, "tokens_after": done.tokens_after}
-    summary = {} if done.summary is None else {"summary": done.summary}
-    return answer({**told, **summary, "memory_ids": list(done.memory_ids)})
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[FlushPost],
+) -> FlushAnswer:
+    """How many turns left, and the memories that they became."""
+    scope = await _writable(request, services, params, thread_id)
+    flushed = await _threads(services).flush(scope, thread_id, FlushRequest(data.strategy, data.dry_run, data.force))
+    return FlushAnswer.model_validate(flushed, from_attributes=True)
 
 
-@post("/v1/threads/{thread_id:str}/clear", opt=_changing("Empty a thread", {200: ClearAnswer}, CLEAR), status_code=200)
+@Endpoint("POST /v1/threads/{thread_id:str}/clear", "Clear a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_clear(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """How many turns there were."""
-    asked = await read_body(request, CLEAR)
-    scope = await _writing(request, services, thread_id)
-    cleared, backup_id = await threads_of(services).clear(scope, thread_id, backup=asked.backup)
-    backup = {} if backup_id is None else {"backup_id": public_id(scope.namespace, backup_id)}
-    return answer({"cleared": cleared, **backup})
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[ClearPost],
+) -> ThreadCleared:
+    """How many turns there were, and the id of their backup."""
+    scope = await _writable(request, services, params, thread_id)
+    cleared, backup_id = await _threads(services).clear(scope, thread_id, backup=data.backup)
+    return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
 
 
-@safe_get("/v1/threads/{thread_id:str}/stats", opt=_STATS.opt())
+@Endpoint("GET /v1/threads/{thread_id:str}/stats", "A thread's load", errors=_READ_ERRORS)
 async def get_stats(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """Its tokens, limits and life."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    threads = threads_of(services)
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+) -> ThreadStatsAnswer:
+    """Its tokens, limits and time to live."""
+    scope, threads = request.scope_in(params.namespace), _threads(services)
     thread = await threads.store.get(scope, thread_id)
-    return answer(stats_of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id)))
+    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id))
 
 
-@safe_get("/v1/threads/{thread_id:str}/health", opt=_HEALTH.opt())
+@Endpoint("GET /v1/threads/{thread_id:str}/health", "Checks of a thread", errors=_READ_ERRORS)
 async def get_health(
-    request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]
-) -> Response[bytes]:
-    """One check a promise."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    threads = threads_of(services)
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+) -> ThreadHealthAnswer:
+    """Whether it is within its limits and all evicted turns are stored."""
+    scope, threads = request.scope_in(params.namespace), _threads(services)
     content = await threads.store.read(scope, thread_id)
-    return answer(health_of(threads, content, await threads.evicted_turns.backlog(scope, thread_id)))
+    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.backlog(scope, thread_id))
 
 
-@delete("/v1/threads/{thread_id:str}", opt=_changing("Remove a thread", {204: None}, None))
-async def delete_thread(request: HttpRequest, services: NamedDependency[Services], thread_id: FromPath[str]) -> None:
-    """204."""
-    scope = await _writing(request, services, thread_id)
-    await threads_of(services).store.delete(scope, thread_id)
+@Endpoint("DELETE /v1/threads/{thread_id:str}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
+async def delete_thread(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[AgentQuery], thread_id: PathId
+) -> None:
+    """No content."""
+    scope = await _writable(request, services, params, thread_id)
+    await _threads(services).store.delete(scope, thread_id)
+
+
+@Endpoint("GET /v1/threads/backups/{backup_id:str}", "The turns of a cleared thread", errors=_READ_ERRORS)
+async def get_backup(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[MaybeNamespace], backup_id: PathId
+) -> BackupAnswer:
+    """The turns before the thread was cleared."""
+    namespace, local_id = _backup_place(backup_id)
+    if not local_id or params.namespace not in (None, namespace):
+        raise _no_backup()
+    turns = await _threads(services).store.backup(request.scope_in(namespace), local_id)
+    return BackupAnswer(turns=[TurnAnswer.of(turn) for turn in turns])
+
+
+def public_backup_id(namespace: str, backup_id: str) -> str:
+    """The id that callers get: the backup's own, a dot, and the namespace in URL-safe Base64."""
+    return f"{backup_id}.{urlsafe_b64encode(namespace.encode()).decode().rstrip('=')}"
+
+
+def _backup_place(public_id: str) -> tuple[str, str]:
+    """The namespace and the id within it. Raises NotFound."""
+    backup_id, _, coded = public_id.rpartition(".")
+    try:
+        return clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()), backup_id
+    except (binascii.Error, ValueError) as error:
+        raise _no_backup() from error
+
+
+def _no_backup() -> NotFound:
+    return NotFound("there is no such backup; one is kept for 24 hours")
+
+
+routes = Router(
+    "/",
+    tags=["Threads"],
+    route_handlers=[
+        post_thread,
+        get_backup,
+        get_thread,
+        post_turn,
+        put_turns,
+        get_chain,
+        post_context,
+        post_flush,
+        post_clear,
+        get_stats,
+        get_health,
+        delete_thread,
+    ],
+)

@@ -1,148 +1,291 @@
-"""Workflows: an append-only log of events, the state that follows from it, and going on from there."""
+"""Workflows: an append-only log of events, the state that follows from it, and continuing from there."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from litestar import Response, post
+from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import FromPath
-from pydantic import TypeAdapter
+from litestar.params import JSONBody
+from pydantic import AfterValidator, ConfigDict, Field
 
 from api.auth.keys import Role
-from api.http.bodies import InNamespace
-from api.http.endpoint import Call, HttpRequest, answer, read_body, read_query, redactions_of, safe_get, scope_of
-from api.http.workflow_shapes import (
-    BegunAnswer,
-    ContinueAnswer,
-    ContinuePost,
-    EventAnswer,
-    EventsAnswer,
-    EventsQuery,
-    ResourcesAnswer,
-    StateQuery,
-    WorkflowAnswer,
-    WorkflowChainAnswer,
-    WorkflowPost,
-)
+from api.http.endpoint import Endpoint, PathId
+from api.http.request import ApiRequest
+from api.http.shapes import InNamespace, QueryWhole, Redactions
 from api.wiring.container import Services
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.events import NewEvent
+from memtypes.live.events import JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
+from memtypes.live.workflow_state import WorkflowStatus
 from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Model, Whole
+from memtypes.model.scope import Name
+from retrieval.answer import Answer
 
-TAG = "Workflows"
-
-
-POST: TypeAdapter[WorkflowPost] = TypeAdapter(WorkflowPost)
-EVENT: TypeAdapter[NewEvent] = TypeAdapter(NewEvent)
-CONTINUE: TypeAdapter[ContinuePost] = TypeAdapter(ContinuePost)
-
-_POST = Call("Begin a workflow", TAG, {201: BegunAnswer}, role=Role.WRITER, body=POST, may_fail=(404, 409, 503))
-_EVENT = Call(
-    "Report an event; one that ends the workflow leaves its record as memories",
-    TAG,
-    {201: EventAnswer},
-    role=Role.WRITER,
-    query=InNamespace,
-    body=EVENT,
-    may_fail=(404, 409, 503),
-)
-_GET = Call("A workflow's state", TAG, {200: WorkflowAnswer}, query=StateQuery, may_fail=(404, 503))
-_CHAIN = Call("The workflows it goes on from", TAG, {200: WorkflowChainAnswer}, query=InNamespace, may_fail=(404, 503))
-_RESOURCES = Call("The resources of its chain", TAG, {200: ResourcesAnswer}, query=InNamespace, may_fail=(404, 503))
-_EVENTS = Call("A workflow's events", TAG, {200: EventsAnswer}, query=EventsQuery, may_fail=(404, 503))
-_CONTINUE = Call(
-    "Go on: the history in a budget, and the input as the next event",
-    TAG,
-    {200: ContinueAnswer},
-    role=Role.WRITER,
-    query=InNamespace,
-    body=CONTINUE,
-    may_fail=(404, 409, 503),
-)
+MAX_BUDGET = 1_000_000
+DEFAULT_BUDGET = 8_000
+_READ_ERRORS = (404, 503)
+_WRITE_ERRORS = (404, 409, 503)
 
 
-def _of(services: Services) -> Workflows:
+def _not_blank_json(value: object) -> object:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("must not be blank")
+    return small_json(value)
+
+
+class WorkflowPost(Model):
+    """A workflow to begin. data: of its first state. parent_id: the workflow that it continues."""
+
+    namespace: Name
+    workflow_id: WorkflowId | None = None
+    parent_id: WorkflowId | None = None
+    data: JsonObject = Field(default_factory=dict)
+
+
+class ContinuePost(Model):
+    """The next input. budget: tokens of the history. idempotency_key: the same key and body get the same answer."""
+
+    input: Annotated[Any, AfterValidator(_not_blank_json)]
+    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
+    idempotency_key: Name | None = None
+
+
+class StateQuery(InNamespace):
+    """Which state: the newest, or that after the event of a version."""
+
+    at_version: Annotated[QueryWhole, Field(ge=0)] | None = None
+
+
+class EventsQuery(InNamespace):
+    """Which events: those after a version."""
+
+    after: Annotated[QueryWhole, Field(ge=0)] = 0
+    limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
+
+
+class BegunAnswer(Answer):
+    """The new workflow. redactions: secrets removed from its data, by kind."""
+
+    workflow_id: str
+    version: int
+    redactions: Redactions = None
+
+
+class EventAnswer(Answer):
+    """The version of the event. memories: ids by type of the record of an ended workflow.
+
+    redactions: secrets removed from the event, by kind.
+    """
+
+    version: int
+    memories: Mapping[str, str]
+    redactions: Redactions = None
+
+
+class WorkflowStateAnswer(Answer):
+    """The state that follows from the events."""
+
+    status: WorkflowStatus
+    steps: dict[str, dict[str, Any]]
+    resources: dict[str, Any]
+    data: dict[str, Any]
+    output: Any
+    error: Any
+    started_at: str | None
+    ended_at: str | None
+
+
+class WorkflowAnswer(Answer):
+    """A workflow at a version."""
+
+    workflow_id: str
+    parent_id: str | None
+    version: int
+    state: WorkflowStateAnswer
+
+
+class WorkflowLink(Answer):
+    """A workflow of a chain."""
+
+    workflow_id: str
+    parent_id: str | None
+    status: WorkflowStatus
+    version: int
+
+
+class WorkflowChainAnswer(Answer):
+    """A chain, oldest first. gap: an ancestor has expired."""
+
+    workflows: list[WorkflowLink]
+    gap: bool
+    cycle: bool
+
+
+class ResourceAnswer(Answer):
+    """The newest value of a resource in a chain, and which event of which workflow set it."""
+
+    id: str
+    value: Any
+    version: int
+    workflow_id: str
+
+
+class ResourcesAnswer(Answer):
+    """The resources of a chain, newest first."""
+
+    resources: list[ResourceAnswer]
+
+
+class LoggedEvent(Answer):
+    """An event of the log with the fields that it has."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    version: int
+    type: WorkflowEventType
+    at: str
+
+
+class EventsAnswer(Answer):
+    """A part of the log. next_after: the version to ask for next; it stays when there is nothing newer."""
+
+    events: list[LoggedEvent]
+    next_after: int
+
+
+class ContinueMetadata(Answer):
+    """The cost of the history. omitted: events that are not whole in it."""
+
+    total_tokens: int
+    budget: int
+    tokenizer: str
+    omitted: int
+
+
+class ContinueAnswer(Answer):
+    """The history before this input, and the input's version. redactions: secrets removed from the input."""
+
+    history: str
+    version: int
+    metadata: ContinueMetadata
+    redactions: Redactions = None
+
+
+def _workflows(services: Services) -> Workflows:
     if services.workflows is None:
         raise Unavailable("live state is away")
     return services.workflows
 
 
-@post("/v1/workflows", opt=_POST.opt())
-async def post_workflow(request: HttpRequest, services: NamedDependency[Services]) -> Response[bytes]:
-    """201 with the id."""
-    asked = await read_body(request, POST)
-    scope = scope_of(request, asked.namespace)
-    created = await _of(services).create(scope, WorkflowRequest(asked.workflow_id, asked.parent_id, asked.data))
-    return answer({"workflow_id": created.workflow_id, "version": 0, **redactions_of(created)}, 201)
+@Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
+async def post_workflow(
+    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[WorkflowPost]
+) -> BegunAnswer:
+    """Its id and version."""
+    scope = request.scope_in(data.namespace)
+    created = await _workflows(services).create(scope, WorkflowRequest(data.workflow_id, data.parent_id, data.data))
+    return BegunAnswer(workflow_id=created.workflow_id, version=0, redactions=created.redactions)
 
 
-@post("/v1/workflows/{workflow_id:str}/events", opt=_EVENT.opt())
+@Endpoint(
+    "POST /v1/workflows/{workflow_id:str}/events",
+    "Append an event; one that ends the workflow stores its record as memories",
+    role=Role.WRITER,
+    status=201,
+    errors=_WRITE_ERRORS,
+)
 async def post_event(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
-    """201 with the event's version."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    event = await read_body(request, EVENT)
-    reported = await _of(services).append(scope, workflow_id, event)
-    return answer({"version": reported.version, "memories": reported.memories, **redactions_of(reported)}, 201)
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    workflow_id: PathId,
+    data: JSONBody[NewEvent],
+) -> EventAnswer:
+    """The event's version."""
+    reported = await _workflows(services).append(request.scope_in(params.namespace), workflow_id, data)
+    return EventAnswer.model_validate(reported, from_attributes=True)
 
 
-@safe_get("/v1/workflows/{workflow_id:str}", opt=_GET.opt())
+@Endpoint("GET /v1/workflows/{workflow_id:str}", "A workflow's state", errors=_READ_ERRORS)
 async def get_workflow(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[StateQuery], workflow_id: PathId
+) -> WorkflowAnswer:
     """The state, now or at a version."""
-    query = read_query(request, StateQuery)
-    seen = await _of(services).read(scope_of(request, query.namespace), workflow_id, query.at_version)
-    members = {"workflow_id": workflow_id, "parent_id": seen.parent_id, "version": seen.state.version}
-    return answer({**members, "state": seen.state.members()})
+    seen = await _workflows(services).read(request.scope_in(params.namespace), workflow_id, params.at_version)
+    state = WorkflowStateAnswer(**seen.state.members())
+    return WorkflowAnswer(workflow_id=workflow_id, parent_id=seen.parent_id, version=seen.state.version, state=state)
 
 
-@safe_get("/v1/workflows/{workflow_id:str}/chain", opt=_CHAIN.opt())
+@Endpoint("GET /v1/workflows/{workflow_id:str}/chain", "The workflows it continues", errors=_READ_ERRORS)
 async def get_workflow_chain(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
-    """Ancestors and the workflow itself, oldest first."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    chain = await _of(services).chain(scope, workflow_id)
-    return answer({"workflows": [asdict(link) for link in chain.links], "gap": chain.gap, "cycle": chain.cycle})
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], workflow_id: PathId
+) -> WorkflowChainAnswer:
+    """Its ancestors and the workflow itself, oldest first."""
+    chain = await _workflows(services).chain(request.scope_in(params.namespace), workflow_id)
+    links = [WorkflowLink.model_validate(link, from_attributes=True) for link in chain.links]
+    return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=chain.cycle)
 
 
-@safe_get("/v1/workflows/{workflow_id:str}/resources", opt=_RESOURCES.opt())
+@Endpoint("GET /v1/workflows/{workflow_id:str}/resources", "The resources of its chain", errors=_READ_ERRORS)
 async def get_workflow_resources(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], workflow_id: PathId
+) -> ResourcesAnswer:
     """The newest value of each resource."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    found = await _of(services).resources(scope, workflow_id)
-    shown = [
-        {"id": one.id, "value": one.resource.value, "version": one.resource.version, "workflow_id": one.workflow_id}
-        for one in found
+    resources = await _workflows(services).resources(request.scope_in(params.namespace), workflow_id)
+    answers = [
+        ResourceAnswer(
+            id=entry.id, value=entry.resource.value, version=entry.resource.version, workflow_id=entry.workflow_id
+        )
+        for entry in resources
     ]
-    return answer({"resources": shown})
+    return ResourcesAnswer(resources=answers)
 
 
-@safe_get("/v1/workflows/{workflow_id:str}/events", opt=_EVENTS.opt())
+@Endpoint("GET /v1/workflows/{workflow_id:str}/events", "A workflow's events", errors=_READ_ERRORS)
 async def get_events(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
-    """Events in order."""
-    query = read_query(request, EventsQuery)
-    events = await _of(services).events(scope_of(request, query.namespace), workflow_id, query.after, query.limit)
-    following = events[-1].version if events else query.after
-    return answer({"events": [event.members() for event in events], "next_after": following})
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[EventsQuery], workflow_id: PathId
+) -> EventsAnswer:
+    """The events in order."""
+    scope = request.scope_in(params.namespace)
+    events = await _workflows(services).events(scope, workflow_id, params.after, params.limit)
+    next_after = events[-1].version if events else params.after
+    return EventsAnswer(events=[LoggedEvent(**event.members()) for event in events], next_after=next_after)
 
 
-@post("/v1/workflows/{workflow_id:str}/continue", opt=_CONTINUE.opt(), status_code=200)
+@Endpoint(
+    "POST /v1/workflows/{workflow_id:str}/continue",
+    "Continue: the history in a budget, and the input as the next event",
+    role=Role.WRITER,
+    errors=_WRITE_ERRORS,
+)
 async def post_continue(
-    request: HttpRequest, services: NamedDependency[Services], workflow_id: FromPath[str]
-) -> Response[bytes]:
+    request: ApiRequest,
+    services: NamedDependency[Services],
+    params: NamedDependency[InNamespace],
+    workflow_id: PathId,
+    data: JSONBody[ContinuePost],
+) -> ContinueAnswer:
     """The history, and the version of the input."""
-    scope = scope_of(request, read_query(request, InNamespace).namespace)
-    asked = await read_body(request, CONTINUE)
-    request_to_resume = ResumeRequest(asked.input, asked.budget, asked.idempotency_key)
-    resumed = await _of(services).resume(scope, workflow_id, request_to_resume)
-    metadata = {name: getattr(resumed, name) for name in ("total_tokens", "budget", "tokenizer", "omitted")}
-    told = {"history": resumed.history, "version": resumed.version, "metadata": metadata}
-    return answer({**told, **redactions_of(resumed)})
+    resumption = ResumeRequest(data.input, data.budget, data.idempotency_key)
+    resumed = await _workflows(services).resume(request.scope_in(params.namespace), workflow_id, resumption)
+    metadata = ContinueMetadata.model_validate(resumed, from_attributes=True)
+    return ContinueAnswer(
+        history=resumed.history, version=resumed.version, metadata=metadata, redactions=resumed.redactions
+    )
+
+
+routes = Router(
+    "/",
+    tags=["Workflows"],
+    route_handlers=[
+        post_workflow,
+        post_event,
+        get_workflow,
+        get_workflow_chain,
+        get_workflow_resources,
+        get_events,
+        post_continue,
+    ],
+)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.cli.backend import LocalBackend
-from api.http.routes.search import RETRIEVE, SEARCH
-from api.http.validation import checked
 from api.wiring.container import Services
+from retrieval.query.request import RetrieveRequest, SearchRequest
 from tests.api.conftest import connect
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +16,7 @@ ASK = {"namespace": "me", "query": f"which service takes {SECRET}?", "budget": 2
 
 async def test_a_secret_in_a_question_is_in_no_receipt(services: Services) -> None:
     """The receipt of a command's question is that of the same question over HTTP, without the secret."""
-    told = await LocalBackend(services, "default").retrieve(checked(RETRIEVE, ASK))
+    told = await LocalBackend(services, "default").retrieve(RetrieveRequest.model_validate(ASK))
     async with connect(services) as client:
         asked = (await client.post("/v1/retrieve", json=ASK)).json()
         receipts = [(await client.get(f"/v1/receipts/{one['receipt_id']}")).json() for one in (told, asked)]
@@ -32,6 +31,6 @@ async def test_a_search_gives_what_it_gives_over_http(services: Services) -> Non
     async with connect(services) as client:
         fact = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
         assert (await client.post("/v1/memories", json=fact)).status_code == 201
-        told = await LocalBackend(services, "default").search(checked(SEARCH, question))
+        told = await LocalBackend(services, "default").search(SearchRequest.model_validate(question))
         assert told == (await client.post("/v1/search", json=question)).json()
     assert told["hits"]

@@ -1,0 +1,106 @@
+"""Requests as handlers see them: a strict JSON body and strict query parameters, each read into its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import anyio.to_thread
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from pydantic import BaseModel
+
+from api.auth.keys import Caller
+from api.http.problems import UnsupportedMedia
+from api.http.validation import FieldError, InvalidInput, checked, shown
+from memtypes.model.scope import Scope
+from memtypes.model.strict_json import MalformedJson, strict_json
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+LARGE_BODY = 64 * 1024
+"""Bytes from which a body is parsed in a worker thread, so that the event loop stays free."""
+
+MAX_PARAMETERS = 32
+
+_Value = TypeVar("_Value")
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+class ApiRequest(Request[Any, Caller, State]):
+    """A request of a known caller."""
+
+    def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
+        """The scope of the call: the caller's tenant and the names in the request."""
+        return Scope(self.auth.tenant, namespace, session_id, agent_id)
+
+    async def body(self) -> bytes:
+        """The raw body. A request with neither a body nor a Content-Type sends an empty JSON object."""
+        raw = await super().body()
+        if raw:
+            return raw
+        if "content-type" not in self.headers:
+            return b"{}"
+        if _media_type(self) == JSON:
+            raise MalformedJson("not JSON: the body is empty")
+        return raw
+
+    async def json(self) -> Any:
+        """The body as an instance of the model that the handler's `data` parameter names.
+
+        Raises UnsupportedMedia, MalformedJson or InvalidInput.
+        """
+        raw = await self.body()
+        if "content-type" in self.headers or await super().body():
+            self.require_media_type(JSON)
+        model: type[BaseModel] = self.route_handler.parsed_fn_signature.parameters["data"].annotation
+        return await parse_body(raw, lambda: checked(model, strict_json(raw)))
+
+    def require_media_type(self, *allowed: str) -> str:
+        """The body's media type. Raises UnsupportedMedia for an encoded body and for a type that is not `allowed`."""
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity":
+            raise UnsupportedMedia(f"the body must not be encoded; Content-Encoding was {shown(encoding)!r}")
+        sent = _media_type(self)
+        if sent not in allowed:
+            raise UnsupportedMedia(f"Content-Type must be {' or '.join(allowed)}; it was {shown(sent)!r}")
+        return sent
+
+
+async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
+    """The result of `parse`, which runs in a worker thread where `raw` is large."""
+    return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
+
+
+def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
+    """The query parameters as `model`. Raises InvalidInput; unknown and repeated parameters are refused."""
+    return checked(model, _query_parameters(connection))
+
+
+def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raise InvalidInput for any query parameter, for a call that takes none."""
+    if sent := _query_parameters(connection):
+        raise InvalidInput([FieldError(name, "this call takes no query parameters") for name in map(shown, sent)])
+
+
+def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[str, str]:
+    query: bytes = connection.scope["query_string"]
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError as error:
+        message = f"the query must be percent-encoded UTF-8 of at most {MAX_PARAMETERS} parameters"
+        raise InvalidInput([FieldError("", message)]) from error
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput([FieldError(shown(repeated), "must be given once")])
+    return parameters
+
+
+def _media_type(request: Request[Any, Any, Any]) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

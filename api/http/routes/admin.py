@@ -1,0 +1,202 @@
+"""Operator's calls: keys, upkeep jobs, re-embedding, export, import and erasure of a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from litestar import Router
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, RawBody
+from litestar.response import Stream
+
+from api.auth.keys import Role
+from api.http.endpoint import Endpoint, PathId, RawBodies
+from api.http.request import NDJSON, ApiRequest, parse_body
+from api.http.routes.memories import BATCH_BYTES, read_lines
+from api.http.routes.memory_shapes import BatchAnswer
+from api.http.shapes import InNamespace
+from api.http.validation import FieldError, InvalidInput
+from api.wiring.container import Services
+from api.wiring.erasure import Erased, erase_everywhere
+from ingest.files.transfer import exported, read_exported
+from ingest.upkeep.planners import JobRequest, UpkeepJob
+from memtypes.model.errors import Conflict, NotFound
+from memtypes.model.memory import Model
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Name, Scope
+from retrieval.answer import Answer
+
+MAX_LINES = 50_000
+
+
+class KeyPost(Model):
+    """Tenant and role of a new key."""
+
+    tenant: Name
+    role: Role
+
+
+class NewKey(Answer):
+    """A new key, shown only in this answer."""
+
+    id: str
+    key: str
+    tenant: str
+    role: Role
+
+
+class ListedKey(Answer):
+    """A key without its secret. created_at: null for a key of the keys file."""
+
+    id: str
+    tenant: str
+    role: Role
+    created_at: str | None
+
+
+class KeysAnswer(Answer):
+    """All keys."""
+
+    keys: list[ListedKey]
+
+
+class JobAnswer(Answer):
+    """What a job did, or would do in a dry run. ids: the memories concerned."""
+
+    job: UpkeepJob
+    dry_run: bool
+    ids: list[str]
+    counts: dict[str, int]
+
+
+class ReembedAnswer(Answer):
+    """How many memories of each type, of all tenants, were embedded again."""
+
+    types: dict[MemoryType, int]
+    total: int
+
+
+class ExportPost(Model):
+    """Which namespace to export."""
+
+    namespace: Name
+
+
+class ErasePost(Model):
+    """What to erase: a namespace, or one memory of it."""
+
+    namespace: Name
+    memory_id: str | None = None
+
+
+@Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
+async def post_key(services: NamedDependency[Services], data: JSONBody[KeyPost]) -> NewKey:
+    """The key."""
+    key_id, key = await services.keys.make(data.tenant, data.role, services.clock)
+    return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role)
+
+
+@Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)
+async def list_keys(services: NamedDependency[Services]) -> KeysAnswer:
+    """The keys of the keys file, and those created here."""
+    return KeysAnswer(keys=[ListedKey.model_validate(key, from_attributes=True) for key in services.keys.known()])
+
+
+@Endpoint("DELETE /v1/admin/keys/{key_id:str}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
+async def delete_key(services: NamedDependency[Services], key_id: PathId) -> None:
+    """No content."""
+    await services.keys.remove(key_id)
+
+
+@Endpoint(
+    "POST /v1/admin/jobs/{job:str}",
+    "Run an upkeep job: promote, forget, expire or compact; a dry run by default",
+    role=Role.ADMIN,
+    errors=(404, 503),
+)
+async def run_job(
+    request: ApiRequest, services: NamedDependency[Services], job: PathId, data: JSONBody[JobRequest]
+) -> JobAnswer:
+    """What the job did, or would do."""
+    if job not in set(UpkeepJob):
+        raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
+    report = await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
+    return JobAnswer.model_validate(report, from_attributes=True)
+
+
+@Endpoint(
+    "POST /v1/admin/reembed",
+    "Embed every memory again into new collections and switch to them; the store is blocked meanwhile",
+    role=Role.ADMIN,
+    errors=(409, 503),
+)
+async def post_reembed(services: NamedDependency[Services]) -> ReembedAnswer:
+    """The counts, once the new collections are current."""
+    if services.reembedding is None:
+        raise Conflict("this service has no embedded store")
+    counts = await services.reembedding.run(stop_engine=True)
+    return ReembedAnswer(types=counts, total=sum(counts.values()))
+
+
+@Endpoint(
+    "POST /v1/admin/export",
+    "Every memory of a namespace, one a line",
+    role=Role.ADMIN,
+    also={200: str},
+    errors=(503,),
+    media_type=NDJSON,
+)
+async def post_export(request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ExportPost]) -> Stream:
+    """The memories, newest first."""
+    await services.store.ping()  # once the answer has begun, an error can no longer be reported
+    return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
+
+
+@Endpoint(
+    "POST /v1/admin/import",
+    "Import an exported namespace",
+    role=Role.ADMIN,
+    errors=(409, 503),
+    raw=RawBodies(models={NDJSON: None}, max_bytes=BATCH_BYTES),
+)
+async def post_import(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], body: RawBody
+) -> BatchAnswer:
+    """The result of each line."""
+    scope = request.scope_in(params.namespace)
+    request.require_media_type(NDJSON)
+    lines = await parse_body(body, lambda: read_lines(body, MAX_LINES))
+    for index, line in enumerate(lines):
+        if not isinstance(line, dict):
+            raise InvalidInput([FieldError(f"items[{index}]", "must be an object")])
+    memories = await parse_body(body, lambda: read_exported(scope, lines))
+    return BatchAnswer.of(await services.ingestor.restore(scope, memories))
+
+
+@Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
+async def post_erase(request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ErasePost]) -> Erased:
+    """How much was removed from each store, and a count made afterwards."""
+    scope = request.scope_in(data.namespace)
+    return await erase_everywhere(services.places, scope, data.memory_id, services.clock)
+
+
+async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
+    async for payload in exported(services.store, scope):
+        yield msgspec.json.encode(payload) + b"\n"
+
+
+routes = Router(
+    "/",
+    tags=["Admin"],
+    route_handlers=[
+        post_key,
+        list_keys,
+        delete_key,
+        run_job,
+        post_reembed,
+        post_export,
+        post_import,
+        post_erase,
+    ],
+)

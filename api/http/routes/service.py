@@ -1,0 +1,137 @@
+"""The service itself: liveness, readiness, metrics, the size of a namespace, and the API's documentation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import anyio
+from litestar import Response, Router
+from litestar.di import NamedDependency
+
+from api.http.docs_page import page
+from api.http.endpoint import Endpoint
+from api.http.openapi import document
+from api.http.request import ApiRequest
+from api.http.shapes import InNamespace, Omittable
+from api.wiring.container import Ping, Services
+from memtypes.model.errors import RemembrancerError
+from memtypes.model.policy import MemoryType
+from retrieval.answer import Answer
+
+PING_S = 2.0
+RETRY_S = "1"
+"""Seconds after which to ask again whether the service is ready."""
+
+
+class HealthCheck(Answer):
+    """Whether a resource answered, and in how many milliseconds."""
+
+    ok: bool
+    ms: float
+    detail: Omittable[str] = None
+
+
+class HealthAnswer(Answer):
+    """Whether the process runs; whether every resource that it needs answers."""
+
+    status: Literal["ok", "unavailable"]
+    checks: Omittable[dict[str, HealthCheck]] = None
+
+
+class Amount(Answer):
+    """How many memories, and the tokens of their contents."""
+
+    count: int
+    tokens: int
+
+
+class StatsAnswer(Answer):
+    """The size of a namespace."""
+
+    namespace: str
+    types: dict[MemoryType, Amount]
+    total: Amount
+
+
+@Endpoint("GET /health/live", "Whether the process runs", role=None)
+async def live() -> HealthAnswer:
+    """Always ok."""
+    return HealthAnswer(status="ok")
+
+
+@Endpoint(
+    "GET /health/ready", "Whether every resource that the service needs answers", role=None, also={503: HealthAnswer}
+)
+async def ready(services: NamedDependency[Services]) -> Response[HealthAnswer]:
+    """A check of each resource; 503 when one does not answer."""
+    checks = await ping_all(services.pings)
+    if all(check.ok for check in checks.values()):
+        return Response(HealthAnswer(status="ok", checks=checks))
+    unavailable = HealthAnswer(status="unavailable", checks=checks)
+    return Response(unavailable, status_code=503, headers={"Retry-After": RETRY_S})
+
+
+@Endpoint("GET /metrics", "Counters and timings for Prometheus", media_type="text/plain")
+async def metrics(services: NamedDependency[Services]) -> Response[str]:
+    """Prometheus' text format."""
+    evicted = None if services.threads is None else services.threads.evicted_turns
+    receipts = None if services.receipts is None else services.receipts.kept
+    sources = (services.jobs, evicted, receipts)
+    work = "".join(f"{line}\n" for source in sources if source is not None for line in source.lines())
+    return Response(services.metrics.text() + work, media_type="text/plain; version=0.0.4")
+
+
+@Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
+async def stats(
+    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace]
+) -> StatsAnswer:
+    """Memories and tokens of each type, and in total."""
+    sizes = await services.store.stats(request.scope_in(params.namespace))
+    types = {kind: Amount(count=size.count, tokens=size.tokens) for kind, size in sizes.items()}
+    total = Amount(
+        count=sum(amount.count for amount in types.values()), tokens=sum(amount.tokens for amount in types.values())
+    )
+    return StatsAnswer(namespace=params.namespace, types=types, total=total)
+
+
+@Endpoint("GET /openapi.json", "This document", role=None)
+async def openapi_json(request: ApiRequest) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return document(request.app)
+
+
+@Endpoint("GET /docs", "This document as a page", role=None, media_type="text/html")
+async def docs(request: ApiRequest) -> Response[str]:
+    """The page."""
+    return Response(page(document(request.app)), media_type="text/html")
+
+
+async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
+    """A check of each resource, all at the same time."""
+    checks: dict[str, HealthCheck] = {}
+
+    async def check(name: str, ping: Ping) -> None:
+        checks[name] = await _check(ping)
+
+    async with anyio.create_task_group() as group:
+        for name, ping in pings.items():
+            group.start_soon(check, name, ping)
+    return {name: checks[name] for name in pings}
+
+
+async def _check(ping: Ping) -> HealthCheck:
+    started = time.perf_counter()
+    detail = None
+    try:
+        with anyio.fail_after(PING_S):
+            await ping()
+    except TimeoutError:
+        detail = f"no answer within {PING_S:g} s"
+    except RemembrancerError as error:
+        detail = str(error)
+    return HealthCheck(ok=detail is None, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail)
+
+
+routes = Router("/", tags=["Service"], route_handlers=[stats, live, ready, metrics, openapi_json, docs])
