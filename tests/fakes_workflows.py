@@ -107,7 +107,7 @@ class FakeWorkflows(WorkflowStore):
         base = workflow.newest if last >= workflow.newest.version else workflow.base
         events = tuple(workflow.events[base.version : last])
         if workflow.log_expired and events:
-            raise NotFound("its events are gone")
+            raise NotFound("its events have expired")
         return WorkflowLog(
             workflow_id, workflow.parent_id, version, workflow.ancestors, base, events, workflow.log_expired
         )
@@ -116,7 +116,7 @@ class FakeWorkflows(WorkflowStore):
         """See the port."""
         workflow = self._get(scope, workflow_id)
         if workflow.log_expired:
-            raise NotFound("its events are gone")
+            raise NotFound("its events have expired")
         return tuple(workflow.events[after : after + limit])
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:

@@ -16,7 +16,7 @@ from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.workflows import ENDED_LOG_S, LIFE_S, RedisWorkflows
+from memtypes.stores.redis.workflows import ENDED_LOG_TTL_S, WORKFLOW_TTL_S, RedisWorkflows
 from tests.api.conftest import NOW, connect
 from tests.fakes import FakeTokenizer
 from tests.live import fresh_scope
@@ -74,7 +74,7 @@ async def test_its_log_goes_first_and_what_it_came_to_stays(
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
-    assert ENDED_LOG_S - 60 < log <= ENDED_LOG_S < LIFE_S - 60 < state <= LIFE_S
+    assert ENDED_LOG_TTL_S - 60 < log <= ENDED_LOG_TTL_S < WORKFLOW_TTL_S - 60 < state <= WORKFLOW_TTL_S
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
     seen = (await get(client, scope)).json()
     assert (seen["version"], seen["state"]["status"], seen["state"]["data"]) == (21, "completed", {"last": 19})

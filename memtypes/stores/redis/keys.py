@@ -1,7 +1,6 @@
-"""Where live state lies: one prefix a namespace, which is also its slot in a cluster.
+"""Keys of live state: one prefix for each namespace, which also puts the namespace in one cluster slot.
 
-Every part is percent-encoded, so that no character of a part can be taken for the structure around it: two different
-scopes, kinds or parts never share a key.
+Every part is percent-encoded, so different scopes, kinds or parts never share a key.
 """
 
 from __future__ import annotations
@@ -12,22 +11,22 @@ from memtypes.model.scope import Scope
 
 
 def scope_prefix(scope: Scope) -> str:
-    """What every key of the namespace begins with, and no key of another one. The braces are the cluster's hash tag."""
+    """Prefix of every key of the namespace, and of no other key. The braces are the cluster's hash tag."""
     return f"rm:{{{_part(scope.tenant)}/{_part(scope.namespace)}}}:"
 
 
 def live_key(scope: Scope, kind: str, *parts: str) -> str:
-    """The key of one thing of a namespace. kind: of the thing, such as thread; parts: what tells it from others."""
+    """Key in a namespace. kind: such as thread; parts: the ids that identify it."""
     return scope_prefix(scope) + ":".join([kind, *map(_part, parts)])
 
 
 def tenant_key(tenant: str, kind: str, *parts: str) -> str:
-    """The key of one thing of a whole tenant."""
+    """Key of a tenant, outside its namespaces."""
     return f"rm:{{{_part(tenant)}}}:" + ":".join([kind, *map(_part, parts)])
 
 
 def service_key(kind: str, *parts: str) -> str:
-    """The key of one thing of the whole service. No namespace has this tag: a part is never empty."""
+    """Key of the whole service. No namespace has its hash tag, because a part is never empty."""
     return "rm:{/}:" + ":".join([kind, *map(_part, parts)])
 
 

@@ -1,4 +1,4 @@
-"""Keys: no two different scopes, kinds or parts ever share one."""
+"""Different scopes, kinds and parts never share a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtypes.stores.redis.keys import live_key, scope_prefix, service_key, tena
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` may name a scope."""
+    """Whether `text` is a valid name of a tenant or namespace."""
     try:
         return clean_name(text) == text
     except ValueError:
@@ -29,26 +29,26 @@ parts = st.lists(hostile, min_size=1, max_size=3)
 
 
 @given(scopes, scopes, kinds, kinds, parts, parts)
-def test_different_things_have_different_keys(
-    one: Scope, other: Scope, kind: str, other_kind: str, first: list[str], second: list[str]
+def test_keys_differ_in_scope_kind_or_parts(
+    scope: Scope, other: Scope, kind: str, other_kind: str, first: list[str], second: list[str]
 ) -> None:
-    """Two keys are equal only for the same tenant, namespace, kind and parts."""
-    assume((one, kind, first) != (other, other_kind, second))
-    assert live_key(one, kind, *first) != live_key(other, other_kind, *second)
+    """Keys are equal only for the same tenant, namespace, kind and parts."""
+    assume((scope, kind, first) != (other, other_kind, second))
+    assert live_key(scope, kind, *first) != live_key(other, other_kind, *second)
 
 
 @given(scopes, scopes, parts)
-def test_a_prefix_is_one_namespaces_own(one: Scope, other: Scope, first: list[str]) -> None:
-    """The keys of a namespace begin with its prefix, those of any other do not."""
-    assume(one != other)
-    assert live_key(one, "thread", *first).startswith(scope_prefix(one))
-    assert not live_key(other, "thread", *first).startswith(scope_prefix(one))
-    assert not tenant_key(one.tenant, "receipts", *first).startswith(scope_prefix(one))
+def test_a_prefix_matches_keys_of_one_namespace(scope: Scope, other: Scope, first: list[str]) -> None:
+    """Keys of other namespaces and of the tenant do not start with it."""
+    assume(scope != other)
+    assert live_key(scope, "thread", *first).startswith(scope_prefix(scope))
+    assert not live_key(other, "thread", *first).startswith(scope_prefix(scope))
+    assert not tenant_key(scope.tenant, "receipts", *first).startswith(scope_prefix(scope))
 
 
 @given(scopes, parts)
-def test_a_namespace_has_one_slot(scope: Scope, first: list[str]) -> None:
-    """What stands between the first braces, which a cluster hashes, is the same in every key of a namespace."""
+def test_keys_of_a_namespace_share_a_slot(scope: Scope, first: list[str]) -> None:
+    """A cluster hashes the text between the first braces."""
 
     def tag(key: str) -> str:
         return key[key.index("{") + 1 : key.index("}")]
@@ -57,8 +57,10 @@ def test_a_namespace_has_one_slot(scope: Scope, first: list[str]) -> None:
 
 
 @given(scopes, names, kinds, parts)
-def test_no_tenants_and_no_services_key_is_a_namespaces(scope: Scope, tenant: str, kind: str, some: list[str]) -> None:
-    """Receipts and answers are a tenant's, locks without a scope the service's: neither meets a namespace's state."""
+def test_keys_of_tenants_and_of_the_service_are_in_no_namespace(
+    scope: Scope, tenant: str, kind: str, some: list[str]
+) -> None:
+    """Receipts and answers belong to a tenant, locks without a scope to the service."""
     wider = {tenant_key(tenant, kind, *some), service_key(kind, *some)}
     assert len(wider) == 2
     assert live_key(scope, kind, *some) not in wider
