@@ -1,4 +1,4 @@
-"""Clients of real servers of live state, and scopes of their own for tests."""
+"""Clients of real Redis servers, and scopes that no other test uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 
 LIVE = ("live", "live_cluster", "live_packaged")
-"""The fixtures that are clients of real servers; what holds on one of them has to hold on each."""
+"""Fixtures: clients of the embedded server, of a cluster and of a packaged redis-server."""
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def client_of(url: str) -> AsyncIterator[LiveClient]:
 
 @asynccontextmanager
 async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
-    """A client of a server of its own in `directory`."""
+    """A client of a new embedded server in `directory`."""
     client = await LiveClient.open(LiveSettings(directory))
     try:
         yield client
@@ -38,16 +38,16 @@ async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
 
 
 async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
-    """What every key of the scope holds, whatever its kind."""
+    """The value of every key of the scope."""
     keys = sorted([key async for key in live.keys_of(scope)])
 
     async def read(redis: Redis) -> dict[str, Any]:
-        return {key: await _held(redis, key) for key in keys}
+        return {key: await _value(redis, key) for key in keys}
 
     return await live.run(read, idempotent=True)
 
 
-async def _held(redis: Redis, key: str) -> Any:
+async def _value(redis: Redis, key: str) -> Any:
     match await redis.type(key):
         case "hash":
             return await redis.hgetall(key)

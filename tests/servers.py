@@ -1,7 +1,7 @@
-"""Real servers for tests: one, a cluster of three, and sentinels with a primary and its replica.
+"""Real Redis servers for tests: a single one, a cluster of three, and a Sentinel with a primary and its replica.
 
-All are processes of their own on free loopback ports, known by their ids, and end with the test run at the latest. The
-binary is the one that the service would start, or another by its path.
+They are child processes on free loopback ports and end with the test run at the latest. The binary is the one that the
+service would start, unless another is given.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Server:
     port: int
 
     def ask(self, *words: str | int) -> object:
-        """What it answers, as text."""
+        """The answer to a command, decoded but not parsed."""
         with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
             redis.response_callbacks.clear()
             return redis.execute_command(*words)
@@ -43,8 +43,8 @@ class Server:
 
 def packaged_server() -> Path | None:
     """The server that REDIS_TEST_BINARY names, or a redis-server on PATH."""
-    found = os.environ.get("REDIS_TEST_BINARY") or shutil.which("redis-server")
-    return Path(found) if found else None
+    binary = os.environ.get("REDIS_TEST_BINARY") or shutil.which("redis-server")
+    return Path(binary) if binary else None
 
 
 def free_ports(count: int) -> list[int]:
@@ -58,7 +58,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None) -> Iterator[Server]:
-    """A server that answers, with `options`; killed at the end."""
+    """Start a server and wait until it answers; kill it at the end."""
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
@@ -74,7 +74,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
 
 @contextmanager
 def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[Server]]:
-    """Three nodes that share the slots and know each other. partial: they serve on when one is lost."""
+    """Three nodes that share the slots. partial: they keep serving when one is lost."""
     ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
     serving = ("--cluster-require-full-coverage", "no") if partial else ()
     with ExitStack() as started:
@@ -94,10 +94,10 @@ def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[
 
 @contextmanager
 def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Server, Server]]:
-    """A sentinel that watches over `name`, its primary, and the primary's replica."""
+    """A Sentinel that monitors `name`, its primary and the primary's replica."""
     watch, first, second = free_ports(3)
-    told = directory / "sentinel.conf"
-    told.write_text(
+    config = directory / "sentinel.conf"
+    config.write_text(
         f"sentinel monitor {name} 127.0.0.1 {first} 1\n"
         f"sentinel down-after-milliseconds {name} 500\n"
         f"sentinel failover-timeout {name} 3000\n",
@@ -106,7 +106,7 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
     with (
         running(directory / "primary", first, ("--save", "", "--repl-diskless-sync-delay", "0")) as primary,
         running(directory / "replica", second, ("--save", "", "--replicaof", "127.0.0.1", str(first))) as replica,
-        running(directory / "sentinel", watch, (str(told), "--sentinel")) as sentinel,
+        running(directory / "sentinel", watch, (str(config), "--sentinel")) as sentinel,
     ):
         until(lambda: "state=online" in str(primary.ask("INFO", "REPLICATION")))
         until(lambda: bool(sentinel.ask("SENTINEL", "REPLICAS", name)))
@@ -114,7 +114,7 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
 
 
 def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
-    """Return when `holds` does; fail when it does not in time. A server that does not answer yet does not hold."""
+    """Return when `holds()` is true; fail after `seconds`. Errors of a server that is starting count as false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(RedisError):
@@ -129,7 +129,7 @@ def _cluster_options(bus: int) -> list[str]:
 
 
 def _whole(node: Server) -> bool:
-    """Whether the node knows the owners of all slots."""
+    """Whether the node knows the owner of every slot."""
     slots = node.ask("CLUSTER", "SLOTS")
     assert isinstance(slots, list)
     return "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")) and len(slots) == NODES

@@ -1,8 +1,8 @@
-"""Locks between processes: one holder at a time, for a time, with a number that the writes it guards can check.
+"""Locks between processes, each with a TTL and a fencing number.
 
-A lock with a time limit can't keep a holder from writing late: one that was stopped for longer than the limit goes on
-as if nothing had happened. So each holder has a fence, higher than that of every holder before it, and a guarded write
-is refused once a higher one has been seen.
+A TTL cannot keep a holder from writing late: a process that was paused for longer goes on as if it still held the lock.
+So every holder gets a fence that is higher than that of all earlier holders, and a guarded write is refused once a
+write with a higher fence was seen.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from memtypes.model.errors import LockLost, Unavailable
 from memtypes.model.scope import Scope
 
 RENEWALS = 3
-"""How often a lock is renewed within its time limit: two renewals may fail before it is lost."""
+"""Renewals within one TTL; two of them may fail before the lock is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockRequest:
-    """Which lock. scope: whose, or None for one of the whole service.
+    """A lock to acquire. scope: its namespace; None for a lock of the whole service.
 
-    ttl_s: it is free again after that, if nobody renews or releases it. wait_s: how long to wait for it; 0 asks once.
-    optional: what it guards is done without it where the place is away, which is found out as soon as a retrieval does.
+    ttl_s: seconds after which it is free unless renewed. wait_s: how long to wait for it; 0 tries once.
+    optional: the caller can go on without the lock if the store is away, so it is not waited for.
     """
 
     name: str
@@ -39,7 +39,7 @@ class LockRequest:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lock that is held. token: proves the ownership. fence: higher than that of every earlier holder."""
+    """A lock that is held. token: proves ownership. fence: higher than that of every earlier holder."""
 
     request: LockRequest
     token: str
@@ -47,45 +47,44 @@ class Lease:
 
 
 class Locks(ABC):
-    """Hands out locks; raises Unavailable when the place where they are kept is away."""
+    """Locks by name. Raises Unavailable when their store is away."""
 
     @abstractmethod
     async def acquire(self, request: LockRequest) -> Lease:
-        """The lock, once those who asked before have had it. Raises Overloaded after `wait_s`."""
+        """Return the lock, first come, first served. Raises Overloaded after `wait_s`."""
 
     @abstractmethod
     async def renew(self, lease: Lease) -> None:
-        """Begin the time limit again. Raises LockLost when `lease` is not the holder's any more."""
+        """Restart the TTL. Raises LockLost if the lock has expired or has another holder."""
 
     @abstractmethod
     async def release(self, lease: Lease) -> bool:
-        """Give the lock back; False when `lease` was not the holder's any more, and nothing was done."""
+        """Release the lock; False, and no change, if it has expired or has another holder."""
 
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:
-        """The lock for as long as the block lasts, renewed meanwhile.
+        """Hold the lock for the block, renewing it.
 
-        Raises LockLost at the end when it was lost on the way; guarded writes were refused from then on.
+        Raises LockLost at the end of the block if it was lost on the way; guarded writes may have been refused.
         """
         lease = await self.acquire(request)
         released = False
-        renewal = asyncio.create_task(self._keep(lease))
+        renewal = asyncio.create_task(self._renew_until_lost(lease))
         try:
             yield lease
         finally:
             renewal.cancel()
-            with anyio.CancelScope(shield=True), suppress(Unavailable):  # away: it frees itself after its time limit
+            with anyio.CancelScope(shield=True), suppress(Unavailable):  # the lock expires by itself then
                 released = await self.release(lease)
         if not released:
             raise LockLost(f"the lock {request.name!r} was lost before its work was done")
 
-    async def _keep(self, lease: Lease) -> None:
-        """Renew until it is lost; while the place is away it may still come back in time."""
+    async def _renew_until_lost(self, lease: Lease) -> None:
         while True:
             await anyio.sleep(lease.request.ttl_s / RENEWALS)
             try:
                 await self.renew(lease)
             except LockLost:
                 return
-            except Unavailable:
+            except Unavailable:  # the store may be back before the lock expires
                 continue

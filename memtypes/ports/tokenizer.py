@@ -1,4 +1,4 @@
-"""Port of a tokenizer: exact token counts and truncation."""
+"""Exact token counts and truncation."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from abc import ABC, abstractmethod
 
 
 class Tokenizer(ABC):
-    """Counts tokens exactly as the named encoding does."""
+    """Tokenizer of one encoding."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The encoding's name, such as cl100k_base."""
+        """Name of the encoding, such as cl100k_base."""
 
     @property
     @abstractmethod
     def sha256(self) -> str:
-        """SHA-256 of the encoding's ranks file, in hexadecimal."""
+        """SHA-256 of the encoding's rank file in hexadecimal."""
 
     @abstractmethod
     def count(self, text: str) -> int:
-        """How many tokens `text` has; text that looks like a special token is text."""
+        """Count the tokens of `text`. Text that looks like a special token is plain text."""
 
     @abstractmethod
     def truncate(self, text: str, limit: int) -> str:
-        """The longest prefix of `text`, cut between characters, that has at most `limit` tokens."""
+        """Return the longest prefix of `text` with at most `limit` tokens, cut between characters."""

@@ -1,4 +1,4 @@
-"""The contract of locks, on each kind of server."""
+"""The contract of Locks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def locks(request: pytest.FixtureRequest) -> Locks:
     return RedisLocks(request.getfixturevalue(request.param))
 
 
-async def test_a_lock_has_one_holder_and_each_has_a_higher_fence(locks: Locks) -> None:
-    """Who asks meanwhile is told so after its wait; who asks later gets a higher number."""
+async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
+    """A second caller waits in vain; the next holder has a higher fence."""
     request = LockRequest("one", fresh_scope(), wait_s=0.0)
     first = await locks.acquire(request)
     with pytest.raises(Overloaded, match="held by another"):
@@ -32,8 +32,8 @@ async def test_a_lock_has_one_holder_and_each_has_a_higher_fence(locks: Locks) -
     assert second.fence > first.fence
 
 
-async def test_only_the_owner_releases_and_renews(locks: Locks) -> None:
-    """What was released can't be released again, nor taken from the next holder."""
+async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
+    """A released lease can't be released again or take the lock from the next holder."""
     request = LockRequest("own", fresh_scope())
     first = await locks.acquire(request)
     await locks.release(first)
@@ -44,16 +44,16 @@ async def test_only_the_owner_releases_and_renews(locks: Locks) -> None:
     await locks.renew(second)
 
 
-async def test_locks_of_two_scopes_and_of_the_service_do_not_meet(locks: Locks) -> None:
-    """A name is a scope's own."""
-    here = fresh_scope()
-    requests = [LockRequest("x", here), LockRequest("x", fresh_scope()), LockRequest(str(here.namespace))]
+async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
+    """Also of locks of the whole service."""
+    scope = fresh_scope()
+    requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
     leases = [await locks.acquire(request) for request in requests]
     assert all([await locks.release(lease) for lease in leases])
 
 
-async def test_a_lock_is_renewed_while_it_is_held(locks: Locks) -> None:
-    """Work may take longer than the time limit."""
+async def test_a_held_lock_is_renewed(locks: Locks) -> None:
+    """The block may take longer than the TTL."""
     request = LockRequest("long", fresh_scope(), ttl_s=0.5, wait_s=0.0)
     async with locks.held(request):
         await asyncio.sleep(0.9)
@@ -62,8 +62,8 @@ async def test_a_lock_is_renewed_while_it_is_held(locks: Locks) -> None:
     assert await locks.release(await locks.acquire(request))
 
 
-async def test_a_block_whose_lock_was_lost_is_told_so(locks: Locks) -> None:
-    """At its end, when another has it."""
+async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
+    """At the end of the block, when another has acquired it."""
     request = LockRequest("lost", fresh_scope(), ttl_s=30.0)
 
     async def work() -> None:
@@ -75,8 +75,8 @@ async def test_a_block_whose_lock_was_lost_is_told_so(locks: Locks) -> None:
         await work()
 
 
-async def test_a_place_in_the_queue_is_given_up(locks: Locks) -> None:
-    """One that stopped waiting keeps nobody waiting."""
+async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> None:
+    """The next caller need not wait for it."""
     scope = fresh_scope()
     lease = await locks.acquire(LockRequest("queue", scope))
     with pytest.raises(Overloaded):

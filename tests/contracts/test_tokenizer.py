@@ -22,8 +22,8 @@ LONG = st.lists(st.one_of(TRICKY, st.text(max_size=8)), max_size=60).map("".join
 
 
 @each
-def test_empty(tokenizer: Tokenizer) -> None:
-    """The empty text has no tokens, and nothing fits a limit of none."""
+def test_empty_texts_and_limits(tokenizer: Tokenizer) -> None:
+    """The empty text has no tokens; a limit of 0 leaves no text."""
     assert tokenizer.count("") == 0
     assert tokenizer.truncate("some text", 0) == ""
     assert tokenizer.truncate("", 5) == ""
@@ -31,21 +31,21 @@ def test_empty(tokenizer: Tokenizer) -> None:
 
 @each
 def test_special_tokens_are_text(tokenizer: Tokenizer) -> None:
-    """What looks like a special token is counted as the text that it is."""
+    """Text that looks like a special token is counted as plain text."""
     assert tokenizer.count("<|endoftext|>") > 1
 
 
 @pytest.mark.parametrize(("name", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)])
-def test_known_count(name: str, tokens: int) -> None:
-    """A sentence has the count that is published for the encoding."""
+def test_a_known_sentence_has_its_published_count(name: str, tokens: int) -> None:
+    """In both encodings."""
     assert TOKENIZERS[name].count("Hello, world! How are you?") == tokens
 
 
 @each
 @settings(deadline=None)
 @given(text=ANY)
-def test_truncate_is_a_prefix_that_fits_and_the_longest(tokenizer: Tokenizer, text: str) -> None:
-    """Of all prefixes, truncate gives the longest that fits; at any limit."""
+def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, text: str) -> None:
+    """Compared with all prefixes, at several limits."""
     counts = [tokenizer.count(text[:length]) for length in range(len(text) + 1)]
     for limit in (0, 1, 2, 3, 5, 8, 13, counts[-1]):
         longest = max(length for length, count in enumerate(counts) if count <= limit)
@@ -55,19 +55,19 @@ def test_truncate_is_a_prefix_that_fits_and_the_longest(tokenizer: Tokenizer, te
 @each
 @settings(deadline=None)
 @given(text=LONG, limit=st.integers(0, 200))
-def test_truncate_of_longer_texts_fits(tokenizer: Tokenizer, text: str, limit: int) -> None:
-    """The prefix never has more tokens than the limit, and all of a text that fits is kept."""
-    kept = tokenizer.truncate(text * 20, limit)
-    assert (text * 20).startswith(kept)
-    assert tokenizer.count(kept) <= limit
+def test_truncate_of_long_texts_fits(tokenizer: Tokenizer, text: str, limit: int) -> None:
+    """The prefix has at most `limit` tokens; a text that fits is returned whole."""
+    prefix = tokenizer.truncate(text * 20, limit)
+    assert (text * 20).startswith(prefix)
+    assert tokenizer.count(prefix) <= limit
     assert tokenizer.truncate(text, tokenizer.count(text)) == text
 
 
 @each
 @settings(deadline=None, max_examples=400)
 @given(first=ANY, second=ANY, mark=st.sampled_from("-#<"))
-def test_counts_of_lines_add_up(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
-    """A piece that ends with a line's end and one that begins with a mark count as much together as apart."""
+def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
+    """A text that ends with a newline and one that starts with a mark have the same count together."""
     left, right = f"{first}\n", f"{mark}{second}"
     assert tokenizer.count(left + right) == tokenizer.count(left) + tokenizer.count(right)
 
@@ -76,14 +76,14 @@ def test_counts_of_lines_add_up(tokenizer: Tokenizer, first: str, second: str, m
 @pytest.mark.parametrize(
     "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
 )
-def test_long_runs_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
-    """Half a million characters of one kind are counted and cut in seconds of processor time at the most."""
+def test_long_runs_of_a_character_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
+    """Half a million equal characters are counted and truncated within 30 seconds of processor time."""
     text = unit * (500_000 // len(unit))
     begun = time.process_time()
     count = tokenizer.count(text)
     for limit in (1, 1_000, count - 1, count):
-        kept = tokenizer.truncate(text, limit)
-        assert tokenizer.count(kept) <= limit
-        assert len(kept) > len(text) * limit // count - 500
-    assert kept == text
+        prefix = tokenizer.truncate(text, limit)
+        assert tokenizer.count(prefix) <= limit
+        assert len(prefix) > len(text) * limit // count - 500
+    assert prefix == text
     assert time.process_time() - begun < 30

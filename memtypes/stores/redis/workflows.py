@@ -211,7 +211,8 @@ def _appended(append: AppendEvent, answer: list[Any]) -> EventAppended:
             )
         case ["ended", version, status]:
             raise VersionConflict(
-                f"workflow {append.workflow_id!r} is {status} and takes no more events; create another with parent_id to go on",
+                f"workflow {append.workflow_id!r} is {status} and takes no more events; "
+                "create another with parent_id to go on",
                 current_version=int(version),
             )
         case ["full", *_]:

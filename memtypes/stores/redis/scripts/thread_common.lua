@@ -1,12 +1,12 @@
--- What the scripts of threads share. A thread lies in seven keys; its base key is KEYS[1].
+-- Shared by the scripts of threads. A thread has seven keys; KEYS[1] is the base of them.
 local function part(base, name) return base .. ':' .. name end
 local PARTS = {'turns', 'sizes', 'places', 'order', 'used'}
 local function refresh(base)
-  local found = redis.call('HMGET', base, 'ttl', 'name')
-  if not found[1] then return end
-  redis.call('EXPIRE', base, found[1])
-  for _, name in ipairs(PARTS) do redis.call('EXPIRE', part(base, name), found[1]) end
-  if found[2] and found[2] ~= '' then redis.call('EXPIRE', found[2], found[1]) end
+  local fields = redis.call('HMGET', base, 'ttl', 'name')
+  if not fields[1] then return end
+  redis.call('EXPIRE', base, fields[1])
+  for _, name in ipairs(PARTS) do redis.call('EXPIRE', part(base, name), fields[1]) end
+  if fields[2] and fields[2] ~= '' then redis.call('EXPIRE', fields[2], fields[1]) end
 end
 local function refresh_chain(base)
   for _, key in ipairs(cjson.decode(redis.call('HGET', base, 'lineage'))) do refresh(key) end
@@ -47,10 +47,10 @@ local function empty(base)
   for _, name in ipairs(PARTS) do redis.call('DEL', part(base, name)) end
 end
 local function meta(base)
-  local found = redis.call('HGETALL', base)
-  table.insert(found, 'turns')
-  table.insert(found, redis.call('ZCARD', part(base, 'places')))
-  table.insert(found, 'left')
-  table.insert(found, redis.call('TTL', base))
-  return found
+  local fields = redis.call('HGETALL', base)
+  table.insert(fields, 'turns')
+  table.insert(fields, redis.call('ZCARD', part(base, 'places')))
+  table.insert(fields, 'left')
+  table.insert(fields, redis.call('TTL', base))
+  return fields
 end

@@ -1,4 +1,6 @@
--- KEYS: the thread, its parent (or itself), its name (or itself). ARGV: id, parent id or '', depth, then its fields.
+-- Create a thread, or return the id of the one with the same name. KEYS: thread, parent (or the thread), name (or the
+-- thread).
+-- ARGV: id, parent id or '', longest chain, then fields and values.
 if KEYS[3] ~= KEYS[1] then
   local id = redis.call('GET', KEYS[3])
   local base = id and string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]) .. id
@@ -7,7 +9,7 @@ if KEYS[3] ~= KEYS[1] then
     if redis.call('HGET', base, 'parent') == ARGV[2] then return {'ok', id} end
     if ARGV[2] == id then return {'cycle'} end
     local above = redis.call('HGET', KEYS[2], 'ancestors')
-    for _, one in ipairs(cjson.decode(above or '[]')) do if one == id then return {'cycle'} end end
+    for _, ancestor in ipairs(cjson.decode(above or '[]')) do if ancestor == id then return {'cycle'} end end
     return {'other'}
   end
 end

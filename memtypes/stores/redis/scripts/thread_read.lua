@@ -1,4 +1,5 @@
--- KEYS: the thread. ARGV: first, last, '1' when the turns count as used now. Its fields, turns, and uses by index.
+-- Return a thread's fields, a range of turns, and all indices by last use.
+-- KEYS: thread. ARGV: first and last position, '1' to mark the turns as used.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
 local indices = redis.call('ZRANGE', part(KEYS[1], 'places'), ARGV[1], ARGV[2])
 local turns = {}

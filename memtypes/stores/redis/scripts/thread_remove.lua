@@ -1,22 +1,23 @@
--- KEYS: the thread, its namespace's evicted turns. ARGV: indices, the head of the evicted turns' JSON, now, '1' with a summary,
--- the summary, its tokens.
+-- Evict turns, and optionally replace the summary; change nothing if a turn is not there.
+-- KEYS: thread, the namespace's queue of evicted turns. ARGV: indices as JSON, JSON of an evicted batch up to its
+-- turns, now, '1' with a summary, the summary, its tokens.
 local base = KEYS[1]
-local found = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens')
-if not found[1] then return {'missing'} end
+local thread = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens')
+if not thread[1] then return {'missing'} end
 local indices = cjson.decode(ARGV[1])
 for place, index in ipairs(indices) do
   indices[place] = string.format('%d', index)
   if redis.call('HEXISTS', part(base, 'turns'), indices[place]) == 0 then return {'moved'} end
 end
-local tokens, gone = tonumber(found[2]), {}
+local tokens, batch = tonumber(thread[2]), {}
 for _, index in ipairs(indices) do
   tokens = tokens - redis.call('HGET', part(base, 'sizes'), index)
-  table.insert(gone, take(base, index))
+  table.insert(batch, take(base, index))
 end
 if ARGV[4] == '1' then
-  tokens = tokens - (found[3] or 0) + ARGV[6]
+  tokens = tokens - (thread[3] or 0) + ARGV[6]
   redis.call('HSET', base, 'summary', ARGV[5], 'summary_tokens', ARGV[6])
 end
-if #gone > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(gone, ',') .. ']}') end
-redis.call('HSET', base, 'tokens', tokens, 'version', found[1] + 1, 'last_flush_at', ARGV[3])
+if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(batch, ',') .. ']}') end
+redis.call('HSET', base, 'tokens', tokens, 'version', thread[1] + 1, 'last_flush_at', ARGV[3])
 return {'ok'}

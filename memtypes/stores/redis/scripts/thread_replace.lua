@@ -1,21 +1,21 @@
--- KEYS: the thread, a backup (or the thread). ARGV: expected version or '', life of the backup, then turn, tokens and
--- rank of each new turn.
+-- Replace all turns. KEYS: thread, backup (or the thread for none). ARGV: expected version or '', TTL of the backup,
+-- then turn, tokens and rank of each new turn.
 local base = KEYS[1]
-local found = redis.call('HMGET', base, 'version', 'next')
-if not found[1] then return {'missing'} end
-if ARGV[1] ~= '' and ARGV[1] ~= found[1] then return {'version', tonumber(found[1])} end
+local thread = redis.call('HMGET', base, 'version', 'next')
+if not thread[1] then return {'missing'} end
+if ARGV[1] ~= '' and ARGV[1] ~= thread[1] then return {'version', tonumber(thread[1])} end
 local count = redis.call('ZCARD', part(base, 'places'))
 if KEYS[2] ~= base then
   redis.call('SET', KEYS[2], '[' .. table.concat(all(base), ',') .. ']', 'EX', ARGV[2])
 end
 empty(base)
 redis.call('HDEL', base, 'summary', 'summary_tokens')
-local index, tokens = tonumber(found[2]), 0
+local index, tokens = tonumber(thread[2]), 0
 for place = 3, #ARGV, 3 do
   put(base, index, ARGV[place], ARGV[place + 1], ARGV[place + 2])
   tokens = tokens + ARGV[place + 1]
   index = index + 1
 end
-redis.call('HSET', base, 'version', found[1] + 1, 'next', index, 'tokens', tokens)
+redis.call('HSET', base, 'version', thread[1] + 1, 'next', index, 'tokens', tokens)
 refresh_chain(base)
-return {'ok', found[1] + 1, count}
+return {'ok', thread[1] + 1, count}

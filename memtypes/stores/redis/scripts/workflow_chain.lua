@@ -1,9 +1,10 @@
--- KEYS: the workflow. For each ancestor, oldest first, and itself: parent, status and version, or nothing.
-local found = redis.call('HMGET', KEYS[1], 'ancestors', 'lineage')
-if not found[1] then return {'missing'} end
+-- Return ancestor ids, and parent, status and version of each ancestor, oldest first, and of the workflow. KEYS:
+-- workflow.
+local workflow = redis.call('HMGET', KEYS[1], 'ancestors', 'lineage')
+if not workflow[1] then return {'missing'} end
 local links = {}
-for _, key in ipairs(cjson.decode(found[2])) do
+for _, key in ipairs(cjson.decode(workflow[2])) do
   table.insert(links, redis.call('HMGET', key, 'parent', 'status', 'version'))
 end
 table.insert(links, redis.call('HMGET', KEYS[1], 'parent', 'status', 'version'))
-return {'ok', found[1], links}
+return {'ok', workflow[1], links}

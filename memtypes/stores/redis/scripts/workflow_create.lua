@@ -1,4 +1,5 @@
--- KEYS: the workflow, its parent (or the workflow again). ARGV: id, parent id or '', base state, created, life in s, depth.
+-- Create a workflow. KEYS: workflow, parent (or the workflow). ARGV: id, parent id or '', initial state, time of
+-- creation, TTL, longest chain.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
 local ancestors, lineage = {}, {}
 if ARGV[2] ~= '' then
@@ -7,8 +8,8 @@ if ARGV[2] ~= '' then
   ancestors, lineage = cjson.decode(parent[1]), cjson.decode(parent[2])
   table.insert(ancestors, ARGV[2])
   table.insert(lineage, KEYS[2])
-  for _, one in ipairs(ancestors) do
-    if one == ARGV[1] then return {'cycle'} end
+  for _, ancestor in ipairs(ancestors) do
+    if ancestor == ARGV[1] then return {'cycle'} end
   end
   if #ancestors >= tonumber(ARGV[6]) then return {'deep'} end
 end

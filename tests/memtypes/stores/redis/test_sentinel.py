@@ -1,4 +1,4 @@
-"""Sentinels: the primary is found through them, and another one when it is gone."""
+"""Redis Sentinel: the primary is found by name, and its replica after a failover."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 WAIT_S = 60.0
 
 
-async def written(live: LiveClient, key: str, value: str) -> None:
-    """Return once `value` was written, however long the primary is away."""
+async def push_until_written(live: LiveClient, key: str, value: str) -> None:
+    """Push `value`, however long the primary is away."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -33,26 +33,26 @@ async def written(live: LiveClient, key: str, value: str) -> None:
 
 
 @pytest.mark.slow
-async def test_a_replica_takes_over_with_everything(tmp_path: Path) -> None:
-    """The primary is killed: for a while nothing can be done, then the replica has all, locks and fences too."""
+async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
+    """After the primary is killed, calls fail until the replica takes over, with locks and fences."""
     key, request = fresh_scope().namespace, LockRequest("kept", fresh_scope(), ttl_s=120.0, wait_s=0.0)
     with running_sentinel(tmp_path, "main") as (sentinel, primary, replica):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/main") as live:
             lease = await RedisLocks(live).acquire(request)
-            await written(live, key, "before")
+            await push_until_written(live, key, "before")
             assert await live.run(lambda redis: redis.wait(1, 5_000), idempotent=True) == 1
             primary.process.kill()
             with pytest.raises(Unavailable):
                 await live.ping()
-            await written(live, key, "after")
+            await push_until_written(live, key, "after")
             assert replica.ask("LRANGE", key, 0, -1) == ["before", "after"]
             assert await RedisLocks(live).release(lease)
             again = await RedisLocks(live).acquire(request)
             assert again.fence > lease.fence
 
 
-async def test_sentinels_that_know_no_such_name_are_away(tmp_path: Path) -> None:
-    """The text says that no primary was found."""
+async def test_an_unknown_primary_is_unavailable(tmp_path: Path) -> None:
+    """The error contains its name."""
     with running_sentinel(tmp_path, "main") as (sentinel, _, _):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/other") as live:
             with pytest.raises(Unavailable, match="other"):
