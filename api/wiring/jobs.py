@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from memtypes.model.errors import Overloaded, RemembrancerError
 from memtypes.ports.locks import LockRequest, Locks
@@ -60,7 +62,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Jobs:
+class Jobs(Collector):
     """The jobs of a service."""
 
     locks: Locks
@@ -110,17 +112,20 @@ class Jobs:
             await self.run_once(job)
             pause = job.every_s
 
-    def lines(self) -> Iterator[str]:
-        """The tallies in Prometheus' text format."""
+    def collect(self) -> Iterator[Metric]:
+        """The tallies as Prometheus metrics."""
+        tallies = sorted(self.tallies.items())
         for name in ("runs", "failures", "busy", "done", "seconds"):
-            yield f"# HELP remembrancer_job_{name}_total Background work in this process."
-            yield f"# TYPE remembrancer_job_{name}_total counter"
-            for job, tally in sorted(self.tallies.items()):
-                yield f'remembrancer_job_{name}_total{{job="{job}"}} {getattr(tally, name):.6g}'
-        yield "# HELP remembrancer_job_ended_seconds When the last run that went well ended."
-        yield "# TYPE remembrancer_job_ended_seconds gauge"
-        for job, tally in sorted(self.tallies.items()):
-            yield f'remembrancer_job_ended_seconds{{job="{job}"}} {tally.ended:.0f}'
+            counter = CounterMetricFamily(
+                f"remembrancer_job_{name}", "Background work in this process.", labels=("job",)
+            )
+            for job, tally in tallies:
+                counter.add_metric((job,), getattr(tally, name))
+            yield counter
+        ended = GaugeMetricFamily("remembrancer_job_ended_seconds", "When the last good run ended.", labels=("job",))
+        for job, tally in tallies:
+            ended.add_metric((job,), tally.ended)
+        yield ended
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:

@@ -97,13 +97,6 @@ class EvictedTurnWriter:
         """Batches waiting in the namespace, and those of the thread that are set aside."""
         return await self._store.backlog(scope, thread_id)
 
-    def lines(self) -> Iterator[str]:
-        """The counts in Prometheus' text format."""
-        yield "# HELP remembrancer_thread_departures_total Batches of evicted turns in this process, by outcome."
-        yield "# TYPE remembrancer_thread_departures_total counter"
-        for name in EvictedTurnCounts.__dataclass_fields__:
-            yield f'remembrancer_thread_departures_total{{became="{name}"}} {getattr(self.counts, name)}'
-
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Memory ids; none if the batch is rejected. Raises Unavailable and Overloaded."""
         try:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -118,14 +118,10 @@ class ReceiptQueue(ReceiptStore):
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
-    def lines(self) -> Iterator[str]:
-        """What is lost and what waits, in Prometheus' text format."""
-        yield "# HELP remembrancer_receipts_lost_total Receipts that were promised and could not be kept."
-        yield "# TYPE remembrancer_receipts_lost_total counter"
-        yield f"remembrancer_receipts_lost_total {self.lost}"
-        yield "# HELP remembrancer_receipts_waiting Receipts that are not written yet."
-        yield "# TYPE remembrancer_receipts_waiting gauge"
-        yield f"remembrancer_receipts_waiting {len(self._pending)}"
+    @property
+    def waiting(self) -> int:
+        """Receipts that are not written yet."""
+        return len(self._pending)
 
     async def aclose(self) -> None:
         """Return when everything is written, or was tried once more."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import anyio
 from litestar import Response, Router
 from litestar.di import NamedDependency
+from prometheus_client.core import Metric
 
 from api.http.docs_page import page
 from api.http.endpoint import Endpoint
+from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
 from api.http.openapi import document
 from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, Omittable
@@ -76,11 +78,17 @@ async def ready(services: NamedDependency[Services]) -> Response[HealthAnswer]:
 @Endpoint("GET /metrics", "Counters and timings for Prometheus", media_type="text/plain")
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """Prometheus' text format."""
-    evicted = None if services.threads is None else services.threads.evicted_turns
-    receipts = None if services.receipts is None else services.receipts.kept
-    sources = (services.jobs, evicted, receipts)
-    work = "".join(f"{line}\n" for source in sources if source is not None for line in source.lines())
-    return Response(services.metrics.text() + work, media_type="text/plain; version=0.0.4")
+    return Response(exposition(_metrics(services)), media_type="text/plain; version=0.0.4")
+
+
+def _metrics(services: Services) -> Iterator[Metric]:
+    yield from services.metrics.collect()
+    if services.jobs is not None:
+        yield from services.jobs.collect()
+    if services.threads is not None:
+        yield from evicted_turn_metrics(services.threads.evicted_turns.counts)
+    if services.receipts is not None:
+        yield from receipt_metrics(services.receipts.kept.lost, services.receipts.kept.waiting)
 
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from api.http.metrics import exposition
 from api.wiring.jobs import Job, Jobs
 from memtypes.model.errors import LockLost, Unavailable
 from memtypes.ports.locks import LockRequest
@@ -43,7 +44,7 @@ async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> No
     assert fences == sorted(set(fences))
     tally = jobs.tallies[one.name]
     assert tally.done == 2 * tally.runs >= 4
-    assert f'remembrancer_job_runs_total{{job="{one.name}"}} {tally.runs}' in list(jobs.lines())
+    assert f'remembrancer_job_runs_total{{job="{one.name}"}} {tally.runs:.1f}' in exposition(jobs.collect())
 
 
 async def test_a_job_that_another_process_is_at_is_left_to_it(live: LiveClient) -> None:
