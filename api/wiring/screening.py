@@ -10,7 +10,7 @@ from api.settings import Settings
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
 from ingest.screening.completions import CompletionEndpoint
 from ingest.screening.examine import Examiner
-from ingest.screening.gates import Gate
+from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Prefilter, Recent
 from ingest.screening.recent_embeddings import RecentDocuments
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
@@ -25,7 +25,7 @@ class Screening:
     """gates: in the order in which they look. embedder: the one that all of ingestion shares, with its memory."""
 
     redactor: Redactor
-    gates: tuple[Gate, ...]
+    gates: tuple[ScreeningGate, ...]
     panel: Panel
     embedder: Embedder
     examiner: Examiner

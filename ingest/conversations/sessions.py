@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.screening.extraction.facts import facts_in
-from ingest.screening.extraction.parts import howtos_in, requests_in
+from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.memory import Source, Text
 from memtypes.model.policy import MemoryType, Visibility

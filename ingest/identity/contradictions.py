@@ -19,8 +19,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingest.screening.extraction.state_words import ARTICLES, GLUE, LEAVING, NUMBERS, TIMES, UNIQUE
-from ingest.screening.extraction.statements import MAX_WORDS, Statement, read_statement, undenied, words_of
+from ingest.screening.extraction.statements import (
+    ARTICLES,
+    FUNCTION_WORDS,
+    MAX_WORDS,
+    NUMBER_WORDS,
+    SINGLE_VALUED,
+    SWITCH_VERBS,
+    TIME_WORDS,
+    Statement,
+    read_statement,
+    without_denials,
+    words_of,
+)
 from memtypes.model.memory import MAX_LINKS, Link, LinkType, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.semantic import Semantic
@@ -157,7 +168,7 @@ class ParsedFact:
         if len(text) > MAX_CHARACTERS:
             return cls(asks=False, words=(), denied=False, bare=None, stated=None)
         words = words_of(text)
-        rest, denied = undenied(words)
+        rest, denied = without_denials(words)
         bare = tuple(word for word in rest if word not in ARTICLES) if 2 <= len(rest) <= MAX_WORDS else None
         return cls("?" in text, tuple(word.casefold() for word in words), denied, bare, read_statement(text))
 
@@ -182,35 +193,35 @@ def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:
     "We switched the shop from MySQL to Postgres" replaces "We use MySQL for the shop", whose other words it has.
     """
     new, stated = newer.words, older.stated
-    if stated is None or len(new) > MAX_WORDS or LEAVING.isdisjoint(new):
+    if stated is None or len(new) > MAX_WORDS or SWITCH_VERBS.isdisjoint(new):
         return False
     if "from" not in new or "to" not in new[new.index("from") :]:
         return False
     start = new.index("from") + 1
     left = [word for word in new[start : new.index("to", start)] if word not in ARTICLES]
     value = [word.casefold() for word in stated.value if word.casefold() not in ARTICLES]
-    others = {*stated.subject, *value[len(left) :]} - GLUE
+    others = {*stated.subject, *value[len(left) :]} - FUNCTION_WORDS
     return bool(left) and value[: len(left)] == left and others <= set(new)
 
 
 def _has_other_value(new: Statement, old: Statement) -> bool:
     """Whether the values differ, are of one kind, and the subject has one such value at a time."""
-    families = new.families & old.families
-    role = _role(new, families)
-    if not families or new.subject != old.subject or role != _role(old, families) or role == {"on"}:
+    relations = new.relations & old.relations
+    role = _role(new, relations)
+    if not relations or new.subject != old.subject or role != _role(old, relations) or role == {"on"}:
         return False
     new_value, old_value, tail = _differing(new.value, old.value)
     kind = None if new_value == old_value else _kind(new_value)
-    return kind is not None and kind == _kind(old_value) and _is_single(kind, families, new, tail)
+    return kind is not None and kind == _kind(old_value) and _is_single(kind, relations, new, tail)
 
 
-def _role(statement: Statement, families: frozenset[str]) -> set[str]:
+def _role(statement: Statement, relations: frozenset[str]) -> set[str]:
     """The prepositions that define the value's role: "works at" and "works as" state different things.
 
     One may work on several things at a time, so that role never counts.
     """
-    defining = {"as", "at", "for", "in", "on"} if "work" in families else {"called", "named"}
-    return defining & set(statement.joints)
+    defining = {"as", "at", "for", "in", "on"} if "work" in relations else {"called", "named"}
+    return defining & set(statement.connectors)
 
 
 def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
@@ -222,7 +233,13 @@ def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[
     if size == min(len(new), len(old)):
         return list(new), list(old), []
     new_part, old_part = list(new[: len(new) - size]), list(old[: len(old) - size])
-    if new_part and old_part and new_part[0].islower() and new_part[0] == old_part[0] and new_part[0] not in NUMBERS:
+    if (
+        new_part
+        and old_part
+        and new_part[0].islower()
+        and new_part[0] == old_part[0]
+        and new_part[0] not in NUMBER_WORDS
+    ):
         new_part, old_part = new_part[1:], old_part[1:]
         return (new_part, old_part, tail) if _kind(new_part) == "number" else ([], [], tail)
     return new_part, old_part, tail
@@ -233,23 +250,23 @@ def _kind(value: Sequence[str]) -> str | None:
     words = [word for word in value if word.casefold() not in ARTICLES]
     if not 1 <= len(words) <= _MAX_VALUE_WORDS:
         return None
-    if all(word[0].isdigit() or word.casefold() in TIMES | NUMBERS for word in words):
-        return "time" if any(word.casefold() in TIMES for word in words) else "number"
-    if all(word != word.lower() or word[0].isdigit() for word in words) and words[0].casefold() not in TIMES:
+    if all(word[0].isdigit() or word.casefold() in TIME_WORDS | NUMBER_WORDS for word in words):
+        return "time" if any(word.casefold() in TIME_WORDS for word in words) else "number"
+    if all(word != word.lower() or word[0].isdigit() for word in words) and words[0].casefold() not in TIME_WORDS:
         return "name"
     return "word" if len(words) <= _MAX_PLAIN_WORDS and all(word.islower() for word in words) else None
 
 
-def _is_single(kind: str, families: frozenset[str], new: Statement, tail: Sequence[str]) -> bool:
+def _is_single(kind: str, relations: frozenset[str], new: Statement, tail: Sequence[str]) -> bool:
     """Whether the subject has one value of this kind at a time."""
-    if "have" in families:
+    if "have" in relations:
         return kind == "number" and bool(tail)
-    if "prefer" in families:
+    if "prefer" in relations:
         return kind in ("word", "name") and bool(tail)
-    if "use" in families:
+    if "use" in relations:
         return kind != "word" and (new.updated or tail[:1] == ["as"])
     if kind in ("number", "time"):
         return True
-    if "be" in families and not set(new.joints) - ARTICLES:
-        return bool(UNIQUE & set(new.subject))
-    return kind == "name" or bool({"as", "called", "named", "set"} & set(new.joints))
+    if "be" in relations and not set(new.connectors) - ARTICLES:
+        return bool(SINGLE_VALUED & set(new.subject))
+    return kind == "name" or bool({"as", "called", "named", "set"} & set(new.connectors))

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.screening.classification.classifier import Classifier
-from ingest.screening.extraction.facts import facts_in
-from ingest.screening.extraction.parts import howtos_in, requests_in
+from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.writing.drafts import Classified

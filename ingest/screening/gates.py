@@ -1,8 +1,8 @@
-"""The place in the pipeline for what may change or refuse a draft before it is prepared and embedded.
+"""Gates: the steps of the pipeline that may change or reject a draft before it is embedded.
 
-Redaction, the pre-filter and classification are gates. They run in the order in which they are given, and each sees
-what the one before it let through, so redaction comes first. A gate that can't do its work raises: the draft is then
-reported as failed and not stored. Review comes after the embedding, which it needs: see `ingest.screening.review`.
+Redaction, the pre-filter, classification and due times are gates. They run in the order given, redaction first. A
+gate that cannot do its work raises, and the draft is not stored. Review needs the embedding, so it is no gate but a
+stage.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from memtypes.model.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a draft is not to be stored."""
+    """A draft is not to be stored, for this reason."""
 
     reason: str
 
 
-class Gate(Protocol):
-    """One check or change of a draft on its way in."""
+class ScreeningGate(Protocol):
+    """One check or change of a draft."""
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission to go on with, changed or not, or why it stops; a RemembrancerError when it can't tell."""
+        """The submission, changed or not, or a rejection. Raises RemembrancerError if the gate cannot do its work."""
         ...
 
 
-async def through_gates(gates: Sequence[Gate], scope: Scope, submission: Submission) -> Submission | Rejection:
-    """What `gates` make of `submission`, one after the other; the first rejection ends it."""
+async def through_gates(gates: Sequence[ScreeningGate], scope: Scope, submission: Submission) -> Submission | Rejection:
+    """The submission after all `gates`, or the first rejection."""
     for gate in gates:
         verdict = await gate.examine(scope, submission)
         if isinstance(verdict, Rejection):

@@ -19,7 +19,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest.files.transfer import Restorer
-from ingest.screening.gates import Gate
+from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Recent
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
@@ -73,7 +73,7 @@ class IngestorParts:
     sparse: SparseEncoder
     tokenizer: Tokenizer
     clock: Clock
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[ScreeningGate, ...] = ()
     locks: ScopeLocks = field(default_factory=ScopeLocks)
     redactor: Redactor | None = None
     panel: Panel | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeGuard
 
-from ingest.screening.gates import Gate, Rejection, through_gates
+from ingest.screening.gates import Rejection, ScreeningGate, through_gates
 from ingest.screening.prefilter import Recent
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.drafts import PendingWrite, Preparer, Submission, UntypedDraft
@@ -37,7 +37,7 @@ class WriteCall:
 class Stages:
     """The stages, in the order of their methods. reviews, recent: None without a panel or a pre-filter."""
 
-    gates: tuple[Gate, ...]
+    gates: tuple[ScreeningGate, ...]
     preparer: Preparer
     store: MemoryStore
     embedder: Embedder

@@ -18,8 +18,7 @@ from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.screening.classification.classifier import Classifier
 from ingest.screening.due.reading import due_in
-from ingest.screening.extraction.facts import facts_in
-from ingest.screening.extraction.parts import howtos_in, requests_in
+from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from ingest.screening.prefilter import objection
 from ingest.screening.redaction.scan import secrets_in
 from tests.data.labelled import count, rows

@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_duration
 from ingest.screening.due.translation import in_english
-from ingest.screening.gates import Gate, Rejection
+from ingest.screening.gates import Rejection, ScreeningGate
 from ingest.writing.drafts import Submission
 from memtypes.model.calendar import MONTH, month_of, months_later, number_of, weekday_of
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
@@ -54,7 +54,7 @@ class DueTime:
     text: str
 
 
-class DueTimes(Gate):
+class DueTimes(ScreeningGate):
     """Sets due_at and due_text of a prospective draft whose text names a time and that has no due time yet.
 
     Relative words count from created_at, or else from the clock, in the zone that the metadata names, or else in UTC.

@@ -1,7 +1,7 @@
-"""One sentence as subject, relation and value: "The port is now 8080" says be(port) = 8080, as of now. Pure.
+"""One sentence as subject, relation and value: "The port is now 8080" states be(port) = 8080, as an update. Pure.
 
-Reads short plain statements and nothing else: what it does not recognise is None. Relations are those that hold one
-value at a time (lives in, works as, is set to); what may hold of many at once (likes, speaks, supports) is not read.
+Reads short plain statements only. Relations are those that have one value at a time (lives in, works as, is set to);
+others, such as likes or speaks, are not read.
 """
 
 from __future__ import annotations
@@ -10,81 +10,161 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.screening.extraction.state_words import (
-    ARTICLES,
-    CHANGED,
-    CUES,
-    DENIALS,
-    JOINTS,
-    MOVES,
-    PASSIVE,
-    STATES,
-    SUPPORT,
-)
-
 MAX_WORDS = 40
-"""Longer texts say more than one thing."""
+"""Longer texts state more than one thing."""
 
 _WORD = re.compile(r"\d+(?:[.,:/-]\d+)*[%\w]*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*\d*")
 _NOT = re.compile(r"n['\u2019]t\b")
 
 
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+ARTICLES = _set("a an the")
+_UPDATE_WORDS = _set("now currently already instead anymore nowadays recently just")
+_DENIALS = _set("not no longer never")
+_AUXILIARIES = _set("do does did")
+
+_STATE_VERBS = {
+    verb: family
+    for family, verbs in {
+        "be": "is are am equals",
+        "live": "lives live resides",
+        "work": "works work",
+        "cost": "costs cost",
+        "weigh": "weighs",
+        "start": "starts begins",
+        "end": "ends expires",
+        "have": "has have",
+        "prefer": "prefers prefer",
+        "use": "uses use",
+        "run": "runs run",
+    }.items()
+    for verb in verbs.split()
+}
+"""Verbs of state, with the relation that each expresses."""
+
+_CHANGE_VERBS = {
+    "moved": _set("be live"),
+    "relocated": _set("be live"),
+    "changed": _set("be"),
+    "rose": _set("be"),
+    "dropped": _set("be"),
+    "grew": _set("be"),
+}
+"""Verbs of change before "to", with their relations: "moved to Friday" is a date, "moved to Rome" a home."""
+
+SWITCH_VERBS = _set("switched moved migrated changed")
+"""Verbs that go "from" one value "to" another."""
+
+_PASSIVE = _set("is are was were has have been got")
+_PARTICIPLES = _set(
+    "raised increased lowered decreased cut reduced changed moved set updated extended postponed rescheduled renamed "
+    "bumped upgraded downgraded shortened switched"
+)
+"""Participles between a passive and "to": "was raised to"."""
+
+_CONNECTORS = _set("in at on to for as by until due set called named scheduled based located the a an about around of")
+"""Words between the verb and the value: "is due on Friday"."""
+
+FUNCTION_WORDS = ARTICLES | _set("for in at as to on of with")
+TIME_WORDS = _set(
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september october november december noon midnight am pm today tomorrow at on"
+)
+NUMBER_WORDS = _set("one two three four five six seven eight nine ten eleven twelve twenty hundred thousand")
+
+SINGLE_VALUED = _set(
+    "favourite favorite current default preferred primary main next only usual account address age alias birthday boss "
+    "branch budget city colour color company country currency database deadline diet doctor editor email employer "
+    "framework goal height host hostname job language lead leader limit location manager name nickname number "
+    "occupation owner password phone plan port price priority profession provider rate region role salary school "
+    "schedule size status surname team theme timezone title url version weight"
+)
+"""Nouns that have one value at a time, whatever it is: "my favourite colour is blue"."""
+
+FAMILY = _set(
+    "wife husband partner son daughter kid kids child children baby brother sister mother father mum mom dad parents "
+    "grandma grandpa twins dog dogs cat cats horse rabbit pet pets boyfriend girlfriend fiance fiancee"
+)
+HEALTH = _set("asthma diabetes allergies allergy celiac adhd migraines epilepsy")
+LASTING_SUBJECTS = (FAMILY | SINGLE_VALUED | _set("office pronouns laptop car hometown")) - _set(
+    "plan goal status location limit price version size schedule weight"
+)
+"""Subjects about which a speaker states lasting facts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """families: of the relation. joints: the words between its verb and the value. updated: it says that this is new.
+    """relations: of the verb. connectors: the words between the verb and the value. updated: it says that this is new.
 
-    subject and joints are case-folded; value and words are as written, without cues.
+    subject and connectors are case-folded; value and words are as written, without update words such as "now".
     """
 
     subject: tuple[str, ...]
-    families: frozenset[str]
-    joints: tuple[str, ...]
+    relations: frozenset[str]
+    connectors: tuple[str, ...]
     value: tuple[str, ...]
     updated: bool
     words: tuple[str, ...]
 
 
 def words_of(text: str) -> list[str]:
-    """The words and numbers of `text`, with "n't" as a word of its own."""
+    """The words and numbers of `text`, with "n't" as the word "not"."""
     return _WORD.findall(_NOT.sub(" not", text))
 
 
-def undenied(words: Sequence[str]) -> tuple[list[str], bool]:
-    """`words` case-folded without denials and what supports them, and whether there were any.
+def without_denials(words: Sequence[str]) -> tuple[list[str], bool]:
+    """`words`, case-folded, without denials and update words, and whether there was a denial.
 
-    A verb's ending goes with them ("does not like", "likes"), so every word is compared without a last s.
+    Every word loses a final s, so that "does not like" compares equal to "likes".
     """
     folded = [word.casefold() for word in words]
-    denied = any(word in DENIALS for word in folded)
-    dropped = DENIALS | SUPPORT | CUES if denied else DENIALS | CUES
+    denied = any(word in _DENIALS for word in folded)
+    dropped = _DENIALS | _UPDATE_WORDS | (_AUXILIARIES if denied else frozenset())
     return [word.removesuffix("s") for word in folded if word not in dropped], denied
 
 
 def read_statement(text: str) -> Statement | None:
-    """What `text` states; None for a question, a long text, and what names no state."""
-    said = words_of(text)
-    words = tuple(word for word in said if word.casefold() not in CUES)
+    """What `text` states; None for a question, a long text, and one without a known relation."""
+    all_words = words_of(text)
+    words = tuple(word for word in all_words if word.casefold() not in _UPDATE_WORDS)
     if "?" in text or not 3 <= len(words) <= MAX_WORDS:
         return None
     folded = [word.casefold() for word in words]
-    found = next((one for place in range(1, len(words)) if (one := _relation(folded, place)) is not None), None)
-    if found is None:
+    relation = next((found for verb in range(1, len(words)) if (found := _relation(folded, verb))), None)
+    if relation is None:
         return None
-    verb, start, families, updated = found
-    value = next((at for at in range(start, len(words)) if folded[at] not in JOINTS), len(words))
-    subject = tuple(word for word in folded[:verb] if word not in ARTICLES)
+    value = next((at for at in range(relation.end, len(words)) if folded[at] not in _CONNECTORS), len(words))
+    subject = tuple(word for word in folded[: relation.verb] if word not in ARTICLES)
     if not subject or value == len(words):
         return None
-    cued = updated or len(words) < len(said)
-    return Statement(subject, families, tuple(folded[start:value]), words[value:], cued, words)
+    updated = relation.updates or len(words) < len(all_words)
+    return Statement(subject, relation.names, tuple(folded[relation.end : value]), words[value:], updated, words)
 
 
-def _relation(folded: Sequence[str], place: int) -> tuple[int, int, frozenset[str], bool] | None:
-    """The relation whose verb stands at `place`: its place, where its rest begins, its families, and if it is news."""
-    end = next(at for at in range(place, len(folded) + 1) if at == len(folded) or folded[at] not in PASSIVE)
-    if end > place and end < len(folded) and folded[end] in CHANGED and "to" in folded[end:]:
-        return place, folded.index("to", end), frozenset(["be"]), True
-    verb = folded[place]
-    if verb in MOVES:
-        return (place, folded.index("to", place), MOVES[verb], True) if "to" in folded[place:] else None
-    return (place, place + 1, frozenset([STATES[verb]]), False) if verb in STATES else None
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """verb: its position. end: where the rest begins. updates: whether it says that the value is new."""
+
+    verb: int
+    end: int
+    names: frozenset[str]
+    updates: bool
+
+
+def _relation(folded: Sequence[str], verb: int) -> _Relation | None:
+    """The relation whose verb is at position `verb`; None if there is none."""
+    participle = next(at for at in range(verb, len(folded) + 1) if at == len(folded) or folded[at] not in _PASSIVE)
+    passive = verb < participle < len(folded) and folded[participle] in _PARTICIPLES
+    if passive and "to" in folded[participle:]:
+        return _Relation(verb, folded.index("to", participle), frozenset(["be"]), updates=True)
+    word = folded[verb]
+    if word in _CHANGE_VERBS:
+        if "to" not in folded[verb:]:
+            return None
+        return _Relation(verb, folded.index("to", verb), _CHANGE_VERBS[word], updates=True)
+    if word in _STATE_VERBS:
+        return _Relation(verb, verb + 1, frozenset([_STATE_VERBS[word]]), updates=False)
+    return None

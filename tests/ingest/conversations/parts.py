@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.gates import Gate
+from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config.thread_policies import parse
@@ -20,7 +20,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def ingestor_over(store: FakeStore, *gates: Gate) -> Ingestor:
+def ingestor_over(store: FakeStore, *gates: ScreeningGate) -> Ingestor:
     """An ingestor that writes to `store` what passes `gates`."""
     return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates))
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
 from ingest.conversations.threads import OpenRequest, Threads
-from ingest.screening.gates import Gate
+from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from ingest.writing.drafts import Submission
 from memtypes.live.eviction import ThreadLimits
@@ -203,7 +203,7 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
     """Another process stores the batch, whether or not the first one had written the memory."""
     policy, scope = "threads: {r: {type: message_count_based, max_messages: 10}}", fresh_scope()
     store = CrashingStore()
-    gates: tuple[Gate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
+    gates: tuple[ScreeningGate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
     await flush_once(threads_over(live, policy, ingestor_over(store, *gates)), scope)
     store.crashes = False
     other = threads_over(live, policy, ingestor_over(store))

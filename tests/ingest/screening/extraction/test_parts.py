@@ -1,4 +1,4 @@
-"""What in a message is to be remembered besides what happened."""
+"""Requests, how-tos and facts cut out of messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.conversations.sessions import Message, drafts_of
-from ingest.screening.extraction.parts import howtos_in, requests_in
+from ingest.conversations.sessions import ABOUT_USER, Message, drafts_of
+from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "requests"),
     [
         ("Remind me to call Ann at 3.30pm. Bye.", ["Remind me to call Ann at 3.30pm."]),
         ("ok! don't forget to send it\nset a reminder for 5pm", ["don't forget to send it", "set a reminder for 5pm"]),
@@ -23,13 +23,13 @@ from ingest.screening.extraction.parts import howtos_in, requests_in
         ("", []),
     ],
 )
-def test_requests_for_later(text: str, found: list[str]) -> None:
-    """A sentence that asks to be reminded is found; a question about the past is none."""
-    assert requests_in(text) == found
+def test_requests_for_a_reminder_are_cut_out(text: str, requests: list[str]) -> None:
+    """Whole sentences; a question about the past is not a request."""
+    assert requests_in(text) == requests
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "howtos"),
     [
         ("We met Ana. To deploy: 1. build 2. push", [("deploy", "To deploy: 1. build 2. push", ("build", "push"))]),
         ("To deploy:\n- build\n- push\nThat's all.", [("deploy", "To deploy:\n- build\n- push", ("build", "push"))]),
@@ -47,14 +47,14 @@ def test_requests_for_later(text: str, found: list[str]) -> None:
         ("How do I deploy: with make or by hand?", []),
     ],
 )
-def test_ways_to_do_something(text: str, found: list[tuple[str, str, tuple[str, ...]]]) -> None:
-    """What for, and two steps or more: as a list or in a sentence; anything else is left whole."""
-    assert [(one.name, one.text, one.steps) for one in howtos_in(text)] == found
+def test_howtos_are_cut_out_with_their_steps(text: str, howtos: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    """Lists and sentences with a purpose and two steps or more."""
+    assert [(howto.name, howto.text, howto.steps) for howto in howtos_in(text)] == howtos
 
 
 @given(st.text(alphabet="To a1.2)-\n:,then!", max_size=120))
-def test_parts_stand_in_the_text(text: str) -> None:
-    """Whatever is cut out stands there as it is, and has its steps."""
+def test_howtos_are_parts_of_the_text(text: str) -> None:
+    """As written, with at least two steps."""
     for part in howtos_in(text):
         assert part.text in text
         assert len(part.steps) >= 2
@@ -62,10 +62,10 @@ def test_parts_stand_in_the_text(text: str) -> None:
 
 
 def test_a_conversation_gives_memories_of_three_types() -> None:
-    """An event for the message, and the parts of other types besides; an assistant's lists are left alone."""
+    """An event for the message, and its parts as other types; assistants' lists are not cut out."""
     text = "We met Ana. Remind me to call her tomorrow. To deploy: 1. build 2. push"
     drafts = drafts_of("s", [Message("user", text), Message("assistant", text)])
-    assert [(said.index, str(said.draft.type)) for said in drafts] == [
+    assert [(one.index, str(one.draft.type)) for one in drafts] == [
         (0, "episodic"),
         (0, "prospective"),
         (0, "procedural"),
@@ -76,8 +76,46 @@ def test_a_conversation_gives_memories_of_three_types() -> None:
 @pytest.mark.parametrize(
     "unit", ["\n", "\r\n", " \n", "\nto do: ", ". To do: ", "to do: 1. a 2. b ", "\n- a", "to a, then "]
 )
-def test_no_text_takes_forever(unit: str) -> None:
-    """What was written to be slow is read in a time that grows with its length, not with its square."""
+def test_any_text_is_read_in_linear_time(unit: str) -> None:
+    """Texts made to be slow to search are not."""
     began = time.process_time()
     howtos_in(unit * (200_000 // len(unit)))
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("Hi! I live in Lisbon. My dog's asleep.", ["I live in Lisbon."]),
+        ("I\u2019m allergic to nuts.", ["I\u2019m allergic to nuts."]),
+        ("We've got to go. We have two kids.", ["We have two kids."]),
+        ("My sister lives in Bilbao", ["My sister lives in Bilbao"]),
+        ("I work for Airbus.", ["I work for Airbus."]),
+        ("I work for hours.", []),
+        ("My plan is to travel.", []),
+        ("Do I live in Lisbon?", []),
+        ("If I live in Rome, I walk.", []),
+        ("Translate: I live in Rome.", []),
+        ("My team has been kind.", []),
+        ("", []),
+    ],
+)
+def test_lasting_facts_are_cut_out_whole(text: str, facts: list[str]) -> None:
+    """Plain statements of the speaker; not what is passing, asked, supposed or quoted."""
+    assert facts_in(text) == facts
+
+
+@given(st.text(max_size=300))
+def test_facts_are_parts_of_the_text(text: str) -> None:
+    """No text raises an error."""
+    assert all(fact in text for fact in facts_in(text))
+
+
+def test_facts_are_taken_from_the_user_only() -> None:
+    """A fact in a user's message becomes a memory with its turn; one in an assistant's message does not."""
+    text = "I live in Lisbon."
+    drafts = drafts_of("s", [Message("assistant", text), Message("user", text)])
+    assert [(one.index, one.draft.type) for one in drafts] == [(0, "episodic"), (1, "episodic"), (1, "semantic")]
+    fact = drafts[-1].draft
+    assert fact.source is not None
+    assert (fact.content, fact.source.thread_id, fact.source.turns, fact.tags) == (text, "s", [1], [ABOUT_USER])
