@@ -191,10 +191,8 @@ class Retriever:
     ) -> Candidates:
         if vectors.dense is None and vectors.sparse is None:
             return Candidates.of([])
-        searches = [
-            CandidateSearch(kind, vectors.dense, vectors.sparse, depth, where, vectors.tokens) for kind, where in asked
-        ]
-        found = Candidates.joined(await self._parts.store.candidates(scope, searches))
+        search = CandidateSearch(dict(asked), vectors.dense, vectors.sparse, depth, vectors.tokens)
+        (found,) = await self._parts.store.candidates(scope, [search])
         return self._parts.adjust(found) if self._parts.adjust else found
 
     async def _vectors(self, query: str) -> _QueryVectors:

@@ -16,7 +16,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
-from memtypes.search.candidates import Candidate
+from memtypes.search.candidates import Candidates
 
 _SEARCHES = 64
 """Searches that are remembered: some times those of the questions under way, at a few hundred candidates each."""
@@ -28,7 +28,7 @@ class RememberedStore(MemoryStore):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._memories: dict[tuple[Scope, str], Memory] = {}
-        self._found: OrderedDict[Hashable, Sequence[Candidate]] = OrderedDict()
+        self._found: OrderedDict[Hashable, Candidates] = OrderedDict()
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids`; the store is asked for those alone that were never read."""
@@ -39,7 +39,7 @@ class RememberedStore(MemoryStore):
             self._memories |= {(scope, one): memory for one, memory in found.items()}
         return {one: self._memories[scope, one] for one in ids if (scope, one) in self._memories}
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Sequence[Candidate]]:
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """What each search finds; the store is asked for those alone that it was not asked lately."""
         keys = [_key(scope, search) for search in searches]
         found = {key: self._found.pop(key) for key in keys if key in self._found}
@@ -108,9 +108,9 @@ def _key(scope: Scope, search: CandidateSearch) -> Hashable:
     sparse = search.sparse
     return (
         scope,
-        search.type,
+        tuple(search.filters),
         search.depth,
-        repr(search.filter),
+        repr(dict(search.filters)),
         _bytes(search.dense),
         None if sparse is None else (_bytes(sparse.indices), _bytes(sparse.values)),
         _bytes(search.tokens),

@@ -16,7 +16,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 
 DEPTH = 8
 """Neighbours that are compared: a statement that differs in one value is among the first."""
@@ -72,18 +72,17 @@ def _search(record: Record) -> CandidateSearch:
     """
     kind = record.memory.type
     if position_of(record.memory) is not None:
-        return CandidateSearch(kind, None, record.vectors.sparse, DEPTH, light=False)
-    return CandidateSearch(kind, record.vectors.dense, None, DEPTH, light=False)
+        return CandidateSearch({kind: None}, None, record.vectors.sparse, DEPTH, columns=False)
+    return CandidateSearch({kind: None}, record.vectors.dense, None, DEPTH, columns=False)
 
 
-def _cosines(kind: MemoryType, hits: Sequence[Candidate]) -> dict[str, float | None]:
+def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
     """The cosine of each candidate near enough to matter, by id."""
-    columns = Candidates.of(hits)
-    if columns.dense is None:
-        return {candidate_id.decode(): None for candidate_id in columns.ids.tolist()}
+    if hits.dense is None:
+        return {candidate_id.decode(): None for candidate_id in hits.ids.tolist()}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
-    near = np.flatnonzero(columns.dense >= least)  # NaN, which stands for no cosine, compares as false
-    return {columns.ids[row].decode(): float(columns.dense[row]) for row in near}
+    near = np.flatnonzero(hits.dense >= least)  # NaN, which stands for no cosine, compares as false
+    return {hits.ids[row].decode(): float(hits.dense[row]) for row in near}
 
 
 def _earlier_facts(records: Mapping[int, Record]) -> dict[int, list[Neighbour]]:

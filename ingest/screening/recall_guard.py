@@ -64,10 +64,9 @@ class RecallGuard:
     def _searches(self, texts: list[str]) -> list[CandidateSearch]:
         words = [self.sparse.encode_query(text) for text in texts if len(text) >= LEAST]
         return [
-            CandidateSearch(kind, None, sparse, DEPTH, _SHOWN, light=False)
+            CandidateSearch(dict.fromkeys(LONG_TERM, _SHOWN), None, sparse, DEPTH, columns=False)
             for sparse in words
             if sparse.indices.size
-            for kind in LONG_TERM
         ]
 
 

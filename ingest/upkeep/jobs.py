@@ -127,7 +127,7 @@ class Upkeep:
             texts = await ConversationContext(self.store).in_context(scope, page)
             embeddings = await self.embedder.embed_in_context(texts)
             searches = [
-                CandidateSearch(memory.type, embedding.dense, None, _NEIGHBOURS, light=False)
+                CandidateSearch({memory.type: None}, embedding.dense, None, _NEIGHBOURS, columns=False)
                 for memory, embedding in zip(page, embeddings, strict=True)
             ]
             for memory, hits in zip(page, await self.store.candidates(scope, searches), strict=True):

@@ -16,7 +16,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.search.candidates import Candidate as Candidate  # noqa: PLC0414 - part of what the ports speak of
+from memtypes.search.candidates import Candidates
 from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vectors
 
@@ -53,20 +53,20 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
-    """One type's share of a retrieval.
+    """A query over one or several types.
 
-    dense, sparse: the query as vectors; None leaves that leg out. depth: candidates a leg. filter: on top of the scope.
-    tokens: the query's token vectors, with which the candidates are compared once they are found; None leaves that out.
-    light: whether candidates come with what ranking needs of them; without, ids and scores alone may come.
+    filters: the types to search, each with a filter on top of the scope. dense, sparse: the query as vectors; None
+    leaves that leg out. depth: candidates of each leg and type. tokens: the query's token vectors, for late interaction
+    with the candidates; None leaves that out. columns: whether candidates come with the columns that ranking needs;
+    without, ids and scores alone may come.
     """
 
-    type: MemoryType
+    filters: Mapping[MemoryType, Filter | None]
     dense: DenseVector | None
     sparse: SparseVector | None
     depth: int = 200
-    filter: Filter | None = None
     tokens: TokenVectors | None = None
-    light: bool = True
+    columns: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ class MemoryStore(ABC):
         """One page of memories. Raises InvalidRequest for a cursor that this store did not give."""
 
     @abstractmethod
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> Sequence[Sequence[Candidate]]:
-        """For each search the union of its legs' best, in no particular order; `Candidates` where there may be many.
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
+        """For each search the union of its legs' best of every type, in no particular order; one request for all.
 
         Besides the search's own filter, a memory that only its session may see is found only when it is
         `scope.session_id`. IDF is that of the scope's namespace, so other tenants' texts leave no trace.

@@ -46,7 +46,7 @@ class Candidates(Sequence[Candidate]):
     kinds: NDArray[np.int8]
     dense: NDArray[np.float64] | None
     sparse: NDArray[np.float64] | None
-    light: Columns
+    columns: Columns
     late: NDArray[np.float32] | None = None
 
     @classmethod
@@ -75,14 +75,14 @@ class Candidates(Sequence[Candidate]):
             np.concatenate([part.kinds for part in some]),
             _together([part.dense for part in some], counts),
             _together([part.sparse for part in some], counts),
-            Columns.joined([part.light for part in some]),
+            Columns.joined([part.columns for part in some]),
             _together([part.late for part in some], counts),
         )
 
     def take(self, places: NDArray[Any]) -> Candidates:
         """The candidates at these places, in this order."""
         dense, sparse, late = (None if own is None else own[places] for own in (self.dense, self.sparse, self.late))
-        return Candidates(self.ids[places], self.kinds[places], dense, sparse, self.light.take(places), late)
+        return Candidates(self.ids[places], self.kinds[places], dense, sparse, self.columns.take(places), late)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,7 +97,7 @@ class Candidates(Sequence[Candidate]):
         dense, sparse = (_score(own, place) for own in (self.dense, self.sparse))
         late = None if self.late is None else self.late[place]
         kind = TYPES[self.kinds[place]]
-        return Candidate(self.ids[place].decode(), kind, dense, sparse, self.light.payload(place), late)
+        return Candidate(self.ids[place].decode(), kind, dense, sparse, self.columns.payload(place), late)
 
 
 def _score(own: NDArray[np.float64] | None, place: int) -> float | None:

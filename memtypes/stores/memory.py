@@ -42,15 +42,15 @@ _UNIT = 127.0
 
 
 class InMemoryStore(MessageStore):
-    """A store of its own, empty at first."""
+    """An empty store. dimensions: of its dense vectors."""
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int = 16) -> None:
         super().__init__(dimensions)
-        self._engine = InMemoryEngine()
+        self.engine = InMemoryEngine()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
         """The answer."""
-        return await request.run(self._engine)
+        return await request.run(self.engine)
 
     async def ping(self) -> None:
         """Return at once."""
@@ -64,6 +64,16 @@ class InMemoryEngine(EngineOperations):
 
     def __init__(self) -> None:
         self._points: dict[MemoryType, dict[str, EnginePoint]] = {kind: {} for kind in MemoryType}
+
+    @property
+    def points(self) -> list[EnginePoint]:
+        """Every point of every type."""
+        return [point for points in self._points.values() for point in points.values()]
+
+    def clear(self) -> None:
+        """Remove every point."""
+        for points in self._points.values():
+            points.clear()
 
     async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
         """The number of memories that meet each condition."""

@@ -88,7 +88,7 @@ def _stays(found: Candidates, view: LiveView) -> NDArray[np.bool_]:
     if view.away or stays.all():
         return stays
     places = np.flatnonzero(working)  # few, and looking for an id takes its time
-    copies = found.light.take(places).column("live") == 1
+    copies = found.columns.take(places).column("live") == 1
     if view.memories:
         copies |= np.isin(found.ids[places], np.array([one.encode() for one in view.memories], dtype=np.bytes_))
     stays[places] = ~copies

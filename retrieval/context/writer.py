@@ -98,7 +98,7 @@ class ContextWriter:
         if self._counts_are_stored(found):
             return {}
         room = 2 * (self._budget.total + self._request.working_budget) + 2_000
-        before = np.cumsum(counts := found.light.wholes("tokens.count", 0)) - counts
+        before = np.cumsum(counts := found.columns.wholes("tokens.count", 0)) - counts
         needed = int((before < room).sum())
         kinds = [TYPES[kind] for kind in found.kinds[:needed].tolist()]
         return await self._fetch(dict(zip(found.ids[:needed].astype(np.str_).tolist(), kinds, strict=True)))
@@ -106,7 +106,7 @@ class ContextWriter:
     def _counts_are_stored(self, found: Candidates) -> bool:
         if not self._renderer.layout.stored_counts:
             return False
-        return bool(found.light.where("tokens.tokenizer", self._tokenizer.name.__eq__).all())
+        return bool(found.columns.where("tokens.tokenizer", self._tokenizer.name.__eq__).all())
 
     async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self._store.passages(self._scope, wanted) if wanted else {}
@@ -204,7 +204,7 @@ class ContextWriter:
 
 def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
     """Working items of the to-do at hand before the others, then by priority (5 first), then by score."""
-    light = found.light.take(places)
+    light = found.columns.take(places)
     at_hand = light.where("todo_id", lambda one: one == todo_id)
     priorities = light.wholes("priority", PRIORITY)
     return places[np.lexsort((places, -priorities, ~at_hand))]
@@ -212,7 +212,7 @@ def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None
 
 def stored_entries(found: Candidates, places: NDArray[np.intp]) -> Entries:
     """The candidates at `places` as the budget sees them, by the counts that were stored with them."""
-    kinds, light = found.kinds[places], found.light.take(places)
+    kinds, light = found.kinds[places], found.columns.take(places)
     episodic = np.flatnonzero(kinds == TYPES.index(MemoryType.EPISODIC))
     days = light.take(episodic).column("created_at").astype("datetime64[D]")
     distinct, own = np.unique(days, return_inverse=True)

@@ -36,8 +36,8 @@ def expansion(found: Candidates, scores: NDArray[np.float64], asked: Numbers) ->
     scores: of everything else. asked: the terms of the query, which have been counted already. A term's weight is that
     of the hits that have it, the square of their scores, and its IDF among the candidates.
     """
-    terms: Numbers = found.light.column(TERMS)
-    shorter = 1.0 / (1.0 + found.light.wholes("tokens.count", 0) / LENGTH)
+    terms: Numbers = found.columns.column(TERMS)
+    shorter = 1.0 / (1.0 + found.columns.wholes("tokens.count", 0) / LENGTH)
     best = best_few(scores, SEEDS)
     worth = np.maximum(scores[best], 0.0) ** 2 * shorter[best]
     sought, places = np.unique(terms[best], return_inverse=True)

@@ -51,8 +51,8 @@ def lifts(found: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]
     found: in the order of their ids. Both were said in a session by one speaker, and the later one gives a value.
     """
     places = best_few(scores, FIRST)
-    places = places[found.light.take(places).known("session_id")]
-    light = found.light.take(places)
+    places = places[found.columns.take(places).known("session_id")]
+    light = found.columns.take(places)
     speakers, news, kinds = light.column("speaker"), light.column("gives_value") == 1, found.kinds[places]
     by_time = np.lexsort((light.column("seq"), light.column("created_at"))).tolist()
     lifted = scores.copy()

@@ -75,7 +75,7 @@ ALONE = Neighbours(_NO_PAIRS, _NO_PAIRS, _NOBODY, _NOBODY)
 
 def neighbours(found: Candidates) -> Neighbours:
     """Who stands next to whom among the candidates; of two with one number the later one is the neighbour."""
-    light = found.light
+    light = found.columns
     places = np.flatnonzero(_FOLLOWING[found.kinds] & light.known("session_id") & light.known("seq"))
     if not len(places):
         return ALONE

@@ -51,7 +51,7 @@ def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
     order = ascending(-scores)
     scored = Scored(replace(found, late=None), scores, table)  # it has said what it had to say, and is the largest
     kept, below = order[passed[order]], order[~passed[order]]
-    first = _first_sayings(found.kinds[kept], found.light.take(kept))
+    first = _first_sayings(found.kinds[kept], found.columns.take(kept))
     own = np.arange(len(kept)) == first
     of = [found.ids[kept[place]].decode() for place in first[~own].tolist()]
     return Ranking(Hits(scored.take(kept[own])), Lefts(scored.take(np.concatenate([kept[~own], below])), of))

@@ -43,8 +43,8 @@ def signals(found: Candidates, as_of: datetime) -> dict[str, NDArray[np.float64]
     """recency, importance, access and due of each candidate, arrays of shape (candidates,), in [0, 1]."""
     return {
         "recency": recency(found, as_of),
-        "importance": importance(found.light.wholes("importance", 5).astype(np.float64)),
-        "access": access(found.light.wholes("access_count", 0).astype(np.float64)),
+        "importance": importance(found.columns.wholes("importance", 5).astype(np.float64)),
+        "access": access(found.columns.wholes("access_count", 0).astype(np.float64)),
         "due": due(found, as_of),
     }
 
@@ -71,8 +71,8 @@ def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def due(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """1 for an open intention whose time has come at `as_of`, else 0."""
-    come = found.light.column("due_at") <= to_datetime64(as_of)  # false where there is no due time
-    return (come & found.light.where("status", OPEN.__contains__)).astype(np.float64)
+    come = found.columns.column("due_at") <= to_datetime64(as_of)  # false where there is no due time
+    return (come & found.columns.where("status", OPEN.__contains__)).astype(np.float64)
 
 
 def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,7 +87,7 @@ def recency(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
     An intention with a due time is measured by the time that is left: 1 once it is due. Where age says nothing, 1.
     """
     ages = (to_datetime64(as_of) - reference_times(found)).astype(np.float64) / 1e6
-    return decay(np.where(found.light.known("due_at"), -ages, ages), _HALF_LIVES[found.kinds])
+    return decay(np.where(found.columns.known("due_at"), -ages, ages), _HALF_LIVES[found.kinds])
 
 
 def named_time(windows: Sequence[Window], found: Candidates) -> NDArray[np.float64]:
@@ -130,8 +130,8 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 
 def reference_times(found: Candidates) -> NDArray[np.datetime64]:
     """The time from which each candidate counts, in UTC, shape (candidates,), as in `Memory.reference_time`."""
-    since: NDArray[np.datetime64] = found.light.column("created_at")
+    since: NDArray[np.datetime64] = found.columns.column("created_at")
     for kind, path in _REFERENCE.items():
-        own = (found.kinds == TYPES.index(kind)) & found.light.known(path)
-        since = np.where(own, found.light.column(path), since)
+        own = (found.kinds == TYPES.index(kind)) & found.columns.known(path)
+        since = np.where(own, found.columns.column(path), since)
     return since

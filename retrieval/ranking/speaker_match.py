@@ -12,7 +12,7 @@ from memtypes.search.candidates import Candidates
 
 def mention(query: str, found: Candidates) -> NDArray[np.float64]:
     """1 for each candidate whose speaker the query names as a whole word, else 0; shape (candidates,)."""
-    return found.light.where("speaker", lambda speaker: bool(speaker) and names(query, speaker)).astype(np.float64)
+    return found.columns.where("speaker", lambda speaker: bool(speaker) and names(query, speaker)).astype(np.float64)
 
 
 def names(query: str, name: str) -> bool:

@@ -146,7 +146,7 @@ def passed_told(passed: tuple[Passed, ...]) -> list[Told]:
 
 def _told(scored: Scored) -> list[Told]:
     """What is told of every candidate alike; its tokens are those that were stored."""
-    light, table = scored.found.light, scored.table[_ROWS] if len(scored.table) else scored.table
+    light, table = scored.found.columns, scored.table[_ROWS] if len(scored.table) else scored.table
     columns = zip(
         scored.found.ids.astype(np.str_).tolist(),
         scored.found.kinds.tolist(),
@@ -186,7 +186,7 @@ def _uses(*parts: tuple[Candidates, NDArray[np.bool_]]) -> dict[str, Any]:
     """The uses of those that had any, of each part those that are marked."""
     ids, counts = "", []
     for found, marked in parts:
-        uses = found.light.wholes("access_count", 0)
+        uses = found.columns.wholes("access_count", 0)
         used = np.flatnonzero(marked & (uses > 0))
         ids += found.ids[used].astype(f"S{SHORT}").tobytes().decode()
         counts += uses[used].tolist()

@@ -50,12 +50,13 @@ class Past:
         kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
         try:
             query = (await self.embedder.embed_query(request.query)).dense
-            searches = [CandidateSearch(kind, query, None, PASSED_DEPTH, where) for kind in kinds]
-            found = await self.memories.candidates(retrieval.scope, searches)
+            search = CandidateSearch(dict.fromkeys(kinds, where), query, None, PASSED_DEPTH)
+            (candidates,) = await self.memories.candidates(retrieval.scope, [search])
         except (Unavailable, Overloaded):
             return ()
-        nearest = [one for of_type in found for one in sorted(of_type, key=_nearest)[:PASSED_DEPTH]]
-        return tuple(_passed(one, as_of) for one in nearest)
+        of_type = ([candidate for candidate in candidates if candidate.type is kind] for kind in kinds)
+        nearest = [candidate for same in of_type for candidate in sorted(same, key=_nearest)[:PASSED_DEPTH]]
+        return tuple(_passed(candidate, as_of) for candidate in nearest)
 
 
 def _nearest(candidate: Candidate) -> tuple[float, str]:

@@ -98,6 +98,6 @@ def recorded_uses(receipt: Receipt) -> Callable[[Candidates], Candidates]:
         # Whatever is not named had no uses then, or was not there.
         ids = found.ids.astype(f"S{SHORT}").tolist()
         uses = np.array([counts.get(one.decode(), 0) for one in ids], dtype=np.int64)
-        return replace(found, light=found.light.changed("access_count", uses))
+        return replace(found, columns=found.columns.changed("access_count", uses))
 
     return adjust

@@ -16,10 +16,10 @@ from api.auth.keybook import KeyBook
 from api.auth.keys import KeyEntry, KeyRing, Role
 from api.http.app import create_app
 from api.wiring.container import Services
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.parts import fake_services
 from tests.api.worlds import World, with_live
-from tests.fakes import FakeStore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = {
@@ -71,7 +71,7 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
     """A fresh one."""
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
     made: list[World] = []
-    services = with_live(fake_services(lambda: made[0].now, FakeStore()), live)
+    services = with_live(fake_services(lambda: made[0].now, InMemoryStore()), live)
     assert services.working is not None
     async with connect(services) as client:
         made.append(World(client, services.working, services.retriever, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))

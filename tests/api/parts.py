@@ -26,12 +26,13 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
+from memtypes.stores.memory import InMemoryStore
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import Freshness
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
 from tests.fakes_receipts import FakeReceipts
 from tests.fakes_threads import FakeThreads, FreeLocks
@@ -39,7 +40,7 @@ from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
 
 
-class AwayStore(FakeStore):
+class AwayStore(InMemoryStore):
     """A store that is not there."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
@@ -61,7 +62,7 @@ class AwayStore(FakeStore):
 
 def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook | None = None) -> Services:
     """Real ingestion and retrieval over `store`, or over an empty one in memory, by the redaction rules of `book`."""
-    kept, embedder, sparse, tokenizer = store or FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    kept, embedder, sparse, tokenizer = store or InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())

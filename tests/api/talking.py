@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 
 from api.wiring.container import Services
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
-from tests.fakes import FakeStore, FakeTokenizer
+from tests.fakes import FakeTokenizer
 from tests.ingest.conversations.parts import ingestor_over, threads_over
 
 
@@ -21,7 +22,7 @@ from tests.ingest.conversations.parts import ingestor_over, threads_over
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The application with threads by these policies. parts: see `threads_over`."""
     store = services.store
-    assert isinstance(store, FakeStore)
+    assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
     wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:

@@ -12,9 +12,9 @@ import pytest
 from api.wiring.container import Services
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from memtypes.model.policy import MemoryType
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.talking import begun, kept_turns, say, served, words
-from tests.fakes import FakeStore
 from tests.ingest.conversations.parts import ingestor_over
 
 pytestmark = pytest.mark.anyio
@@ -176,7 +176,7 @@ async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> 
 async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Services) -> None:
     """Appends go on; stats, health and metrics say that something was set aside."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
-    rejecting = ingestor_over(FakeStore(), RedactionGate(Redactor(rules)))
+    rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
         thread = (await begun(client, resource="still"))["id"]
         for _ in range(6):

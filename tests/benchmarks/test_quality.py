@@ -26,10 +26,11 @@ from benchmarks.sets.loading import NotLoaded, load, manifest_path, read_manifes
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import system_clock
+from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.anyio
 class Parts:
     """Real ingestion and retrieval on a fake store and encoder."""
 
-    store: FakeStore = field(default_factory=FakeStore)
+    store: InMemoryStore = field(default_factory=InMemoryStore)
 
     @property
     def ingestor(self) -> Ingestor:

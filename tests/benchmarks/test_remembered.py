@@ -16,15 +16,16 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import CandidateSearch, Listing
-from memtypes.search.candidates import Candidate
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from memtypes.search.candidates import Candidate, Candidates
+from memtypes.stores.memory import InMemoryStore
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
 SCOPE = Scope("t", "n")
 
 
-class Counting(FakeStore):
+class Counting(InMemoryStore):
     """Counts what it is asked for."""
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Counting(FakeStore):
         self.read += ids
         return await super().get(scope, ids)
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """Notes how many there are."""
         self.searches += len(searches)
         return await super().candidates(scope, searches)
@@ -56,7 +57,9 @@ async def store() -> Counting:
 
 
 async def _search(text: str, kind: MemoryType = MemoryType.SEMANTIC) -> CandidateSearch:
-    return CandidateSearch(kind, (await FakeEmbedder().embed_query(text)).dense, FakeSparse().encode_query(text))
+    return CandidateSearch(
+        {kind: None}, (await FakeEmbedder().embed_query(text)).dense, FakeSparse().encode_query(text)
+    )
 
 
 def _ids(found: Sequence[Sequence[Candidate]]) -> list[list[tuple[str, float | None]]]:
@@ -67,7 +70,7 @@ async def test_a_search_is_made_once(store: Counting) -> None:
     """The second time the answer is the same and the store is not asked; a new search among known ones is."""
     remembered = RememberedStore(store)
     first, second = await _search("copper"), await _search("crane", MemoryType.EPISODIC)
-    expected = await FakeStore.candidates(store, SCOPE, [first, second])
+    expected = await InMemoryStore.candidates(store, SCOPE, [first, second])
     assert _ids(await remembered.candidates(SCOPE, [first])) == _ids(expected[:1])
     assert _ids(await remembered.candidates(SCOPE, [second, first, second])) == _ids([expected[1], *expected])
     assert store.searches == 2
@@ -80,7 +83,7 @@ async def test_what_differs_in_anything_is_another_search(store: Counting) -> No
     assert plain.dense is not None
     others = [
         replace(plain, depth=3),
-        replace(plain, type=MemoryType.EPISODIC),
+        replace(plain, filters={MemoryType.EPISODIC: None}),
         replace(plain, dense=-plain.dense),
         replace(plain, dense=None),
         replace(plain, sparse=FakeSparse().encode_query("crane")),
@@ -111,7 +114,7 @@ async def test_a_memory_is_read_once(store: Counting) -> None:
     one, two = [memory.id for memory in (await remembered.page(SCOPE, Listing())).memories]
     assert set(await remembered.get(SCOPE, [one])) == {one}
     both = await remembered.get(SCOPE, {two: MemoryType.SEMANTIC, one: MemoryType.SEMANTIC})
-    assert both == await FakeStore.get(store, SCOPE, [two, one])
+    assert both == await InMemoryStore.get(store, SCOPE, [two, one])
     assert store.read == [one, two]
     assert await remembered.get(Scope("t", "other"), [one]) == {}
 

@@ -11,9 +11,10 @@ from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.times import system_clock
+from memtypes.stores.memory import InMemoryStore
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.benchmarks.sets import write_set
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ async def test_the_later_value_wins(tmp_path: Path) -> None:
         {**asked, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
     ]
     write_set(tmp_path / "small", corpus, queries)
-    store, counted = FakeStore(), FakeTokenizer()
+    store, counted = InMemoryStore(), FakeTokenizer()
     parts = RetrieverParts(store, FakeEmbedder(), FakeSparse(), {counted.name: counted}, system_clock)
     ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), counted, system_clock))
     whole = read_set(tmp_path / "small")

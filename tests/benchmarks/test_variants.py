@@ -16,9 +16,10 @@ from benchmarks.sets.loading import load
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
+from memtypes.stores.memory import InMemoryStore
 from retrieval.retriever import RetrieverParts
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ class TokenEmbedder(FakeEmbedder):
 @pytest.fixture
 def opened() -> Opened:
     """Everything on fakes."""
-    store, embedder, sparse, tokenizer = FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     return Opened(
         store=store,
         embedder=embedder,

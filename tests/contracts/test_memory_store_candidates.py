@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.filters import parse_filter
+from memtypes.model.filters import Filter, parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
@@ -73,7 +73,7 @@ async def test_the_union_of_both_legs_with_every_score(store: MemoryStore, scope
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
     dense = {record.memory.id: cosine(record, QUERY) for record in records}
     sparse = {record.memory.id: bm25(records, record, terms) for record in records}
-    hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse(terms), depth))
+    hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), depth))
     named = {one for one in best(sparse, depth) if sparse[one] > 0}
     assert {hit.id for hit in hits} == best(dense, depth) | named
     assert len(hits) == len({hit.id for hit in hits})
@@ -87,22 +87,22 @@ async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -
     """A leg that is not asked for leaves None, and finds nothing."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
-    dense_only = await search(store, scope, CandidateSearch(KIND, QUERY, None, 4))
+    dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
     assert len(dense_only) == 4
     assert {hit.sparse for hit in dense_only} == {None}
-    sparse_only = await search(store, scope, CandidateSearch(KIND, None, make_sparse([7]), 4))
+    sparse_only = await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse([7]), 4))
     assert {hit.id for hit in sparse_only} == {records[0].memory.id, records[7].memory.id}
     assert {hit.dense for hit in sparse_only} == {None}
-    assert await search(store, scope, CandidateSearch(KIND, None, None, 4)) == []
+    assert await search(store, scope, CandidateSearch({KIND: None}, None, None, 4)) == []
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
     """A sparse leg that was asked for and matches nothing gives 0, whether the query has no terms or unknown ones."""
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
-        hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse(terms), 10))
+        hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
         assert [hit.sparse for hit in hits] == [0.0] * 5
-        assert await search(store, scope, CandidateSearch(KIND, None, make_sparse(terms), 10)) == []
+        assert await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse(terms), 10)) == []
 
 
 @pytest.mark.parametrize("terms", [None, {2: 1.0, 5: 0.5}])
@@ -112,8 +112,8 @@ async def test_a_search_may_do_without_what_ranking_needs(
 ) -> None:
     """It finds the same ids with the same scores, beside one that has everything."""
     await store.upsert(scope, corpus(scope, 40))
-    asked = CandidateSearch(KIND, QUERY, None if terms is None else make_sparse(terms), depth)
-    whole, bare = await store.candidates(scope, [asked, replace(asked, light=False)])
+    asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
+    whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
     assert {hit.id: hit.dense for hit in bare} == pytest.approx({hit.id: hit.dense for hit in whole}, abs=1e-5)
     assert {hit.id: hit.sparse for hit in bare} == pytest.approx({hit.id: hit.sparse for hit in whole}, abs=1e-5)
     assert all("created_at" in hit.payload for hit in whole)
@@ -125,10 +125,32 @@ async def test_several_searches_are_answered_in_order(store: MemoryStore, scope:
     kept = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
     await store.upsert(scope, [make_record(memory) for memory in kept])
     kinds = [MemoryType.WORKING, MemoryType.PROCEDURAL, MemoryType.EPISODIC, MemoryType.WORKING]
-    answers = await store.candidates(scope, [CandidateSearch(kind, QUERY, make_sparse([1]), 5) for kind in kinds])
+    answers = await store.candidates(
+        scope, [CandidateSearch({kind: None}, QUERY, make_sparse([1]), 5) for kind in kinds]
+    )
     expected = [[memories[kind].id] if kind is not MemoryType.PROCEDURAL else [] for kind in kinds]
     assert [[hit.id for hit in hits] for hits in answers] == expected
     assert await store.candidates(scope, []) == []
+
+
+@pytest.mark.parametrize("terms", [None, [1]])
+async def test_one_search_finds_candidates_of_every_type(
+    store: MemoryStore, scope: Scope, terms: list[int] | None
+) -> None:
+    """Each with its type, its scores and its columns; a filter restricts only its own type."""
+    memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4) for kind in MemoryType}
+    await store.upsert(scope, [make_record(memory) for memory in memories.values()])
+    sparse = None if terms is None else make_sparse(terms)
+    filters: dict[MemoryType, Filter | None] = dict.fromkeys(MemoryType)
+    (hits,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
+    assert {hit.id: hit.type for hit in hits} == {memory.id: kind for kind, memory in memories.items()}
+    assert all(hit.payload["importance"] == 4 for hit in hits)
+    for hit in hits:
+        alone = await search(store, scope, CandidateSearch({hit.type: None}, QUERY, sparse, 5))
+        assert [(one.id, one.dense, one.sparse) for one in alone] == [(hit.id, hit.dense, hit.sparse)]
+    filters[MemoryType.WORKING] = parse_filter({"importance": {"eq": 1}})
+    (rest,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
+    assert {hit.type for hit in rest} == set(MemoryType) - {MemoryType.WORKING}
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
@@ -136,7 +158,7 @@ async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: S
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
-    hits = await search(store, scope, CandidateSearch(KIND, QUERY, make_sparse([2]), 3, low))
+    hits = await search(store, scope, CandidateSearch({KIND: low}, QUERY, make_sparse([2]), 3))
     allowed = [record for record in records if record.memory.importance <= 3]
     dense = {record.memory.id: cosine(record, QUERY) for record in allowed}
     sparse = {record.memory.id: bm25(records, record, {2: 1.0}) for record in allowed}
@@ -147,7 +169,7 @@ async def test_other_scopes_leave_no_trace_in_idf(store: MemoryStore, scope: Sco
     """The sparse scores are those of the namespace alone, however common a term is in others."""
     records = corpus(scope, 20)
     await store.upsert(scope, records)
-    asked = CandidateSearch(KIND, QUERY, make_sparse([2, 7]), 50)
+    asked = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)
     before = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
     for other in (Scope(scope.tenant, f"{scope.namespace}x"), Scope("another", scope.namespace)):
         await store.upsert(other, [make_record(make_memory(KIND, f"o{n}", other), terms=[7]) for n in range(60)])
@@ -162,7 +184,7 @@ async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
     inside = Scope(scope.tenant, scope.namespace, "s")
-    (hit,) = await search(store, inside, CandidateSearch(memory.type, QUERY, None, 1))
+    (hit,) = await search(store, inside, CandidateSearch({memory.type: None}, QUERY, None, 1))
     written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
     assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
 
@@ -170,7 +192,7 @@ async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
 async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Scope) -> None:
     """After a replacement old vectors find nothing, after a patch the vectors stay, after a removal nothing is left."""
     memory = make_memory(KIND, "x", scope)
-    asked = CandidateSearch(KIND, QUERY, make_sparse([1, 2]), 5)
+    asked = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
     await store.upsert(scope, [make_record(memory, QUERY, [1])])
     await store.upsert(scope, [make_record(memory, make_dense(5), [])])
     (hit,) = await search(store, scope, asked)
@@ -190,6 +212,6 @@ async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Sco
 async def test_a_query_that_does_not_fit_is_refused(store: MemoryStore, scope: Scope) -> None:
     """A dense query of another length, or a depth below 1, is an error."""
     with pytest.raises(InvalidRequest):
-        await search(store, scope, CandidateSearch(KIND, make_dense(1, 5), None, 5))
+        await search(store, scope, CandidateSearch({KIND: None}, make_dense(1, 5), None, 5))
     with pytest.raises(InvalidRequest):
-        await search(store, scope, CandidateSearch(KIND, QUERY, None, 0))
+        await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 0))

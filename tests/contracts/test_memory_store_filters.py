@@ -187,7 +187,7 @@ async def test_candidates_take_the_same_filters(shelf: Shelf) -> None:
     tree = parse_filter(
         {"or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}], "pinned": {"eq": True}}
     )
-    search = CandidateSearch(MemoryType.SEMANTIC, make_dense(1), None, 100, tree)
+    search = CandidateSearch({MemoryType.SEMANTIC: tree}, make_dense(1), None, 100)
     (hits,) = await shelf.store.candidates(shelf.scope, [search])
     page = await shelf.store.page(shelf.scope, Listing((MemoryType.SEMANTIC,), tree))
     assert {hit.id for hit in hits} == {memory.id for memory in page.memories}

@@ -41,7 +41,7 @@ def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
 
 async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, Candidate]:
     """The candidates by id."""
-    (found,) = await store.candidates(scope, [CandidateSearch(KIND, QUERY, None, 50, tokens=tokens)])
+    (found,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
     return {candidate.id: candidate for candidate in found}
 
 

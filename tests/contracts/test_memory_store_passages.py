@@ -95,7 +95,7 @@ async def test_a_search_knows_of_uses_at_once(store: MemoryStore, scope: Scope) 
     memory = written(scope, 0, "a text")
     record = make_record(memory)
     await store.upsert(scope, [record])
-    search = [CandidateSearch(memory.type, record.vectors.dense, None)]
+    search = [CandidateSearch({memory.type: None}, record.vectors.dense, None)]
     await store.candidates(scope, search)
     await store.note_uses(scope, [Use(memory.id, memory.type, 3, NOW)])
     ((found,),) = await store.candidates(scope, search)

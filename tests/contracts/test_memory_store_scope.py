@@ -43,8 +43,9 @@ EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant",
 
 async def found(store: MemoryStore, scope: Scope) -> list[Candidate]:
     """Every candidate that `scope` can be given."""
-    searches = [CandidateSearch(kind, make_dense(1), make_sparse([1]), 50, EVERYTHING) for kind in MemoryType]
-    return [candidate for hits in await store.candidates(scope, searches) for candidate in hits]
+    search = CandidateSearch(dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50)
+    (candidates,) = await store.candidates(scope, [search])
+    return list(candidates)
 
 
 async def assert_sees_only(store: MemoryStore, scope: Scope, own: Memory, others: list[Memory]) -> None:

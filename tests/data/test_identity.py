@@ -16,8 +16,9 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder
+from memtypes.stores.memory import InMemoryStore
 from tests.data.labelled import count, rows
-from tests.fakes import FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeSparse, FakeTokenizer
 
 TOLD = datetime(2026, 3, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d+")
@@ -75,7 +76,7 @@ async def test_updates_replace_earlier_facts(onnx_directory: Path) -> None:
 
 async def _stored_before(embedder: Embedder, old: str, new: str) -> Memory:
     """The memory of `old` after `new` was written a day later."""
-    store, scope = FakeStore(), Scope("acme", "updates")
+    store, scope = InMemoryStore(embedder.dimensions), Scope("acme", "updates")
     ingestor = Ingestor(IngestorParts(store, embedder, FakeSparse(), FakeTokenizer(), lambda: TOLD + timedelta(days=9)))
     ids = []
     for days, text in enumerate((old, new)):

@@ -1,4 +1,4 @@
-"""A store in a dictionary, and an encoder and a tokenizer that only count: what ingestion is given in its tests."""
+"""A store in memory, and an encoder and a tokenizer that only count: what ingestion is given in its tests."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ingest.screening.review.panel import Panel
 from ingest.writing.outcome import WriteOutcome
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import RemembrancerError
-from memtypes.model.filters import Filter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.types import DRAFT, AnyDraft, from_payload
+from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder
-from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats
+from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.candidates import Candidate
+from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
-from tests.fakes import holds
+from memtypes.stores.memory import InMemoryStore
+from memtypes.stores.operations.writes import memory_of
 
 SCOPE = Scope("acme", "shop")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -54,31 +54,36 @@ def no_trouble(call: str, nth: int) -> None:
     """Let every call succeed."""
 
 
-class DictStore(MemoryStore):
-    """Payloads and vectors in a dictionary. trouble(call, n) is asked before the n-th call of each name."""
+class ObservedStore(InMemoryStore):
+    """A store in memory that counts its calls and finds nothing near anything.
+
+    trouble(call, n) runs before the n-th call of each name.
+    """
 
     def __init__(self, trouble: Hook = no_trouble) -> None:
-        self.payloads: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self.vectors: dict[str, Vectors] = {}
+        super().__init__(4)
         self.calls: dict[str, int] = {}
         self.trouble = trouble
 
-    def _call(self, name: str) -> None:
-        self.calls[name] = self.calls.get(name, 0) + 1
-        self.trouble(name, self.calls[name])
+    @property
+    def vectors(self) -> dict[str, Vectors]:
+        """The stored vectors by id."""
+        return {point.id: point.vectors for point in self.engine.points}
+
+    def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:
+        """Everything in `scope`, by id."""
+        stored = (memory_of(point.payload) for point in self.engine.points)
+        return {one.id: one for one in stored if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)}
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Keep the payloads."""
+        """Store the records."""
         self._call("upsert")
-        for record in records:
-            self.payloads[scope.tenant, scope.namespace, record.memory.id] = record.memory.to_payload()
-            self.vectors[record.memory.id] = record.vectors
+        await super().upsert(scope, records)
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories that exist."""
         self._call("get")
-        found = {one: self.payloads.get((scope.tenant, scope.namespace, one)) for one in ids}
-        return {one: from_payload(payload) for one, payload in found.items() if payload is not None}
+        return await super().get(scope, ids)
 
     async def patch(
         self,
@@ -89,60 +94,30 @@ class DictStore(MemoryStore):
         fence: int | None = None,
     ) -> None:
         """Set and drop fields."""
-        assert fence is None
         self._call("patch")
-        for one, fields in changes.items():
-            payload = self.payloads.get((scope.tenant, scope.namespace, one))
-            if payload is not None:
-                payload.update(fields)
-                for name in removed:
-                    payload.pop(name, None)
-
-    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """How many there were."""
-        return sum(self.payloads.pop((scope.tenant, scope.namespace, one), None) is not None for one in ids)
-
-    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """How many matched; they are gone."""
-        found = [one for one in self.memories(scope).values() if not types or one.type in types]
-        return await self.delete(scope, [one.id for one in found if where is None or holds(where, one.to_payload())])
+        await super().patch(scope, changes, removed=removed, fence=fence)
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """The newest that match; there is no second page."""
+        """One page, newest first."""
         self._call("page")
-        found = [one for one in self.memories(scope).values() if not listing.types or one.type in listing.types]
-        found = [one for one in found if holds(listing.filter, one.to_payload())]
-        found.sort(key=lambda one: (one.created_at, one.id), reverse=True)
-        return Page(tuple(found[: listing.limit]), None, len(found))
+        return await super().page(scope, listing)
 
-    async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[list[Candidate]]:
-        """Nothing is near anything."""
+    async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
+        """No candidates."""
         self._call("candidates")
-        return [[] for _ in searches]
-
-    async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Not needed here."""
-        raise NotImplementedError
-
-    async def namespaces(self, tenant: str) -> list[str]:
-        """Those of the keys."""
-        return sorted({namespace for owner, namespace, _ in self.payloads if owner == tenant})
+        return [Candidates.of([]) for _ in searches]
 
     async def ping(self) -> None:
-        """Always there."""
+        """Count the call."""
         self._call("ping")
 
-    async def aclose(self) -> None:
-        """Nothing was taken."""
-
-    def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:
-        """Everything in `scope`, by id."""
-        bound = (scope.tenant, scope.namespace)
-        return {key[2]: from_payload(payload) for key, payload in self.payloads.items() if key[:2] == bound}
+    def _call(self, name: str) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+        self.trouble(name, self.calls[name])
 
 
 class CountingEmbedder(Embedder):
-    """Vectors that follow from the text; keeps the texts that it was given. trouble: as in DictStore."""
+    """Vectors that follow from the text; keeps the texts that it was given. trouble: as in ObservedStore."""
 
     def __init__(self, trouble: Hook = no_trouble) -> None:
         self.texts: list[str] = []
@@ -227,7 +202,7 @@ class CharTokenizer(Tokenizer):
 class Bench:
     """An ingestor with everything that it was given."""
 
-    store: DictStore = field(default_factory=DictStore)
+    store: ObservedStore = field(default_factory=ObservedStore)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
     clock: Clock = field(default_factory=Clock)
     gates: tuple[Any, ...] = ()

@@ -14,13 +14,14 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.receipts import ReceiptStore
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import Passage
+from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.receipts.queue import ReceiptQueue
 from retrieval.receipts.recorder import Past, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_receipts import FakeReceipts
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -41,7 +42,7 @@ class World:
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
     tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
-    store: FakeStore = field(default_factory=FakeStore)
+    store: InMemoryStore = field(default_factory=InMemoryStore)
     shown: list[Passage] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
     kept: ReceiptStore | None = None

@@ -10,10 +10,11 @@ from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.registry_file import RegistrySource
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
+from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n")
@@ -21,7 +22,7 @@ SCOPE = Scope("t", "n")
 
 async def asked(model: str | None, budget: int) -> RetrieveAnswer:
     """The answer for `model`, over forty facts."""
-    store, embedder, sparse, tokenizer = FakeStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a clock that stands
     ingestor = Ingestor(IngestorParts(store, embedder, sparse, tokenizer, clock))
     facts = [SemanticDraft(type="semantic", content=f"the tide table of harbour {number}") for number in range(40)]

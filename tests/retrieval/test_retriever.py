@@ -16,10 +16,11 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import CandidateSearch
-from memtypes.search.candidates import Candidate
+from memtypes.search.candidates import Candidates
+from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.writer import LARGE
-from tests.fakes import AwayEmbedder, FakeStore, FakeTokenizer
+from tests.fakes import AwayEmbedder, FakeTokenizer
 from tests.retrieval.builders import NOW, World
 
 pytestmark = pytest.mark.anyio
@@ -271,12 +272,12 @@ async def test_an_unknown_tokenizer_and_a_bad_filter_are_refused() -> None:
         await world.retrieve("x", filters={"nope": {"eq": 1}})
 
 
-class VanishingStore(FakeStore):
+class VanishingStore(InMemoryStore):
     """A store in which everything is removed between ranking and reading, once it is `leaky`."""
 
     leaky = False
 
-    async def candidates(self, scope: Scope, searches: Any) -> list[list[Candidate]]:
+    async def candidates(self, scope: Scope, searches: Any) -> list[Candidates]:
         """The candidates, for the last time."""
         asked: list[CandidateSearch] = list(searches)
         found = await super().candidates(scope, asked)

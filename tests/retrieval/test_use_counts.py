@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -15,8 +14,8 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Use
+from memtypes.stores.memory import InMemoryStore
 from retrieval.use_counts import MAX_WAITING, REST, Freshness
-from tests.fakes import FakeStore
 from tests.retrieval.builders import NOW, SCOPE, World
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +50,7 @@ async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
     assert (await stored(world, used)).access_count == 1
 
 
-class SlowStore(FakeStore):
+class SlowStore(InMemoryStore):
     """Takes its time to note uses, and knows when it did. some: set once it has done so `after` times."""
 
     def __init__(self, after: int) -> None:
@@ -112,19 +111,12 @@ async def test_a_memory_that_is_gone_is_passed_over() -> None:
     assert freshness.lost == 0
 
 
-class AwayStore(FakeStore):
+class AwayStore(InMemoryStore):
     """A store that can't be written."""
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-        fence: int | None = None,
-    ) -> None:
-        """Nothing."""
-        raise Unavailable(f"{scope.tenant} {len(changes)} {len(removed)} {fence}")
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Fail."""
+        raise Unavailable(f"{len(uses)} uses in {scope.namespace}")
 
 
 async def test_a_failure_is_counted_and_told_to_nobody_who_asked() -> None:

@@ -106,11 +106,10 @@ async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequen
 
     One request for all of them. Raises what the store raises.
     """
-    searches = [CandidateSearch(kind, vector, None, depth=1, light=False) for vector in vectors for kind in LONG_TERM]
+    everywhere = dict.fromkeys(LONG_TERM)
+    searches = [CandidateSearch(everywhere, vector, None, depth=1, columns=False) for vector in vectors]
     results = await store.candidates(scope, searches)
-    cosines = [max((hit.dense for hit in hits if hit.dense is not None), default=0.0) for hits in results]
-    size = len(LONG_TERM)
-    return [max(cosines[start : start + size]) for start in range(0, len(cosines), size)]
+    return [max((hit.dense for hit in hits if hit.dense is not None), default=0.0) for hits in results]
 
 
 _ASPECTS = {

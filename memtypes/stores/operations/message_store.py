@@ -164,8 +164,8 @@ class MessageStore(MemoryStore):
             raise InvalidRequest("must be at least 1", path="depth", got=search.depth)
         if search.dense is not None:
             self._check_dense(search.dense)
-        wheres = {search.type: to_condition(all_of(search.filter, visible))}
-        return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.light)
+        wheres = {kind: to_condition(all_of(where, visible)) for kind, where in search.filters.items()}
+        return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns)
 
 
 def visible_to(session_id: str | None) -> Filter:

@@ -11,16 +11,17 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config.thread_policies import parse
 from memtypes.llms.registry import Registry
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def ingestor_over(store: FakeStore, *gates: ScreeningGate) -> Ingestor:
+def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
     """An ingestor that writes to `store` what passes `gates`."""
     return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates))
 
@@ -34,7 +35,7 @@ def threads_over(
         ThreadParts(
             RedisThreads(live),
             RedisEvictedTurns(live),
-            ingestor or ingestor_over(FakeStore()),
+            ingestor or ingestor_over(InMemoryStore()),
             tokenizer,
             RuleSummariser(tokenizer),
             RedisLocks(live),

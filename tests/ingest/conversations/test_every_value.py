@@ -23,8 +23,9 @@ from memtypes.llms.registry_file import default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppended
+from memtypes.stores.memory import InMemoryStore
 from retrieval.context.thread import thread_context
-from tests.fakes import FakeStore, FakeTokenizer
+from tests.fakes import FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
 from tests.ingest.conversations.parts import ingestor_over
 
@@ -155,7 +156,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
         ThreadParts(
             store,
             store,
-            ingestor_over(FakeStore()),
+            ingestor_over(InMemoryStore()),
             FakeTokenizer(),
             Model(),
             FreeLocks(),

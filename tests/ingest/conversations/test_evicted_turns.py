@@ -21,8 +21,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, Record
 from memtypes.ports.threads import AppendTurn, EvictedBacklog, NewThread
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.fakes import FakeStore
 from tests.fakes_threads import FakeThreads
 from tests.ingest.conversations.parts import NOW, ingestor_over, threads_over
 from tests.live import fresh_scope
@@ -44,7 +44,7 @@ class PoisonGate:
         return submission
 
 
-class CrashingStore(FakeStore):
+class CrashingStore(InMemoryStore):
     """A store that fails after each write while `crashes` is set."""
 
     crashes = True
@@ -65,12 +65,12 @@ async def evicted(*contents: str) -> FakeThreads:
     return threads
 
 
-async def episodes(store: FakeStore, scope: Scope = SCOPE) -> list[Memory]:
+async def episodes(store: InMemoryStore, scope: Scope = SCOPE) -> list[Memory]:
     """The episodic memories in `store`."""
     return list((await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=500))).memories)
 
 
-async def stored_turns(store: FakeStore, scope: Scope = SCOPE) -> list[int]:
+async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
     """Indices in the sources of all memories, sorted."""
     return sorted(index for memory in await episodes(store, scope) if memory.source for index in memory.source.turns)
 
@@ -80,7 +80,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The batches behind it are stored at once. It is counted and logged without its text."""
-    threads, store = await evicted("poison", "a", "b"), FakeStore()
+    threads, store = await evicted("poison", "a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
     with caplog.at_level(logging.ERROR):
         assert len((await writer.persist(SCOPE))["t"]) == 2
@@ -99,7 +99,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
     """It moves behind the others, and is never set aside."""
-    threads, store, gate = await evicted("poison", "a", "b"), FakeStore(), PoisonGate(Unavailable("away"))
+    threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     for _ in range(3 * TRIES):
         await writer.persist(SCOPE)
@@ -113,7 +113,7 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
 async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
     """Once, because its redaction rules may have changed."""
     threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
-    ingestor = ingestor_over(FakeStore(), gate)
+    ingestor = ingestor_over(InMemoryStore(), gate)
     writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
     for _ in range(TRIES):
         await writer.persist(SCOPE)
@@ -127,7 +127,7 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
     """After 10, 20, 40 minutes and so on, with one try each time."""
     threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
-    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore(), gate), lambda: now[0])
+    writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: now[0])
     await writer.persist_all()
     for _ in range(TRIES - 1):
         await writer.persist(SCOPE)
@@ -153,7 +153,7 @@ async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rule
     """It is set aside with the reason, which does not contain the secret."""
     gate = RedactionGate(Redactor(RuleBook(default=RedactionRules.model_validate(rules))))
     threads = await evicted("write to ann@example.org")
-    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore(), gate), lambda: NOW)
+    writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: NOW)
     for _ in range(TRIES):
         assert await writer.persist(SCOPE) == {"t": []}
     (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
@@ -164,7 +164,7 @@ async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rule
 async def test_a_long_batch_becomes_several_memories() -> None:
     """Each turn is in the source of exactly one memory, in the order of the conversation."""
     turns = [Turn("user", f"{number} " + "x" * 150_000, 2, NOW) for number in range(4)]
-    threads, store = FakeThreads(), FakeStore()
+    threads, store = FakeThreads(), InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for turn, rank in zip(turns, ("3", "1", "2", "0"), strict=True):
         await threads.append(SCOPE, AppendTurn("t", turn, rank, ThreadLimits(None, 9, 9)))
@@ -178,7 +178,7 @@ async def test_a_long_batch_becomes_several_memories() -> None:
 
 async def test_a_memory_is_never_dated_in_the_future() -> None:
     """A turn from a clock that was two days ahead becomes a memory of now."""
-    threads, store = FakeThreads(), FakeStore()
+    threads, store = FakeThreads(), InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for moment in (NOW + timedelta(days=2), NOW):
         await threads.append(
@@ -191,7 +191,7 @@ async def test_a_memory_is_never_dated_in_the_future() -> None:
 async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
     """The reason says so; it is no internal error."""
     threads = await evicted("x" * 600_000)
-    writer = EvictedTurnWriter(threads, ingestor_over(FakeStore()), lambda: NOW)
+    writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
         await writer.persist(SCOPE)
     (batch,) = (await writer.backlog(SCOPE, "t")).set_aside

@@ -19,8 +19,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +62,7 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
 
 async def test_what_comes_from_elsewhere_is_looked_through() -> None:
     """Secrets are taken out, or the memory is refused, by the rules that hold here; roles and types likewise."""
-    store = FakeStore()
+    store = InMemoryStore()
     await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
     lines = await everything(store, SCOPE)
     assert "ann@" in str(lines)
@@ -92,7 +93,7 @@ memories = st.lists(st.tuples(st.sampled_from([str(kind) for kind in MemoryType]
 @given(memories)
 async def test_the_way_there_and_back_loses_nothing(contents: list[tuple[str, str]]) -> None:
     """Exported and imported under the same name every memory is what it was, whatever it holds."""
-    source, target = FakeStore(), FakeStore()
+    source, target = InMemoryStore(), InMemoryStore()
     await fill(source, contents)
     lines = await everything(source, SCOPE)
     outcomes = await ingestor_of(target).restore(SCOPE, read_exported(SCOPE, lines))
@@ -102,7 +103,7 @@ async def test_the_way_there_and_back_loses_nothing(contents: list[tuple[str, st
 
 async def test_in_another_namespace_ids_and_what_points_to_them_follow() -> None:
     """Each memory gets the id that its words would have there, and a pointer leads to the same memory as before."""
-    source, target, other = FakeStore(), FakeStore(), Scope("rival", "copy")
+    source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
     await ingestor_of(target).restore(other, read_exported(other, lines))
@@ -117,7 +118,7 @@ async def test_in_another_namespace_ids_and_what_points_to_them_follow() -> None
     assert not {one["id"] for one in moved.values()} & {one["id"] for one in lines}
 
 
-class ForgetfulStore(FakeStore):
+class ForgetfulStore(InMemoryStore):
     """A store that takes everything and gives nothing back."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
@@ -127,7 +128,7 @@ class ForgetfulStore(FakeStore):
 
 async def test_what_is_not_read_back_has_failed() -> None:
     """A memory counts as stored only when the store gives it back as it was."""
-    source = FakeStore()
+    source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     kept = read_exported(SCOPE, await everything(source, SCOPE))
     (outcome,) = await ingestor_of(ForgetfulStore()).restore(SCOPE, kept)
@@ -144,7 +145,7 @@ async def test_what_is_not_read_back_has_failed() -> None:
 )
 async def test_a_damaged_line_is_named(change: dict[str, Any], path: str) -> None:
     """The line and the field that are wrong are told, and nothing is read."""
-    source = FakeStore()
+    source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     (line,) = await everything(source, SCOPE)
     with pytest.raises(InvalidRequest) as raised:

@@ -16,8 +16,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.search.vectors import Embedding, InContext
+from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW, make_memory
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +95,7 @@ def test_instructions_may_differ_by_a_sign() -> None:
 
 async def test_the_answer_says_how_they_differ() -> None:
     """What differs by a contraction is merged, and told apart from what differs by case."""
-    (_, again) = await write(FakeStore(), "I'm here.", "I am here")
+    (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
 
@@ -106,7 +107,7 @@ class Listener(FakeEmbedder):
         return await self.embed_documents([one.before or one.text for one in texts])
 
 
-async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
+async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
     """What became of memories with these contents."""
     ingestor = Ingestor(IngestorParts(store, Listener(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
@@ -115,7 +116,7 @@ async def write(store: FakeStore, *contents: str, kind: str = "semantic", **fiel
 
 async def test_what_is_stored_takes_in_its_like() -> None:
     """The one that was there keeps its words and gains evidence; the answer says which it is."""
-    store = FakeStore()
+    store = InMemoryStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
     assert (again.status, again.merged_into, again.id) == (WriteStatus.MERGED, first.id, first.id)
@@ -127,7 +128,7 @@ async def test_what_is_stored_takes_in_its_like() -> None:
 
 async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
     """What was said before it, which its vector is made with, does not matter; another word does."""
-    store = FakeStore()
+    store = InMemoryStore()
     said = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
     *_, last, again, other = await write(store, *said, kind="episodic", session_id="s")
     assert (last.status, other.status) == (WriteStatus.STORED, WriteStatus.STORED)
@@ -138,7 +139,7 @@ async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
 
 async def test_what_arrives_together_is_compared_too() -> None:
     """In one batch the first stays, its likes merge into it, and what differs in a word stays by itself."""
-    store = FakeStore()
+    store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
         WriteStatus.STORED,
@@ -153,7 +154,7 @@ async def test_what_arrives_together_is_compared_too() -> None:
 
 async def test_what_a_session_keeps_to_itself_is_not_compared() -> None:
     """Private items of two sessions never merge."""
-    store = FakeStore()
+    store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(store, content, kind="prospective", session_id=session)
         assert outcome.status is WriteStatus.STORED

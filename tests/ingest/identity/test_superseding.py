@@ -19,8 +19,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import Listing
+from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW, make_memory
-from tests.fakes import FakeEmbedder, FakeSparse, FakeStore, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +92,7 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
 
 async def test_the_older_fact_ends_where_the_newer_begins() -> None:
     """The answer names what was replaced; that keeps its text, its end and its successor."""
-    store = FakeStore()
+    store = InMemoryStore()
     ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
     new = await _write(ingestor, "The deadline of the sprint is April 12", "2026-02-01T00:00:00Z")
@@ -104,11 +105,11 @@ async def test_the_older_fact_ends_where_the_newer_begins() -> None:
     assert [(link.type, link.id) for link in after.links] == [(LinkType.CONTRADICTS, old.id)]
 
 
-def _ingestor(store: FakeStore) -> Ingestor:
+def _ingestor(store: InMemoryStore) -> Ingestor:
     return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
 
 
-async def _current(store: FakeStore, at: datetime = NOW) -> list[str]:
+async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
     """The contents that hold at `at`."""
     kept = (await store.page(SCOPE, Listing())).memories
     return [one.content for one in kept if one.valid_from <= at and (one.valid_to is None or one.valid_to > at)]
@@ -116,7 +117,7 @@ async def _current(store: FakeStore, at: datetime = NOW) -> list[str]:
 
 async def test_an_older_fact_that_arrives_late_is_stored_as_over() -> None:
     """It takes its place before the one that is there: never current, still found as of its time."""
-    store = FakeStore()
+    store = InMemoryStore()
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The port is 2", "2026-02-01T00:00:00Z")
     late = await _write(ingestor, "The port is 1", "2026-01-01T00:00:00Z")
@@ -129,7 +130,7 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_over() -> None:
 
 async def test_a_value_that_comes_back_leaves_the_past_as_it_was() -> None:
     """From one value to another and back: each time has its own memory."""
-    store = FakeStore()
+    store = InMemoryStore()
     ingestor = _ingestor(store)
     for number, month in ((1, 1), (2, 2), (1, 2)):
         day = 10 if (number, month) == (1, 2) else 1
@@ -142,7 +143,7 @@ async def test_a_value_that_comes_back_leaves_the_past_as_it_was() -> None:
 
 async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
     """Values that replace each other in one batch stay as they are when the batch is repeated."""
-    store = FakeStore()
+    store = InMemoryStore()
     drafts = [DRAFT.validate_python({"type": "semantic", "content": f"The port is {one}"}) for one in (1, 2, 3)]
     first = await _ingestor(store).write(SCOPE, drafts)
     assert [one.supersedes for one in first] == [(), (first[0].id,), (first[1].id,)]
@@ -153,7 +154,7 @@ async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
     assert await _current(store, later) == ["The port is 3"]
 
 
-class _Patchless(FakeStore):
+class _Patchless(InMemoryStore):
     """A store that can't be patched while `away`."""
 
     away = False

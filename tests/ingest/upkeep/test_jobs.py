@@ -68,7 +68,7 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
     bench.clock.move(timedelta(hours=2))
     requests = round_requests(expired_days=0)
     assert await UpkeepRound(upkeep_of(bench), lambda: {"acme", "globex"}, requests).run() == 3
-    assert bench.store.payloads == {}
+    assert bench.store.engine.points == []
 
 
 def test_a_round_expires_and_does_the_rest_on_request() -> None:

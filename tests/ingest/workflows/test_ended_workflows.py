@@ -11,7 +11,7 @@ from memtypes.live.events import NewEvent
 from memtypes.live.workflow_state import WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
-from tests.fakes import FakeStore
+from memtypes.stores.memory import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
 from tests.ingest.conversations.parts import ingestor_over
 from tests.memtypes.live.logs import logged
@@ -83,7 +83,7 @@ def test_control_characters_and_large_outputs_are_recorded() -> None:
 @pytest.mark.anyio
 async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
     """The second write adds no evidence and returns the same ids."""
-    memories, workflows = FakeStore(), FakeWorkflows()
+    memories, workflows = InMemoryStore(), FakeWorkflows()
     records = EndedWorkflows(workflows, ingestor_over(memories))
     base = WorkflowState(data={"name": "Move house"})
     await workflows.create(SCOPE, NewWorkflow("w", None, base, datetime(2026, 3, 1, tzinfo=UTC)))

@@ -16,7 +16,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, Record
 from memtypes.ports.workflows import AppendEvent, EventAppended
-from tests.fakes import FakeStore, FakeTokenizer
+from memtypes.stores.memory import InMemoryStore
+from tests.fakes import FakeTokenizer
 from tests.fakes_workflows import FakeWorkflows
 from tests.ingest.conversations.parts import NOW, ingestor_over
 
@@ -59,7 +60,7 @@ class NoSnapshots(FakeWorkflows):
         raise Unavailable("away")
 
 
-class UnreliableStore(FakeStore):
+class UnreliableStore(InMemoryStore):
     """A memory store that can be unavailable."""
 
     available = True
@@ -76,9 +77,9 @@ def event(kind: str, **fields: object) -> NewEvent:
     return NewEvent.model_validate({"type": kind, **fields})
 
 
-def engine_over(store: FakeWorkflows | None = None, memories: FakeStore | None = None) -> Workflows:
+def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | None = None) -> Workflows:
     """The engine over fakes."""
-    ingestor = ingestor_over(memories or FakeStore())
+    ingestor = ingestor_over(memories or InMemoryStore())
     return Workflows(store or FakeWorkflows(), ingestor, FakeTokenizer(), SteppingClock(), Redactor())
 
 
@@ -90,7 +91,7 @@ async def started(engine: Workflows, *kinds: str) -> str:
     return workflow_id
 
 
-async def episodes(memories: FakeStore) -> int:
+async def episodes(memories: InMemoryStore) -> int:
     """Number of episodic memories."""
     return (await memories.page(SCOPE, Listing((MemoryType.EPISODIC,)))).total
 
@@ -133,7 +134,7 @@ async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
     """The answer names the memory; a later `record_ended` does nothing."""
-    memories = FakeStore()
+    memories = InMemoryStore()
     engine = engine_over(memories=memories)
     workflow_id = await started(engine, "started")
     result = await engine.append(SCOPE, workflow_id, event("completed", output="done"))

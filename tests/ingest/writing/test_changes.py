@@ -13,7 +13,7 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailabl
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding, InContext
-from tests.ingest.doubles import NOW, SCOPE, Bench, CountingEmbedder, DictStore, draft
+from tests.ingest.doubles import NOW, SCOPE, Bench, CountingEmbedder, ObservedStore, draft
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +140,7 @@ async def test_an_id_of_another_namespace_is_unknown() -> None:
         await bench.ingestor.revise(Scope("acme", "other"), before.id, {"importance": 1})
 
 
-class StubbornStore(DictStore):
+class StubbornStore(ObservedStore):
     """Changes nothing that it has."""
 
     async def patch(self, *_: Any, **__: Any) -> None:

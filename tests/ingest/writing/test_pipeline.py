@@ -22,7 +22,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding
-from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, DictStore, draft, failing
+from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, ObservedStore, draft, failing
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +227,7 @@ async def test_a_single_write_passes_a_rejection_on_and_a_failure_up() -> None:
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_fails_only_the_piece_concerned(call: str) -> None:
     """Drafts of the piece that the store refused are failed with its reason; the others are stored."""
-    bench = Bench(store=DictStore(failing(AWAY, call, 1)))
+    bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
     assert {outcome.reason for outcome in outcomes[:PIECE]} == {"the store is away"}
@@ -253,7 +253,7 @@ async def test_a_single_write_passes_errors_on(error: Overloaded | Unavailable) 
     assert (await bench.ingestor.write_one(SCOPE, draft("m"))).status is WriteStatus.STORED
 
 
-class ForgetfulStore(DictStore):
+class ForgetfulStore(ObservedStore):
     """Takes everything and keeps nothing."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
@@ -276,7 +276,7 @@ async def test_what_vanishes_between_look_up_and_write_is_embedded_after_all() -
 
     def vanish(call: str, nth: int) -> None:
         if (call, nth) == ("get", 5):
-            bench.store.payloads.clear()
+            bench.store.engine.clear()
 
     bench.store.trouble = vanish
     bench.store.calls["get"] = 3
@@ -315,7 +315,7 @@ class WatchedEmbedder(CountingEmbedder):
         return await super().embed_documents(texts)
 
 
-class SlowStore(DictStore):
+class SlowStore(ObservedStore):
     """Takes its time to write."""
 
     writing = False

@@ -22,8 +22,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import InContext
-from tests.builders import SCOPE, make_memory, make_record
-from tests.fakes import FakeStore
+from memtypes.stores.memory import InMemoryStore
+from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def test_what_a_session_keeps_to_itself_is_read_into_nothing_public() -> None:
 @pytest.mark.anyio
 async def test_stored_turns_are_found_around_others() -> None:
     """What comes with the question counts before what is stored, and some can be left out."""
-    store = FakeStore()
+    store = InMemoryStore(DIMENSIONS)
     kept = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(one) for one in [*kept, turn(4, "s2")]])
     preceding = ConversationContext(store)
@@ -96,7 +96,7 @@ async def test_stored_turns_are_found_around_others() -> None:
 @pytest.mark.anyio
 async def test_every_namespace_has_its_own_turns() -> None:
     """The same session and number elsewhere are another conversation; the answers come in the order of the question."""
-    store, other = FakeStore(), Scope("acme", "elsewhere")
+    store, other = InMemoryStore(DIMENSIONS), Scope("acme", "elsewhere")
     await store.upsert(SCOPE, [make_record(turn(1))])
     await store.upsert(other, [make_record(turn(1, scope=other, content="theirs"))])
     mine, theirs = await in_context_everywhere(store, [turn(2), turn(2, scope=other)])

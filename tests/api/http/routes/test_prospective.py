@@ -19,11 +19,12 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from tests.api.conftest import NOW, bearer, connect
 from tests.api.parts import fake_services
-from tests.fakes import FakeEmbedder, FakeStore
+from tests.fakes import FakeEmbedder
 from tests.fakes_threads import FreeLocks
 
 pytestmark = pytest.mark.anyio
@@ -142,7 +143,7 @@ async def test_a_session_sees_its_own(client: httpx.AsyncClient) -> None:
     assert await _due(client, session_id="s2") == []
 
 
-class SlowStore(FakeStore):
+class SlowStore(InMemoryStore):
     """A store that lets others in between reading and writing."""
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:

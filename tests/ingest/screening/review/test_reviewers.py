@@ -18,7 +18,8 @@ from ingest.screening.review.reviewers import (
 )
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Decision, Tier
-from tests.fakes import FakeEmbedder, FakeStore
+from memtypes.stores.memory import InMemoryStore
+from tests.fakes import FakeEmbedder
 from tests.ingest.model_server import Answer, ModelServer, says, serving
 from tests.retrieval.builders import SCOPE, World
 
@@ -37,7 +38,7 @@ def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
     """Importance by the server, relevance and novelty locally."""
     model = EndpointReviewer(http, server.endpoint, "importance")
     return Panel(
-        (Seat(model, ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore()))), 2.0
+        (Seat(model, ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(InMemoryStore()))), 2.0
     )
 
 
@@ -94,7 +95,7 @@ async def test_a_failing_endpoint_loses_its_own_vote(http: httpx.AsyncClient, an
 )
 async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, decision: str) -> None:
     """Short facts are stored, filler and noise are not; the same text always gets the same votes."""
-    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
+    local = Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(InMemoryStore()))))
     first, second = await local.review(await request(text)), await local.review(await request(text))
     assert first.decision == decision
     assert [vote.scores for vote in first.votes] == [vote.scores for vote in second.votes]
@@ -102,7 +103,7 @@ async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, d
 
 async def test_novelty_needs_an_embedding() -> None:
     """Without one its vote is lost, and the text is still reviewed."""
-    local = Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(FakeStore()))))
+    local = Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(InMemoryStore()))))
     decided = await local.review(ReviewRequest(SCOPE, FACT, MemoryType.SEMANTIC))
     assert (decided.tier, decided.novelty) == (Tier.PARTIAL, None)
 
@@ -124,4 +125,4 @@ async def test_nearest_similarities_are_one_for_each_vector() -> None:
     similarities = await nearest_similarities(world.store, SCOPE, [same, opposite])
     assert similarities[0] > 0.9
     assert similarities[1] < similarities[0]
-    assert await nearest_similarities(FakeStore(), SCOPE, [same, np.zeros_like(same)]) == [0.0, 0.0]
+    assert await nearest_similarities(InMemoryStore(), SCOPE, [same, np.zeros_like(same)]) == [0.0, 0.0]

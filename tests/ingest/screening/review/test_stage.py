@@ -9,8 +9,8 @@ from ingest.screening.review.reviewers import ImportanceReviewer, NoveltyReviewe
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.drafts import ReviewMode, Submission
 from memtypes.model.errors import Unavailable
-from tests.fakes import FakeStore
-from tests.ingest.doubles import SCOPE, Bench, DictStore, Hook, draft, failing, no_trouble
+from memtypes.stores.memory import InMemoryStore
+from tests.ingest.doubles import SCOPE, Bench, Hook, ObservedStore, draft, failing, no_trouble
 
 pytestmark = pytest.mark.anyio
 FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
@@ -47,7 +47,7 @@ async def test_a_decision_is_stored_with_its_memory() -> None:
 )
 async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: float | None) -> None:
     """If the store can't answer, only the votes of novelty are lost."""
-    store = DictStore(trouble or no_trouble)
+    store = ObservedStore(trouble or no_trouble)
     bench = Bench(store=store, panel=Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(store)))))
     texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft(text), ReviewMode.AUTO) for text in texts])
@@ -67,4 +67,4 @@ async def test_copies_of_a_rejected_text_are_rejected() -> None:
 
 async def test_entries_without_review_are_unchanged() -> None:
     """No entries, no decisions."""
-    assert await ReviewStage(Panel(()), FakeStore()).review(SCOPE, []) == []
+    assert await ReviewStage(Panel(()), InMemoryStore()).review(SCOPE, []) == []

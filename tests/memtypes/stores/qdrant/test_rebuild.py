@@ -56,7 +56,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
     await store.prepare()
     assert await store.get(SCOPE, [one.id for one in kept]) == {one.id: one for one in kept}
     vector = make_dense(int(kept[7].id[:8], 16), 12)
-    (found,) = await store.candidates(SCOPE, [CandidateSearch(MemoryType.SEMANTIC, vector, None, 1)])
+    (found,) = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
     assert [one.id for one in found] == [kept[7].id]
     with pytest.raises(EmbedderMismatch):
         await QdrantStore(OLD, client).prepare()

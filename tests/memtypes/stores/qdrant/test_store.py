@@ -216,7 +216,7 @@ async def test_a_failure_after_opening_is_translated_too() -> None:
         store.ping(),
         store.get(SCOPE, [memory.id]),
         store.upsert(SCOPE, [make_record(memory)]),
-        store.candidates(SCOPE, [CandidateSearch(MemoryType.EPISODIC, make_dense(1), make_sparse([1]))]),
+        store.candidates(SCOPE, [CandidateSearch({MemoryType.EPISODIC: None}, make_dense(1), make_sparse([1]))]),
         store.stats(SCOPE),
     ):
         with pytest.raises(Unavailable, match=url):

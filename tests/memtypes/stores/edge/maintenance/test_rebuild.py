@@ -75,7 +75,7 @@ async def test_every_memory_of_every_tenant_is_in_the_next_version(tmp_path: Pat
     store = await EdgeStore.open(settings)
     assert await store.get(SCOPE, [one.id for one in kept]) == {one.id: one for one in kept}
     vector = make_dense(int(kept[7].id[:8], 16), 12)
-    found = await store.candidates(SCOPE, [CandidateSearch(MemoryType.SEMANTIC, vector, None, 1)])
+    found = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
     assert [one.id for one in found[0]] == [kept[7].id]
     assert (await store.stats(OTHER))[MemoryType.SEMANTIC].count == 3
     await store.aclose()

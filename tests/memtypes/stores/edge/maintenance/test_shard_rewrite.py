@@ -47,7 +47,7 @@ async def test_removed_bytes_leave_the_disk_and_the_rest_stays(tmp_path: Path) -
     theirs = facts("kept", PIECE + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
     await store.upsert(OTHER, theirs)
-    search = CandidateSearch(MemoryType.SEMANTIC, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
+    search = CandidateSearch({MemoryType.SEMANTIC: None}, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
     (before,) = await store.candidates(OTHER, [search])
     await store.delete_where(SCOPE, (), None)
     assert files_with(tmp_path, "wiped")
