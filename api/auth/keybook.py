@@ -1,4 +1,4 @@
-"""Keys that admins make while the service runs, beside those of the keys file. Kept as hashes in the data folder."""
+"""Keys of the keys file, and keys that admins create while the service runs; stored as hashes in the data folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.auth.keys import BadKeys, Caller, KeyRing, Role
 from memtypes.model.errors import Conflict, NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
-from memtypes.model.times import Clock, Instant, to_utc
+from memtypes.model.times import Clock, Instant, rfc3339, to_utc
 from memtypes.stores.files import holder_of, locked_by, replace_file
 
 WAIT_S = 5.0
@@ -27,8 +27,8 @@ WAIT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class KeptKey(Model):
-    """A key that was made here. id: the beginning of its hash, which names it in lists, limits and logs."""
+class StoredKey(Model):
+    """A key that was created here. id: the beginning of its hash, by which lists, limits and logs name it."""
 
     id: str
     sha256: str
@@ -37,12 +37,12 @@ class KeptKey(Model):
     created_at: Instant
 
 
-_KEPT = TypeAdapter(list[KeptKey])
+_STORED = TypeAdapter(list[StoredKey])
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key as a list shows it, without its secret. created_at: None for one of the keys file."""
+    """A key without its secret. created_at: None for a key of the keys file."""
 
     id: str
     tenant: str
@@ -51,86 +51,86 @@ class KnownKey:
 
 
 class KeyBook:
-    """The ring of the keys file, and the keys made here. A change by another process is seen at the next call."""
+    """The keys of the keys file and those created here. A change by another process takes effect at the next call."""
 
     def __init__(self, ring: KeyRing, path: Path | None = None, wait_s: float = WAIT_S) -> None:
-        """path: where made keys are kept; in memory alone without one. wait_s: for another process that changes them.
+        """path: file of created keys; without one they are kept in memory. wait_s: for a process that changes them.
 
-        Raises BadKeys when the file can't be used.
+        Raises BadKeys when the file cannot be used.
         """
         self._wait_s = wait_s
         self._ring = ring
         self._path = path
         self._changing = anyio.Lock()
         self._seen: tuple[int, int] | None = None
-        self._kept: tuple[KeptKey, ...] = ()
+        self._stored: tuple[StoredKey, ...] = ()
         if path is not None and path.exists():
-            self._kept = tuple(_read(path))
+            self._stored = tuple(_read(path))
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """Who holds `key`, or None. Without a keys file a call without a known key is the default tenant's admin."""
+        """The caller with `key`, or None. Without any keys file every other call is the default tenant's admin."""
         self._refresh()
-        if key and self._kept:
+        if key and self._stored:
             digest = _sha256(key)
-            found = [one for one in self._kept if hmac.compare_digest(one.sha256, digest)]
-            if found:
-                return Caller(found[0].tenant, found[0].role, found[0].id)
+            matches = [stored for stored in self._stored if hmac.compare_digest(stored.sha256, digest)]
+            if matches:
+                return Caller(matches[0].tenant, matches[0].role, matches[0].id)
         return self._ring.caller(key)
 
     def known(self) -> list[KnownKey]:
-        """Every key without its secret: those of the file first, then as they were made."""
+        """Every key without its secret: those of the file first, then in order of creation."""
         self._refresh()
         fixed = [KnownKey(caller.key_id, caller.tenant, caller.role) for _, caller in self._ring.entries]
-        made = [one.model_dump(mode="json") for one in self._kept]
-        return [*fixed, *(KnownKey(one["id"], one["tenant"], one["role"], one["created_at"]) for one in made)]
+        created = [KnownKey(key.id, key.tenant, key.role, rfc3339(key.created_at)) for key in self._stored]
+        return [*fixed, *created]
 
-    async def make(self, tenant: str, role: Role, clock: Clock) -> tuple[str, str]:
-        """(id, key) of a new key; the key itself is not kept and can't be shown again."""
+    async def create(self, tenant: str, role: Role, clock: Clock) -> tuple[str, str]:
+        """(id, key) of a new key; the key itself is not stored and cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
         digest = _sha256(key)
-        made = KeptKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
-        async with self._alone():
-            await self._keep([*self._kept, made])
-        return made.id, key
+        created = StoredKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
+        async with self._exclusive():
+            await self._store([*self._stored, created])
+        return created.id, key
 
     async def remove(self, key_id: str) -> None:
-        """Forget a key that was made here. Raises NotFound, and Conflict for one of the keys file."""
-        async with self._alone():
-            left = [one for one in self._kept if one.id != key_id]
-            if len(left) == len(self._kept):
+        """Delete a key that was created here. Raises NotFound, and Conflict for a key of the keys file."""
+        async with self._exclusive():
+            remaining = [stored for stored in self._stored if stored.id != key_id]
+            if len(remaining) == len(self._stored):
                 if any(caller.key_id == key_id for _, caller in self._ring.entries):
-                    raise Conflict("this key is in the keys file; take it out there and start the service again")
+                    raise Conflict("this key is in the keys file; remove it there and restart the service")
                 raise NotFound("there is no key of this id")
-            await self._keep(left)
+            await self._store(remaining)
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Within it nobody else changes the keys, in no other process either, and what they changed is known.
+    async def _exclusive(self) -> AsyncIterator[None]:
+        """Exclusive access to the keys, across processes, after reading what others changed.
 
-        Raises Unavailable where they can't be written.
+        Raises Unavailable when the keys cannot be written.
         """
-        async with self._changing, AsyncExitStack() as held:
-            held.enter_context(_written())
+        async with self._changing, AsyncExitStack() as stack:
+            stack.enter_context(_translated())
             if self._path is not None:
-                await held.enter_async_context(_locked(self._path.with_suffix(".lock"), self._wait_s))
+                await stack.enter_async_context(_locked(self._path.with_suffix(".lock"), self._wait_s))
             self._refresh()
             yield
 
-    async def _keep(self, kept: Sequence[KeptKey]) -> None:
+    async def _store(self, keys: Sequence[StoredKey]) -> None:
         if self._path is not None:
-            await anyio.to_thread.run_sync(replace_file, self._path, _KEPT.dump_json(list(kept), indent=2))
+            await anyio.to_thread.run_sync(replace_file, self._path, _STORED.dump_json(list(keys), indent=2))
             self._seen = self._stamp()
-        self._kept = tuple(kept)
+        self._stored = tuple(keys)
 
     def _refresh(self) -> None:
-        """Follow a change of the file; one that can't be read is logged, and the keys that were read before stay."""
+        """Read the file again when it changed. A file that cannot be read is logged, and the known keys stay."""
         stamp = self._stamp()
         if self._path is None or stamp == self._seen:
             return
         self._seen = stamp
         try:
-            self._kept = tuple(_read(self._path)) if stamp else ()
+            self._stored = tuple(_read(self._path)) if stamp else ()
         except BadKeys as error:
             _log.error("%s", error)
 
@@ -145,28 +145,27 @@ class KeyBook:
 
 
 @contextmanager
-def _written() -> Iterator[None]:
-    """Let a failure of the disk out as ours."""
+def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"the keys can't be written: {error.strerror}; nothing was changed") from error
+        raise Unavailable(f"the keys cannot be written: {error.strerror}; nothing was changed") from error
 
 
 @asynccontextmanager
 async def _locked(path: Path, wait_s: float) -> AsyncIterator[None]:
-    """Within it the lock file `path` is held. Raises Unavailable when another process does not let go of it."""
-    async with locked_by(path, time.monotonic() + wait_s) as held:
+    """Hold the lock file `path`. Raises Unavailable when another process does not release it."""
+    async with locked_by(path, time.monotonic() + wait_s) as stack:
         if not held:
-            raise Unavailable(f"process {holder_of(path)} has been changing the keys for too long; try again")
+            raise Unavailable(f"process {holder_of(path)} does not release the keys; try again")
         yield
 
 
-def _read(path: Path) -> list[KeptKey]:
+def _read(path: Path) -> list[StoredKey]:
     try:
-        return _KEPT.validate_json(path.read_bytes())
+        return _STORED.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadKeys(f"made keys {path}: cannot be read; put back what was there, or remove it") from error
+        raise BadKeys(f"created keys {path}: cannot be read; restore the file, or delete it") from error
 
 
 def _sha256(text: str) -> str:

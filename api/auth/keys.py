@@ -1,4 +1,4 @@
-"""Who calls: API keys, each bound to a tenant and a role. Only the keys' hashes are kept."""
+"""API keys and their callers. Only the hashes of keys are stored."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ DEFAULT_TENANT = "default"
 
 
 class BadKeys(RemembrancerError):
-    """The keys file cannot be used; the text says where and why, and never shows a key."""
+    """The keys file cannot be used. The message says where and why, and never contains a key."""
 
 
 class Role(StrEnum):
-    """What a key may do; each role may do what the one before it may."""
+    """What a key may do; each role includes the one before it."""
 
     READER = "reader"
     WRITER = "writer"
     ADMIN = "admin"
 
     def may(self, needed: Role) -> bool:
-        """Whether this role is enough where `needed` is asked for."""
+        """Whether this role includes `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
 
 class KeyEntry(Model):
-    """One entry of the keys file."""
+    """An entry of the keys file."""
 
     key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
     tenant: Name
@@ -48,7 +48,7 @@ class KeyEntry(Model):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose call it is. key_id: a short hash that names the key in limits and logs; empty without keys."""
+    """Tenant and role of a call. key_id: a short hash that names the key in limits and logs; empty without keys."""
 
     tenant: str
     role: Role
@@ -57,7 +57,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The known keys as (SHA-256, caller). An empty ring lets everybody in as the default tenant's admin."""
+    """Known keys as (SHA-256, caller). With an empty ring every caller is the default tenant's admin."""
 
     entries: tuple[tuple[bytes, Caller], ...] = ()
 
@@ -68,12 +68,12 @@ class KeyRing:
         return cls(tuple((digest, Caller(entry.tenant, entry.role, digest.hex()[:12])) for digest, entry in hashed))
 
     def caller(self, key: str | None) -> Caller | None:
-        """Who holds `key`, or None. Every entry is compared, in the same time whichever matches."""
+        """The caller with `key`, or None. Compares every entry, so that the time does not depend on the match."""
         if not self.entries:
             return Caller(DEFAULT_TENANT, Role.ADMIN)
         digest = _sha256(key or "")
-        found = [caller for known, caller in self.entries if hmac.compare_digest(known, digest)]
-        return found[0] if found and key else None
+        callers = [caller for known, caller in self.entries if hmac.compare_digest(known, digest)]
+        return callers[0] if callers and key else None
 
 
 def load_keys(path: Path | None) -> KeyRing:
@@ -81,12 +81,12 @@ def load_keys(path: Path | None) -> KeyRing:
     if path is None:
         return KeyRing()
     try:
-        listed = strict_json(path.read_bytes())
+        entries = strict_json(path.read_bytes())
     except OSError as error:
         raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
     except RemembrancerError as error:
         raise BadKeys(f"keys file {path}: {error}") from error
-    return KeyRing.of(_checked(path, listed))
+    return KeyRing.of(_checked(path, entries))
 
 
 def _checked(path: Path, listed: object) -> list[KeyEntry]:
@@ -100,7 +100,7 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
             f'keys file {path}: {where}: {message_of(first)}; it must be a JSON list of {{"key", "tenant", "role"}}'
         ) from None  # pydantic's own text would show the key
     if not entries:
-        raise BadKeys(f"keys file {path}: it lists no key; leave out --keys to run without keys on loopback")
+        raise BadKeys(f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback")
     if len({entry.key for entry in entries}) != len(entries):
         raise BadKeys(f"keys file {path}: two entries have the same key")
     return entries

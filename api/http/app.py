@@ -9,8 +9,7 @@ from litestar.di import Provide
 from litestar.types import Message, Scope
 from pydantic import BaseModel
 
-from api.auth.gate import Gate
-from api.auth.local import from_here
+from api.auth.guards import AccessGuard, require_local
 from api.http.metrics import CountCalls
 from api.http.openapi import PydanticSchemas, openapi_config
 from api.http.problems import answer_problem
@@ -64,7 +63,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     return Litestar(
         route_handlers=ROUTES,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
-        guards=[Gate(services.keys, services.rate), *([from_here] if local_only else [])],
+        guards=[AccessGuard(services.keys, services.rate), *([require_local] if local_only else [])],
         middleware=[CountCalls(services.metrics), BodyDeadline()],
         exception_handlers={Exception: answer_problem},
         before_send=[_add_safe_headers],

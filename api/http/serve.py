@@ -11,8 +11,8 @@ from types import FrameType
 
 import uvicorn
 
+from api.auth.guards import is_loopback
 from api.auth.keys import KeyRing, load_keys
-from api.auth.local import is_loopback
 from api.http.app import create_app
 from api.http.timeouts import TimedProtocol
 from api.settings import BadSettings, Settings

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
 from api.auth.keys import KeyRing
-from api.auth.rate import RateLimit
 from api.http.idempotency import Once
 from api.http.metrics import Metrics
 from api.wiring.jobs import Jobs

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
 from api.auth.keys import KeyRing
-from api.auth.rate import RateLimit
 from api.http.idempotency import Once
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from api.auth.guards import RateLimit
 from api.auth.keys import Role
-from api.auth.rate import RateLimit
 from api.wiring.container import Services
 from tests.api.conftest import KEYS, bearer, connect
 from tests.api.http.routes.test_memories import FACT

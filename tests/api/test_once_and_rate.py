@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from api.auth.rate import RateLimit
+from api.auth.guards import RateLimit
 from api.http.idempotency import Once
 from api.http.problems import TooMany
 from memtypes.model.errors import Conflict, Unavailable

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from api.auth.guards import is_loopback
 from api.auth.keys import KeyEntry, KeyRing, Role
-from api.auth.local import is_loopback
 from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
 from api.http.routes.memories import list_filter
 from api.http.routes.memory_shapes import ListQuery, MemoryPost

@@ -93,7 +93,7 @@ class ErasePost(Model):
 @Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: NamedDependency[Services], data: JSONBody[KeyPost]) -> NewKey:
     """The key."""
-    key_id, key = await services.keys.make(data.tenant, data.role, services.clock)
+    key_id, key = await services.keys.create(data.tenant, data.role, services.clock)
     return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role)
 
 

@@ -31,7 +31,7 @@ async def test_a_made_key_opens_until_it_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     other = KeyBook(KeyRing(), path)
     book = KeyBook(KeyRing(), path)
-    key_id, key = await book.make("acme", Role.WRITER, clock)
+    key_id, key = await book.create("acme", Role.WRITER, clock)
     for one in (book, other, KeyBook(KeyRing(), path)):
         assert one.caller(key) == Caller("acme", Role.WRITER, key_id)
     await book.remove(key_id)
@@ -44,7 +44,7 @@ async def test_a_made_key_opens_until_it_is_taken_back(tmp_path: Path) -> None:
 async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
     """A hash each, and no secret."""
     path = tmp_path / "keys.json"
-    _, key = await KeyBook(KeyRing(), path).make("acme", Role.READER, clock)
+    _, key = await KeyBook(KeyRing(), path).create("acme", Role.READER, clock)
     assert key not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
 
@@ -52,8 +52,8 @@ async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
 async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     """The call may be made again; no key is known that was not kept."""
     book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
-    with pytest.raises(Unavailable, match="can't be written: No such file"):
-        await book.make("acme", Role.READER, clock)
+    with pytest.raises(Unavailable, match="cannot be written: No such file"):
+        await book.create("acme", Role.READER, clock)
     assert book.known() == []
 
 
@@ -64,15 +64,15 @@ async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> Non
     making = [KeyBook(KeyRing(), path) for _ in range(books)]
     async with anyio.create_task_group() as tasks:
         for number in range(12):
-            tasks.start_soon(making[number % books].make, f"tenant {number}", Role.READER, clock)
+            tasks.start_soon(making[number % books].create, f"tenant {number}", Role.READER, clock)
     assert len(KeyBook(KeyRing(), path).known()) == 12
 
 
 async def test_a_process_that_holds_the_keys_for_too_long_is_named(tmp_path: Path) -> None:
     """Nobody waits for it forever."""
     book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
-    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} has been changing"):
-        await book.make("acme", Role.READER, clock)
+    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
+        await book.create("acme", Role.READER, clock)
 
 
 async def test_a_damaged_file_is_found_at_start_and_survived_later(
@@ -81,7 +81,7 @@ async def test_a_damaged_file_is_found_at_start_and_survived_later(
     """A running service keeps the keys that it had, and says so."""
     path = tmp_path / "keys.json"
     book = KeyBook(KeyRing(), path)
-    _, key = await book.make("acme", Role.READER, clock)
+    _, key = await book.create("acme", Role.READER, clock)
     path.write_text("[{]")
     with caplog.at_level(logging.ERROR):
         assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)

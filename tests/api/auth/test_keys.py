@@ -57,7 +57,7 @@ def test_roles_build_on_each_other() -> None:
     [
         ("{", "not JSON"),
         ("{}", "the file: must be a list"),
-        ("[]", "lists no key"),
+        ("[]", "has no keys"),
         ('[{"key": "abcdefgh", "tenant": "t", "role": "reader"}, {"key": "short", "tenant": "t", "role": "reader"}]',
          "entry 1, key: .*at least 8"),
         ('[{"key": "abcdefgh", "tenant": "t", "role": "king"}]', "entry 0, role"),

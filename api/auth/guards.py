@@ -1,0 +1,110 @@
+"""Guards of the HTTP application: the caller's key, role and rate, and where a call without keys comes from.
+
+A service without keys trusts every program of its machine. A web page elsewhere can make its visitor's browser call a
+loopback address too: by a name that resolves to it (the Host is then the page's) or across sites (then the Origin is,
+or Sec-Fetch-Site says so). Programs send none of these headers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from api.auth.keybook import KeyBook
+from api.http.endpoint import Endpoint
+from api.http.problems import Forbidden, TooMany, Unauthorized
+from api.http.request import refuse_query
+from api.http.validation import shown
+
+_WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+
+
+class RateLimit:
+    """A token bucket for each key: at most `per_minute` calls a minute, in bursts of as many. 0 sets no limit."""
+
+    def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._now = now
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, key_id: str) -> None:
+        """Count one call of `key_id`. Raises TooMany when its bucket is empty."""
+        if not self._per_minute:
+            return
+        now = self._now()
+        level, updated = self._buckets.get(key_id, (float(self._per_minute), now))
+        level = min(float(self._per_minute), level + (now - updated) * self._per_minute / 60)
+        if level < 1:
+            self._buckets[key_id] = (level, now)
+            wait = math.ceil((1 - level) * 60 / self._per_minute)
+            raise TooMany(f"at most {self._per_minute} calls a minute with this key", retry_after_s=wait)
+        self._buckets[key_id] = (level - 1, now)
+
+
+class AccessGuard:
+    """Admits a call, or raises Unauthorized, Forbidden or TooMany. Sets the request's `auth` to the caller."""
+
+    def __init__(self, keys: KeyBook, rate: RateLimit) -> None:
+        self._keys = keys
+        self._rate = rate
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Check one call before its body is read."""
+        endpoint: Endpoint | None = handler.opt.get("endpoint")
+        if endpoint is None:  # OPTIONS, which Litestar answers by itself
+            return
+        if endpoint.role is not None:
+            caller = self._keys.caller(_sent_key(connection))
+            if caller is None:
+                raise Unauthorized(_WRONG_KEY)
+            self._rate.take(caller.key_id)
+            if not caller.role.may(endpoint.role):
+                raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
+            connection.scope["auth"] = caller
+        if handler.opt["params"] is None:
+            refuse_query(connection)
+
+
+def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    authorization = connection.headers.get("authorization")
+    if authorization is None:
+        return connection.headers.get("x-api-key")
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
+async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """Raise Forbidden for a call that a browser made for another site's page.
+
+    It awaits nothing, but Litestar would run a guard that is no coroutine in a thread, which costs every call.
+    """
+    headers = connection.headers
+    host, origin = headers.get("host", "localhost"), headers.get("origin")
+    if not _is_local(f"//{host}"):
+        raise Forbidden(f"without keys only localhost is served, not {shown(host)}; start with --keys FILE")
+    if (origin is not None and not _is_local(origin)) or headers.get("sec-fetch-site") == "cross-site":
+        raise Forbidden("without keys no page of another site may call this service; start with --keys FILE")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is reachable from this machine only. Names other than localhost are not resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
