@@ -155,7 +155,7 @@ def _translated() -> Iterator[None]:
 @asynccontextmanager
 async def _locked(path: Path, wait_s: float) -> AsyncIterator[None]:
     """Hold the lock file `path`. Raises Unavailable when another process does not release it."""
-    async with locked_by(path, time.monotonic() + wait_s) as stack:
+    async with locked_by(path, time.monotonic() + wait_s) as held:
         if not held:
             raise Unavailable(f"process {holder_of(path)} does not release the keys; try again")
         yield
