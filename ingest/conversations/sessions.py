@@ -1,8 +1,8 @@
-"""A conversation that has ended as drafts: what was said, and what was asked to be remembered for later. Pure.
+"""Turns the messages of an ended session into drafts; pure.
 
-Each message becomes an event under its place in the session, so that the same conversation sent again is known. A
-sentence of the user's that asks for a reminder becomes an intention besides, a way to do something a how-to, and what
-they state of themselves a fact.
+Each message becomes an event whose source is its position in the session, so a session that is sent again adds nothing.
+From the user's messages, requests for a reminder also become intentions, instructions become procedures, and statements
+about the user become facts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from memtypes.model.types import AnyDraft
 CALLER = "session-stop"
 
 CONFIDENCE = 0.8
-"""Of a fact that was cut out of a conversation."""
+"""Confidence of a fact that was extracted from a message."""
 
 ABOUT_USER = "about-user"
-"""The tag of such a fact: "I" in it is whoever used the session."""
+"""Tag of an extracted fact: "I" in it is the user of the session."""
 
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation."""
+class SessionMessage:
+    """A message of a session."""
 
     role: str
     content: Text
@@ -41,30 +41,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A draft and the index of the message that it comes from."""
+class MessageDraft:
+    """A draft, and the index of its message."""
 
     index: int
     draft: AnyDraft
 
 
-def drafts_of(session_id: str, messages: Sequence[Message]) -> list[Said]:
-    """An event a message, followed by the intentions, how-tos and facts that it states; none for an empty message."""
-    made: list[Said] = []
+def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[MessageDraft]:
+    """For each message an event, followed by its intentions, procedures and facts; nothing for an empty message."""
+    drafts: list[MessageDraft] = []
     for index, message in enumerate(messages):
-        if not message.content:
-            continue
-        source = Source(thread_id=session_id, turns=[index], caller=CALLER)
-        made.append(Said(index, _event(session_id, message, source)))
-        if message.role == "user":
-            made += [Said(index, draft) for draft in _intentions(session_id, message, source)]
-            made += [Said(index, draft) for draft in _howtos(session_id, message, source)]
-            made += [Said(index, draft) for draft in _facts(session_id, message, source)]
-    return made
+        if message.content:
+            source = Source(thread_id=session_id, turns=[index], caller=CALLER)
+            drafts += [MessageDraft(index, draft) for draft in _drafts(session_id, message, source)]
+    return drafts
 
 
-def _event(session_id: str, message: Message, source: Source) -> EpisodicDraft:
-    return EpisodicDraft(
+def _drafts(session_id: str, message: SessionMessage, source: Source) -> list[AnyDraft]:
+    event = EpisodicDraft(
         type=MemoryType.EPISODIC,
         content=message.content,
         session_id=session_id,
@@ -73,10 +68,18 @@ def _event(session_id: str, message: Message, source: Source) -> EpisodicDraft:
         created_at=message.timestamp,
         source=source,
     )
+    if message.role != "user":
+        return [event]
+    return [
+        event,
+        *_intentions(session_id, message, source),
+        *_procedures(session_id, message, source),
+        *_facts(session_id, message, source),
+    ]
 
 
-def _intentions(session_id: str, message: Message, source: Source) -> list[ProspectiveDraft]:
-    """The sentences that ask for a reminder: for the whole namespace, since their own session is over."""
+def _intentions(session_id: str, message: SessionMessage, source: Source) -> list[ProspectiveDraft]:
+    """Requests for a reminder. They are visible to the namespace, because their session has ended."""
     return [
         ProspectiveDraft(
             type=MemoryType.PROSPECTIVE,
@@ -91,24 +94,22 @@ def _intentions(session_id: str, message: Message, source: Source) -> list[Prosp
     ]
 
 
-def _howtos(session_id: str, message: Message, source: Source) -> list[ProceduralDraft]:
-    """The ways to do something that the message gives."""
+def _procedures(session_id: str, message: SessionMessage, source: Source) -> list[ProceduralDraft]:
     return [
         ProceduralDraft(
             type=MemoryType.PROCEDURAL,
-            content=found.text,
+            content=howto.text,
             session_id=session_id,
-            procedure_name=found.name,
-            steps=list(found.steps),
+            procedure_name=howto.name,
+            steps=list(howto.steps),
             created_at=message.timestamp,
             source=source,
         )
-        for found in howtos_in(message.content)
+        for howto in howtos_in(message.content)
     ]
 
 
-def _facts(session_id: str, message: Message, source: Source) -> list[SemanticDraft]:
-    """What the message states of the one who speaks; less sure than what somebody wrote as a fact."""
+def _facts(session_id: str, message: SessionMessage, source: Source) -> list[SemanticDraft]:
     return [
         SemanticDraft(
             type=MemoryType.SEMANTIC,

@@ -18,7 +18,7 @@ from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.eviction import eviction_rank, flush_due
-from memtypes.live.templates import rendered
+from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, Policies, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Models
@@ -271,4 +271,4 @@ class Threads:
 
 def _key(template: str | None, request: OpenRequest) -> str | None:
     """The rendered key; None without a template."""
-    return None if template is None else rendered(template, request.variables)
+    return None if template is None else rendered_key(template, request.variables)

@@ -1,9 +1,9 @@
-"""What happens in a workflow: events as a caller sends them, and as the log keeps them. Knows no store."""
+"""Events of workflows: as a caller sends them, and as the log stores them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -18,7 +18,7 @@ MAX_RESOURCES = 1_000
 
 
 class WorkflowEventType(StrEnum):
-    """What may happen."""
+    """The types of event."""
 
     STARTED = "started"
     STEP_STARTED = "step_started"
@@ -33,11 +33,11 @@ class WorkflowEventType(StrEnum):
 
 
 _STEP_TYPES = (WorkflowEventType.STEP_STARTED, WorkflowEventType.STEP_COMPLETED, WorkflowEventType.STEP_FAILED)
-_NEEDED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
+_REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
 
 
 def small_json(value: object) -> object:
-    """`value` itself when it is plain JSON of at most MAX_EVENT_BYTES."""
+    """`value` itself, if it is plain JSON of at most MAX_EVENT_BYTES."""
     try:
         size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, UnicodeEncodeError) as error:
@@ -48,7 +48,7 @@ def small_json(value: object) -> object:
 
 
 def path_safe(value: str) -> str:
-    """`value` itself when it can stand in the path of a call."""
+    """`value` itself, if it can be part of a URL's path."""
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value
@@ -61,10 +61,10 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 
 
 class NewEvent(Model):
-    """An event on its way in.
+    """An event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: merged into the state's by their keys, whatever the type.
-    expected_version: refuse the event when another version is current.
+    input, output, error: any JSON. resources, data: merged into the state's by key, whatever the type.
+    expected_version: the event is refused if another version is current.
     """
 
     type: WorkflowEventType
@@ -78,12 +78,12 @@ class NewEvent(Model):
     expected_version: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _complete(self) -> Self:
         if self.type in _STEP_TYPES and self.step_id is None:
             raise ValueError(f"an event of type {self.type} needs a step_id")
-        needed = _NEEDED.get(self.type)
-        if needed and getattr(self, needed) is None:
-            raise ValueError(f"an event of type {self.type} needs {needed}")
+        required = _REQUIRED.get(self.type)
+        if required and getattr(self, required) is None:
+            raise ValueError(f"an event of type {self.type} needs {required}")
         small_json([self.input, self.output, self.error, self.resources, self.data])
         return self
 
@@ -93,14 +93,14 @@ class NewEvent(Model):
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
-        """The event as it is kept, before the log gives it its version."""
+        """The event for the log, which assigns its version."""
         fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error")}
         return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened at an instant. version: its place in the log from 1 on; 0 before it has one."""
+    """An event of the log. version: its position, from 1; 0 before it is appended."""
 
     type: WorkflowEventType
     at: datetime
@@ -114,19 +114,18 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """The event as it is kept: JSON without what is absent."""
+        """The event as the log stores it: JSON without default values."""
         return _EVENT.dump_json(self, exclude_defaults=True)
 
     @classmethod
-    def from_json(cls, kept: bytes | str, version: int) -> Event:
-        """The event at place `version`."""
-        read = _EVENT.validate_json(kept)
-        return cls(**{name: getattr(read, name) for name in cls.__slots__} | {"version": version})
+    def from_json(cls, stored: bytes | str, version: int) -> Event:
+        """The event of `to_json`, with its version."""
+        return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
-        """The event as an answer shows it, without what is absent."""
-        shown: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude_defaults=True)
-        return {"version": self.version, **shown}
+        """The event for an API answer, without default values."""
+        members: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude_defaults=True)
+        return {"version": self.version, **members}
 
 
 _EVENT = TypeAdapter(Event)

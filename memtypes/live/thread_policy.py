@@ -1,4 +1,4 @@
-"""What a thread may hold and what becomes of the rest, as YAML says it; values alone, without files and stores."""
+"""The schema of the policy file: limits, flushing, eviction and privacy of threads, and agents' access to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 import re2
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
@@ -20,11 +20,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """The seconds of "30s", "5m", "3h", "2d" or of a number."""
-    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if isinstance(value, str) and found is None:
+    """Seconds of "30s", "5m", "3h" or "2d"; any other value unchanged, for pydantic to check."""
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")
-    return float(found[1]) * _UNITS[found[2]] if found else value
+    return float(match[1]) * _UNITS[match[2]] if match else value
 
 
 Seconds = Annotated[Number, BeforeValidator(seconds), Field(ge=1.0, le=30 * 86_400.0)]
@@ -33,23 +33,24 @@ Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 Positive = Annotated[Number, Field(gt=0.0, le=1.0)]
 Limit = Annotated[Whole, Field(ge=1, le=10_000_000)]
 Count = Annotated[Whole, Field(ge=0, le=10_000)]
+Template = Annotated[str, AfterValidator(checked_template)]
 
 
 def checked_pattern(pattern: str) -> str:
-    """`pattern` itself when RE2 takes it and it can't match nothing."""
+    """`pattern` itself, if it is valid RE2 and does not match the empty string."""
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
     try:
         compiled = re2.compile(pattern)
     except re2.error as error:
-        raise ValueError(f"{pattern!r} is no pattern that RE2 takes: {error}") from error
+        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
     if compiled.match(""):
-        raise ValueError(f"{pattern!r} must not match the empty text")
+        raise ValueError(f"{pattern!r} must not match the empty string")
     return pattern
 
 
 class PolicyType(StrEnum):
-    """What bounds a thread: its tokens, its messages, or either; a buffer is never flushed by itself."""
+    """What limits a thread: tokens, messages, or either; a buffer is not flushed automatically."""
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
     MESSAGE_COUNT_BASED = "message_count_based"
@@ -57,7 +58,7 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Which turns a flush takes."""
+    """Which turns a flush removes."""
 
     SIMPLE_FIFO = "simple_fifo"
     LRU = "lru"
@@ -66,7 +67,7 @@ class FlushStrategy(StrEnum):
 
 
 class EvictionPolicy(StrEnum):
-    """Which turn leaves first when a limit would be exceeded."""
+    """Which turn is evicted first at a limit."""
 
     FIFO = "fifo"
     LRU = "lru"
@@ -90,7 +91,7 @@ class ContextAllocation(Model):
 
 
 class Flush(Model):
-    """When and how a thread is relieved. threshold, target: shares of its limits. llm: a configured one summarises."""
+    """When and how a thread is flushed. threshold, target: shares of its limits. llm: use the summariser endpoint."""
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
     threshold: Positive = 0.8
@@ -109,18 +110,17 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """Which turn leaves first. keywords: by priority, turns that hold one leave later."""
+    """Which turn is evicted first. keywords: with policy priority, turns that contain one are evicted later."""
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
 class LockTimes(Model):
-    """How long a change may hold a thread up: one that takes longer is given up.
+    """Time limits of changes, in seconds; a change that takes longer is cancelled.
 
-    append: of a turn, or of turns in place of all others; a flush that it makes necessary is put off when the time is
-    over, and the turn stays. An append and a clear are one atomic script each and wait for no other; a flush has the
-    thread's lock for so long, and one that was killed is in the way of the next no longer than that.
+    append: of appending a turn or replacing all turns; a flush that is not done in time is postponed, and the turn
+    stays. flush: also the TTL of the thread's lock. Appends and clears are atomic scripts and take no lock.
     """
 
     append: LockTime = 30.0
@@ -129,15 +129,10 @@ class LockTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread must not keep. redact: patterns of RE2."""
+    """What a thread does not store. redact: RE2 patterns."""
 
-    redact: list[str] = Field(default_factory=list, max_length=256)
+    redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
-
-    @field_validator("redact")
-    @classmethod
-    def _compiled(cls, patterns: list[str]) -> list[str]:
-        return [checked_pattern(pattern) for pattern in patterns]
 
 
 class ThreadPolicy(Model):
@@ -151,16 +146,11 @@ class ThreadPolicy(Model):
     model: Name | None = None
     allocation: ContextAllocation | None = None
     ttl: Seconds = 3 * 3_600.0
-    key: str | None = None
+    key: Template | None = None
     flush: Flush = Flush()
     eviction: Eviction = Eviction()
     locks: LockTimes = LockTimes()
     privacy: Privacy = Privacy()
-
-    @field_validator("key")
-    @classmethod
-    def _template(cls, key: str | None) -> str | None:
-        return None if key is None else checked_template(key)
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -174,23 +164,18 @@ class ThreadPolicy(Model):
 
 
 class AccessMode(StrEnum):
-    """What an agent may do with a resource."""
+    """An agent's access to a resource."""
 
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
 
 
 class ResourceReference(Model):
-    """One resource of an agent. key: a template; the resource's own where absent."""
+    """A resource of an agent. key: a template; by default the resource's."""
 
     id: Name
-    key: str | None = None
+    key: Template | None = None
     mode: AccessMode = AccessMode.READ_WRITE
-
-    @field_validator("key")
-    @classmethod
-    def _template(cls, key: str | None) -> str | None:
-        return None if key is None else checked_template(key)
 
 
 def _by_id(value: object) -> object:
@@ -198,37 +183,32 @@ def _by_id(value: object) -> object:
 
 
 class Agent(Model):
-    """The resources of an agent at one of three levels: one id; several ids with a shared key; each with its own."""
+    """The resources of an agent: one id, several ids with a shared key, or several with their own keys and modes."""
 
     memory: Name | None = None
     memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(
         default=None, min_length=1, max_length=64
     )
-    key: str | None = None
-
-    @field_validator("key")
-    @classmethod
-    def _template(cls, key: str | None) -> str | None:
-        return None if key is None else checked_template(key)
+    key: Template | None = None
 
     @model_validator(mode="after")
-    def _one_level(self) -> Self:
+    def _one_form(self) -> Self:
         if (self.memory is None) == (self.memories is None):
             raise ValueError("must have either memory (one id) or memories (several)")
-        ids = [one.id for one in self.references()]
+        ids = [reference.id for reference in self.references()]
         if len(set(ids)) != len(ids):
             raise ValueError("memories must name each resource once")
         return self
 
     def references(self) -> tuple[ResourceReference, ...]:
-        """What the agent refers to, whichever way it was written."""
+        """The agent's resources, whichever way they are written."""
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
-        return tuple(one if one.key else one.model_copy(update={"key": self.key}) for one in self.memories or [])
+        return tuple(each if each.key else each.model_copy(update={"key": self.key}) for each in self.memories or [])
 
 
 class Policies(Model):
-    """The whole of a policy file."""
+    """A policy file."""
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)
@@ -236,8 +216,8 @@ class Policies(Model):
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name, agent in self.agents.items():
-            for one in agent.references():
-                if one.id not in self.threads:
+            for reference in agent.references():
+                if reference.id not in self.threads:
                     known = ", ".join(sorted(self.threads)) or "none"
-                    raise ValueError(f"agents.{name} refers to {one.id!r}; the threads here are: {known}")
+                    raise ValueError(f"agents.{name} refers to {reference.id!r}; the threads here are: {known}")
         return self

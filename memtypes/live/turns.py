@@ -1,4 +1,4 @@
-"""Turns of a conversation, as a caller sends them and as a thread keeps them. Knows no store and no policy."""
+"""Turns of a conversation: as a caller sends them, and as a thread stores them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from memtypes.model.memory import Flag, Model, Whole, check_metadata, not_blank,
 from memtypes.model.scope import Name
 
 MAX_TURN = 200_000
-"""Characters of a turn: two of them still fit into one memory."""
+"""Characters of a turn; two turns fit into one memory."""
 
 LARGE = 20_000
-"""Characters of turns from which work on them is done beside the event loop."""
+"""Characters of turns from which they are processed in a worker thread."""
 
 MAX_REFERENCES = 100
 
@@ -31,7 +31,7 @@ Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
 class FileReference(Model):
-    """A file or an image that a turn speaks of."""
+    """A file or an image that a turn mentions."""
 
     path: Path
 
@@ -40,7 +40,7 @@ FileReferences = Annotated[list[Path | FileReference], Field(max_length=MAX_REFE
 
 
 class NewTurn(Model):
-    """A turn on its way in. pinned: it never leaves by itself."""
+    """A turn as a caller sends it. pinned: it is never evicted or flushed."""
 
     role: Role
     content: TurnText
@@ -54,14 +54,13 @@ class NewTurn(Model):
 
 
 def paths(references: list[str | FileReference]) -> list[str]:
-    """The path of each reference, each path once."""
-    named = (one if isinstance(one, str) else one.path for one in references)
-    return list(dict.fromkeys(named))
+    """The distinct paths of `references`, in order."""
+    return list(dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references))
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn of a thread. index: its number in the thread, given once; -1 before it has one. tokens: of its content."""
+    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: of its content."""
 
     role: str
     content: str
@@ -77,13 +76,13 @@ class Turn:
     index: int = -1
 
     def to_json(self) -> str:
-        """The turn as it is kept: JSON without what is absent and without its index."""
+        """The turn as a thread stores it: JSON without default values and without its index."""
         return _TURN.dump_json(self, exclude_defaults=True, exclude={"index"}).decode()
 
     @classmethod
-    def from_json(cls, kept: str, index: int) -> Turn:
-        """The turn of `to_json` under its index."""
-        return _TURN.validate_python({**json.loads(kept), "index": index})
+    def from_json(cls, stored: str, index: int) -> Turn:
+        """The turn of `to_json`, with its index."""
+        return _TURN.validate_python({**json.loads(stored), "index": index})
 
 
 _TURN: TypeAdapter[Turn] = TypeAdapter(Turn)

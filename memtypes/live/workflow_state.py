@@ -1,4 +1,4 @@
-"""The state of a workflow: a fold over its events. Pure; knows no store and no clock."""
+"""The state of a workflow: a fold over its events. Pure; reads no clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 from memtypes.live.events import Event, WorkflowEventType
 
 SNAPSHOT_EVERY = 50
-"""Events between two snapshots: no read folds more than this many."""
+"""Events between two snapshots; no read folds more."""
 
 
 class WorkflowStatus(StrEnum):
-    """Where a workflow stands."""
+    """The status of a workflow."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -27,12 +27,12 @@ class WorkflowStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can happen any more."""
+        """Whether the workflow accepts no more events."""
         return self not in (WorkflowStatus.PENDING, WorkflowStatus.RUNNING)
 
 
 class StepStatus(StrEnum):
-    """Where a step stands."""
+    """The status of a step."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -48,14 +48,14 @@ STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
 }
-"""The status that an event leads to, whatever it was; other events leave it."""
+"""The status after an event, whatever it was before; other events do not change it."""
 
 _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEventType.STEP_FAILED: StepStatus.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step's last attempt. started_at: None where only its end was reported."""
+    """The last attempt of a step. started_at: None if only the end was reported."""
 
     status: StepStatus
     agent: str | None = None
@@ -66,7 +66,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event` ended it; what the event leaves out stays."""
+        """The step after `event` ended it; agent and input stay if the event has none."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -80,7 +80,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """A resource's newest value, and when and by which event it was set."""
+    """The newest value of a resource. version, at: of the event that set it."""
 
     value: Any
     version: int
@@ -89,7 +89,7 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """What a workflow is at `version`. steps: in the order in which they first appeared."""
+    """A workflow at `version`. steps: in order of first appearance."""
 
     version: int = 0
     status: WorkflowStatus = WorkflowStatus.PENDING
@@ -102,82 +102,53 @@ class WorkflowState:
     ended_at: datetime | None = None
 
     def to_json(self) -> bytes:
-        """The state as a snapshot keeps it."""
+        """The state as a snapshot stores it."""
         return _STATE.dump_json(self)
 
     @classmethod
-    def from_json(cls, kept: bytes | str) -> WorkflowState:
+    def from_json(cls, stored: bytes | str) -> WorkflowState:
         """The state of a snapshot."""
-        return _STATE.validate_json(kept)
+        return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as an answer shows it: resources by their values, without the version."""
-        shown: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
-        return {**shown, "resources": {name: one.value for name, one in self.resources.items()}}
+        """The state for an API answer: resources as plain values, without the version."""
+        members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
+        return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 
 
 _STATE = TypeAdapter(WorkflowState)
 
 
-class _Folding:
-    """A state while events are added; the mappings are copied once, not once an event."""
-
-    def __init__(self, state: WorkflowState) -> None:
-        self.status = state.status
-        self.version = state.version
-        self.steps = dict(state.steps)
-        self.resources = dict(state.resources)
-        self.data = dict(state.data)
-        self.output, self.error = state.output, state.error
-        self.started_at, self.ended_at = state.started_at, state.ended_at
-
-    def add(self, event: Event) -> None:
-        self.version = event.version
-        self.resources |= {
-            name: ResourceValue(value, event.version, event.at) for name, value in event.resources.items()
-        }
-        self.data |= event.data
-        if event.step_id is not None:
-            self._step(event, event.step_id)
-        after = STATUS_AFTER.get(event.type, self.status)
-        if after is not self.status:
-            self._status(after, event)
-
-    def _step(self, event: Event, step_id: str) -> None:
-        if event.type is WorkflowEventType.STEP_STARTED:
-            self.steps[step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
-        elif event.type in _STEP_ENDS:
-            self.steps[step_id] = self.steps.get(step_id, Step(StepStatus.RUNNING)).ended(event)
-
-    def _status(self, after: WorkflowStatus, event: Event) -> None:
-        if after is WorkflowStatus.RUNNING:
-            self.started_at = event.at
-        else:
-            self.ended_at, self.output, self.error = event.at, event.output, event.error
-        self.status = after
-
-    def done(self) -> WorkflowState:
-        return WorkflowState(
-            self.version,
-            self.status,
-            self.steps,
-            self.resources,
-            self.data,
-            self.output,
-            self.error,
-            self.started_at,
-            self.ended_at,
-        )
-
-
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The state after `events`, which follow `state` in the log; in two parts or at once is the same."""
-    folding = _Folding(state)
+    """The state after `events`, which follow `state` in the log. Folding in two parts gives the same state."""
+    steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
+    version = state.version
     for event in events:
-        folding.add(event)
-    return folding.done()
+        version = event.version
+        resources |= {name: ResourceValue(value, version, event.at) for name, value in event.resources.items()}
+        data |= event.data
+        if event.step_id is not None:
+            _apply_to_step(steps, event, event.step_id)
+        state = _apply_status(state, event)
+    return replace(state, version=version, steps=steps, resources=resources, data=data)
+
+
+def _apply_to_step(steps: dict[str, Step], event: Event, step_id: str) -> None:
+    if event.type is WorkflowEventType.STEP_STARTED:
+        steps[step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
+    elif event.type in _STEP_ENDS:
+        steps[step_id] = steps.get(step_id, Step(StepStatus.RUNNING)).ended(event)
+
+
+def _apply_status(state: WorkflowState, event: Event) -> WorkflowState:
+    status = STATUS_AFTER.get(event.type, state.status)
+    if status is state.status:
+        return state
+    if status is WorkflowStatus.RUNNING:
+        return replace(state, status=status, started_at=event.at)
+    return replace(state, status=status, ended_at=event.at, output=event.output, error=event.error)
 
 
 def needs_snapshot(version: int, status: WorkflowStatus) -> bool:
-    """Whether the state at `version` is to be kept: every SNAPSHOT_EVERY events, and at the end."""
+    """Whether a snapshot is due at `version`: every SNAPSHOT_EVERY events, and at the end."""
     return status.ended or (version > 0 and version % SNAPSHOT_EVERY == 0)

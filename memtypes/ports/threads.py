@@ -12,12 +12,12 @@ from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Threads of a chain, the youngest included."""
+"""Threads in a chain, the youngest included."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread that is to begin. name: resource and key under which it is found again; None for none."""
+    """A thread to create. resource, key: together its name. lru: whether it evicts the least recently used turn."""
 
     thread_id: str
     ttl_s: int
@@ -32,7 +32,7 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: until it expires.
+    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: seconds until it expires.
 
     ancestors: their ids, oldest first, whether they are there or not.
     """
@@ -57,7 +57,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class AppendTurn:
-    """A turn for a thread. rank: see `eviction_rank`. expected: the version that must be current, or None."""
+    """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any."""
 
     thread_id: str
     turn: Turn
@@ -68,7 +68,7 @@ class AppendTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnAppended:
-    """What an append came to. tokens, turns: of the thread after it."""
+    """index: of the appended turn. tokens, turns: of the thread afterwards. evicted: number of turns evicted for it."""
 
     index: int
     version: int
@@ -79,7 +79,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: when each index was last used, higher is later."""
+    """A thread with its turns, oldest first. used: when each index was last used; higher is later."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -88,7 +88,7 @@ class ThreadContent:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns that leave by a flush. summary: takes the place of the one before; None leaves it."""
+    """Turns to flush. summary: replaces the previous one; None leaves it."""
 
     thread_id: str
     indices: tuple[int, ...]
@@ -99,7 +99,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Turns in place of all others, each with its rank."""
+    """The new turns of a thread, each with its rank."""
 
     thread_id: str
     turns: Sequence[tuple[Turn, str | None]]
@@ -107,24 +107,24 @@ class Replacement:
 
 
 class ThreadStore(ABC):
-    """Where threads live. Each change is atomic; a thread that is not there raises NotFound.
+    """Stores threads. Each change is atomic; an unknown thread raises NotFound.
 
-    What leaves by eviction or flush is queued in the `EvictedTurnStore` in the same transaction.
+    Evicted and flushed turns are queued in the `EvictedTurnStore` in the same transaction.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """The id: the new one's, or that of the thread that has its resource and key.
+        """The id of the new thread, or of the existing one with its resource and key.
 
-        Raises NotFound for a parent that is not there, InvalidRequest for a chain that would be a cycle or too deep,
-        Conflict for an existing thread with another parent.
+        Raises NotFound for an unknown parent, InvalidRequest for a chain that would be a cycle or too deep, Conflict
+        if the existing thread has another parent.
         """
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append one turn and evict what its limits ask for; the life of the whole chain begins again.
+        """Append a turn, evict others to stay within the limits, and refresh the TTL of the whole chain.
 
-        Raises VersionConflict, and InvalidRequest when it can't fit.
+        Raises VersionConflict, and InvalidRequest if the turn cannot fit.
         """
 
     @abstractmethod
@@ -137,23 +137,23 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """The thread with some of its turns, which count as used now."""
+        """The thread with some of its turns, which are marked as used."""
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Let turns count as used now."""
+        """Mark turns as used now."""
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Evict turns from the thread; False, and no change, when one of them is not there."""
+        """Remove turns from the thread; False, and no change, if one of them is not there."""
 
     @abstractmethod
     async def replace(self, scope: Scope, replacement: Replacement) -> int:
-        """The version after all turns were replaced. Raises VersionConflict."""
+        """Replace all turns; the new version. Raises VersionConflict."""
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """How many turns there were; they are kept under `backup_id` for a day."""
+        """Remove all turns and return their number. With a `backup_id` they are kept for a day."""
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
@@ -161,7 +161,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str) -> None:
-        """Remove the thread."""
+        """Delete the thread."""
 
 
 @dataclass(frozen=True, slots=True)

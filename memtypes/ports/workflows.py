@@ -1,4 +1,4 @@
-"""What workflows ask of their store and of whoever keeps their record. The contract is the docstrings here."""
+"""Stores of workflows. The docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from memtypes.live.workflow_state import WorkflowState, WorkflowStatus
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Workflows of a chain, the youngest included."""
+"""Workflows in a chain, the youngest included."""
 
 MAX_EVENTS = 10_000
-"""Events of one workflow: a longer one goes on in a child."""
+"""Events of one workflow; a longer one continues in a child."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A workflow that is to begin. base: its state before any event."""
+    """A workflow to create. base: its state at version 0."""
 
     workflow_id: str
     parent_id: str | None
@@ -30,7 +30,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """What lets a repeated call find the first one's answer. digest: of what was asked; answer: kept with the event."""
+    """An answer that is stored with the event, for repeated calls. digest: of the request."""
 
     key: str
     digest: str
@@ -39,7 +39,7 @@ class IdempotentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AppendEvent:
-    """An event for a workflow's log. expected: the version that must be current, or None."""
+    """An event to append. expected: the version that must be current; None for any."""
 
     workflow_id: str
     event: Event
@@ -49,7 +49,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """version: of the event. answer: the kept one when the call was a repetition, and nothing was appended."""
+    """version: of the event. answer: the stored one if the call is a repetition; then nothing was appended."""
 
     version: int
     answer: str | None = None
@@ -57,9 +57,9 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A workflow as it is kept. base: a state; events: those that follow it, up to the version asked for.
+    """A stored workflow. base: a state. events: those that follow it, up to the requested version.
 
-    version: the newest. ancestors: ids, oldest first. lost: the events are no longer kept, `base` is the last state.
+    version: the newest. ancestors: ids, oldest first. lost: the events have expired, and `base` is the last state.
     """
 
     workflow_id: str
@@ -73,7 +73,7 @@ class WorkflowLog:
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """A workflow of a chain; status and version are None when it has expired."""
+    """A workflow of a chain; status and version are None if it has expired."""
 
     workflow_id: str
     parent_id: str | None = None
@@ -82,43 +82,42 @@ class ChainLink:
 
 
 class WorkflowStore(ABC):
-    """Where workflows are kept: bounded by the scope, living a day after their last event.
+    """Stores workflows, each for a day after its last event.
 
-    An id of another scope is as unknown as one that does not exist. Every call is atomic, whoever else calls. Raises
-    Unavailable when the server is away.
+    An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server is away.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Begin a workflow.
+        """Create a workflow.
 
-        Raises Conflict when its id is taken, NotFound for an unknown parent, InvalidRequest when it would be its own
+        Raises Conflict if its id is taken, NotFound for an unknown parent, InvalidRequest if it would be its own
         ancestor or deeper than MAX_CHAIN.
         """
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and refresh the lives of the workflow and its ancestors.
+        """Append an event and refresh the TTL of the workflow and its ancestors.
 
-        An event that ends the workflow shortens its log's life and puts the workflow among those to be recorded.
-        Raises NotFound, VersionConflict for another version than expected and for what has ended, Conflict for a key
-        used with another digest and for a full log.
+        An event that ends the workflow shortens the TTL of its log, and lists the workflow as unrecorded. Raises
+        NotFound, VersionConflict for another version than expected and for an ended workflow, Conflict for an
+        idempotency key with another digest and for a full log.
         """
 
     @abstractmethod
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """The workflow from its newest snapshot; up to `at_version`, from its beginning where that is older.
+        """The workflow from its newest snapshot; from its beginning if `at_version` is older than that.
 
-        Raises NotFound, and InvalidRequest for a version that is not there yet.
+        Raises NotFound, and InvalidRequest for a future version.
         """
 
     @abstractmethod
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """At most `limit` events after version `after`. Raises NotFound, also when the log is no longer kept."""
+        """At most `limit` events after version `after`. Raises NotFound, also if the log has expired."""
 
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Keep `state`, unless a newer one is kept or the workflow is gone."""
+        """Store `state`, unless a newer snapshot exists or the workflow has expired."""
 
     @abstractmethod
     async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
@@ -126,12 +125,12 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Whether the caller may record the ended workflow now: one does, for a minute, until it is recorded."""
+        """Whether the caller may record the ended workflow. A claim is exclusive and lasts for a minute."""
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Take the workflow from those to be recorded."""
+        """Remove the workflow from the list of unrecorded ones."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Every ended workflow, of any scope, that is still to be recorded."""
+        """Every ended workflow, of any scope, without a record."""

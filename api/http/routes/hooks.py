@@ -17,7 +17,7 @@ from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem
 from api.http.routes.working import InSession, working_memory
 from api.http.shapes import Redactions
 from api.wiring.container import Services
-from ingest.conversations.sessions import Message, Said, drafts_of
+from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
 from ingest.screening.context_echo import ALL_RECALLED, PART_RECALLED
 from ingest.working.intentions import DueQuestion
 from ingest.working.todos import NewItem
@@ -112,8 +112,10 @@ async def session_stop(
     scope = request.scope_in(data.namespace, data.session_id)
     contents = [message.content for message in data.messages]
     rests = await services.recall_guard.rests(scope, contents)
-    messages = [Message(sent.role, rest, sent.timestamp) for sent, rest in zip(data.messages, rests, strict=True)]
-    drafts = await offload(rests, lambda: drafts_of(data.session_id, messages))
+    messages = [
+        SessionMessage(sent.role, rest, sent.timestamp) for sent, rest in zip(data.messages, rests, strict=True)
+    ]
+    drafts = await offload(rests, lambda: session_drafts(data.session_id, messages))
     outcomes = await services.ingestor.write(scope, [_submission(draft) for draft in drafts])
     results = [BatchItem.of(draft.index, outcome) for draft, outcome in zip(drafts, outcomes, strict=True)]
     return BatchAnswer.counted(_with_recalled(results, contents, rests))
@@ -175,7 +177,7 @@ def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Seq
     return [result for of_message in by_message.values() for result in of_message]
 
 
-def _submission(said: Said) -> Submission:
+def _submission(said: MessageDraft) -> Submission:
     """Nobody chose an event for storage, so the pre-filter may drop it; an intention was asked for."""
     return Submission(said.draft, captured=said.draft.type is MemoryType.EPISODIC)
 

@@ -49,7 +49,7 @@ from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
-from retrieval.context.thread import Context, thread_context
+from retrieval.context.thread import ThreadContext, thread_context
 
 _READ_ERRORS = (404, 503)
 _WRITE_ERRORS = (403, 404, 409, 429, 503)
@@ -167,7 +167,7 @@ async def post_context(
     window = threads.policies.window_share(policy)
     budget = math.floor((data.budget if window is None else min(data.budget, window)) / (1.0 + margin))
 
-    def build() -> Context:
+    def build() -> ThreadContext:
         counter = services.tokenizers[tokenizer]
         return thread_context(chain.threads, budget, counter, policy.allocation, files=data.include_files)
 

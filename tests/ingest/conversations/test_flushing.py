@@ -1,15 +1,14 @@
-"""A flush under bad conditions: a thread that changes meanwhile, locks that are away, a model that is asked."""
+"""Flushes of threads that change meanwhile, without locks, and with a language model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 
 from ingest.conversations.flushing import Flusher, FlushRequest
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import RuleSummariser, Summariser, extract
+from ingest.conversations.summary import Summariser, extract
 from memtypes.config.thread_policies import parse
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
@@ -20,99 +19,100 @@ from memtypes.ports.locks import Lease, LockRequest
 from memtypes.ports.threads import AppendTurn, NewThread, Removal
 from tests.fakes import FakeTokenizer
 from tests.fakes_threads import FakeThreads, FreeLocks
+from tests.ingest.conversations.parts import NOW
 
 pytestmark = pytest.mark.anyio
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCOPE = Scope("acme", "n")
 POLICIES = """
 threads:
-  told: {max_messages: 4, flush: {strategy: hybrid_summary, summary_tokens: 5}}
-  ruled: {max_messages: 4, flush: {strategy: hybrid_summary, summary_tokens: 5, llm: false}}
+  by_model: {max_messages: 4, flush: {strategy: hybrid_summary, summary_tokens: 5}}
+  by_rule: {max_messages: 4, flush: {strategy: hybrid_summary, summary_tokens: 5, llm: false}}
 """
 
 
-class Changing(FakeThreads):
-    """Another takes the turns out first, so many times."""
+class ContestedThreads(FakeThreads):
+    """A store in which the first `times` removals fail."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
         self.times = times
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Not yet."""
+        """False at first, as if another caller had removed a turn."""
         self.times -= 1
         return self.times < 0 and await super().remove(scope, removal)
 
 
-class Away(FreeLocks):
-    """Locks that can't be had."""
+class UnavailableLocks(FreeLocks):
+    """Locks whose server is away."""
 
     async def acquire(self, _request: LockRequest) -> Lease:
-        """Never."""
+        """Raise Unavailable."""
         raise Unavailable("locks are away")
 
 
-class Model(Summariser):
-    """Says the same always, and counts."""
+class CountingSummariser(Summariser):
+    """Returns a fixed summary of two tokens, and counts its calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
-        """Two tokens."""
-        self.asked += 1
+        """The summary."""
+        self.calls += 1
         return "by model"
 
 
-async def flusher(store: FakeThreads, model: Model, resource: str = "told", locks: FreeLocks | None = None) -> Flusher:
-    """Over a thread `t` of four turns, which is full."""
+async def flusher(
+    store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FreeLocks | None = None
+) -> Flusher:
+    """A flusher over a full thread `t` of four turns."""
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 4, 9)))
-    rules = PolicyLookup(Registry, parse(POLICIES, "p.yaml"))
-    return Flusher(store, rules, model, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
+    policies = PolicyLookup(Registry, parse(POLICIES, "p.yaml"))
+    return Flusher(store, policies, summariser, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
 
 
-async def test_a_flush_chooses_again_when_turns_left_meanwhile() -> None:
-    """The model is asked once: from then on the rules are quick enough to keep up."""
-    store, model = Changing(2), Model()
-    done = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
-    assert done.flushed == 2
-    assert model.asked == 1
-    assert done.summary == extract("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
+async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:
+    """The model is asked once; later attempts summarise by rule, to keep up with the changes."""
+    store, model = ContestedThreads(2), CountingSummariser()
+    result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
+    assert result.flushed == 2
+    assert model.calls == 1
+    assert result.summary == extract("", (await store.pending(SCOPE, 1))[0].turns, 4, FakeTokenizer())
 
 
-async def test_a_thread_that_never_rests_is_left_for_later() -> None:
-    """After a few tries it is overloaded; nothing has left."""
-    store = Changing(99)
+async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
+    """It raises Overloaded after a few attempts, and no turn is removed."""
+    store = ContestedThreads(99)
     with pytest.raises(Overloaded):
-        await (await flusher(store, Model())).flush(SCOPE, "t", FlushRequest())
+        await (await flusher(store, CountingSummariser())).flush(SCOPE, "t", FlushRequest())
     assert len((await store.read(SCOPE, "t")).turns) == 4
 
 
-async def test_long_turns_are_summarised_by_the_same_rules() -> None:
-    """Beside the event loop."""
-    long = [
-        Turn("user", "We decided on this. " * 2_000, 1, NOW, index=0),
-        Turn("user", "It must hold.", 1, NOW, index=1),
-    ]
-    text = await RuleSummariser(FakeTokenizer()).summary("", long, 20)
-    assert text == extract("", long, 20, FakeTokenizer()) == "user: We decided on this.\nuser: It must hold."
+@pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
+async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
+    """Otherwise the summary is made by rule."""
+    model = CountingSummariser()
+    result = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
+    assert model.calls == calls
+    assert (result.summary == "by model") == bool(calls)
 
 
-@pytest.mark.parametrize(("resource", "asked"), [("told", 1), ("ruled", 0)])
-async def test_a_policy_says_whether_a_model_is_asked(resource: str, asked: int) -> None:
-    """The rules do it where it may not be."""
-    store, model = FakeThreads(), Model()
-    done = await (await flusher(store, model, resource)).flush(SCOPE, "t", FlushRequest())
-    assert model.asked == asked
-    assert (done.summary == "by model") == bool(asked)
+async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:
+    """The threshold is 80 % of four messages."""
+    store = FakeThreads()
+    threads = await flusher(store, CountingSummariser())
+    await store.remove(SCOPE, Removal("t", (0,), NOW))
+    assert (await threads.flush(SCOPE, "t", FlushRequest())).flushed == 0
+    assert (await threads.flush(SCOPE, "t", FlushRequest(force=True))).flushed == 1
 
 
-async def test_a_flush_by_threshold_fails_no_turn() -> None:
-    """Locks that are away cost the flush and nothing else; one that is asked for says so."""
-    away = await flusher(FakeThreads(), Model(), locks=Away())
+async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
+    """`try_flush` returns 0; a requested flush raises."""
+    away = await flusher(FakeThreads(), CountingSummariser(), locks=UnavailableLocks())
     assert await away.try_flush(SCOPE, "t") == 0
     with pytest.raises(Unavailable):
         await away.flush(SCOPE, "t", FlushRequest())

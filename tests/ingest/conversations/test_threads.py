@@ -1,26 +1,44 @@
-"""Threads on a real server: round trips."""
+"""Threads on a real server: round trips, TTL of chains, gaps and dry runs."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 from redis.asyncio import Redis
 
-from ingest.conversations.threads import OpenRequest
+from ingest.conversations.flushing import FlushRequest
+from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.live.turns import NewTurn
+from memtypes.model.errors import NotFound
+from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.keys import live_key
 from tests.ingest.conversations.parts import threads_over
-from tests.live import fresh_scope
+from tests.live import everything, fresh_scope
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
+POLICY = "threads: {r: {ttl: 1h, max_messages: 10, flush: {strategy: hybrid_summary}}}"
 
 
-class Counting(LiveClient):
-    """Passes calls on, and counts them: each is one round trip."""
+@pytest.fixture
+def threads(live: LiveClient) -> Threads:
+    """Threads with a TTL of an hour."""
+    return threads_over(live, POLICY)
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """A scope that no other test uses."""
+    return fresh_scope()
+
+
+class CountingClient(LiveClient):
+    """Counts calls of a client; each is one round trip."""
 
     def __init__(self, inner: LiveClient) -> None:
         self._inner = inner
@@ -34,18 +52,125 @@ class Counting(LiveClient):
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """What the inner client gives."""
+        """The result of the inner client."""
         self.calls += 1
         return await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
 
 
-async def test_an_append_is_one_round_trip(live: LiveClient) -> None:
-    """Limits, count and time to live included; only the first asks for the thread's resource as well."""
-    scope, counting = fresh_scope(), Counting(live)
+def turn(content: str) -> NewTurn:
+    """A user's turn."""
+    return NewTurn(role="user", content=content)
+
+
+async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]:
+    """Ids of a chain of threads with keys and one turn each; oldest first."""
+    ids: list[str] = []
+    for number in range(length):
+        parent = ids[-1] if ids else None
+        opened = await threads.open(scope, OpenRequest(key=f"k{number}", resource="r", parent_id=parent))
+        ids.append(opened.thread.id)
+        await threads.append(scope, ids[-1], turn(f"turn of {number}"), None)
+    return ids
+
+
+async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
+    """Seconds that each key of the scope has left."""
+    keys = [key async for key in live.keys_of(scope)]
+
+    async def read(redis: Redis) -> dict[str, int]:
+        return {key: await redis.ttl(key) for key in keys}
+
+    return await live.run(read, idempotent=True)
+
+
+async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
+    """Set the TTL of every key of the scope, or of one thread."""
+    prefix = live_key(scope, "thread", thread_id or "")
+    keys = [key async for key in live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
+
+    async def set_all(redis: Redis) -> None:
+        for key in keys:
+            await redis.expire(key, seconds)
+
+    await live.run(set_all, idempotent=True)
+
+
+async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
+    """Including limits and TTL; only the first one also reads the thread's resource."""
+    counting = CountingClient(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
     opened = await threads.open(scope, OpenRequest(resource="r"))
-    await threads.append(scope, opened.thread.id, NewTurn(role="user", content="first"), None)
+    await threads.append(scope, opened.thread.id, turn("first"), None)
     before = counting.calls
     for number in range(5):
-        await threads.append(scope, opened.thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+        await threads.append(scope, opened.thread.id, turn(f"turn {number}"), None)
     assert counting.calls - before == 5
+
+
+async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
+    live: LiveClient, threads: Threads, scope: Scope
+) -> None:
+    """Of all their keys, names included, and of no descendant's."""
+    ids = await chain_of(threads, scope, 4)
+    await expire(live, scope, 100)
+    await threads.append(scope, ids[2], turn("again"), None)
+    left = await ttls(live, scope)
+    youngest = [key for key in left if ids[3] in key or key.endswith(":k3")]
+    assert len(left) >= 4 * 6
+    assert len(youngest) >= 6
+    assert all(left[key] <= 100 for key in youngest)
+    assert all(seconds > 3_500 for key, seconds in left.items() if key not in youngest)
+
+
+async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
+    live: LiveClient, threads: Threads, scope: Scope
+) -> None:
+    """Of the whole chain."""
+    ids = await chain_of(threads, scope)
+    await expire(live, scope, 100)
+    await threads.chain(scope, ids[2])
+    await threads.store.page(scope, ids[2], 0, 10)
+    assert all(seconds <= 100 for seconds in (await ttls(live, scope)).values())
+    await threads.replace(scope, ids[2], [turn("new")], None)
+    assert all(seconds > 3_500 for seconds in (await ttls(live, scope)).values())
+
+
+async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, threads: Threads, scope: Scope) -> None:
+    """Older ancestors are still read and refreshed. The expired one cannot get a new child."""
+    ids = await chain_of(threads, scope, 4)
+    await expire(live, scope, 0, ids[1])
+    chain = await threads.chain(scope, ids[3])
+    assert [content.thread.id for content in chain.threads] == [ids[0], ids[2], ids[3]]
+    assert chain.gap
+    await expire(live, scope, 100)
+    await threads.append(scope, ids[3], turn("on"), None)
+    assert (await threads.store.get(scope, ids[0])).ttl_left_s > 3_500
+    with pytest.raises(NotFound):
+        await threads.open(scope, OpenRequest(parent_id=ids[1]))
+    assert not (await threads.chain(scope, ids[0])).gap
+
+
+async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: Threads, scope: Scope) -> None:
+    """The same resource and key create another thread."""
+    (old,) = await chain_of(threads, scope, 1)
+    await expire(live, scope, 0, old)
+    opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
+    assert opened.created
+    assert opened.thread.id != old
+
+
+@pytest.mark.parametrize("force", [True, False])
+async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, scope: Scope, *, force: bool) -> None:
+    """Every key stays the same, and the result is that of the flush that follows."""
+    (thread_id,) = await chain_of(threads, scope, 1)
+    for number in range(7):
+        await threads.append(scope, thread_id, turn(f"We decided on step {number}. It must hold."), None)
+    before = await everything(live, scope)
+    dry_runs = [await threads.flush(scope, thread_id, FlushRequest(dry_run=True, force=force)) for _ in range(3)]
+    assert await everything(live, scope) == before
+    result = await threads.flush(scope, thread_id, FlushRequest(force=force))
+    assert dry_runs == [replace(result, memory_ids=())] * 3
+    assert result.flushed > 0
+    assert len(result.memory_ids) == 1
+    assert result.tokens_after == (await threads.store.get(scope, thread_id)).tokens
+    assert await everything(live, scope) != before

@@ -1,38 +1,53 @@
-"""Which turns leave, and how far a thread is relieved: values alone."""
+"""Which turns are evicted or flushed."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.live.eviction import USE_ORDER, ThreadLimits, ThreadSize, eviction_rank, flush_goal
-from memtypes.live.thread_policy import Eviction, EvictionPolicy
+from memtypes.live.eviction import (
+    USE_ORDER,
+    ThreadLimits,
+    ThreadSize,
+    eviction_rank,
+    flush_due,
+    flush_goal,
+    turns_to_flush,
+)
+from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushStrategy
 from memtypes.live.turns import Turn
-from tests.ingest.conversations.parts import NOW
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PRIORITY = Eviction(policy=EvictionPolicy.PRIORITY, keywords=["Error"])
 
 
-def place(role: str, content: str = "plain", index: int = 0) -> int:
-    """Where a turn stands among those that may leave: the lowest leaves first."""
+def position(role: str, content: str = "plain", index: int = 0) -> int:
+    """Position of a turn in the eviction order; the lowest is evicted first."""
     rank = eviction_rank(PRIORITY, Turn(role, content, 1, NOW))
     assert rank is not None
     return int(rank) + index
 
 
+def turns_of(sizes: list[int]) -> list[Turn]:
+    """Turns with these numbers of tokens."""
+    return [Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)]
+
+
 @given(early=st.integers(0, 10**9), late=st.integers(0, 10**9))
-def test_by_priority_the_role_decides_before_the_age(early: int, late: int) -> None:
-    """What tools said leaves first, then what was answered, or said in a role of the caller's own, then the user's."""
-    assert place("tool", index=late) < place("assistant", index=early)
-    assert place("reviewer") == place("assistant")
-    assert place("assistant", index=late) < place("user", index=early)
+def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int) -> None:
+    """Whatever their age. An unknown role counts as assistant."""
+    assert position("tool", index=late) < position("assistant", index=early)
+    assert position("reviewer") == position("assistant")
+    assert position("assistant", index=late) < position("user", index=early)
 
 
 @given(role=st.sampled_from(["tool", "assistant", "user"]), late=st.integers(0, 10**9))
-def test_by_priority_a_keyword_decides_before_the_role(role: str, late: int) -> None:
-    """A turn that holds one, in any case of letters, leaves after all that hold none."""
-    assert place("user", index=late) < place(role, "the ERROR was ours")
+def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None:
+    """Whatever their role; keywords ignore case."""
+    assert position("user", index=late) < position(role, "the ERROR was ours")
 
 
 @pytest.mark.parametrize(
@@ -43,10 +58,16 @@ def test_by_priority_a_keyword_decides_before_the_role(role: str, late: int) -> 
         (EvictionPolicy.PRIORITY, (str(2 * 2**40), None, None)),
     ],
 )
-def test_what_never_leaves(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
-    """A pinned turn by no policy; one of the system not by priority."""
+def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
+    """Nor are system turns, with policy priority."""
     turns = (Turn("user", "a", 1, NOW), Turn("system", "b", 1, NOW), Turn("tool", "c", 1, NOW, pinned=True))
     assert tuple(eviction_rank(Eviction(policy=policy), turn) for turn in turns) == ranks
+
+
+def test_a_flush_is_due_exactly_at_the_threshold() -> None:
+    """1,599 of 2,000 tokens are below 80 %, 1,600 are not."""
+    limits = ThreadLimits(2_000, None, 50)
+    assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +82,43 @@ def test_what_never_leaves(policy: EvictionPolicy, ranks: tuple[str | None, ...]
         (400, 2, True, ThreadSize(200, 1)),
     ],
 )
-def test_how_much_is_to_be_left(tokens: int | None, messages: int | None, force: bool, goal: ThreadSize) -> None:  # noqa: FBT001 - a case
-    """Half of each limit; of what is there, where nothing limits it or a flush is forced. Odd messages round up."""
-    assert flush_goal(ThreadSize(600, 7), ThreadLimits(tokens, messages, 50), 0.5, force=force) == goal
+def test_a_flush_leaves_half_of_each_limit(
+    tokens: int | None,
+    messages: int | None,
+    force: bool,  # noqa: FBT001 - a case
+    goal: ThreadSize,
+) -> None:
+    """Or half of the present size, if there is no limit or the flush is forced. Odd messages round up."""
+    limits = ThreadLimits(tokens, messages, 50)
+    assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
+
+
+def test_lru_flushes_the_least_recently_used_turns() -> None:
+    """Not the oldest ones."""
+    flush = Flush(strategy=FlushStrategy.LRU)
+    used = {0: 9, 1: 1, 2: 2, 3: 3}
+    selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
+    assert [turn.index for turn in selected] == [1, 2]
+
+
+def test_token_aware_lru_prefers_large_turns() -> None:
+    """One large turn instead of several small ones."""
+    flush = Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU)
+    used = {0: 9, 1: 1, 2: 2, 3: 3}
+    selected = turns_to_flush(flush, turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
+    assert [turn.index for turn in selected] == [2]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(FlushStrategy), st.integers(0, 2_000))
+def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
+    sizes: list[int], strategy: FlushStrategy, goal: int
+) -> None:
+    """The first and the last turn stay in a hybrid flush. The selected turns are distinct and in order."""
+    turns = turns_of(sizes)
+    selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
+    indices = [turn.index for turn in selected]
+    assert indices == sorted(set(indices))
+    remaining = sum(sizes) - sum(turn.tokens for turn in selected)
+    protected = 2 if strategy is FlushStrategy.HYBRID_SUMMARY else 0
+    assert remaining <= goal or len(turns) - len(selected) <= protected

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.conversations.sessions import ABOUT_USER, Message, drafts_of
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 
 
@@ -61,18 +60,6 @@ def test_howtos_are_parts_of_the_text(text: str) -> None:
         assert all(step in part.text for step in part.steps)
 
 
-def test_a_conversation_gives_memories_of_three_types() -> None:
-    """An event for the message, and its parts as other types; assistants' lists are not cut out."""
-    text = "We met Ana. Remind me to call her tomorrow. To deploy: 1. build 2. push"
-    drafts = drafts_of("s", [Message("user", text), Message("assistant", text)])
-    assert [(one.index, str(one.draft.type)) for one in drafts] == [
-        (0, "episodic"),
-        (0, "prospective"),
-        (0, "procedural"),
-        (1, "episodic"),
-    ]
-
-
 @pytest.mark.parametrize(
     "unit", ["\n", "\r\n", " \n", "\nto do: ", ". To do: ", "to do: 1. a 2. b ", "\n- a", "to a, then "]
 )
@@ -109,13 +96,3 @@ def test_lasting_facts_are_cut_out_whole(text: str, facts: list[str]) -> None:
 def test_facts_are_parts_of_the_text(text: str) -> None:
     """No text raises an error."""
     assert all(fact in text for fact in facts_in(text))
-
-
-def test_facts_are_taken_from_the_user_only() -> None:
-    """A fact in a user's message becomes a memory with its turn; one in an assistant's message does not."""
-    text = "I live in Lisbon."
-    drafts = drafts_of("s", [Message("assistant", text), Message("user", text)])
-    assert [(one.index, one.draft.type) for one in drafts] == [(0, "episodic"), (1, "episodic"), (1, "semantic")]
-    fact = drafts[-1].draft
-    assert fact.source is not None
-    assert (fact.content, fact.source.thread_id, fact.source.turns, fact.tags) == (text, "s", [1], [ABOUT_USER])

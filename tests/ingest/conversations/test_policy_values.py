@@ -1,4 +1,4 @@
-"""Each value that a policy may hold changes what its threads do: none is read and forgotten."""
+"""Every setting of a policy changes how its threads behave."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCOPE = Scope("acme", "n")
 FLUSHED = "max_messages: 6, type: message_count_based"
-SUMMED = "max_messages: 10, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.3"
+SUMMARISED = "max_messages: 10, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.3"
 EVICTED = "max_messages: 4"
 
 CASES: dict[str, tuple[str, str]] = {
@@ -52,14 +52,14 @@ CASES: dict[str, tuple[str, str]] = {
     "flush.strategy": (f"{FLUSHED}, flush: {{strategy: lru}}", f"{FLUSHED}, flush: {{strategy: simple_fifo}}"),
     "flush.threshold": (f"{FLUSHED}, flush: {{threshold: 0.6}}", f"{FLUSHED}, flush: {{threshold: 0.9}}"),
     "flush.target": (f"{FLUSHED}, flush: {{target: 0.2}}", f"{FLUSHED}, flush: {{target: 0.6}}"),
-    "flush.keep_first": (f"{SUMMED}, keep_first: 0}}", f"{SUMMED}, keep_first: 3}}"),
-    "flush.keep_last": (f"{SUMMED}, keep_last: 0}}", f"{SUMMED}, keep_last: 4}}"),
+    "flush.keep_first": (f"{SUMMARISED}, keep_first: 0}}", f"{SUMMARISED}, keep_first: 3}}"),
+    "flush.keep_last": (f"{SUMMARISED}, keep_last: 0}}", f"{SUMMARISED}, keep_last: 4}}"),
     "flush.oldest": (
-        f"{SUMMED.replace('0.3', '0.7')}, oldest: 0.1}}",
-        f"{SUMMED.replace('0.3', '0.7')}, oldest: 1}}",
+        f"{SUMMARISED.replace('0.3', '0.7')}, oldest: 0.1}}",
+        f"{SUMMARISED.replace('0.3', '0.7')}, oldest: 1}}",
     ),
-    "flush.summary_tokens": (f"{SUMMED}, llm: false, summary_tokens: 3}}", f"{SUMMED}, llm: false}}"),
-    "flush.llm": (f"{SUMMED}, llm: true}}", f"{SUMMED}, llm: false}}"),
+    "flush.summary_tokens": (f"{SUMMARISED}, llm: false, summary_tokens: 3}}", f"{SUMMARISED}, llm: false}}"),
+    "flush.llm": (f"{SUMMARISED}, llm: true}}", f"{SUMMARISED}, llm: false}}"),
     "eviction.policy": (f"{EVICTED}, eviction: {{policy: fifo}}", f"{EVICTED}, eviction: {{policy: priority}}"),
     "eviction.keywords": (
         f"{EVICTED}, eviction: {{policy: priority}}",
@@ -73,98 +73,98 @@ CASES: dict[str, tuple[str, str]] = {
 }
 
 
-def leaves(shape: type[BaseModel], before: str = "") -> Iterator[str]:
-    """The path of every value of a model."""
-    for name, field in shape.model_fields.items():
-        inner = [one for one in (field.annotation, *getattr(field.annotation, "__args__", ())) if _model(one)]
-        if inner:
-            yield from leaves(inner[0], f"{before}{name}.")
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every setting of a model."""
+    for name, field in model.model_fields.items():
+        models = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_model(part)]
+        if models:
+            yield from settings_of(models[0], f"{prefix}{name}.")
         else:
-            yield f"{before}{name}"
+            yield f"{prefix}{name}"
 
 
-def _model(one: Any) -> bool:
-    return isinstance(one, type) and issubclass(one, BaseModel)
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def test_no_value_is_left_out() -> None:
-    """Whoever adds one adds its case."""
-    assert set(leaves(ThreadPolicy)) == set(CASES)
+def test_every_setting_has_a_case() -> None:
+    """A new setting needs a new case."""
+    assert set(settings_of(ThreadPolicy)) == set(CASES)
 
 
-@pytest.mark.parametrize("value", [one for one in CASES if not one.startswith("locks.")])
-async def test_another_value_is_another_story(value: str) -> None:
-    """The same turns under two values come to something else: what stays, leaves, is refused, summed up or shown."""
-    one, other = CASES[value]
-    assert await story(one) == await story(one)
-    assert await story(one) != await story(other)
+@pytest.mark.parametrize("setting", [setting for setting in CASES if not setting.startswith("locks.")])
+async def test_two_values_of_a_setting_give_different_results(setting: str) -> None:
+    """For the same turns: what is stored, evicted, flushed, refused, summarised or shown."""
+    value, other = CASES[setting]
+    assert await run(value) == await run(value)
+    assert await run(value) != await run(other)
 
 
-@pytest.mark.parametrize("value", ["locks.append", "locks.clear", "locks.flush"])
-async def test_a_change_that_is_stuck_is_given_up_in_its_time(value: str) -> None:
-    """A short lock time ends it, a long one waits for it."""
-    short, long = CASES[value]
-    assert await stuck(short, value) is not None
-    assert await stuck(long, value) is None
+@pytest.mark.parametrize("setting", ["locks.append", "locks.clear", "locks.flush"])
+async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> None:
+    """With a longer lock time it succeeds."""
+    short, long = CASES[setting]
+    assert await slow_change(short, setting) is not None
+    assert await slow_change(long, setting) is None
 
 
-class Model(Summariser):
-    """A language model of few words."""
+class FixedSummariser(Summariser):
+    """Returns a fixed summary."""
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
-        """Always the same."""
+        """The summary."""
         return "by model"
 
 
-class Letters(FakeTokenizer):
-    """A token a character."""
+class CharacterTokenizer(FakeTokenizer):
+    """Counts characters."""
 
     def count(self, text: str) -> int:
-        """Characters."""
+        """Number of characters."""
         return len(text)
 
 
-class Stuck(FakeThreads):
-    """A store whose changes take their time, once it is stuck."""
+class SlowThreads(FakeThreads):
+    """A store whose changes take 0.3 s while it is slow."""
 
-    stuck = False
+    slow = False
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Late."""
+        """Change after a delay."""
         await self._wait()
         return await super().append(scope, append)
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Late."""
+        """Change after a delay."""
         await self._wait()
         return await super().clear(scope, thread_id, backup_id)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Late."""
+        """Change after a delay."""
         await self._wait()
         return await super().remove(scope, removal)
 
     async def _wait(self) -> None:
-        if self.stuck:
+        if self.slow:
             with anyio.move_on_after(0.3):
                 await anyio.sleep_forever()
 
 
 def threads_with(policy: str, store: FakeThreads) -> Threads:
-    """Threads of one resource under this policy."""
+    """Threads with one resource and this policy."""
     return Threads(
         ThreadParts(
             store,
             store,
             ingestor_over(InMemoryStore()),
             FakeTokenizer(),
-            Model(),
+            FixedSummariser(),
             FreeLocks(),
             lambda: NOW,
             lambda: Registry.of(default_file()),
             Redactor(),
             parse(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
-            {"cl100k_base": FakeTokenizer(), "o200k_base": Letters()},
+            {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()},
         )
     )
 
@@ -181,38 +181,39 @@ TURNS = [
 ]
 
 
-async def story(policy: str) -> list[object]:
-    """What becomes of a thread and its context under this policy."""
+async def run(policy: str) -> list[object]:
+    """Results of appends, and the thread and its context afterwards."""
     store = FakeThreads()
     threads = threads_with(policy, store)
     opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
     thread = (await threads.open(SCOPE, opening)).thread
-    told: list[object] = [thread.key, thread.ttl_s]
+    results: list[object] = [thread.key, thread.ttl_s]
     for role, text in TURNS:
         try:
-            said = await threads.append(SCOPE, thread.id, NewTurn(role=role, content=text), None)
+            appended = await threads.append(SCOPE, thread.id, NewTurn(role=role, content=text), None)
         except RemembrancerError as error:
-            told.append(str(error))
+            results.append(str(error))
         else:
-            told.append((said.turn.content, said.flushed, said.evicted))
+            results.append((appended.turn.content, appended.flushed, appended.evicted))
             await store.use(SCOPE, thread.id, [1])
     content = await threads.store.read(SCOPE, thread.id)
     earlier = ThreadContent(replace(thread, id="earlier"), content.turns)
     allocation = threads.policies.of_resource("r").allocation
     shown = thread_context([earlier, content], 90, FakeTokenizer(), allocation)
-    return [*told, [turn.index for turn in content.turns], content.thread.summary, shown.text.replace(thread.id, "")]
+    indices = [turn.index for turn in content.turns]
+    return [*results, indices, content.thread.summary, shown.text.replace(thread.id, "")]
 
 
-async def stuck(policy: str, value: str) -> str | None:
-    """What is said of a change to a store that is stuck; None where it was made."""
-    store = Stuck()
+async def slow_change(policy: str, setting: str) -> str | None:
+    """The error of a change to a slow store; None if it succeeded."""
+    store = SlowThreads()
     threads = threads_with(policy, store)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
     for _ in range(4):
         await threads.append(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
-    store.stuck = True
+    store.slow = True
     try:
-        match value:
+        match setting:
             case "locks.append":
                 await threads.append(SCOPE, thread.id, NewTurn(role="user", content="on"), None)
             case "locks.clear":

@@ -1,0 +1,27 @@
+"""Drafts from the messages of an ended session."""
+
+from __future__ import annotations
+
+from ingest.conversations.sessions import ABOUT_USER, SessionMessage, session_drafts
+
+
+def test_a_users_message_gives_an_event_an_intention_and_a_procedure() -> None:
+    """Only the event for the same text of the assistant; nothing for an empty message."""
+    text = "We met Ana. Remind me to call her tomorrow. To deploy: 1. build 2. push"
+    messages = [SessionMessage("user", text), SessionMessage("user", ""), SessionMessage("assistant", text)]
+    assert [(entry.index, str(entry.draft.type)) for entry in session_drafts("s", messages)] == [
+        (0, "episodic"),
+        (0, "prospective"),
+        (0, "procedural"),
+        (2, "episodic"),
+    ]
+
+
+def test_facts_about_the_user_come_from_the_users_messages() -> None:
+    """A fact is tagged, and its source is the message."""
+    text = "I live in Lisbon."
+    drafts = session_drafts("s", [SessionMessage("assistant", text), SessionMessage("user", text)])
+    assert [(entry.index, entry.draft.type) for entry in drafts] == [(0, "episodic"), (1, "episodic"), (1, "semantic")]
+    fact = drafts[-1].draft
+    assert fact.source is not None
+    assert (fact.content, fact.source.thread_id, fact.source.turns, fact.tags) == (text, "s", [1], [ABOUT_USER])

@@ -1,0 +1,36 @@
+"""Turns and their stored form."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from memtypes.live.turns import MAX_TURN, FileReference, NewTurn, Turn, paths
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_stored_turn_comes_back_with_its_index() -> None:
+    """Default values and the index are not stored."""
+    turn = Turn("user", "hé", 2, NOW, files=["a"], metadata={"n": [1, None]}, index=7)
+    assert Turn.from_json(turn.to_json(), 7) == turn
+    assert (
+        Turn("user", "hi", 1, NOW).to_json() == '{"role":"user","content":"hi","tokens":1,"at":"2026-03-01T12:00:00Z"}'
+    )
+
+
+def test_each_path_is_listed_once() -> None:
+    """In order of first appearance, whether it is a string or an object."""
+    assert paths(["b", FileReference(path="a"), "b"]) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"content": ""}, {"content": "  "}, {"content": "x" * (MAX_TURN + 1)}, {"content": "\x00"}, {"role": "The User"}],
+)
+def test_invalid_turns_are_refused(fields: dict[str, str]) -> None:
+    """Blank, long or unprintable content, and roles that are not lower-case words."""
+    with pytest.raises(ValidationError):
+        NewTurn.model_validate({"role": "user", "content": "hello", **fields})
