@@ -13,7 +13,7 @@ from api.http import queries
 from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
-from ingest.files.sinks import LocalSink, Sink
+from ingest.files.run import LocalSink, Sink
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest

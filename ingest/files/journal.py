@@ -1,9 +1,9 @@
-"""How far an import has come, so that one that was interrupted goes on where it stopped.
+"""The journal of an import, so that an interrupted one continues where it stopped.
 
-One file an import (its destination, paths and options), one JSON line a finished piece: which rows of which file, what
-became of them, and what was wrong with those that were not kept. A line is written and synced only after its piece was
-read back, so what the journal says is true; a piece that was stored but not yet noted is sent again, which the
-deterministic ids make harmless. A torn last line is cut off. An import that has ended well leaves no journal.
+One file per import (its destination, paths and options), and one JSON line per finished batch: which rows of which
+file, how they ended, and the problems of those that were not stored. A line is written and synced only after its batch
+was read back from the store. A batch that was stored but not recorded is sent again, which the deterministic ids make
+harmless. A torn last line is cut off. An import that ends without failures deletes its journal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.files.readers.sources import SourceFile
-from ingest.files.report import Problem
+from ingest.files.report import RowProblem
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
@@ -26,20 +26,20 @@ _HEAD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Rows first (from 0) to end (not included) of one file, and how they ended."""
+class FinishedRows:
+    """Rows `first` (from 0) to `end` (exclusive) of one file, and how they ended. file: see `file_identity`."""
 
     file: str
     first: int
     end: int
     counts: Mapping[WriteStatus, int]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[RowProblem, ...] = ()
 
 
 def file_identity(source: SourceFile) -> str | None:
-    """What tells this state of a file from any other: path, size, time of change, first 64 KiB.
+    """A hash of path, size, modification time and first 64 KiB, which changes when the file does.
 
-    None for what has no identity: a pipe, and a file that can't be read, of which the reader tells.
+    None for a pipe, and for a file that can't be read.
     """
     if source.path is None or not source.path.is_file():
         return None
@@ -48,56 +48,56 @@ def file_identity(source: SourceFile) -> str | None:
         with source.path.open("rb") as stream:
             head = hashlib.sha256(stream.read(_HEAD)).hexdigest()
     except OSError:
-        return None
+        return None  # the reader will report the error
     path = os.fsencode(source.path.resolve()).hex()
     return hashlib.sha256(json.dumps([path, state.st_size, state.st_mtime_ns, head]).encode()).hexdigest()
 
 
 @dataclass(slots=True)
-class Journal:
-    """The finished pieces of one import. path: None keeps nothing."""
+class ImportJournal:
+    """The finished rows of one import. path: None does not store them."""
 
     path: Path | None
-    pieces: list[Piece] = field(default_factory=list)
+    entries: list[FinishedRows] = field(default_factory=list)
 
     @classmethod
-    def open(cls, directory: Path | None, identity: object) -> Journal:
-        """The journal of the import that `identity` (plain JSON) names, with what it holds already.
+    def open(cls, directory: Path | None, identity: object) -> ImportJournal:
+        """The journal of the import with this `identity` (plain JSON).
 
-        Raises InvalidRequest for a directory that can't be used.
+        Raises InvalidRequest for an unusable directory.
         """
         if directory is None:
             return cls(None)
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
         path = directory / f"import-{name}.jsonl"
-        with _usable(path):
+        with _as_invalid_request(path):
             directory.mkdir(parents=True, exist_ok=True)
             return cls(path, _read(path))
 
-    def finished(self, file: str | None) -> list[Piece]:
-        """The finished pieces of the file of that identity."""
-        return [] if file is None else [piece for piece in self.pieces if piece.file == file]
+    def finished(self, file: str | None) -> list[FinishedRows]:
+        """The finished rows of the file with this identity."""
+        return [] if file is None else [rows for rows in self.entries if rows.file == file]
 
-    def add(self, piece: Piece) -> None:
-        """Note a finished piece; it is on disk when this returns."""
-        self.pieces.append(piece)
+    def add(self, rows: FinishedRows) -> None:
+        """Record finished rows; they are on disk when this returns."""
+        self.entries.append(rows)
         if self.path is None:
             return
-        with _usable(self.path), self.path.open("ab") as stream:
-            stream.write(json.dumps(_to_json(piece)).encode() + b"\n")
+        with _as_invalid_request(self.path), self.path.open("ab") as stream:
+            stream.write(json.dumps(_to_json(rows)).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
 
     def close(self, *, complete: bool) -> None:
-        """Forget everything when the import is complete; else keep it for the next run."""
+        """Delete the journal of a complete import; else leave it for the next run."""
         if complete and self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
-def spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
-    """The rows of `pieces` as few spans (first, end), in order: neighbours are joined."""
+def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
+    """The rows as spans (first, end), sorted, with adjacent ones joined."""
     joined: list[tuple[int, int]] = []
-    for first, end in sorted((piece.first, piece.end) for piece in pieces):
+    for first, end in sorted((rows.first, rows.end) for rows in entries):
         if joined and first <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
@@ -106,8 +106,7 @@ def spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def _usable(path: Path) -> Iterator[None]:
-    """Pass the system's refusal on as one sentence."""
+def _as_invalid_request(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -115,7 +114,7 @@ def _usable(path: Path) -> Iterator[None]:
         raise InvalidRequest(message, path="journal") from error
 
 
-def _read(path: Path) -> list[Piece]:
+def _read(path: Path) -> list[FinishedRows]:
     if not path.exists():
         return []
     data = path.read_bytes()
@@ -123,30 +122,22 @@ def _read(path: Path) -> list[Piece]:
     if len(whole) != len(data):
         with path.open("r+b") as stream:
             stream.truncate(len(whole))
-    return [piece for line in whole.splitlines() if (piece := _from_json(line)) is not None]
+    return [rows for line in whole.splitlines() if (rows := _from_json(line)) is not None]
 
 
-def _to_json(piece: Piece) -> dict[str, Any]:
-    problems = [[problem.file, problem.line, problem.status, problem.reason] for problem in piece.problems]
-    return {
-        "file": piece.file,
-        "first": piece.first,
-        "end": piece.end,
-        "counts": dict(piece.counts),
-        "problems": problems,
-    }
+def _to_json(rows: FinishedRows) -> dict[str, Any]:
+    problems = [[problem.file, problem.line, problem.status, problem.reason] for problem in rows.problems]
+    return {"file": rows.file, "first": rows.first, "end": rows.end, "counts": dict(rows.counts), "problems": problems}
 
 
-def _from_json(line: bytes) -> Piece | None:
-    """The piece that `line` notes, or None for a damaged one: its rows are then sent again."""
+def _from_json(line: bytes) -> FinishedRows | None:
+    """The rows in `line`; None for a damaged line, whose rows are then sent again."""
     try:
         noted = json.loads(line)
         counts = {WriteStatus(name): int(count) for name, count in noted["counts"].items()}
-        problems = tuple(_problem(*fields) for fields in noted["problems"])
-        return Piece(noted["file"], int(noted["first"]), int(noted["end"]), counts, problems)
+        problems = tuple(
+            RowProblem(file, number, WriteStatus(status), reason) for file, number, status, reason in noted["problems"]
+        )
+        return FinishedRows(noted["file"], int(noted["first"]), int(noted["end"]), counts, problems)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _problem(file: str, line: int | None, status: str, reason: str) -> Problem:
-    return Problem(file, line, WriteStatus(status), reason)

@@ -1,10 +1,13 @@
-"""What an import came to: counts that add up, and each bad row with its place and reason."""
+"""The report of an import, and the progress shown while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ingest.writing.outcome import WriteStatus
 
@@ -13,8 +16,8 @@ MAX_PROBLEMS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A row that was not kept. status: rejected or failed."""
+class RowProblem:
+    """A row that was not stored. status: rejected or failed."""
 
     file: str
     line: int | None
@@ -28,16 +31,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """The end of an import.
+    """The result of an import.
 
     read: rows, which is the sum of counts. resumed: how many of them an earlier, interrupted run had finished. omitted:
-    problems beyond those listed. skipped: files in folders that no reader is known for. stopped: why the import ended
+    problems that are not listed. skipped: files in folders whose format is unknown. stopped: why the import ended
     before the last row, if it did.
     """
 
     read: int
     counts: Mapping[WriteStatus, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[RowProblem, ...]
     omitted: int
     resumed: int
     skipped: tuple[str, ...]
@@ -46,7 +49,7 @@ class ImportReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when every row was stored or merged, else 1."""
+        """0 if every row was stored or merged, else 1."""
         bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
 
@@ -56,11 +59,11 @@ class ImportReport:
 
 
 @dataclass(slots=True)
-class Ledger:
-    """Counts while an import runs."""
+class ImportTally:
+    """Running counts of an import."""
 
     counts: dict[WriteStatus, int] = field(default_factory=lambda: dict.fromkeys(WriteStatus, 0))
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     omitted: int = 0
     resumed: int = 0
     stopped: str | None = None
@@ -70,18 +73,18 @@ class Ledger:
         """Rows so far."""
         return sum(self.counts.values())
 
-    def add(self, counts: Mapping[WriteStatus, int], bad: Iterable[Problem]) -> None:
-        """Take the ends of some rows, and what was wrong with those that were not kept."""
+    def add(self, counts: Mapping[WriteStatus, int], problems: Iterable[RowProblem]) -> None:
+        """Count finished rows, and list the problems among them."""
         for status, count in counts.items():
             self.counts[status] += count
-        for problem in bad:
+        for problem in problems:
             if len(self.problems) < MAX_PROBLEMS:
                 self.problems.append(problem)
             else:
                 self.omitted += 1
 
     def report(self, skipped: tuple[str, ...], seconds: float) -> ImportReport:
-        """The report, once nothing more is added."""
+        """The report of the finished import."""
         return ImportReport(
             read=self.read,
             counts=dict(self.counts),
@@ -92,3 +95,48 @@ class Ledger:
             stopped=self.stopped,
             seconds=seconds,
         )
+
+
+class ImportProgress:
+    """Receives the progress of an import; this one shows nothing."""
+
+    def start(self, total: int | None) -> None:
+        """The import begins; `total` bytes are to be read, None if unknown."""
+
+    def advance(self, position: int, rows: int) -> None:
+        """`position` bytes have been read and `rows` rows finished since the start."""
+
+    def finish(self) -> None:
+        """The import has ended."""
+
+
+class ProgressBar(ImportProgress):
+    """A bar by bytes read, with rows, rows per second and time left; shows nothing if `console` is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("importing"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rows]} rows, {task.fields[rate]:.0f}/s,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task: TaskID | None = None
+
+    def start(self, total: int | None) -> None:
+        """Show the empty bar."""
+        self._task = self._progress.add_task("import", total=total, rows=0, rate=0.0)
+        self._progress.start()
+
+    def advance(self, position: int, rows: int) -> None:
+        """Update the bar."""
+        if self._task is None:
+            return
+        elapsed = self._progress.tasks[self._task].elapsed or 0.0
+        self._progress.update(self._task, completed=position, rows=rows, rate=rows / elapsed if elapsed else 0.0)
+
+    def finish(self) -> None:
+        """Remove the bar."""
+        self._progress.stop()

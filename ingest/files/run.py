@@ -1,39 +1,65 @@
-"""An import from its first file to its report. Knows no command line and no store: items go to a sink."""
+"""Import files: read them in batches, deliver these to a sink, and report. Knows no command line and no store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import anyio
 
-from ingest.files.delivery import deliver
-from ingest.files.feed import Batch, Feed, open_readings
+from ingest.files.batches import BatchReader, ItemBatch, open_readings
 from ingest.files.items import RowOptions, check_mapping
-from ingest.files.journal import Journal, Piece, file_identity, spans
-from ingest.files.progress import ImportProgress, Quiet
-from ingest.files.readers.formats import Format
-from ingest.files.readers.sources import SourceFile, Sources, find_sources
-from ingest.files.report import ImportReport, Ledger, Problem
-from ingest.files.sinks import Sink
+from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
+from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
+from ingest.files.report import ImportProgress, ImportReport, ImportTally, RowProblem
+from ingest.writing.drafts import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
+from ingest.writing.pipeline import Ingestor
+from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, system_clock
 
-_FAILED_BATCHES = 3
-"""Batches in a row of which nothing was kept, after which the rest is not tried."""
+DELIVERY_ATTEMPTS = 3
+
+_MAX_FAILED_BATCHES = 3
+"""Consecutive batches without a stored row after which the import stops."""
+
+
+class Sink(Protocol):
+    """Where items go: an ingestor in this process, or a running service."""
+
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+        """One outcome for each of `items`, in order; these are valid items of POST /v1/memories/batch.
+
+        Raises a RemembrancerError if none of them could be delivered.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSink:
+    """Writes with an ingestor in this process."""
+
+    ingestor: Ingestor
+    scope: Scope
+
+    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+        """One outcome for each of `items`, in order."""
+        return await self.ingestor.write(self.scope, [submission_from(item) for item in items])
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """What to import and how.
 
-    paths: files, folders, or - for stdin. destination: names the store; with the namespace it tells this import's
-    journal from others. type, session_id, agent_id, mapping, extra_to_metadata: see `RowOptions`. format: None goes by
-    the files' names, with by_shape by what they hold first. strict: stop at the first bad row. journal: the directory
-    for it; None does without, so that an interrupted import begins anew.
+    paths: files, folders, or - for stdin. destination: names the store; with the namespace it distinguishes the
+    journals of imports. type, session_id, agent_id, mapping, extra_to_metadata: see `RowOptions`. format: None goes by
+    the files' names, with by_content by their contents first. strict: stop at the first bad row. journal: the directory
+    for it; None has none, so an interrupted import starts from the beginning.
     """
 
     paths: tuple[str, ...]
@@ -44,114 +70,130 @@ class ImportRequest:
     agent_id: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     format: Format | None = None
-    by_shape: bool = False
+    by_content: bool = False
     strict: bool = False
     extra_to_metadata: bool = False
     journal: Path | None = None
     stdin: BinaryIO | None = None
 
     def sources(self) -> Sources:
-        """The files to read. Raises InvalidRequest for paths, formats and mappings that can't be."""
+        """The files to read. Raises InvalidRequest for an invalid path, format or mapping."""
         check_mapping(self.mapping)
-        return find_sources(self.paths, self.format, by_shape=self.by_shape)
+        return find_sources(self.paths, self.format, by_content=self.by_content)
 
     def row_options(self) -> RowOptions:
-        """The part that reading a row needs."""
+        """How rows become items."""
         return RowOptions(self.type, self.session_id, self.agent_id, self.mapping, self.extra_to_metadata)
 
     def identity(self) -> list[Any]:
-        """What makes two runs the same import, as plain JSON."""
+        """What two runs of the same import have in common, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
         options = [self.type, self.session_id, self.agent_id, sorted(self.mapping.items()), self.extra_to_metadata]
-        return [self.destination, self.namespace, paths, self.format, self.by_shape, options]
+        return [self.destination, self.namespace, paths, self.format, self.by_content, options]
 
 
 async def run_import(
     request: ImportRequest, sink: Sink, progress: ImportProgress | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """The report of the whole import. Raises InvalidRequest as `sources` does, and for a journal that can't be kept."""
+    """Run an import to its end. Raises InvalidRequest as `sources` does, and for an unusable journal."""
     sources = request.sources()
-    journal = Journal.open(request.journal, request.identity())
-    return await _Import(request, sink, progress or Quiet(), journal).run(sources, clock)
+    journal = ImportJournal.open(request.journal, request.identity())
+    return await _Import(request, sink, progress or ImportProgress(), journal, clock).run(sources)
 
 
+@dataclass(slots=True)
 class _Import:
-    def __init__(self, request: ImportRequest, sink: Sink, progress: ImportProgress, journal: Journal) -> None:
-        self._request = request
-        self._sink = sink
-        self._progress = progress
-        self._journal = journal
-        self._ledger = Ledger()
-        self._bytes_before = 0
-        self._failed_in_a_row = 0
+    request: ImportRequest
+    sink: Sink
+    progress: ImportProgress
+    journal: ImportJournal
+    clock: Clock
+    tally: ImportTally = field(default_factory=ImportTally)
+    bytes_before: int = 0
+    failed_batches: int = 0
 
-    async def run(self, sources: Sources, clock: Clock) -> ImportReport:
+    async def run(self, sources: Sources) -> ImportReport:
         started = anyio.current_time()
-        self._progress.start(sources.size)
+        self.progress.start(sources.size)
         try:
             for source in sources.files:
-                await self._file(source, clock)
-                if self._ledger.stopped:
+                await self._import_file(source)
+                if self.tally.stopped:
                     break
         finally:
-            self._progress.finish()
-        complete = not self._ledger.stopped and not self._ledger.counts[WriteStatus.FAILED]
-        self._journal.close(complete=complete)
-        return self._ledger.report(sources.skipped, anyio.current_time() - started)
+            self.progress.finish()
+        self.journal.close(complete=not self.tally.stopped and not self.tally.counts[WriteStatus.FAILED])
+        return self.tally.report(sources.skipped, anyio.current_time() - started)
 
-    async def _file(self, source: SourceFile, clock: Clock) -> None:
+    async def _import_file(self, source: SourceFile) -> None:
         identity = file_identity(source)
-        finished = self._journal.finished(identity)
-        self._resume(finished)
-        done = spans(finished)
-        with open_readings(source, self._request.stdin) as (readings, stream):
-            feed = Feed(readings, self._request.row_options(), clock)
-            while not self._ledger.stopped and (batch := await self._next(feed, done)):
-                await self._hand_over(batch, identity)
+        finished = self.journal.finished(identity)
+        for rows in finished:
+            self.tally.add(rows.counts, rows.problems)
+            self.tally.resumed += rows.end - rows.first
+        with open_readings(source, self.request.stdin) as (readings, stream):
+            reader = BatchReader(readings, self.request.row_options(), self.clock)
+            # A pipe may block the reader, so it runs in a worker thread.
+            next_batch = partial(reader.next_batch, spans(finished), strict=self.request.strict)
+            while not self.tally.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
+                await self._import_batch(batch, identity)
                 position = stream.tell() if source.size is not None else 0
-                self._progress.advance(self._bytes_before + position, self._ledger.read)
-        self._bytes_before += source.size or 0
+                self.progress.advance(self.bytes_before + position, self.tally.read)
+        self.bytes_before += source.size or 0
 
-    def _resume(self, finished: Sequence[Piece]) -> None:
-        for piece in finished:
-            self._ledger.add(piece.counts, piece.problems)
-            self._ledger.resumed += piece.end - piece.first
-
-    async def _next(self, feed: Feed, done: Sequence[tuple[int, int]]) -> Batch | None:
-        """The next batch, read in a thread: a pipe may keep the reader waiting."""
-
-        def read() -> Batch | None:
-            return feed.next_batch(done, strict=self._request.strict)
-
-        return await anyio.to_thread.run_sync(read)
-
-    async def _hand_over(self, batch: Batch, identity: str | None) -> None:
-        outcomes = await deliver(self._sink, batch.items)
+    async def _import_batch(self, batch: ItemBatch, identity: str | None) -> None:
+        outcomes = await deliver(self.sink, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
-        bad = [*batch.problems, *_problems(batch, outcomes)]
-        self._ledger.add(counts, bad)
+        problems = [*batch.problems, *_problems(batch, outcomes)]
+        self.tally.add(counts, problems)
         if identity is not None and not counts[WriteStatus.FAILED]:
-            piece = Piece(identity, batch.first, batch.end, counts, tuple(bad))
-            await anyio.to_thread.run_sync(self._journal.add, piece)
-        self._judge(outcomes, bad)
+            rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems))
+            await anyio.to_thread.run_sync(self.journal.add, rows)
+        self._stop_if_hopeless(outcomes, problems)
 
-    def _judge(self, outcomes: Sequence[WriteOutcome], bad: Sequence[Problem]) -> None:
-        """Decide whether the import goes on."""
+    def _stop_if_hopeless(self, outcomes: Sequence[WriteOutcome], problems: Sequence[RowProblem]) -> None:
         if outcomes:
-            nothing_kept = all(outcome.status is WriteStatus.FAILED for outcome in outcomes)
-            self._failed_in_a_row = self._failed_in_a_row + 1 if nothing_kept else 0
-        if self._request.strict and bad:
-            self._ledger.stopped = f"stopped at the first bad row: {bad[0]}"
-        elif self._failed_in_a_row >= _FAILED_BATCHES:
-            self._ledger.stopped = (
-                f"stopped after {_FAILED_BATCHES} batches of which nothing was kept: {bad[-1].reason}"
-            )
+            all_failed = all(outcome.status is WriteStatus.FAILED for outcome in outcomes)
+            self.failed_batches = self.failed_batches + 1 if all_failed else 0
+        if self.request.strict and problems:
+            self.tally.stopped = f"stopped at the first bad row: {problems[0]}"
+        elif self.failed_batches >= _MAX_FAILED_BATCHES:
+            reason = problems[-1].reason
+            self.tally.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
 
 
-def _problems(batch: Batch, outcomes: Sequence[WriteOutcome]) -> list[Problem]:
+def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowProblem]:
     return [
-        Problem(file, line, outcome.status, outcome.reason or "no reason was given")
+        RowProblem(file, line, outcome.status, outcome.reason or "no reason was given")
         for (file, line), outcome in zip(batch.places, outcomes, strict=True)
         if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
     ]
+
+
+async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+    """One outcome for each of `items`, in order; failed, with the reason, for what could not be delivered.
+
+    A full or absent store is retried a few times: writing the same items twice is harmless. A batch refused as invalid
+    is not stored in any part, so it is halved until the invalid item is alone.
+    """
+    if not items:
+        return []
+    try:
+        return [*await _write_with_retries(sink, items)]
+    except InvalidRequest as error:
+        if len(items) == 1:
+            return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
+        half = len(items) // 2
+        return [*await deliver(sink, items[:half]), *await deliver(sink, items[half:])]
+    except RemembrancerError as error:
+        return [WriteOutcome(WriteStatus.FAILED, reason=str(error))] * len(items)
+
+
+async def _write_with_retries(sink: Sink, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+    for _ in range(DELIVERY_ATTEMPTS - 1):
+        try:
+            return await sink.write(items)
+        except (Overloaded, Unavailable) as error:
+            await anyio.sleep(error.retry_after_s)
+    return await sink.write(items)

@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest.files.transfer import Restorer
 from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Recent
 from ingest.screening.redaction.redactor import Redactor
@@ -35,6 +34,7 @@ from ingest.writing.drafts import (
 )
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from ingest.writing.stages import Stages, WriteCall
+from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.filters import Filter
@@ -206,7 +206,7 @@ class Ingestor:
             return await self._editor.rate(scope, memory_id, outcome)
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """One outcome for each exported memory; see `ingest.files.transfer`."""
+        """One outcome for each exported memory; see `ingest.writing.transfer`."""
         return await self._restorer.restore(scope, memories)
 
     def _numbered(self, call: WriteCall, drafts: Iterable[Submitted]) -> list[Submission]:

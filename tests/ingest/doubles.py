@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.files.sinks import LocalSink
+from ingest.files.run import LocalSink
 from ingest.screening.prefilter import Recent
 from ingest.screening.review.panel import Panel
 from ingest.writing.outcome import WriteOutcome

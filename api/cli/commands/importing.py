@@ -16,10 +16,8 @@ from rich.text import Text
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
 from api.cli.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
-from ingest.files.progress import Bar, Quiet
-from ingest.files.readers.exports.shape import Origin
-from ingest.files.readers.formats import Format
-from ingest.files.report import ImportReport
+from ingest.files.readers.sources import EXPORTS, Format
+from ingest.files.report import ImportProgress, ImportReport, ProgressBar
 from ingest.files.run import ImportRequest, run_import
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -71,7 +69,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     async def work() -> ImportReport:
         request = ImportRequest(
             tuple(paths), namespace, type=kind, session_id=session, agent_id=agent, mapping=_mapping(mapping or []),
-            format=form or _origin(origin), by_shape=origin == AUTO, strict=strict, extra_to_metadata=extra,
+            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, extra_to_metadata=extra,
             journal=journal, stdin=sys.stdin.buffer,
         )  # fmt: skip
         return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
@@ -87,7 +85,7 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
     request.sources()  # what is wrong with them is told before anything is opened, which takes seconds
     placed = replace(request, destination=_destination(where), journal=journal)
     async with open_backend(where) as backend:
-        progress = Quiet() if quiet else Bar(Console(stderr=True))
+        progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
         return await run_import(placed, backend.sink(request.namespace), progress)
 
 
@@ -102,8 +100,8 @@ def _origin(name: str | None) -> Format | None:
     """The format of the program's exports."""
     if name is None or name == AUTO:
         return None
-    if name not in set(Origin):
-        end(InvalidRequest(f"--from knows {', '.join(Origin)} and {AUTO}, not {name}"))
+    if name not in EXPORTS:
+        end(InvalidRequest(f"--from knows {', '.join(EXPORTS)} and {AUTO}, not {name}"))
     return Format(name)
 
 

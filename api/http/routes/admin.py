@@ -19,8 +19,8 @@ from api.http.shapes import InNamespace
 from api.http.validation import FieldError, InvalidInput
 from api.wiring.container import Services
 from api.wiring.erasure import Erased, erase_everywhere
-from ingest.files.transfer import exported, read_exported
 from ingest.upkeep.planners import JobRequest, UpkeepJob
+from ingest.writing.transfer import exported, read_exported
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType

@@ -1,5 +1,5 @@
-"""Files in, rows out: one reader a format, each a plain generator over a binary stream.
+"""Read files into rows: one reader per format, each a generator over a binary stream.
 
-Readers know nothing of memories: a row is what the file says, with its place. What can't be read is a row too, with the
-reason, so that nothing disappears silently.
+Readers know no memories: a row is what the file says, with its place. A place that cannot be read is reported in the
+same sequence, with the reason, so nothing is dropped silently.
 """

@@ -1,18 +1,24 @@
-"""What a reader gives: rows and unreadable places."""
+"""What readers return, and the text lines that most of them read."""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
+MAX_LINE = 8 * 1024 * 1024
+"""Bytes of a line: three times the longest content with every character escaped."""
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 @dataclass(frozen=True, slots=True)
 class RawItem:
-    """The fields of one row as its file says them, and where it stands.
+    """The fields of one row, and its place.
 
-    heading: the title that the file's structure gives it. textual: every value is text (CSV), so that a number, a list
-    or an object is still to be read out of it.
+    heading: the title that the file's structure gives it. textual: all values are text (CSV, front matter), so numbers,
+    lists and objects are still to be parsed.
     """
 
     fields: dict[str, Any]
@@ -24,7 +30,7 @@ class RawItem:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A place that could not be read, and why. line: None when it is the file as a whole."""
+    """A place that could not be read, and why. line: None for the file as a whole."""
 
     file: str
     line: int | None
@@ -34,4 +40,54 @@ class BadLine:
 Reading: TypeAlias = RawItem | BadLine
 
 Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
-"""Takes an open binary stream and the file's name as it is reported."""
+"""Takes a binary stream and the file's name as reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line without its end, and its number from 1."""
+
+    number: int
+    text: str
+
+
+def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
+    """The lines of UTF-8 text, with or without a byte order mark, in bounded memory.
+
+    A line that is too long or not UTF-8 is a BadLine in its place.
+    """
+    number = 0
+    while chunk := stream.readline(MAX_LINE + 1):
+        number += 1
+        if number == 1 and chunk.startswith(_UTF16_MARKS):
+            yield BadLine(file, None, "is UTF-16 text; convert it to UTF-8")
+            return
+        if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
+            _skip_to_end_of_line(stream)
+            yield BadLine(file, number, f"the line is longer than {MAX_LINE} bytes")
+            continue
+        yield _decoded(chunk, file, number)
+
+
+def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
+    """The whole text of a file of at most `limit` bytes; `advice` is appended if it is larger."""
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        return BadLine(file, None, f"is larger than {limit} bytes{advice}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8")
+
+
+def _decoded(chunk: bytes, file: str, number: int) -> TextLine | BadLine:
+    try:
+        text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        return BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line)")
+    return TextLine(number, text.rstrip("\r\n"))
+
+
+def _skip_to_end_of_line(stream: BinaryIO) -> None:
+    while (chunk := stream.readline(MAX_LINE)) and not chunk.endswith(b"\n"):
+        continue

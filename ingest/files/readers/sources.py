@@ -1,21 +1,85 @@
-"""What the given paths stand for: files in a fixed order, with their formats, and standard input."""
+"""The formats that can be imported, and the files to import for given paths."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
-from ingest.files.readers.formats import SUFFIXES, Format, format_by_shape, format_of
+from ingest.files.readers.csv_files import read_csv
+from ingest.files.readers.exports import read_chatgpt, read_claude, read_mcp, read_mem0
+from ingest.files.readers.json_files import read_json, read_jsonl
+from ingest.files.readers.notes import read_notes
+from ingest.files.readers.rows import Reader
+from ingest.files.readers.text_files import read_markdown, read_text
 from memtypes.model.errors import InvalidRequest
 
 STDIN = "-"
 
 
+class Format(StrEnum):
+    """What can be imported."""
+
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    TEXT = "text"
+    CHATGPT = "chatgpt"
+    CLAUDE = "claude"
+    MEM0 = "mem0"
+    MCP = "mcp"
+    NOTES = "notes"
+
+
+READERS: Mapping[Format, Reader] = MappingProxyType(
+    {
+        Format.JSON: read_json,
+        Format.JSONL: read_jsonl,
+        Format.CSV: read_csv,
+        Format.MARKDOWN: read_markdown,
+        Format.TEXT: read_text,
+        Format.CHATGPT: read_chatgpt,
+        Format.CLAUDE: read_claude,
+        Format.MEM0: read_mem0,
+        Format.MCP: read_mcp,
+        Format.NOTES: read_notes,
+    }
+)
+
+EXPORTS = (Format.CHATGPT, Format.CLAUDE, Format.MEM0, Format.MCP, Format.NOTES)
+"""The formats of other programs' exports, which are recognised by their contents."""
+
+SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {
+        ".json": Format.JSON,
+        ".jsonl": Format.JSONL,
+        ".ndjson": Format.JSONL,
+        ".csv": Format.CSV,
+        ".tsv": Format.CSV,
+        ".md": Format.MARKDOWN,
+        ".markdown": Format.MARKDOWN,
+        ".txt": Format.TEXT,
+        ".text": Format.TEXT,
+    }
+)
+
+_BEGINNING = 64 * 1024
+_MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
+_SIGNATURES = (
+    (Format.CHATGPT, (re.compile(rb'"mapping"\s*:\s*\{'),)),
+    (Format.CLAUDE, (re.compile(rb'"chat_messages"\s*:\s*\['), re.compile(rb'"uuid"\s*:'))),
+    (Format.MEM0, (re.compile(rb'"memory"\s*:\s*"'), re.compile(rb'"(?:hash|user_id|created_at)"\s*:'))),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read. path: None for standard input. name: as it is reported. size: in bytes, None if unknown."""
+    """A file to read. path: None for standard input. name: as reported. size: in bytes, None if unknown."""
 
     path: Path | None
     name: str
@@ -25,56 +89,78 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """files: in the order in which they are read. skipped: names of files in folders that no reader is known for."""
+    """files: in the order in which they are read. skipped: names of files in folders whose format is unknown."""
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]
 
     @property
     def size(self) -> int | None:
-        """Bytes in all, or None when some file's size is unknown."""
+        """Bytes in all; None if some file's size is unknown."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_shape: bool = False) -> Sources:
-    """The files that `paths` stand for; folders are read through, sorted, without hidden entries.
+def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
+    """The files for `paths`; folders are walked, sorted, without hidden entries.
 
-    chosen: the format of everything, or None to go by the names; by_shape: by what they hold first.
+    chosen: the format of every file; None goes by names, or with `by_content` by the beginning of each file first.
 
-    Raises InvalidRequest for a path that is not there and
-    for a file whose format can't be told.
+    Raises InvalidRequest for a path that does not exist and for a named file of unknown format.
     """
     if not paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
-    tell = format_by_shape if by_shape else format_of
+    detect = format_by_content if by_content else format_of
     files: list[SourceFile] = []
     skipped: list[str] = []
-    for given in dict.fromkeys(paths):
-        if given == STDIN:
+    for name in dict.fromkeys(paths):
+        path = Path(name)
+        if name == STDIN:
             files.append(SourceFile(None, STDIN, chosen or Format.JSONL, None))
-        elif Path(given).is_dir():
-            for path in _walk(Path(given)):
-                form = chosen or tell(path)
-                if form is None:
-                    skipped.append(_name(path))
-                else:
-                    files.append(_file(path, form))
+        elif not path.is_dir():
+            files.append(_named_file(path, chosen or detect(path)))
         else:
-            files.append(_given_file(Path(given), chosen or tell(Path(given))))
+            formats = {entry: chosen or detect(entry) for entry in _walk(path)}
+            files += [_file(entry, form) for entry, form in formats.items() if form is not None]
+            skipped += [_name(entry) for entry, form in formats.items() if form is None]
     return Sources(tuple(files), tuple(skipped))
 
 
-def _given_file(path: Path, form: Format | None) -> SourceFile:
+def format_of(path: Path) -> Format | None:
+    """The format of a file by its name."""
+    return SUFFIXES.get(path.suffix.lower())
+
+
+def format_by_content(path: Path) -> Format | None:
+    """The format of another program's export by the beginning of the file; else by its name."""
+    try:
+        with path.open("rb") as stream:
+            beginning = stream.read(_BEGINNING)
+    except OSError:
+        return format_of(path)  # reading it will report the error
+    return export_format(path.name, beginning) or format_of(path)
+
+
+def export_format(name: str, beginning: bytes) -> Format | None:
+    """The export format of a file with this name and beginning; None if it is no known export."""
+    suffix = Path(name).suffix.lower()
+    if suffix in (".md", ".markdown"):
+        return Format.NOTES
+    if suffix not in (".json", ".jsonl", ".ndjson"):
+        return None
+    if _MCP_RECORD.match(beginning):
+        return Format.MCP
+    return next((form for form, marks in _SIGNATURES if all(mark.search(beginning) for mark in marks)), None)
+
+
+def _named_file(path: Path, form: Format | None) -> SourceFile:
+    name = _name(path)
     if not path.exists():
-        raise InvalidRequest(f"there is no file or folder {_name(path)}", path="paths", got=_name(path))
+        raise InvalidRequest(f"there is no file or folder {name}", path="paths", got=name)
     if form is None:
         known = ", ".join(SUFFIXES)
-        raise InvalidRequest(
-            f"the format of {_name(path)} can't be told from its name (known: {known}); name it with --format",
-            path="paths",
-            got=_name(path),
-        )
+        message = f"the format of {name} can't be told from its name (known: {known}); name it with --format"
+        raise InvalidRequest(message, path="paths", got=name)
     return _file(path, form)
 
 
@@ -83,7 +169,7 @@ def _file(path: Path, form: Format) -> SourceFile:
 
 
 def _name(path: Path) -> str:
-    """The name of `path` as text that can be stored, whatever bytes it has."""
+    """The path as text that can be stored, whatever bytes it has."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

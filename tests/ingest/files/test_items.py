@@ -1,4 +1,4 @@
-"""From a row to an item."""
+"""Turning rows into items."""
 
 from __future__ import annotations
 
@@ -17,50 +17,54 @@ SEMANTIC = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> dict[str, Any]:
-    """The item that a row of `fields` becomes."""
+    """The item for a row with `fields`."""
     return to_item(RawItem(fields, "f.csv", 3, **raw), options, NOW)
 
 
-def why(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:
-    """Why a row of `fields` is refused."""
+def refusal(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:
+    """The error for a row with `fields`."""
     with pytest.raises(InvalidRequest) as refused:
         item(fields, options, **raw)
     return str(refused.value)
 
 
-def test_defaults_fill_what_the_row_leaves_out() -> None:
-    """Type, session and agent are the row's own where it has them; the place in the file is its source."""
+def test_defaults_apply_where_the_row_has_no_value() -> None:
+    """Type, session and agent of the row take precedence; its place in the file is the source."""
     options = RowOptions(type=MemoryType.SEMANTIC, session_id="s", agent_id="a")
-    assert item({"content": "x", "session_id": "own"}, options) == {
+    assert item({"content": "x", "session_id": "row"}, options) == {
         "type": "semantic",
         "content": "x",
-        "session_id": "own",
+        "session_id": "row",
         "agent_id": "a",
         "source": {"file": "f.csv", "line": 3},
     }
 
 
-def test_a_row_keeps_its_own_source() -> None:
-    """What a row says of its source stays, and its place in the file is added; a name alone is the caller."""
+def test_the_place_is_added_to_the_source_of_a_row() -> None:
+    """Fields of its source stay; a source that is a text is the caller."""
     assert item({"content": "x", "source": {"thread_id": "t", "line": 9}})["source"] == {
         "thread_id": "t",
         "file": "f.csv",
         "line": 9,
     }
     assert item({"content": "x", "source": "chat"})["source"] == {"caller": "chat", "file": "f.csv", "line": 3}
-    assert why({"content": "x", "source": 5}).startswith("source: ")
+    assert refusal({"content": "x", "source": 5}).startswith("source: ")
 
 
 def test_mapping_renames_fields() -> None:
-    """Foreign names become ours, or metadata."""
+    """Foreign names become fields or metadata; a row with both names is refused."""
     options = RowOptions(MemoryType.EPISODIC, mapping={"text": "content", "ts": "created_at", "room": "metadata.room"})
-    made = item({"text": "x", "ts": "2026-01-01T00:00:00Z", "room": 5, "metadata": {"a": 1}}, options)
-    assert (made["content"], made["created_at"], made["metadata"]) == ("x", "2026-01-01T00:00:00Z", {"a": 1, "room": 5})
-    assert why({"text": "x", "content": "y"}, options) == "has both text and content, to which text is mapped"
+    imported = item({"text": "x", "ts": "2026-01-01T00:00:00Z", "room": 5, "metadata": {"a": 1}}, options)
+    assert (imported["content"], imported["created_at"], imported["metadata"]) == (
+        "x",
+        "2026-01-01T00:00:00Z",
+        {"a": 1, "room": 5},
+    )
+    assert refusal({"text": "x", "content": "y"}, options) == "has both text and content, to which text is mapped"
 
 
-def test_mappings_that_lead_nowhere_are_refused() -> None:
-    """A target that no memory has, and one that two fields share, are refused."""
+def test_invalid_mappings_are_refused() -> None:
+    """An unknown target and a target of two fields are refused."""
     check_mapping({"text": "content", "k": "metadata.k"})
     with pytest.raises(InvalidRequest, match="no memory has a field 'contents'"):
         check_mapping({"text": "contents"})
@@ -69,39 +73,41 @@ def test_mappings_that_lead_nowhere_are_refused() -> None:
 
 
 def test_unknown_fields_are_rejected_by_name() -> None:
-    """The reason names each of them."""
-    assert why({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
-    assert why({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
-    assert why({"content": "x", "importance": 11, "type": "working"}) == (
+    """The error names each of them, up to five; other errors name their field too."""
+    assert refusal({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
+    assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
+    assert refusal({"content": "x", "importance": 11, "type": "working"}) == (
         "importance: Input should be less than or equal to 10"
     )
-    assert why({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith("; and 2 more")
-    assert why({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith("must not be more than a day ahead")
+    assert refusal({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith("; and 2 more")
+    assert refusal({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith(
+        "must not be more than a day ahead"
+    )
 
 
-def test_a_row_may_leave_its_type_to_be_found() -> None:
-    """It has no type then, and its heading stands before its text; a type that is none is a mistake."""
+def test_a_row_may_have_no_type() -> None:
+    """Its heading is then put before its content; an unknown type is refused."""
     assert "type" not in item({"content": "x"}, RowOptions())
     assert item({"content": "x"}, RowOptions(), heading="Locks")["content"] == "Locks: x"
-    assert "dream" in why({"content": "x", "type": "dream"}, RowOptions())
+    assert "dream" in refusal({"content": "x", "type": "dream"}, RowOptions())
 
 
-def test_extra_fields_may_go_to_metadata() -> None:
-    """Fields that the row's type lacks are kept; names that memories use themselves are marked as the original's."""
+def test_extra_fields_are_moved_to_metadata_on_request() -> None:
+    """Fields that the type does not have are kept there, renamed where a memory has a field of that name."""
     options = RowOptions(MemoryType.SEMANTIC, extra_to_metadata=True)
-    made = item({"content": "x", "mood": 1, "id": "7", "due_at": "soon", "metadata": {"a": 2}}, options)
-    assert made["metadata"] == {"a": 2, "mood": 1, "original_id": "7", "due_at": "soon"}
+    imported = item({"content": "x", "mood": 1, "id": "7", "due_at": "soon", "metadata": {"a": 2}}, options)
+    assert imported["metadata"] == {"a": 2, "mood": 1, "original_id": "7", "due_at": "soon"}
     assert "metadata" not in item({"content": "x"}, options)
-    assert why({"content": "x", "mood": 1, "metadata": 5}, options).startswith("metadata: ")
+    assert refusal({"content": "x", "mood": 1, "metadata": 5}, options).startswith("metadata: ")
 
 
-def test_a_row_may_ask_for_a_review() -> None:
-    """As an item of the HTTP batch may; anything else under that name is unknown."""
+def test_a_row_may_set_its_review_mode() -> None:
+    """Other values are unknown fields."""
     assert item({"content": "x", "review": "skip"})["review"] == "skip"
     assert "review" not in item({"content": "x"})
     assert submission_from(item({"content": "x", "review": "auto"})).review is ReviewMode.AUTO
     assert submission_from(item({"content": "x"})).review is ReviewMode.GIVEN
-    assert why({"content": "x", "review": "never"}) == "review: unknown field"
+    assert refusal({"content": "x", "review": "never"}) == "review: unknown field"
 
 
 @pytest.mark.parametrize(
@@ -113,18 +119,18 @@ def test_a_row_may_ask_for_a_review() -> None:
         ("working", {"content": "Locks: x"}),
     ],
 )
-def test_a_heading_becomes_the_name_of_its_type(kind: str, expected: dict[str, str]) -> None:
-    """Each type keeps a heading where it keeps its name; one without a name has it before the content."""
-    made = item(
+def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, str]) -> None:
+    """Working memories have none of these, so their heading is put before the content."""
+    imported = item(
         {"content": "x", "title": "of the file"} if kind != "working" else {"content": "x"},
         RowOptions(MemoryType(kind)),
         heading="Locks",
     )
-    assert {name: made.get(name) for name in expected} == expected
+    assert {name: imported.get(name) for name in expected} == expected
 
 
-def test_cells_are_read_as_their_fields() -> None:
-    """Numbers, flags, lists and objects are read out of text; text fields stay text; nonsense is refused by field."""
+def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
+    """Numbers, flags, lists and objects are parsed; text fields stay text; invalid values are refused by field."""
     cells = {
         "content": "[1, 2]",
         "importance": " 7 ",
@@ -150,5 +156,5 @@ def test_cells_are_read_as_their_fields() -> None:
         "session_id": "42",
     }
     assert item({"content": "x", "tags": "[a, b]"}, textual=True)["tags"] == ["a", "b"]
-    assert why({"content": "x", "importance": "high"}, textual=True).startswith("importance: ")
-    assert why({"content": "x", "importance": "7"}).startswith("importance: ")
+    assert refusal({"content": "x", "importance": "high"}, textual=True).startswith("importance: ")
+    assert refusal({"content": "x", "importance": "7"}).startswith("importance: ")

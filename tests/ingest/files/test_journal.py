@@ -1,4 +1,4 @@
-"""How far an import has come."""
+"""The journal of an import."""
 
 from __future__ import annotations
 
@@ -10,57 +10,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.journal import Journal, Piece, file_identity, spans
-from ingest.files.readers.formats import Format
-from ingest.files.readers.sources import SourceFile
-from ingest.files.report import Problem
+from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
+from ingest.files.readers.sources import Format, SourceFile
+from ingest.files.report import RowProblem
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
-FIRST = Piece(
-    "a", 0, 2, {WriteStatus.STORED: 1, WriteStatus.REJECTED: 1}, (Problem("f", 2, WriteStatus.REJECTED, "no"),)
+FIRST = FinishedRows(
+    "a", 0, 2, {WriteStatus.STORED: 1, WriteStatus.REJECTED: 1}, (RowProblem("f", 2, WriteStatus.REJECTED, "no"),)
 )
-SECOND = Piece("b", 0, 5, {WriteStatus.MERGED: 5})
+SECOND = FinishedRows("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
-def test_pieces_are_there_when_it_is_opened_again(tmp_path: Path) -> None:
-    """Each piece comes back whole, for its file and its import only."""
-    journal = Journal.open(tmp_path / "deep" / "journal", ["import"])
+def test_entries_survive_reopening(tmp_path: Path) -> None:
+    """They are found by file, and belong to one import."""
+    journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
-    again = Journal.open(tmp_path / "deep" / "journal", ["import"])
+    again = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     assert again.finished("a") == [FIRST]
     assert again.finished("b") == [SECOND]
     assert again.finished(None) == []
-    assert Journal.open(tmp_path / "deep" / "journal", ["other"]).pieces == []
+    assert ImportJournal.open(tmp_path / "deep" / "journal", ["other"]).entries == []
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_line_is_cut_off(tmp_path: Path, cut: int) -> None:
-    """After a death in the middle of a line the pieces before it count, and the next one is whole."""
-    journal = Journal.open(tmp_path, ["import"])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    """Entries before it count, and the next entry is written whole."""
+    journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:-cut])
-    again = Journal.open(tmp_path, ["import"])
-    assert again.pieces == [FIRST]
+    again = ImportJournal.open(tmp_path, ["import"])
+    assert again.entries == [FIRST]
     again.add(SECOND)
-    assert Journal.open(tmp_path, ["import"]).pieces == [FIRST, SECOND]
+    assert ImportJournal.open(tmp_path, ["import"]).entries == [FIRST, SECOND]
 
 
-def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
-    """Its rows are sent again; the other pieces count."""
-    journal = Journal.open(tmp_path, ["import"])
+def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
+    """Its rows will be sent again; the other entries count."""
+    journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     path = next(tmp_path.iterdir())
     path.write_bytes(b'\xff{}\n{"file": "a"}\n[]\n5\n{"counts": 5}\n' + path.read_bytes())
-    assert Journal.open(tmp_path, ["import"]).pieces == [FIRST]
+    assert ImportJournal.open(tmp_path, ["import"]).entries == [FIRST]
 
 
-def test_it_is_gone_after_an_import_that_ended_well(tmp_path: Path) -> None:
-    """A complete import leaves nothing; another one leaves its journal."""
-    journal = Journal.open(tmp_path, ["import"])
+def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
+    """An incomplete one leaves it."""
+    journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.close(complete=False)
     assert len(list(tmp_path.iterdir())) == 1
@@ -68,29 +67,29 @@ def test_it_is_gone_after_an_import_that_ended_well(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_directory_nothing_is_kept() -> None:
-    """An import may do without."""
-    journal = Journal.open(None, ["import"])
+def test_without_a_directory_nothing_is_written() -> None:
+    """The entries are in memory only."""
+    journal = ImportJournal.open(None, ["import"])
     journal.add(FIRST)
     journal.close(complete=True)
-    assert journal.pieces == [FIRST]
+    assert journal.entries == [FIRST]
 
 
-def test_a_place_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
-    """A file where the directory should be, and a journal that is a folder, are told in one sentence."""
+def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
+    """A file in place of the directory, and a folder in place of the journal, raise InvalidRequest."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidRequest, match="can't be used: Not a directory") as refused:
-        Journal.open(tmp_path / "file" / "journal", ["import"])
+        ImportJournal.open(tmp_path / "file" / "journal", ["import"])
     assert refused.value.path == "journal"
-    journal = Journal.open(tmp_path, ["import"])
+    journal = ImportJournal.open(tmp_path, ["import"])
     assert journal.path is not None
     journal.path.mkdir()
     with pytest.raises(InvalidRequest, match="can't be used: Is a directory"):
         journal.add(FIRST)
 
 
-def test_a_changed_file_is_another_file(tmp_path: Path) -> None:
-    """Path, size, time of change and beginning all count; a pipe has no identity."""
+def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
+    """Size, modification time and beginning count; a pipe and a folder have no identity."""
     path = tmp_path / "f"
 
     def identity(text: str, at: int) -> str | None:
@@ -105,9 +104,9 @@ def test_a_changed_file_is_another_file(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=8))
-def test_spans_hold_the_same_rows_as_their_pieces(pieces: list[tuple[int, int]]) -> None:
-    """Joining loses no row and adds none, and what is left lies apart."""
-    found = spans([Piece("a", first, first + length, {}) for first, length in pieces])
+def test_spans_cover_the_same_rows_as_their_entries(pieces: list[tuple[int, int]]) -> None:
+    """Joining neither loses nor adds rows, and joined spans do not touch."""
+    joined = spans([FinishedRows("a", first, first + length, {}) for first, length in pieces])
     rows = {row for first, length in pieces for row in range(first, first + length)}
-    assert {row for first, end in found for row in range(first, end)} == rows
-    assert all(before[1] < after[0] for before, after in pairwise(found))
+    assert {row for first, end in joined for row in range(first, end)} == rows
+    assert all(before[1] < after[0] for before, after in pairwise(joined))

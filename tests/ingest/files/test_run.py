@@ -1,4 +1,4 @@
-"""An import from files to report."""
+"""Importing files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.files.feed import BATCH_ROWS
-from ingest.files.report import MAX_PROBLEMS, ImportReport, Ledger, Problem
-from ingest.files.run import ImportRequest, run_import
-from ingest.files.sinks import Sink
+from ingest.files.batches import BATCH_ROWS
+from ingest.files.report import ImportProgress, ImportReport
+from ingest.files.run import ImportRequest, Sink, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 def request(*paths: Path | str, **fields: Any) -> ImportRequest:
-    """A request for facts."""
+    """A request to import facts."""
     return ImportRequest(tuple(map(str, paths)), "shop", **{"type": MemoryType.SEMANTIC, **fields})
 
 
@@ -38,7 +37,7 @@ def lines(contents: Sequence[str]) -> str:
 
 
 def counts(report: ImportReport) -> tuple[int, int, int, int]:
-    """Stored, merged, rejected and failed, which add up."""
+    """Stored, merged, rejected and failed rows, which add up to those read."""
     numbers = tuple(report.counts[status] for status in WriteStatus)
     assert sum(numbers) == report.read
     return numbers[0], numbers[1], numbers[2], numbers[3]
@@ -49,27 +48,27 @@ def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
-class Recorder:
-    """A progress that remembers what it was told."""
+class Recorder(ImportProgress):
+    """Records the calls."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def start(self, total: int | None) -> None:
-        """Note it."""
-        self.told.append(("start", total))
+        """Record it."""
+        self.calls.append(("start", total))
 
     def advance(self, position: int, rows: int) -> None:
-        """Note it."""
-        self.told.append(("advance", position, rows))
+        """Record it."""
+        self.calls.append(("advance", position, rows))
 
     def finish(self) -> None:
-        """Note it."""
-        self.told.append(("finish",))
+        """Record it."""
+        self.calls.append(("finish",))
 
 
-async def test_every_row_is_counted_and_bad_ones_have_their_place(tmp_path: Path) -> None:
-    """Stored, merged and rejected add up to what was read; each bad row is told with file, line and reason."""
+async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path) -> None:
+    """The counts add up to the rows read; each bad row is reported with file, line and reason."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n')
     bench = Bench()
@@ -82,14 +81,14 @@ async def test_every_row_is_counted_and_bad_ones_have_their_place(tmp_path: Path
         "6: rejected: mood: unknown field",
     ]
     size = path.stat().st_size
-    assert progress.told == [("start", size), ("advance", size, 6), ("finish",)]
+    assert progress.calls == [("start", size), ("advance", size, 6), ("finish",)]
     sources = {memory.content: memory.source for memory in bench.store.memories().values()}
     assert sources["two"] is not None
     assert (sources["two"].file, sources["two"].line) == (str(path), 2)
 
 
-async def test_a_clean_import_ends_with_zero(tmp_path: Path) -> None:
-    """Folders of every format are read; the report is plain JSON; what could not be read is named."""
+async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
+    """A folder may have files of all formats; the report is plain JSON and lists skipped files."""
     (tmp_path / "a.json").write_text('{"memories": [{"content": "from json"}]}')
     (tmp_path / "b.csv").write_text("content,importance\nfrom csv,7\n")
     (tmp_path / "c.md").write_text("# Title\nfrom markdown\n")
@@ -110,7 +109,7 @@ async def test_a_clean_import_ends_with_zero(tmp_path: Path) -> None:
 
 
 async def test_standard_input_is_read() -> None:
-    """A pipe has no journal, and its rows are named after it."""
+    """Without a stream it is empty."""
     bench = Bench()
     stdin = io.BytesIO(lines(["one"]).encode())
     report = await run_import(request("-", stdin=stdin), bench.sink(), clock=bench.clock)
@@ -118,8 +117,8 @@ async def test_standard_input_is_read() -> None:
     assert (await run_import(request("-"), bench.sink())).read == 0
 
 
-async def test_a_second_import_of_the_same_file_only_merges(tmp_path: Path) -> None:
-    """Without any journal the ids make a repetition harmless: nothing in the store changes."""
+async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
+    """The deterministic ids make it harmless, even without a journal."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two"]))
     bench = Bench()
@@ -131,7 +130,7 @@ async def test_a_second_import_of_the_same_file_only_merges(tmp_path: Path) -> N
 
 
 async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
-    """What came before it is written, what comes after is not read."""
+    """Rows before it are written; rows and files after it are not read."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
     bench = Bench()
@@ -145,15 +144,15 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
     ("fields", "reason"),
     [({"mapping": {"a": "nothing"}}, "no memory has"), ({"paths": ("missing.md",)}, "there is no file")],
 )
-async def test_what_can_not_be_imported_is_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
-    """A wrong mapping or path is the caller's to correct."""
+async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
+    """A wrong mapping or path raises InvalidRequest."""
     asked = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
     with pytest.raises(InvalidRequest, match=reason):
         await run_import(asked, ScriptedSink(all_stored))
 
 
-async def test_only_files_are_read(tmp_path: Path) -> None:
-    """A dangling link, a pipe and a folder whose name looks like a file are passed over in a folder."""
+async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
+    """Dangling links, pipes and folders with a file suffix are skipped."""
     (tmp_path / "a.md").symlink_to(tmp_path / "nothing")
     (tmp_path / "dir.md").mkdir()
     (tmp_path / "b.txt").write_text("text")
@@ -161,8 +160,8 @@ async def test_only_files_are_read(tmp_path: Path) -> None:
     assert counts(await run_import(request(tmp_path), ScriptedSink(all_stored))) == (1, 0, 0, 0)
 
 
-async def test_a_file_that_can_not_be_read_is_one_bad_row(tmp_path: Path) -> None:
-    """The reason of the system is passed on, without a line."""
+async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
+    """It has the system's reason and no line."""
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "a.txt").chmod(0)
     if os.access(tmp_path / "a.txt", os.R_OK):
@@ -174,7 +173,7 @@ async def test_a_file_that_can_not_be_read_is_one_bad_row(tmp_path: Path) -> Non
 
 
 def failing_with(error: RemembrancerError, times: int) -> Sink:
-    """A sink that fails so often, then stores."""
+    """A sink that raises `error` the first `times` calls, and then stores."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if nth <= times:
@@ -185,8 +184,8 @@ def failing_with(error: RemembrancerError, times: int) -> Sink:
 
 
 @pytest.mark.parametrize("error", [Unavailable("away", retry_after_s=0), Overloaded("full", retry_after_s=0)])
-async def test_a_sink_that_is_away_is_asked_again(tmp_path: Path, error: RemembrancerError) -> None:
-    """Two failures are waited out; at the third the batch has failed with the reason."""
+async def test_an_unavailable_sink_is_retried(tmp_path: Path, error: RemembrancerError) -> None:
+    """After the third failure the batch has failed, with the reason."""
     (tmp_path / "a.txt").write_text("one\n\ntwo")
     assert counts(await run_import(request(tmp_path), failing_with(error, 2))) == (2, 0, 0, 0)
     report = await run_import(request(tmp_path), failing_with(error, 3))
@@ -194,16 +193,16 @@ async def test_a_sink_that_is_away_is_asked_again(tmp_path: Path, error: Remembr
     assert {problem.reason for problem in report.problems} == {str(error)}
 
 
-async def test_an_import_gives_up_when_nothing_is_kept(tmp_path: Path) -> None:
-    """After three batches in a row of which nothing was kept, the rest is not tried."""
+async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> None:
+    """The rest is not read."""
     (tmp_path / "a.jsonl").write_text(lines([str(number) for number in range(5 * BATCH_ROWS)]))
     report = await run_import(request(tmp_path), failing_with(RemembrancerError("broken"), 99))
     assert counts(report) == (0, 0, 0, 3 * BATCH_ROWS)
-    assert report.stopped == "stopped after 3 batches of which nothing was kept: broken"
+    assert report.stopped == "stopped after 3 batches in which every row failed: broken"
 
 
-async def test_one_item_that_the_server_refuses_does_not_spoil_its_batch(tmp_path: Path) -> None:
-    """A batch refused as invalid is halved until the item at fault is alone."""
+async def test_one_invalid_item_is_isolated_from_its_batch(tmp_path: Path) -> None:
+    """A batch refused as invalid is halved until the invalid item is alone."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if any(item["content"] == "bad" for item in items):
@@ -216,8 +215,8 @@ async def test_one_item_that_the_server_refuses_does_not_spoil_its_batch(tmp_pat
     assert (report.problems[0].line, report.problems[0].reason) == (3, "not that one")
 
 
-async def test_failed_batches_are_sent_again_by_the_next_run(tmp_path: Path) -> None:
-    """The journal keeps what was finished, with its bad rows; a rerun sends the rest and reports the whole."""
+async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
+    """Finished batches come from the journal with their bad rows, and the report covers the whole import."""
     path = tmp_path / "a.jsonl"
     path.write_text("{\n" + lines([str(number) for number in range(3 * BATCH_ROWS)]))
     journal = tmp_path / "journal"
@@ -236,8 +235,8 @@ async def test_failed_batches_are_sent_again_by_the_next_run(tmp_path: Path) -> 
     assert list(journal.iterdir()) == []
 
 
-async def test_other_destinations_and_options_have_their_own_journal(tmp_path: Path) -> None:
-    """What one store has finished says nothing about another."""
+async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
+    """Rows that are finished for one store are still sent to another."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
@@ -254,11 +253,11 @@ async def test_other_destinations_and_options_have_their_own_journal(tmp_path: P
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Stands for the death of the process."""
 
 
 class KilledSink:
-    """Dies at the n-th write, before or after it was carried out."""
+    """Dies at the n-th write, before or after it takes effect."""
 
     def __init__(self, inner: Sink, at: int, *, after: bool) -> None:
         self.inner = inner
@@ -266,7 +265,7 @@ class KilledSink:
         self.after = after
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """Die, or write."""
+        """Write, unless it is time to die."""
         self.left -= 1
         if self.left == 0 and not self.after:
             raise Killed
@@ -276,15 +275,15 @@ class KilledSink:
         return outcomes
 
 
-def without_order(bench: Bench) -> dict[str, Any]:
-    """What is stored, but for the arrival order, which a resumed import continues later."""
+def without_seq(bench: Bench) -> dict[str, Any]:
+    """The stored memories without sequence numbers, which a resumed import continues later."""
     return {one: memory.model_copy(update={"seq": 0}) for one, memory in bench.store.memories().items()}
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 4), st.booleans(), st.booleans())
-def test_an_interrupted_import_goes_on_to_the_same_store(at: int, after: bool, keep_journal: bool) -> None:  # noqa: FBT001
-    """Killed at any batch, before or after its write, with or without its journal, a rerun ends with the same store."""
+def test_a_resumed_import_ends_with_the_same_store(at: int, after: bool, keep_journal: bool) -> None:  # noqa: FBT001
+    """Killed at any batch, before or after its write, with or without its journal."""
     contents = [f"memory {number}" for number in range(4 * BATCH_ROWS - 5)]
 
     async def check(folder: Path) -> None:
@@ -299,20 +298,10 @@ def test_an_interrupted_import_goes_on_to_the_same_store(at: int, after: bool, k
             for file in (folder / "journal").iterdir():
                 file.unlink()
         report = await run_import(asked, broken.sink(), clock=broken.clock)
-        assert without_order(broken) == without_order(whole)
+        assert without_seq(broken) == without_seq(whole)
         assert report.read == expected.read
         assert report.counts[WriteStatus.REJECTED] == expected.counts[WriteStatus.REJECTED] == 1
         assert report.resumed == ((at - 1) * BATCH_ROWS if keep_journal else 0)
 
     with TemporaryDirectory() as folder:
         asyncio.run(check(Path(folder)))
-
-
-def test_problems_are_listed_up_to_a_limit() -> None:
-    """A file of nothing but bad rows does not fill the memory; the rest is counted."""
-    ledger = Ledger()
-    problem = Problem("f", 1, WriteStatus.REJECTED, "no")
-    ledger.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
-    report = ledger.report((), 0.0)
-    assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
-    assert str(Problem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_all_samples_are_stored() -> None:
-    """About 150 valid drafts, each a memory of its own."""
+    """About 150 valid drafts become as many memories."""
     drafts = [DRAFT.validate_python(item) for item in sample_items()]
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -24,8 +24,8 @@ async def test_all_samples_are_stored() -> None:
     assert 140 <= len(drafts) <= 160
 
 
-def test_samples_show_every_type_over_weeks() -> None:
-    """All five types, many sessions, every kind of event, five weeks and more, varied importance."""
+def test_samples_cover_all_types_over_weeks() -> None:
+    """All types and kinds of event, many sessions, more than five weeks, varied importance."""
     items = sample_items()
     kinds = Counter(item["type"] for item in items)
     assert set(kinds) == set(MemoryType)
@@ -37,8 +37,8 @@ def test_samples_show_every_type_over_weeks() -> None:
     assert len({item["importance"] for item in items}) >= 6
 
 
-def test_no_two_samples_say_the_same() -> None:
-    """No pair shares most of its words."""
+def test_samples_differ_from_each_other() -> None:
+    """No two share 40 % of their words."""
     words = [frozenset(item["content"].lower().split()) for item in sample_items()]
     pairs = ((a, b) for index, a in enumerate(words) for b in words[:index])
     assert max(len(a & b) / len(a | b) for a, b in pairs) < 0.4

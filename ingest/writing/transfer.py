@@ -1,8 +1,7 @@
-"""A namespace's memories out of one store and into another, as they are: ids, times, uses and links included.
+"""Export a namespace's memories, and restore them in another store: with ids, times, uses and links.
 
-Vectors do not travel: they are made anew by the encoder at hand, so that a namespace moves between encoders too. A
-memory keeps its id in its own tenant and namespace; in another one it gets the id that it would have there, and what
-points to it follows.
+Vectors are not exported but made again by the current encoder, so a namespace can move between encoders. A memory keeps
+its id in its own tenant and namespace; elsewhere it gets the id that it would have there, and so do references to it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from ingest.screening.redaction.redactor import Redactor, SecretsRefused
 from ingest.writing.drafts import PendingWrite, Preparer
-from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from ingest.writing.validation import as_invalid
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext
@@ -29,15 +28,15 @@ from memtypes.model.types import from_payload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import Listing, MemoryStore
 
-PAGE = 500
-PIECE = 64
+EXPORT_PAGE = 500
+RESTORE_PIECE = 64
 
 
 async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, Any]]:
-    """Each memory of the namespace as plain JSON, newest first; what is written meanwhile may be missing."""
+    """Each memory of the namespace as plain JSON, newest first; memories written meanwhile may be missing."""
     cursor: str | None = None
     while True:
-        page = await store.page(scope, Listing(limit=PAGE, cursor=cursor))
+        page = await store.page(scope, Listing(limit=EXPORT_PAGE, cursor=cursor))
         for memory in page.memories:
             yield memory.to_payload()
         cursor = page.next_cursor
@@ -46,15 +45,15 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
-    """The memories of `lines` as they will be in `scope`. Raises InvalidRequest that names the line and the field."""
-    memories = [_read(index, line) for index, line in enumerate(lines)]
+    """The memories in exported `lines`, moved to `scope`. Raises InvalidRequest with the line and the field."""
+    memories = [_memory(index, line) for index, line in enumerate(lines)]
     ids = _ids_in(scope, memories)
     return [_moved(memory, scope, ids) for memory in memories]
 
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Keeps memories that come from elsewhere, where other rules may have held: secrets are taken out here, too."""
+    """Stores exported memories, after redacting them by the rules that hold here."""
 
     store: MemoryStore
     embedder: Embedder
@@ -63,29 +62,29 @@ class Restorer:
     redactor: Redactor | None = None
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """What became of each, after reading back. Raises Conflict when an id belongs to another scope."""
+        """One outcome for each memory, after reading back. Raises Conflict if an id belongs to another scope."""
         # In order of arrival, since a turn is embedded with those before it.
-        order = sorted(range(len(memories)), key=lambda place: memories[place].seq)
+        order = sorted(range(len(memories)), key=lambda index: memories[index].seq)
         outcomes: dict[int, WriteOutcome] = {}
-        for start in range(0, len(order), PIECE):
-            places = order[start : start + PIECE]
-            told = await self._restore_piece(scope, [memories[place] for place in places])
-            outcomes.update(zip(places, told, strict=True))
-        return [outcomes[place] for place in range(len(memories))]
+        for start in range(0, len(order), RESTORE_PIECE):
+            piece = order[start : start + RESTORE_PIECE]
+            restored = await self._restore_piece(scope, [memories[index] for index in piece])
+            outcomes.update(zip(piece, restored, strict=True))
+        return [outcomes[index] for index in range(len(memories))]
 
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        entries = await anyio.to_thread.run_sync(lambda: [self._prepared(scope, memory) for memory in memories])
-        prepared = [entry for entry in entries if isinstance(entry, PendingWrite)]
-        given = await ConversationContext(self.store).in_context(scope, [one.memory for one in prepared])
-        embeddings = await self.embedder.embed_in_context(given)
-        records = [one.record(embedding) for one, embedding in zip(prepared, embeddings, strict=True)]
+        entries = await anyio.to_thread.run_sync(lambda: [self._prepare(scope, memory) for memory in memories])
+        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        texts = await ConversationContext(self.store).in_context(scope, [entry.memory for entry in pending])
+        embeddings = await self.embedder.embed_in_context(texts)
+        records = [entry.record(embedding) for entry, embedding in zip(pending, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)
-            kept = await self.store.get(scope, {one.memory.id: one.memory.type for one in prepared})
-        return [_outcome(one.memory, kept) if isinstance(one, PendingWrite) else one for one in entries]
+            stored = await self.store.get(scope, {entry.memory.id: entry.memory.type for entry in pending})
+        return [_outcome(entry.memory, stored) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
-    def _prepared(self, scope: Scope, memory: Memory) -> PendingWrite | WriteOutcome:
-        """The memory without secrets, ready to be embedded; or why it may not be kept."""
+    def _prepare(self, scope: Scope, memory: Memory) -> Entry:
+        """The memory without secrets, or its rejection."""
         if self.redactor is None:
             return self.preparer.prepare_memory(memory)
         objection = self.redactor.rules(scope.tenant).objection(memory)
@@ -97,13 +96,13 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=str(error))
 
 
-def _outcome(memory: Memory, kept: Mapping[str, Memory]) -> WriteOutcome:
-    if kept.get(memory.id) != memory:
+def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:
+    if stored.get(memory.id) != memory:
         return WriteOutcome(WriteStatus.FAILED, id=memory.id, reason=NOT_READ_BACK)
     return WriteOutcome(WriteStatus.STORED, id=memory.id, memory=memory)
 
 
-def _read(index: int, line: Mapping[str, Any]) -> Memory:
+def _memory(index: int, line: Mapping[str, Any]) -> Memory:
     path = f"items[{index}]"
     if line.get("type") not in set(MemoryType):
         known = ", ".join(MemoryType)
@@ -116,17 +115,15 @@ def _read(index: int, line: Mapping[str, Any]) -> Memory:
 
 
 def _ids_in(scope: Scope, memories: Sequence[Memory]) -> dict[str, str]:
-    """The id that each memory will have in `scope`, by the one that it has."""
+    """The id of each memory in `scope`, by its exported id."""
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for memory in memories:
         number = 0
-        new = _id_in(scope, memory, number)
-        while new in taken:
+        while (new_id := _id_in(scope, memory, number)) in taken:
             number += 1
-            new = _id_in(scope, memory, number)
-        taken.add(new)
-        ids[memory.id] = new
+        taken.add(new_id)
+        ids[memory.id] = new_id
     return ids
 
 
@@ -139,7 +136,7 @@ def _id_in(scope: Scope, memory: Memory, number: int) -> str:
 
 
 def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:
-    """`memory` in `scope`: what it points to is pointed to by its id there."""
+    """`memory` in `scope`, with its references updated to `ids`."""
     changes: dict[str, Any] = {"id": ids[memory.id], "tenant": scope.tenant, "namespace": scope.namespace}
     if memory.superseded_by is not None:
         changes["superseded_by"] = ids.get(memory.superseded_by, memory.superseded_by)

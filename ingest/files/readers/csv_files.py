@@ -1,6 +1,6 @@
-"""CSV with a header: one row a record. All values are text still; an empty cell is an absent field.
+"""Read CSV with a header: one row per record. Values stay text; an empty cell is an absent field.
 
-The separator is the one of comma, semicolon and tab that the header has most of.
+The separator is whichever of comma, semicolon and tab the header has most of.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ import csv
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ingest.files.readers.lines import MAX_LINE, read_lines
-from ingest.files.readers.rows import BadLine, RawItem, Reading
+from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem, Reading, read_lines
 
 _SEPARATORS = ",;\t"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """A row for each record after the header."""
-    source = _Source(stream, file)
-    first = next(source, None)
+    lines = _CsvLines(stream, file)
+    first = next(lines, None)
     if first is None:
-        yield from source.problems()
+        yield from lines.take_problems()
         return
     separator = max(_SEPARATORS, key=first.count)
     header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
@@ -29,24 +28,24 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
         return
     # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
     csv.field_size_limit(MAX_LINE)
-    yield from _records(csv.reader(source, delimiter=separator, strict=True), source, header)
+    yield from _records(csv.reader(lines, delimiter=separator, strict=True), lines, header)
 
 
-def _records(reader: Iterator[list[str]], source: _Source, header: list[str]) -> Iterator[Reading]:
+def _records(reader: Iterator[list[str]], lines: _CsvLines, header: list[str]) -> Iterator[Reading]:
     while True:
-        source.begin_record()
+        lines.begin_record()
         try:
             cells = next(reader)
         except StopIteration:
-            yield from source.problems()
+            yield from lines.take_problems()
             return
         except csv.Error as error:
-            yield from source.problems()
-            yield BadLine(source.file, source.record, f"is not CSV: {error}")
+            yield from lines.take_problems()
+            yield BadLine(lines.file, lines.record, f"is not CSV: {error}")
             continue
-        yield from source.problems()
+        yield from lines.take_problems()
         if any(cells):
-            yield _row(cells, header, source.file, source.record)
+            yield _row(cells, header, lines.file, lines.record)
 
 
 def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
@@ -56,8 +55,11 @@ def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
     return RawItem(fields, file, line, textual=True)
 
 
-class _Source:
-    """The lines as the csv module takes them; what could not be read is kept aside until it is asked for."""
+class _CsvLines:
+    """An iterator of lines for the csv module. record: the line on which the current record begins.
+
+    Unreadable lines are skipped and kept for `take_problems`.
+    """
 
     def __init__(self, stream: BinaryIO, file: str) -> None:
         self.file = file
@@ -66,7 +68,7 @@ class _Source:
         self._lines = read_lines(stream, file)
         self._problems: list[BadLine] = []
 
-    def __iter__(self) -> _Source:
+    def __iter__(self) -> _CsvLines:
         return self
 
     def __next__(self) -> str:
@@ -80,10 +82,10 @@ class _Source:
         raise StopIteration
 
     def begin_record(self) -> None:
-        """Take the next line as the first of a record: `record` is then its number."""
+        """Take the next line as the first of a record."""
         self._at_start = True
 
-    def problems(self) -> list[BadLine]:
+    def take_problems(self) -> list[BadLine]:
         """The unreadable lines since the last call."""
-        found, self._problems = self._problems, []
-        return found
+        problems, self._problems = self._problems, []
+        return problems

@@ -1,6 +1,6 @@
-"""Markdown notes: one row a note, or one a section of a long one, with the YAML front matter as its fields.
+"""Read Markdown notes: one row per note, or per section of a long one, with the YAML front matter as fields.
 
-title, tags, date or created, aliases are understood; what else the front matter says is kept as metadata.
+title, tags, date or created are known; the rest of the front matter becomes metadata.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from ingest.files.readers.exports.walk import as_metadata, row
-from ingest.files.readers.rows import BadLine, Reading
+from ingest.files.readers.exports import as_metadata, row
+from ingest.files.readers.rows import BadLine, Reading, read_utf8
 
 MAX_NOTE = 8 * 1024 * 1024
-LONG = 4_000
-"""Characters from which a note is cut at its headings."""
+LONG_NOTE = 4_000
+"""Characters above which a note is cut at its headings."""
 
 _DATES = ("created", "created_at", "date", "updated", "modified")
 _KNOWN = frozenset({"title", "tags", "tag", *_DATES})
@@ -25,26 +25,22 @@ _KNOWN = frozenset({"title", "tags", "tag", *_DATES})
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """The rows of a note."""
-    data = stream.read(MAX_NOTE + 1)
-    if len(data) > MAX_NOTE:
-        yield BadLine(file, None, f"is larger than {MAX_NOTE} bytes")
+    text = read_utf8(stream, file, MAX_NOTE)
+    if isinstance(text, BadLine):
+        yield text
         return
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        yield BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8")
-        return
+    lines = text.splitlines()
     start, front = 0, dict[str, Any]()
     try:
         start, front = _front_matter(lines)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         yield BadLine(file, 1, f"the front matter is not YAML: {' '.join(str(error).split())[:200]}")
-    for first, text in _parts(lines, start):
-        yield row(file, first, {**_fields(front), "content": text})
+    for first, content in _parts(lines, start):
+        yield row(file, first, {**_fields(front), "content": content})
 
 
 def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """Where the text begins, and what stands before it."""
+    """The index of the first line of text, and the fields before it."""
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)
@@ -52,7 +48,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
         return 0, {}
     head = "\n".join(lines[1:end])
     if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head)):
-        raise ValueError("aliases are not read")  # a few of them can stand for gigabytes
+        raise ValueError("aliases are not supported")  # a few of them can expand to gigabytes
     front = yaml.safe_load(head)
     if front is not None and not isinstance(front, dict):
         raise ValueError("it is no mapping")
@@ -61,10 +57,9 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
     """Each part of the text with the number of its first line."""
-    whole = "\n".join(lines[start:])
-    cuts = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if len(whole) > LONG else []
-    bounds = sorted({start, *cuts, len(lines)})
-    for first, end in itertools.pairwise(bounds):
+    is_long = len("\n".join(lines[start:])) > LONG_NOTE
+    headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
+    for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):
         text = "\n".join(lines[first:end]).strip()
         if text:
             yield first + 1, text
@@ -76,7 +71,7 @@ def _fields(front: dict[str, Any]) -> dict[str, Any]:
         "type": "semantic",
         "concept": str(front.get("title") or "")[:500],
         "tags": _tags(front.get("tags") or front.get("tag")),
-        "created_at": next((found for found in dates if found), None),
+        "created_at": next((instant for instant in dates if instant), None),
         "metadata": as_metadata({name: _plain(value) for name, value in front.items() if name not in _KNOWN}),
     }
 
@@ -87,7 +82,7 @@ def _tags(value: Any) -> list[str]:
 
 
 def _instant(value: Any) -> str | None:
-    """A date as midnight UTC; a time without an offset as UTC; anything else is passed over."""
+    """RFC 3339; a date is midnight UTC, a time without an offset is UTC. None for anything else."""
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     if isinstance(value, date):
@@ -99,9 +94,9 @@ def _instant(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Dates, also within lists and mappings, as text."""
+    """`value` with dates, also in lists and mappings, as text."""
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(member) for member in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

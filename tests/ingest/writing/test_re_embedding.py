@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.files.transfer import exported, read_exported
 from ingest.screening.review.panel import Panel, Seat
 from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
 from ingest.writing.drafts import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
+from ingest.writing.transfer import exported, read_exported
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.files.transfer import exported, read_exported
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.transfer import exported, read_exported
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType

@@ -1,4 +1,4 @@
-"""Cuts one file into batches of items, passing over what an earlier run has finished. Knows no sink."""
+"""Cut one file into batches of items, skipping rows that an earlier run has finished. Knows no sink."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from ingest.files.items import RowOptions, to_item
-from ingest.files.readers.formats import READERS
 from ingest.files.readers.rows import BadLine, Reading
-from ingest.files.readers.sources import SourceFile
-from ingest.files.report import Problem
+from ingest.files.readers.sources import READERS, SourceFile
+from ingest.files.report import RowProblem
 from ingest.screening.redaction.scan import redact
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
@@ -21,44 +20,45 @@ from memtypes.model.times import Clock
 
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
-"""Content of a batch, in characters; as JSON it stays below what a server takes as one body."""
+"""Content of a batch, in characters; as JSON it stays below the limit of a request body."""
 
 
 @dataclass(slots=True)
-class Batch:
-    """Rows first to end (not included) of a file: the items to hand over with their places, and what was wrong."""
+class ItemBatch:
+    """Rows `first` to `end` (exclusive) of a file: the items with their places, and the rows that are no items."""
 
     first: int
     end: int
     items: list[dict[str, Any]] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     size: int = 0
 
-    def take(self, reading: Reading, options: RowOptions, now: datetime) -> None:
+    def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
         """Add the next row."""
         self.end += 1
         if isinstance(reading, BadLine):
-            self._reject(reading.file, reading.line, reading.reason)
+            self._reject(reading, reading.reason)
             return
         try:
             item = to_item(reading, options, now)
         except InvalidRequest as error:
-            self._reject(reading.file, reading.line, str(error))
+            self._reject(reading, str(error))
             return
         self.items.append(item)
         self.places.append((reading.file, reading.line))
         self.size += len(item["content"])
 
-    def _reject(self, file: str, line: int | None, reason: str) -> None:
-        self.problems.append(Problem(file, line, WriteStatus.REJECTED, redact(reason)))  # it may quote the row
+    def _reject(self, reading: Reading, reason: str) -> None:
+        # The reason may quote the row, so secrets are removed from it.
+        self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
 
     def is_full(self) -> bool:
-        """Whether the batch is to be handed over before another row is taken."""
+        """Whether the batch takes no more rows."""
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 
-class Feed:
+class BatchReader:
     """The batches of one file."""
 
     def __init__(self, readings: Iterator[Reading], options: RowOptions, clock: Clock) -> None:
@@ -67,18 +67,18 @@ class Feed:
         self._clock = clock
         self._row = 0
 
-    def next_batch(self, done: Sequence[tuple[int, int]], *, strict: bool) -> Batch | None:
-        """The next rows that are in none of the spans `done`; None at the end. strict: a bad row ends the batch."""
-        batch: Batch | None = None
+    def next_batch(self, finished: Sequence[tuple[int, int]], *, strict: bool) -> ItemBatch | None:
+        """The next rows outside the `finished` spans; None at the end. strict: a bad row ends the batch."""
+        batch: ItemBatch | None = None
         for reading in self._readings:
             row = self._row
             self._row += 1
-            if any(first <= row < end for first, end in done):
+            if any(first <= row < end for first, end in finished):
                 if batch is not None:
                     return batch
                 continue
-            batch = batch or Batch(row, row)
-            batch.take(reading, self._options, self._clock())
+            batch = batch or ItemBatch(row, row)
+            batch.add(reading, self._options, self._clock())
             if batch.is_full() or (strict and batch.problems):
                 return batch
         return batch
@@ -86,7 +86,7 @@ class Feed:
 
 @contextmanager
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """The rows of `source`, and the stream they come from; a file that can't be read gives one row that says so."""
+    """The rows of `source`, and the stream that they are read from. A file that can't be read is a single BadLine."""
     if source.path is None:
         stream: BinaryIO = stdin or io.BytesIO()
         yield READERS[source.format](stream, source.name), stream
@@ -97,10 +97,10 @@ def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[
         yield iter([_unreadable(source, error)]), io.BytesIO()
         return
     with stream:
-        yield _guarded(READERS[source.format](stream, source.name), source), stream
+        yield _until_error(READERS[source.format](stream, source.name), source), stream
 
 
-def _guarded(readings: Iterator[Reading], source: SourceFile) -> Iterator[Reading]:
+def _until_error(readings: Iterator[Reading], source: SourceFile) -> Iterator[Reading]:
     try:
         yield from readings
     except OSError as error:

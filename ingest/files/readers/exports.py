@@ -1,0 +1,200 @@
+"""Read the exports of other programs.
+
+ChatGPT's conversations.json (a tree of messages per conversation) and Claude's (a list of messages): one row per
+message, an event by its speaker in the conversation's session. System, tool and empty messages are skipped. Of
+ChatGPT's tree, the branch that ends in current_node is read: what the user saw last.
+
+mem0's get_all as JSON, and the MCP memory server's graph as JSON Lines: one fact per memory, observation or relation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, TypeAlias
+
+from ingest.files.readers.json_files import read_jsonl, read_objects
+from ingest.files.readers.rows import BadLine, RawItem, Reading
+from memtypes.model.memory import Memory
+
+_EVENTS = {"user": "user_query", "assistant": "agent_response"}
+_MAX_TITLE = 500
+
+Convert: TypeAlias = Callable[[dict[str, Any], str, int], Iterator[Reading]]
+"""Takes one object of an export, the file's name and the line; returns its rows."""
+
+
+def read_chatgpt(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each message of each conversation, in order."""
+    return _converted(stream, file, ("conversations",), _chatgpt_messages)
+
+
+def read_claude(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each message of each conversation, in order."""
+    return _converted(stream, file, ("conversations",), _claude_messages)
+
+
+def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A fact for each memory, with its ids and metadata as metadata."""
+    return _converted(stream, file, ("results", "memories"), _mem0_fact)
+
+
+def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A fact for each observation of each entity ("Ann: likes tea"), and for each relation."""
+    for reading in read_jsonl(stream, file):
+        if isinstance(reading, BadLine):
+            yield reading
+            continue
+        try:
+            yield from _mcp_facts(reading)
+        except (KeyError, TypeError, AttributeError) as error:
+            yield BadLine(file, reading.line, f"is no entity and no relation: {type(error).__name__} {error}")
+
+
+def _converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
+    """The rows of each object of the list, which may be the value of one of `list_names`."""
+    for reading in read_objects(stream, file, list_names):
+        if isinstance(reading, BadLine):
+            yield reading
+            continue
+        try:
+            yield from convert(reading.fields, file, reading.line)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+            yield BadLine(file, reading.line, f"does not have the form of this export: {problem[:120]}")
+
+
+def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` as metadata; those with the name of a memory's field are renamed."""
+    return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
+
+
+def row(file: str, line: int, fields: dict[str, Any]) -> RawItem:
+    """A row of those `fields` that have a value."""
+    return RawItem({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    """Where messages of a conversation come from."""
+
+    file: str
+    line: int
+    session: str
+    title: object
+
+    def message(self, turn: int, role: str, text: str, at: str | None) -> RawItem:
+        """The row for a message; `turn` is its number."""
+        fields = {
+            "type": "episodic",
+            "content": text,
+            "session_id": self.session,
+            "speaker": role,
+            "event_type": _EVENTS[role],
+            "created_at": at,
+            "context": " ".join(str(self.title or "").split())[:_MAX_TITLE],
+            "source": {"thread_id": self.session, "turns": [turn], "line": None},
+        }
+        return row(self.file, self.line, fields)
+
+
+def _chatgpt_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+    nodes = fields["mapping"]
+    session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
+    conversation = _Conversation(file, line, session, fields.get("title"))
+    for turn, message in enumerate(_branch(nodes, fields.get("current_node"))):
+        role = message["author"]["role"]
+        text = _chatgpt_text(message.get("content") or {})
+        if role in _EVENTS and text.strip():
+            at = _from_unix(message.get("create_time") or fields.get("create_time"))
+            yield conversation.message(turn, role, text, at)
+
+
+def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
+    """The messages from the root to `last`, or to the last leaf if that is unknown. Stops at a cycle."""
+    parents = {node.get("parent") for node in nodes.values()}
+    leaves = [name for name in nodes if name not in parents]
+    at: str | None = last if last in nodes else leaves[-1] if leaves else None
+    messages: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    while at is not None and at in nodes and at not in seen:
+        seen.add(at)
+        if nodes[at].get("message"):
+            messages.append(nodes[at]["message"])
+        at = nodes[at].get("parent")
+    return messages[::-1]
+
+
+def _chatgpt_text(content: dict[str, Any]) -> str:
+    parts = content.get("parts") or [content.get("text") or ""]
+    texts = [part if isinstance(part, str) else part.get("text") or "" for part in parts]
+    return "\n".join(text for text in texts if text)
+
+
+def _from_unix(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
+
+
+def _claude_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+    session = str(fields["uuid"])
+    conversation = _Conversation(file, line, session, fields.get("name"))
+    for turn, message in enumerate(fields["chat_messages"]):
+        role = {"human": "user"}.get(message["sender"], message["sender"])
+        text = _claude_text(message)
+        if role not in _EVENTS:
+            yield BadLine(file, line, f"message {turn} of conversation {session} is of {role!r:.50}")
+        elif text.strip():
+            yield conversation.message(turn, role, text, message.get("created_at") or fields.get("created_at"))
+
+
+def _claude_text(message: dict[str, Any]) -> str:
+    """The message's text, or else the texts of its content blocks."""
+    if message.get("text"):
+        return str(message["text"])
+    blocks = message.get("content") or []
+    return "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text" and block.get("text"))
+
+
+def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+    ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
+    fields = {
+        "type": "semantic",
+        "content": memory["memory"] if "memory" in memory else memory["data"]["memory"],
+        "created_at": _as_utc(memory.get("created_at") or memory.get("updated_at")),
+        "session_id": memory.get("run_id"),
+        "agent_id": memory.get("agent_id"),
+        "tags": [str(category) for category in memory.get("categories") or []],
+        "metadata": as_metadata(memory.get("metadata") or {}) | ids,
+    }
+    yield row(file, line, fields)
+
+
+def _as_utc(time: str | None) -> str | None:
+    """RFC 3339; a time without an offset is UTC."""
+    if time is None:
+        return None
+    parsed = datetime.fromisoformat(time)
+    return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
+
+
+def _mcp_facts(line: RawItem) -> Iterator[Reading]:
+    record = line.fields
+    if record["type"] == "entity":
+        name, kind = str(record["name"]), str(record.get("entityType") or "")
+        texts = [f"{name}: {observation}" for observation in record.get("observations") or []]
+        for number, text in enumerate(texts or [f"{name} is a {kind}" if kind else name]):
+            yield _mcp_fact(line, text, name, {"entity_type": kind, "observation": number})
+    elif record["type"] == "relation":
+        words = (record["from"], str(record["relationType"]).replace("_", " "), record["to"])
+        yield _mcp_fact(line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])})
+    else:
+        yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
+
+
+def _mcp_fact(line: RawItem, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
+    metadata = {name: value for name, value in metadata.items() if value != ""}
+    # Several facts come from one line, so the line alone does not identify the source.
+    source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
+    fields = {"type": "semantic", "content": text, "concept": concept[:500], "metadata": metadata, "source": source}
+    return row(line.file, line.line, fields)

@@ -1,0 +1,144 @@
+"""Read JSON Lines, and JSON.
+
+JSON Lines: one object per line; blank lines are skipped.
+
+JSON: a list of objects, an object with such a list under "memories" or "items", or a single object. The list is parsed
+value by value, so each row has its line, and rows before a syntax error are still read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ingest.files.readers.rows import BadLine, RawItem, Reading, TextLine, read_lines, read_utf8
+from memtypes.model.strict_json import MalformedJson, skip_blank, value_at, whole_value
+
+MAX_FILE = 256 * 1024 * 1024
+"""Bytes of a JSON file, which is read as a whole; JSON Lines has no such limit."""
+
+_LIST_NAMES = ("memories", "items")
+_TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each line."""
+    for line in read_lines(stream, file):
+        if isinstance(line, BadLine):
+            yield line
+        elif line.text.strip():
+            yield _jsonl_row(line, file)
+
+
+def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each object of the list."""
+    return read_objects(stream, file, _LIST_NAMES)
+
+
+def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
+    """A row for each object of the list, which may be the value of one of `list_names`."""
+    text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
+    if isinstance(text, BadLine):
+        yield text
+    else:
+        yield from _JsonWalk(text, file, list_names).rows()
+
+
+def _jsonl_row(line: TextLine, file: str) -> Reading:
+    try:
+        return _row(whole_value(line.text), file, line.number)
+    except MalformedJson as error:
+        return BadLine(file, line.number, str(error))
+
+
+def _row(value: Any, file: str, line: int) -> Reading:
+    if not isinstance(value, dict):
+        return BadLine(file, line, f"must be a JSON object, is {_TYPE_NAMES.get(type(value), 'a number')}")
+    return RawItem(value, file, line)
+
+
+class _JsonWalk:
+    """Steps through a JSON text; `_at` is the position reached, on line `_line`."""
+
+    def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
+        self._text = text
+        self._file = file
+        self._list_names = list_names
+        self._at = 0
+        self._line = 1
+
+    def rows(self) -> Iterator[Reading]:
+        try:
+            first = self._peek()
+            if first == "[":
+                yield from self._list()
+            elif first == "{":
+                yield from self._object()
+            else:
+                names = " or ".join(f'"{name}"' for name in self._list_names)
+                yield BadLine(self._file, self._line, f"must be a list, or an object with {names}")
+                return
+            self._expect_end()
+        except MalformedJson as error:
+            self._advance(max(error.position, self._at))
+            yield BadLine(self._file, self._line, f"{error}; nothing after it was read")
+
+    def _object(self) -> Iterator[Reading]:
+        first_line, fields, has_list = self._line, dict[str, Any](), False
+        self._expect("{")
+        while self._peek() != "}":
+            key = self._value()
+            if not isinstance(key, str):
+                raise MalformedJson("is not JSON: a name must be text", position=self._at)
+            self._expect(":")
+            if key in self._list_names and self._peek() == "[":
+                has_list = True
+                yield from self._list()
+            else:
+                fields[key] = self._value()
+            self._comma_or("}")
+        self._expect("}")
+        if not has_list:
+            yield RawItem(fields, self._file, first_line)
+
+    def _list(self) -> Iterator[Reading]:
+        self._expect("[")
+        while self._peek() != "]":
+            line = self._line
+            yield _row(self._value(), self._file, line)
+            self._comma_or("]")
+        self._expect("]")
+
+    def _comma_or(self, end: str) -> None:
+        """Step over a comma before another value; stay before `end`."""
+        if self._peek() == end:
+            return
+        self._expect(",")
+        if self._peek() == end:
+            raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
+
+    def _peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        self._advance(skip_blank(self._text, self._at))
+        return self._text[self._at : self._at + 1]
+
+    def _expect_end(self) -> None:
+        if self._peek():
+            raise MalformedJson("has text after the JSON value", position=self._at)
+
+    def _expect(self, expected: str) -> None:
+        char = self._peek()
+        if char != expected:
+            message = f"is not JSON: {expected} expected, {char or 'the end'} found"
+            raise MalformedJson(message, position=self._at)
+        self._advance(self._at + 1)
+
+    def _value(self) -> Any:
+        self._peek()
+        value, end = value_at(self._text, self._at)
+        self._advance(end)
+        return value
+
+    def _advance(self, to: int) -> None:
+        self._line += self._text.count("\n", self._at, to)
+        self._at = to

@@ -1,0 +1,157 @@
+"""Read plain text and Markdown.
+
+Plain text: one row per paragraph; blank lines separate paragraphs.
+
+Markdown: one row per section, with the path of its heading ("Deploying > Rolling back") and the text under it. Headings
+begin with `#`, outside fenced blocks. Text before the first heading is a section without heading. Front matter (between
+two `---` lines at the top) holds fields for every section: one `name: value` per line, or a list of `- value` lines
+under a bare `name:`. This is the only part of YAML that is supported here; `notes` reads more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any, BinaryIO
+
+from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem, Reading, TextLine, read_lines
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
+_FRONT = re.compile(r"([A-Za-z_][\w.-]*)\s*:\s*(.*)$")
+_MAX_FRONT_LINES = 200
+
+
+def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each paragraph."""
+    block: _TextBlock | None = None
+    for line in read_lines(stream, file):
+        if isinstance(line, BadLine):
+            yield line
+        elif line.text.strip():
+            block = block or _TextBlock(line.number)
+            block.add(line.text)
+        elif block:
+            yield from block.readings(file)
+            block = None
+    if block:
+        yield from block.readings(file)
+
+
+def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """A row for each section that has text."""
+    lines = read_lines(stream, file)
+    head, front = _front_matter(lines)
+    for reading in _sections(chain(head, lines), file):
+        if isinstance(reading, RawItem):
+            # Front matter is text, parsed like CSV cells, and never replaces the content.
+            yield replace(reading, fields={**front, **reading.fields}, textual=True)
+        else:
+            yield reading
+
+
+class _TextBlock:
+    """Lines that form one row, in bounded memory. line: the number of the first one."""
+
+    def __init__(self, line: int, heading: str | None = None) -> None:
+        self.line = line
+        self.heading = heading
+        self._texts: list[str] = []
+        self._size = 0
+
+    def add(self, text: str) -> None:
+        """Append a line; beyond the limit only its size is counted."""
+        self._size += len(text) + 1
+        if self._size <= MAX_LINE:
+            self._texts.append(text)
+
+    def readings(self, file: str) -> Iterator[Reading]:
+        """The block's row; nothing if it is blank."""
+        content = "\n".join(self._texts).strip("\n").rstrip()
+        if self._size > MAX_LINE:
+            yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
+        elif content.strip():
+            yield RawItem({"content": content}, file, self.line, heading=self.heading)
+
+
+def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
+    """The lines that were read but are no front matter, and the fields of the front matter."""
+    seen: list[TextLine | BadLine] = []
+    for line in lines:
+        seen.append(line)
+        text = line.text.rstrip() if isinstance(line, TextLine) else ""
+        if len(seen) == 1 and text != "---":
+            break
+        if len(seen) > 1 and text in ("---", "..."):
+            return [], _front_fields(part.text for part in seen[1:-1] if isinstance(part, TextLine))
+        if len(seen) > _MAX_FRONT_LINES:
+            break
+    return seen, {}
+
+
+def _front_fields(texts: Iterator[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    name = ""
+    for text in texts:
+        if match := _FRONT.match(text):
+            name = match[1]
+            fields[name] = _unquoted(match[2].strip())
+        elif name and text.strip().startswith("- "):
+            values = fields[name] if isinstance(fields[name], list) else []
+            fields[name] = [*values, _unquoted(text.strip()[2:].strip())]
+    return {name: value for name, value in fields.items() if value}
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
+
+
+def _sections(lines: Iterator[TextLine | BadLine], file: str) -> Iterator[Reading]:
+    outline = _Outline()
+    block: _TextBlock | None = None
+    for line in lines:
+        if isinstance(line, BadLine):
+            yield line
+        elif outline.enters_section(line.text):
+            if block:
+                yield from block.readings(file)
+            block = _TextBlock(line.number, outline.path())
+        elif block or line.text.strip():
+            block = block or _TextBlock(line.number)
+            block.add(line.text)
+    if block:
+        yield from block.readings(file)
+
+
+class _Outline:
+    """The headings above the current line, and whether it is inside a fenced block."""
+
+    def __init__(self) -> None:
+        self._fence: str | None = None
+        self._headings: dict[int, str] = {}
+
+    def enters_section(self, text: str) -> bool:
+        """Whether the line is a heading, which then is the current one."""
+        if fence := _FENCE.match(text):
+            self._open_or_close(fence[1], fence[2])
+            return False
+        heading = None if self._fence else _HEADING.match(text)
+        if heading is None:
+            return False
+        level = len(heading[1])
+        self._headings = {other: name for other, name in self._headings.items() if other < level}
+        self._headings[level] = (heading[2] or "").strip()
+        return True
+
+    def path(self) -> str | None:
+        """The current heading after those above it."""
+        return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None
+
+    def _open_or_close(self, fence: str, rest: str) -> None:
+        if self._fence is None:
+            self._fence = fence
+        elif fence[0] == self._fence[0] and len(fence) >= len(self._fence) and not rest.strip():
+            self._fence = None

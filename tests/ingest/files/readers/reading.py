@@ -1,0 +1,37 @@
+"""Run a reader over text."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.files.items import RowOptions, to_item
+from ingest.files.readers.rows import BadLine, RawItem, Reader, Reading
+
+
+def read(reader: Reader, data: str | bytes) -> list[Reading]:
+    """All rows and bad lines."""
+    raw = data.encode() if isinstance(data, str) else data
+    return list(reader(io.BytesIO(raw), "f"))
+
+
+def rows(reader: Reader, data: str | bytes) -> list[tuple[int, dict[str, Any]]]:
+    """Line and fields of each row; fails if there is a bad line."""
+    readings = read(reader, data)
+    assert all(isinstance(reading, RawItem) for reading in readings), readings
+    return [(reading.line, reading.fields) for reading in readings if isinstance(reading, RawItem)]
+
+
+def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
+    """Line and reason of each bad line."""
+    return [(reading.line, reading.reason) for reading in read(reader, data) if isinstance(reading, BadLine)]
+
+
+def read_items(reader: Reader, data: Any) -> tuple[list[dict[str, Any]], list[BadLine]]:
+    """The rows as valid items, and the bad lines. data: text, or what to write as JSON."""
+    readings = read(reader, data if isinstance(data, str) else json.dumps(data, indent=1))
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    items = [to_item(reading, RowOptions(), now) for reading in readings if isinstance(reading, RawItem)]
+    return items, [reading for reading in readings if isinstance(reading, BadLine)]

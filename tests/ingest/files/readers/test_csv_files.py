@@ -1,0 +1,64 @@
+"""Reading CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.files.readers.csv_files import read_csv
+from ingest.files.readers.rows import BadLine
+from tests.ingest.files.readers.reading import bad, read, rows
+
+
+def test_csv_has_one_row_per_record() -> None:
+    """Quoted cells may have separators and line breaks; the line is the record's first; empty cells are absent."""
+    text = 'content,tags\n"a, b\nc",x\n,\nlast,\n'
+    assert rows(read_csv, text) == [(2, {"content": "a, b\nc", "tags": "x"}), (5, {"content": "last"})]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_separator_is_detected_from_the_header(separator: str) -> None:
+    """Comma, semicolon and tab are supported."""
+    assert rows(read_csv, f"content{separator}type\nx{separator}semantic\n") == [
+        (2, {"content": "x", "type": "semantic"})
+    ]
+
+
+def test_bad_records_are_reported_and_the_rest_is_read() -> None:
+    """Too many cells, broken quoting and invalid UTF-8 affect their record only."""
+    data = b'content,type\na,b,c\nok,x\n"q"r,x\n\xff,x\nlast,x\n'
+    readings = read(read_csv, data)
+    assert [reading.line for reading in readings] == [2, 3, 4, 5, 6]
+    reasons = [reading.reason for reading in readings if isinstance(reading, BadLine)]
+    assert reasons[0] == "has 3 cells, the header has 2"
+    assert reasons[1].startswith("is not CSV: ")
+    assert reasons[2] == "is not UTF-8 (byte 1 of the line)"
+
+
+def test_headers_must_name_each_column_once() -> None:
+    """An empty or repeated name and UTF-16 are errors; an empty file has no rows."""
+    message = "the header must name every column, each once"
+    assert bad(read_csv, "a,\nx,y\n") == [(1, message)]
+    assert bad(read_csv, "a,a\nx,y\n") == [(1, message)]
+    assert read(read_csv, "") == []
+    assert bad(read_csv, "a,b".encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
+
+
+def test_cells_may_be_as_long_as_a_content() -> None:
+    """The csv module's own limit does not apply."""
+    assert rows(read_csv, "content\n" + "x" * 400_000 + "\n")[0][1] == {"content": "x" * 400_000}
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(st.tuples(cells, cells), max_size=8))
+def test_csv_round_trips(records: list[tuple[str, str]]) -> None:
+    """The output of Python's csv module is read back."""
+    out = io.StringIO()
+    csv.writer(out).writerows([("content", "other"), *records])
+    assert [fields for _, fields in rows(read_csv, out.getvalue())] == [{"content": a, "other": b} for a, b in records]

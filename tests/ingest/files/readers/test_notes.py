@@ -1,0 +1,45 @@
+"""Reading Markdown notes."""
+
+from __future__ import annotations
+
+from ingest.files.readers.notes import LONG_NOTE, read_notes
+from tests.ingest.files.readers.reading import read, read_items
+
+NOTE = """---
+title: Tea notes
+tags: [tea, kitchen]
+date: 2026-01-02
+status: draft
+id: 7
+---
+# Green
+Seventy degrees.
+"""
+
+
+def test_front_matter_becomes_fields() -> None:
+    """Title, tags and date are fields; the rest is metadata, renamed where a memory has a field of that name."""
+    items, bad = read_items(read_notes, NOTE)
+    (note,) = items
+    assert (note["concept"], note["tags"], note["created_at"]) == (
+        "Tea notes",
+        ["tea", "kitchen"],
+        "2026-01-02T00:00:00+00:00",
+    )
+    assert note["metadata"] == {"status": "draft", "original_id": 7}
+    assert note["content"] == "# Green\nSeventy degrees."
+    assert not bad
+
+
+def test_broken_front_matter_is_reported_and_the_text_read() -> None:
+    """Invalid YAML, a list and aliases are errors; the note itself is read."""
+    for head in ("a: [", "- x", "a: &x [1]\nb: *x"):
+        items, bad = read_items(read_notes, f"---\n{head}\n---\nText.\n")
+        assert len(bad) == 1
+        assert items[0]["content"].endswith("Text.")
+
+
+def test_a_long_note_is_cut_at_its_headings() -> None:
+    """Each part has its line."""
+    readings = read(read_notes, "# A\n" + "x" * LONG_NOTE + "\n# B\nend\n")
+    assert [reading.line for reading in readings] == [1, 3]

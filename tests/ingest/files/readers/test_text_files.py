@@ -1,0 +1,75 @@
+"""Reading Markdown and plain text."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem
+from ingest.files.readers.text_files import read_markdown, read_text
+from tests.ingest.files.readers.reading import bad, read, rows
+
+MARKDOWN = """---
+type: semantic
+tags:
+  - ops
+  - "db"
+note: 'quoted'
+---
+Before any heading.
+
+# Deploy
+Run it.
+
+```sh
+# no heading
+```
+## Roll back ##
+### Empty
+# Last
+The end.
+"""
+
+
+def test_markdown_has_one_row_per_section() -> None:
+    """Fenced blocks are text, and front matter applies to every section."""
+    readings = [reading for reading in read(read_markdown, MARKDOWN) if isinstance(reading, RawItem)]
+    assert [(reading.line, reading.heading) for reading in readings] == [(8, None), (10, "Deploy"), (18, "Last")]
+    assert readings[1].fields["content"] == "Run it.\n\n```sh\n# no heading\n```"
+    assert all(
+        {name: value for name, value in reading.fields.items() if name != "content"}
+        == {"type": "semantic", "tags": ["ops", "db"], "note": "quoted"}
+        for reading in readings
+    )
+
+
+def test_headings_include_those_above_them() -> None:
+    """A section has the path of its headings; a higher heading ends the ones below it."""
+    text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
+    readings = [reading for reading in read(read_markdown, text) if isinstance(reading, RawItem)]
+    assert [reading.heading for reading in readings] == ["A > B", "A > B > C", "A > D", "E"]
+
+
+@pytest.mark.parametrize("text", ["---\nno end\n", "---\n" + "a: b\n" * 300, "text\n---\na: b\n---\n", "#no blank\n"])
+def test_incomplete_front_matter_and_headings_are_text(text: str) -> None:
+    """Front matter needs its closing line, and a heading a blank after the hash."""
+    assert [fields["content"] for _, fields in rows(read_markdown, text)] == [text.rstrip("\n")]
+
+
+def test_markdown_reports_invalid_utf8() -> None:
+    """The line is reported and skipped."""
+    assert bad(read_markdown, b"# A\n\xff\ntext\n") == [(2, "is not UTF-8 (byte 1 of the line)")]
+    assert bad(read_markdown, b"\xff\ntext\n") == [(1, "is not UTF-8 (byte 1 of the line)")]
+
+
+def test_text_has_one_row_per_paragraph() -> None:
+    """Any number of blank lines separates paragraphs; single line breaks are part of the text."""
+    assert rows(read_text, "\na\nb\n\n \n\nc") == [(2, {"content": "a\nb"}), (7, {"content": "c"})]
+    assert bad(read_text, b"a\n\xff\n") == [(2, "is not UTF-8 (byte 1 of the line)")]
+
+
+def test_a_too_long_paragraph_is_skipped() -> None:
+    """It is reported once, and the next paragraph is read."""
+    long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
+    readings = read(read_text, long + b"\nnext\n")
+    assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
+    assert readings[1] == RawItem({"content": "next"}, "f", 11)

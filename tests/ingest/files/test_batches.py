@@ -1,0 +1,72 @@
+"""Cutting a file into batches."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from ingest.files.batches import BATCH_ROWS, BatchReader, open_readings
+from ingest.files.items import RowOptions
+from ingest.files.readers.rows import BadLine, RawItem, Reading
+from ingest.files.readers.sources import Format, SourceFile
+from memtypes.model.policy import MemoryType
+from tests.ingest.doubles import NOW
+
+FACTS = RowOptions(type=MemoryType.SEMANTIC)
+
+
+def batch_reader(rows: int, bad: int | None = None) -> BatchReader:
+    """A reader over so many rows, of which row number `bad` is a bad line."""
+    readings: list[Reading] = [
+        BadLine("f", row, "broken") if row == bad else RawItem({"content": f"row {row}"}, "f", row)
+        for row in range(rows)
+    ]
+    return BatchReader(iter(readings), FACTS, lambda: NOW)
+
+
+def test_a_batch_has_a_limited_number_of_rows() -> None:
+    """The next batch continues after it, and there is none after the last."""
+    reader = batch_reader(BATCH_ROWS + 3)
+    batches = [reader.next_batch((), strict=False) for _ in range(3)]
+    assert [batch and (batch.first, batch.end) for batch in batches] == [
+        (0, BATCH_ROWS),
+        (BATCH_ROWS, BATCH_ROWS + 3),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
+def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
+    """A batch ends before finished rows, and the next one begins after them."""
+    reader = batch_reader(5)
+    batches = [reader.next_batch(finished, strict=False) for _ in expected]
+    assert [batch and (batch.first, batch.end) for batch in batches] == expected
+
+
+def test_a_strict_batch_ends_at_a_bad_row() -> None:
+    """The bad row is its last."""
+    batch = batch_reader(5, bad=2).next_batch((), strict=True)
+    assert batch is not None
+    assert (batch.end, len(batch.items), batch.problems[0].line) == (3, 2, 2)
+
+
+def test_reasons_do_not_quote_secrets() -> None:
+    """A reason that quotes the row is redacted."""
+    readings = iter([BadLine("f", 1, "unknown field ann@example.org")])
+    batch = BatchReader(readings, FACTS, lambda: NOW).next_batch((), strict=False)
+    assert batch is not None
+    assert "ann@example.org" not in batch.problems[0].reason
+
+
+def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
+    """A file that can't be opened any more is reported, without a line."""
+    with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (readings, _):
+        assert list(readings) == [BadLine("gone", None, "can't be read: No such file or directory")]
+
+
+def test_standard_input_is_read_from_the_stream() -> None:
+    """Its rows have the name of the pipe."""
+    with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (readings, _):
+        assert list(readings) == [RawItem({"content": "text"}, "-", 1)]
