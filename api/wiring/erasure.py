@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingest.screening.prefilter import Recent
-from ingest.screening.recent_embeddings import RecentDocuments
+from ingest.screening.document_cache import DocumentCache
+from ingest.screening.prefilter import RecentTexts
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, Instant
@@ -37,7 +37,7 @@ class Memories(Erasable):
 class Remembered(Erasable):
     """What ingestion remembers of the last texts. It knows texts without ids: with one memory all of a namespace go."""
 
-    def __init__(self, recent: Recent, documents: RecentDocuments) -> None:
+    def __init__(self, recent: RecentTexts, documents: DocumentCache) -> None:
         self._recent = recent
         self._documents = documents
 

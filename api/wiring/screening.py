@@ -9,10 +9,10 @@ import httpx
 from api.settings import Settings
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
 from ingest.screening.completions import CompletionEndpoint
+from ingest.screening.document_cache import DocumentCache
 from ingest.screening.examine import Examiner
 from ingest.screening.gates import ScreeningGate
-from ingest.screening.prefilter import Prefilter, Recent
-from ingest.screening.recent_embeddings import RecentDocuments
+from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, Panel, Reviewer, Seat
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
@@ -29,13 +29,13 @@ class Screening:
     panel: Panel
     embedder: Embedder
     examiner: Examiner
-    recent: Recent
-    documents: RecentDocuments
+    recent: RecentTexts
+    documents: DocumentCache
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
     """Everything by the rules of `book`, where `panel` reviews."""
-    shared, recent = RecentDocuments(embedder), Recent()
+    shared, recent = DocumentCache(embedder), RecentTexts()
     redactor, classifier = Redactor(book), Classifier(shared)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
     return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent, shared)

@@ -1,37 +1,85 @@
-"""What is trivial in a captured stream: too short, filler, or said a moment ago.
+"""The pre-filter: rejects what is trivial in captured streams, that is, too short, filler, or a repetition.
 
-Explicit writes are never dropped here for being short; see `ingest.writing.drafts.Submission.captured`.
+Texts that a caller writes explicitly are never rejected here; see `ingest.writing.drafts.Submission.captured`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest.screening.filler import ABROAD, FILLER
+from cachetools import LRUCache
+
 from ingest.screening.gates import Rejection
 from ingest.writing.drafts import ReviewMode, Submission
 from memtypes.model.ids import normalise
 from memtypes.model.scope import Scope
 
 SHORT = 50
-"""Characters under which a captured text is trivial unless it states something."""
+"""Characters below which a captured text is trivial unless it states something."""
 
 RECENT = 100
 MAX_SCOPES = 1_000
 
+
+def _set(*words: str) -> frozenset[str]:
+    return frozenset(word for line in words for word in line.split())
+
+
+_ENGLISH = (
+    "ok okay k kk thanks thank thx ty you u yes yeah yep yup no nope sure got it gotcha cool nice great good "
+    "perfect awesome amazing wonderful fantastic excellent lovely wow oh ah hmm hm uh um haha lol hi hello hey "
+    "bye goodbye morning night afternoon evening welcome please sorry right alright fine done understood noted "
+    "agreed exactly absolutely definitely totally indeed well so very much a lot again that's thats that this is "
+    "sounds looks lgtm will do i see and the to for all too really just later have day your works work makes "
+    "sense problem worries np course of my pleasure it's its go ahead continue next one moment let me know hope "
+    "helps cheers man dude friend everyone there how are doing what's up talk soon take care cc brb afk ack roger "
+)
+_GERMAN = (
+    "danke dank vielen bitte ja nein genau klar alles super passt gut guten morgen tag abend nacht hallo tschüss "
+    "servus moin stimmt prima schön sehr gerne gern kein problem zusammen bis später dann verstanden mach ich das "
+    "ist auch "
+)
+_SPANISH = (
+    "gracias vale perfecto sí si claro de nada hola buenos días dias buenas tardes noches genial muy bien muchas "
+    "por favor adiós luego hasta entendido bueno "
+)
+_FRENCH = (
+    "merci beaucoup oui non d'accord c'est bon bonne bonjour salut ça marche va parfait très rien s'il te vous "
+    "plaît demain bientôt compris "
+)
+_ITALIAN_AND_PORTUGUESE = (
+    "grazie mille bene sì prego ciao perfetto certo buongiorno buonasera capito obrigado obrigada tudo bem sim "
+    "não bom dia boa noite tarde valeu beleza "
+)
+_JAPANESE_AND_CHINESE = (
+    "ありがとうございます ありがとう はい いいえ 了解です 了解しました 了解 なるほど "
+    "おはようございます わかりました すみません こんにちは お疲れ様です 谢谢 好的 你好 明白了 没问题"
+)
+
+_FILLER = _set(_ENGLISH, _GERMAN, _SPANISH, _FRENCH, _ITALIAN_AND_PORTUGUESE, _JAPANESE_AND_CHINESE)
+"""Words that say nothing by themselves: courtesy and assent."""
+
+_FOREIGN = _set(
+    "ich mein meine nicht und der das ist wir mit ein eine im auf für über geht nur bin habe "
+    "el los las y en mi tengo soy vivo que con una es mis "
+    "je le les et mon ma est des une pour avec j'ai sans suis "
+    "il di mio mia sono ho per eu meu minha moro tenho com uma"
+)
+"""Function words of German, Spanish, French, Italian and Portuguese that are not English words."""
+
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_STATES = re.compile(
+_SIGNS = re.compile(
     r"\d|https?://|[`/\\_=]|\b(?:prefer|always|never|allerg\w+|birthday|deadline|password|decid\w+|because|must|"
     r"name is|live in|works? (?:at|for|as)|remind|remember|don't|do not|use|uses|using|fail\w*|error|fixed|broke\w*|"
     r"moved?|hates?|loves?|likes?|"
     r"lives?|meeting|deploy\w*|bought|married|born|due|switch\w*|chose|agreed to|owns?|runs?)\b",
     re.IGNORECASE,
 )
-"""Words that make even a short text a statement worth keeping."""
+"""Words that make even a short text worth storing."""
 
 _SENTENCE = re.compile(
     r"^(?:(?:the|my|our|his|her|their) \w+ [^!?]+|(?:I|we) "
@@ -41,95 +89,97 @@ _SENTENCE = re.compile(
     r"(?:\w+(?:s|ed)|took|left|got|gave|made|ran|won|lost|led) [^!?]+)$",
     re.IGNORECASE,
 )
-"""A whole sentence about somebody or something, neither asked nor exclaimed."""
+"""A whole sentence about someone or something, not a question or an exclamation."""
 
-_CHATTED = re.compile(r"^[a-z]{3,} [a-z]{3,}(?:s|ed) [a-z]+ [^!?A-Z]+$")
-"""The same as it is typed in a chat, without a capital."""
+_UNCAPITALISED = re.compile(r"^[a-z]{3,} [a-z]{3,}(?:s|ed) [a-z]+ [^!?A-Z]+$")
+"""The same as typed in a chat, without a capital letter."""
 
-_ABROAD_WORDS = 3
-"""Words besides filler from which a short sentence in another language states something."""
+_MIN_FOREIGN_WORDS = 3
+"""Words other than filler from which a short sentence in another language states something."""
 
-_FEW = 12
-"""Words up to which a text may be nothing but filler."""
+_MAX_FILLER_WORDS = 12
+"""Words up to which a text can be filler."""
 
 _WIDE = 3
-"""Letters that a character of Chinese, Japanese or Korean stands for."""
+"""Latin letters that a Chinese, Japanese or Korean character stands for."""
 
 
 def objection(text: str) -> str | None:
-    """Why `text` alone is trivial; None when it is not."""
+    """Why `text` is trivial by itself; None if it is not."""
     found, plain = _WORD.findall(text), text.strip().replace("\u2019", "'")
     if not found:
         return "no words"
-    if len(found) > _FEW and len(plain) >= SHORT:
+    if len(found) > _MAX_FILLER_WORDS and len(plain) >= SHORT:
         return None
     words = [word.lower().replace("\u2019", "'") for word in found]
-    if len(words) <= _FEW and all(word in FILLER for word in words):
+    if len(words) <= _MAX_FILLER_WORDS and all(word in _FILLER for word in words):
         return "filler"
-    if _size(plain) < SHORT and not (_STATES.search(plain) or _SENTENCE.search(plain) or _states(plain, words)):
+    if _latin_length(plain) < SHORT and not _is_statement(plain, words):
         return f"shorter than {SHORT} characters"
     return None
 
 
-def _size(text: str) -> int:
-    """Characters of `text`, as many as it would have in Latin letters."""
+def _latin_length(text: str) -> int:
+    """The characters that `text` would have in Latin letters."""
     return len(text) + (_WIDE - 1) * sum(unicodedata.east_asian_width(char) in "WF" for char in text)
 
 
-def _states(text: str, words: Sequence[str]) -> bool:
-    """Whether a short text in another language, or one that was chatted, is more than filler; never a question."""
+def _is_statement(text: str, words: Sequence[str]) -> bool:
+    """Whether a short text states something; without a sign of that in English, a question never does."""
+    if _SIGNS.search(text) or _SENTENCE.search(text):
+        return True
     if text[-1] in "!?\uff01\uff1f":
         return False
-    said = [word for word in words if word not in FILLER]
-    if ABROAD.intersection(words):
-        return len(said) >= _ABROAD_WORDS
-    return bool(said) and said[0] == words[0] and _CHATTED.match(text) is not None
+    content = [word for word in words if word not in _FILLER]
+    if _FOREIGN.intersection(words):
+        return len(content) >= _MIN_FOREIGN_WORDS
+    return bool(content) and content[0] == words[0] and _UNCAPITALISED.match(text) is not None
 
 
 @dataclass(slots=True)
-class Recent:
-    """The last texts that were stored from captured streams, by tenant and namespace; the oldest scopes are let go."""
+class RecentTexts:
+    """The last texts stored from captured streams, by tenant and namespace, for the most recently used namespaces."""
 
-    _said: OrderedDict[tuple[str, str], deque[str]] = field(default_factory=OrderedDict)
+    _texts: LRUCache[tuple[str, str], deque[str]] = field(default_factory=lambda: LRUCache(MAX_SCOPES))
 
     def holds(self, scope: Scope, text: str) -> bool:
         """Whether `text` is among the last hundred of `scope`."""
-        return normalise(text) in self._said.get((scope.tenant, scope.namespace), ())
+        return normalise(text) in self._texts.get(_key(scope), ())
 
     def add(self, scope: Scope, text: str) -> None:
-        """Note that `text` was stored."""
-        key = (scope.tenant, scope.namespace)
-        self._said.setdefault(key, deque(maxlen=RECENT)).append(normalise(text))
-        self._said.move_to_end(key)
-        if len(self._said) > MAX_SCOPES:
-            self._said.popitem(last=False)
+        """Remember that `text` was stored."""
+        self._texts.setdefault(_key(scope), deque(maxlen=RECENT)).append(normalise(text))
 
     def count(self, scope: Scope) -> int:
         """How many texts of `scope` are remembered."""
-        return len(self._said.get((scope.tenant, scope.namespace), ()))
+        return len(self._texts.get(_key(scope), ()))
 
     def forget(self, scope: Scope) -> None:
-        """Remember nothing of `scope` from before."""
-        self._said.pop((scope.tenant, scope.namespace), None)
+        """Forget the texts of `scope`."""
+        self._texts.pop(_key(scope), None)
+
+
+def _key(scope: Scope) -> tuple[str, str]:
+    return scope.tenant, scope.namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:
-    """The gate that drops what is trivial in captured streams."""
+    """The gate that rejects trivial texts of captured streams."""
 
-    recent: Recent = field(default_factory=Recent)
+    recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission as it is, or why it is trivial."""
+        """The submission unchanged, or why it is trivial."""
         if not submission.captured or submission.review is ReviewMode.SKIP:
             return submission
         text = submission.draft.content
-        again = self.recent.holds(scope, text) and not _placed(submission)
-        reason = "the same text is among the last stored" if again else objection(text)
+        repeated = self.recent.holds(scope, text) and not _has_turns(submission)
+        reason = "the same text is among the last stored" if repeated else objection(text)
         return Rejection(f"trivial: {reason}") if reason else submission
 
 
-def _placed(submission: Submission) -> bool:
-    """Whether it says which turns it comes from: sent again, it is then known by them and merged."""
+def _has_turns(submission: Submission) -> bool:
+    """Whether it names the turns that it comes from: a repetition is then recognised by them and merged."""
     source = submission.draft.source
     return source is not None and bool(source.turns)

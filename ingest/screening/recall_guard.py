@@ -1,8 +1,8 @@
-"""What the service recalled and that comes back in a conversation without the context around it: found in the store.
+"""Removes text that this service recalled itself and that comes back in a conversation, so that it is not stored again.
 
-Whole memories that were shown to somebody before, quoted word for word, whatever stands between the words. Knows
-nothing of reworded text. What the same session said itself is not looked for: a conversation that is sent again must
-find itself.
+Whole contexts are recognised by their form, Markdown (also quoted with ">") or JSON, as they are rendered. Single
+memories are recognised if they were shown before and are quoted word for word, whatever is between the words. What was
+cut off or reworded is not recognised, nor what the same session said: a conversation sent again must find itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from ingest.screening.context_echo import without_recalled
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
@@ -20,69 +19,81 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 
-LEAST, MOST = 40, 2_000
-"""Characters of a memory that is looked for: what is shorter anybody may say again, what is longer is shown in part."""
+ALL_RECALLED = "it contains only text that was recalled from memory"
+PART_RECALLED = "text that was recalled from memory was removed"
+
+MIN_LENGTH, MAX_LENGTH = 40, 2_000
+"""Characters of a memory that is looked for: shorter ones anyone may say again, longer ones are shown in part."""
 
 DEPTH = 8
-_AT_ONCE = 16
-"""Messages that are looked up in one call of the store."""
+_BATCH = 16
+"""Messages in one search of the store."""
 
-_SHOWN = Compare("access_count", Op.GT, 0)
+_WAS_SHOWN = Compare("access_count", Op.GT, 0)
 _WORD = re.compile(r"\w+")
-_SUBSTANCE = re.compile(r"\w")
+
+_QUOTE = r"^[ \t>]*"
+_HEADINGS = "Events|Knowledge|Tasks|Procedures|Task at hand"
+_MARKDOWN = re.compile(
+    rf"{_QUOTE}<(memories|working_memory)>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ \t]*\r?\n"
+    rf"(?s:.*?){_QUOTE}</\1>[ \t]*\r?$\n?",
+    re.MULTILINE,
+)
+_JSON = re.compile(r'^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class RecallGuard:
-    """Takes recalled text out of messages. settle: has every showing noted that is still to be."""
+    """Removes recalled text from messages. flush_use_counts: writes pending access counts to the store."""
 
     store: MemoryStore
     sparse: SparseEncoder
-    settle: Callable[[], Awaitable[None]]
+    flush_use_counts: Callable[[], Awaitable[None]]
 
-    async def rests(self, scope: Scope, contents: Sequence[str]) -> list[str]:
-        """Each of `contents` without what was recalled: unchanged where nothing was, empty where nothing else was said.
+    async def without_recalled(self, scope: Scope, contents: Sequence[str]) -> list[str]:
+        """Each of `contents` without recalled text: unchanged without any, empty if there is nothing else.
 
-        scope: with the session whose messages they are. Raises Unavailable.
+        scope: with the session of the messages. Raises Unavailable.
         """
-        await self.settle()
-        rests = await offload(contents, lambda: [without_recalled(content) for content in contents])
-        for start in range(0, len(rests), _AT_ONCE):
-            rests[start : start + _AT_ONCE] = await self._without_quotes(scope, rests[start : start + _AT_ONCE])
+        await self.flush_use_counts()
+        rests = await offload(contents, lambda: [without_contexts(content) for content in contents])
+        for start in range(0, len(rests), _BATCH):
+            rests[start : start + _BATCH] = await self._without_quotes(scope, rests[start : start + _BATCH])
         return rests
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
         searches = await offload(texts, lambda: self._searches(texts))
         if not searches:
             return texts
-        found = {one.id: one.type for near in await self.store.candidates(scope, searches) for one in near}
-        memories = await self.store.get(scope, found) if found else {}
-        quoted = [memory for memory in memories.values() if _may_be_quoted(memory, scope)]
-        quotable = [memory.content for memory in quoted]
+        ids = {hit.id: hit.type for hits in await self.store.candidates(scope, searches) for hit in hits}
+        memories = await self.store.get(scope, ids) if ids else {}
+        quotable = [memory.content for memory in memories.values() if _is_quotable(memory, scope)]
         return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
 
     def _searches(self, texts: list[str]) -> list[CandidateSearch]:
-        words = [self.sparse.encode_query(text) for text in texts if len(text) >= LEAST]
-        return [
-            CandidateSearch(dict.fromkeys(LONG_TERM, _SHOWN), None, sparse, DEPTH, columns=False)
-            for sparse in words
-            if sparse.indices.size
-        ]
+        queries = [self.sparse.encode_query(text) for text in texts if len(text) >= MIN_LENGTH]
+        shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
+        return [CandidateSearch(shown, None, query, DEPTH, columns=False) for query in queries if query.indices.size]
 
 
-def _may_be_quoted(memory: Memory, scope: Scope) -> bool:
-    return memory.session_id != scope.session_id and LEAST <= len(memory.content) <= MOST
+def without_contexts(text: str) -> str:
+    """`text` without recalled contexts; unchanged without any, empty if there is nothing else."""
+    rest = _JSON.sub("", _MARKDOWN.sub("", text))
+    return text if rest == text else rest.strip()
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
-    """`text` without each of `quotable` that stands in it word for word; empty when no word is left. Pure."""
+    """`text` without each of `quotable` that it quotes word for word; empty if no word is left. Pure."""
     rest = text
     for quote in sorted(quotable, key=len, reverse=True):
         words = _WORD.findall(quote)
         if words:
-            rest = re.sub(
-                r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)[.!?]*", "", rest, flags=re.IGNORECASE
-            )
+            pattern = r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)[.!?]*"
+            rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
     if rest == text:
         return text
-    return rest.strip() if _SUBSTANCE.search(rest) else ""
+    return rest.strip() if _WORD.search(rest) else ""
+
+
+def _is_quotable(memory: Memory, scope: Scope) -> bool:
+    return memory.session_id != scope.session_id and MIN_LENGTH <= len(memory.content) <= MAX_LENGTH

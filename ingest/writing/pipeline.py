@@ -19,7 +19,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest.screening.gates import ScreeningGate
-from ingest.screening.prefilter import Recent
+from ingest.screening.prefilter import RecentTexts
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.stage import ReviewStage
@@ -77,7 +77,7 @@ class IngestorParts:
     locks: ScopeLocks = field(default_factory=ScopeLocks)
     redactor: Redactor | None = None
     panel: Panel | None = None
-    recent: Recent | None = None
+    recent: RecentTexts | None = None
 
 
 class Ingestor:

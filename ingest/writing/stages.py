@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeGuard
 
 from ingest.screening.gates import Rejection, ScreeningGate, through_gates
-from ingest.screening.prefilter import Recent
+from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.drafts import PendingWrite, Preparer, Submission, UntypedDraft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
@@ -43,7 +43,7 @@ class Stages:
     embedder: Embedder
     writer: MemoryWriter
     reviews: ReviewStage | None = None
-    recent: Recent | None = None
+    recent: RecentTexts | None = None
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ingest.files.run import LocalSink
-from ingest.screening.prefilter import Recent
+from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.panel import Panel
 from ingest.writing.outcome import WriteOutcome
 from ingest.writing.pipeline import Ingestor, IngestorParts
@@ -207,7 +207,7 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     gates: tuple[Any, ...] = ()
     panel: Panel | None = None
-    recent: Recent | None = None
+    recent: RecentTexts | None = None
 
     def __post_init__(self) -> None:
         parts = IngestorParts(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)

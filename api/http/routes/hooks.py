@@ -18,7 +18,7 @@ from api.http.routes.working import InSession, working_memory
 from api.http.shapes import Redactions
 from api.wiring.container import Services
 from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
-from ingest.screening.context_echo import ALL_RECALLED, PART_RECALLED
+from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
 from ingest.working.intentions import DueQuestion
 from ingest.working.todos import NewItem
 from ingest.writing.drafts import Submission
@@ -111,7 +111,7 @@ async def session_stop(
     """
     scope = request.scope_in(data.namespace, data.session_id)
     contents = [message.content for message in data.messages]
-    rests = await services.recall_guard.rests(scope, contents)
+    rests = await services.recall_guard.without_recalled(scope, contents)
     messages = [
         SessionMessage(sent.role, rest, sent.timestamp) for sent, rest in zip(data.messages, rests, strict=True)
     ]

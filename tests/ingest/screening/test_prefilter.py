@@ -1,10 +1,10 @@
-"""The pre-filter: what it drops of captured streams, and what it never drops."""
+"""The pre-filter of captured streams."""
 
 from __future__ import annotations
 
 import pytest
 
-from ingest.screening.prefilter import MAX_SCOPES, Prefilter, Recent, objection
+from ingest.screening.prefilter import MAX_SCOPES, Prefilter, RecentTexts, objection
 from ingest.writing.drafts import ReviewMode, Submission
 from memtypes.model.scope import Scope
 from tests.ingest.doubles import SCOPE, Bench, draft
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.anyio
         ("We walked along the river until the rain came and drove us home.", None),
     ],
 )
-def test_each_rejection_has_its_reason(text: str, reason: str | None) -> None:
-    """Filler, short texts and texts without words; short statements pass."""
+def test_objections_to_trivial_texts(text: str, reason: str | None) -> None:
+    """Filler, short texts and texts without words; not short statements."""
     assert objection(text) == reason
 
 
-async def test_only_captured_texts_are_dropped() -> None:
-    """An explicit write passes however short; so does an import."""
+async def test_only_captured_texts_are_rejected() -> None:
+    """Explicit writes and imports pass however short."""
     bench = Bench(gates=(Prefilter(),))
     outcomes = await bench.ingestor.write(
         SCOPE,
@@ -46,21 +46,21 @@ async def test_only_captured_texts_are_dropped() -> None:
     assert outcomes[3].reason == "trivial: filler"
 
 
-async def test_what_was_captured_a_moment_ago_is_dropped() -> None:
-    """The same text with other spaces is the same; in another namespace it is not."""
-    recent = Recent()
+async def test_repetitions_in_a_namespace_are_rejected() -> None:
+    """Blanks do not matter; in another namespace the text is stored."""
+    recent = RecentTexts()
     bench = Bench(gates=(Prefilter(recent),), recent=recent)
     text = "The build of the shop fails on ARM since Monday."
-    said = [Submission(draft(one), captured=True) for one in (text, f" {text}")]
-    assert (await bench.ingestor.write(SCOPE, said[:1]))[0].status == "stored"
-    again = await bench.ingestor.write(SCOPE, said[1:])
+    captured = [Submission(draft(one), captured=True) for one in (text, f" {text}")]
+    assert (await bench.ingestor.write(SCOPE, captured[:1]))[0].status == "stored"
+    again = await bench.ingestor.write(SCOPE, captured[1:])
     assert again[0].reason == "trivial: the same text is among the last stored"
-    assert (await bench.ingestor.write(Scope("acme", "other"), said[:1]))[0].status == "stored"
+    assert (await bench.ingestor.write(Scope("acme", "other"), captured[:1]))[0].status == "stored"
 
 
 def test_only_the_last_hundred_are_remembered() -> None:
-    """The oldest text of a scope, and the oldest scope, are let go."""
-    recent = Recent()
+    """The oldest texts of a namespace are forgotten, and the least recently used namespaces."""
+    recent = RecentTexts()
     for index in range(101):
         recent.add(SCOPE, f"text {index}")
     assert not recent.holds(SCOPE, "text 0")

@@ -123,8 +123,8 @@ async def test_recalled_text_that_comes_back_is_left_out(client: httpx.AsyncClie
         ],
     )
     assert [(one["index"], one["status"]) for one in told["results"]] == [(0, "rejected"), (1, "stored")]
-    assert told["results"][0]["reason"] == "recalled text that came back; nothing else was in it"
-    assert told["results"][1]["reason"] == "recalled text that came back was left out of it"
+    assert told["results"][0]["reason"] == "it contains only text that was recalled from memory"
+    assert told["results"][1]["reason"] == "text that was recalled from memory was removed"
     assert told["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
     texts = [memory["content"] for memory in await _listed(client, "episodic")]
     assert "From all this I take it that the invoices live elsewhere." in texts

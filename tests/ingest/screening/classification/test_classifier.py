@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
-from ingest.screening.recent_embeddings import RecentDocuments
+from ingest.screening.document_cache import DocumentCache
 from ingest.writing.drafts import Submission, UntypedDraft
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeEmbedder
@@ -75,24 +75,10 @@ async def test_without_a_classifier_the_type_is_required() -> None:
 async def test_an_unclear_text_is_embedded_once() -> None:
     """Classification and writing share the embedding."""
     inner = CountingEmbedder()
-    shared = RecentDocuments(inner)
+    shared = DocumentCache(inner)
     bench = Bench(embedder=shared, gates=(ClassificationGate(Classifier(shared)),))  # type: ignore[arg-type]
     text = "Tom and his sister, a painting"
     outcome = await bench.ingestor.write_one(SCOPE, UntypedDraft(content=text))
     assert outcome.memory is not None
     if outcome.memory.embedding_text() == text:
         assert inner.texts.count(text) == 1
-
-
-async def test_recent_documents_forget_the_oldest() -> None:
-    """Repetitions cost nothing while they are remembered; the vectors are the inner one's."""
-    inner = CountingEmbedder()
-    shared = RecentDocuments(inner)
-    await shared.embed_documents(["a", "b", "a"])
-    await shared.embed_documents([f"t{index}" for index in range(300)])
-    await shared.embed_documents(["a", "t299"])
-    assert (inner.texts.count("a"), inner.texts.count("t299")) == (2, 1)
-    assert (shared.fingerprint, shared.dimensions) == ("counting", 4)
-    assert (await shared.embed_query("q")).dense.shape == (4,)
-    await shared.ping()
-    await shared.aclose()
