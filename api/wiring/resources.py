@@ -18,11 +18,9 @@ from api.wiring.reembedding import server_settings, store_fingerprint
 from ingest.conversations.policies import PolicyLookup
 from memtypes.config.thread_policies import read_policies
 from memtypes.encoders.bm25 import Bm25Encoder
-from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.projection import token_projection
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
-from memtypes.encoders.setup.prepare import DIMENSIONS, prepare
+from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.thread_policy import Policies
 from memtypes.llms.registry_file import RegistrySource
@@ -90,26 +88,29 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
 
 
-async def open_embedder(settings: Settings) -> Embedder:
-    """The configured engine. Raises SetupRequired when it is not prepared or not installed."""
-    # numpy's helpers wait for the next small product by spinning, which took as much processor time as the encoder.
+async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder:
+    """Open the configured embedder. Raises SetupRequired if it is not prepared or not installed."""
+    # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
-        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, projection=token_projection(DIMENSIONS)))
-    return await SentenceTransformersEmbedder.open(SentenceTransformersSettings(settings.model))
+        return await OnnxEmbedder.open(
+            OnnxSettings(settings.encoder_path, token_vectors=True, cached_queries=cached_queries)
+        )
+    return await SentenceTransformersEmbedder.open(
+        SentenceTransformersSettings(settings.model, cached_queries=cached_queries)
+    )
 
 
 async def prepared_embedder(settings: Settings) -> Embedder:
-    """The configured engine with a memory for queries; the default one is prepared when it is not yet."""
+    """Open the configured embedder with a query cache, and prepare the default one first if it is not yet."""
     try:
-        inner = await open_embedder(settings)
+        return await open_embedder(settings, QUERY_CACHE)
     except SetupRequired as error:
         if settings.embedder != "onnx":
             raise
         _log.info("%s; preparing the encoder, once", error)
         await to_thread.run_sync(prepare, settings.encoder_path)
-        inner = await open_embedder(settings)
-    return CachedEmbedder(inner, QUERY_CACHE)
+        return await open_embedder(settings, QUERY_CACHE)
 
 
 async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:

@@ -1,12 +1,13 @@
-"""A lane: one thread that runs a function over texts for many callers, with a bounded queue.
+"""What the embedders share: micro-batches in worker threads, a query cache, and the truncation of long texts.
 
-Knows nothing of models. Callers that wait together share runs, and a long call is worked off a turn at a time, so a
-short one that came later does not wait for all of it. The queue refuses rather than grows.
+Knows no model: the function that embeds a batch is passed in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,161 +15,235 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import anyio
 from anyio import to_thread
+from cachetools import LRUCache
 
 from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import Embedding, InContext
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+CHARACTERS_PER_TOKEN = 64
+"""Far more than tokens have: 4 on average, 18 in the longest of BERT's vocabulary.
 
-@dataclass(frozen=True, slots=True)
-class LaneSettings:
-    """name: of its thread. turn: how many inputs one run takes at most. waiting: how many inputs may wait.
+BERT reads a word of more than 100 characters as one unknown token. Only a text of such words can be cut short of what
+the encoder would read.
+"""
 
-    One call larger than `waiting` is taken when nothing else waits: it would never be taken otherwise.
+_BLANKS = re.compile(r"[ \t\r\n]{2,}")
+
+
+def truncated(text: str, max_tokens: int) -> str:
+    """Return a prefix of `text` with at least `max_tokens` tokens, without tokenizing the whole text.
+
+    In a long text, runs of white space count as one blank, as they do for BERT. Lone surrogates, which encoders do not
+    accept, become question marks.
     """
-
-    name: str
-    turn: int
-    waiting: int
+    limit = max_tokens * CHARACTERS_PER_TOKEN
+    if len(text) > limit:
+        text = _BLANKS.sub(" ", text)[:limit]
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(slots=True, eq=False)
-class _Job(Generic[In, Out]):
+class _Call(Generic[In, Out]):
     inputs: Sequence[In]
     future: Future[list[Out]]
     taken: int = 0
     outputs: list[Out] = field(default_factory=list)
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         return len(self.inputs) - self.taken
 
-    def take(self, most: int) -> Sequence[In]:
-        part = self.inputs[self.taken : self.taken + most]
+    def take(self, limit: int) -> Sequence[In]:
+        part = self.inputs[self.taken : self.taken + limit]
         self.taken += len(part)
         return part
 
-    def give(self, outputs: Sequence[Out]) -> None:
+    def add(self, outputs: Sequence[Out]) -> None:
         self.outputs.extend(outputs)
         if len(self.outputs) == len(self.inputs) and self.future.set_running_or_notify_cancel():
             self.future.set_result(self.outputs)
 
     def fail(self, error: BaseException) -> None:
-        """End with `error`; only once, and not when the caller has gone."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
 
-class Lane(Generic[In, Out]):
-    """One worker thread; `start` gives a running one."""
+class Batcher(Generic[In, Out]):
+    """One worker thread that runs `work` on batches of the inputs of many callers, with a bounded queue.
 
-    def __init__(self, settings: LaneSettings, work: Callable[[Sequence[In]], Sequence[Out]]) -> None:
-        self._settings = settings
+    Waiting callers share batches. A long call is done in several batches, so that later calls need not wait for all of
+    it. work: returns one output for each input, in order; called by the worker thread alone.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
+    ) -> None:
+        """Start the thread. name: of the thread, used in errors. max_waiting: inputs in the queue before Overloaded."""
+        self._name = name
         self._work = work
-        self._jobs: deque[_Job[In, Out]] = deque()
+        self._batch_size = batch_size
+        self._max_waiting = max_waiting
+        self._calls: deque[_Call[In, Out]] = deque()
         self._changed = threading.Condition()
         self._waiting = 0
         self._closed = False
-        # A daemon, so that a caller who forgot to close can still leave the program.
-        self._thread = threading.Thread(target=self._serve, name=settings.name, daemon=True)
-
-    @classmethod
-    def start(cls, settings: LaneSettings, work: Callable[[Sequence[In]], Sequence[Out]]) -> Lane[In, Out]:
-        """A running lane; `work` gives one output an input, in order, and is called by the lane's thread alone."""
-        lane = cls(settings, work)
-        lane._thread.start()
-        return lane
+        # A daemon: a program that does not close its batcher can still exit.
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
 
     async def run(self, inputs: Sequence[In]) -> list[Out]:
-        """One output an input, in order.
+        """Return one output for each input, in order.
 
-        Raises Overloaded when too many inputs wait, Unavailable when the lane is closed, and what `work` raises.
-        A caller that is cancelled leaves the queue.
+        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and what `work` raises. A call
+        larger than the queue is accepted if nothing else waits. A cancelled call leaves the queue.
         """
         if not inputs:
             return []
-        job: _Job[In, Out] = _Job(inputs, Future())
-        self._admit(job)
+        call: _Call[In, Out] = _Call(inputs, Future())
+        self._enqueue(call)
         try:
-            return await asyncio.wrap_future(job.future)
+            return await asyncio.wrap_future(call.future)
         except asyncio.CancelledError:
-            self._leave(job)
+            self._dequeue(call)
             raise
 
     async def aclose(self) -> None:
-        """Finish the run under way, refuse what waits, stop the thread."""
+        """Finish the current batch, fail waiting calls and stop the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         await to_thread.run_sync(self._thread.join)
 
-    def _admit(self, job: _Job[In, Out]) -> None:
+    def _enqueue(self, call: _Call[In, Out]) -> None:
         with self._changed:
             if self._closed:
-                raise Unavailable(f"{self._settings.name} is closed")
-            if self._waiting and self._waiting + job.left > self._settings.waiting:
-                raise Overloaded(f"{self._settings.name} has {self._waiting} texts waiting; try again soon")
-            self._waiting += job.left
-            self._jobs.append(job)
+                raise Unavailable(f"{self._name} is closed")
+            if self._waiting and self._waiting + call.remaining > self._max_waiting:
+                raise Overloaded(f"{self._name} has {self._waiting} texts waiting; try again soon")
+            self._waiting += call.remaining
+            self._calls.append(call)
             self._changed.notify_all()
 
-    def _serve(self) -> None:
-        while parts := self._next_turn():
-            try:
-                outputs = self._work([text for _, part in parts for text in part])
-            except Exception as error:  # noqa: BLE001 - handed on, to the callers of this very run
-                for job, _ in parts:
-                    self._drop(job, error)
-            else:
-                _hand_out(parts, outputs)
+    def _dequeue(self, call: _Call[In, Out]) -> None:
         with self._changed:
-            left, self._jobs = self._jobs, deque()
-        for job in left:
-            job.fail(Unavailable(f"{self._settings.name} is closed"))
+            if call in self._calls:
+                self._calls.remove(call)
+                self._waiting -= call.remaining
 
-    def _next_turn(self) -> list[tuple[_Job[In, Out], Sequence[In]]]:
-        """The inputs of the next run, oldest callers first; empty once the lane is closed."""
+    def _serve(self) -> None:
+        while batch := self._next_batch():
+            try:
+                outputs = self._work([text for _, part in batch for text in part])
+            except Exception as error:  # noqa: BLE001 - raised to the callers of this batch
+                for call, _ in batch:
+                    self._dequeue(call)
+                    call.fail(error)
+            else:
+                start = 0
+                for call, part in batch:
+                    call.add(outputs[start : start + len(part)])
+                    start += len(part)
+        with self._changed:
+            waiting, self._calls = self._calls, deque()
+        for call in waiting:
+            call.fail(Unavailable(f"{self._name} is closed"))
+
+    def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
+        """Wait for a batch, oldest calls first; empty once the batcher is closed."""
         with self._changed:
             while True:
-                self._changed.wait_for(lambda: self._jobs or self._closed)
+                self._changed.wait_for(lambda: self._calls or self._closed)
                 if self._closed:
                     return []
-                if parts := self._take():
-                    return parts
+                if batch := self._take_batch():
+                    return batch
 
-    def _take(self) -> list[tuple[_Job[In, Out], Sequence[In]]]:
-        parts: list[tuple[_Job[In, Out], Sequence[In]]] = []
-        unfinished: list[_Job[In, Out]] = []
-        room = self._settings.turn
-        while self._jobs and room:
-            job = self._jobs.popleft()
-            if job.future.cancelled():
-                self._waiting -= job.left
+    def _take_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
+        batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
+        unfinished: list[_Call[In, Out]] = []
+        room = self._batch_size
+        while self._calls and room:
+            call = self._calls.popleft()
+            if call.future.cancelled():
+                self._waiting -= call.remaining
                 continue
-            part = job.take(room)
+            part = call.take(room)
             room -= len(part)
             self._waiting -= len(part)
-            parts.append((job, part))
-            if job.left:
-                unfinished.append(job)
-        self._jobs.extend(unfinished)
-        return parts
-
-    def _drop(self, job: _Job[In, Out], error: BaseException) -> None:
-        self._leave(job)
-        job.fail(error)
-
-    def _leave(self, job: _Job[In, Out]) -> None:
-        with self._changed:
-            if job in self._jobs:
-                self._jobs.remove(job)
-                self._waiting -= job.left
+            batch.append((call, part))
+            if call.remaining:
+                unfinished.append(call)
+        self._calls.extend(unfinished)
+        return batch
 
 
-def _hand_out(parts: Sequence[tuple[_Job[In, Out], Sequence[In]]], outputs: Sequence[Out]) -> None:
-    start = 0
-    for job, part in parts:
-        job.give(outputs[start : start + len(part)])
-        start += len(part)
+class BatchedEmbedder(Embedder):
+    """An embedder with separate batchers for queries and documents, so that queries never wait behind documents.
+
+    cached_queries: embeddings of distinct queries that are remembered, least recently used out first. Concurrent calls
+    with the same query share one computation. ping_s: how long a ping waits.
+    """
+
+    ping_s = 5.0
+
+    def __init__(
+        self, queries: Batcher[str, Embedding], documents: Batcher[InContext, Embedding], cached_queries: int = 0
+    ) -> None:
+        self._queries = queries
+        self._documents = documents
+        # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
+        self._cache: LRUCache[bytes, Embedding] = LRUCache(cached_queries)
+        self._pending: dict[bytes, asyncio.Task[Embedding]] = {}
+
+    async def embed_query(self, text: str) -> Embedding:
+        """Return the embedding of a query, from the cache if it is there; see the port."""
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached
+        if key not in self._pending:
+            self._pending[key] = self._start(key, text)
+        # Shielded: cancelling one caller must not cancel the others.
+        return await asyncio.shield(self._pending[key])
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """Return one embedding for each text; see the port."""
+        return await self.embed_in_context([InContext(text) for text in texts])
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """Return one embedding for each text; see the port."""
+        return await self._documents.run(texts)
+
+    async def ping(self) -> None:
+        """Return when a query is embedded; raise Unavailable after `ping_s`."""
+        try:
+            with anyio.fail_after(self.ping_s):
+                await self._queries.run(["ping"])
+        except (TimeoutError, Overloaded) as error:
+            raise Unavailable(f"the encoder did not answer in {self.ping_s:g} s") from error
+
+    async def aclose(self) -> None:
+        """Stop the worker threads; see the port."""
+        await self._queries.aclose()
+        await self._documents.aclose()
+
+    def _start(self, key: bytes, text: str) -> asyncio.Task[Embedding]:
+        task = asyncio.create_task(self._embed(text))
+
+        def remember(done: asyncio.Task[Embedding]) -> None:
+            del self._pending[key]
+            # exception() also marks it as retrieved, in case every caller was cancelled
+            if not done.cancelled() and done.exception() is None and self._cache.maxsize:
+                self._cache[key] = done.result()
+
+        task.add_done_callback(remember)
+        return task
+
+    async def _embed(self, text: str) -> Embedding:
+        return (await self._queries.run([text]))[0]

@@ -1,49 +1,79 @@
-"""BM25 term weights: the document's half here, IDF in the store.
+"""BM25: the words of a text, their stems, and term weights without IDF, which the store adds.
 
-Knows words, stems and Robertson's formula. Does not know any collection: the average length is a constant, so that a
-document's weights never change when others come.
+The average length is a constant, so a document's weights never depend on other documents.
+
+Words, in any script:
+
+- are split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" and "cafe" match.
+- that are compounds give themselves and their parts: `getUserName` gives getusername, get, user and name; `v1.2.3`,
+  `foo_bar`, `dry-run` and `src/main.py` likewise, so that exact and loose mentions both match.
+- in scripts without blanks (Han, kana, Thai and their neighbours) and in Hangul give every character and every pair of
+  adjacent characters.
 """
 
 from __future__ import annotations
 
+import re
 import threading
+import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import Stemmer
 
-from memtypes.encoders.words import words
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import SparseVector
 
 VERSION = 1
-"""Rises with every change that gives a text other terms or weights: what is stored then needs `reembed`."""
+"""Raised by every change of terms or weights; stored memories then need `reembed`."""
 
-REMEMBERED = 200_000
-"""Words whose term ids are kept: about 20 MB. The table starts anew when it is full."""
+CACHED_WORDS = 200_000
+"""Words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""
 
 _ENGLISH = (
     "what when where which who whom whose how why do does did is are was were has have had can could will would should"
 )
 QUESTION_WORDS: Mapping[str, frozenset[str]] = MappingProxyType({"english": frozenset(_ENGLISH.split())})
-"""The words of a question's form, by language: left out of queries, since they say nothing about what is sought.
+"""Words that make a text a question, by language; they are left out of queries.
 
-Measured, R@10 with and without them: LoCoMo turns .645 and .607, observations .721 and .696, tldr .712 and .712. A
-customary list of stop words costs tldr .026: there `from`, `all` and `to` are what tells one how-to from another.
+R@10 without and with them in the query: LoCoMo turns .645 and .607, observations .721 and .696, tldr .712 and .712. A
+usual list of stop words costs tldr .026, where `from`, `all` and `to` distinguish one how-to from another.
 """
+
+MAX_WORD = 64
+"""Longer words, such as keys and encoded images, are truncated."""
+
+# Thai, Lao and Tibetan; Myanmar; Khmer; kana; Han; Hangul.
+_UNSPACED = (
+    "\u0e01-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f"
+)
+# Marks are not word characters to `re`, but parts of Hebrew, Arabic and Indic words.
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u0900-\u0903\u093a-\u094f\u0962-\u0963\u0981-\u0dff\u200c\u200d"
+)
+_EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
+
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019][sS]\b")
+_ACCENT = re.compile("[\u0300-\u036f]")
+_COMPOUND = re.compile(rf"[\w{_MARKS}{_UNSPACED}]+(?:[./:@\\-][\w{_MARKS}{_UNSPACED}]+)*|[{_EMOJI}]")
+_PIECE = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])[^\W_]|[{_MARKS}])+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Bm25Settings:
-    """language: a Snowball stemmer's name. k1, b: Robertson's.
+    """language: name of a Snowball stemmer. k1, b: parameters of BM25.
 
-    average_length: of a document, in words; between the 15 of stated facts, the 30 of turns and the 75 of how-tos. A
-    larger one gains up to .01 R@10 on those, and loses .03 on messages of 300 words.
+    average_length: words of an average document; facts have 15, turns 30, how-tos 75. A larger value gains up to .01
+    R@10 on how-tos and loses .03 on messages of 300 words.
     """
 
     language: str = "english"
@@ -53,55 +83,92 @@ class Bm25Settings:
 
 
 class Bm25Encoder(SparseEncoder):
-    """Any text to terms and weights; may be used by several threads at once."""
+    """Text to terms and weights. Thread-safe."""
 
     def __init__(self, settings: Bm25Settings | None = None) -> None:
         self._settings = settings or Bm25Settings()
         if self._settings.language not in Stemmer.algorithms():
             raise InvalidRequest(f"no stemmer for {self._settings.language!r}", got=self._settings.language)
-        self._stemmer = Stemmer.Stemmer(self._settings.language, 0)  # 0: no cache of its own
-        self._stemming = threading.Lock()  # a stemmer is not made for several threads
+        self._stemmer = Stemmer.Stemmer(self._settings.language, 0)  # 0: without its cache
+        self._stemming = threading.Lock()  # stemmers are not thread-safe
         self._terms: dict[str, int] = {}
         self._question_words = QUESTION_WORDS.get(self._settings.language, frozenset())
 
     @property
     def fingerprint(self) -> str:
-        """Names the weights; equal only when what was indexed with one may be searched with the other."""
-        used = self._settings
-        return f"bm25-{VERSION}:{used.language}:k1={used.k1:g}:b={used.b:g}:avg={used.average_length:g}"
+        """Identifies the weights: documents and queries must be encoded with the same fingerprint."""
+        settings = self._settings
+        return f"bm25-{VERSION}:{settings.language}:k1={settings.k1:g}:b={settings.b:g}:avg={settings.average_length:g}"
 
     def encode_query(self, text: str) -> SparseVector:
-        """1 for each distinct term of the query, question words aside unless there is nothing else."""
-        found = list(words(text))
-        sought = [word for word in found if word not in self._question_words] or found
-        return _vector(dict.fromkeys(self._terms_of(sought), 1.0))
+        """Return weight 1 for each distinct term, without question words unless there are no other words."""
+        query = list(words(text))
+        content = [word for word in query if word not in self._question_words] or query
+        return _vector(dict.fromkeys(self._terms_of(content), 1.0))
 
     def encode_document(self, text: str) -> SparseVector:
-        """BM25's saturated term frequency of each distinct term.
+        """Return the saturated term frequency of each distinct term.
 
         tf (k1 + 1) / (tf + k1 (1 - b + b length / average)); Robertson and Zaragoza 2009.
         """
         counts = Counter(self._terms_of(words(text)))
-        used = self._settings
-        norm = used.k1 * (1 - used.b + used.b * counts.total() / used.average_length)
-        return _vector({term: count * (used.k1 + 1) / (count + norm) for term, count in counts.items()})
+        k1, b = self._settings.k1, self._settings.b
+        norm = k1 * (1 - b + b * counts.total() / self._settings.average_length)
+        return _vector({term: count * (k1 + 1) / (count + norm) for term, count in counts.items()})
 
-    def _terms_of(self, found: Iterable[str]) -> list[int]:
-        known = self._terms
-        return [known.get(word) or self._learn(word) for word in found]
+    def _terms_of(self, tokens: Iterable[str]) -> list[int]:
+        return [self._terms.get(word) or self._learn(word) for word in tokens]
 
     def _learn(self, word: str) -> int:
-        """The term id of a word that is new here: the CRC-32 of its stem, the same on every machine."""
+        """Return and cache the term id of a word: the CRC-32 of its stem, the same on every machine."""
         with self._stemming:
             term = zlib.crc32(self._stemmer.stemWord(word).encode("utf-8", "surrogatepass"))
-            if len(self._terms) >= REMEMBERED:
+            if len(self._terms) >= CACHED_WORDS:
                 self._terms.clear()
             self._terms[word] = term
         return term
 
 
 def _vector(weights: Mapping[int, float]) -> SparseVector:
-    """The weights with their terms ascending. Words whose ids collide were counted as one term."""
+    """Sort by term id. Words whose ids collide were counted as one term."""
     terms = sorted(weights)
     values = [weights[term] for term in terms]
     return SparseVector(np.array(terms, dtype=np.uint32), np.array(values, dtype=np.float32))
+
+
+def words(text: str) -> Iterator[str]:
+    """The lower-case words of `text` in order, with repetitions."""
+    text = _POSSESSIVE.sub("", text if text.isascii() else _folded(text))
+    humps = _HUMP.search(text) is not None  # checked once: few texts have one
+    for compound in _COMPOUND.findall(text):
+        if compound.isalnum() and compound.isascii() and not (humps and _HUMP.search(compound)):
+            yield compound.lower()[:MAX_WORD]
+        elif _HAS_UNSPACED.search(compound):
+            yield from _unspaced(compound)
+        else:
+            yield from _compound(compound)
+
+
+def _folded(text: str) -> str:
+    """NFKC without accents."""
+    return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
+
+
+def _compound(compound: str) -> Iterator[str]:
+    """A compound and its parts; a single word or emoji alone."""
+    parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
+    if len(parts) != 1 and compound.strip("_"):
+        yield compound.lower()[:MAX_WORD]
+    for part in parts:
+        yield part.lower()[:MAX_WORD]
+
+
+def _unspaced(compound: str) -> Iterator[str]:
+    """Characters and pairs of the runs without blanks, and the words between them."""
+    for piece in _PIECE.finditer(compound):
+        run = piece["run"]
+        if run is None:
+            yield piece.group().lower()[:MAX_WORD]
+            continue
+        yield from run
+        yield from (run[at : at + 2] for at in range(len(run) - 1))

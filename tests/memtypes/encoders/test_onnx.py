@@ -1,0 +1,124 @@
+"""The default embedder: stable vectors, contexts and token vectors."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings, token_projection
+from memtypes.search.vectors import InContext
+from tests.memtypes.encoders.texts import VARIED
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, torch_vectors: list[np.ndarray]) -> None:
+    """The int8 vectors have a cosine of .99 on average and .98 at least to those of the float32 model."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    vectors = [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
+    await embedder.aclose()
+    cosines = [float(left @ right) for left, right in zip(vectors, torch_vectors, strict=True)]
+    assert np.mean(cosines) > 0.99
+    assert min(cosines) > 0.98
+
+
+async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
+    """Bit for bit, alone, in a batch and as a query."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    documents = await embedder.embed_documents(VARIED)
+    queries = await asyncio.gather(*[embedder.embed_query(text) for text in VARIED])
+    for document, query in zip(documents, queries, strict=True):
+        assert document.dense.tobytes() == query.dense.tobytes()
+    await embedder.aclose()
+
+
+async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
+    """They are answered while a long batch of documents is embedded."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    documents = asyncio.create_task(embedder.embed_documents(["many words in a row " * 60] * 150))
+    await asyncio.sleep(0.1)
+    begun = time.perf_counter()
+    for number in range(5):
+        await embedder.embed_query(f"question {number}")
+    elapsed = time.perf_counter() - begun
+    assert not documents.done()
+    assert elapsed < 5  # the documents take far longer
+    await documents
+    await embedder.aclose()
+
+
+async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
+    """Of length 127, without special tokens. The dense vector is the same; the fingerprint names the projection."""
+    plain = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    late = await OnnxEmbedder.open(OnnxSettings(onnx_directory, token_vectors=True))
+    embedding = await late.embed_query("three small words")
+    assert embedding.tokens is not None
+    assert embedding.tokens.dtype == np.int8
+    assert embedding.tokens.shape == (3, 128)
+    assert np.linalg.norm(embedding.tokens.astype(float), axis=1) == pytest.approx(127, abs=4)
+    assert embedding.dense.tobytes() == (await plain.embed_query("three small words")).dense.tobytes()
+    assert late.fingerprint.startswith(plain.fingerprint + ":tokens-")
+    await plain.aclose()
+    await late.aclose()
+
+
+async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -> None:
+    """Its dense and token vectors change, its number of tokens does not. A long text ignores its context."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory, token_vectors=True))
+    long = "many words in a row " * 40
+    texts = [
+        InContext("She loved it!", "We took grandma to the opera."),
+        InContext("She loved it!"),
+        InContext(long, "Hm."),
+    ]
+    with_context, alone, long_with_context = await embedder.embed_in_context(texts)
+    (alone_again, long_alone) = await embedder.embed_documents(["She loved it!", long])
+    opera = (await embedder.embed_query("opera")).dense
+    await embedder.aclose()
+    assert alone.dense.tobytes() == alone_again.dense.tobytes()
+    assert long_with_context.dense.tobytes() == long_alone.dense.tobytes()
+    assert with_context.tokens is not None
+    assert alone.tokens is not None
+    assert with_context.tokens.shape == alone.tokens.shape
+    assert not (with_context.tokens == alone.tokens).all(axis=1).any()
+    assert np.linalg.norm(with_context.dense) == pytest.approx(1, abs=1e-5)
+    assert with_context.dense @ opera > alone.dense @ opera + 0.1
+
+
+async def test_only_the_end_of_a_long_context_counts(onnx_directory: Path) -> None:
+    """Text and context have at most 128 tokens together."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    tail = "which I like " * 60
+    texts = [
+        InContext("Yes!", "elephants " + tail),
+        InContext("Yes!", "taxes " * 5_000 + tail),
+        InContext("Yes!", "Oh."),
+    ]
+    short, long, other = await embedder.embed_in_context(texts)
+    await embedder.aclose()
+    assert short.dense.tobytes() == long.dense.tobytes() != other.dense.tobytes()
+
+
+def test_the_columns_of_the_projection_are_orthonormal() -> None:
+    """Lengths and angles in the 128 dimensions are preserved."""
+    matrix = token_projection(384)
+    assert matrix.shape == (384, 128)
+    assert np.allclose(matrix.T @ matrix, np.eye(128), atol=1e-5)
+
+
+def test_the_projection_never_changes() -> None:
+    """Stored token vectors could not be compared with new ones otherwise."""
+    signs = np.signbit(token_projection(384)).tobytes()
+    assert hashlib.sha256(signs).hexdigest()[:16] == "8cdc6997694977a2"
+
+
+@pytest.mark.parametrize("dimensions", [0, 100, 200])
+def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
+    """The projection mixes whole blocks."""
+    with pytest.raises(ValueError, match="multiple of 128"):
+        token_projection(dimensions)
