@@ -1,7 +1,7 @@
-"""Calls that are made once: what comes again with the same idempotency key gets the answer of the first time.
+"""Idempotent calls: a call that is repeated with its idempotency key gets the first answer.
 
-Knows neither what is asked nor what is answered. The answers are kept by a store that the processes of a service share;
-two calls at the same moment wait for each other within one process, and in two the first to have finished is right.
+Answers are kept in a store that all processes of a service share. Two calls at the same time wait for each other within
+a process; of two processes, the first to finish wins.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from memtypes.ports.answers import AnswerStore, StoredAnswer
 
 
 @dataclass(slots=True)
-class _Turn:
+class _KeyLock:
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     waiting: int = 0
 
 
-class Once:
-    """Makes each call once."""
+class IdempotentCalls:
+    """Runs each call once."""
 
     def __init__(self, answers: AnswerStore) -> None:
         self._answers = answers
-        self._turns: dict[tuple[str, str], _Turn] = {}
+        self._locks: dict[tuple[str, str], _KeyLock] = {}
 
-    async def answer(self, scope: Scope, key: str, digest: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `make` gave for `key` of the scope's tenant the first time.
+    async def answer(self, scope: Scope, key: str, digest: str, call: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The answer of the first `call` with this `key` of the tenant.
 
-        digest: of what is asked. Raises Conflict when the key came with another one, and Unavailable when nobody can
-        say whether it came. A call that fails leaves no trace.
+        digest: of the request. Raises Conflict when the key came with another digest, and Unavailable when the store
+        is away. A call that fails stores nothing.
         """
-        async with self._turn((scope.tenant, key)):
-            known = await self._answers.get(scope, key)
-            if known is None:
-                made = StoredAnswer(digest, (await make()).decode())
-                known = await self._answers.put_if_absent(scope, key, made)
-        if known.digest != digest:
+        async with self._locked((scope.tenant, key)):
+            stored = await self._answers.get(scope, key)
+            if stored is None:
+                answer = StoredAnswer(digest, (await call()).decode())
+                stored = await self._answers.put_if_absent(scope, key, answer)
+        if stored.digest != digest:
             raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
-        return known.answer.encode()
+        return stored.answer.encode()
 
     @asynccontextmanager
-    async def _turn(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        turn = self._turns.setdefault(key, _Turn())
-        turn.waiting += 1
+    async def _locked(self, key: tuple[str, str]) -> AsyncIterator[None]:
+        entry = self._locks.setdefault(key, _KeyLock())
+        entry.waiting += 1
         try:
-            async with turn.lock:
+            async with entry.lock:
                 yield
         finally:
-            turn.waiting -= 1
-            if not turn.waiting:
-                del self._turns[key]
+            entry.waiting -= 1
+            if not entry.waiting:
+                del self._locks[key]

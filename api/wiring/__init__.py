@@ -1,7 +1,4 @@
-"""The one place where things are opened. What is opened here is closed here, in reverse.
-
-`resources` opens what the settings name, `screening`, `living` and `services` put it together.
-"""
+"""Opens the resources that the settings name, assembles the services, and closes everything in reverse."""
 
 from api.wiring.services import open_services
 

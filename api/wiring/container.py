@@ -1,4 +1,4 @@
-"""What the HTTP layer works with, handed to it ready-made."""
+"""The services that the HTTP API and the command line use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeAlias
 from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
 from api.auth.keys import KeyRing
-from api.http.idempotency import Once
+from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
-from api.wiring.jobs import Jobs
+from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
 from ingest.conversations.threads import Threads
 from ingest.screening.examine import Examiner
@@ -35,13 +35,10 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need.
+    """Everything that a call may need. What is None belongs to live state that was not opened.
 
-    once: makes a call that has an idempotency key once. models: what the names of models mean.
-    pings: of every opened resource, by the name that readiness shows.
-    places: everything that erasure must empty, by name.
-    counter: asks a provider for its count of a context, where the registry names its endpoint.
-    jobs: the background work.
+    models: the registry of models. pings: of every resource, by its name in readiness. erasable: every store that
+    erasure must empty, by name. counter: counts tokens at a provider. jobs: background work.
     """
 
     store: MemoryStore
@@ -50,7 +47,7 @@ class Services:
     intentions: Intentions
     upkeep: Upkeep
     recall_guard: RecallGuard
-    once: Once
+    idempotency: IdempotentCalls
     pings: Mapping[str, Ping]
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)
@@ -62,8 +59,8 @@ class Services:
     working: WorkingMemory | None = None
     threads: Threads | None = None
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
-    jobs: Jobs | None = None
+    jobs: BackgroundJobs | None = None
     reembedding: Reembedding | None = None
-    places: Mapping[str, Erasable] = field(default_factory=dict)
+    erasable: Mapping[str, Erasable] = field(default_factory=dict)
     receipts: Receipts | None = None
     examiner: Examiner | None = None

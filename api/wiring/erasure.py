@@ -1,4 +1,4 @@
-"""How the memories are erased, and how everything is, with the proof."""
+"""Erasure of a namespace or a memory from every store, with a count made afterwards."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from memtypes.ports.memory_store import MemoryStore
 from retrieval.answer import Answer
 
 
-class Memories(Erasable):
-    """The five collections, with their vectors."""
+class ErasableMemories(Erasable):
+    """The collections of the five types, with their vectors."""
 
     def __init__(self, store: MemoryStore, ingestor: Ingestor) -> None:
         self._store = store
@@ -28,41 +28,41 @@ class Memories(Erasable):
         return await self._ingestor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many are there."""
+        """How many memories are left."""
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
-        return sum(one.count for one in (await self._store.stats(scope)).values())
+        return sum(size.count for size in (await self._store.stats(scope)).values())
 
 
-class Remembered(Erasable):
-    """What ingestion remembers of the last texts. It knows texts without ids: with one memory all of a namespace go."""
+class ErasableTexts(Erasable):
+    """Texts that ingestion keeps to find repetitions. They have no ids: with one memory all of its namespace go."""
 
     def __init__(self, recent: RecentTexts, documents: DocumentCache) -> None:
         self._recent = recent
         self._documents = documents
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many texts were forgotten; vectors of the last texts of whatever scope go with them."""
-        there = self._recent.count(scope)
+        """How many texts were dropped; the cached vectors of all scopes go with them."""
+        dropped = self._recent.count(scope)
         self._recent.forget(scope)
         self._documents.forget()
-        return there
+        return dropped
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many are remembered."""
+        """How many texts are left."""
         return self._recent.count(scope)
 
 
 class Erased(Answer):
-    """What was removed from each place, and what is there now."""
+    """How much was removed from each store, and how much is left."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
     checked_at: Instant
 
 
-async def erase_everywhere(places: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:
-    """The proof that nothing is left: every place is asked again after all of them were emptied."""
-    erased = {name: await place.erase(scope, memory_id) for name, place in places.items()}
-    remaining = {name: await place.remaining(scope, memory_id) for name, place in places.items()}
+async def erase_everywhere(stores: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:
+    """Erase from every store, then count again in every store."""
+    erased = {name: await store.erase(scope, memory_id) for name, store in stores.items()}
+    remaining = {name: await store.remaining(scope, memory_id) for name, store in stores.items()}
     return Erased(erased=erased, remaining=remaining, checked_at=clock())

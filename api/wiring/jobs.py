@@ -1,6 +1,6 @@
-"""Background work: each job at its own pace, in one process at a time, counted, and stopped cleanly.
+"""Background jobs: each at its interval, in one process at a time, counted, and stopped cleanly.
 
-Knows no work of its own. A job runs under a lock of its name; where another process holds it, that one does the work.
+A job runs under a lock of its name. Where another process holds the lock, that process does the work.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Work that is done again and again.
+class BackgroundJob:
+    """Work that is repeated at an interval.
 
-    work: gets the fence of the lock and gives how much was done. limit_s: it is cut off after that; whatever it does
-    must bear being cut off anywhere, as a killed process would. first_s: how long it waits before it runs first.
+    work: called with the fence of the lock; returns how much was done. limit_s: when a run is cancelled, which may be
+    at any point, as when the process is killed. first_s: delay before the first run.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Job:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a job has come to in this process.
+class JobTally:
+    """Counts of one job in this process.
 
-    busy: times that another process was at it. ended: when the last run that went well ended, as Unix time.
-    failing: why the last run failed; the same reason is logged once.
+    busy: runs left to another process. ended: Unix time of the end of the last good run. failing: the last reason of
+    failure; the same reason is logged once.
     """
 
     runs: int = 0
@@ -54,7 +54,7 @@ class Tally:
     failing: str = ""
 
     def failed(self, job: str, reason: str) -> None:
-        """Count a failure; log it if it is news."""
+        """Count a failure, and log its reason when it is new."""
         self.failures += 1
         if reason != self.failing:
             _log.warning("the job %s failed: %s", job, reason)
@@ -62,16 +62,16 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Jobs(Collector):
+class BackgroundJobs(Collector):
     """The jobs of a service."""
 
     locks: Locks
-    jobs: Sequence[Job]
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    jobs: Sequence[BackgroundJob]
+    tallies: dict[str, JobTally] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Jobs]:
-        """Within the context every job runs at its pace; at the end what is under way is cut off and waited for."""
+    async def running(self) -> AsyncIterator[BackgroundJobs]:
+        """Run every job at its interval within the context; at its end running work is cancelled and awaited."""
         stopping = asyncio.Event()
         tasks = [asyncio.create_task(self._repeat(job, stopping), name=f"job {job.name}") for job in self.jobs]
         try:
@@ -82,9 +82,9 @@ class Jobs(Collector):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def run_once(self, job: Job) -> None:
-        """Do the job now if nobody else is at it; what goes wrong is counted and logged, and tried again next time."""
-        tally = self.tallies.setdefault(job.name, Tally())
+    async def run_once(self, job: BackgroundJob) -> None:
+        """Run the job unless another process runs it. Failures are counted and logged; the next run tries again."""
+        tally = self.tallies.setdefault(job.name, JobTally())
         started = time.monotonic()
         try:
             with anyio.fail_after(job.limit_s):
@@ -97,15 +97,16 @@ class Jobs(Collector):
             tally.busy += 1
         except (RemembrancerError, TimeoutError) as error:
             tally.failed(job.name, str(error) or f"not done after {job.limit_s:g} s")
-        except Exception:  # noqa: BLE001 - a fault in one run must not end all later ones; it is counted and logged
+        except Exception:  # noqa: BLE001 - a bug in one run must not end all later ones; it is counted and logged
             tally.failures += 1
-            _log.exception("the job %s failed by a fault", job.name)
+            _log.exception("the job %s failed unexpectedly", job.name)
         tally.seconds += time.monotonic() - started
 
-    async def _repeat(self, job: Job, stopping: asyncio.Event) -> None:
-        """Not the cancellation alone ends it: the Redis client loses one now and then as an answer comes in.
+    async def _repeat(self, job: BackgroundJob, stopping: asyncio.Event) -> None:
+        """Run the job until `stopping` is set.
 
-        So it never merely sleeps: a pause of an hour would begin after the only cancellation was lost.
+        The event is needed besides cancellation, because the Redis client sometimes loses one when an answer arrives
+        at that moment; a sleep of an hour would then follow.
         """
         pause = job.first_s
         while not await _is_set(stopping, pause):
@@ -129,7 +130,7 @@ class Jobs(Collector):
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
-    """Whether `event` is set, or gets set within so many seconds."""
+    """Whether `event` is set within `within_s` seconds."""
     with anyio.move_on_after(within_s):
         await event.wait()
     return event.is_set()

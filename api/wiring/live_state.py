@@ -1,10 +1,10 @@
-"""Puts together what is live: working memory, threads, workflows, and the background work that they need."""
+"""Assembles the services of live state: working memory, threads, workflows, and their background jobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.wiring.jobs import Job, Jobs
+from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.resources import Resources
 from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
 from ingest.conversations.threads import ThreadParts, Threads
@@ -22,39 +22,39 @@ from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
 RECORDING_S = 120.0
-"""Seconds between two looks for ended workflows and evicted turns that are not stored yet."""
+"""Seconds between two searches for ended workflows and evicted turns that are not stored yet."""
 
 SWEEP_S = 1.0
 """Seconds between two sweeps of working memory; one that finds nothing due costs three round trips."""
 
 
 @dataclass(frozen=True, slots=True)
-class Living:
-    """items: the live items as retrieval reads them."""
+class LiveServices:
+    """The services of live state. items: the store of live items, which retrieval reads."""
 
     items: RedisWorking
     working: WorkingMemory
     threads: Threads
     workflows: Workflows
-    jobs: Jobs
+    jobs: BackgroundJobs
 
 
-def living(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> Living:
-    """Everything live over one client, looked through by `redactor`; what leaves it is kept by `ingestor`.
+def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> LiveServices:
+    """The services over one client; their jobs are not running yet.
 
-    The jobs are not running yet.
+    redactor: removes secrets from what is written. ingestor: stores evicted turns and ended workflows as memories.
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     copies = Copies(items, resources.store, system_clock)
     workflows = Workflows(RedisWorkflows(resources.live), ingestor, resources.tokenizer, system_clock, redactor)
     threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (
-        Job("working", SWEEP_S, copies.sweep),
-        Job("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
-        Job("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
+        BackgroundJob("working", SWEEP_S, copies.sweep),
+        BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
+        BackgroundJob("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
     )
     working = WorkingMemory(items, copies, ingestor, resources.store, system_clock)
-    return Living(items, working, threads, workflows, Jobs(locks, jobs))
+    return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))
 
 
 def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor) -> Threads:
@@ -77,7 +77,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, reda
 
 
 def summariser_of(resources: Resources) -> Summariser:
-    """The configured endpoint, or the rules."""
+    """The configured endpoint, or summaries by rule."""
     settings = resources.settings
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)

@@ -1,4 +1,4 @@
-"""Embedding every memory again: the next version of the collections, with the present embedder."""
+"""Re-embedding of every memory into the next version of the collections, with the current embedder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
-    """What a store of vectors by these two is marked with."""
+    """The fingerprint of a store whose vectors come from these two encoders."""
     return f"{embedder.fingerprint}+{sparse.fingerprint}"
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
     """The Qdrant server of `settings`."""
-    # Its client alone takes a third of the processor time of a start, which the embedded store need not spend.
+    # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
     key = settings.qdrant_api_key
@@ -53,14 +53,14 @@ class Reembedding:
     async def run(self, *, stop_engine: bool) -> dict[MemoryType, int]:
         """How many memories of each type were embedded again; see `memtypes.stores.edge.maintenance.rebuild`.
 
-        stop_engine: whether a service asks, which goes on. Raises Conflict where that one's store is on a server,
-        besides what a rebuild raises.
+        stop_engine: for a running service. Raises Conflict for a running service whose store is on a server, and the
+        errors of a rebuild.
         """
         fingerprint = store_fingerprint(self._embedder, self._sparse)
         if self._settings.qdrant_url is not None:
             if stop_engine:
                 raise Conflict(
-                    "a server's collections are embedded again by `remembrancer reembed`, when no service runs"
+                    "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
                 )
             return await self._on_server(self._settings.qdrant_url, fingerprint)
         store = EdgeSettings(self._settings.store_path, fingerprint, self._embedder.dimensions)

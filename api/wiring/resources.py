@@ -1,4 +1,4 @@
-"""Opens what the settings name: the encoder, the tokenizers, the store, the live server, and the files they read."""
+"""Opens the resources that the settings name: encoder, tokenizers, vector store, live store and configuration files."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.queue import ReceiptQueue
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
-"""The first counts what is written."""
+"""The first one counts stored content."""
 
 QUERY_CACHE = 4_096
-"""Query vectors that are remembered: 6 MB."""
+"""Cached query vectors: 6 MB."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What everything else is made of. models, policies: what the configured files say."""
+    """The opened resources. models, policies: as read from the configured files."""
 
     settings: Settings
     embedder: Embedder
@@ -60,22 +60,22 @@ class Resources:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The one that counts what is written."""
+        """The tokenizer that counts stored content."""
         return self.tokenizers[TOKENIZERS[0]]
 
 
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
-    """Everything opened, each closed by `opened`.
+    """All resources, closed by `opened`.
 
-    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable, each with the way out.
+    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
     """
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
-    for said in PolicyLookup(models, policies).warnings():
-        _log.warning("policy file %s: %s", settings.policies, said)
+    for warning in PolicyLookup(models, policies).warnings():
+        _log.warning("policy file %s: %s", settings.policies, warning)
     embedder = await prepared_embedder(settings)
     opened.push_async_callback(embedder.aclose)
     sparse = Bm25Encoder()
-    loading = asyncio.create_task(open_tokenizers(settings))  # while the stores' processes start
+    loading = asyncio.create_task(open_tokenizers(settings))  # while the processes of the stores start
     opened.callback(loading.cancel)
     store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
     opened.push_async_callback(store.aclose)

@@ -1,4 +1,4 @@
-"""Puts together what examines texts on their way in: redaction, pre-filter, classification and the reviewers."""
+"""Assembles screening: redaction, pre-filter, classification and reviewers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from memtypes.ports.memory_store import MemoryStore
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """gates: in the order in which they look. embedder: the one that all of ingestion shares, with its memory."""
+    """Parts of screening. gates: in the order in which they run. embedder: shared by ingestion, with a cache."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -34,15 +34,17 @@ class Screening:
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
-    """Everything by the rules of `book`, where `panel` reviews."""
+    """Screening by the redaction rules of `book` and the reviewers of `panel`."""
     shared, recent = DocumentCache(embedder), RecentTexts()
     redactor, classifier = Redactor(book), Classifier(shared)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
     return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent, shared)
 
 
-def screening(settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient) -> Screening:
-    """Everything as the settings have it. Raises BadRedactionRules."""
+def configured_screening(
+    settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient
+) -> Screening:
+    """Screening by the settings. Raises BadRedactionRules."""
     book = read_rules(settings.redaction_rules, settings.redaction)
     return screening_of(book, panel_of(store, settings, http), embedder)
 
@@ -53,15 +55,15 @@ def local_panel(store: MemoryStore) -> Panel:
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The configured reviewers; novelty is always measured against the store."""
+    """The configured reviewers. Novelty is always measured against the store."""
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
     endpoint = CompletionEndpoint(settings.reviewer_url, settings.reviewer_model, key)
     local: dict[str, Reviewer] = {IMPORTANCE: ImportanceReviewer(), RELEVANCE: RelevanceReviewer()}
-    outside = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
+    remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
     seats = (
-        Seat(EndpointReviewer(http, endpoint, name), mine) if name in outside else Seat(mine)
-        for name, mine in local.items()
+        Seat(EndpointReviewer(http, endpoint, name), reviewer) if name in remote else Seat(reviewer)
+        for name, reviewer in local.items()
     )
     return Panel((*seats, Seat(NoveltyReviewer(store))))

@@ -1,4 +1,4 @@
-"""All services together, for as long as they are open."""
+"""Opens and assembles all services."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 
 from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
-from api.auth.keys import KeyRing
-from api.http.idempotency import Once
+from api.auth.keys import DEFAULT_TENANT, KeyRing
+from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
-from api.wiring.erasure import Memories, Remembered
-from api.wiring.jobs import Jobs
-from api.wiring.live_state import living
+from api.wiring.erasure import ErasableMemories, ErasableTexts
+from api.wiring.jobs import BackgroundJob, BackgroundJobs
+from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
-from api.wiring.screening import Screening, screening
-from api.wiring.upkeep import upkeep_jobs
+from api.wiring.screening import Screening, configured_screening
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
-from ingest.upkeep.jobs import Upkeep
+from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.encoders.endpoints import EndpointCounter
@@ -43,38 +42,38 @@ from retrieval.use_counts import Freshness
 
 @asynccontextmanager
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
-    """Everything that calls need, closed in reverse at the end; its background jobs are the caller's to run.
+    """All services, closed in reverse at the end. The caller runs the background jobs.
 
     Raises BadSettings, BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
-    Unavailable, each with the way out.
+    Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)
     book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
         freshness = await opened.enter_async_context(Freshness(resources.store).running())
-        keep_for_good()
-        yield assembled(resources, book, freshness)
+        freeze_loaded_objects()
+        yield assemble(resources, book, freshness)
 
 
 def make_folder(folder: Path) -> None:
-    """Make the data folder where it is not there. Raises BadSettings when it can't be made or written to."""
+    """Create the data folder if needed. Raises BadSettings when it cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise BadSettings(
-            f"the data folder {folder} can't be used: {error.strerror}; choose another --data-dir"
+            f"the data folder {folder} cannot be used: {error.strerror}; choose another --data-dir"
         ) from error
 
 
-def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Services:
-    """All services over the opened resources; none of them is running yet."""
+def assemble(resources: Resources, keys: KeyBook, freshness: Freshness) -> Services:
+    """All services over the opened resources; the jobs are not running yet."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
-    screened = screening(settings, store, embedder, resources.http)
+    screened = configured_screening(settings, store, embedder, resources.http)
     writing = ingestor_parts(resources, screened)
     ingestor = Ingestor(writing)
-    live = living(resources, ingestor, screened.redactor)
+    live = live_services(resources, ingestor, screened.redactor)
     retrieving = retriever_parts(resources, live.items, freshness)
     answers = RedisAnswers(resources.live, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
@@ -94,38 +93,61 @@ def assembled(resources: Resources, keys: KeyBook, freshness: Freshness) -> Serv
         working=live.working,
         threads=live.threads,
         tokenizers=resources.tokenizers,
-        jobs=Jobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
+        jobs=BackgroundJobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
-        once=Once(answers),
-        places=places_of(resources, ingestor, screened, answers),
+        idempotency=IdempotentCalls(answers),
+        erasable=erasable_stores(resources, ingestor, screened, answers),
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
 
 
-def places_of(
+def erasable_stores(
     resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
-    """Every place where something of a memory may be, by name: what erasure must empty, in this order.
+    """Every store that may hold a part of a memory, by name, in the order of erasure.
 
-    The files of the embedded parts come last: they keep what was removed until they are written anew.
+    The files of the embedded stores come last: they contain deleted bytes until they are rewritten.
     """
-    places: dict[str, Erasable] = {
-        "memories": Memories(resources.store, ingestor),
+    stores: dict[str, Erasable] = {
+        "memories": ErasableMemories(resources.store, ingestor),
         "answers": answers,
         "live": LiveState(resources.live),
-        "recent": Remembered(screened.recent, screened.documents),
+        "recent": ErasableTexts(screened.recent, screened.documents),
         "receipts": resources.receipts,
     }
     if isinstance(resources.store, EdgeStore):
-        places["files"] = EdgeFiles(resources.store)
+        stores["files"] = EdgeFiles(resources.store)
     if resources.settings.redis_url is None:
-        places["live_log"] = LiveLog(resources.live, resources.settings.live_path)
-    return places
+        stores["live_log"] = LiveLog(resources.live, resources.settings.live_path)
+    return stores
+
+
+UPKEEP_FIRST_S = 300.0
+"""Delay of the first round of upkeep: a service that has just started is busy."""
+
+UPKEEP_LIMIT_S = 600.0
+"""When a round is cancelled; the next one continues."""
+
+
+def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
+    """The job that runs upkeep for the default tenant and every tenant with a key; none when upkeep is off."""
+    every_s = settings.upkeep_minutes * 60.0
+    if not every_s:
+        return ()
+    requests = round_requests(
+        expired_days=settings.expired_days,
+        forget_days=settings.forget_days,
+        promote=settings.promote,
+        compact=settings.compact,
+    )
+    rounds = UpkeepRound(upkeep, lambda: {DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
+    first_s = min(every_s, UPKEEP_FIRST_S)
+    return (BackgroundJob("upkeep", every_s, lambda _: rounds.run(), UPKEEP_LIMIT_S, first_s),)
 
 
 def retriever_parts(resources: Resources, items: LiveItemStore, freshness: Freshness) -> RetrieverParts:
-    """What retrieval works with; what it shows is noted by `freshness`."""
+    """The parts of retrieval; `freshness` counts the memories that it returns."""
     past = Past(resources.store, resources.embedder)
     return RetrieverParts(
         resources.store,
@@ -142,7 +164,7 @@ def retriever_parts(resources: Resources, items: LiveItemStore, freshness: Fresh
 
 
 def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
-    """What ingestion works with: every text passes what `screened` says."""
+    """The parts of ingestion, with screening."""
     return IngestorParts(
         resources.store,
         screened.embedder,
@@ -157,18 +179,18 @@ def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
 
 
 def counter_of(resources: Resources) -> EndpointCounter:
-    """Counts by a provider's endpoint where the registry names one, else on hand."""
+    """A counter by a provider's endpoint where the registry names one, else by the local tokenizers."""
     models = resources.models
     return EndpointCounter(resources.http, models, secret, LocalCounter(resources.tokenizers, models))
 
 
 _ALLOCATIONS = 20_000
-"""Objects after which garbage is looked for, in place of 700: the receipts on their way hold tens of thousands, and
-looking through these took a ninth of the time of eight clients, 80 ms at a time."""
+"""New objects per garbage collection, instead of 700. Queued receipts hold tens of thousands of objects; collecting
+them took a ninth of the time under eight clients, 80 ms at a time."""
 
 
-def keep_for_good() -> None:
-    """Tell the garbage collector that what is loaded by now stays: looking through it again costs 100 ms a time."""
+def freeze_loaded_objects() -> None:
+    """Exclude everything loaded so far from garbage collection, where it would cost 100 ms a time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

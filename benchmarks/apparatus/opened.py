@@ -12,7 +12,7 @@ from pathlib import Path
 
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
-from api.wiring.services import keep_for_good
+from api.wiring.services import freeze_loaded_objects
 from ingest.writing.drafts import Preparer
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -61,7 +61,7 @@ async def open_parts(settings: Settings, on_timings: OnTimings | None = None) ->
         tokenizers = await open_tokenizers(settings)
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         opened.push_async_callback(store.aclose)
-        keep_for_good()
+        freeze_loaded_objects()
         parts = RetrieverParts(
             store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=on_timings
         )

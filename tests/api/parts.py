@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.http.idempotency import Once
+from api.http.idempotency import IdempotentCalls
 from api.wiring.container import Services
-from api.wiring.erasure import Memories, Remembered
+from api.wiring.erasure import ErasableMemories, ErasableTexts
 from api.wiring.screening import local_panel, screening_of
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
@@ -107,12 +107,12 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         threads=Threads(threads),
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
         working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
-        once=Once(answers),
-        places={
-            "memories": Memories(kept, ingestor),
+        idempotency=IdempotentCalls(answers),
+        erasable={
+            "memories": ErasableMemories(kept, ingestor),
             "answers": answers,
             "receipts": chain,
-            "recent": Remembered(screened.recent, screened.documents),
+            "recent": ErasableTexts(screened.recent, screened.documents),
         },
         workflows=Workflows(FakeWorkflows(), ingestor, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from api.auth.guards import RateLimit
-from api.http.idempotency import Once
+from api.http.idempotency import IdempotentCalls
 from api.http.problems import TooMany
 from memtypes.model.errors import Conflict, Unavailable
 from memtypes.model.scope import Scope
@@ -36,21 +36,21 @@ class Maker:
 
 
 @pytest.fixture
-def once() -> Once:
+def once() -> IdempotentCalls:
     """Over an empty store."""
-    return Once(FakeAnswers(lambda: NOW))
+    return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 
-async def test_the_same_key_and_body_get_the_same_answer(once: Once) -> None:
+async def test_the_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
     """The work is done once, also when the next call comes to another process."""
     answers, make = FakeAnswers(lambda: NOW), Maker()
-    first = await Once(answers).answer(SCOPE, "k", "d", make)
-    assert (await Once(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
+    first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
+    assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
     await once.answer(SCOPE, "k", "d", make)
     assert make.asked == 2
 
 
-async def test_two_at_the_same_moment_share_one_answer(once: Once) -> None:
+async def test_two_at_the_same_moment_share_one_answer(once: IdempotentCalls) -> None:
     """The second waits for the first."""
     make, got = Maker(), []
 
@@ -63,7 +63,7 @@ async def test_two_at_the_same_moment_share_one_answer(once: Once) -> None:
     assert (make.asked, len(set(got)), len(got)) == (1, 1, 5)
 
 
-async def test_another_body_is_a_conflict(once: Once) -> None:
+async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
     """A key stands for one body, and what conflicts is not made."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
@@ -72,7 +72,7 @@ async def test_another_body_is_a_conflict(once: Once) -> None:
     assert make.asked == 1
 
 
-async def test_a_call_that_failed_leaves_no_trace(once: Once) -> None:
+async def test_a_call_that_failed_leaves_no_trace(once: IdempotentCalls) -> None:
     """After a failure the key is free, also for another body."""
 
     async def fail() -> bytes:

@@ -88,7 +88,7 @@ def test_the_readme_has_the_table() -> None:
 async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """With what is wrong and the way out."""
     (tmp_path / "file").touch()
-    with pytest.raises(BadSettings, match=r"data folder .*file/x can't be used: Not a directory; choose another"):
+    with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
         async with open_services(Settings(data_dir=tmp_path / "file" / "x"), KeyRing()):
             pytest.fail("it was opened")
 
@@ -97,6 +97,6 @@ async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="has no folder in which root can make no file either")
 async def test_a_data_folder_that_cannot_be_written_is_named() -> None:
     """Before anything is opened in it."""
-    with pytest.raises(BadSettings, match=r"data folder /proc can't be used: .+; choose another"):
+    with pytest.raises(BadSettings, match=r"data folder /proc cannot be used: .+; choose another"):
         async with open_services(Settings(data_dir=Path("/proc")), KeyRing()):
             pytest.fail("it was opened")

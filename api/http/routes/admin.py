@@ -178,7 +178,7 @@ async def post_import(
 async def post_erase(request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ErasePost]) -> Erased:
     """How much was removed from each store, and a count made afterwards."""
     scope = request.scope_in(data.namespace)
-    return await erase_everywhere(services.places, scope, data.memory_id, services.clock)
+    return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
 
 
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:

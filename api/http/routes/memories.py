@@ -84,7 +84,7 @@ async def post_batch(
     if key is None:
         return _encoded(await _write(services, scope, batch))
     digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + body).hexdigest()
-    return _encoded(await services.once.answer(scope, key, digest, lambda: _write(services, scope, batch)))
+    return _encoded(await services.idempotency.answer(scope, key, digest, lambda: _write(services, scope, batch)))
 
 
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from api.http.metrics import exposition
-from api.wiring.jobs import Job, Jobs
+from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from memtypes.model.errors import LockLost, Unavailable
 from memtypes.ports.locks import LockRequest
 from memtypes.stores.redis.connection.client import LiveClient
@@ -20,9 +20,9 @@ from memtypes.stores.redis.locks import RedisLocks
 pytestmark = pytest.mark.anyio
 
 
-def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> Job:
+def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> BackgroundJob:
     """A job of a name of its own."""
-    return Job(f"test {uuid.uuid4()}", 0.01, work, limit_s)
+    return BackgroundJob(f"test {uuid.uuid4()}", 0.01, work, limit_s)
 
 
 async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> None:
@@ -37,7 +37,7 @@ async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> No
         return 2
 
     one = job(work)
-    jobs = Jobs(RedisLocks(live), [one])
+    jobs = BackgroundJobs(RedisLocks(live), [one])
     with anyio.fail_after(30):
         async with jobs.running():
             await thrice.wait()
@@ -54,7 +54,7 @@ async def test_a_job_that_another_process_is_at_is_left_to_it(live: LiveClient) 
         raise AssertionError
 
     one = job(work)
-    jobs = Jobs(RedisLocks(live), [one])
+    jobs = BackgroundJobs(RedisLocks(live), [one])
     async with RedisLocks(live).held(LockRequest(f"job {one.name}")):
         await jobs.run_once(one)
     assert (jobs.tallies[one.name].busy, jobs.tallies[one.name].failures) == (1, 0)
@@ -68,7 +68,7 @@ async def test_a_failure_is_counted_and_the_lock_given_back(live: LiveClient, er
         raise error
 
     one = job(work)
-    jobs = Jobs(RedisLocks(live), [one])
+    jobs = BackgroundJobs(RedisLocks(live), [one])
     await jobs.run_once(one)
     await jobs.run_once(one)
     assert (jobs.tallies[one.name].failures, jobs.tallies[one.name].busy) == (2, 0)
@@ -82,7 +82,7 @@ async def test_a_job_that_takes_too_long_is_cut_off(live: LiveClient) -> None:
         return 0
 
     one = job(work, limit_s=0.05)
-    jobs = Jobs(RedisLocks(live), [one])
+    jobs = BackgroundJobs(RedisLocks(live), [one])
     with anyio.fail_after(30):
         await jobs.run_once(one)
     assert jobs.tallies[one.name].failures == 1
@@ -98,7 +98,7 @@ async def test_a_lost_cancellation_does_not_hold_up_the_end(live: LiveClient) ->
             await anyio.sleep_forever()
         return 0
 
-    jobs = Jobs(RedisLocks(live), [Job(f"test {uuid.uuid4()}", 3_600.0, work)])
+    jobs = BackgroundJobs(RedisLocks(live), [BackgroundJob(f"test {uuid.uuid4()}", 3_600.0, work)])
     with anyio.fail_after(30):
         async with jobs.running():
             await started.wait()

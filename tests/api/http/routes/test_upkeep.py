@@ -10,7 +10,7 @@ import pytest
 from api.auth.keys import Role
 from api.settings import Settings
 from api.wiring.container import Services
-from api.wiring.upkeep import upkeep_jobs
+from api.wiring.services import upkeep_jobs
 from ingest.upkeep.jobs import UpkeepRound, round_requests
 from tests.api.conftest import bearer, connect
 
