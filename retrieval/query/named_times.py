@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from memtypes.model.calendar import DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
+from memtypes.calendar import DAY, DAYS_PER_UNIT, WEEKDAY, midnight, number_of, weekday_of
 from retrieval.query.windows import COUNT, READERS, Window
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from memtypes.model.calendar import (
+from memtypes.calendar import (
     COUNT_WORD,
     DAY,
     DAYS_PER_UNIT,

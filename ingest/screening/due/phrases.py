@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from memtypes.model.calendar import COUNT_WORD, HOUR_WORD, MONTH, ORDINAL, WEEKDAY, number_of
+from memtypes.calendar import COUNT_WORD, HOUR_WORD, MONTH, ORDINAL, WEEKDAY, number_of
 
 _PARTS_OF_DAY = "morning|afternoon|evening|night"
 

@@ -20,7 +20,7 @@ from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_dura
 from ingest.screening.due.translation import in_english
 from ingest.screening.gates import Rejection, ScreeningGate
 from ingest.writing.drafts import Submission
-from memtypes.model.calendar import MONTH, month_of, months_later, number_of, weekday_of
+from memtypes.calendar import MONTH, month_of, months_later, number_of, weekday_of
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from memtypes.model.calendar import MONTHS, WEEKDAYS
+from memtypes.calendar import MONTHS, WEEKDAYS
 
 _Replacement: TypeAlias = str | Callable[[re.Match[str]], str]
 

@@ -130,7 +130,7 @@ _SCHEMA = {
 }
 
 
-class ReviewAnswer(BaseModel):
+class ReviewerAnswer(BaseModel):
     """The answer expected of a language model."""
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -154,7 +154,7 @@ class EndpointReviewer:
         completion = CompletionRequest(instructions, {"text": request.text[:MAX_TEXT]}, "verdict", _SCHEMA)
         client = CompletionClient(self.http, self.endpoint, TIME_LIMIT_S)
         try:
-            answer = await client.complete(completion, ReviewAnswer)
+            answer = await client.complete(completion, ReviewerAnswer)
         except CompletionFailed as error:
             raise ReviewFailed(f"{self.name}: {error}") from error
         scores = {self.name: answer.score}

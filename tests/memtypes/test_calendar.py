@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from memtypes.model.calendar import (
+from memtypes.calendar import (
     COUNT_WORD,
     MONTH,
     MONTHS,
