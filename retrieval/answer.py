@@ -1,4 +1,4 @@
-"""What comes back: the two answers, with the names and shapes of the HTTP contract."""
+"""Answers of search and retrieve, with the names and shapes of the HTTP contract."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
 
-Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+UnitFloat = Annotated[float, Field(ge=0.0, le=1.0)]
 
 _Value = TypeVar("_Value")
 
 
-def _missing(value: object) -> bool:
+def _is_none(value: object) -> bool:
     return value is None
 
 
-Given = Annotated[_Value | None, Field(exclude_if=_missing)]
-"""A member that an answer does not have where there is nothing to say."""
+OmittedIfNone = Annotated[_Value | None, Field(exclude_if=_is_none)]
+"""A member that is left out of the JSON when it is None."""
 
 
 class Answer(BaseModel):
-    """The base of every answer: frozen."""
+    """Base of all answers: frozen."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +35,7 @@ class SearchHit(Answer):
     id: str
     type: MemoryType
     score: float
-    signals: Given[dict[str, Unit]] = None
+    signals: OmittedIfNone[dict[str, UnitFloat]] = None
     memory: dict[str, Any]
 
 
@@ -50,9 +50,10 @@ class SearchAnswer(Answer):
 
 
 class ContextItem(Answer):
-    """A memory in a context. tokens: of its entry. content: the text that is shown.
+    """A memory in a context.
 
-    cut: whether that is less than all of it. excerpt: whether it is the passages that matter and not the beginning.
+    tokens: of its entry. content: the text that is shown. cut: whether it is only a part of the memory. excerpt:
+    whether that part is the relevant passages and not the beginning.
     """
 
     id: str
@@ -61,47 +62,52 @@ class ContextItem(Answer):
     score: float
     tokens: int = Field(ge=0)
     content: str
-    signals: Given[dict[str, Unit]] = None
-    cut: Given[bool] = None
-    excerpt: Given[bool] = None
+    signals: OmittedIfNone[dict[str, UnitFloat]] = None
+    cut: OmittedIfNone[bool] = None
+    excerpt: OmittedIfNone[bool] = None
 
 
 class ContextMetadata(Answer):
-    """What the context cost.
+    """What a context cost.
 
-    total_tokens: of the whole context. budget: of its long-term part; utilization: the share of it that was used.
-    trimmed_count: ranked memories that did not get in. candidates: how many were ranked. tokenizer: counted all of
-    these. margin: the share by which the model's own count may be higher; the budget holds for that too. model_tokens:
-    of the context by the model's provider, where one is set to count.
+    total_tokens: of the whole context. budget: of its long-term part. utilization: the used share of that budget.
+    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that counted.
+    margin: the share by which the model's own count may be higher; the budget holds for that count, too. model_tokens:
+    the count of the model's provider, where one is configured.
     """
 
     total_tokens: int
     budget: int
-    utilization: Unit
+    utilization: UnitFloat
     per_type: dict[MemoryType, int]
     working_tokens: int
     trimmed_count: int
     candidates: int
     tokenizer: str
-    model: Given[str] = None
+    model: OmittedIfNone[str] = None
     margin: float = Field(default=0.0, ge=0.0)
-    model_tokens: Given[int] = None
+    model_tokens: OmittedIfNone[int] = None
     outcome: Literal["ok", "empty", "nothing_fits"]
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)
 
 
-class Message(Answer):
-    """A chat message; recalled text never has a system role."""
+class ContextMessage(Answer):
+    """A chat message of a context; recalled text never has a system role."""
 
     role: Literal["user"] = "user"
     content: str
 
 
 class RetrieveAnswer(Answer):
-    """A context within its budget, what is in it, and what it cost. receipt_id: of its receipt, where one was kept."""
+    """A context within its budget. receipt_id: of its receipt, where one was recorded."""
 
-    context: str | list[Message]
+    context: str | list[ContextMessage]
     items: list[ContextItem]
     metadata: ContextMetadata
-    receipt_id: Given[str] = None
+    receipt_id: OmittedIfNone[str] = None
+
+    def degraded_by(self, *parts: str) -> RetrieveAnswer:
+        """The same answer, reporting that these parts did not respond."""
+        metadata = self.metadata.model_copy(update={"degraded": [*self.metadata.degraded, *parts]})
+        return self.model_copy(update={"metadata": metadata})

@@ -32,7 +32,7 @@ from memtypes.ports.tokenizer import Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts
-from retrieval.receipts.queue import ReceiptQueue
+from retrieval.receipts.recorder import ReceiptQueue
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
 """The first one counts stored content."""

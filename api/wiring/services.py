@@ -34,10 +34,10 @@ from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
-from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.recorder import EndedMemories, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.use_counts import Freshness
+from retrieval.use_counts import UseCounts
 
 
 @asynccontextmanager
@@ -51,9 +51,9 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
     book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
-        freshness = await opened.enter_async_context(Freshness(resources.store).running())
+        use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
         freeze_loaded_objects()
-        yield assemble(resources, book, freshness)
+        yield assemble(resources, book, use_counts)
 
 
 def make_folder(folder: Path) -> None:
@@ -67,14 +67,14 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def assemble(resources: Resources, keys: KeyBook, freshness: Freshness) -> Services:
+def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
     """All services over the opened resources; the jobs are not running yet."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     screened = configured_screening(settings, store, embedder, resources.http)
     writing = ingestor_parts(resources, screened)
     ingestor = Ingestor(writing)
     live = live_services(resources, ingestor, screened.redactor)
-    retrieving = retriever_parts(resources, live.items, freshness)
+    retrieving = retriever_parts(resources, live.items, use_counts)
     answers = RedisAnswers(resources.live, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
     return Services(
@@ -83,7 +83,7 @@ def assemble(resources: Resources, keys: KeyBook, freshness: Freshness) -> Servi
         upkeep=upkeep,
         intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock, live.jobs.locks)),
         retriever=Retriever(retrieving),
-        recall_guard=RecallGuard(store, resources.sparse, freshness.write),
+        recall_guard=RecallGuard(store, resources.sparse, use_counts.write),
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
@@ -146,9 +146,9 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
     return (BackgroundJob("upkeep", every_s, lambda _: rounds.run(), UPKEEP_LIMIT_S, first_s),)
 
 
-def retriever_parts(resources: Resources, items: LiveItemStore, freshness: Freshness) -> RetrieverParts:
-    """The parts of retrieval; `freshness` counts the memories that it returns."""
-    past = Past(resources.store, resources.embedder)
+def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
+    """The parts of retrieval; `use_counts` counts the memories that it returns."""
+    past = EndedMemories(resources.store, resources.embedder)
     return RetrieverParts(
         resources.store,
         resources.embedder,
@@ -156,7 +156,7 @@ def retriever_parts(resources: Resources, items: LiveItemStore, freshness: Fresh
         resources.tokenizers,
         system_clock,
         depth=resources.settings.candidate_depth,
-        on_shown=freshness.note,
+        use_counts=use_counts,
         models=resources.models,
         live=items,
         receipts=ReceiptRecorder(resources.receipts, past, system_clock),

@@ -20,8 +20,7 @@ from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
-from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.trace import OnTimings
+from retrieval.retriever import OnTimings, Retriever, RetrieverParts
 
 
 @dataclass(frozen=True, slots=True)

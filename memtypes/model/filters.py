@@ -148,21 +148,25 @@ def kind_of_field(field: str) -> Kind:
 def parse_filter(tree: object) -> Filter:
     """The filter that the JSON value `tree` stands for. Raises InvalidRequest with what was wrong and where."""
     parsed = _parse(tree, "filters", 0)
-    leaves = list(_leaves(parsed))
-    if len(leaves) > MAX_CONDITIONS:
+    conditions = list(leaves(parsed))
+    if len(conditions) > MAX_CONDITIONS:
         raise InvalidRequest(f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters")
-    if sum(len(one.value) for one in leaves if isinstance(one, Compare) and one.op in (Op.ANY, Op.ALL)) > MAX_VALUES:
+    if (
+        sum(len(one.value) for one in conditions if isinstance(one, Compare) and one.op in (Op.ANY, Op.ALL))
+        > MAX_VALUES
+    ):
         raise InvalidRequest(f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters")
     return parsed
 
 
-def _leaves(tree: Filter) -> Iterator[Compare | Absent]:
+def leaves(tree: Filter) -> Iterator[Compare | Absent]:
+    """The comparisons in `tree`, in order."""
     match tree:
         case All(parts) | AnyOf(parts):
             for part in parts:
-                yield from _leaves(part)
+                yield from leaves(part)
         case Not(part):
-            yield from _leaves(part)
+            yield from leaves(part)
         case leaf:
             yield leaf
 

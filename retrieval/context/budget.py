@@ -1,176 +1,168 @@
-"""Which hits go into a context of so many tokens: decided on counts alone, never above any limit.
+"""Which hits go into a context: decided on token counts alone, never above any limit.
 
-Knows entries with their costs; does not know texts, scores or stores. Items are taken in score order; one that does
-not fit is passed over, and the fill goes on. A type's share keeps the others from crowding it out; it is no claim of a
-type whose memories stand far behind.
+Hits are taken in score order. One that does not fit is passed over, and the fill goes on. The share of a type keeps
+other types from crowding it out; it is not reserved for a type whose memories rank far behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import TYPES
-from retrieval.context.entries import Costs, Entries, Entry, demand_of, in_sight
-from retrieval.context.outcome import Outcome
-from retrieval.context.shares import BudgetPlan, Tokens, hand_on, initial_shares, shifted_shares
+from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, TypeTokens, hand_on, initial_shares, shifted_shares
+from retrieval.ranking.ranked import CandidateOutcome
 
-HAND_ON_ORDER: tuple[MemoryType, ...] = (
-    MemoryType.SEMANTIC,
-    MemoryType.EPISODIC,
-    MemoryType.PROCEDURAL,
-    MemoryType.PROSPECTIVE,
-)
-"""Who takes first what others can't use: the largest share first."""
+DEMAND_WINDOW = 3
+"""The best entries that are together worth this many times the total decide how many tokens each type needs. Without a
+bound three of four tokens go to types without an answer; below 3, a few long messages fill the window."""
 
-LEAST_CUT = 32
-"""Tokens below which the beginning of a memory says too little to be worth its place."""
+MIN_CUT = 32
+"""Least tokens of a cut entry; a shorter beginning of a memory is not worth its place."""
 
-EXCERPT_PART = 3
-"""With excerpts, an entry larger than this part of its type's share is shown in so many tokens. Smaller excerpts keep
-too little: by an eighth, evidence of long messages in 1,000 tokens is .52, by a third .56 to .64 (see the log)."""
+EXCERPT_DIVISOR = 3
+"""With excerpts, an entry takes at most this part of its type's share. A smaller part shows too little: with an eighth,
+evidence of long messages in 1,000 tokens is .52, with a third .56 to .64."""
 
-LEAST_EXCERPT = 64
+MIN_EXCERPT = 64
 
 
-class Sight(NamedTuple):
-    """first: how many of the first entries are in sight. unlisted: tokens that others in sight would take, by type."""
+@dataclass(frozen=True, slots=True, eq=False)
+class BudgetEntries:
+    """Hits as the budget sees them, in the order in which they are offered: columns of equal length.
+
+    kinds: positions in TYPES. tokens: of each rendered entry. groups: the group heading above each entry, as a position
+    in `headings`; -1 for none. ranks: of the hits.
+    """
+
+    kinds: NDArray[np.int8]
+    tokens: NDArray[np.int64]
+    groups: NDArray[np.int32]
+    headings: Sequence[str]
+    ranks: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, MemoryType, int, str | None]]) -> BudgetEntries:
+        """Entries of (rank, type, tokens, group heading or None)."""
+        entries = list(rows)
+        headings = tuple(dict.fromkeys(group for *_, group in entries if group))
+        return cls(
+            np.array([TYPES.index(kind) for _, kind, _, _ in entries], dtype=np.int8),
+            np.array([tokens for _, _, tokens, _ in entries], dtype=np.int64),
+            np.array([headings.index(group) if group else -1 for *_, group in entries], dtype=np.int32),
+            headings,
+            np.array([rank for rank, *_ in entries], dtype=np.int64),
+        )
+
+    def take(self, positions: NDArray[np.intp] | slice) -> BudgetEntries:
+        """The entries at these positions, in this order."""
+        columns = (self.kinds[positions], self.tokens[positions], self.groups[positions])
+        return BudgetEntries(*columns, self.headings, self.ranks[positions])
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Overheads:
+    """Tokens besides the entries: of the wrapper around a block, of each type's heading, of each group heading."""
+
+    wrapper: int
+    headings: Mapping[MemoryType, int]
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+class ChosenEntry(NamedTuple):
+    """An entry that goes into the context. allowed: tokens that it may take; fewer than it has where it is cut."""
+
+    rank: int
+    type: MemoryType
+    allowed: int
+    cut: bool = False
+
+
+class DemandBasis(NamedTuple):
+    """What demand is computed from. first: number of best entries. unlisted: tokens of entries that are not listed."""
 
     first: int
     unlisted: Mapping[MemoryType, int]
 
 
-class Chosen(NamedTuple):
-    """An entry that is in. allowed: tokens for its piece; less than it has when `cut`. rank: of its hit."""
+@dataclass(frozen=True, slots=True, eq=False)
+class BudgetFill:
+    """One filled budget: its terms, and what was chosen.
 
-    entry: Entry
-    allowed: int
-    cut: bool = False
-    rank: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """chosen: in score order. used: tokens of each type's part, headings included. room: what nothing was put in.
-
-    seen: how many of the first entries were in sight. demand: tokens that these would have taken, by type.
+    chosen: in the order of the entries. used: tokens of each type, headings included. initial, shifted, final: shares
+    of each type. room: tokens that stayed free. demand: tokens that the `window` best entries would take, by type.
     """
 
-    chosen: tuple[Chosen, ...]
-    used: Tokens
-    initial: Tokens
-    shifted: Tokens
-    final: Tokens
+    plan: BudgetPlan
+    entries: BudgetEntries
+    overheads: Overheads
+    chosen: tuple[ChosenEntry, ...]
+    used: TypeTokens
+    initial: TypeTokens
+    shifted: TypeTokens
+    final: TypeTokens
     room: int
-    seen: int
-    demand: Tokens
+    window: int
+    demand: TypeTokens
 
-    def refused(self, tokens: int) -> Outcome:
-        """What became of an entry of so many tokens that is not in."""
-        return Outcome.OVER_TYPE_BUDGET if tokens <= self.room else Outcome.OVER_TOTAL
-
-    def outcomes(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
-        """What became of each of the entries that were offered, by id."""
-        chosen = {one.entry.id for one in self.chosen}
-        return {one.id: Outcome.INCLUDED if one.id in chosen else self.refused(one.tokens) for one in entries}
-
-
-class _Part:
-    """One type's part of the context while it is filled. most: tokens of one entry; None: as many as there are.
-
-    Entries are numbers here, by their places among the type's: of a thousand most are passed over, and an object would
-    take longer to make than to pass over.
-    """
-
-    def __init__(self, kind: MemoryType, offered: Entries, costs: Costs, most: int | None) -> None:
-        self._places = np.flatnonzero(offered.kinds == TYPES.index(kind))
-        tokens = offered.tokens[self._places]
-        self._tokens: list[int] = tokens.tolist()
-        self._least: list[int] = self._tokens if most is None else np.minimum(tokens, most).tolist()
-        self._groups: list[int] = offered.groups[self._places].tolist()
-        self._group_costs = {group: costs.groups[offered.headings[group]] for group in set(self._groups) - {-1}}
-        self._group_costs[-1] = 0
-        self._heading = costs.headings[kind]
-        self._left: Sequence[int] = range(len(self._tokens))
-        self.used = 0
-        self.chosen: list[tuple[int, int, bool]] = []
-
-    def fill(self, limit: int, *, cut: bool = False) -> None:
-        """Take what fits below `limit`, each whole or as much of it as an entry may take.
-
-        cut: of an entry that is larger than all of `limit` its beginning is taken, in at most half of it.
-        """
-        passed: list[int] = []
-        for one in self._left:
-            room, least = limit - self.used, self._least[one]
-            if least > room and not cut:
-                passed.append(one)  # most entries of a full part: without a look at their headings
-                continue
-            overhead = self._overhead(one)
-            if least <= room - overhead:
-                self._take(one, least, overhead)
-                continue
-            part = min(room - overhead, limit // 2)
-            if cut and part >= LEAST_CUT and self._tokens[one] + self._heading > limit:
-                self._take(one, part, overhead)
-            else:
-                passed.append(one)
-        self._left = passed
-
-    def _overhead(self, one: int) -> int:
-        """Tokens that an entry brings along: the part's heading when it is the first, its group's when that is new."""
-        return (0 if self.chosen else self._heading) + self._group_costs[self._groups[one]]
-
-    def _take(self, one: int, allowed: int, overhead: int) -> None:
-        self.used += overhead + allowed
-        self.chosen.append((int(self._places[one]), allowed, allowed < self._tokens[one]))
-        self._group_costs[self._groups[one]] = 0  # it stands there now
+    def refusal(self, tokens: int) -> CandidateOutcome:
+        """Why an entry of so many tokens was not chosen."""
+        return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
 def fill(
-    plan: BudgetPlan,
-    entries: Sequence[Entry],
-    costs: Costs,
-    *,
-    cut: bool = False,
-    sight: Sight | None = None,
-) -> Fill:
-    """The entries that go in, `entries` being in score order, of types of the plan.
+    plan: BudgetPlan, entries: BudgetEntries, overheads: Overheads, basis: DemandBasis | None = None
+) -> BudgetFill:
+    """Choose the entries that go into the context.
 
-    sight: what is in sight, where `entries` are not all there were; else it is found from them.
-
-    The sum of all parts and the wrapper is at most plan.total, each part at most its final share, and a cap is never
-    lifted. What a type can't use is handed on twice: before the fill, by what its entries in sight need; and after it
-    what stayed free, because an entry does not fit exactly.
+    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. What a
+    type does not need is handed on twice: before the fill, by demand, and after it, because entries rarely fit exactly.
+    basis: of the demand, where `entries` are not all that there were; by default the DEMAND_WINDOW.
     """
-    offered = Entries.of(entries)
-    spendable = max(0, plan.total - costs.wrapper)
+    spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
-    first, unlisted = sight or Sight(in_sight(plan, offered), {})
-    demand = demand_of(plan.types, offered.take(slice(first)), costs)
+    first, unlisted = basis or DemandBasis(demand_window(plan, entries), {})
+    demand = demand_of(plan.types, entries.take(slice(first)), overheads)
     demand = {kind: tokens + unlisted.get(kind, 0) for kind, tokens in demand.items()}
-    limits = hand_on(plan, shifted, demand, HAND_ON_ORDER)
-    parts = {kind: _Part(kind, offered, costs, _most(plan, limits[kind])) for kind in plan.types}
+    limits = hand_on(plan, shifted, demand)
+    parts = {kind: _TypePart(kind, plan, limits[kind], entries, overheads) for kind in plan.types}
     for kind, part in parts.items():
-        part.fill(limits[kind], cut=cut)
+        part.fill(limits[kind], cut=plan.oversize == "cut")
     _fill_rest(plan, parts, spendable)
     used = {kind: part.used for kind, part in parts.items()}
-    # What each type got is its share in the end, after what stayed free was offered to all.
     room = sum(initial.values()) - sum(used.values())
-    return Fill(_chosen(offered, parts), used, initial, shifted, dict(used), room, first, demand)
+    chosen = tuple(entry for _, entry in sorted(one for part in parts.values() for one in part.chosen))
+    return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, dict(used), room, first, demand)
 
 
-def _most(plan: BudgetPlan, limit: int) -> int | None:
-    return max(LEAST_EXCERPT, limit // EXCERPT_PART) if plan.excerpt else None
+def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
+    """How many of the best entries are together worth DEMAND_WINDOW times the total, each up to its type's limit."""
+    limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
+    worth = np.minimum(entries.tokens, limits[entries.kinds])
+    return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
 
 
-def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _Part], spendable: int) -> None:
-    """Offer what stayed free to each type in the fixed order."""
+def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
+    """Tokens that all `entries` of each type would take, headings included."""
+    totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
+    for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
+        if group >= 0:
+            totals[kind] += overheads.groups[entries.headings[group]]
+    present = {TYPES[kind] for kind in set(entries.kinds.tolist())}
+    return {kind: totals[TYPES.index(kind)] + overheads.headings[kind] if kind in present else 0 for kind in kinds}
+
+
+def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _TypePart], spendable: int) -> None:
+    """Offer the tokens that stayed free to each type, in HAND_ON_ORDER."""
     spare = spendable - sum(part.used for part in parts.values())
     for kind in HAND_ON_ORDER:
         if kind in parts:
@@ -179,10 +171,51 @@ def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _Part], spendable: i
             spare -= parts[kind].used - before
 
 
-def _chosen(offered: Entries, parts: Mapping[MemoryType, _Part]) -> tuple[Chosen, ...]:
-    taken = sorted(one for part in parts.values() for one in part.chosen)
-    entries = offered.take(np.array([place for place, _, _ in taken], dtype=np.intp))
-    ranks = entries.ranks.tolist()
-    return tuple(
-        Chosen(entry, allowed, cut, rank) for entry, (_, allowed, cut), rank in zip(entries, taken, ranks, strict=True)
-    )
+class _TypePart:
+    """The part of one type while it is filled. Entries are plain numbers here: most are only passed over."""
+
+    def __init__(
+        self, kind: MemoryType, plan: BudgetPlan, limit: int, entries: BudgetEntries, overheads: Overheads
+    ) -> None:
+        positions = np.flatnonzero(entries.kinds == TYPES.index(kind))
+        tokens = entries.tokens[positions]
+        most = max(MIN_EXCERPT, limit // EXCERPT_DIVISOR)
+        self._type = kind
+        self._positions = positions
+        self._ranks = entries.ranks[positions]
+        self._tokens: list[int] = tokens.tolist()
+        self._wanted = np.minimum(tokens, most).tolist() if plan.oversize == "excerpt" else self._tokens
+        self._groups: list[int] = entries.groups[positions].tolist()
+        self._group_cost = {group: overheads.groups[entries.headings[group]] for group in set(self._groups) - {-1}}
+        self._group_cost[-1] = 0
+        self._heading = overheads.headings[kind]
+        self._left: Sequence[int] = range(len(self._tokens))
+        self.used = 0
+        self.chosen: list[tuple[int, ChosenEntry]] = []
+
+    def fill(self, limit: int, *, cut: bool = False) -> None:
+        """Take what fits below `limit`.
+
+        cut: an entry that is larger than all of `limit` is cut to at most half of it.
+        """
+        passed: list[int] = []
+        for index in self._left:
+            room, wanted = limit - self.used, self._wanted[index]
+            if wanted > room and not cut:
+                passed.append(index)
+                continue
+            overhead = (0 if self.chosen else self._heading) + self._group_cost[self._groups[index]]
+            part = min(room - overhead, limit // 2)
+            if wanted <= room - overhead:
+                self._take(index, wanted, overhead)
+            elif cut and part >= MIN_CUT and self._tokens[index] + self._heading > limit:
+                self._take(index, part, overhead)
+            else:
+                passed.append(index)
+        self._left = passed
+
+    def _take(self, index: int, allowed: int, overhead: int) -> None:
+        self.used += overhead + allowed
+        self._group_cost[self._groups[index]] = 0  # its heading is paid for
+        entry = ChosenEntry(int(self._ranks[index]), self._type, allowed, cut=allowed < self._tokens[index])
+        self.chosen.append((int(self._positions[index]), entry))

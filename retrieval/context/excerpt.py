@@ -1,4 +1,4 @@
-"""The passages of a long text that matter to a query, in reading order: a function of values, it knows no tokenizer."""
+"""The sentences of a long text that matter to a query, in reading order."""
 
 from __future__ import annotations
 
@@ -7,63 +7,62 @@ import re
 from collections.abc import Callable, Sequence
 
 GAP = " … "
-"""Stands where sentences were left out."""
+"""Marks sentences that were left out."""
 
 NEIGHBOUR = 0.5
-"""What a sentence gains from the better of the two beside it: an answer often follows the words of its question."""
+"""Part of its better neighbour's weight that a sentence gains: an answer often follows the words of its question."""
 
 STEM = 5
-"""Letters by which words are compared: enough to tell words apart, few enough that endings do not matter."""
+"""Letters by which words are compared, so that endings do not matter."""
 
-_BETWEEN = re.compile(r"(?<=[.!?])\s+|\n+")
+MAX_MISSES = 8
+"""Sentences that may fail to fit before the search ends: each attempt costs a token count."""
+
+_BOUNDARY = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
 
-def sentences(text: str) -> list[str]:
-    """`text` in sentences and lines, without blank ones."""
-    return [one.strip() for one in _BETWEEN.split(text) if one.strip()]
+def split_sentences(text: str) -> list[str]:
+    """The sentences and lines of `text`, without blank ones."""
+    return [sentence.strip() for sentence in _BOUNDARY.split(text) if sentence.strip()]
 
 
 def excerpt(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The best sentences of `text` for `query` that together fit, in reading order; None when not even one does."""
-    found = sentences(text)
-    weights = _weights(found, query)
-    kept: list[int] = []
+    """The best sentences of `text` for `query` that fit together, in reading order; None when not even one fits."""
+    sentences = split_sentences(text)
+    weights = _weights(sentences, query)
+    chosen: list[int] = []
     misses = 0
-    for index in sorted(range(len(found)), key=lambda one: (-weights[one], one)):
-        if fits(_joined(found, sorted([*kept, index]))):
-            kept.append(index)
+    for index in sorted(range(len(sentences)), key=lambda index: (-weights[index], index)):
+        if fits(_joined(sentences, sorted([*chosen, index]))):
+            chosen.append(index)
         else:
             misses += 1
-        if misses == MISSES:
+        if misses == MAX_MISSES:
             break
-    return _joined(found, sorted(kept)) if kept else None
+    return _joined(sentences, sorted(chosen)) if chosen else None
 
 
-MISSES = 8
-"""Sentences that did not fit after which no more are tried: each costs a count."""
-
-
-def _weights(found: Sequence[str], query: str) -> list[float]:
-    """What each sentence says of the query: the IDF, within the text, of the query's words that it has."""
-    stems = [_stems(one) for one in found]
+def _weights(sentences: Sequence[str], query: str) -> list[float]:
+    """Weight of each sentence: the summed IDF, within the text, of the query's words that it contains."""
+    stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
-    holding = {stem: sum(stem in one for one in stems) for stem in wanted}
-    rarity = {stem: math.log(1 + len(found) / count) for stem, count in holding.items() if count}
-    own = [sum(rarity[stem] for stem in sorted(one & rarity.keys())) for one in stems]
-    padded = [0.0, *own, 0.0]
-    return [score + NEIGHBOUR * max(padded[place], padded[place + 2]) for place, score in enumerate(own)]
+    frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}
+    idf = {stem: math.log(1 + len(sentences) / count) for stem, count in frequencies.items() if count}
+    weights = [sum(idf[stem] for stem in sorted(sentence & idf.keys())) for sentence in stems]
+    padded = [0.0, *weights, 0.0]
+    return [weight + NEIGHBOUR * max(padded[index], padded[index + 2]) for index, weight in enumerate(weights)]
 
 
 def _stems(text: str) -> set[str]:
     return {word[:STEM] for word in _WORD.findall(text.lower()) if len(word) > 2}
 
 
-def _joined(found: Sequence[str], kept: Sequence[int]) -> str:
+def _joined(sentences: Sequence[str], chosen: Sequence[int]) -> str:
     parts: list[str] = []
     last = -1
-    for index in kept:
-        parts.append((GAP if index > last + 1 else " " if parts else "") + found[index])
+    for index in chosen:
+        parts.append((GAP if index > last + 1 else " " if parts else "") + sentences[index])
         last = index
-    ending = GAP.rstrip() if kept and kept[-1] + 1 < len(found) else ""
+    ending = GAP.rstrip() if chosen and chosen[-1] + 1 < len(sentences) else ""
     return "".join(parts).strip() + ending

@@ -1,7 +1,7 @@
-"""What a context is made of besides its entries: tags, headings and the order of the parts, in each format.
+"""The pieces of a context besides its entries: tags, headings and the order of the parts, for each format.
 
-Every piece ends with a newline, and the next begins with a sign that no tokenizer joins to a newline: see
-`memtypes.search.piece` for why tokens then add up exactly.
+Every piece ends with a newline, and the next begins with a character that no tokenizer joins to a newline; therefore
+tokens add up exactly (see `memtypes.search.piece`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from memtypes.search.passage import Passage
 from memtypes.search.piece import bullet
 
 ORDER: tuple[MemoryType, ...] = (
+    MemoryType.WORKING,
     MemoryType.EPISODIC,
     MemoryType.SEMANTIC,
     MemoryType.PROSPECTIVE,
     MemoryType.PROCEDURAL,
 )
-"""How the parts follow each other: recent events, knowledge, pending tasks, procedures. Working memory goes before."""
+"""Order of the parts: working memory, recent events, knowledge, pending tasks, procedures."""
 
 TITLES: Mapping[MemoryType, str] = MappingProxyType(
     {
@@ -37,52 +38,52 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 CUT_MARK = " [cut]"
 
 
-class Layout(ABC):
-    """The pieces of one format. A piece that follows another may begin with a separator, which `first` takes off."""
+class ContextLayout(ABC):
+    """The pieces of one format. A piece may begin with a separator, which `first` removes."""
 
-    stored_counts = False
-    """Whether the stored token count of a memory's piece is the count of its entry here."""
+    has_stored_counts = False
+    """Whether the token count stored with a memory is the count of its entry in this format."""
 
     @abstractmethod
     def opening(self, block: str) -> str:
-        """What stands before a block."""
+        """The piece before a block."""
 
     @abstractmethod
     def closing(self, block: str) -> str:
-        """What stands after it."""
+        """The piece after a block."""
 
     @abstractmethod
     def heading(self, kind: MemoryType) -> str:
-        """What stands before a type's part."""
+        """The piece before a type's part."""
 
     def footing(self) -> str:
-        """What stands after a type's part."""
+        """The piece after a type's part."""
         return ""
 
     @abstractmethod
     def group(self, passage: Passage) -> str | None:
-        """What stands before the first entry of its group, or None."""
+        """The heading of the passage's group, or None."""
 
     @abstractmethod
     def entry(self, passage: Passage, text: str) -> str:
-        """The entry of `passage` with `text`, which is its line or the beginning of it."""
+        """The entry of `passage` with `text`, which is its line or a part of it."""
 
-    def first(self, piece_text: str) -> str:
-        """The piece as it stands where nothing of its kind is before it."""
-        return piece_text
+    def first(self, piece: str) -> str:
+        """`piece` without its separator."""
+        return piece
 
     @abstractmethod
     def whole(self, blocks: list[str]) -> str:
         """The context of `blocks`."""
 
 
-class Markdown(Layout):
-    """Lists under short headings, between tags that recalled text can't write."""
+class MarkdownLayout(ContextLayout):
+    """Lists under short headings, between tags that recalled text cannot write."""
 
-    stored_counts = True
+    has_stored_counts = True
 
     def opening(self, block: str) -> str:
-        """The tag, which says that what follows is data."""
+        """The tag that marks what follows as data."""
         return f"<{block}>\n"
 
     def closing(self, block: str) -> str:
@@ -97,7 +98,7 @@ class Markdown(Layout):
         """The day, as a heading of the third level."""
         return None if passage.group is None else day_heading(passage.group)
 
-    def entry(self, passage: Passage, text: str) -> str:  # noqa: ARG002 - the text says all that is shown
+    def entry(self, passage: Passage, text: str) -> str:  # noqa: ARG002 - the text is all that is shown
         """A list entry."""
         return bullet(text)
 
@@ -111,8 +112,8 @@ def day_heading(day: str) -> str:
     return f"### {day}\n"
 
 
-class Json(Layout):
-    """One JSON object with a member for each block, in it a list for each type; a memory is an object on its line."""
+class JsonLayout(ContextLayout):
+    """One JSON object with a member for each block, which has a list for each type; one line for each memory."""
 
     def opening(self, block: str) -> str:
         """The member's name."""
@@ -123,11 +124,11 @@ class Json(Layout):
         return "}\n"
 
     def heading(self, kind: MemoryType) -> str:
-        """The name of the part's list."""
+        """The name of the type's list."""
         return f',"{kind}":[\n'
 
     def footing(self) -> str:
-        """The end of the part's list."""
+        """The end of the type's list."""
         return "]\n"
 
     def group(self, passage: Passage) -> str | None:  # noqa: ARG002 - each entry has its own time
@@ -135,14 +136,14 @@ class Json(Layout):
         return None
 
     def entry(self, passage: Passage, text: str) -> str:
-        """The memory's id, its time and the text."""
+        """An object with the memory's id, its time and the text."""
         fields = {"id": passage.id, "at": rfc3339(passage.created_at), "content": text}
         return "," + json.dumps(fields, ensure_ascii=False) + "\n"
 
-    def first(self, piece_text: str) -> str:
-        """The piece without its comma."""
-        return piece_text.removeprefix(",")
+    def first(self, piece: str) -> str:
+        """`piece` without its comma."""
+        return piece.removeprefix(",")
 
     def whole(self, blocks: list[str]) -> str:
-        """The object; the first block without its comma."""
+        """The object of all blocks."""
         return "{\n" + self.first("".join(blocks)) + "}\n"

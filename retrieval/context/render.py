@@ -1,4 +1,4 @@
-"""Chosen memories to the text that is sent, with the exact tokens of each part."""
+"""Chosen memories to the text of a context, with the exact tokens of each part."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from typing import NamedTuple
 from memtypes.model.policy import MemoryType
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import Passage
-from retrieval.answer import Message
+from retrieval.answer import ContextMessage
 from retrieval.context.excerpt import excerpt
-from retrieval.context.layout import CUT_MARK, ORDER, Json, Layout, Markdown
+from retrieval.context.layout import CUT_MARK, ORDER, ContextLayout, JsonLayout, MarkdownLayout
 
 BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
 
-LAYOUTS: Mapping[str, Layout] = {"markdown": Markdown(), "json": Json(), "messages": Markdown()}
-"""By the name a request gives; messages carry Markdown."""
+LAYOUTS: Mapping[str, ContextLayout] = {
+    "markdown": MarkdownLayout(),
+    "json": JsonLayout(),
+    "messages": MarkdownLayout(),
+}
+"""Layouts by the name in a request; messages contain Markdown."""
 
 
-class Shown(NamedTuple):
-    """A memory in a context. entry: its piece. rank: of its hit. content: the text that is shown.
+class ShownMemory(NamedTuple):
+    """A memory in a context.
 
-    allowed: tokens that it was cut to fit in. excerpt: whether passages are shown, not the beginning.
+    entry: its rendered piece. rank: of its hit. content: the text that is shown. allowed: tokens to which it was cut.
+    excerpt: whether passages are shown rather than the beginning.
     """
 
     passage: Passage
@@ -37,8 +42,8 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One block of a context. text: empty when nothing is in it. tokens: of the whole; per_type: of each part."""
+class RenderedBlock:
+    """One block of a context. text: empty without any memory. tokens: of the whole text. per_type: of each part."""
 
     text: str
     tokens: int
@@ -46,34 +51,34 @@ class Block:
 
 
 class Renderer:
-    """Writes blocks in one layout and counts them with one tokenizer."""
+    """Renders blocks in one layout and counts them with one tokenizer."""
 
-    def __init__(self, layout: Layout, tokenizer: Tokenizer) -> None:
+    def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self._tokenizer = tokenizer
-        self._frame = self.cost(layout.whole([])) if layout.whole([]) else 0
+        self._frame_tokens = self.cost(layout.whole([])) if layout.whole([]) else 0
 
     def cost(self, piece: str) -> int:
-        """The most tokens that `piece` takes, wherever it stands."""
+        """The most tokens that `piece` takes, with or without its separator."""
         first = self.layout.first(piece)
         alone = self._tokenizer.count(first)
         return alone if first == piece else max(alone, self._tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block."""
-        return self._frame + self.cost(self.layout.opening(block)) + self.cost(self.layout.closing(block))
+        return self._frame_tokens + self.cost(self.layout.opening(block)) + self.cost(self.layout.closing(block))
 
     def heading_tokens(self, kind: MemoryType) -> int:
-        """Tokens of what stands around a type's part."""
+        """Tokens of the pieces around a type's part."""
         footing = self.layout.footing()
         return self.cost(self.layout.heading(kind)) + (self.cost(footing) if footing else 0)
 
-    def shown(self, passage: Passage, rank: int, tokens: int | None = None) -> Shown:
-        """`passage` as a whole; tokens: of its entry, where they are known already."""
+    def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
+        """All of `passage`. tokens: of its entry, where they are known."""
         entry = self.layout.entry(passage, passage.line)
-        return Shown(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
+        return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
-    def shown_cut(self, passage: Passage, rank: int, allowed: int) -> Shown | None:
+    def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
         """The beginning of `passage` in at most `allowed` tokens; None when not even the mark fits."""
         room = allowed
         while room > 0:
@@ -81,65 +86,67 @@ class Renderer:
             entry = self.layout.entry(passage, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
-                return Shown(passage, entry, tokens, rank, text, cut=True, allowed=allowed)
+                return ShownMemory(passage, entry, tokens, rank, text, cut=True, allowed=allowed)
             room -= tokens - allowed
         return None
 
-    def shown_excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> Shown | None:
-        """What of `passage` matters to `query`, in at most `allowed` tokens; its beginning where no sentence fits."""
+    def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
+        """The sentences of `passage` that matter to `query`, in at most `allowed` tokens; else its beginning."""
         mark = f" [excerpt of {passage.id[:8]}]"
 
         def fits(text: str) -> bool:
             return self.cost(self.layout.entry(passage, text + mark)) <= allowed
 
-        found = excerpt(passage.line, query, fits)
-        if found is None:
-            return self.shown_cut(passage, rank, allowed)
-        entry = self.layout.entry(passage, found + mark)
-        return Shown(passage, entry, self.cost(entry), rank, found + mark, cut=True, allowed=allowed, excerpt=True)
+        sentences = excerpt(passage.line, query, fits)
+        if sentences is None:
+            return self.cut(passage, rank, allowed)
+        text = sentences + mark
+        entry = self.layout.entry(passage, text)
+        return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
-    def block(self, name: str, shown: Sequence[Shown]) -> Block:
-        """`shown` as one block: parts in their order, each in reading order."""
+    def block(self, name: str, shown: Sequence[ShownMemory]) -> RenderedBlock:
+        """`shown` as one block: types in their order, each in reading order."""
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
-        for kind in (MemoryType.WORKING, *ORDER):
-            of_type = [one for one in shown if one.passage.type is kind]
+        for kind in ORDER:
+            of_type = [memory for memory in shown if memory.passage.type is kind]
             if of_type:
                 text, per_type[kind] = self._part(kind, of_type)
                 parts.append(text)
         if not parts:
-            return Block("", 0)
+            return RenderedBlock("", 0)
         text = self.layout.opening(name) + self.layout.first("".join(parts)) + self.layout.closing(name)
-        return Block(text, self.wrapper_tokens(name) + sum(per_type.values()), per_type)
+        return RenderedBlock(text, self.wrapper_tokens(name) + sum(per_type.values()), per_type)
 
-    def _part(self, kind: MemoryType, shown: Sequence[Shown]) -> tuple[str, int]:
-        entries: list[str] = []
+    def _part(self, kind: MemoryType, shown: Sequence[ShownMemory]) -> tuple[str, int]:
+        pieces: list[str] = []
         tokens = self.heading_tokens(kind)
         group: str | None = None
-        for one in sorted(shown, key=_reading_order):
-            heading = self.layout.group(one.passage)
+        for memory in sorted(shown, key=_reading_order):
+            heading = self.layout.group(memory.passage)
             if heading is not None and heading != group:
-                entries.append(heading)
+                pieces.append(heading)
                 tokens += self.cost(heading)
                 group = heading
-            entries.append(one.entry)
-            tokens += one.tokens
-        text = self.layout.heading(kind) + self.layout.first("".join(entries)) + self.layout.footing()
+            pieces.append(memory.entry)
+            tokens += memory.tokens
+        text = self.layout.heading(kind) + self.layout.first("".join(pieces)) + self.layout.footing()
         return text, tokens
 
 
-def context_of(layout: Layout, blocks: Sequence[Block], form: str) -> str | list[Message]:
-    """The context of `blocks`, the empty ones left out: one text, or a message a block."""
+def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str) -> str | list[ContextMessage]:
+    """The context of `blocks`, without empty ones: one text, or one message for each block."""
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
-        return [Message(content=text) for text in texts]
+        return [ContextMessage(content=text) for text in texts]
     return layout.whole(texts) if texts else ""
 
 
-def _reading_order(shown: Shown) -> tuple[float, int, str]:
-    """Events in the order in which they happened; the task at hand as it was chosen; everything else best first."""
-    if shown.passage.type is MemoryType.WORKING:
+def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
+    """Events in the order in which they happened; working memory as it was chosen; everything else best first."""
+    passage = shown.passage
+    if passage.type is MemoryType.WORKING:
         return (0.0, 0, "")
-    if shown.passage.type is MemoryType.EPISODIC:
-        return (shown.passage.created_at.timestamp(), shown.passage.seq, shown.passage.id)
-    return (shown.rank, 0, shown.passage.id)
+    if passage.type is MemoryType.EPISODIC:
+        return (passage.created_at.timestamp(), passage.seq, passage.id)
+    return (shown.rank, 0, passage.id)

@@ -1,27 +1,37 @@
-"""How a total of tokens is divided among the types before anything is filled in: shares, shift, caps."""
+"""How the budget of a context is divided among the types: shares, shift by intent, caps, and hand-on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from memtypes.model.policy import POLICIES, MemoryType
 
-Tokens: TypeAlias = dict[MemoryType, int]
+TypeTokens: TypeAlias = dict[MemoryType, int]
+Oversize: TypeAlias = Literal["skip", "cut", "excerpt"]
 
 SHIFT = 500
-"""Tokens that a task-like or how-to question moves, of the default total."""
+"""Tokens of the default total that a task-like or how-to query moves between types."""
 
 SHIFT_SHARE = SHIFT / 8_000
-"""The same as a share: of a smaller total no more than this moves, so that no type is emptied by a word."""
+"""The same as a share of the total, so that a small budget is not emptied by one word."""
+
+HAND_ON_ORDER: tuple[MemoryType, ...] = (
+    MemoryType.SEMANTIC,
+    MemoryType.EPISODIC,
+    MemoryType.PROCEDURAL,
+    MemoryType.PROSPECTIVE,
+)
+"""Order in which types take the tokens that others leave: the largest share first."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """What may be spent. caps: hard limits of types that the caller named; a type without one is bounded by total.
+    """What may be spent on which types.
 
-    excerpt: whether of an entry that takes too much of its type's share only the passages that matter are shown.
+    caps: hard limits by type; a type without one is limited by the total. task_like, how_to: the query's intent.
+    oversize: what becomes of an entry that is larger than its share.
     """
 
     total: int
@@ -29,53 +39,53 @@ class BudgetPlan:
     caps: Mapping[MemoryType, int]
     task_like: bool = False
     how_to: bool = False
-    excerpt: bool = False
+    oversize: Oversize = "skip"
 
 
-def initial_shares(plan: BudgetPlan, spendable: int) -> Tokens:
-    """Tokens of each type of the plan: its cap where the caller named one; the others share the rest by the table.
+def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
+    """Tokens of each type of the plan: its cap, or its part of the remaining tokens by the policy table.
 
-    Sums to at most `spendable`: caps that together exceed it are served in the order of the types.
+    Sums to at most `spendable`; caps that together exceed it are served in the order of the types.
     """
-    shares: Tokens = {}
+    shares: TypeTokens = {}
     rest = spendable
     for kind in plan.types:
         if kind in plan.caps:
             shares[kind] = min(plan.caps[kind], rest)
             rest -= shares[kind]
-    unnamed = [kind for kind in plan.types if kind not in plan.caps]
-    whole = sum(POLICIES[kind].share for kind in unnamed)
-    shares |= {kind: int(rest * POLICIES[kind].share / whole) for kind in unnamed}
+    uncapped = [kind for kind in plan.types if kind not in plan.caps]
+    whole = sum(POLICIES[kind].share for kind in uncapped)
+    shares |= {kind: int(rest * POLICIES[kind].share / whole) for kind in uncapped}
     return {kind: shares[kind] for kind in plan.types}
 
 
-def shifted_shares(plan: BudgetPlan, shares: Tokens) -> Tokens:
-    """`shares` after a task-like question moved tokens to prospective, and a how-to question to procedural."""
-    moved = dict(shares)
+def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
+    """`shares` after a task-like query moved tokens to prospective and a how-to query to procedural memory."""
+    shifted = dict(shares)
     if plan.task_like:
-        _move(plan, moved, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)
+        _shift(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)
     if plan.how_to:
-        _move(plan, moved, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
-    return moved
+        _shift(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
+    return shifted
 
 
-def _move(plan: BudgetPlan, shares: Tokens, giver: MemoryType, taker: MemoryType) -> None:
-    if giver not in shares or taker not in shares:
+def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType) -> None:
+    if source not in shares or target not in shares:
         return
-    wanted = min(SHIFT, int(plan.total * SHIFT_SHARE), shares[giver])
-    moved = min(wanted, plan.caps.get(taker, plan.total) - shares[taker])
-    shares[giver] -= max(0, moved)
-    shares[taker] += max(0, moved)
+    wanted = min(SHIFT, int(plan.total * SHIFT_SHARE), shares[source])
+    moved = max(0, min(wanted, plan.caps.get(target, plan.total) - shares[target]))
+    shares[source] -= moved
+    shares[target] += moved
 
 
-def hand_on(plan: BudgetPlan, shares: Tokens, demand: Mapping[MemoryType, int], order: Sequence[MemoryType]) -> Tokens:
-    """`shares` after each type that needs less gave the rest to those that need more, in the fixed `order`.
+def hand_on(plan: BudgetPlan, shares: TypeTokens, demand: Mapping[MemoryType, int]) -> TypeTokens:
+    """`shares` after types that need less gave the rest to those that need more, in HAND_ON_ORDER.
 
-    demand: tokens that all of a type's candidates would take. No cap is lifted, and the sum never grows.
+    demand: tokens that each type needs. Caps hold, and the sum does not grow.
     """
     final = {kind: min(share, demand[kind]) for kind, share in shares.items()}
     spare = sum(shares.values()) - sum(final.values())
-    for kind in order:
+    for kind in HAND_ON_ORDER:
         if kind in final:
             limit = min(demand[kind], plan.caps.get(kind, plan.total))
             taken = min(spare, max(0, limit - final[kind]))

@@ -1,239 +1,219 @@
-"""Ranked hits to the answer of a retrieval: which go in, their texts, the context and its cost."""
+"""Ranked candidates to the context of a retrieval: which hits go in, their texts, the rendered text and its cost.
+
+The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.passage import Passage, passage_of
+from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
-from retrieval.context.budget import Chosen, fill
-from retrieval.context.entries import Costs, Entries, Entry
+from retrieval.context.budget import BudgetEntries, BudgetFill, ChosenEntry, Overheads, fill
 from retrieval.context.layout import day_heading
-from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Block, Renderer, Shown, context_of
-from retrieval.context.shares import BudgetPlan
-from retrieval.context.written import Filled, Written
+from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of
+from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
-from retrieval.query.request import RetrieveRequest
-from retrieval.ranking.ranked import Ranking, Scored
-from retrieval.trace import Trace
+from retrieval.query.model_budget import SettledRequest
+from retrieval.ranking.ranked import RankedCandidates
 
-PRIORITY = 3
-"""The priority of a working item that names none."""
+DEFAULT_PRIORITY = 3
+"""Priority of a working item without one."""
 
-LARGE = 100_000
-"""Characters that are counted in some 10 ms; more are counted in a thread."""
+LONG_TEXT = 100_000
+"""Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
 
-_ITEMS = TypeAdapter(list[ContextItem])
+_WORKING = TYPES.index(MemoryType.WORKING)
+_EPISODIC = TYPES.index(MemoryType.EPISODIC)
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What was found. degraded: the parts that did not answer. texts: of memories that need not be read again."""
+class Fills(NamedTuple):
+    """The filled working budget and the filled long-term budget."""
 
-    ranking: Ranking
-    as_of: datetime
-    degraded: tuple[str, ...]
-    texts: Mapping[str, Memory] = field(default_factory=dict)
+    working: BudgetFill
+    long_term: BudgetFill
 
 
 class ContextWriter:
-    """Writes the context of one request."""
+    """Writes the context of one request from its ranked candidates."""
 
-    def __init__(self, store: MemoryStore, tokenizer: Tokenizer, scope: Scope, request: RetrieveRequest) -> None:
+    def __init__(
+        self, store: MemoryStore, tokenizer: Tokenizer, scope: Scope, settled: SettledRequest, ranked: RankedCandidates
+    ) -> None:
         self._store = store
         self._tokenizer = tokenizer
         self._scope = scope
-        self._request = request
-        self._renderer = Renderer(LAYOUTS[request.format], tokenizer)
-        self._budget = request.allowance
+        self._settled = settled
+        self._request = settled.request
+        self._renderer = Renderer(LAYOUTS[settled.request.format], tokenizer)
+        self._ranked = ranked
+        self._kinds = ranked.candidates.kinds[: ranked.hits]
 
-    async def write(self, ranked: Ranked, trace: Trace) -> Written:
-        """The answer, with what it shows and how that was chosen."""
-        found = ranked.ranking.hits.found
-        is_working = found.kinds == TYPES.index(MemoryType.WORKING)
-        working = _task_first(found, np.flatnonzero(is_working), self._request.todo_id)
-        with trace.stage("texts"):
-            texts = await self._texts_to_count(found) | {one: passage_of(own) for one, own in ranked.texts.items()}
-        with trace.stage("budget"):
-            chosen, working_chosen = await offload(
-                (one.content for one in texts.values()),
-                lambda: (
-                    self._fill(self._entries(found, np.flatnonzero(~is_working), texts)),
-                    self._fill_working(self._entries(found, working, texts)),
-                ),
-                LARGE,
-            )
-        entries = [one.entry for one in (*chosen.fill.chosen, *working_chosen.fill.chosen)]
-        with trace.stage("texts"):
-            texts |= await self._fetch({entry.id: entry.type for entry in entries if entry.id not in texts})
-        with trace.stage("render"):
-            shown, working_shown = await offload(
-                (one.content for one in texts.values()),
-                lambda: (self._shown(chosen.fill.chosen, texts), self._shown(working_chosen.fill.chosen, texts)),
-                LARGE,
-            )
-            blocks = (self._renderer.block(WORKING_BLOCK, working_shown), self._renderer.block(BLOCK, shown))
-            answer = self._answer(ranked, blocks, (*working_shown, *shown), some=not is_working.all())
-        return Written(answer, (*working_shown, *shown), chosen, working_chosen)
-
-    async def _texts_to_count(self, found: Candidates) -> dict[str, Passage]:
-        """The memories whose entries must be counted now, because the stored counts are of another form.
+    async def texts_to_count(self) -> dict[str, Passage]:
+        """The hits whose entries must be counted now, because their stored counts are of another format or tokenizer.
 
         Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
         """
-        if self._counts_are_stored(found):
+        if self._has_stored_counts():
             return {}
-        room = 2 * (self._budget.total + self._request.working_budget) + 2_000
-        before = np.cumsum(counts := found.columns.wholes("tokens.count", 0)) - counts
-        needed = int((before < room).sum())
-        kinds = [TYPES[kind] for kind in found.kinds[:needed].tolist()]
-        return await self._fetch(dict(zip(found.ids[:needed].astype(np.str_).tolist(), kinds, strict=True)))
+        budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
+        counts = self._ranked.candidates.columns.wholes("tokens.count", 0)[: self._ranked.hits]
+        needed = int((np.cumsum(counts) - counts < budget).sum())
+        kinds = [TYPES[kind] for kind in self._kinds[:needed].tolist()]
+        return await self._fetch(dict(zip(self._ranked.hit_ids[:needed], kinds, strict=True)))
 
-    def _counts_are_stored(self, found: Candidates) -> bool:
-        if not self._renderer.layout.stored_counts:
-            return False
-        return bool(found.columns.where("tokens.tokenizer", self._tokenizer.name.__eq__).all())
-
-    async def _fetch(self, wanted: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        return await self._store.passages(self._scope, wanted) if wanted else {}
-
-    def _entries(self, found: Candidates, places: NDArray[np.intp], texts: Mapping[str, Passage]) -> Entries:
-        """The candidates at `places` as the budget sees them; those whose texts were not read are left out."""
-        if self._counts_are_stored(found):
-            return stored_entries(found, places)
-        counted: list[Entry] = []
-        ranks: list[int] = []
-        for place in places.tolist():
-            passage = texts.get(found.ids[place].decode())
-            if passage is not None:
-                tokens = self._renderer.shown(passage, place + 1).tokens
-                counted.append(Entry(passage.id, passage.type, tokens, self._renderer.layout.group(passage)))
-                ranks.append(place + 1)
-        return replace(Entries.of(counted), ranks=np.array(ranks, dtype=np.int64))
-
-    def _fill(self, entries: Entries) -> Filled:
-        kinds = tuple(kind for kind in LONG_TERM if self._request.types is None or kind in self._request.types)
-        query = self._request.query
-        caps = self._budget.per_type or {}
-        excerpts = self._request.oversize == "excerpt"
-        plan = BudgetPlan(self._budget.total, kinds, caps, is_task_like(query), is_how_to(query), excerpts)
-        return self._filled(plan, entries, BLOCK)
-
-    def _fill_working(self, entries: Entries) -> Filled:
-        """Working memory within its own budget; the to-do at hand first."""
-        kinds = (MemoryType.WORKING,)
-        limit = self._request.working_budget
-        plan = BudgetPlan(limit, kinds, {MemoryType.WORKING: limit})
-        return self._filled(plan, entries, WORKING_BLOCK)
-
-    def _filled(self, plan: BudgetPlan, entries: Entries, block: str) -> Filled:
-        costs = self._costs(plan.types, entries, block)
-        cut = self._request.oversize == "cut"
-        return Filled(plan, entries, costs, cut, fill(plan, entries, costs, cut=cut))
-
-    def _costs(self, kinds: Sequence[MemoryType], entries: Entries, block: str) -> Costs:
-        return Costs(
-            self._renderer.wrapper_tokens(block),
-            {kind: self._renderer.heading_tokens(kind) for kind in kinds},
-            {heading: self._renderer.cost(heading) for heading in entries.headings},
+    async def fill(self, texts: Mapping[str, Passage]) -> Fills:
+        """Both budgets, filled."""
+        working = _task_first(self._ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
+        long_term = np.flatnonzero(self._kinds != _WORKING)
+        return await offload(
+            (passage.content for passage in texts.values()),
+            lambda: Fills(
+                self._filled(self._working_plan(), self._entries(working, texts), WORKING_BLOCK),
+                self._filled(self._long_term_plan(), self._entries(long_term, texts), BLOCK),
+            ),
+            LONG_TEXT,
         )
 
-    def _shown(self, chosen: Sequence[Chosen], texts: Mapping[str, Passage]) -> list[Shown]:
-        """The chosen memories with their entries; one that was removed meanwhile is left out."""
-        stored_by = self._tokenizer.name if self._renderer.layout.stored_counts else None
-        shown: list[Shown] = []
-        for one in chosen:
-            passage = texts.get(one.entry.id)
-            if passage is None:
-                continue
-            if not one.cut:
-                # Its tokens are known, unless it was rewritten since it was ranked.
-                rewritten = passage.tokenizer == stored_by and passage.tokens != one.allowed
-                shown.append(self._renderer.shown(passage, one.rank, None if rewritten else one.allowed))
-            elif (part := self._part(passage, one)) is not None:
-                shown.append(part)
-        return shown
+    async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
+        """The texts of the chosen memories, by id; `texts` are not read again. Removed memories are left out."""
+        ids = {self._id(entry): entry.type for part in fills for entry in part.chosen}
+        return {**texts, **await self._fetch({one: kind for one, kind in ids.items() if one not in texts})}
 
-    def _part(self, passage: Passage, one: Chosen) -> Shown | None:
-        if self._request.oversize == "excerpt":
-            return self._renderer.shown_excerpt(passage, one.rank, one.allowed, self._request.query)
-        return self._renderer.shown_cut(passage, one.rank, one.allowed)
-
-    def _answer(
-        self, ranked: Ranked, blocks: tuple[Block, Block], shown: Sequence[Shown], *, some: bool
-    ) -> RetrieveAnswer:
-        """some: whether there was anything but working memory to choose from."""
-        working, long_term = blocks
-        hits = ranked.ranking.hits
-        total = self._budget.total
-        outcome: Literal["ok", "empty", "nothing_fits"] = (
-            "ok" if long_term.text else ("nothing_fits" if some else "empty")
+    async def answer(
+        self, fills: Fills, texts: Mapping[str, Passage], as_of: datetime, degraded: Sequence[str]
+    ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
+        """The answer, and the memories that its context shows, working memory first."""
+        working, long_term = await offload(
+            (passage.content for passage in texts.values()),
+            lambda: (self._shown(fills.working.chosen, texts), self._shown(fills.long_term.chosen, texts)),
+            LONG_TEXT,
         )
+        shown = (*working, *long_term)
+        working_block = self._renderer.block(WORKING_BLOCK, working)
+        block = self._renderer.block(BLOCK, long_term)
+        outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
+        if (self._kinds != _WORKING).any():
+            outcome = "ok" if block.text else "nothing_fits"
+        total = self._settled.total
         metadata = ContextMetadata(
-            total_tokens=working.tokens + long_term.tokens,
+            total_tokens=working_block.tokens + block.tokens,
             budget=total,
-            utilization=long_term.tokens / total if total else 0.0,
-            per_type=dict(long_term.per_type),
-            working_tokens=working.tokens,
-            trimmed_count=len(hits) - len(shown),
-            candidates=len(hits),
+            utilization=block.tokens / total if total else 0.0,
+            per_type=dict(block.per_type),
+            working_tokens=working_block.tokens,
+            trimmed_count=self._ranked.hits - len(shown),
+            candidates=self._ranked.hits,
             tokenizer=self._tokenizer.name,
             model=self._request.model,
+            margin=self._settled.margin,
             outcome=outcome,
-            as_of=ranked.as_of,
-            degraded=list(ranked.degraded),
+            as_of=as_of,
+            degraded=list(degraded),
         )
-        items = _ITEMS.validate_python([_item(one, hits.scored, explain=self._request.explain) for one in shown])
-        context = context_of(self._renderer.layout, blocks, self._request.format)
-        return RetrieveAnswer(context=context, items=items, metadata=metadata)
+        context = context_of(self._renderer.layout, (working_block, block), self._request.format)
+        return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
+
+    async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        return await self._store.passages(self._scope, ids) if ids else {}
+
+    def _id(self, entry: ChosenEntry) -> str:
+        memory_id: str = self._ranked.candidates.ids[entry.rank - 1].decode()
+        return memory_id
+
+    def _has_stored_counts(self) -> bool:
+        if not self._renderer.layout.has_stored_counts:
+            return False
+        columns = self._ranked.candidates.columns
+        return bool(columns.where("tokens.tokenizer", self._tokenizer.name.__eq__)[: self._ranked.hits].all())
+
+    def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
+        """The hits at `positions` as the budget sees them; without stored counts only those with a text."""
+        if self._has_stored_counts():
+            return stored_entries(self._ranked.candidates, positions)
+        ids = self._ranked.hit_ids
+        rows = []
+        for position in positions.tolist():
+            if (passage := texts.get(ids[position])) is not None:
+                tokens = self._renderer.whole(passage, position + 1).tokens
+                rows.append((position + 1, passage.type, tokens, self._renderer.layout.group(passage)))
+        return BudgetEntries.of(rows)
+
+    def _long_term_plan(self) -> BudgetPlan:
+        request = self._request
+        kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
+        budget, query = request.allowance, request.query
+        intent = (is_task_like(query), is_how_to(query))
+        return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize)
+
+    def _working_plan(self) -> BudgetPlan:
+        limit = self._request.working_budget
+        oversize: Oversize = "cut" if self._request.oversize == "cut" else "skip"
+        return BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
+
+    def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
+        overheads = Overheads(
+            self._renderer.wrapper_tokens(block),
+            {kind: self._renderer.heading_tokens(kind) for kind in plan.types},
+            {heading: self._renderer.cost(heading) for heading in entries.headings},
+        )
+        return fill(plan, entries, overheads)
+
+    def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
+        shown = [self._part(entry, texts.get(self._id(entry))) for entry in chosen]
+        return [memory for memory in shown if memory is not None]
+
+    def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
+        """The chosen memory as it is shown; None for one that was removed or does not fit."""
+        if passage is None:
+            return None
+        if not entry.cut:
+            stored_by = self._tokenizer.name if self._renderer.layout.has_stored_counts else None
+            rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
+            return self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+        if self._request.oversize == "excerpt":
+            return self._renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
+        return self._renderer.cut(passage, entry.rank, entry.allowed)
+
+    def _item(self, shown: ShownMemory) -> ContextItem:
+        return ContextItem(
+            id=shown.passage.id,
+            type=shown.passage.type,
+            rank=shown.rank,
+            score=float(self._ranked.scores[shown.rank - 1]),
+            tokens=shown.tokens,
+            content=shown.content,
+            signals=self._ranked.signals_at(shown.rank - 1) if self._request.explain else None,
+            cut=shown.cut or None,
+            excerpt=shown.excerpt or None,
+        )
 
 
-def _task_first(found: Candidates, places: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Working items of the to-do at hand before the others, then by priority (5 first), then by score."""
-    light = found.columns.take(places)
-    at_hand = light.where("todo_id", lambda one: one == todo_id)
-    priorities = light.wholes("priority", PRIORITY)
-    return places[np.lexsort((places, -priorities, ~at_hand))]
+def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
+    """Working items of the current to-do first, then by priority (5 first), then by score."""
+    columns = candidates.columns.take(positions)
+    of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
+    priorities = columns.wholes("priority", DEFAULT_PRIORITY)
+    return positions[np.lexsort((positions, -priorities, ~of_todo))]
 
 
-def stored_entries(found: Candidates, places: NDArray[np.intp]) -> Entries:
-    """The candidates at `places` as the budget sees them, by the counts that were stored with them."""
-    kinds, light = found.kinds[places], found.columns.take(places)
-    episodic = np.flatnonzero(kinds == TYPES.index(MemoryType.EPISODIC))
-    days = light.take(episodic).column("created_at").astype("datetime64[D]")
-    distinct, own = np.unique(days, return_inverse=True)
-    groups = np.full(len(places), -1, dtype=np.int32)
-    groups[episodic] = own
-    headings = [day_heading(day) for day in distinct.astype(np.str_).tolist()]
-    tokens = light.wholes("tokens.line", 0)
-    return Entries(found.ids[places], kinds, tokens, groups, headings, places + 1)
-
-
-def _item(one: Shown, scored: Scored, *, explain: bool) -> dict[str, Any]:
-    """The members of a ContextItem, to be made together with the others: one by one takes twice as long."""
-    place = one.rank - 1
-    return {
-        "id": one.passage.id,
-        "type": one.passage.type,
-        "rank": one.rank,
-        "score": float(scored.scores[place]),
-        "tokens": one.tokens,
-        "content": one.content,
-        "signals": scored.signals(place) if explain else None,
-        "cut": True if one.cut else None,
-        "excerpt": True if one.excerpt else None,
-    }
+def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:
+    """The candidates at `positions` as the budget sees them, by the counts that were stored with them."""
+    kinds, columns = candidates.kinds[positions], candidates.columns.take(positions)
+    episodic = np.flatnonzero(kinds == _EPISODIC)
+    days, day_of = np.unique(columns.take(episodic).column("created_at").astype("datetime64[D]"), return_inverse=True)
+    groups = np.full(len(positions), -1, dtype=np.int32)
+    groups[episodic] = day_of
+    headings = [day_heading(day) for day in days.astype(np.str_).tolist()]
+    return BudgetEntries(kinds, columns.wholes("tokens.line", 0), groups, headings, positions + 1)

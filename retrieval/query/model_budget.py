@@ -1,7 +1,7 @@
-"""What a request's model changes: the tokenizer that counts, the default budget, and the margin that keeps a promise.
+"""What a request's model decides: the tokenizer, the default budget, and the margin of a stand-in tokenizer.
 
-A model whose tokenizer is not on hand is counted with another one, in budgets made smaller by the margin: what then
-fits by that count also fits by the model's own, as long as the two differ by no more than the margin says.
+A model without a local tokenizer is counted with another one, in budgets that are reduced by a margin: a context that
+fits by that count also fits by the model's own, as long as the two differ by no more than the margin.
 """
 
 from __future__ import annotations
@@ -9,62 +9,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtypes.llms.registry import KnownModel, Registry
-from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import MAX_BUDGET, Budget, RetrieveRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """request: with its tokenizer and budgets spelled out; settling it again changes nothing.
+class SettledRequest:
+    """A request with its tokenizer and budgets decided; settling `request` again changes nothing.
 
-    total: tokens of the long-term part as the caller means them, in the model's own count. margin: see KnownModel.
+    total: the long-term budget in tokens of the model. margin: see KnownModel.
     """
 
     request: RetrieveRequest
     total: int
     margin: float
 
-    def told(self, answer: RetrieveAnswer) -> RetrieveAnswer:
-        """`answer` with the budget as the caller meant it, and the margin that was kept."""
-        if self.request.model is None:
-            return answer
-        metadata = answer.metadata
-        used = metadata.total_tokens - metadata.working_tokens
-        changed = {"budget": self.total, "margin": self.margin, "utilization": used / self.total if self.total else 0.0}
-        return answer.model_copy(update={"metadata": metadata.model_copy(update=changed)})
 
+def settle(request: RetrieveRequest, registry: Registry) -> SettledRequest:
+    """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
 
-def settle(request: RetrieveRequest, registry: Registry) -> Settled:
-    """`request` with what its model decides: a tokenizer, budgets in that tokenizer's tokens.
-
-    A tokenizer that the caller names counts as it is, without a margin; a total that the caller names stays.
+    A tokenizer in the request is used without a margin; a total in the request stays.
     """
     if request.model is None:
-        return Settled(request, request.allowance.total, 0.0)
-    known = registry.find(request.model)
-    named = "tokenizer" in request.model_fields_set
-    margin = 0.0 if named else known.margin
-    budget = _meant(request, known)
-    caps = budget.per_type and {kind: within(tokens, margin) for kind, tokens in budget.per_type.items()}
-    changed = {
-        "tokenizer": request.tokenizer if named else known.tokenizer,
-        "budget": Budget(total=within(budget.total, margin), per_type=caps),
-        "working_budget": within(request.working_budget, margin),
+        return SettledRequest(request, request.allowance.total, 0.0)
+    model = registry.find(request.model)
+    names_tokenizer = "tokenizer" in request.model_fields_set
+    margin = 0.0 if names_tokenizer else model.margin
+    budget = _model_budget(request, model)
+    caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
+    changes = {
+        "tokenizer": request.tokenizer if names_tokenizer else model.tokenizer,
+        "budget": Budget(total=reduced(budget.total, margin), per_type=caps),
+        "working_budget": reduced(request.working_budget, margin),
     }
-    return Settled(request.model_copy(update=changed), budget.total, margin)
+    return SettledRequest(request.model_copy(update=changes), budget.total, margin)
 
 
-def within(tokens: int, margin: float) -> int:
-    """The most tokens of a stand-in that are at most `tokens` when each of them may count for 1 + margin."""
+def reduced(tokens: int, margin: float) -> int:
+    """The most stand-in tokens that stay within `tokens` when each may count for 1 + margin."""
     return int(tokens / (1.0 + margin))
 
 
-def _meant(request: RetrieveRequest, known: KnownModel) -> Budget:
-    """The caller's budget; a total that is left out is the window's part for memory, where the window is known."""
+def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
+    """The request's budget; without a total, the memory's part of the model's window where that is known."""
     budget = request.allowance
-    named = "budget" in request.model_fields_set and (
+    names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
     )
-    if named or known.allocation is None:
+    if names_total or model.allocation is None:
         return budget
-    return Budget(total=min(known.allocation.memory, MAX_BUDGET), per_type=budget.per_type)
+    return Budget(total=min(model.allocation.memory, MAX_BUDGET), per_type=budget.per_type)

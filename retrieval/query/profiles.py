@@ -1,39 +1,40 @@
-"""Profiles: named weights of the signals, and how a question shifts them."""
+"""Profiles: named weights of the ranking's signals, and how the words of a query change them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from memtypes.model.errors import InvalidRequest
+from retrieval.query.intent import asks_for_latest, asks_for_value
 from retrieval.query.named_times import names_time
 from retrieval.query.request import RankedRequest
-from retrieval.ranking.fact_recency import asks_for_value
 
-LATER = ("expansion", "current")
-"""The signals that follow from the scores which all others give."""
+SECOND_PASS = ("expansion", "current")
+"""Signals that are computed from the scores which the others give."""
 
-SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *LATER)
+SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *SECOND_PASS)
 DEFAULT_PROFILE = "default"
+
 LATEST_RECENCY = 0.1
-"""What a question for the latest adds to recency; more costs recall (see benchmarks/LOG.md)."""
-TIME = 0.2
-"""The part of the score that goes by the time which a question names; the other weights shrink alike (see the log)."""
+"""Weight that a query for the latest state moves from similarity to recency; more costs recall."""
 
-CURRENT = 0.3
-"""The same for a question for a present value: room enough to lift a later statement above the earlier one."""
+TIME_SHARE = 0.2
+"""Weight of the time signal where the query names a time; the other weights shrink in proportion."""
+
+CURRENT_SHARE = 0.3
+"""Weight of the current signal where the query asks for a present value: enough to put an update first."""
 
 
-def _weights(**named: float) -> Mapping[str, float]:
-    return MappingProxyType({signal: named.get(signal, 0.0) for signal in SIGNALS})
+def _weights(**weights: float) -> Mapping[str, float]:
+    return MappingProxyType({signal: weights.get(signal, 0.0) for signal in SIGNALS})
 
 
 PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        # What was said next to it, who said it and the words that it shares with the best help to find a memory. The
-        # rest only tells near-equals apart: every additive weight of recency or importance that can outvote similarity
-        # costs recall. due lifts what is due and leaves the order of everything else as it was.
+        # Context, speaker and the terms shared with the best hits help to find a memory. The other signals only
+        # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
+        # what is due and leaves all other order as it was.
         DEFAULT_PROFILE: _weights(
             similarity=0.533,
             context=0.107,
@@ -50,23 +51,13 @@ PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
-_LATEST = re.compile(
-    r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
-    re.IGNORECASE,
-)
-
-
-def asks_for_latest(query: str) -> bool:
-    """Whether `query` asks for how things stand now rather than for what was."""
-    return _LATEST.search(query) is not None
-
 
 def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
-    """The name of the profile and the weight of every signal.
+    """The name of the request's profile and the weight of every signal.
 
-    Weights in the request replace the profile's, and unnamed signals get 0. The default profile is raised in recency by
-    a question for the latest, in time by one that names a time, and in current by one for a present value. Raises
-    InvalidRequest for an unknown profile.
+    Weights in the request replace the profile's; signals that they omit get 0. The default profile gives more weight to
+    recency for a query about the latest state, to time for one that names a time, and to current for one about a
+    present value. Raises InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
@@ -75,18 +66,24 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
     if request.weights is not None:
         return name, {signal: float(request.weights.get(signal, 0.0)) for signal in SIGNALS}  # type: ignore[call-overload]
     weights = dict(PROFILES[name])
-    if name == DEFAULT_PROFILE and asks_for_latest(request.query):
-        weights["recency"] += LATEST_RECENCY
-        weights["similarity"] -= LATEST_RECENCY
-    if name == DEFAULT_PROFILE and names_time(request.query):
-        weights = _leaning(weights, "time", TIME)
-    if name == DEFAULT_PROFILE and asks_for_value(request.query):
-        weights = _leaning(weights, "current", CURRENT)
+    if name == DEFAULT_PROFILE:
+        weights = _adapted(weights, request.query)
     return name, weights
 
 
-def _leaning(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
-    """`weights` with `share` of the whole for one signal; the others shrink alike."""
-    leaning = {name: weight * (1.0 - share) for name, weight in weights.items()}
-    leaning[signal] += share
-    return leaning
+def _adapted(weights: dict[str, float], query: str) -> dict[str, float]:
+    if asks_for_latest(query):
+        weights["recency"] += LATEST_RECENCY
+        weights["similarity"] -= LATEST_RECENCY
+    if names_time(query):
+        weights = _with_share(weights, "time", TIME_SHARE)
+    if asks_for_value(query):
+        weights = _with_share(weights, "current", CURRENT_SHARE)
+    return weights
+
+
+def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
+    """`weights` with `share` of the whole given to one signal; the others shrink in proportion."""
+    changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
+    changed[signal] += share
+    return changed

@@ -1,38 +1,58 @@
-"""Which memories a question is about: current at its time, and let through by the caller's filters."""
+"""Which memories a query may return, as one filter for each type: validity in time, and the caller's filters."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeAlias
 
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, parse_filter
-from memtypes.model.policy import MemoryType
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, leaves, parse_filter
+from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
-from retrieval.query.request import RankedRequest
+from retrieval.query.request import RankedRequest, RetrieveRequest
+
+TypeFilters: TypeAlias = dict[MemoryType, Filter]
+
+_CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED)))
 
 
-def current_view(as_of: datetime) -> Filter:
-    """Holds for what was valid at `as_of`: begun, not superseded yet, not expired yet."""
-    return all_of(Compare("valid_from", Op.LTE, as_of), _open_at("valid_to", as_of), _open_at("expires_at", as_of))
+def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
+    """The filter of each type that a search looks in. Raises InvalidRequest for a malformed filter."""
+    where = all_of(valid_at(as_of), _callers_filter(request))
+    return dict.fromkeys(request.types or MemoryType, where)
 
 
-def _open_at(field: str, as_of: datetime) -> Filter:
-    return AnyOf((Absent(field), Compare(field, Op.GT, as_of)))
+def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
+    """The filter of each type that a context is made of. Raises InvalidRequest for a malformed filter.
+
+    Closed intentions are left out unless the caller filters by status. Working memory depends on include_working and
+    working_budget alone, and cleared items are left out.
+    """
+    callers = _callers_filter(request)
+    where = all_of(valid_at(as_of), callers)
+    filters = dict.fromkeys(_long_term_types(request), where)
+    by_status = callers is not None and any(leaf.field == "status" for leaf in leaves(callers))
+    if MemoryType.PROSPECTIVE in filters and not by_status:
+        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
+    if request.include_working and request.working_budget > 0:
+        filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"))
+    return filters
 
 
-def asked_about(request: RankedRequest, as_of: datetime) -> Filter:
-    """The current view at `as_of` and the caller's own filters. Raises InvalidRequest for a filter with a mistake."""
-    return all_of(current_view(as_of), None if request.filters is None else parse_filter(request.filters))
+def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
+    """The filter of each long-term type for memories that were superseded or had expired at `as_of`."""
+    ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
+    return dict.fromkeys(_long_term_types(request), all_of(ended, _callers_filter(request)))
 
 
-def wanted_in_context(kind: MemoryType) -> Filter | None:
-    """What a context leaves out on top: intentions that are over, working items that were cleared."""
-    if kind is MemoryType.PROSPECTIVE:
-        return Not(Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED))))
-    if kind is MemoryType.WORKING:
-        return Absent("cleared_at")
-    return None
+def valid_at(as_of: datetime) -> Filter:
+    """Matches memories that are valid at `as_of`: begun, not superseded and not expired."""
+    begun = Compare("valid_from", Op.LTE, as_of)
+    return all_of(begun, *(AnyOf((Absent(end), Compare(end, Op.GT, as_of))) for end in ("valid_to", "expires_at")))
 
 
-def names_status(request: RankedRequest) -> bool:
-    """Whether the caller's filters speak of the status themselves."""
-    return request.filters is not None and "'status':" in repr(request.filters)
+def _callers_filter(request: RankedRequest) -> Filter | None:
+    return None if request.filters is None else parse_filter(request.filters)
+
+
+def _long_term_types(request: RankedRequest) -> list[MemoryType]:
+    return [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]

@@ -1,7 +1,7 @@
-"""Which candidates belong together: what was said just before and just after, and in the same session.
+"""Neighbours of candidates in their session: the turns just before and after, and the rest of the session.
 
-Knows the order by the numbers that memories carry (`seq`); a neighbour that was not found is unknown, and counts for
-nothing. Most candidates have no neighbour among the others: those that have one are named, and no others are looked at.
+Order in a session is given by `seq`. A neighbour that is no candidate is unknown and counts for nothing. Most
+candidates have no neighbour among the others, so only those that have one are listed.
 """
 
 from __future__ import annotations
@@ -16,109 +16,108 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import TYPES, Candidates
 
 ORDERED = frozenset({MemoryType.EPISODIC, MemoryType.SEMANTIC})
-"""Types whose memories follow each other: what happened, and what was learnt from it in order."""
+"""Types whose memories follow each other in a session: turns, and facts learnt from them in order."""
 
-_FOLLOWING = np.array([kind in ORDERED for kind in TYPES])
-_APART = 3
-"""Numbers that are so far apart, or further, are no neighbours."""
+_IS_ORDERED = np.array([kind in ORDERED for kind in TYPES])
+_GAP = 3  # numbers that differ by this much or more are no neighbours
 
 
 class Pairs(NamedTuple):
-    """Places among the candidates: each of `whose` has the neighbour at the same place of `other`."""
+    """Positions of candidates and, at the same index, of their neighbours."""
 
-    whose: NDArray[np.intp]
-    other: NDArray[np.intp]
+    candidates: NDArray[np.intp]
+    neighbours: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """near: pairs of which the second stands just before or just after the first. far: the same two places away.
+    """Who stands next to whom.
 
-    together: the places of those whose session has another one, session by session; starts: where each session begins.
+    near, far: pairs before and after, one and two places away. in_sessions: positions of the candidates whose session
+    has another candidate, session by session. starts: where each session begins in it.
     """
 
     near: tuple[Pairs, Pairs]
     far: tuple[Pairs, Pairs]
-    together: NDArray[np.intp]
+    in_sessions: NDArray[np.intp]
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The larger of the two neighbours' values; 0 where there is none. values: (candidates, ...), 0 and up."""
-        return _larger(np.zeros_like(values), values, self.near)
+        """The larger value of the two neighbours; 0 without any. values: shape (candidates, ...), 0 and up."""
+        return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same of those two places away."""
-        return _larger(np.zeros_like(values), values, self.far)
+        """The larger value of the two candidates two places away; 0 without any."""
+        return _raised(np.zeros_like(values), values, self.far)
 
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """The largest of each one's own value and these parts of its neighbours' and of its session's largest.
+        """The maximum of each value and of its neighbours' and its session's, each times its factor (at most 1).
 
-        values: (candidates, ...), 0 and up; parts: at most 1.
+        values: shape (candidates, ...), 0 and up.
         """
-        if not len(self.together):
+        if not len(self.in_sessions):
             return values
-        own = values[self.together]
-        largest = np.maximum.reduceat(own, self.starts, axis=0) * in_session
-        sizes = np.diff(self.starts, append=len(own))
+        grouped = values[self.in_sessions]
+        largest = np.maximum.reduceat(grouped, self.starts, axis=0) * in_session
+        sizes = np.diff(self.starts, append=len(grouped))
         widened = values.copy()
-        widened[self.together] = np.maximum(own, largest.repeat(sizes, axis=0))
-        return _larger(_larger(widened, values, self.near, next_to), values, self.far, two_away)
+        widened[self.in_sessions] = np.maximum(grouped, largest.repeat(sizes, axis=0))
+        return _raised(_raised(widened, values, self.near, next_to), values, self.far, two_away)
 
 
-_NOBODY = np.empty(0, dtype=np.intp)
-_NO_PAIRS = (Pairs(_NOBODY, _NOBODY), Pairs(_NOBODY, _NOBODY))
-ALONE = Neighbours(_NO_PAIRS, _NO_PAIRS, _NOBODY, _NOBODY)
-"""Where no candidate has any other beside it."""
+_NO_POSITIONS = np.empty(0, dtype=np.intp)
+_NO_PAIRS = (Pairs(_NO_POSITIONS, _NO_POSITIONS), Pairs(_NO_POSITIONS, _NO_POSITIONS))
+NO_NEIGHBOURS = Neighbours(_NO_PAIRS, _NO_PAIRS, _NO_POSITIONS, _NO_POSITIONS)
 
 
-def neighbours(found: Candidates) -> Neighbours:
-    """Who stands next to whom among the candidates; of two with one number the later one is the neighbour."""
-    light = found.columns
-    places = np.flatnonzero(_FOLLOWING[found.kinds] & light.known("session_id") & light.known("seq"))
-    if not len(places):
-        return ALONE
-    ordered = light.take(places)
-    sessions = ordered.column("session_id").astype(np.int64) * len(TYPES) + found.kinds[places]
+def neighbours_of(candidates: Candidates) -> Neighbours:
+    """The neighbours among `candidates`; of two with the same number the later one is the neighbour."""
+    columns = candidates.columns
+    positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
+    if not len(positions):
+        return NO_NEIGHBOURS
+    ordered = columns.take(positions)
+    sessions = ordered.column("session_id").astype(np.int64) * len(TYPES) + candidates.kinds[positions]
     keys, width = _keys(sessions, ordered.column("seq"))
     order = np.argsort(keys, kind="stable")
-    keys, places = keys[order], places[order]
-    before, after, second_before, second_after = (_pairs(keys, places, offset) for offset in (-1, 1, -2, 2))
-    return Neighbours((before, after), (second_before, second_after), *_grouped(keys // width, places))
+    keys, positions = keys[order], positions[order]
+    before, after, second_before, second_after = (_pairs(keys, positions, offset) for offset in (-1, 1, -2, 2))
+    return Neighbours((before, after), (second_before, second_after), *_grouped(keys // width, positions))
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """A key for each session and number, and how many there are of a session: neighbours' are as near as they are.
+    """A key for each (session, number) in which neighbours differ by 1 or 2, and the width of a session's range.
 
-    The gaps between the numbers are no wider than they need to be, so that no key is too large.
+    Gaps between numbers are narrowed to _GAP so that no key overflows.
     """
     known, ranks = np.unique(numbers, return_inverse=True)
-    gaps = np.minimum(np.diff(known).view(np.uint64), _APART).astype(np.int64)  # the widest go beyond an int64
+    gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
     narrowed = np.concatenate([[0], np.cumsum(gaps)])
-    width = int(narrowed[-1]) + _APART
+    width = int(narrowed[-1]) + _GAP
     return sessions * width + narrowed[ranks], width
 
 
-def _pairs(keys: NDArray[np.int64], places: NDArray[np.intp], offset: int) -> Pairs:
-    """Those that have a neighbour so many places on. keys: ascending, of `places`."""
+def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:
+    """Pairs of candidates whose keys differ by `offset`. keys: of `positions`, ascending."""
     last = np.searchsorted(keys, keys + offset, side="right") - 1
-    having = np.flatnonzero(keys[last] == keys + offset)  # before the first comes the last of all, which is another
-    return Pairs(places[having], places[last[having]])
+    paired = np.flatnonzero(keys[last] == keys + offset)  # index -1 wraps round to a key that differs
+    return Pairs(positions[paired], positions[last[paired]])
 
 
-def _grouped(sessions: NDArray[np.int64], places: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Those of `places` whose session has another one, and where each session begins. sessions: ascending."""
+def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Those of `positions` that share a session, and where each session begins. sessions: ascending."""
     begins = np.diff(sessions, prepend=-1) != 0
-    joined = ~begins | np.append(~begins[1:], [False])[: len(begins)]
-    return places[joined], np.flatnonzero(begins[joined])
+    shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
+    return positions[shared], np.flatnonzero(begins[shared])
 
 
-def _larger(
-    least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], part: float = 1.0
+def _raised(
+    least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """`least`, raised in place to `part` of the neighbours' values where that is more."""
-    for whose, other in sides:
-        if len(whose):
-            least[whose] = np.maximum(least[whose], part * values[other])
+    """`least`, raised in place to `factor` times the neighbours' values where that is more."""
+    for pairs in sides:
+        if len(pairs.candidates):
+            least[pairs.candidates] = np.maximum(least[pairs.candidates], factor * values[pairs.neighbours])
     return least

@@ -1,123 +1,86 @@
-"""What ranking gives, as columns: candidates with their scores and signals, the hits among them, and what is left.
-
-A hit is an object only when somebody asks for it: of a thousand that are ranked, a few are looked at.
-"""
+"""Ranked candidates as columns, and what can become of a candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.search.candidates import Candidate, Candidates
-from retrieval.context.outcome import Outcome
+from memtypes.search.candidates import Candidates
 from retrieval.query.profiles import SIGNALS
-from retrieval.ranking.order import ascending, by_text
+from retrieval.ranking.sorting import ascending, text_order
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A ranked candidate. rank: 1-based. signals: those that made its score."""
+class CandidateOutcome(StrEnum):
+    """What became of a candidate.
 
-    rank: int
-    candidate: Candidate
-    score: float
-    signals: Mapping[str, float]
+    The first three are decided by the budget, the next two by the ranking, the three after them by the filters.
+    REMOVED: it was chosen, and deleted before its text was read.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A candidate that was scored and is no hit. of: the id of the hit that it repeats."""
-
-    candidate: Candidate
-    score: float
-    signals: Mapping[str, float]
-    outcome: Outcome
-    of: str | None = None
+    INCLUDED = "included"
+    OVER_TYPE_BUDGET = "over_type_budget"
+    OVER_TOTAL = "over_total"
+    BELOW_THRESHOLD = "below_threshold"
+    DUPLICATE_OF = "duplicate_of"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    NOT_DUE = "not_due"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Candidates with their scores, and the signals of each as a column, in the order of SIGNALS."""
+class RankedCandidates:
+    """Scored candidates as columns: the hits, best first, then the candidates that are no hits.
 
-    found: Candidates
+    scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: how many of
+    the candidates are hits; the rank of a hit is its position + 1. duplicate_of: for the candidates right after the
+    hits, the id of the hit that each repeats. The candidates after those were below a threshold.
+    """
+
+    candidates: Candidates
     scores: NDArray[np.float64]
-    table: NDArray[np.float64]
+    signals: NDArray[np.float64]
+    hits: int
+    duplicate_of: tuple[str, ...] = ()
 
-    def take(self, places: NDArray[Any]) -> Scored:
-        """The candidates at these places, in this order."""
-        return Scored(self.found.take(places), self.scores[places], self.table.take(places, axis=1))
-
-    @classmethod
-    def joined(cls, one: Scored, other: Scored) -> Scored:
-        """The candidates of both."""
-        scores, table = np.concatenate([one.scores, other.scores]), np.hstack([one.table, other.table])
-        return cls(Candidates.joined([one.found, other.found]), scores, table)
-
-    def best_first(self) -> Scored:
-        """The candidates by score; ties by id."""
-        order = by_text(self.found.ids)
-        return self.take(order[ascending(-self.scores[order])])
-
-    def signals(self, place: int) -> dict[str, float]:
-        """The signals of one candidate, by name."""
-        return dict(zip(SIGNALS, self.table[:, place].tolist(), strict=True))
-
-
-class Hits(Sequence[Hit]):
-    """Ranked candidates, best first, as columns; a hit is made when it is asked for."""
-
-    def __init__(self, scored: Scored) -> None:
-        self.scored = scored
+    def __len__(self) -> int:
+        return len(self.scores)
 
     @property
-    def found(self) -> Candidates:
-        """The candidates, best first."""
-        return self.scored.found
+    def hit_ids(self) -> list[str]:
+        """Ids of the hits, best first."""
+        ids: list[str] = self.candidates.ids[: self.hits].astype(np.str_).tolist()
+        return ids
 
-    def __len__(self) -> int:
-        return len(self.scored.scores)
+    def signals_at(self, position: int) -> dict[str, float]:
+        """The signals of one candidate, by name."""
+        return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
-    @overload
-    def __getitem__(self, place: int) -> Hit: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[Hit, ...]: ...
-    def __getitem__(self, place: int | slice) -> Hit | tuple[Hit, ...]:
-        if isinstance(place, slice):
-            return tuple(self[one] for one in range(*place.indices(len(self))))
-        at = range(len(self))[place]
-        return Hit(at + 1, self.found[at], float(self.scored.scores[at]), self.scored.signals(at))
+    def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
+        """Only the candidates that `mask` marks; ranks close up."""
+        if mask.all():
+            return self
+        positions = np.flatnonzero(mask)
+        duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
+        return RankedCandidates(
+            self.candidates.take(positions),
+            self.scores[positions],
+            self.signals.take(positions, axis=1),
+            int(mask[: self.hits].sum()),
+            tuple(hit for hit, kept in zip(self.duplicate_of, duplicates, strict=True) if kept),
+        )
 
-
-class Lefts(Sequence[Left]):
-    """Candidates that are no hits, as columns. of: the ids of the hits that the first ones repeat."""
-
-    def __init__(self, scored: Scored, of: Sequence[str]) -> None:
-        self.scored = scored
-        self.of = of
-
-    def __len__(self) -> int:
-        return len(self.scored.scores)
-
-    @overload
-    def __getitem__(self, place: int) -> Left: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[Left, ...]: ...
-    def __getitem__(self, place: int | slice) -> Left | tuple[Left, ...]:
-        if isinstance(place, slice):
-            return tuple(self[one] for one in range(*place.indices(len(self))))
-        at = range(len(self))[place]
-        of = self.of[at] if at < len(self.of) else None
-        why = Outcome.BELOW_THRESHOLD if of is None else Outcome.DUPLICATE_OF
-        return Left(self.scored.found[at], float(self.scored.scores[at]), self.scored.signals(at), why, of)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """hits: best first. left: what repeated a better hit, then what a gate held back."""
-
-    hits: Hits
-    left: Lefts
+    def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
+        """With `added` as further hits that have score 0 and no signals, in the order of scores and ids."""
+        candidates = Candidates.joined([self.candidates, added])
+        scores = np.concatenate([self.scores, np.zeros(len(added))])
+        signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])
+        hits = np.concatenate([np.arange(self.hits), np.arange(len(self), len(scores))])
+        by_id = hits[text_order(candidates.ids[hits])]
+        order = np.concatenate([by_id[ascending(-scores[by_id])], np.arange(self.hits, len(self))])
+        return RankedCandidates(
+            candidates.take(order), scores[order], signals.take(order, axis=1), len(hits), self.duplicate_of
+        )

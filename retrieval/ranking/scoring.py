@@ -1,35 +1,33 @@
-"""Candidates to ranked hits: one weighted sum, ties by id, the same for the same store and clock."""
+"""Candidates to ranked candidates: one weighted sum of signals, ties by id; a pure function of store and clock."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 from memtypes.search.columns import Columns
 from memtypes.search.terms import Numbers
-from retrieval.query.profiles import LATER, SIGNALS
+from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.query.windows import Window
-from retrieval.ranking.expansion import expansion
-from retrieval.ranking.fact_recency import lifts
-from retrieval.ranking.fusion import similarity
-from retrieval.ranking.maxsim import late_similarity
-from retrieval.ranking.neighbours import neighbours
-from retrieval.ranking.order import ascending, beginnings, by_text, repeated
-from retrieval.ranking.ranked import Hits, Lefts, Ranking, Scored
-from retrieval.ranking.signals import context, named_time, signals
-from retrieval.ranking.speaker_match import mention
+from retrieval.ranking import signals
+from retrieval.ranking.neighbours import neighbours_of
+from retrieval.ranking.ranked import RankedCandidates
+from retrieval.ranking.second_pass import expansion, update_boosts
+from retrieval.ranking.similarity import late_similarity, similarity
+from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How candidates become hits. weights: of every signal. query: its words. terms: those of them that are searched.
+    """How candidates are scored.
 
-    windows: the times that it names. The gates pass what reaches them.
+    weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
+    A candidate below min_similarity or min_score is no hit.
     """
 
     weights: Mapping[str, float]
@@ -41,46 +39,42 @@ class Scoring:
     min_score: float | None = None
 
 
-def rank(candidates: Sequence[Candidate], scoring: Scoring) -> Ranking:
-    """`candidates` of all types of one query, ranked together by score = sum(weight * signal)."""
-    unsorted = Candidates.of(candidates)
-    found = unsorted.take(by_text(unsorted.ids))
-    table = _signal_table(found, scoring) if len(found) else np.empty((len(SIGNALS), 0))
-    scores = _scores(found, table, scoring)
-    passed = _gate(table[SIGNALS.index("similarity")], scores, scoring)
+def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
+    """Candidates of all types, ranked together by score = sum(weight * signal)."""
+    candidates = candidates.take(text_order(candidates.ids))
+    table = _signal_table(candidates, scoring)
+    scores = _scores(candidates, table, scoring)
+    passed = _passes(table[SIGNALS.index("similarity")], scores, scoring)
     order = ascending(-scores)
-    scored = Scored(replace(found, late=None), scores, table)  # it has said what it had to say, and is the largest
-    kept, below = order[passed[order]], order[~passed[order]]
-    first = _first_sayings(found.kinds[kept], found.columns.take(kept))
-    own = np.arange(len(kept)) == first
-    of = [found.ids[kept[place]].decode() for place in first[~own].tolist()]
-    return Ranking(Hits(scored.take(kept[own])), Lefts(scored.take(np.concatenate([kept[~own], below])), of))
+    above, below = order[passed[order]], order[~passed[order]]
+    first = _first_occurrences(candidates.kinds[above], candidates.columns.take(above))
+    is_first = np.arange(len(above)) == first
+    order = np.concatenate([above[is_first], above[~is_first], below])
+    return RankedCandidates(
+        replace(candidates, dense=None, sparse=None, late=None).take(order),
+        scores[order],
+        table.take(order, axis=1),
+        int(is_first.sum()),
+        tuple(candidates.ids[above[first[~is_first]]].astype(np.str_).tolist()),
+    )
 
 
-def _scores(found: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """The weighted sum of each candidate's signals; adds to `table` those that follow from the scores of all others."""
-    weights = np.array([scoring.weights[name] for name in SIGNALS])
-    scores: NDArray[np.float64] = weights @ table
-    if scoring.weights["expansion"] and len(found):
-        table[SIGNALS.index("expansion")] = expansion(found, scores, scoring.terms)
-        scores = weights @ table
-    if scoring.weights["current"] and len(found):
-        table[SIGNALS.index("current")] = np.minimum(lifts(found, scores) / scoring.weights["current"], 1.0)
-        scores = weights @ table
-    return scores
-
-
-def _signal_table(found: Candidates, scoring: Scoring) -> NDArray[np.float64]:
-    """The signals of each candidate, shape (signals, candidates), in the order of SIGNALS."""
-    near = neighbours(found)
-    similar = similarity(_leg(found.dense), _leg(found.sparse), late_similarity(found, near))
+def _signal_table(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
+    """The signals of each candidate, shape (signals, candidates), rows in the order of SIGNALS."""
+    if not len(candidates):
+        return np.empty((len(SIGNALS), 0))
+    neighbours = neighbours_of(candidates)
+    similar = similarity(_leg(candidates.dense), _leg(candidates.sparse), late_similarity(candidates, neighbours))
     table = {
         "similarity": similar,
-        "context": context(similar, near, found),
-        "mention": mention(scoring.query, found),
-        "time": named_time(scoring.windows, found),
-        **signals(found, scoring.as_of),
-        **dict.fromkeys(LATER, np.zeros(len(found))),
+        "context": signals.context(similar, neighbours, candidates),
+        "mention": signals.mention(scoring.query, candidates),
+        "time": signals.named_time(scoring.windows, candidates),
+        "recency": signals.recency(candidates, scoring.as_of),
+        "importance": signals.importance(candidates.columns.wholes("importance", 5).astype(np.float64)),
+        "access": signals.access(candidates.columns.wholes("access_count", 0).astype(np.float64)),
+        "due": signals.due(candidates, scoring.as_of),
+        **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
     }
     return np.vstack([table[name] for name in SIGNALS])
 
@@ -89,7 +83,21 @@ def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     return None if scores is None else np.nan_to_num(scores, nan=0.0)
 
 
-def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:
+def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
+    """The weighted sum of each candidate's signals; fills the rows of SECOND_PASS in `table`."""
+    weights = np.array([scoring.weights[name] for name in SIGNALS])
+    scores: NDArray[np.float64] = weights @ table
+    if scoring.weights["expansion"] and len(candidates):
+        table[SIGNALS.index("expansion")] = expansion(candidates, scores, scoring.terms)
+        scores = weights @ table
+    if scoring.weights["current"] and len(candidates):
+        boosts = update_boosts(candidates, scores)
+        table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
+        scores = weights @ table
+    return scores
+
+
+def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:
     passed = np.ones(scores.shape, dtype=np.bool_)
     if scoring.min_similarity is not None:
         passed &= similar >= scoring.min_similarity
@@ -98,15 +106,16 @@ def _gate(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Sc
     return passed
 
 
-def _first_sayings(kinds: NDArray[np.int8], light: Columns) -> NDArray[np.intp]:
-    """For each the place of the first with its words, of the same type and speaker and due at the same time."""
+def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:
+    """For each memory the position of the first one with its content, type, speaker and due time."""
     first = np.arange(len(kinds), dtype=np.intp)
-    hashes = light.column("content_hash")
-    again = repeated(beginnings(hashes))  # and few others, if any: a digest is told by its beginning
-    if not len(again):
+    hashes = columns.column("content_hash")
+    suspects = duplicate_positions(text_prefixes(hashes))
+    if not len(suspects):
         return first
-    columns = (again, kinds[again], hashes[again], light.column("speaker")[again], light.column("due_at")[again])
+    columns = columns.take(suspects)
+    identity_columns = (kinds[suspects], hashes[suspects], columns.column("speaker"), columns.column("due_at"))
     seen: dict[tuple[object, ...], int] = {}
-    for place, *said in zip(*(column.tolist() for column in columns), strict=True):
-        first[place] = seen.setdefault(tuple(said), place)
+    for position, *identity in zip(suspects.tolist(), *(column.tolist() for column in identity_columns), strict=True):
+        first[position] = seen.setdefault(tuple(identity), position)
     return first

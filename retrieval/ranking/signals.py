@@ -1,7 +1,8 @@
-"""The signals besides similarity, each in [0, 1], from what is known of a candidate without its text."""
+"""Signals of the ranking besides similarity, each in [0, 1], computed from columns without the memories' texts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,15 +13,15 @@ from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from retrieval.query.windows import Window
-from retrieval.ranking.maxsim import token_weights
 from retrieval.ranking.neighbours import Neighbours
-from retrieval.ranking.order import by_text
+from retrieval.ranking.similarity import token_weights
+from retrieval.ranking.sorting import text_order
 
-HEARD = 0.5
-"""What the neighbours of a turn count beside those of a fact."""
+TURN_CONTEXT = 0.5
+"""Weight of the context signal for turns relative to facts: turns are embedded together with the turns before them."""
 
 FULL_ACCESS = 100
-"""Uses at which the access signal reaches 1."""
+"""Access count at which the access signal reaches 1."""
 
 NEAR = timedelta(days=7)
 """Distance from a named time at which half of the signal is left: events are often told of a few days later."""
@@ -32,67 +33,32 @@ Nine in ten events of a conversation reach it, and one in five events of other c
 """
 
 _EPISODIC = TYPES.index(MemoryType.EPISODIC)
-_REFERENCE = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
+_REFERENCE_FIELDS = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
 )
-"""In seconds, in the order of TYPES; endless where age says nothing."""
+"""Recency half-life of each of TYPES, in seconds; infinite for types that do not age."""
 
 
-def signals(found: Candidates, as_of: datetime) -> dict[str, NDArray[np.float64]]:
-    """recency, importance, access and due of each candidate, arrays of shape (candidates,), in [0, 1]."""
-    return {
-        "recency": recency(found, as_of),
-        "importance": importance(found.columns.wholes("importance", 5).astype(np.float64)),
-        "access": access(found.columns.wholes("access_count", 0).astype(np.float64)),
-        "due": due(found, as_of),
-    }
+def context(similarity: NDArray[np.float64], neighbours: Neighbours, candidates: Candidates) -> NDArray[np.float64]:
+    """Similarity of the neighbouring turns: three parts the better direct neighbour, one part the better one beyond."""
+    around: NDArray[np.float64] = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
+    return np.minimum(around * np.where(candidates.kinds == _EPISODIC, TURN_CONTEXT, 1.0), 1.0)
 
 
-def context(similar: NDArray[np.float64], near: Neighbours, found: Candidates) -> NDArray[np.float64]:
-    """How similar the neighbours are, in [0, 1]: three parts the better one next to it, one part two places away.
-
-    Of turns half of that: they are embedded with those before them in view, and so have part of it already.
-    """
-    around: NDArray[np.float64] = (3.0 * near.next_to(similar) + near.two_away(similar)) / 4.0
-    return np.minimum(around * np.where(found.kinds == _EPISODIC, HEARD, 1.0), 1.0)
+def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
+    """1 for each candidate whose speaker the query names, else 0."""
+    return candidates.columns.where("speaker", lambda name: bool(name) and names(query, name)).astype(np.float64)
 
 
-def importance(given: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(i - 1) / 9 of importances from 1 to 10."""
-    return (given - 1.0) / 9.0
+def names(query: str, name: str) -> bool:
+    """Whether `query` contains `name` as a whole word, ignoring case."""
+    return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", query.casefold()) is not None
 
 
-def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Use counts on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
-    scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
-    return np.minimum(scaled, 1.0)
-
-
-def due(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """1 for an open intention whose time has come at `as_of`, else 0."""
-    come = found.columns.column("due_at") <= to_datetime64(as_of)  # false where there is no due time
-    return (come & found.columns.where("status", OPEN.__contains__)).astype(np.float64)
-
-
-def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0.5 ** (age / half-life): 1 at no age, one half after each half-life. A negative age counts as none."""
-    scaled: NDArray[np.float64] = np.maximum(seconds, 0.0) / half_lives
-    return np.exp2(-scaled)
-
-
-def recency(found: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How recent each candidate is at `as_of`, shape (candidates,), in [0, 1].
-
-    An intention with a due time is measured by the time that is left: 1 once it is due. Where age says nothing, 1.
-    """
-    ages = (to_datetime64(as_of) - reference_times(found)).astype(np.float64) / 1e6
-    return decay(np.where(found.columns.known("due_at"), -ages, ages), _HALF_LIVES[found.kinds])
-
-
-def named_time(windows: Sequence[Window], found: Candidates) -> NDArray[np.float64]:
-    """How near each candidate is to the times that a query names, shape (candidates,), in [0, 1]; 0 without any."""
-    return nearness(reference_times(found), windows) if windows else np.zeros(len(found))
+def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.float64]:
+    """How near each candidate is to the times that the query names; 0 without any."""
+    return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
@@ -112,7 +78,7 @@ def event_time(candidates: Candidates) -> datetime | None:
     """The time of the candidate that tells best of the event searched for, in UTC; None if none tells of it."""
     if candidates.late is None or not candidates.late.size:
         return None
-    order = by_text(candidates.ids)
+    order = text_order(candidates.ids)
     ordered = candidates.take(order)
     cosines = np.maximum(np.nan_to_num(candidates.late[order]), 0.0).astype(np.float64)
     similarity = cosines @ token_weights(cosines)
@@ -128,10 +94,42 @@ def to_datetime64(instant: datetime) -> np.datetime64:
     return np.datetime64(instant.replace(tzinfo=None), "us")
 
 
-def reference_times(found: Candidates) -> NDArray[np.datetime64]:
-    """The time from which each candidate counts, in UTC, shape (candidates,), as in `Memory.reference_time`."""
-    since: NDArray[np.datetime64] = found.columns.column("created_at")
-    for kind, path in _REFERENCE.items():
-        own = (found.kinds == TYPES.index(kind)) & found.columns.known(path)
-        since = np.where(own, found.columns.column(path), since)
-    return since
+def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
+    """0.5 ** (age / half-life) at `as_of`; 1 for types that do not age.
+
+    For an intention with a due time the age is the time that is left: 1 once it is due.
+    """
+    ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
+    return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
+
+
+def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0.5 ** (age / half-life). A negative age counts as 0."""
+    half_lives_passed: NDArray[np.float64] = np.maximum(seconds, 0.0) / half_lives
+    return np.exp2(-half_lives_passed)
+
+
+def importance(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(i - 1) / 9 of importances from 1 to 10."""
+    return (values - 1.0) / 9.0
+
+
+def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Access counts on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
+    scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
+    return np.minimum(scaled, 1.0)
+
+
+def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
+    """1 for an open intention that is due at `as_of`, else 0."""
+    is_due = candidates.columns.column("due_at") <= to_datetime64(as_of)  # False where there is no due time
+    return (is_due & candidates.columns.where("status", OPEN.__contains__)).astype(np.float64)
+
+
+def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
+    """The time from which each candidate ages, as in `Memory.reference_time`, in UTC."""
+    times: NDArray[np.datetime64] = candidates.columns.column("created_at")
+    for kind, path in _REFERENCE_FIELDS.items():
+        has_own = (candidates.kinds == TYPES.index(kind)) & candidates.columns.known(path)
+        times = np.where(has_own, candidates.columns.column(path), times)
+    return times

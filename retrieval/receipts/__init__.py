@@ -1,1 +1,1 @@
-"""Receipts: how an answer came to be, checked offline and run again."""
+"""Receipts: how each answer was made, verified offline and replayed."""

@@ -1,214 +1,265 @@
-"""Whether a receipt holds: everything it says, derived again from what it recorded. Needs no store and no network.
+"""Verification of a receipt: everything that it says, derived again from what it recorded, without store or network.
 
-Each check is a function from a receipt to what is wrong with it, in words; nothing wrong is a check that held.
+Each check is a function from a receipt to the faults that it found, as messages; no fault means that the check passed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
 
+from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
-from retrieval.answer import Message
-from retrieval.context.outcome import Outcome
+from retrieval.answer import ContextMessage
+from retrieval.context.budget import BudgetEntries, BudgetFill, DemandBasis, Overheads, fill
+from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.request import RetrieveRequest
+from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import context_digest
-from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
-from retrieval.receipts.refill import misfits, refilled
+from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
 
 TOLERANCE = 1e-6
-"""Of a score against the sum of its parts, as the contract states it."""
+"""Tolerance of a score against the weighted sum of its signals, by the HTTP contract."""
 
-_SHOWN = 3
-"""Faults that a check spells out; the rest are counted."""
+_FAULTS_SHOWN = 3
+
+_CHOSEN = (CandidateOutcome.INCLUDED, CandidateOutcome.REMOVED)
+_NO_HIT = (
+    CandidateOutcome.BELOW_THRESHOLD,
+    CandidateOutcome.DUPLICATE_OF,
+    CandidateOutcome.SUPERSEDED,
+    CandidateOutcome.EXPIRED,
+    CandidateOutcome.NOT_DUE,
+)
+
+TokenCounter = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What a receipt speaks of. entries: the text of each candidate's entry in the context, by id; fewer will do.
+class ReceiptContents:
+    """The texts behind a receipt, as far as they are available.
 
-    context: as it was sent, where it is at hand. changed: ids whose memory was changed or removed since, which say
-    nothing about the receipt. previous: the receipt before it.
+    entries: rendered entries by id. context: as it was sent. changed: ids of memories that were changed or removed
+    since, which is no fault. previous: the previous receipt in the chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
-    context: str | list[Message] | None = None
+    context: str | list[ContextMessage] | None = None
     changed: frozenset[str] = frozenset()
     previous: Mapping[str, Any] | None = None
 
 
-def verify(raw: Mapping[str, Any], contents: Contents, count: Callable[[str], int] | None) -> ReceiptVerdict:
-    """The verdict on a receipt as it was read. count: tokens of an entry; None when the tokenizer is not at hand."""
+def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
+    """The verdict on a receipt. count: tokens of an entry; None when the tokenizer is not available."""
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return _verdict(
-            [ReceiptCheck(name="form", ok=False, detail=f"{where}: {first['msg']}"), _check("sha256", _seal(raw))]
-        )
-    held = [
-        ReceiptCheck(name="form", ok=True),
-        _check("sha256", _seal(raw)),
-        _check("chain", _chain(receipt, contents), _chain_note(receipt, contents)),
-        _check("request", _request(receipt)),
-        _check("scores", _scores(receipt)),
-        _check("order", _order(receipt)),
-        _check("left out", _left_out(receipt)),
-        *_fill_checks(receipt),
-        _check("tokens", _tokens(receipt, contents, count), _tokens_note(receipt, contents, count)),
-        _check("context", _context(receipt, contents), None if contents.context is not None else "not at hand"),
-    ]
-    return _verdict(held)
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return _verdict([ReceiptCheck(name="form", ok=False, detail=fault), _check("sha256", _seal(raw))])
+    return _verdict(
+        [
+            ReceiptCheck(name="form", ok=True),
+            _check("sha256", _seal(raw)),
+            _check("chain", _chain(receipt, contents), _chain_note(receipt, contents)),
+            _check("request", _request(receipt)),
+            _check("scores", _scores(receipt)),
+            _check("order", _order(receipt)),
+            _check("left out", _left_out(receipt)),
+            *_fill_checks(receipt),
+            _check("tokens", _tokens(receipt, contents, count), _tokens_note(receipt, contents, count)),
+            _check("context", _context(receipt, contents), None if contents.context is not None else "not available"),
+        ]
+    )
 
 
 def _verdict(checks: list[ReceiptCheck]) -> ReceiptVerdict:
-    return ReceiptVerdict(valid=all(one.ok for one in checks), checks=checks)
+    return ReceiptVerdict(valid=all(check.ok for check in checks), checks=checks)
 
 
 def _check(name: str, faults: Iterator[str], note: str | None = None) -> ReceiptCheck:
-    found = list(faults)
-    if not found:
+    messages = list(faults)
+    if not messages:
         return ReceiptCheck(name=name, ok=True, detail=note)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ReceiptCheck(name=name, ok=False, detail="; ".join(found[:_SHOWN]) + more)
+    more = f" and {len(messages) - _FAULTS_SHOWN} more" if len(messages) > _FAULTS_SHOWN else ""
+    return ReceiptCheck(name=name, ok=False, detail="; ".join(messages[:_FAULTS_SHOWN]) + more)
 
 
 def _seal(raw: Mapping[str, Any]) -> Iterator[str]:
     if receipt_hash(raw) != raw.get("sha256"):
-        yield "the receipt's hash is not that of its content: it was changed after it was sealed"
+        yield "the hash does not match the content: the receipt was changed after it was sealed"
 
 
-def _chain(receipt: Receipt, contents: Contents) -> Iterator[str]:
+def _chain(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
     if (receipt.previous_id is None) != (receipt.previous_sha256 == GENESIS):
-        yield "only the first receipt of a chain has none before it"
+        yield "only the first receipt of a chain has no previous one"
     if contents.previous is None:
         return
     if contents.previous.get("id") != receipt.previous_id or receipt_hash(contents.previous) != receipt.previous_sha256:
-        yield "the receipt before it is not the one that it was joined to"
+        yield "the previous receipt is not the one that this receipt was joined to"
 
 
-def _chain_note(receipt: Receipt, contents: Contents) -> str | None:
-    return "the receipt before it is not at hand" if receipt.previous_id and contents.previous is None else None
+def _chain_note(receipt: Receipt, contents: ReceiptContents) -> str | None:
+    return "the previous receipt is not available" if receipt.previous_id and contents.previous is None else None
 
 
 def _request(receipt: Receipt) -> Iterator[str]:
     try:
         request = RetrieveRequest.model_validate_json(canonical(receipt.request))
     except ValidationError as error:
-        yield f"the request is none: {error.errors(include_url=False)[0]['msg']}"
+        yield f"the request is invalid: {error.errors(include_url=False)[0]['msg']}"
         return
-    budget = request.allowance
-    terms = receipt.long_term
+    budget, terms = request.allowance, receipt.long_term
     if (terms.total, terms.caps) != (budget.total, budget.per_type or {}):
-        yield "the budget is not the one that was asked for"
+        yield "the budget differs from the request"
     if receipt.working.total != request.working_budget:
-        yield "the working budget is not the one that was asked for"
+        yield "the working budget differs from the request"
     if (terms.task_like, terms.how_to) != (is_task_like(request.query), is_how_to(request.query)):
         yield "the shift does not follow from the query"
     if request.as_of is not None and request.as_of != receipt.as_of:
-        yield "the clock is not the one that was asked for"
+        yield "the clock differs from the request"
 
 
 def _scores(receipt: Receipt) -> Iterator[str]:
-    for one in receipt.candidates:
-        total = sum(receipt.weights.get(name, math.nan) * value for name, value in one.signals.items())
-        if not abs(total - one.score) <= TOLERANCE:  # a signal without a weight makes it NaN, which is no match
-            yield f"{one.id} scores {one.score}, and its signals weigh {total}"
-        if any(not 0.0 <= value <= 1.0 for value in one.signals.values()):
-            yield f"{one.id} has a signal outside 0 to 1"
+    for candidate in receipt.candidates:
+        total = sum(receipt.weights.get(name, math.nan) * value for name, value in candidate.signals.items())
+        if not abs(total - candidate.score) <= TOLERANCE:  # NaN, from a signal without a weight, is a fault too
+            yield f"{candidate.id} has score {candidate.score}, but its weighted signals sum to {total}"
+        if any(not 0.0 <= value <= 1.0 for value in candidate.signals.values()):
+            yield f"{candidate.id} has a signal outside of 0 to 1"
 
 
 def _order(receipt: Receipt) -> Iterator[str]:
-    hits = [one for one in receipt.candidates if one.rank is not None]
+    hits = [candidate for candidate in receipt.candidates if candidate.rank is not None]
     for above, below in pairwise(hits):
         if above.rank is None or below.rank is None or above.rank >= below.rank:
-            yield f"{below.id} stands below its rank"
+            yield f"{below.id} is listed below its rank"
         if (-above.score, above.id) > (-below.score, below.id):
-            yield f"{above.id} is ranked over {below.id}, which scores higher"
-    if len({one.id for one in receipt.candidates}) != len(receipt.candidates):
+            yield f"{above.id} ranks above {below.id}, which has a higher score"
+    if len({candidate.id for candidate in receipt.candidates}) != len(receipt.candidates):
         yield "a candidate is listed twice"
 
 
 def _left_out(receipt: Receipt) -> Iterator[str]:
-    hits = {one.id: one for one in receipt.candidates if one.rank is not None}
-    for one in receipt.candidates:
-        if one.rank is None:
-            yield from _reason(receipt, one, hits)
-        elif one.outcome in _NO_HIT:
-            yield f"{one.id} has a rank, and is told as {one.outcome}"
+    hits = {candidate.id: candidate for candidate in receipt.candidates if candidate.rank is not None}
+    for candidate in receipt.candidates:
+        if candidate.rank is None:
+            yield from _reason(receipt, candidate, hits)
+        elif candidate.outcome in _NO_HIT:
+            yield f"{candidate.id} has a rank and outcome {candidate.outcome}"
 
 
-_NO_HIT = (Outcome.BELOW_THRESHOLD, Outcome.DUPLICATE_OF, Outcome.SUPERSEDED, Outcome.EXPIRED, Outcome.NOT_DUE)
+def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
+    outcome = candidate.outcome
+    if outcome not in _NO_HIT:
+        yield f"{candidate.id} has no rank and outcome {outcome}"
+    elif outcome is CandidateOutcome.BELOW_THRESHOLD and not _has_threshold(receipt):
+        yield f"{candidate.id} is below a threshold, but the request sets none"
+    elif outcome is CandidateOutcome.DUPLICATE_OF:
+        hit = hits.get(candidate.of or "")
+        if candidate.of is None or (hit is not None and hit.score < candidate.score - TOLERANCE):
+            yield f"{candidate.id} duplicates a better hit that does not exist"
+    elif outcome in (CandidateOutcome.SUPERSEDED, CandidateOutcome.EXPIRED) and (
+        candidate.since is None or candidate.since > receipt.as_of
+    ):
+        yield f"{candidate.id} was still valid at {rfc3339(receipt.as_of)}"
 
 
-def _reason(receipt: Receipt, one: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
-    if one.outcome not in _NO_HIT:
-        yield f"{one.id} has no rank, and is told as {one.outcome}"
-    elif one.outcome is Outcome.BELOW_THRESHOLD and not _gated(receipt):
-        yield f"{one.id} is told to be below a threshold, and none was asked for"
-    elif one.outcome is Outcome.DUPLICATE_OF:
-        better = hits.get(one.of or "")
-        if one.of is None or (better is not None and better.score < one.score - TOLERANCE):
-            yield f"{one.id} is told to repeat a better hit, and there is none"
-    elif one.outcome in (Outcome.SUPERSEDED, Outcome.EXPIRED) and (one.since is None or one.since > receipt.as_of):
-        yield f"{one.id} was still current at {rfc3339(receipt.as_of)}"
-
-
-def _gated(receipt: Receipt) -> bool:
+def _has_threshold(receipt: Receipt) -> bool:
     return any(receipt.request.get(name) is not None for name in ("min_similarity", "min_score"))
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Shares, shift, hand-on and the outcome of every hit, by filling again."""
+    """Shares, shift, hand-on and the outcome of every hit, by filling both budgets again."""
+    offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
+    long_term = [candidate for candidate in offered if candidate.place is None]
+    working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
     try:
-        long_term, working = refilled(receipt)
+        refilled = _refilled(receipt.long_term, long_term)
+        refilled_working = _refilled(receipt.working, working)
     except (KeyError, ZeroDivisionError, ValueError) as error:
-        yield ReceiptCheck(name="fill", ok=False, detail=f"can't be filled again: {type(error).__name__} {error}")
+        yield ReceiptCheck(name="fill", ok=False, detail=f"cannot be filled again: {type(error).__name__} {error}")
         return
-    again, told = long_term.fill, receipt.budgets
-    yield _check(
-        "shares", _unlike({"initial": (again.initial, told.initial), "shifted": (again.shifted, told.shifted)})
-    )
-    yield _check("hand-on", _unlike({"final": (again.final, told.final), "used": (again.used, receipt.long_term.used)}))
-    yield _check("outcomes", iter([*misfits(long_term), *misfits(working)]))
+    recorded = receipt.budgets
+    shares = {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)}
+    yield _check("shares", _differing(shares))
+    final = {"final": (refilled.final, recorded.final), "used": (refilled.used, receipt.long_term.used)}
+    yield _check("hand-on", _differing(final))
+    yield _check("outcomes", iter([*_wrong(refilled, long_term), *_wrong(refilled_working, working)]))
 
 
-def _unlike(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
-    for name, (again, told) in pairs.items():
-        if again != told:
-            yield f"{name} comes out otherwise than told"
+def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
+    """A budget filled again with these candidates, the first as rank 1."""
+    oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
+    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to, oversize)
+    rows = ((rank, one.type, _whole_tokens(one), one.group) for rank, one in enumerate(candidates, 1))
+    overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
+    return fill(plan, BudgetEntries.of(rows), overheads, DemandBasis(terms.sight, terms.unlisted))
 
 
-def _tokens(receipt: Receipt, contents: Contents, count: Callable[[str], int] | None) -> Iterator[str]:
-    for one in receipt.candidates:
-        entry = contents.entries.get(one.id)
-        if entry is None or one.id in contents.changed:
+def _whole_tokens(candidate: ReceiptCandidate) -> int:
+    return candidate.tokens if candidate.whole is None else candidate.whole
+
+
+def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
+    for name, (derived, recorded) in pairs.items():
+        if derived != recorded:
+            yield f"{name} does not follow from the recorded terms"
+
+
+def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
+    """Outcomes that do not follow from the fill, and types that show more than the fill allowed."""
+    chosen = {entry.rank for entry in refilled.chosen}
+    for rank, candidate in enumerate(candidates, 1):
+        included = CandidateOutcome.INCLUDED
+        derived = included if rank in chosen else refilled.refusal(_whole_tokens(candidate))
+        recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
+        if derived is not recorded:
+            yield f"{candidate.id} has outcome {recorded}, but {derived} follows"
+    yield from _overspent(refilled, candidates)
+
+
+def _overspent(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
+    overheads: dict[MemoryType, int] = dict(refilled.used)
+    for entry in refilled.chosen:
+        overheads[entry.type] -= entry.allowed
+    for kind, allowed in refilled.used.items():
+        included = (one for one in candidates if one.type == kind and one.outcome is CandidateOutcome.INCLUDED)
+        tokens = sum(candidate.tokens for candidate in included)
+        if tokens and overheads[kind] + tokens > allowed:
+            yield f"{kind} shows {overheads[kind] + tokens} tokens; {allowed} are allowed"
+
+
+def _tokens(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> Iterator[str]:
+    for candidate in receipt.candidates:
+        entry = contents.entries.get(candidate.id)
+        if entry is None or candidate.id in contents.changed:
             continue
-        if one.entry_sha256 is not None and digest(entry.encode()) != one.entry_sha256:
-            yield f"the entry of {one.id} is not the text that was shown"
-        elif count is not None and one.counted and count(entry) != one.tokens:
-            yield f"the entry of {one.id} has {count(entry)} tokens, told are {one.tokens}"
+        if candidate.entry_sha256 is not None and digest(entry.encode()) != candidate.entry_sha256:
+            yield f"the entry of {candidate.id} is not the text that was shown"
+        elif count is not None and candidate.counted and count(entry) != candidate.tokens:
+            yield f"the entry of {candidate.id} has {count(entry)} tokens, not {candidate.tokens}"
     if count is not None and isinstance(contents.context, str) and count(contents.context) > receipt.total_tokens:
-        yield "the context has more tokens than told"
+        yield "the context has more tokens than recorded"
 
 
-def _tokens_note(receipt: Receipt, contents: Contents, count: Callable[[str], int] | None) -> str | None:
+def _tokens_note(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> str | None:
     if count is None:
-        return "the tokenizer is not at hand: nothing recounted"
-    told = [one.id for one in receipt.candidates if one.counted]
-    done = sum(one in contents.entries and one not in contents.changed for one in told)
-    gone = sum(one in contents.changed for one in told)
-    return f"{done} of {len(told)} entries recounted" + (f", {gone} changed or removed since" if gone else "")
+        return "the tokenizer is not available: nothing recounted"
+    counted = [candidate.id for candidate in receipt.candidates if candidate.counted]
+    recounted = sum(one in contents.entries and one not in contents.changed for one in counted)
+    changed = sum(one in contents.changed for one in counted)
+    note = f", {changed} changed or removed since" if changed else ""
+    return f"{recounted} of {len(counted)} entries recounted{note}"
 
 
-def _context(receipt: Receipt, contents: Contents) -> Iterator[str]:
+def _context(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
     if contents.context is not None and context_digest(contents.context) != receipt.context_sha256:
         yield "the context is not the text that was sent"

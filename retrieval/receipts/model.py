@@ -1,4 +1,4 @@
-"""What a receipt says: its shape, with the names of the HTTP contract."""
+"""The shape of a receipt, and of the answers about receipts, with the names of the HTTP contract."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from pydantic import ConfigDict, Field
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
-from retrieval.answer import Answer, Given
-from retrieval.context.outcome import Outcome
+from retrieval.answer import Answer, OmittedIfNone
+from retrieval.ranking.ranked import CandidateOutcome
 
-SHORT = 13
-"""Characters by which an id is known among those that are only counted: 48 bits tell some thousands apart."""
+SHORT_ID = 13
+"""Characters of the ids of unlisted candidates: 48 bits distinguish some thousands."""
 
 
-class _Part(Answer):
+class ReceiptPart(Answer):
+    """Base of the parts of a receipt: frozen, without other members."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TokenizerName(_Part):
+class TokenizerName(ReceiptPart):
     """The encoding that counted, with the hash of its ranks file."""
 
     name: str
     sha256: str
 
 
-class Budgets(_Part):
-    """Tokens of each type: by the table, after the question shifted them, and as they were handed on."""
+class ReceiptBudgets(ReceiptPart):
+    """Tokens of each type: by the policy table, after the shift by intent, and after hand-on."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
     final: dict[MemoryType, int]
 
 
-class FillTerms(_Part):
-    """What a fill went by: its plan, and the cost of everything that is no entry.
+class FillTerms(ReceiptPart):
+    """The terms of a fill: its plan, and the overheads of headings and wrapper.
 
-    sight: how many of the first candidates stood for what the types need. unlisted: tokens that others which did so
-    would have taken, by type; these are only counted below.
+    sight: number of listed candidates that count towards demand. unlisted: demand of the candidates that do so and are
+    not listed, by type.
     """
 
     total: int
@@ -56,12 +58,12 @@ class FillTerms(_Part):
     unlisted: dict[MemoryType, int]
 
 
-class ReceiptCandidate(_Part):
+class ReceiptCandidate(ReceiptPart):
     """A candidate and what became of it.
 
-    rank: None when it was no hit. tokens: of its entry as it is shown, or as it would be. whole: of its whole entry,
-    where less is shown, in at most `allowed`. of: the hit that it repeats. since: when it ceased to be current.
-    counted: whether a fill looked at its entry; else tokens are those stored. place: among the working items offered.
+    rank: None when it is no hit. tokens: of its entry. counted: whether a fill counted its entry; else tokens are those
+    stored. whole: tokens of its whole entry where less is shown, in at most `allowed`. group: its group heading. place:
+    among the working items. of: the hit that it duplicates. since: when it was superseded or expired.
     """
 
     id: str
@@ -70,7 +72,7 @@ class ReceiptCandidate(_Part):
     signals: dict[str, float]
     score: float
     tokens: int
-    outcome: Outcome
+    outcome: CandidateOutcome
     of: str | None = None
     since: Instant | None = None
     group: str | None = None
@@ -82,27 +84,27 @@ class ReceiptCandidate(_Part):
     place: int | None = None
 
 
-class Uses(_Part):
-    """How often memories had been used. ids: the first SHORT characters of each, one id after the other."""
+class AccessCounts(ReceiptPart):
+    """Access counts of memories that had any. ids: the first SHORT_ID characters of each id, concatenated."""
 
     ids: str
     counts: list[int]
 
-    def by_id(self) -> dict[str, int]:
-        """The uses by those characters."""
-        return {self.ids[SHORT * place :][:SHORT]: count for place, count in enumerate(self.counts)}
+    def by_short_id(self) -> dict[str, int]:
+        """The counts by the first SHORT_ID characters of the ids."""
+        return {self.ids[SHORT_ID * index :][:SHORT_ID]: count for index, count in enumerate(self.counts)}
 
 
-class Unlisted(_Part):
-    """The candidates that a receipt only counts: how many, by outcome, and the uses of those that had any."""
+class UnlistedCandidates(ReceiptPart):
+    """The candidates that a receipt only counts."""
 
     count: int
-    outcomes: dict[Outcome, int]
-    access_counts: Uses
+    outcomes: dict[CandidateOutcome, int]
+    access_counts: AccessCounts
 
 
-class Receipt(_Part):
-    """How one retrieval's answer came to be."""
+class Receipt(ReceiptPart):
+    """How one retrieval's answer was made."""
 
     id: str
     version: Literal[1]
@@ -113,11 +115,11 @@ class Receipt(_Part):
     embedder: str
     tokenizer: TokenizerName
     weights: dict[str, float]
-    budgets: Budgets
+    budgets: ReceiptBudgets
     long_term: FillTerms
     working: FillTerms
     candidates: list[ReceiptCandidate]
-    unlisted: Unlisted
+    unlisted: UnlistedCandidates
     total_tokens: int
     context_sha256: str
     previous_id: str | None
@@ -126,7 +128,7 @@ class Receipt(_Part):
 
 
 class ReceiptCheck(Answer):
-    """One thing that was checked."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -134,14 +136,14 @@ class ReceiptCheck(Answer):
 
 
 class ReceiptVerdict(Answer):
-    """Whether a receipt holds, and what was checked."""
+    """Whether a receipt is valid, and the checks that say so."""
 
     valid: bool
     checks: list[ReceiptCheck]
 
 
 class ReceiptChange(Answer):
-    """What a replay gave otherwise: of which memory, what, and why."""
+    """A difference that a replay found: in which memory, what, and why."""
 
     id: str
     what: str
@@ -151,11 +153,12 @@ class ReceiptChange(Answer):
 
 
 class ReplayAnswer(Answer):
-    """identical: whether the context is the same to the byte; only where it is not there are `changes`.
+    """The result of a replay.
 
-    behind: what moved behind the same context, such as the score of a memory that it does not show.
+    identical: whether the context is the same to the byte; only otherwise are there `changes`. behind: changes that the
+    context does not show, such as the score of a memory that is not in it.
     """
 
     identical: bool
     changes: list[ReceiptChange] = Field(default_factory=list)
-    behind: Given[list[ReceiptChange]] = None
+    behind: OmittedIfNone[list[ReceiptChange]] = None

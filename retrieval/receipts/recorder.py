@@ -1,109 +1,258 @@
-"""Has the receipt of each retrieval kept, behind its answer.
+"""Recording of receipts behind the answers, so that no answer waits for a disk.
 
-The one place of this package that may degrade: when the store of receipts is away the answer goes out without one, and
-says so.
+An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. A reader
+waits for receipts that are not written yet. Receipts that wait when the process is killed are lost, and the chain stays
+valid without them. While the store may be away, an answer does wait, so that it can report that it has no receipt. This
+is the one place of the package that may degrade.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
 
 from memtypes.model.errors import Overloaded, Unavailable
-from memtypes.model.filters import AnyOf, Compare, Op, all_of, parse_filter
-from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
-from memtypes.ports.receipts import UnsealedReceipt, receipt_id
-from memtypes.search.candidates import Candidate
+from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_id
+from memtypes.search.candidates import Candidates
 from retrieval.answer import RetrieveAnswer
-from retrieval.context.outcome import Outcome
-from retrieval.context.working import AWAY
-from retrieval.context.written import Passed, Retrieval
-from retrieval.receipts.build import receipt_body
-from retrieval.receipts.queue import ReceiptQueue
+from retrieval.context.working import LIVE_DEGRADED
+from retrieval.query.validity import ended_filters
+from retrieval.receipts.build import Retrieval, receipt_body
 
-PASSED_DEPTH = 8
-"""Memories a type that are no longer current and are told of: the nearest, because a namespace may have many."""
+MAX_WAITING = 64
+"""Receipts that may wait; each holds the candidates of its retrieval, some 300 kB."""
 
-DEGRADED = "receipts"
+BATCH = 16
+"""Receipts in one write."""
+
+ROOM_TIMEOUT_S = 5.0
+"""Longest wait of an answer for room in the queue."""
+
+ROOM_POLL_S = 0.1
+"""How often an answer that waits for room checks whether the store is away."""
+
+UNSURE_TIMEOUT_S = 1.5
+"""Longest wait of an answer for its receipt where the store may be away."""
+
+LINGER_S = 0.01
+"""Delay before a receipt is built: its answer is sent first, and others join the batch."""
+
+RETRY_S = 0.5
+RETRIES = 20
+"""A live server of our own is back within a second; ten seconds are for a failover."""
+
+ENDED_DEPTH = 8
+"""Memories of each type listed that are no longer valid: the nearest to the query."""
+
+RECEIPTS_DEGRADED = "receipts"
+"""The name in `degraded` for an answer without its receipt."""
+
+BuildReceipt: TypeAlias = Callable[[], Awaitable[UnsealedReceipt]]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """Finds what would have been found, had it been current."""
+class EndedMemories:
+    """Finds memories that a retrieval would have found, had they not been superseded or expired."""
 
     memories: MemoryStore
     embedder: Embedder
 
-    async def of(self, retrieval: Retrieval) -> tuple[Passed, ...]:
-        """The nearest memories that were superseded or had expired at its clock; none told without an embedder."""
-        request, as_of = retrieval.request, retrieval.as_of
-        ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
-        where = all_of(ended, None if request.filters is None else parse_filter(request.filters))
-        kinds = [kind for kind in request.types or LONG_TERM if kind is not MemoryType.WORKING]
+    async def of(self, retrieval: Retrieval) -> Candidates | None:
+        """The nearest of them for each type, nearest first; None without the embedder or the store."""
+        filters = ended_filters(retrieval.request, retrieval.as_of)
         try:
-            query = (await self.embedder.embed_query(request.query)).dense
-            search = CandidateSearch(dict.fromkeys(kinds, where), query, None, PASSED_DEPTH)
-            (candidates,) = await self.memories.candidates(retrieval.scope, [search])
+            query = (await self.embedder.embed_query(retrieval.request.query)).dense
+            search = CandidateSearch(filters, query, None, ENDED_DEPTH)
+            (ended,) = await self.memories.candidates(retrieval.scope, [search])
         except (Unavailable, Overloaded):
-            return ()
-        of_type = ([candidate for candidate in candidates if candidate.type is kind] for kind in kinds)
-        nearest = [candidate for same in of_type for candidate in sorted(same, key=_nearest)[:PASSED_DEPTH]]
-        return tuple(_passed(candidate, as_of) for candidate in nearest)
-
-
-def _nearest(candidate: Candidate) -> tuple[float, str]:
-    return (-(candidate.dense or 0.0), candidate.id)
-
-
-def _passed(candidate: Candidate, as_of: datetime) -> Passed:
-    """Superseded where it was followed by another, else expired."""
-    ended = _time(candidate.payload.get("valid_to"))
-    if ended is not None and ended <= as_of:
-        return Passed(candidate, Outcome.SUPERSEDED, ended)
-    return Passed(candidate, Outcome.EXPIRED, _time(candidate.payload.get("expires_at")) or as_of)
-
-
-def _time(text: Any) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(str(text))
+            return None
+        if ended.dense is None:
+            return None
+        return ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRecorder:
-    """Sends receipts on their way."""
+    """Queues the receipt of each retrieval."""
 
     receipts: ReceiptQueue
-    past: Past
+    ended: EndedMemories
     clock: Clock
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """The answer with the id of its receipt; or as degraded, when the receipt can't be kept."""
-        answer, now = retrieval.written.answer, self.clock()
-        if AWAY in answer.metadata.degraded:  # receipts are in the same place: it is not asked twice for one answer
-            return degraded(answer, (DEGRADED,))
-        name = receipt_id(now)
+        """The answer with the id of its receipt; reported as degraded when the receipt cannot be recorded."""
+        answer, now = retrieval.answer, self.clock()
+        if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
+            return answer.degraded_by(RECEIPTS_DEGRADED)
+        new_id = receipt_id(now)
 
-        async def make() -> UnsealedReceipt:
-            whole = replace(retrieval, passed=await self.past.of(retrieval))
-            return UnsealedReceipt.of(retrieval.scope.namespace, receipt_body(whole, name, rfc3339(now)))
+        async def build() -> UnsealedReceipt:
+            body = receipt_body(retrieval, await self.ended.of(retrieval), new_id, rfc3339(now))
+            return UnsealedReceipt.of(retrieval.scope.namespace, body)
 
         try:
-            await self.receipts.put(retrieval.scope.tenant, name, make)
+            await self.receipts.put(retrieval.scope.tenant, new_id, build)
         except Unavailable as error:
-            _log.warning("no receipt was kept: %s", error)
-            return degraded(answer, (DEGRADED,))
-        return answer.model_copy(update={"receipt_id": name})
+            _log.warning("a receipt was not recorded: %s", error)
+            return answer.degraded_by(RECEIPTS_DEGRADED)
+        return answer.model_copy(update={"receipt_id": new_id})
 
 
-def degraded(answer: RetrieveAnswer, parts: Iterable[str]) -> RetrieveAnswer:
-    """`answer` that says that these parts did not answer."""
-    metadata = answer.metadata
-    told = metadata.model_copy(update={"degraded": [*metadata.degraded, *parts]})
-    return answer.model_copy(update={"metadata": told})
+@dataclass(frozen=True, slots=True, eq=False)
+class _WaitingReceipt:
+    """A receipt that is not written yet. promised: whether its answer was sent with its id."""
+
+    tenant: str
+    id: str
+    build: BuildReceipt
+    promised: bool
+    written: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def within(self, seconds: float) -> bool:
+        """Whether it was written in this time."""
+        done, _ = await asyncio.wait({self.written}, timeout=seconds)
+        return bool(done) and self.written.result()
+
+
+class ReceiptQueue(ReceiptStore):
+    """A store of receipts that writes behind.
+
+    in_touch: whether the store is known to respond. lost: receipts that were promised and could not be written.
+    """
+
+    def __init__(
+        self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S
+    ) -> None:
+        self.lost = 0
+        self._room_timeout_s = room_timeout_s
+        self._store = store
+        self._in_touch = in_touch
+        self._queue: deque[_WaitingReceipt] = deque()
+        self._pending: dict[tuple[str, str], _WaitingReceipt] = {}
+        self._room = asyncio.Semaphore(MAX_WAITING)
+        self._writer: asyncio.Task[None] | None = None
+        self._away = False
+        self._closing = False
+
+    async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
+        """Queue the receipt that `build` makes. Raises Unavailable when it cannot be recorded."""
+        await self._wait_for_room()
+        waiting = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
+        self._queue.append(waiting)
+        self._pending[tenant, receipt_id] = waiting
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        if not waiting.promised and not await waiting.within(UNSURE_TIMEOUT_S):
+            raise Unavailable("the store of receipts does not answer")
+
+    async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
+        """`receipts`, sealed and written after those that wait."""
+        await self._settled(tenant)
+        return await self._store.append(tenant, receipts)
+
+    async def get(self, tenant: str, receipt_id: str) -> bytes | None:
+        """The text of a receipt; waits for one that is not written yet."""
+        waiting = self._pending.get((tenant, receipt_id))
+        if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
+            raise Unavailable("the receipt could not be written")
+        return await self._store.get(tenant, receipt_id)
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Remove every receipt of the scope's namespace, including those that wait."""
+        await self._settled(scope.tenant)
+        return await self._store.erase(scope, memory_id)
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """Number of receipts of the scope's namespace, including those that wait."""
+        await self._settled(scope.tenant)
+        return await self._store.remaining(scope, memory_id)
+
+    @property
+    def waiting(self) -> int:
+        """Number of receipts that are not written yet."""
+        return len(self._pending)
+
+    async def aclose(self) -> None:
+        """Write what waits; a failed write is retried once."""
+        self._closing = True
+        if self._writer is not None:
+            await self._writer
+
+    async def _wait_for_room(self) -> None:
+        """Wait while the queue moves; raise Unavailable at once when the store is away."""
+        until = time.monotonic() + self._room_timeout_s
+        while not self._away:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROOM_POLL_S):
+                    await self._room.acquire()
+                    return
+            if time.monotonic() >= until:
+                raise Unavailable("too many receipts wait to be written")
+        raise Unavailable("the store of receipts is away")
+
+    async def _settled(self, tenant: str) -> None:
+        """Return when the tenant's receipts that wait now are written or given up."""
+        for waiting in [receipt for (owner, _), receipt in self._pending.items() if owner == tenant]:
+            await asyncio.wait({waiting.written})
+
+    async def _write(self) -> None:
+        while self._queue:
+            if self._queue[0].promised and not self._closing:
+                await asyncio.sleep(LINGER_S)
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            for tenant in dict.fromkeys(receipt.tenant for receipt in batch):
+                await self._write_batch(tenant, [receipt for receipt in batch if receipt.tenant == tenant])
+
+    async def _write_batch(self, tenant: str, batch: Sequence[_WaitingReceipt]) -> None:
+        built = [(receipt, await self._built(receipt)) for receipt in batch]
+        self._settle([receipt for receipt, unsealed in built if unsealed is None], written=False)
+        left = [(receipt, unsealed) for receipt, unsealed in built if unsealed is not None]
+        for _ in range(RETRIES if left else 0):
+            self._away = not await self._appended(tenant, [unsealed for _, unsealed in left])
+            done = [receipt for receipt, _ in left if not (self._away and receipt.promised)]
+            self._settle(done, written=not self._away)
+            left = [pair for pair in left if self._away and pair[0].promised]
+            if not left or self._closing:
+                break
+            await asyncio.sleep(RETRY_S)
+        self._settle([receipt for receipt, _ in left], written=False)
+        self._away = False  # the next write finds out whether it still is
+
+    async def _built(self, receipt: _WaitingReceipt) -> UnsealedReceipt | None:
+        try:
+            return await receipt.build()
+        except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
+            _log.exception("a receipt could not be built")
+            return None
+
+    async def _appended(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> bool:
+        try:
+            await self._store.append(tenant, receipts)
+        except Unavailable as error:
+            _log.warning("%d receipts could not be written: %s", len(receipts), error)
+            return False
+        except Exception:  # noqa: BLE001 - a bug: callers that wait for these, such as an erasure, must go on
+            _log.exception("%d receipts could not be written", len(receipts))
+            return False
+        return True
+
+    def _settle(self, batch: Sequence[_WaitingReceipt], *, written: bool) -> None:
+        for receipt in batch:
+            self.lost += receipt.promised and not written
+            del self._pending[receipt.tenant, receipt.id]
+            receipt.written.set_result(written)
+            self._room.release()

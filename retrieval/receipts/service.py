@@ -1,75 +1,64 @@
-"""What can be asked of receipts that are kept: reading, checking, running again."""
+"""Reading, verifying and replaying stored receipts."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, issued_at, seal
+from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
 from memtypes.ports.tokenizer import Tokenizer
-from retrieval.answer import RetrieveAnswer
-from retrieval.context.written import Retrieval
+from memtypes.search.passage import passage_of
+from retrieval.answer import ContextMessage
+from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of
 from retrieval.query.request import RetrieveRequest
+from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
-from retrieval.receipts.checks import Contents, verify
-from retrieval.receipts.contents import Stored, contents_of, counter_for
-from retrieval.receipts.file import sealed_contents
-from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
-from retrieval.receipts.queue import ReceiptQueue
-from retrieval.receipts.recorder import Past
-from retrieval.receipts.replay import Replayed, compared, recorded_uses
+from retrieval.receipts.checks import ReceiptContents, verify
+from retrieval.receipts.file import counter_for, sealed_contents
+from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptVerdict, ReplayAnswer
+from retrieval.receipts.recorder import EndedMemories, ReceiptQueue
+from retrieval.receipts.replay import ReplayedReceipt, compare, with_recorded_access
 from retrieval.retriever import Retriever, RetrieverParts
 
 GRACE_S = 0.5
-"""Seconds for which a receipt that was promised and is not there may still be on its way in another process."""
+"""Time for which a promised receipt that is not found may still be on its way in another process."""
 
-_LOOK_S = 0.02
-
-
-@dataclass(slots=True)
-class _Capture:
-    """Takes a retrieval instead of keeping its receipt."""
-
-    past: Past
-    taken: list[Retrieval] = field(default_factory=list)
-
-    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        self.taken.append(replace(retrieval, passed=await self.past.of(retrieval)))
-        return retrieval.written.answer
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
     """The receipts of all tenants."""
 
-    kept: ReceiptQueue
+    queue: ReceiptQueue
     parts: RetrieverParts
 
     async def text(self, tenant: str, receipt_id: str) -> bytes:
-        """A receipt as it was sealed. Raises NotFound when the tenant has none of this id any more."""
-        text = await self.kept.get(tenant, receipt_id)
-        looks = round(GRACE_S / _LOOK_S)
-        while text is None and looks and self._may_come(receipt_id):
-            await asyncio.sleep(_LOOK_S)
-            text, looks = await self.kept.get(tenant, receipt_id), looks - 1
+        """A receipt as it was sealed. Raises NotFound when the tenant has no such receipt."""
+        text = await self.queue.get(tenant, receipt_id)
+        polls = round(GRACE_S / _POLL_S)
+        while text is None and polls and self._may_come(receipt_id):
+            await asyncio.sleep(_POLL_S)
+            text, polls = await self.queue.get(tenant, receipt_id), polls - 1
         if text is None:
-            raise NotFound(f"no receipt {receipt_id!r} is kept for this tenant")
+            raise NotFound(f"this tenant has no receipt {receipt_id!r}")
         return text
 
     def _may_come(self, receipt_id: str) -> bool:
-        """Whether another process may be writing it: what was promised here is known to the queue."""
+        """Whether another process may be writing it; the queue knows what this process promised."""
         promised = issued_at(receipt_id)
         return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """The verdict on a receipt, its entries recounted from the store and the receipt before it at hand."""
+        """The verdict on a receipt, with its entries recounted from the store and the previous receipt at hand."""
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -77,42 +66,90 @@ class Receipts:
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
     async def replay(self, tenant: str, receipt_id: str) -> ReplayAnswer:
-        """What the same request gives now, at the receipt's clock and with the uses that it recorded."""
+        """What the same request gives now, with the receipt's clock and the access counts that it recorded."""
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
-        asked = RetrieveRequest.model_validate(before.request)
-        scope = Scope(tenant, asked.namespace, asked.session_id, asked.agent_id)
-        capture = _Capture(Past(self.parts.store, self.parts.embedder))
-        parts = replace(self.parts, receipts=capture, adjust=recorded_uses(before), on_shown=None, on_timings=None)
-        await Retriever(parts).retrieve(scope, asked.model_copy(update={"as_of": before.as_of}))
-        body = receipt_body(capture.taken[0], before.id, rfc3339(before.created_at))
-        after = Receipt.model_validate_json(seal(UnsealedReceipt.of(asked.namespace, body), ChainHead()).text)
+        request = RetrieveRequest.model_validate(before.request)
+        scope = Scope(tenant, request.namespace, request.session_id, request.agent_id)
+        retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before), on_timings=None))
+        retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}))
+        ended = await EndedMemories(self.parts.store, self.parts.embedder).of(retrieval)
+        body = receipt_body(retrieval, ended, before.id, rfc3339(before.created_at))
+        after = Receipt.model_validate_json(seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
-        return compared(Replayed(before, after, memories))
+        return compare(ReplayedReceipt(before, after, memories))
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """A receipt's text with the contents that it speaks of, as far as they are what they were."""
+        """A receipt's text with its contents, as far as the memories are unchanged."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
-        told: dict[str, Any] = {"entries": dict(contents.entries)}
+        members: dict[str, Any] = {"entries": dict(contents.entries)}
         if contents.context is not None:
-            told["context"] = plain_context(contents.context)
-        return canonical({**raw, "contents": sealed_contents(told)})
+            members["context"] = plain_context(contents.context)
+        return canonical({**raw, "contents": sealed_contents(members)})
 
-    async def _contents(self, tenant: str, receipt: Receipt, tokenizer: Tokenizer) -> Contents:
-        stored = Stored(await self._memories(tenant, receipt), await self._previous(tenant, receipt))
-        return contents_of(receipt, stored, tokenizer)
+    async def _contents(self, tenant: str, receipt: Receipt, tokenizer: Tokenizer) -> ReceiptContents:
+        memories, previous = await self._memories(tenant, receipt), await self._previous(tenant, receipt)
+        return replace(contents_of(receipt, memories, tokenizer), previous=previous)
 
     def _tokenizer(self, receipt: Receipt) -> Tokenizer:
         tokenizer = self.parts.tokenizers.get(receipt.tokenizer.name)
         if tokenizer is None or tokenizer.sha256 != receipt.tokenizer.sha256:
-            raise Unavailable(f"the tokenizer {receipt.tokenizer.name} of this receipt is not at hand")
+            raise Unavailable(f"the tokenizer {receipt.tokenizer.name} of this receipt is not available")
         return tokenizer
 
     async def _memories(self, tenant: str, receipt: Receipt) -> dict[str, Memory]:
         scope = Scope(tenant, str(receipt.request["namespace"]))
-        return await self.parts.store.get(scope, {one.id: one.type for one in receipt.candidates})
+        return await self.parts.store.get(scope, {candidate.id: candidate.type for candidate in receipt.candidates})
 
     async def _previous(self, tenant: str, receipt: Receipt) -> Mapping[str, Any] | None:
-        text = await self.kept.get(tenant, receipt.previous_id) if receipt.previous_id else None
+        text = await self.queue.get(tenant, receipt.previous_id) if receipt.previous_id else None
         return None if text is None else dict(json.loads(text))
+
+
+def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
+    """The entries of `receipt` and its context, rendered again from the memories as they are now."""
+    request = RetrieveRequest.model_validate(receipt.request)
+    renderer = Renderer(LAYOUTS[request.format], tokenizer)
+    shown: dict[str, ShownMemory] = {}
+    for candidate in receipt.candidates:
+        memory = memories.get(candidate.id)
+        entry = None if memory is None else _shown_again(renderer, candidate, memory, request)
+        if entry is not None:
+            shown[candidate.id] = entry
+    included = [one.id for one in sorted(receipt.candidates, key=_context_order) if one.outcome is _INCLUDED]
+    unchanged = set(included) <= shown.keys()
+    context = _context(renderer, request.format, [shown[one] for one in included]) if unchanged else None
+    changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
+    return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
+
+
+_INCLUDED = CandidateOutcome.INCLUDED
+
+
+def _context_order(candidate: ReceiptCandidate) -> tuple[int, int]:
+    """Working items in the order of the fill, then everything else by rank."""
+    return (0, candidate.place) if candidate.place is not None else (1, candidate.rank or 0)
+
+
+def _shown_again(
+    renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
+) -> ShownMemory | None:
+    """The entry that the receipt saw; None when the memory was changed since."""
+    rank, passage = candidate.rank or 0, passage_of(memory)
+    if candidate.allowed is None:
+        shown: ShownMemory | None = renderer.whole(passage, rank)
+    elif request.oversize == "excerpt":
+        shown = renderer.excerpt(passage, rank, candidate.allowed, request.query)
+    else:
+        shown = renderer.cut(passage, rank, candidate.allowed)
+    if shown is None or (candidate.entry_sha256 is not None and digest(shown.entry.encode()) != candidate.entry_sha256):
+        return None
+    return shown
+
+
+def _context(renderer: Renderer, form: str, shown: list[ShownMemory]) -> str | list[ContextMessage]:
+    working = [memory for memory in shown if memory.passage.type is MemoryType.WORKING]
+    long_term = [memory for memory in shown if memory.passage.type is not MemoryType.WORKING]
+    blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term))
+    return context_of(renderer.layout, blocks, form)

@@ -27,11 +27,10 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
 from memtypes.stores.memory import InMemoryStore
-from retrieval.receipts.queue import ReceiptQueue
-from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.receipts.recorder import EndedMemories, ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
-from retrieval.use_counts import Freshness
+from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
 from tests.fakes_receipts import FakeReceipts
@@ -66,15 +65,15 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())
-    recorder = ReceiptRecorder(chain, Past(kept, embedder), clock)
-    freshness = Freshness(kept)
+    recorder = ReceiptRecorder(chain, EndedMemories(kept, embedder), clock)
+    use_counts = UseCounts(kept)
     retrieving = RetrieverParts(
         kept,
         embedder,
         sparse,
         {"cl100k_base": tokenizer},
         clock,
-        on_shown=freshness.note,
+        use_counts=use_counts,
         live=items,
         receipts=recorder,
     )
@@ -101,7 +100,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
         intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
         retriever=Retriever(retrieving),
-        recall_guard=RecallGuard(kept, sparse, freshness.write),
+        recall_guard=RecallGuard(kept, sparse, use_counts.write),
         pings={"store": kept.ping, "embedder": embedder.ping},
         clock=clock,
         threads=Threads(threads),

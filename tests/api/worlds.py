@@ -48,7 +48,7 @@ class World:
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
         """A retrieval."""
         answer = await self.post("/v1/retrieve", query=query, **body)
-        await self.retriever.uses.noted()
+        await self.retriever.live_uses.noted()
         return answer
 
     def later(self, seconds: float) -> None:

@@ -27,7 +27,7 @@ from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import system_clock
 from memtypes.stores.memory import InMemoryStore
-from retrieval.answer import ContextItem, ContextMetadata, Message, RetrieveAnswer
+from retrieval.answer import ContextItem, ContextMessage, ContextMetadata, RetrieveAnswer
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.benchmarks.sets import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
@@ -159,7 +159,7 @@ def test_mrr_looks_at_ten_ranks() -> None:
     assert rank_figures(ranking, ["10"])["MRR"] == pytest.approx(0.1)
 
 
-def _answer(items: list[ContextItem], context: str | list[Message] = "one two three") -> RetrieveAnswer:
+def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one two three") -> RetrieveAnswer:
     metadata = ContextMetadata(
         total_tokens=3,
         budget=10,
@@ -227,7 +227,7 @@ def test_violations_and_understatements_are_seen() -> None:
 def test_only_a_context_of_one_text_is_recounted() -> None:
     """Messages have no count of the whole."""
     with pytest.raises(TypeError, match="one text"):
-        score_context(_answer([], context=[Message(content="a")]), Expected(10, {"m": "x"}), len)
+        score_context(_answer([], context=[ContextMessage(content="a")]), Expected(10, {"m": "x"}), len)
 
 
 def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:

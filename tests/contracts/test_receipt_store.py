@@ -15,7 +15,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.receipts import GENESIS, ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_hash
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
-from retrieval.receipts.queue import ReceiptQueue
+from retrieval.receipts.recorder import ReceiptQueue
 from tests.fakes_receipts import FakeReceipts
 from tests.live import LIVE
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import Passage
 from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
-from retrieval.receipts.queue import ReceiptQueue
-from retrieval.receipts.recorder import Past, ReceiptRecorder
+from retrieval.ranking.ranked import RankedCandidates
+from retrieval.receipts.recorder import EndedMemories, ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_receipts import FakeReceipts
 
@@ -33,11 +35,24 @@ def clock() -> datetime:
     return NOW
 
 
+class RecordedUses(UseCounts):
+    """Use counts that keep what was noted in `shown`."""
+
+    def __init__(self, store: MemoryStore, shown: list[Passage]) -> None:
+        super().__init__(store)
+        self.shown = shown
+
+    def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
+        """Keep the passages, too."""
+        self.shown.extend(shown)
+        super().note(scope, shown, at)
+
+
 @dataclass
 class World:
-    """A store with an ingestor and a retriever over it. shown: what contexts have shown so far. kept: receipts.
+    """A store with an ingestor and a retriever over it.
 
-    embedder: of questions. writer: of what is written.
+    embedder: of queries. writer: embedder of what is written. shown: what contexts have shown. kept: store of receipts.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
@@ -56,12 +71,12 @@ class World:
             FakeSparse(),
             {self.tokenizer.name: self.tokenizer},
             clock,
-            on_shown=lambda _scope, passages, _at: self.shown.extend(passages),
+            use_counts=RecordedUses(self.store, self.shown),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
         queue = ReceiptQueue(self.kept or FakeReceipts())
         if self.kept is not None:
-            recorder = ReceiptRecorder(queue, Past(self.store, self.embedder), clock)
+            recorder = ReceiptRecorder(queue, EndedMemories(self.store, self.embedder), clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)
         self.receipts = Receipts(queue, parts)
@@ -89,3 +104,20 @@ class World:
         return await self.retriever.retrieve(
             scope, RetrieveRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )
+
+
+class HitRow(NamedTuple):
+    """A ranked hit, for comparisons."""
+
+    rank: int
+    id: str
+    score: float
+    signals: dict[str, float]
+
+
+def hit_rows(ranked: RankedCandidates) -> list[HitRow]:
+    """The hits of a ranking, best first."""
+    return [
+        HitRow(index + 1, memory_id, float(ranked.scores[index]), ranked.signals_at(index))
+        for index, memory_id in enumerate(ranked.hit_ids)
+    ]

@@ -19,7 +19,7 @@ from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.candidates import Candidates
 from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer
-from retrieval.context.writer import LARGE
+from retrieval.context.writer import LONG_TEXT
 from tests.fakes import AwayEmbedder, FakeTokenizer
 from tests.retrieval.builders import NOW, World
 
@@ -322,12 +322,12 @@ class WhereCounted(FakeTokenizer):
 
     def count(self, text: str) -> int:
         """As ever."""
-        if len(text) >= LARGE // 2:
+        if len(text) >= LONG_TEXT // 2:
             self.on_loop.add(threading.current_thread() is threading.main_thread())
         return super().count(text)
 
 
-@pytest.mark.parametrize(("length", "on_loop"), [(LARGE, True), (LARGE + 10, False)])
+@pytest.mark.parametrize(("length", "on_loop"), [(LONG_TEXT, True), (LONG_TEXT + 10, False)])
 async def test_other_calls_go_on_while_long_texts_are_counted(length: int, on_loop: bool) -> None:  # noqa: FBT001
     """They are counted in a thread, as a budget of a million tokens takes seconds."""
     tokenizer = WhereCounted()

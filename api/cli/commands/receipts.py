@@ -13,8 +13,7 @@ from api.cli.tables import verdict_view
 from api.wiring.resources import open_tokenizers
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.tokenizer import Tokenizer
-from retrieval.receipts.contents import counter_for
-from retrieval.receipts.file import verify_file
+from retrieval.receipts.file import counter_for, verify_file
 
 MAX_FILE = 64 * 1024 * 1024
 

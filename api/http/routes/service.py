@@ -88,7 +88,7 @@ def _metrics(services: Services) -> Iterator[Metric]:
     if services.threads is not None:
         yield from evicted_turn_metrics(services.threads.evicted_turns.counts)
     if services.receipts is not None:
-        yield from receipt_metrics(services.receipts.kept.lost, services.receipts.kept.waiting)
+        yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
 
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))

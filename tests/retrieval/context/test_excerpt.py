@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.context.excerpt import excerpt, sentences
+from retrieval.context.excerpt import excerpt, split_sentences
 from tests.retrieval.builders import World
 
 FILLER = "The weather was fine that day and nothing else was said about it. "
@@ -28,7 +28,7 @@ def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: 
     shown = excerpt(text, query, lambda one: len(one) <= most)
     if shown is not None:
         assert len(shown) <= most
-        assert any(one in shown for one in sentences(text))
+        assert any(one in shown for one in split_sentences(text))
 
 
 @pytest.mark.anyio

@@ -100,8 +100,8 @@ async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     answer = await world.retrieve("anything")
     assert [item.content for item in answer.items] == ["the live task"]
-    await world.retriever.uses.noted()
-    assert world.retriever.uses.lost == 1
+    await world.retriever.live_uses.noted()
+    assert world.retriever.live_uses.lost == 1
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])

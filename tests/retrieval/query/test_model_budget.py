@@ -1,4 +1,4 @@
-"""What a request's model changes."""
+"""What the model of a request decides."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ from hypothesis import strategies as st
 from memtypes.llms.registry import Registry
 from memtypes.llms.registry_file import default_file
 from memtypes.model.policy import MemoryType
-from retrieval.query.model_budget import settle, within
+from retrieval.query.model_budget import reduced, settle
 from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest
 
 REGISTRY = Registry.of(default_file())
 
 
 def request(**fields: Any) -> RetrieveRequest:
-    """A question with `fields`."""
+    """A retrieval with `fields`."""
     return RetrieveRequest(query="what", namespace="n", **fields)
 
 
 def total(asked: RetrieveRequest) -> int:
-    """The total that `asked` gives."""
+    """The total of `asked`."""
     assert isinstance(asked.budget, Budget)
     return asked.budget.total
 
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
-def test_what_is_within_holds_with_the_margin(tokens: int, margin: float) -> None:
-    """As many stand-in tokens, each counting for one and the margin, are no more than were allowed."""
-    assert within(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
-    assert within(tokens, 0.0) == tokens
+def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
+    """Each stand-in token may count for 1 + margin, and all are within the budget."""
+    assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
+    assert reduced(tokens, 0.0) == tokens
 
 
-def test_without_a_model_nothing_changes() -> None:
-    """The request stays as it is."""
+def test_without_a_model_the_request_stays() -> None:
+    """No margin, and the same total."""
     asked = request(budget=500)
     settled = settle(asked, REGISTRY)
     assert settled.request is asked
     assert (settled.total, settled.margin) == (500, 0.0)
 
 
-def test_a_model_on_hand_chooses_its_tokenizer_and_the_budget_of_its_window() -> None:
-    """128,000 tokens of window give 7,680 to memory; the count is exact."""
+def test_a_known_model_sets_tokenizer_and_budget() -> None:
+    """A window of 128,000 tokens gives memory 7,680; the count is exact."""
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
 
 
 def test_a_small_window_gives_a_small_budget() -> None:
-    """A model of 8,192 tokens is not handed 8,000."""
+    """A model with 8,192 tokens does not get 8,000."""
     assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
 
 
-def test_a_given_budget_stays() -> None:
-    """As a number, or as a total."""
+def test_a_total_in_the_request_stays() -> None:
+    """As a number or as a member."""
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
-def test_caps_alone_leave_the_total_to_the_model() -> None:
-    """Only what was not given is decided."""
+def test_caps_without_a_total_leave_it_to_the_model() -> None:
+    """Only what the request omits is decided."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
 
-def test_a_model_without_its_tokenizer_gets_smaller_budgets() -> None:
-    """Total, caps and working memory shrink by the margin; the caller's own figure is remembered."""
+def test_a_stand_in_tokenizer_reduces_the_budgets() -> None:
+    """Total, caps and working budget shrink by the margin; the total of the caller is kept for the answer."""
     asked = request(
         model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
     )
@@ -79,21 +79,21 @@ def test_a_model_without_its_tokenizer_gets_smaller_budgets() -> None:
     assert (settled.request.working_budget, settled.total) == (100, 1_400)
 
 
-def test_a_named_tokenizer_counts_without_a_margin() -> None:
-    """Who names the tokenizer gets its exact budget."""
+def test_a_tokenizer_in_the_request_has_no_margin() -> None:
+    """The budget is exact in its tokens."""
     settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
     assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
 
 
-def test_an_unknown_model_keeps_the_default_budget_with_the_widest_margin() -> None:
-    """Nothing is made up about its window."""
+def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
+    """Its window is not known."""
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
-def test_a_settled_request_is_settled(model: str) -> None:
-    """Sent again as it was recorded, it asks for the same."""
+def test_settling_twice_changes_nothing(model: str) -> None:
+    """A recorded request asks for the same."""
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
     assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)

@@ -1,7 +1,8 @@
-"""Signals besides similarity."""
+"""Signals of the ranking besides similarity."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,40 +13,52 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import TYPES, Candidate, Candidates
 from retrieval.query.named_times import time_windows
 from retrieval.query.windows import Window
-from retrieval.ranking.signals import access, decay, due, importance, named_time, nearness, recency, signals
+from retrieval.ranking.neighbours import neighbours_of
+from retrieval.ranking.signals import (
+    access,
+    context,
+    decay,
+    due,
+    importance,
+    mention,
+    named_time,
+    names,
+    nearness,
+    recency,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
-    """The recency of memories of one type."""
-    found = [Candidate("m", MemoryType(kind), None, None, one) for one in payloads]
-    return [float(value) for value in recency(Candidates.of(found), NOW)]
+    """Recency of memories of one type."""
+    candidates = [Candidate("m", MemoryType(kind), None, None, fields) for fields in payloads]
+    return [float(value) for value in recency(Candidates.of(candidates), NOW)]
 
 
 def payload(**times: datetime) -> dict[str, Any]:
-    """A payload that was made now unless `times` say otherwise."""
+    """A payload created now, unless `times` say otherwise."""
     return {"created_at": rfc3339(NOW), **{name: rfc3339(at) for name, at in times.items()}}
 
 
 @pytest.mark.parametrize(("kind", "days"), [("episodic", 7), ("semantic", 90), ("procedural", 90)])
 def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
-    """After one half-life a half, after two a quarter."""
+    """One half after one half-life, one quarter after two."""
     made = [payload(created_at=NOW - timedelta(days=days * n)) for n in (0, 1, 2)]
     assert recent(kind, *made) == pytest.approx([1.0, 0.5, 0.25])
 
 
-def test_a_procedure_is_as_recent_as_its_last_use() -> None:
-    """Using it makes it recent again."""
+def test_a_procedure_ages_from_its_last_use() -> None:
+    """A use makes it recent again."""
     used = payload(created_at=NOW - timedelta(days=900), last_used_at=NOW)
     assert recent("procedural", used) == [1.0]
 
 
-def test_an_intention_is_measured_by_the_time_that_is_left() -> None:
-    """What is due counts in full, however old; what is due in one half-life counts one half."""
+def test_an_intention_is_measured_by_the_time_until_it_is_due() -> None:
+    """An overdue intention has recency 1, however old; one that is due in one half-life has one half."""
     made = NOW - timedelta(days=400)
     overdue = payload(created_at=made, due_at=NOW - timedelta(days=30))
     later = payload(created_at=made, due_at=NOW + timedelta(days=3))
@@ -53,38 +66,27 @@ def test_an_intention_is_measured_by_the_time_that_is_left() -> None:
 
 
 def test_working_memory_does_not_age() -> None:
-    """Its life is bounded by its expiry, not by recency."""
+    """Its lifetime is bounded by its expiry."""
     assert recent("working", payload(created_at=NOW - timedelta(days=9))) == [1.0]
 
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
 def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float, half_life: float) -> None:
-    """Older is never more recent; a time to come counts as now."""
+    """Older is never more recent; a future time counts as now."""
     older, younger = decay(np.array([age + more, age]), np.array([half_life, half_life])).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
 
-def test_importance_is_spread_over_the_whole_range() -> None:
-    """1 is nothing, 10 is all."""
+def test_importance_spans_0_to_1() -> None:
+    """1 gives 0, 10 gives 1."""
     assert importance(np.array([1.0, 5.5, 10.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
 
 
-def test_access_grows_ever_more_slowly_and_ends_at_1() -> None:
+def test_access_grows_logarithmically_up_to_1() -> None:
     """The first uses count most."""
     values = access(np.array([0.0, 1.0, 10.0, 100.0, 10_000.0])).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
-
-
-def test_a_candidate_without_counts_has_the_defaults() -> None:
-    """Importance 5 and no access."""
-    table = signals(Candidates.of([Candidate("a", MemoryType.SEMANTIC, 0.1, 0.0, payload())]), NOW)
-    assert {name: values.tolist() for name, values in table.items()} == {
-        "recency": [1.0],
-        "importance": [pytest.approx(4 / 9)],
-        "access": [0.0],
-        "due": [0.0],
-    }
 
 
 @pytest.mark.parametrize(
@@ -97,11 +99,63 @@ def test_a_candidate_without_counts_has_the_defaults() -> None:
         ({"status": "pending"}, 0.0),
     ],
 )
-def test_open_intentions_whose_time_has_come_are_due(fields: dict[str, Any], expected: float) -> None:
-    """Not before, and not once they are over."""
-    told = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
-    found = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | told)])
-    assert due(found, NOW).tolist() == [expected]
+def test_open_intentions_are_due_from_their_due_time_on(fields: dict[str, Any], expected: float) -> None:
+    """Not before, and not once they are closed."""
+    stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
+    candidates = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
+    assert due(candidates, NOW).tolist() == [expected]
+
+
+def turns(count: int) -> Candidates:
+    """Consecutive turns of a session."""
+    payloads = ({"seq": number, "session_id": "s"} for number in range(count))
+    return Candidates.of(
+        [Candidate(f"{number:03}", MemoryType.EPISODIC, 0.5, None, one) for number, one in enumerate(payloads)]
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_context_is_between_0_and_1(similarity: list[float]) -> None:
+    """For any similarity of the neighbours."""
+    candidates = turns(len(similarity))
+    signal = context(np.array(similarity), neighbours_of(candidates), candidates)
+    assert ((signal >= 0) & (signal <= 1)).all()
+
+
+def test_context_of_a_turn_counts_half_of_that_of_a_fact() -> None:
+    """A turn is embedded together with the turns before it."""
+    episodic = turns(3)
+    semantic = replace(episodic, kinds=np.full(3, TYPES.index(MemoryType.SEMANTIC), dtype=np.int8))
+    similarity, neighbours = np.array([0.4, 0.0, 0.8]), neighbours_of(episodic)
+    assert context(similarity, neighbours, semantic).tolist() == pytest.approx([0.2, 0.6, 0.1])
+    assert context(similarity, neighbours, episodic).tolist() == pytest.approx([0.1, 0.3, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "named"),
+    [
+        ("What did Gina buy?", "Gina", True),
+        ("what did GINA's brother say", "gina", True),
+        ("Imagination", "Gina", False),
+        ("Anna-Lena or Jo?", "Jo", True),
+        ("What about José?", "JOSÉ", True),
+        ("2+2 (a.b)", "a.b", True),
+        ("2+2 (aXb)", "a.b", False),
+    ],
+)
+def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
+    """In any case and with any punctuation, but not within another word."""
+    assert names(query, name) is named
+
+
+def test_mention_marks_the_turns_of_named_speakers() -> None:
+    """0 for other speakers and for turns without one."""
+    speakers = ["Gina", "Jon", None, "Gina"]
+    candidates = [
+        Candidate(str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name})
+        for number, name in enumerate(speakers)
+    ]
+    assert mention("Where did Gina go?", Candidates.of(candidates)).tolist() == [1.0, 0.0, 0.0, 1.0]
 
 
 def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:

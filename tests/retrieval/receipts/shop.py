@@ -1,4 +1,4 @@
-"""A shop's memories with receipts, and one retrieval over them."""
+"""A shop with memories of every type, and its receipts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUERY = "how do I deploy the importer, and what is left to do"
 
 
 async def shop(entries: int = 40, kept: FakeReceipts | None = None) -> World:
-    """Memories of every type: shown, passed over, repeated, superseded and expired ones."""
+    """Memories of every type, more than fit, some superseded or expired."""
     world = World(kept=kept or FakeReceipts())
     for place in range(entries):
         made = rfc3339(NOW - timedelta(hours=5 * place))
@@ -25,11 +25,11 @@ async def shop(entries: int = 40, kept: FakeReceipts | None = None) -> World:
         await world.add("procedural", f"deploy the importer the way number {place}", steps=["build", "push"])
     for speaker in ("Ana", "Ben"):
         await world.add("working", f"{speaker} deploys the importer now", todo_id=speaker)
-    return await with_past(world)
+    return await with_ended(world)
 
 
-async def with_past(world: World) -> World:
-    """Two memories more, one of which was superseded a day ago, and one expired."""
+async def with_ended(world: World) -> World:
+    """With a memory that was superseded a day ago, and one that expired."""
     old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
     gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
     await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})

@@ -1,4 +1,4 @@
-"""A receipt holds when nothing was changed, and whatever was changed is found."""
+"""Verification: an unchanged receipt is valid, and every change is found."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.ports.receipts import canonical, receipt_hash
-from retrieval.receipts.checks import Contents, verify
-from retrieval.receipts.contents import counter_for
-from retrieval.receipts.file import read_receipt, verify_file
+from memtypes.ports.receipts import receipt_hash
+from retrieval.receipts.checks import ReceiptContents, verify
+from retrieval.receipts.file import counter_for, read_receipt, verify_file
 from tests.fakes import FakeTokenizer
 from tests.retrieval.builders import SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
@@ -24,7 +23,7 @@ COUNT = counter_for("markdown", FakeTokenizer())
 
 
 async def saved_receipt(world: World, **asked: Any) -> bytes:
-    """A receipt with its contents, as a file would have it."""
+    """A receipt with its contents, as it is saved to a file."""
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
     text = await world.receipts.text(SCOPE.tenant, answer.receipt_id)
@@ -32,13 +31,13 @@ async def saved_receipt(world: World, **asked: Any) -> bytes:
 
 
 def faults(raw: bytes) -> list[str]:
-    """The names of the checks that did not hold."""
-    return [one.name for one in verify_file(raw, lambda _: COUNT).checks if not one.ok]
+    """Names of the failed checks."""
+    return [check.name for check in verify_file(raw, lambda _: COUNT).checks if not check.ok]
 
 
 @pytest.fixture(scope="module")
 def saved() -> bytes:
-    """One saved receipt of a small shop."""
+    """A saved receipt of a small shop."""
 
     async def make() -> bytes:
         return await saved_receipt(await shop(4), budget=200, filters={"importance": {"gte": 1.5e-5}})
@@ -68,14 +67,14 @@ def saved() -> bytes:
         {"filters": {"importance": {"gte": 5}}},
     ],
 )
-async def test_an_unchanged_receipt_holds(asked: dict[str, Any]) -> None:
-    """However the question was asked; and it says how much was recounted."""
+async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
+    """For every kind of request, from the service and from a file."""
     world = await shop()
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
     verdict = await world.receipts.verify(SCOPE.tenant, answer.receipt_id)
     assert verdict.valid, verdict
-    assert {one.name for one in verdict.checks} >= {
+    assert {check.name for check in verdict.checks} >= {
         "sha256",
         "chain",
         "scores",
@@ -100,7 +99,7 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
-    """One byte of the receipt, of the context or of an entry that it shows."""
+    """A byte of the receipt, of its context or of an entry."""
     raw = bytearray(saved)
     raw[place % len(raw)] ^= flip
     try:
@@ -110,14 +109,14 @@ def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
 
 
 @pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
-def test_a_file_that_another_program_wrote_again_holds(saved: bytes, form: dict[str, Any]) -> None:
-    """Blanks, the order of keys, escapes and how a number is spelt are no content."""
+def test_a_reformatted_file_is_valid(saved: bytes, form: dict[str, Any]) -> None:
+    """Blanks, the order of keys, escapes and the spelling of numbers do not matter."""
     turned = dict(reversed(json.loads(saved).items()))
     assert faults(json.dumps(turned, **form).encode()) == []
 
 
 def resealed(raw: bytes, change: Any) -> dict[str, Any]:
-    """A receipt after `change`, with a hash that fits again: what only a forger who knows the seal could do."""
+    """A receipt after `change`, with a matching hash: what only a forger could make."""
     receipt, _ = read_receipt(raw)
     change(receipt)
     return receipt | {"sha256": receipt_hash(receipt)}
@@ -178,7 +177,7 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "failed"),
     [
         (_raise_score, "scores"),
         (_swap_outcome, "outcomes"),
@@ -194,16 +193,16 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
         (_unknown_heading, "fill"),
     ],
 )
-def test_a_forged_receipt_does_not_add_up(saved: bytes, change: Any, found: str) -> None:
-    """Even with a hash that fits, what it tells does not follow from what it recorded."""
+def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) -> None:
+    """Its hash matches, but its members contradict each other."""
     _, contents = read_receipt(saved)
     verdict = verify(resealed(saved, change), contents, COUNT)
     assert not verdict.valid
-    assert found in {one.name for one in verdict.checks if not one.ok}
+    assert failed in {check.name for check in verdict.checks if not check.ok}
 
 
-async def test_a_memory_that_changed_since_is_told_and_not_held_against_the_receipt() -> None:
-    """Changed and removed ones are not recounted."""
+async def test_a_memory_that_changed_since_is_no_fault_of_the_receipt() -> None:
+    """Changed and removed memories are not recounted."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -211,56 +210,28 @@ async def test_a_memory_that_changed_since_is_told_and_not_held_against_the_rece
     await world.store.patch(SCOPE, {answer.items[-1].id: {"content": "something else by now"}})
     verdict = await world.receipts.verify(SCOPE.tenant, answer.receipt_id)
     assert verdict.valid
-    detail = {one.name: one.detail for one in verdict.checks}
+    detail = {check.name: check.detail for check in verdict.checks}
     assert "2 changed or removed since" in str(detail["tokens"])
-    assert detail["context"] == "not at hand"
+    assert detail["context"] == "not available"
 
 
-async def test_another_receipt_before_it_is_found() -> None:
-    """The chain is checked against the receipt that it names."""
+async def test_another_previous_receipt_fails_the_chain_check() -> None:
+    """The chain is checked against the receipt that this one names."""
     world = await shop(3)
     await world.retrieve(QUERY)
     other = await receipt_of(world, await world.retrieve("something else"))
     receipt = await receipt_of(world, await world.retrieve(QUERY))
-    assert verify(receipt, Contents(previous=other), COUNT).valid
+    assert verify(receipt, ReceiptContents(previous=other), COUNT).valid
     forged = other | {"embedder": "another"}
-    assert [one.name for one in verify(receipt, Contents(previous=forged), COUNT).checks if not one.ok] == ["chain"]
+    verdict = verify(receipt, ReceiptContents(previous=forged), COUNT)
+    assert [check.name for check in verdict.checks if not check.ok] == ["chain"]
 
 
-def test_a_receipt_is_checked_without_contents_and_without_a_tokenizer(saved: bytes) -> None:
-    """What can be derived is; what can't be is told."""
+def test_a_receipt_is_verified_without_contents_and_tokenizer(saved: bytes) -> None:
+    """The note of the check says that nothing was recounted."""
     receipt, _ = read_receipt(saved)
-    verdict = verify(receipt, Contents(), None)
+    verdict = verify(receipt, ReceiptContents(), None)
     assert verdict.valid
-    assert {one.name: one.detail for one in verdict.checks}["tokens"] == (
-        "the tokenizer is not at hand: nothing recounted"
+    assert {check.name: check.detail for check in verdict.checks}["tokens"] == (
+        "the tokenizer is not available: nothing recounted"
     )
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"[]",
-        b"{",
-        b'{"a": 1, "a": 2}',
-        b'{"a": 1e5}',
-        b'{"a": NaN}',
-        b'{"a": "\\u001B"}',
-        b"\xff",
-        b'{"a": "\\ud800"}',
-        b'{"contents": {"other": 1}}',
-        b'{"contents": {"entries": {"a": 1}}}',
-    ],
-)
-def test_what_is_no_receipt_is_refused(raw: bytes) -> None:
-    """With a line that says why."""
-    with pytest.raises(InvalidRequest):
-        read_receipt(raw)
-
-
-def test_what_lacks_a_member_is_no_receipt() -> None:
-    """The verdict says which."""
-    verdict = verify_file(canonical({"id": "a"}), lambda _: None)
-    assert not verdict.valid
-    assert "version" in json.dumps([one.detail for one in verdict.checks])

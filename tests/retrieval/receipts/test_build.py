@@ -1,4 +1,4 @@
-"""What a receipt tells of a retrieval, and that it costs the answer nothing when it can't be kept."""
+"""The members of a receipt, and answers without one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memtypes.model.errors import NotFound
-from retrieval.receipts.candidate_rows import LEFT_LISTED, LISTED
+from retrieval.receipts.build import LISTED, OTHERS_LISTED
 from retrieval.retriever import Retriever
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 from tests.fakes_working import FakeItems
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 
 
 def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
-    """How many candidates have each outcome."""
-    told = [one["outcome"] for one in receipt["candidates"]]
-    return {one: told.count(one) for one in told}
+    """Number of candidates by outcome."""
+    recorded = [one["outcome"] for one in receipt["candidates"]]
+    return {one: recorded.count(one) for one in recorded}
 
 
-async def test_every_candidate_is_told_with_its_outcome() -> None:
-    """What is shown is included with its very tokens; the rest has a reason."""
+async def test_every_candidate_has_an_outcome() -> None:
+    """Included candidates have the tokens of their entries; the others have a reason."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     receipt = await receipt_of(world, answer)
@@ -41,8 +41,8 @@ async def test_every_candidate_is_told_with_its_outcome() -> None:
     assert receipt["budgets"]["initial"] != receipt["budgets"]["shifted"]
 
 
-async def test_thresholds_and_repetitions_are_told() -> None:
-    """A candidate below a gate, and one that repeats a better hit, which it names."""
+async def test_thresholds_and_duplicates_are_recorded() -> None:
+    """A candidate below a threshold, and a duplicate with the hit that it repeats."""
     world = World(kept=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine", concept="hours")
     second = await world.add("semantic", "fish swim in the sea")
@@ -51,13 +51,13 @@ async def test_thresholds_and_repetitions_are_told() -> None:
         memory = (await world.store.get(SCOPE, [first]))[first]
         await world.store.patch(SCOPE, {one: {"content_hash": memory.content_hash, "session_id": "s1"}})
     receipt = await receipt_of(world, await world.retrieve("when does the shop open, at nine", min_similarity=0.5))
-    told = {one["id"]: (one["outcome"], one.get("of")) for one in receipt["candidates"]}
-    assert told[second] == ("below_threshold", None)
-    assert {told[first][0], told[repeated][0]} == {"included", "duplicate_of"}
+    recorded = {one["id"]: (one["outcome"], one.get("of")) for one in receipt["candidates"]}
+    assert recorded[second] == ("below_threshold", None)
+    assert {recorded[first][0], recorded[repeated][0]} == {"included", "duplicate_of"}
 
 
-async def test_what_was_removed_before_its_text_was_read_is_told() -> None:
-    """It was chosen and is not shown, and the receipt holds."""
+async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
+    """It was chosen and is not in the context; the receipt is valid."""
     store = VanishingStore()
     world = World(store=store, kept=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
@@ -67,22 +67,22 @@ async def test_what_was_removed_before_its_text_was_read_is_told() -> None:
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
-async def test_repetitions_are_listed_with_what_they_repeat() -> None:
-    """The first of them; of more than that their number is told."""
+async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
+    """Up to a limit; the rest is counted."""
     world = World(kept=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
-    others = await world.add_all("semantic", [f"copy {place} of it" for place in range(LEFT_LISTED + 3)])
+    others = await world.add_all("semantic", [f"copy {place} of it" for place in range(OTHERS_LISTED + 3)])
     await world.store.patch(SCOPE, {one: {"content_hash": content_hash} for one in others})
     receipt = await receipt_of(world, answer := await world.retrieve("when does the shop open, at nine"))
     (hit,) = (one["id"] for one in receipt["candidates"] if one["rank"] is not None)
-    assert [one.get("of") for one in receipt["candidates"]].count(hit) == LEFT_LISTED
+    assert [one.get("of") for one in receipt["candidates"]].count(hit) == OTHERS_LISTED
     assert receipt["unlisted"]["outcomes"] == {"duplicate_of": 3}
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
 async def test_a_receipt_is_bounded() -> None:
-    """Beyond the best and what is shown, candidates are counted with their outcomes."""
+    """Beyond the best hits and those in the context, candidates are counted by outcome."""
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)
     receipt = await receipt_of(world, answer)
@@ -93,7 +93,7 @@ async def test_a_receipt_is_bounded() -> None:
 
 
 async def test_receipts_are_chained() -> None:
-    """Each names the one before it in its tenant, by id and hash."""
+    """Each names the previous one of its tenant, by id and hash."""
     world = await shop(3)
     first = await receipt_of(world, await world.retrieve(QUERY))
     second = await receipt_of(world, await world.retrieve(QUERY))
@@ -102,13 +102,13 @@ async def test_receipts_are_chained() -> None:
 
 
 async def test_a_receipt_can_be_declined() -> None:
-    """With receipt false there is none."""
+    """A request with `receipt: false` has none."""
     world = await shop(3)
     assert (await world.retrieve(QUERY, receipt=False)).receipt_id is None
 
 
-async def test_an_answer_goes_out_when_its_receipt_cannot_be_kept() -> None:
-    """It has no receipt and says what it went without."""
+async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
+    """It reports that it is degraded."""
     world = World(kept=AwayReceipts())
     await world.add("semantic", "the shop opens at nine")
     answer = await world.retrieve("when does the shop open")
@@ -117,8 +117,8 @@ async def test_an_answer_goes_out_when_its_receipt_cannot_be_kept() -> None:
     assert len(answer.items) == 1
 
 
-async def test_a_receipt_is_its_tenants_alone() -> None:
-    """Another tenant's id is as unknown as one that does not exist."""
+async def test_a_receipt_is_not_found_by_another_tenant() -> None:
+    """Its id is unknown there."""
     world = await shop(3)
     answer = await world.retrieve(QUERY)
     assert answer.receipt_id is not None
@@ -126,8 +126,8 @@ async def test_a_receipt_is_its_tenants_alone() -> None:
         await world.receipts.text("other", answer.receipt_id)
 
 
-async def test_a_place_that_did_not_answer_is_not_asked_again() -> None:
-    """Without live items an answer has no receipt either, and says both; none is sent on its way."""
+async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
+    """The answer reports both; the store is not asked again."""
     kept, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(kept=kept)

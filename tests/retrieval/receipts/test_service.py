@@ -1,4 +1,4 @@
-"""Receipts that are asked for by their ids: found while they are on their way, and not waited for otherwise."""
+"""Reading receipts by id: a promised receipt is waited for, others are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A store to which another process writes a receipt after so many looks. looks: how many there were."""
+    """A store to which another process writes receipt `comes` before read number `after`. looks: number of reads."""
 
     comes: str = ""
     after: int = 3
@@ -32,7 +32,7 @@ class LateReceipts(FakeReceipts):
         return await super().get(tenant, receipt_id)
 
 
-async def test_what_another_process_has_promised_is_found() -> None:
+async def test_a_receipt_promised_by_another_process_is_found() -> None:
     """Once it is written."""
     promised = receipt_id(NOW)
     world = World(kept=(kept := LateReceipts(comes=promised)))
@@ -41,8 +41,8 @@ async def test_what_another_process_has_promised_is_found() -> None:
 
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
-async def test_what_nobody_has_promised_is_not_waited_for(unknown: str) -> None:
-    """One look, and it is unknown."""
+async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> None:
+    """One read, and it is unknown."""
     world = World(kept=(kept := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
@@ -50,16 +50,16 @@ async def test_what_nobody_has_promised_is_not_waited_for(unknown: str) -> None:
 
 
 @pytest.mark.parametrize("away", [-2, 2])
-async def test_what_was_promised_at_another_time_is_not_waited_for(away: int) -> None:
-    """Long ago, or by a clock that is far ahead."""
+async def test_an_id_that_was_promised_at_another_time_is_not_waited_for(away: int) -> None:
+    """Long ago, or by a clock that is ahead."""
     world = World(kept=(kept := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
     assert kept.looks == 1
 
 
-async def test_what_never_comes_is_given_up() -> None:
-    """Though the clock stands still."""
+async def test_a_receipt_that_never_comes_is_given_up() -> None:
+    """Even when the clock stands still."""
     world = World(kept=(kept := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))

@@ -1,4 +1,4 @@
-"""Receipts on their way: promised, written together, found at once, and refused when they can't be kept."""
+"""The queue of receipts: written in batches, readable at once, refused while the store is away."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.receipts import SealedReceipt, UnsealedReceipt
-from retrieval.receipts.queue import LINGER_S, LOOK_S, MOST, ReceiptQueue
+from retrieval.receipts.recorder import LINGER_S, MAX_WAITING, ROOM_POLL_S, ReceiptQueue
 from tests.fakes_receipts import AwayReceipts, FakeReceipts
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ SCOPE = Scope("acme", "shop")
 
 @dataclass
 class GatedReceipts(FakeReceipts):
-    """Receipts that are written when the gate is open, after so many failures. writes: how many each write had."""
+    """A store that waits for its gate, then fails `failures` times. writes: number of receipts in each write."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -29,7 +29,7 @@ class GatedReceipts(FakeReceipts):
     writes: list[int] = field(default_factory=list)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """SealedReceipt after the newest, in time."""
+        """Append once the gate is open."""
         await self.gate.wait()
         if self.failures:
             self.failures -= 1
@@ -40,7 +40,7 @@ class GatedReceipts(FakeReceipts):
 
 
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
-    """Send a receipt on its way."""
+    """Queue a receipt."""
 
     async def make() -> UnsealedReceipt:
         return UnsealedReceipt.of("shop", {"id": receipt_id})
@@ -49,12 +49,12 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
 
 
 def in_touch(kept: FakeReceipts) -> ReceiptQueue:
-    """A queue that believes its store is there."""
+    """A queue whose store is known to respond."""
     return ReceiptQueue(kept, lambda: True)
 
 
-async def test_an_answer_does_not_wait_and_a_reader_does() -> None:
-    """What is promised but not yet written is found once it is written."""
+async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> None:
+    """A promised receipt is found once it is written."""
     kept = GatedReceipts()
     queue = in_touch(kept)
     await put(queue, "one")
@@ -67,8 +67,8 @@ async def test_an_answer_does_not_wait_and_a_reader_does() -> None:
     assert await queue.get("other", "one") is None
 
 
-async def test_what_came_meanwhile_is_written_together_and_in_order() -> None:
-    """One write for all of a tenant that wait, chained in the order in which they came."""
+async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
+    """One write for each tenant, chained in the order of the answers."""
     kept = GatedReceipts()
     queue = in_touch(kept)
     await put(queue, "0")
@@ -81,8 +81,8 @@ async def test_what_came_meanwhile_is_written_together_and_in_order() -> None:
     assert sorted(kept.writes) == [1, 1, 4]
 
 
-async def test_without_touch_an_answer_learns_that_there_is_no_receipt() -> None:
-    """A store of which nobody knows is waited for, and refused when it fails; one that answers has the receipt."""
+async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
+    """It is refused when the write fails."""
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
     kept = FakeReceipts()
@@ -90,8 +90,8 @@ async def test_without_touch_an_answer_learns_that_there_is_no_receipt() -> None
     assert ("acme", "one") in kept.texts
 
 
-async def test_a_promise_outlives_a_short_outage_and_no_more_are_made_meanwhile() -> None:
-    """It is written when the store is back; answers in between are told at once."""
+async def test_a_promised_receipt_outlives_a_short_outage() -> None:
+    """It is written when the store is back; new receipts are refused meanwhile."""
     kept = GatedReceipts(failures=1)
     kept.gate.set()
     queue = in_touch(kept)
@@ -105,8 +105,8 @@ async def test_a_promise_outlives_a_short_outage_and_no_more_are_made_meanwhile(
     assert queue.lost == 0
 
 
-async def test_erasing_takes_what_is_on_its_way() -> None:
-    """Nothing of the namespace is written after it was erased."""
+async def test_erasing_includes_waiting_receipts() -> None:
+    """None of the namespace is written after the erasure."""
     kept = GatedReceipts()
     queue = in_touch(kept)
     await put(queue, "one")
@@ -115,8 +115,8 @@ async def test_erasing_takes_what_is_on_its_way() -> None:
     assert await queue.remaining(SCOPE, None) == 0
 
 
-async def test_closing_writes_what_waits_and_gives_up_on_what_is_away() -> None:
-    """Every receipt is kept, or counted as lost."""
+async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
+    """A store that is away is tried once more."""
     kept = GatedReceipts()
     kept.gate.set()
     queue = in_touch(kept)
@@ -132,8 +132,8 @@ async def test_closing_writes_what_waits_and_gives_up_on_what_is_away() -> None:
     assert (away.lost, away.waiting) == (1, 0)
 
 
-async def test_a_receipt_that_cannot_be_made_is_lost_alone() -> None:
-    """The others of its write are kept, and whoever asks for it is told."""
+async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
+    """The rest of its batch is written, and its readers get an error."""
     kept = GatedReceipts()
 
     async def broken() -> UnsealedReceipt:
@@ -153,46 +153,46 @@ async def test_a_receipt_that_cannot_be_made_is_lost_alone() -> None:
 
 
 async def test_a_full_queue_is_refused() -> None:
-    """After a wait for room."""
-    queue = ReceiptQueue(kept := GatedReceipts(), lambda: True, room_s=0.05)
-    for number in range(MOST):
+    """After the timeout."""
+    queue = ReceiptQueue(kept := GatedReceipts(), lambda: True, room_timeout_s=0.05)
+    for number in range(MAX_WAITING):
         await put(queue, str(number))
     with pytest.raises(Unavailable):
         await put(queue, "one more")
     kept.gate.set()
     await queue.aclose()
-    assert len(kept.texts) == MOST
+    assert len(kept.texts) == MAX_WAITING
 
 
 async def test_a_full_queue_that_moves_is_waited_for() -> None:
     """Many answers at once have their receipts, however long the first write takes."""
     queue = in_touch(kept := GatedReceipts())
-    for number in range(MOST):
+    for number in range(MAX_WAITING):
         await put(queue, str(number))
     more = [asyncio.create_task(put(queue, f"more {number}")) for number in range(8)]
-    await asyncio.sleep(2.5 * LOOK_S)
+    await asyncio.sleep(2.5 * ROOM_POLL_S)
     kept.gate.set()
     await asyncio.gather(*more)
     await queue.aclose()
-    assert len(kept.texts) == MOST + 8
+    assert len(kept.texts) == MAX_WAITING + 8
 
 
-async def test_who_waits_for_room_is_told_that_the_store_is_away() -> None:
-    """As soon as that is known, not after the whole time."""
+async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
+    """As soon as that is known, not after the whole timeout."""
     kept = GatedReceipts(failures=1)
     queue = in_touch(kept)
-    for number in range(MOST):
+    for number in range(MAX_WAITING):
         await put(queue, str(number))
     more = asyncio.create_task(put(queue, "more"))
     await asyncio.sleep(0)
     kept.gate.set()
-    with pytest.raises(Unavailable, match="at the moment"):
+    with pytest.raises(Unavailable, match="store of receipts is away"):
         await more
     await queue.aclose()
 
 
-async def test_a_fault_of_the_store_leaves_nobody_waiting() -> None:
-    """The receipt counts as lost, its reader is told, and an erasure goes on."""
+async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
+    """The receipt is lost, its reader gets an error, and an erasure goes on."""
 
     class FaultyReceipts(FakeReceipts):
         async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port

@@ -1,0 +1,113 @@
+"""Similarity of candidates to the query: dense, sparse and late-interaction scores, fused into one number in [0, 1].
+
+The constants were chosen on conversations, facts, how-tos and long messages together; each has a broad optimum.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.search.candidates import Candidates
+from retrieval.ranking.neighbours import Neighbours
+
+
+class LegShares(NamedTuple):
+    """Weight of each leg in similarity."""
+
+    dense: float
+    sparse: float
+    late: float
+
+
+SHARES = LegShares(dense=0.2, sparse=0.3, late=0.5)
+SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
+
+SHARPNESS = 2.0
+"""Exponent of token cosines: 0.9 counts more than twice as much as 0.45."""
+
+RARITY = 1.5
+"""Exponent of a query token's IDF, which is estimated from the candidates."""
+
+NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.35
+"""Weight of a token match in the neighbouring turn, in the turn after that, and elsewhere in the session: an answer
+often omits the words of its question, and the topic of a talk is named once."""
+
+UNMET = 0.05
+"""Floor of a token's match. Matches are multiplied, so that a memory with a fair match of every token beats one with a
+good match of half of them; the floor keeps one missing token from undoing the others."""
+
+
+def similarity(
+    dense: NDArray[np.float64] | None, sparse: NDArray[np.float64] | None, late: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Similarity of each candidate, shape (candidates,), in [0, 1].
+
+    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown.
+    A leg that is None was not searched; its share goes to the others. This is a convex combination of min-max
+    normalised scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
+    """
+    parts: list[tuple[float, NDArray[np.float64]]] = []
+    shares = SHARES if late is not None else SHARES_WITHOUT_LATE
+    if dense is not None:
+        parts.append((shares.dense, normalised(dense)))
+    if sparse is not None and (sparse.any() or not parts):  # without any match the leg carries no information
+        parts.append((shares.sparse, normalised(sparse, floor=0.0)))
+    if late is not None:
+        known = late[late > 0]
+        parts.append((shares.late, normalised(late, floor=float(known.min()) if known.size else None)))
+    if not parts:
+        raise ValueError("similarity needs the scores of at least one leg")
+    weights = np.array([share for share, _ in parts])
+    fused: NDArray[np.float64] = (weights / weights.sum()) @ np.vstack([scores for _, scores in parts])
+    return fused
+
+
+def normalised(scores: NDArray[np.float64], floor: float | None = None) -> NDArray[np.float64]:
+    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for `floor` or, without one, for the worst.
+
+    Candidates of all types are normalised together, so a type whose best match is poor stays behind. Scores that are
+    all equal are clipped to [0, 1].
+    """
+    if scores.size == 0:
+        return scores
+    low = float(scores.min()) if floor is None else floor
+    high = float(scores.max())
+    if high - low <= 1e-9:
+        return np.clip(scores, 0.0, 1.0)
+    return np.clip((scores - low) / (high - low), 0.0, 1.0)
+
+
+def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[np.float64] | None:
+    """Late-interaction score of each candidate, 0 and up, shape (candidates,); None without any token cosines.
+
+    The weighted geometric mean of how well each query token is matched in the memory or near it.
+    """
+    if candidates.late is None:
+        return None
+    known = np.isfinite(candidates.late[:, 0])
+    if not known.any():
+        return None
+    cosines = np.maximum(candidates.late.astype(np.float64), 0.0)
+    if not known.all():
+        cosines[~known] = 0.0
+    weights = token_weights(cosines if known.all() else cosines[known])
+    matches = neighbours.widened(cosines**SHARPNESS, NEXT, TWO_AWAY, IN_SESSION)
+    matches = (matches + UNMET) / (1.0 + UNMET)
+    scores = np.exp(np.log(matches, out=matches) @ weights)
+    return np.where(known, scores, 0.0)
+
+
+def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of each query token, summing to 1. cosines: best cosines, shape (candidates, tokens).
+
+    A token that every candidate matches alike does not discriminate; one that few match well does.
+    """
+    spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
+    total = float(spread.sum())
+    if total <= 1e-9:
+        return np.full(cosines.shape[1], 1.0 / cosines.shape[1])
+    weights: NDArray[np.float64] = spread / total
+    return weights

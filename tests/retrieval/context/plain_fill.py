@@ -1,0 +1,96 @@
+"""The rules of the budget, one entry after the other: the fill must agree with it to the token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memtypes.model.policy import MemoryType
+from retrieval.context.budget import DEMAND_WINDOW, EXCERPT_DIVISOR, MIN_CUT, MIN_EXCERPT, Overheads
+from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, TypeTokens, hand_on, initial_shares, shifted_shares
+
+
+class PlainEntry(NamedTuple):
+    """A hit as the budget sees it."""
+
+    id: str
+    type: MemoryType
+    tokens: int
+    group: str | None = None
+
+
+@dataclass
+class PlainPart:
+    """The part of one type while it is filled. most: tokens of one entry. chosen: tokens by id."""
+
+    kind: MemoryType
+    overheads: Overheads
+    most: int
+    used: int = 0
+    groups: set[str] = field(default_factory=set)
+    chosen: dict[str, int] = field(default_factory=dict)
+
+    def offer(self, entry: PlainEntry, limit: int, *, cut: bool) -> None:
+        """Take the entry if it fits."""
+        new_group = entry.group is not None and entry.group not in self.groups
+        overhead = (0 if self.chosen else self.overheads.headings[self.kind]) + (
+            self.overheads.groups[entry.group] if entry.group is not None and new_group else 0
+        )
+        room = limit - self.used - overhead
+        allowed = min(entry.tokens, self.most)
+        if allowed > room:
+            allowed = min(room, limit // 2)
+            oversize = entry.tokens + self.overheads.headings[self.kind] > limit
+            if not (cut and oversize and allowed >= MIN_CUT):
+                return
+        self.used += overhead + allowed
+        self.chosen[entry.id] = allowed
+        self.groups |= {entry.group} if entry.group else set()
+
+
+def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
+    """The first entries that are worth DEMAND_WINDOW times the total."""
+    seen: list[PlainEntry] = []
+    left = DEMAND_WINDOW * plan.total
+    for entry in entries:
+        if left <= 0:
+            break
+        seen.append(entry)
+        left -= min(entry.tokens, plan.caps.get(entry.type, plan.total))
+    return seen
+
+
+def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Overheads) -> int:
+    """Tokens that all entries of a type would take."""
+    own = [entry for entry in entries if entry.type is kind]
+    headings = {entry.group for entry in own if entry.group}
+    whole = sum(entry.tokens for entry in own) + sum(overheads.groups[heading] for heading in headings)
+    return whole + overheads.headings[kind] if own else 0
+
+
+def plain_fill(
+    plan: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads
+) -> tuple[list[tuple[str, int]], TypeTokens]:
+    """(id, tokens) of each chosen entry in score order, and the tokens of each type."""
+    spendable = max(0, plan.total - overheads.wrapper)
+    shifted = shifted_shares(plan, initial_shares(plan, spendable))
+    seen = plain_window(plan, entries)
+    demand = {kind: plain_demand(kind, seen, overheads) for kind in plan.types}
+    limits = hand_on(plan, shifted, demand)
+    parts: dict[MemoryType, PlainPart] = {}
+    for kind in plan.types:
+        most = max(MIN_EXCERPT, limits[kind] // EXCERPT_DIVISOR) if plan.oversize == "excerpt" else 1_000_000_000
+        parts[kind] = part = PlainPart(kind, overheads, most)
+        for entry in entries:
+            if entry.type is kind:
+                part.offer(entry, limits[kind], cut=plan.oversize == "cut")
+    for kind in (kind for kind in HAND_ON_ORDER if kind in parts):
+        part = parts[kind]
+        limit = min(part.used + spendable - sum(each.used for each in parts.values()), plan.caps.get(kind, plan.total))
+        for entry in entries:
+            if entry.type is kind and entry.id not in part.chosen:
+                part.offer(entry, limit, cut=False)
+    chosen = {entry_id: tokens for part in parts.values() for entry_id, tokens in part.chosen.items()}
+    in_order = [(entry.id, chosen[entry.id]) for entry in entries if entry.id in chosen]
+    return in_order, {kind: part.used for kind, part in parts.items()}

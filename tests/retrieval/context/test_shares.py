@@ -1,0 +1,50 @@
+"""Shares of the budget: policy table, shift by intent, caps and hand-on."""
+
+from __future__ import annotations
+
+from memtypes.model.policy import LONG_TERM, MemoryType
+from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, hand_on, initial_shares, shifted_shares
+
+EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
+
+
+def plan(total: int, caps: dict[MemoryType, int] | None = None, *, task: bool = False, how: bool = False) -> BudgetPlan:
+    """A plan over all long-term types."""
+    return BudgetPlan(total, LONG_TERM, caps or {}, task, how)
+
+
+def test_the_default_total_is_shared_by_the_policy_table() -> None:
+    """A quarter, three eighths, an eighth and a quarter of 8,000."""
+    shares = {EPISODIC: 2000, SEMANTIC: 3000, PROSPECTIVE: 1000, PROCEDURAL: 2000}
+    assert initial_shares(plan(8000), 8000) == shares
+
+
+def test_intent_shifts_500_tokens_of_the_default_total() -> None:
+    """A task-like query moves them from semantic to prospective, a how-to query from episodic to procedural."""
+    both = plan(8000, task=True, how=True)
+    assert shifted_shares(both, initial_shares(both, 8000)) == {
+        EPISODIC: 1500,
+        SEMANTIC: 2500,
+        PROSPECTIVE: 1500,
+        PROCEDURAL: 2500,
+    }
+
+
+def test_a_small_budget_is_shifted_in_proportion() -> None:
+    """A word in the query does not empty a type."""
+    small = plan(800, task=True)
+    assert shifted_shares(small, initial_shares(small, 800))[PROSPECTIVE] == 150
+
+
+def test_a_shift_does_not_exceed_a_cap() -> None:
+    """What the caller limited stays limited."""
+    capped = plan(8000, {PROSPECTIVE: 100}, task=True)
+    assert shifted_shares(capped, initial_shares(capped, 8000))[PROSPECTIVE] == 100
+
+
+def test_hand_on_serves_the_types_in_a_fixed_order() -> None:
+    """Semantic first, then episodic, procedural and prospective."""
+    assert HAND_ON_ORDER == (SEMANTIC, EPISODIC, PROCEDURAL, PROSPECTIVE)
+    shares = {EPISODIC: 25, SEMANTIC: 40, PROSPECTIVE: 10, PROCEDURAL: 25}
+    demand = {EPISODIC: 100, SEMANTIC: 60, PROSPECTIVE: 0, PROCEDURAL: 0}
+    assert hand_on(plan(100), shares, demand) == {EPISODIC: 40, SEMANTIC: 60, PROSPECTIVE: 0, PROCEDURAL: 0}

@@ -1,0 +1,85 @@
+"""Filters for each type of what a query may return."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.filters import Absent, Compare, Filter, leaves
+from memtypes.model.policy import LONG_TERM, MemoryType
+from retrieval.query.request import RetrieveRequest, SearchRequest
+from retrieval.query.validity import context_filters, ended_filters, search_filters
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def context(**fields: Any) -> dict[MemoryType, Filter]:
+    """The filters of a context."""
+    return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
+
+
+def fields_of(where: Filter) -> list[str]:
+    """The fields that a filter compares, in order."""
+    return [leaf.field for leaf in leaves(where)]
+
+
+def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
+    """Every type has the same filter."""
+    everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
+    assert set(everything) == set(MemoryType)
+    assert len(set(everything.values())) == 1
+    one = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NOW)
+    assert set(one) == {MemoryType.WORKING}
+
+
+def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
+    """Besides what is not valid at its time."""
+    filters = context()
+    assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
+    assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
+    assert "status" not in fields_of(filters[MemoryType.SEMANTIC])
+    assert Absent("cleared_at") in leaves(filters[MemoryType.WORKING])
+
+
+@pytest.mark.parametrize("fields", [{"include_working": False}, {"working_budget": 0}])
+def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
+    """By its switch or by its budget."""
+    assert MemoryType.WORKING not in context(**fields)
+
+
+def test_a_filter_on_status_includes_closed_intentions() -> None:
+    """Wherever in the filter it is."""
+    status = {"status": {"eq": "completed"}}
+    for tree in (status, {"not": status}, {"or": [{"tags": {"any": ["a"]}}, {"and": [status]}]}):
+        assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1
+
+
+def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> None:
+    """Only the fields of a filter matter."""
+    where = context(filters={"title": {"eq": "a note on 'status': done"}})[MemoryType.PROSPECTIVE]
+    assert fields_of(where)[-1] == "status"
+
+
+def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
+    """Working memory depends on its own switches alone."""
+    filters = context(filters={"tags": {"any": ["a"]}})
+    assert "tags" in fields_of(filters[MemoryType.SEMANTIC])
+    assert "tags" not in fields_of(filters[MemoryType.WORKING])
+
+
+def test_ended_memories_are_superseded_or_expired() -> None:
+    """Those of long-term types, with the filters of the caller."""
+    request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
+    filters = ended_filters(request, NOW)
+    assert set(filters) == set(LONG_TERM)
+    assert fields_of(filters[MemoryType.SEMANTIC]) == ["valid_to", "expires_at", "tags"]
+    assert all(isinstance(leaf, Compare) for leaf in leaves(filters[MemoryType.SEMANTIC]))
+
+
+def test_a_malformed_filter_is_refused() -> None:
+    """With a message that says what is wrong."""
+    with pytest.raises(InvalidRequest, match="unknown field"):
+        context(filters={"nope": {"eq": 1}})

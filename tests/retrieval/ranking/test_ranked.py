@@ -1,0 +1,51 @@
+"""Ranked candidates as columns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.candidates import Candidate, Candidates
+from retrieval.query.profiles import PROFILES, SIGNALS
+from retrieval.ranking.ranked import RankedCandidates
+from retrieval.ranking.scoring import Scoring, rank
+from tests.retrieval.builders import hit_rows
+
+
+def ranking() -> RankedCandidates:
+    """Hits a and c, a duplicate of a, and one candidate below the threshold."""
+    rows = {"a": (0.9, "same"), "b": (0.8, "same"), "c": (0.7, "other"), "d": (0.0, "last")}
+    candidates = [
+        Candidate(
+            name, MemoryType.SEMANTIC, dense, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": content}
+        )
+        for name, (dense, content) in rows.items()
+    ]
+    scoring = Scoring(PROFILES["relevance"], datetime(2026, 3, 1, tzinfo=UTC), min_score=0.5)
+    return rank(Candidates.of(candidates), scoring)
+
+
+def test_hits_come_first_then_duplicates_then_what_is_below_a_threshold() -> None:
+    """The columns are in that order."""
+    ranked = ranking()
+    assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
+    assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
+
+
+def test_removing_candidates_closes_the_ranks() -> None:
+    """Hits and duplicates that stay keep their order."""
+    ranked = ranking().where(np.array([False, True, True, True]))
+    assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
+    without_duplicate = ranking().where(np.array([True, True, False, True]))
+    assert (without_duplicate.hit_ids, without_duplicate.duplicate_of) == (["a", "c"], ())
+
+
+def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
+    """They have score 0 and no signals; what is no hit stays behind them."""
+    added = [Candidate(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"]
+    ranked = ranking().with_unscored_hits(Candidates.of(added))
+    assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
+    assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)
+    assert [one.id for one in ranked.candidates][4:] == ["b", "d"]

@@ -1,0 +1,167 @@
+"""Expansion by the terms of the best hits, and updates of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.terms import heaviest, numbered
+from retrieval.query.profiles import PROFILES, weights_for
+from retrieval.query.request import SearchRequest
+from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.second_pass import SEEDS, UPDATE_WINDOW, expansion, update_boosts
+from tests.builders import NOW, make_sparse
+from tests.retrieval.builders import hit_rows
+
+NO_TERMS = numbered(np.empty(0, np.uint32))
+
+
+def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> Candidate:
+    """A candidate with these terms."""
+    payload = {
+        "created_at": "2026-01-01T00:00:00Z",
+        "content_hash": name,
+        "terms": heaviest(make_sparse(sorted(terms))),
+        "tokens": {"count": tokens, "line": tokens},
+    }
+    return Candidate(name, MemoryType.SEMANTIC, dense, None, payload)
+
+
+def signals(scores: Sequence[float], candidates: Sequence[Candidate], asked: Sequence[int] = ()) -> list[float]:
+    """The expansion signal of each candidate."""
+    query_terms = numbered(np.array(asked, np.uint32))
+    shared = expansion(Candidates.of(candidates), np.array(scores), query_terms)
+    return [round(float(value), 6) for value in shared]
+
+
+def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
+    """A term that most candidates have counts less than one that few have."""
+    candidates = [
+        with_terms("a", [1, 9]),
+        with_terms("b", [9]),
+        with_terms("c", [1]),
+        with_terms("d", [9]),
+        with_terms("e", [9, 2]),
+    ]
+    best, common, shares, *_ = signals([1.0, 0.1, 0.0, 0.0, 0.0], candidates)
+    assert best == 1.0
+    assert shares > 5 * common > 0.0
+
+
+def test_terms_of_the_query_do_not_expand_it() -> None:
+    """Similarity has counted them."""
+    candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
+    assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
+
+
+def test_a_shared_term_counts_less_in_a_long_memory() -> None:
+    """A long memory shares some of any terms."""
+    candidates = [with_terms("a", [1]), with_terms("b", [1], tokens=400), with_terms("c", [2])]
+    assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
+
+
+def test_expansion_is_0_without_terms_or_scores() -> None:
+    """And empty without candidates."""
+    bare = Candidate("a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"})
+    assert signals([1.0], [bare]) == [0.0]
+    assert signals([0.0], [with_terms("a", [1])]) == [0.0]
+    assert signals([], []) == []
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
+def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
+    """The highest is 1 where one of the seeds has a term and a score."""
+    candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
+    scores = np.array([score for score, _ in rows])
+    shared = expansion(Candidates.of(candidates), scores, NO_TERMS)
+    assert ((shared >= 0.0) & (shared <= 1.0)).all()
+    seeds = np.argsort(-scores, kind="stable")[:SEEDS]
+    if any(rows[seed][1] and scores[seed] > 0.01 for seed in seeds):
+        assert shared.max() == 1.0
+
+
+def test_expansion_decides_between_equals() -> None:
+    """A candidate that shares the best hit's terms ranks above its equal."""
+    dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
+    candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
+    hits = hit_rows(rank(Candidates.of(candidates), Scoring(PROFILES["default"], NOW)))
+    assert [hit.id for hit in hits] == ["a", "c", "b", "d"]
+    assert hits[1].signals["expansion"] > hits[2].signals["expansion"]
+
+
+def turn(name: str, seq: int, **fields: Any) -> Candidate:
+    """What Ann said in the session at `seq`, unless `fields` say otherwise; None removes a field."""
+    payload = {
+        "created_at": f"2026-01-01T00:{seq:02}:00Z",
+        "session_id": "s1",
+        "seq": seq,
+        "speaker": "Ann",
+        "gives_value": True,
+        "content_hash": name,
+        **fields,
+    }
+    present = {field: value for field, value in payload.items() if value is not None}
+    return Candidate(name, MemoryType.EPISODIC, 0.5, None, present)
+
+
+def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
+    """The ids, best first, after boosting."""
+    columns, array = Candidates.of(candidates), np.array(scores)
+    best = np.argsort(-(array + update_boosts(columns, array)), kind="stable")
+    return [candidates[index].id for index in best]
+
+
+def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
+    """The later statement of one speaker in a session, when it scores nearly as well."""
+    assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
+    assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        turn("b", 5, speaker="Bob"),
+        turn("b", 5, gives_value=False),
+        turn("b", 5, session_id=None),
+        Candidate("b", MemoryType.SEMANTIC, 0.5, None, turn("b", 5).payload),
+    ],
+    ids=["another speaker", "no value", "no session", "another type"],
+)
+def test_other_later_statements_are_not_boosted(later: Candidate) -> None:
+    """An update has the same speaker, session and type, and gives a value."""
+    assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
+
+
+def test_a_much_lower_score_is_no_update() -> None:
+    """Such a statement is about something else."""
+    assert boosted_order([0.6, 0.3], turn("a", 1), turn("b", 5)) == ["a", "b"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
+def test_only_the_best_few_change_their_order(rows: list[tuple[float, int]]) -> None:
+    """No score falls, the same candidates stay the best few, and the rest keeps its order."""
+    candidates = Candidates.of([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
+    scores = np.array([score for score, _ in rows], dtype=np.float64)
+    boosts = update_boosts(candidates, scores)
+    before, after = (np.argsort(-values, kind="stable") for values in (scores, scores + boosts))
+    assert (boosts >= 0).all()
+    assert set(before[:UPDATE_WINDOW]) == set(after[:UPDATE_WINDOW])
+    assert (before[UPDATE_WINDOW:] == after[UPDATE_WINDOW:]).all()
+
+
+def test_a_boost_is_explained_by_a_signal() -> None:
+    """The score stays the weighted sum of the signals."""
+    request = SearchRequest(query="When is my review?", namespace="n")
+    weights = weights_for(request)[1]
+    hits = hit_rows(rank(Candidates.of([turn("a", 1), turn("b", 5)]), Scoring(weights, NOW, request.query)))
+    assert [hit.id for hit in hits] == ["b", "a"]
+    for hit in hits:
+        assert hit.score == pytest.approx(sum(weights[name] * value for name, value in hit.signals.items()))
+    assert hits[0].signals["current"] > 0

@@ -1,0 +1,151 @@
+"""Similarity: fusion of the legs, and late interaction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.candidates import Candidate, Candidates
+from retrieval.ranking.neighbours import neighbours_of
+from retrieval.ranking.similarity import (
+    IN_SESSION,
+    NEXT,
+    SHARES,
+    SHARES_WITHOUT_LATE,
+    SHARPNESS,
+    TWO_AWAY,
+    UNMET,
+    late_similarity,
+    normalised,
+    similarity,
+    token_weights,
+)
+
+cosines = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
+pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_size=30)
+
+
+def test_each_leg_counts_by_its_share() -> None:
+    """The best in all legs has 1, the worst in all 0, the best in one leg that leg's share."""
+    fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
+    assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
+    late = similarity(np.array([0.9, 0.1, 0.1]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
+    assert late.tolist() == pytest.approx(list(SHARES))
+
+
+def test_the_share_of_an_unsearched_leg_goes_to_the_others() -> None:
+    """With one leg alone its best still has 1."""
+    assert similarity(np.array([0.2, 0.4]), None).tolist() == [0.0, 1.0]
+    assert similarity(None, np.array([3.0, 6.0])).tolist() == [0.5, 1.0]
+
+
+def test_a_sparse_leg_without_matches_is_ignored() -> None:
+    """A query of unknown words is ranked by its dense vector alone."""
+    assert similarity(np.array([0.2, 0.4]), np.zeros(2)).tolist() == [0.0, 1.0]
+
+
+def test_a_single_candidate_keeps_its_score() -> None:
+    """Being the only candidate does not make a memory similar."""
+    assert similarity(np.array([0.07]), np.zeros(1)).tolist() == pytest.approx([0.07])
+    assert similarity(np.array([-0.3]), np.zeros(1)).tolist() == [0.0]
+
+
+def test_similarity_needs_a_leg() -> None:
+    """Without any leg there is nothing to fuse."""
+    with pytest.raises(ValueError, match="at least one leg"):
+        similarity(None, None)
+
+
+def test_no_scores_are_normalised_to_no_scores() -> None:
+    """An empty array stays empty."""
+    assert normalised(np.array([])).size == 0
+
+
+@given(pairs)
+def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> None:
+    """For any scores of the legs."""
+    fused = similarity(np.array([d for d, _ in scores]), np.array([s for _, s in scores]))
+    assert ((fused >= 0) & (fused <= 1)).all()
+
+
+@given(pairs, st.integers(0, 29))
+def test_similarity_is_monotonic_in_both_legs(scores: list[tuple[float, float]], chosen: int) -> None:
+    """A candidate that is at least as good in both legs as another is not less similar."""
+    dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
+    fused = similarity(dense, sparse)
+    index = chosen % len(scores)
+    worse = (dense <= dense[index]) & (sparse <= sparse[index])
+    assert (fused[worse] <= fused[index] + 1e-9).all()
+
+
+@given(cosines, st.randoms())
+def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chance: st.DataObject) -> None:
+    """Each candidate keeps its score when the candidates are shuffled."""
+    order = list(range(len(scores)))
+    chance.shuffle(order)  # type: ignore[attr-defined]
+    straight = normalised(np.array(scores))
+    assert normalised(np.array(scores)[order]).tolist() == straight[order].tolist()
+
+
+def candidate(
+    number: int, late: list[float] | None = None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC
+) -> Candidate:
+    """The turn with this number in a session."""
+    payload = {"seq": number} if session is None else {"seq": number, "session_id": session}
+    return Candidate(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
+
+
+def late_scores(candidates: list[Candidate]) -> list[float]:
+    """Late-interaction scores, which must exist."""
+    columns = Candidates.of(candidates)
+    scores = late_similarity(columns, neighbours_of(columns))
+    assert scores is not None
+    return [float(score) for score in scores]
+
+
+def test_a_discriminating_token_counts_more() -> None:
+    """A query token that few candidates match outweighs one that all match alike."""
+    rows = [[0.9, 0.2], [0.8, 0.9], [0.9, 0.2], [0.85, 0.1]]
+    scores = late_scores([candidate(10 * number, row) for number, row in enumerate(rows)])
+    assert scores.index(max(scores)) == 1
+    common, rare = token_weights(np.array(rows))
+    assert rare > 5 * common
+
+
+def test_matches_of_neighbours_count_in_part() -> None:
+    """A match in the neighbouring turn counts less than a turn's own, two places away less, in the session least."""
+    rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
+    expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
+    assert late_scores([candidate(number, row) for number, row in enumerate(rows)]) == pytest.approx(expected)
+    assert SHARPNESS > 1
+
+
+def test_a_fair_match_of_every_token_beats_a_good_match_of_half_of_them() -> None:
+    """A memory that speaks of everything that was asked wins."""
+    rows = {"a": [0.6, 0.6], "b": [0.95, 0.1], "c": [0.1, 0.95]}
+    both, first, second = late_scores([candidate(1, row, session) for session, row in rows.items()])
+    assert both > max(first, second)
+
+
+def test_candidates_without_token_vectors_have_late_score_0() -> None:
+    """When no candidate has token vectors there is no late interaction."""
+    nan = float("nan")
+    assert late_scores([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
+    without: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
+    for rows in without:
+        columns = Candidates.of([candidate(number, row) for number, row in enumerate(rows)])
+        assert late_similarity(columns, neighbours_of(columns)) is None
+
+
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 8)), elements=st.floats(0, 1)))
+def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
+    """For any cosines, no weight is negative and they sum to 1."""
+    weights = token_weights(cosines)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1.0)
