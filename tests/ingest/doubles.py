@@ -1,4 +1,4 @@
-"""A store in memory, and an encoder and a tokenizer that only count: what ingestion is given in its tests."""
+"""A store, an encoder and a tokenizer for tests of ingestion."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 class Clock:
-    """Stands at NOW until it is moved."""
+    """A clock that stands at NOW until it is moved."""
 
     def __init__(self) -> None:
         self.now = NOW
 
     def __call__(self) -> datetime:
-        """The present instant."""
+        """The current time."""
         return self.now
 
     def move(self, by: timedelta) -> None:
-        """Let `by` pass."""
+        """Advance by `by`."""
         self.now += by
 
 
@@ -51,7 +51,7 @@ Hook = Callable[[str, int], None]
 
 
 def no_trouble(call: str, nth: int) -> None:
-    """Let every call succeed."""
+    """No failures."""
 
 
 class ObservedStore(InMemoryStore):
@@ -71,9 +71,13 @@ class ObservedStore(InMemoryStore):
         return {point.id: point.vectors for point in self.engine.points}
 
     def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:
-        """Everything in `scope`, by id."""
+        """The memories in `scope`, by id."""
         stored = (memory_of(point.payload) for point in self.engine.points)
-        return {one.id: one for one in stored if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)}
+        return {
+            memory.id: memory
+            for memory in stored
+            if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace)
+        }
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store the records."""
@@ -117,7 +121,7 @@ class ObservedStore(InMemoryStore):
 
 
 class CountingEmbedder(Embedder):
-    """Vectors that follow from the text; keeps the texts that it was given. trouble: as in ObservedStore."""
+    """Deterministic vectors; records texts and contexts. trouble: as in ObservedStore."""
 
     def __init__(self, trouble: Hook = no_trouble) -> None:
         self.texts: list[str] = []
@@ -127,7 +131,7 @@ class CountingEmbedder(Embedder):
 
     @property
     def fingerprint(self) -> str:
-        """A name."""
+        """A fixed fingerprint."""
         return "counting"
 
     @property
@@ -147,15 +151,15 @@ class CountingEmbedder(Embedder):
         return [vector_of(text) for text in texts]
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of the texts, whatever was said before."""
+        """The vectors of the texts without their contexts."""
         self.before += [one.before for one in texts]
         return await self.embed_documents([one.text for one in texts])
 
     async def ping(self) -> None:
-        """Always there."""
+        """Always available."""
 
     async def aclose(self) -> None:
-        """Nothing was taken."""
+        """Nothing to close."""
 
 
 def vector_of(text: str) -> Embedding:
@@ -177,7 +181,7 @@ class LengthSparse(SparseEncoder):
 
 
 class CharTokenizer(Tokenizer):
-    """A token a character."""
+    """One token per character."""
 
     @property
     def name(self) -> str:
@@ -186,7 +190,7 @@ class CharTokenizer(Tokenizer):
 
     @property
     def sha256(self) -> str:
-        """No real hash."""
+        """A fixed hash."""
         return "0" * 64
 
     def count(self, text: str) -> int:
@@ -200,7 +204,7 @@ class CharTokenizer(Tokenizer):
 
 @dataclass
 class Bench:
-    """An ingestor with everything that it was given."""
+    """An ingestor with its parts."""
 
     store: ObservedStore = field(default_factory=ObservedStore)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
@@ -214,7 +218,7 @@ class Bench:
         self.ingestor = Ingestor(replace(parts, panel=self.panel, recent=self.recent))
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
-        """A sink into this bench."""
+        """A sink that writes with this ingestor."""
         return LocalSink(self.ingestor, scope)
 
 
@@ -224,7 +228,7 @@ def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
 
 
 def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
-    """Trouble: the calls of `call` with these numbers raise `error`."""
+    """A hook that raises `error` in these calls of `call`."""
 
     def trouble(name: str, nth: int) -> None:
         if name == call and nth in numbers:
@@ -234,13 +238,13 @@ def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
 
 
 class ScriptedSink:
-    """Answers each write with what `answer` makes of it; keeps what it was given."""
+    """Answers the n-th write with `answer(n, items)`, and records the items."""
 
     def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]) -> None:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """What was scripted."""
+        """The scripted outcomes."""
         self.written.append(items)
         return self.answer(len(self.written), items)

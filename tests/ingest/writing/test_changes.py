@@ -1,4 +1,4 @@
-"""Changing a stored memory."""
+"""Revisions, removal and feedback."""
 
 from __future__ import annotations
 
@@ -8,26 +8,41 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ingest.writing.changes import FeedbackOutcome, feedback_changes
+from ingest.writing.drafts import Preparer
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding, InContext
-from tests.ingest.doubles import NOW, SCOPE, Bench, CountingEmbedder, ObservedStore, draft
+from tests.ingest.doubles import NOW, SCOPE, Bench, CharTokenizer, CountingEmbedder, LengthSparse, ObservedStore, draft
 
 pytestmark = pytest.mark.anyio
 
 
 async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: Any) -> Memory:
-    """A memory in the store, a minute old."""
+    """A stored memory; a minute passes after it was written."""
     outcome = await bench.ingestor.write_one(SCOPE, draft(content, kind, **fields))
     assert outcome.memory is not None
     bench.clock.move(timedelta(minutes=1))
     return outcome.memory
 
 
-async def test_a_new_content_is_embedded_and_counted_under_the_same_id() -> None:
-    """Content, hash, counts and vectors are new; id and age are not; a derived concept follows."""
+async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
+    """Turns of one session, each written in a separate call."""
+    outcomes = [await bench.ingestor.write_one(SCOPE, draft(one, "episodic", session_id="s1")) for one in contents]
+    return [one.memory for one in outcomes if one.memory is not None]
+
+
+def context_of(*memories: Memory) -> str:
+    """The context text of these turns."""
+    return " ".join(one.embedding_text() for one in memories)
+
+
+async def test_a_new_content_is_embedded_under_the_same_id() -> None:
+    """Hash, token counts, vectors and a derived concept change; id and creation time do not."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     after = await bench.ingestor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
@@ -39,8 +54,8 @@ async def test_a_new_content_is_embedded_and_counted_under_the_same_id() -> None
     assert bench.store.vectors[before.id].sparse.values.tolist() == [25.0]
 
 
-async def test_other_fields_do_not_embed() -> None:
-    """Importance, tags, metadata, pinned and expiry change without a new vector."""
+async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
+    """Importance, tags, metadata, pinned and expiry change without embedding."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.", tags=["old"])
     changes = {
@@ -58,8 +73,8 @@ async def test_other_fields_do_not_embed() -> None:
     assert len(bench.embedder.texts) == 1
 
 
-async def test_null_clears_what_may_be_absent() -> None:
-    """An expiry or due time that is set to null is gone from the payload; a cleared title follows the content again."""
+async def test_null_clears_optional_fields() -> None:
+    """They are absent from the payload; a cleared title follows the content again."""
     bench = Bench()
     before = await stored(
         bench,
@@ -76,8 +91,8 @@ async def test_null_clears_what_may_be_absent() -> None:
     assert payload["title"] == "Order labels."
 
 
-async def test_an_own_field_that_is_embedded_makes_a_new_vector() -> None:
-    """Steps are part of a procedure's text, so new steps are embedded; a title of one's own stays."""
+async def test_type_fields_in_the_embedded_text_change_the_vectors() -> None:
+    """New steps of a procedure are embedded; a name set by the caller stays."""
     bench = Bench()
     before = await stored(bench, "Release.", "procedural", procedure_name="How to release", steps=["build"])
     after = await bench.ingestor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})
@@ -85,8 +100,8 @@ async def test_an_own_field_that_is_embedded_makes_a_new_vector() -> None:
     assert bench.embedder.texts[-1].endswith("build\nship")
 
 
-async def test_no_change_writes_nothing() -> None:
-    """A change that changes nothing leaves updated_at alone."""
+async def test_a_revision_without_changes_writes_nothing() -> None:
+    """updated_at stays as it was."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     assert await bench.ingestor.revise(SCOPE, before.id, {"importance": 5}) == before
@@ -112,8 +127,8 @@ async def test_no_change_writes_nothing() -> None:
         ({"expires_at": "2026-11-20T12:00:00Z"}, "expires_at"),
     ],
 )
-async def test_what_may_not_be_changed_is_refused_by_name(changes: dict[str, Any], path: str) -> None:
-    """Unknown, foreign and identity fields and invalid values are refused, and nothing changes."""
+async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any], path: str) -> None:
+    """Unknown fields, those of other types, identity fields and invalid values; nothing changes."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(InvalidRequest) as refused:
@@ -122,8 +137,8 @@ async def test_what_may_not_be_changed_is_refused_by_name(changes: dict[str, Any
     assert bench.store.memories()[before.id] == before
 
 
-async def test_a_change_that_repeats_another_memory_is_a_conflict() -> None:
-    """Two memories never come to say the same; the other one is named, and nothing changes."""
+async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -> None:
+    """The error has the id of the other memory; nothing changes."""
     bench = Bench()
     other = await stored(bench, "Mill packs twelve.")
     before = await stored(bench, "Mill packs ten.")
@@ -132,8 +147,8 @@ async def test_a_change_that_repeats_another_memory_is_a_conflict() -> None:
     assert bench.store.memories()[before.id] == before
 
 
-async def test_an_id_of_another_namespace_is_unknown() -> None:
-    """Neither its words nor its existence is shown."""
+async def test_ids_of_other_namespaces_are_not_found() -> None:
+    """Not even their existence is revealed."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(NotFound):
@@ -141,22 +156,22 @@ async def test_an_id_of_another_namespace_is_unknown() -> None:
 
 
 class StubbornStore(ObservedStore):
-    """Changes nothing that it has."""
+    """Ignores patches."""
 
     async def patch(self, *_: Any, **__: Any) -> None:
-        """Leave it."""
+        """Do nothing."""
 
 
-async def test_a_change_that_is_not_read_back_is_an_error() -> None:
-    """A store that does not keep the change is not taken at its word."""
+async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
+    """The store accepted it but returns the old memory."""
     bench = Bench(store=StubbornStore())
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Unavailable, match="was not stored"):
         await bench.ingestor.revise(SCOPE, before.id, {"importance": 1})
 
 
-async def test_a_refusal_names_the_field_once_and_what_may_be_changed() -> None:
-    """The path names it; the text says why, and the way out."""
+async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
+    """The path has the field, the message the reason."""
     bench = Bench()
     before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
     assert before is not None
@@ -167,29 +182,128 @@ async def test_a_refusal_names_the_field_once_and_what_may_be_changed() -> None:
 
 
 class HeldEmbedder(CountingEmbedder):
-    """Says when it is asked for a revision, and answers once it is let."""
+    """Blocks on the text of a revision until `release` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.let = anyio.Event(), anyio.Event()
+        self.blocked, self.release = anyio.Event(), anyio.Event()
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors, as long as everything takes."""
+        """The vectors, once released."""
         if any("revised" in one.text for one in texts):
-            self.asked.set()
-            await self.let.wait()
+            self.blocked.set()
+            await self.release.wait()
         return await super().embed_in_context(texts)
 
 
-async def test_what_is_removed_does_not_come_back_with_a_change_under_way() -> None:
-    """A removal of many waits until the revision is written, and takes it along."""
+async def test_removal_waits_for_a_revision_in_progress() -> None:
+    """The revised memory is removed too, and does not come back."""
     embedder = HeldEmbedder()
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.ingestor.revise, SCOPE, before.id, {"content": "Mill packs twelve, revised."})
-        await embedder.asked.wait()
+        await embedder.blocked.wait()
         tasks.start_soon(bench.ingestor.remove_where, SCOPE, (), None)
         await anyio.wait_all_tasks_blocked()
-        embedder.let.set()
+        embedder.release.set()
     assert bench.store.memories() == {}
+
+
+async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
+    """They get the new text as context; other turns are not embedded."""
+    bench = Bench()
+    first, second, third, _, _ = await write_turns(bench, "one", "two", "three", "four", "five")
+    bench.embedder.texts.clear()
+    bench.embedder.before.clear()
+    changed = await bench.ingestor.revise(SCOPE, second.id, {"content": "another"})
+    assert bench.embedder.before[0] == context_of(first)
+    assert sorted(bench.embedder.before[1:]) == sorted([context_of(first, changed), context_of(changed, third)])
+
+
+async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
+    """Its text is no longer part of their context."""
+    bench = Bench()
+    first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
+    bench.embedder.before.clear()
+    assert await bench.ingestor.remove(SCOPE, [second.id, second.id, "0" * 36]) == 1
+    assert sorted(bench.embedder.before) == sorted([context_of(first), context_of(third)])
+    assert second.id not in bench.store.memories()
+
+
+async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
+    """Nothing is removed while the encoder is away."""
+    away: list[bool] = []
+
+    def trouble(_call: str, _nth: int) -> None:
+        if away:
+            raise Unavailable("the encoder is away")
+
+    bench = Bench(embedder=CountingEmbedder(trouble))
+    first, *_ = await write_turns(bench, "one", "two")
+    away.append(True)
+    with pytest.raises(Unavailable):
+        await bench.ingestor.remove(SCOPE, [first.id])
+    assert first.id in bench.store.memories()
+    away.clear()
+    assert await bench.ingestor.remove(SCOPE, [first.id]) == 1
+
+
+def memory(kind: str, **fields: object) -> Memory:
+    """A memory of this type."""
+    return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), SCOPE, NOW, 1).memory
+
+
+async def test_feedback_used_counts_an_access() -> None:
+    """Count and time of access are updated."""
+    bench = Bench()
+    made = await bench.ingestor.write_one(SCOPE, draft("x"))
+    for expected in (1, 2):
+        after = await bench.ingestor.feedback(SCOPE, made.id or "", FeedbackOutcome.USED)
+        assert (after.access_count, after.accessed_at) == (expected, NOW)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "before", "after"),
+    [
+        ("helpful", 5, 6),
+        ("helpful", 10, 10),
+        ("unhelpful", 5, 4),
+        ("unhelpful", 1, 1),
+        ("success", 5, 6),
+        ("failure", 5, 4),
+    ],
+)
+def test_feedback_on_a_fact_changes_its_importance(outcome: str, before: int, after: int) -> None:
+    """By one, within 1 to 10; success counts as helpful and failure as unhelpful."""
+    changed = feedback_changes(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
+    assert changed == {"importance": after, "updated_at": "2026-11-20T12:00:00Z"}
+
+
+def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
+    """A failure after three successes in four uses gives three in five."""
+    changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
+    assert changed["usage_count"] == 5
+    assert changed["success_rate"] == pytest.approx(0.6)
+    assert changed["last_used_at"] == "2026-11-20T12:00:00Z"
+
+
+def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
+    """It changes the importance only."""
+    assert "usage_count" not in feedback_changes(memory("procedural"), FeedbackOutcome.HELPFUL, NOW)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_the_success_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
+    """Feedback applied one by one gives the plain mean."""
+    current = memory("procedural")
+    for succeeded in results:
+        word = FeedbackOutcome.SUCCESS if succeeded else FeedbackOutcome.FAILURE
+        current = current.replace(**feedback_changes(current, word, NOW))
+    assert current.model_dump()["success_rate"] == pytest.approx(sum(results) / len(results))
+
+
+async def test_feedback_on_an_unknown_id_is_not_found() -> None:
+    """The error has the id and the namespace."""
+    with pytest.raises(NotFound, match="no memory nope in namespace 'shop'"):
+        await Bench().ingestor.feedback(SCOPE, "nope", FeedbackOutcome.USED)

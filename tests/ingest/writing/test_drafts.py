@@ -1,4 +1,4 @@
-"""From a draft to a memory."""
+"""Drafts, and the memories that they become."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.writing.drafts import MAX_TRACKED_SESSIONS, ArrivalOrder, PendingWrite, Preparer, check_draft
+from ingest.writing.drafts import MAX_TRACKED_SESSIONS, ArrivalOrder, PendingWrite, Preparer, check_draft, gives_value
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import Visibility
@@ -18,22 +18,24 @@ from memtypes.search.piece import piece
 from tests.ingest.doubles import NOW, SCOPE, CharTokenizer, LengthSparse, draft
 
 PREPARER = Preparer(LengthSparse(), CharTokenizer())
+
+
 contents = st.text(min_size=1, max_size=60, alphabet=st.characters(exclude_categories=("Cc", "Cs"))).filter(str.strip)
 
 
 def prepared(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> PendingWrite:
-    """What a draft becomes."""
+    """The pending write for a draft that arrives at NOW."""
     return PREPARER.prepare(draft(content, kind, **fields), scope, NOW, 7)
 
 
 def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields: Any) -> Memory:
-    """The memory that a draft becomes."""
+    """The memory for a draft that arrives at NOW."""
     return prepared(content, kind, scope, **fields).memory
 
 
 @given(contents, st.sampled_from(["episodic", "semantic", "prospective", "procedural", "working"]))
-def test_the_same_statement_always_gets_the_same_id(content: str, kind: str) -> None:
-    """White space aside, an id follows from scope, type and content alone, not from when or how it came."""
+def test_ids_are_deterministic(content: str, kind: str) -> None:
+    """They depend on scope, type and normalised content, not on time or other fields."""
     first = memory(content, kind, importance=2)
     again = PREPARER.prepare(draft(f"  {content}\n", kind), SCOPE, NOW + timedelta(days=1), 8).memory
     other = memory(content, kind, Scope("acme", "other"))
@@ -42,26 +44,26 @@ def test_the_same_statement_always_gets_the_same_id(content: str, kind: str) -> 
     assert first.id != other.id
 
 
-def test_tokens_of_content_and_of_its_line_are_counted() -> None:
-    """The counts are those of the content and of the entry that a context shows."""
-    made = memory("Stock is derived.", concept="Ledger")
-    assert (made.tokens.count, made.tokens.tokenizer, made.tokens.line) == (17, "chars", len(piece(made)))
+def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
+    """The line is the memory's entry in a context."""
+    written = memory("Stock is derived.", concept="Ledger")
+    assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (17, "chars", len(piece(written)))
 
 
 def test_times_default_to_the_arrival() -> None:
-    """Without created_at a memory is as old as its arrival, and valid from then on."""
-    made = memory("now")
-    assert (made.created_at, made.updated_at, made.valid_from, made.seq) == (NOW, NOW, NOW, 7)
+    """Without created_at, the memory is created and valid from its arrival on."""
+    written = memory("now")
+    assert (written.created_at, written.updated_at, written.valid_from, written.seq) == (NOW, NOW, NOW, 7)
 
 
-def test_a_memory_of_the_past_is_valid_from_then() -> None:
-    """valid_from is created_at where that is past, and the arrival where it is ahead."""
+def test_validity_starts_at_created_at_but_not_in_the_future() -> None:
+    """If created_at is ahead of the clock, it starts at the arrival."""
     assert memory("old", created_at="2026-01-01T00:00:00Z").valid_from.month == 1
     assert memory("ahead", created_at="2026-11-20T20:00:00Z").valid_from == NOW
 
 
-def test_the_scope_gives_session_and_agent_where_the_draft_has_none() -> None:
-    """Where the caller stands is recorded unless the draft says otherwise."""
+def test_session_and_agent_default_to_the_scope() -> None:
+    """Those of the draft take precedence."""
     scope = Scope("acme", "shop", session_id="s1", agent_id="a1")
     assert (memory("x", scope=scope).session_id, memory("x", scope=scope).agent_id) == ("s1", "a1")
     assert memory("x", scope=scope, session_id="s2").session_id == "s2"
@@ -78,27 +80,27 @@ def test_the_scope_gives_session_and_agent_where_the_draft_has_none() -> None:
     ],
 )
 def test_visibility_follows_the_policy(kind: str, fields: dict[str, Any], expected: Visibility) -> None:
-    """The type decides, the caller may override, and what no session wrote is never kept to one."""
+    """The type has a default, the caller may override it, and without a session it is the namespace."""
     assert memory("x", kind, **fields).visibility is expected
 
 
-def test_own_defaults_come_from_the_content() -> None:
-    """A title that the caller left out is the first line; one that was given stays."""
+def test_a_title_defaults_to_the_first_line() -> None:
+    """A title set by the caller stays."""
     assert memory("First line\nmore", "episodic").model_dump()["title"] == "First line"
     assert memory("First line\nmore", "episodic", title="Mine").model_dump()["title"] == "Mine"
 
 
-def test_the_session_is_among_the_source_sessions() -> None:
-    """Sessions that the caller names come first, the writing one is added once."""
+def test_the_session_is_added_to_the_source_sessions() -> None:
+    """Sessions from the caller come first, and none is listed twice."""
     assert memory("x", session_id="s", source_sessions=["a", "s"]).source_sessions == ["a", "s"]
     assert memory("x", "episodic", session_id="s").source_sessions == ["s"]
 
 
 def test_sparse_terms_are_those_of_the_embedded_text() -> None:
-    """Dense and sparse vectors are made from one text."""
-    made = prepared("Stock is derived.", concept="Ledger")
-    assert made.memory.embedding_text() == "Ledger: Stock is derived."
-    assert made.sparse.values.tolist() == [len(made.memory.embedding_text())]
+    """Dense and sparse vectors come from the same text."""
+    written = prepared("Stock is derived.", concept="Ledger")
+    assert written.memory.embedding_text() == "Ledger: Stock is derived."
+    assert written.sparse.values.tolist() == [len(written.memory.embedding_text())]
 
 
 @pytest.mark.parametrize(
@@ -110,21 +112,21 @@ def test_sparse_terms_are_those_of_the_embedded_text() -> None:
         ({"visibility": "session"}, "visibility"),
     ],
 )
-def test_times_that_make_no_sense_are_refused(fields: dict[str, Any], path: str) -> None:
-    """A draft from the future, one that is over before it begins, and one that nobody would see are invalid."""
+def test_invalid_times_and_visibility_are_refused(fields: dict[str, Any], path: str) -> None:
+    """From the future, expired at creation, or private to no session."""
     with pytest.raises(InvalidRequest) as refused:
         check_draft(draft("x", **fields), NOW)
     assert refused.value.path == path
 
 
-def test_a_day_ahead_is_allowed() -> None:
-    """Exactly one day ahead of the clock still counts as a clock that is off."""
+def test_created_at_may_be_a_day_ahead() -> None:
+    """Exactly one day is still allowed."""
     check_draft(draft("x", created_at="2026-11-21T12:00:00Z", expires_at="2026-11-21T12:00:01Z"), NOW)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
-def test_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
-    """However sessions alternate, neighbours in one have neighbouring numbers, and all numbers stay exact."""
+def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
+    """Also if sessions alternate; all numbers are exact as floats."""
     order, at, last = ArrivalOrder(), NOW, dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
@@ -134,10 +136,26 @@ def test_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -
         last[session] = number
 
 
-def test_only_the_last_sessions_are_remembered() -> None:
-    """A session that was written to long ago goes on from the clock, above what it had."""
+def test_only_recent_sessions_are_tracked() -> None:
+    """A forgotten session continues with the time, above its last number."""
     order = ArrivalOrder()
     first = order.take(NOW, "a")
     for other in range(MAX_TRACKED_SESSIONS):
         order.take(NOW, other)
     assert order.take(NOW + timedelta(seconds=1), "a") == first + 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "gives"),
+    [
+        ("I secured 5 interviews", True),
+        ("I have seven women as mentees", True),
+        ("The review was postponed", True),
+        ("It moved to the other office", True),
+        ("I like tea", False),
+        ("Thanks, that sounds good!", False),
+    ],
+)
+def test_numbers_and_words_for_changes_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
+    """Other texts do not."""
+    assert gives_value(text) is gives

@@ -1,4 +1,4 @@
-"""A namespace out of one store and into another."""
+"""Export and restore."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.ingest.doubles import Bench, draft
 
 pytestmark = pytest.mark.anyio
+
 
 SCOPE = Scope("acme", "shop")
 
 
 def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
-    """Ingestion into `store`."""
+    """An ingestor for `store`."""
     parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
     return Ingestor(parts if rules is None else replace(parts, redactor=Redactor(RuleBook(default=rules))))
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
-    """Every memory of the namespace as it is exported."""
+    """The exported memories of the namespace."""
     return [payload async for payload in exported(store, scope)]
 
 
 async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
-    """Write memories of these types and contents, used and superseded in part."""
+    """Write memories of these types and contents; the first one is used, superseded and linked."""
     drafts = [
         DRAFT.validate_python({"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}})
         for kind, content in contents
@@ -60,8 +62,8 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
     )
 
 
-async def test_what_comes_from_elsewhere_is_looked_through() -> None:
-    """Secrets are taken out, or the memory is refused, by the rules that hold here; roles and types likewise."""
+async def test_restored_memories_are_redacted() -> None:
+    """The rules of this service apply: secrets are removed, or the memory is rejected."""
     store = InMemoryStore()
     await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
     lines = await everything(store, SCOPE)
@@ -85,14 +87,18 @@ async def test_what_comes_from_elsewhere_is_looked_through() -> None:
 
 
 printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+
+
 texts = st.text(printable, min_size=1, max_size=30).filter(str.strip)
+
+
 memories = st.lists(st.tuples(st.sampled_from([str(kind) for kind in MemoryType]), texts), min_size=1, max_size=8)
 
 
 @settings(max_examples=30, deadline=None)
 @given(memories)
-async def test_the_way_there_and_back_loses_nothing(contents: list[tuple[str, str]]) -> None:
-    """Exported and imported under the same name every memory is what it was, whatever it holds."""
+async def test_export_and_restore_preserve_everything(contents: list[tuple[str, str]]) -> None:
+    """Under the same tenant and namespace the memories are equal."""
     source, target = InMemoryStore(), InMemoryStore()
     await fill(source, contents)
     lines = await everything(source, SCOPE)
@@ -101,8 +107,8 @@ async def test_the_way_there_and_back_loses_nothing(contents: list[tuple[str, st
     assert await everything(target, SCOPE) == lines
 
 
-async def test_in_another_namespace_ids_and_what_points_to_them_follow() -> None:
-    """Each memory gets the id that its words would have there, and a pointer leads to the same memory as before."""
+async def test_ids_and_references_change_with_the_namespace() -> None:
+    """A memory gets the id that it would have there, and references are updated."""
     source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
@@ -119,15 +125,15 @@ async def test_in_another_namespace_ids_and_what_points_to_them_follow() -> None
 
 
 class ForgetfulStore(InMemoryStore):
-    """A store that takes everything and gives nothing back."""
+    """A store that returns nothing."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
         """Nothing."""
         return {}
 
 
-async def test_what_is_not_read_back_has_failed() -> None:
-    """A memory counts as stored only when the store gives it back as it was."""
+async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
+    """A memory is stored if it is read back unchanged."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     kept = read_exported(SCOPE, await everything(source, SCOPE))
@@ -143,11 +149,24 @@ async def test_what_is_not_read_back_has_failed() -> None:
         ({"nonsense": 1}, "items[0].nonsense"),
     ],
 )
-async def test_a_damaged_line_is_named(change: dict[str, Any], path: str) -> None:
-    """The line and the field that are wrong are told, and nothing is read."""
+async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any], path: str) -> None:
+    """The path has the line and the field."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     (line,) = await everything(source, SCOPE)
     with pytest.raises(InvalidRequest) as raised:
         read_exported(SCOPE, [line | change])
     assert raised.value.path == path
+
+
+async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
+    """Although the export lists the newest first."""
+    bench, other = Bench(), Bench()
+    contents = ["one", "two", "three", "four"]
+    for content in contents:
+        await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1"))
+    lines = [line async for line in exported(bench.store, SCOPE)]
+    outcomes = await other.ingestor.restore(SCOPE, read_exported(SCOPE, lines))
+    assert {outcome.status for outcome in outcomes} == {WriteStatus.STORED}
+    assert other.embedder.texts == bench.embedder.texts
+    assert other.embedder.before == bench.embedder.before

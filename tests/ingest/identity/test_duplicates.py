@@ -1,4 +1,4 @@
-"""The same statement in other letters."""
+"""Repetitions of a statement, also in other words of the same meaning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCOPE = Scope("acme", "shop")
 
 
 def fact(content: str) -> Memory:
-    """A fact."""
+    """A semantic memory."""
     return make_memory(MemoryType.SEMANTIC, content)
 
 
@@ -42,21 +42,21 @@ def fact(content: str) -> Memory:
         ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
     ],
 )
-def test_only_case_and_spacing_may_differ(one: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Another word, number or name is another statement, and so is another option of a command."""
+def test_case_and_spacing_do_not_matter(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Another word, number or name does, and so does the case of a command's option."""
     assert same_statement(fact(one), fact(other)) is same
     assert same_statement(fact(other), fact(one)) is same
 
 
 def test_another_speaker_is_another_statement() -> None:
-    """Two people who say the same are two events."""
+    """The same words from two people are two events."""
     ann, bob = (make_memory(MemoryType.EPISODIC, "Yes.", speaker=who) for who in ("Ann", "Bob"))
     assert not same_statement(ann, bob)
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=8), st.data())
-def test_any_change_of_case_and_spacing_is_seen_through(words: list[str], data: st.DataObject) -> None:
-    """However the words are written, they say the same."""
+def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: st.DataObject) -> None:
+    """For any words."""
     written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
     gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
     other = "".join(part for pair in zip(written, gaps, strict=True) for part in pair)
@@ -81,41 +81,41 @@ def test_any_change_of_case_and_spacing_is_seen_through(words: list[str], data: 
         ("Plan A is ready", "Plan is ready", False),
     ],
 )
-def test_the_words_and_their_order_decide(one: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Punctuation, contractions and articles may differ; words, their order, signs and amounts may not."""
+def test_words_and_their_order_matter(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """Punctuation, contractions and articles do not; signs and amounts do."""
     assert same_statement(fact(one), fact(other)) is same
     assert same_statement(fact(other), fact(one)) is same
 
 
-def test_instructions_may_differ_by_a_sign() -> None:
-    """Of how-tos only case and spacing are seen through."""
+def test_procedures_are_compared_by_case_and_spacing_only() -> None:
+    """Punctuation may matter in instructions."""
     first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
     assert not same_statement(first, second)
 
 
-async def test_the_answer_says_how_they_differ() -> None:
-    """What differs by a contraction is merged, and told apart from what differs by case."""
+async def test_the_reason_says_how_a_rewording_differs() -> None:
+    """A contraction gives another reason than case and spacing."""
     (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
 
-class Listener(FakeEmbedder):
-    """Hears little but what was said before."""
+class ContextEmbedder(FakeEmbedder):
+    """Embeds the context in place of the text, if there is one."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of what was said before, where there was something."""
+        """The vectors of the context, or of the text without one."""
         return await self.embed_documents([one.before or one.text for one in texts])
 
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
-    """What became of memories with these contents."""
-    ingestor = Ingestor(IngestorParts(store, Listener(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    """The outcomes of writing these contents in one call."""
+    ingestor = Ingestor(IngestorParts(store, ContextEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)
 
 
-async def test_what_is_stored_takes_in_its_like() -> None:
-    """The one that was there keeps its words and gains evidence; the answer says which it is."""
+async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
+    """The stored one keeps its words and gets the evidence; the outcome has its id."""
     store = InMemoryStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
@@ -126,19 +126,19 @@ async def test_what_is_stored_takes_in_its_like() -> None:
     assert sum(one.count for one in (await store.stats(SCOPE)).values()) == 1
 
 
-async def test_a_turn_is_known_again_wherever_it_is_said() -> None:
-    """What was said before it, which its vector is made with, does not matter; another word does."""
+async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
+    """Turns are searched by their words, as their vectors depend on the context."""
     store = InMemoryStore()
-    said = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
-    *_, last, again, other = await write(store, *said, kind="episodic", session_id="s")
+    turns = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
+    *_, last, again, other = await write(store, *turns, kind="episodic", session_id="s")
     assert (last.status, other.status) == (WriteStatus.STORED, WriteStatus.STORED)
     assert again.status is WriteStatus.MERGED
     (elsewhere,) = await write(store, "The tea is GREEN.", kind="episodic", session_id="s")
     assert elsewhere.merged_into == again.merged_into
 
 
-async def test_what_arrives_together_is_compared_too() -> None:
-    """In one batch the first stays, its likes merge into it, and what differs in a word stays by itself."""
+async def test_rewordings_within_a_batch_are_merged() -> None:
+    """They are merged into the first; a text with another word is stored."""
     store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
@@ -148,12 +148,12 @@ async def test_what_arrives_together_is_compared_too() -> None:
         WriteStatus.MERGED,
     ]
     assert {outcomes[1].merged_into, outcomes[3].merged_into} == {outcomes[0].id}
-    kept = await store.get(SCOPE, [str(outcomes[0].id)])
-    assert [one.evidence_count for one in kept.values()] == [3]
+    stored = await store.get(SCOPE, [str(outcomes[0].id)])
+    assert [one.evidence_count for one in stored.values()] == [3]
 
 
-async def test_what_a_session_keeps_to_itself_is_not_compared() -> None:
-    """Private items of two sessions never merge."""
+async def test_private_memories_are_not_compared() -> None:
+    """Those of two sessions are never merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(store, content, kind="prospective", session_id=session)

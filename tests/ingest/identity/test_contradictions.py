@@ -1,4 +1,4 @@
-"""A newer fact takes the place of an older one."""
+"""Facts that replace others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.contradictions import place_facts
+from ingest.identity.contradictions import MAX_CHARACTERS, ParsedFact, place_facts, replaces
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.errors import Unavailable
@@ -25,29 +25,107 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        ("The deadline is April 12", "The deadline is April 5"),
+        ("Ann lives in Berlin now", "Ann lives in Paris"),
+        ("The office is no longer in Rome", "The office is in Rome"),
+        ("Ann isn't a vegetarian", "Ann is a vegetarian"),
+        ("The meeting is on Friday at 4pm", "The meeting is on Friday at 3pm"),
+        ("The budget limit is $500", "The budget limit is $400"),
+        ("My favourite colour is green", "My favourite colour is blue"),
+        ("The deploy port is now 9090", "The deploy port is 8080"),
+        ("The server runs on port 81", "The server runs on port 80"),
+        ("Ann prefers light mode", "Ann prefers dark mode"),
+        ("Ann's phone is a Pixel 8", "Ann's phone is an iPhone 12"),
+        ("Ann works as a doctor at the clinic", "Ann works as a nurse at the clinic"),
+        ("My job title is senior analyst", "My job title is analyst"),
+        ("Ann's dog is called Bello", "Ann's dog is called Rex"),
+        ("Ann has three kids", "Ann has two kids"),
+        ("Ann likes spicy food", "Ann does not like spicy food"),
+        ("The rate limit was raised to 500 requests a minute", "The rate limit is 100 requests a minute"),
+        ("The meeting moved to Friday", "The meeting is on Monday"),
+        ("Ann moved to Berlin", "Ann lives in Paris"),
+        ("Ann moved from Paris to Berlin", "Ann lives in Paris"),
+        ("We now use Emacs", "We use Vim"),
+        ("We switched the shop from MySQL to Postgres", "We use MySQL for the shop"),
+        ("The database is Postgres 16", "The database is Postgres 14"),
+    ],
+)
+def test_another_value_replaces_the_old_one(newer: str, older: str) -> None:
+    """Also a negation, and a change from one value to another."""
+    assert replaces(ParsedFact.of(newer), ParsedFact.of(older))
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        ("Ann visited Paris", "Ann visited Rome"),
+        ("Ann is friends with Bob", "Ann is friends with Carl"),
+        ("Chapter 2 is short", "Chapter 1 is short"),
+        ("Ann has 3 cats", "Ann has 2 dogs"),
+        ("Ann is tall", "Ann is kind"),
+        ("Is the deadline May 1?", "The deadline is May 2"),
+        ("Bob lives in Paris", "Ann lives in Paris"),
+        ("The deadline is 3", "The deadline is Rome"),
+        ("is 3", "is 4"),
+        ("Ann is Catholic", "Ann is American"),
+        ("Ann's dog is old", "Ann's dog is brown"),
+        ("Ann is 30 years old", "Ann is 5 feet tall"),
+        ("Ann works on Gemini", "Ann works on Apollo"),
+        ("Ann works at Acme", "Ann works as Editor"),
+        ("Ann has two sisters", "Ann has two brothers"),
+        ("Ann speaks German", "Ann speaks French"),
+        ("We use hypothesis for tests", "We use pytest for tests"),
+        ("We switched from MySQL to Postgres", "MySQL is a database"),
+        ("We moved to Berlin", "We like Paris"),
+        ("The office moved to Paris", "Ann moved to Berlin"),
+        ("The cache is cold", "The cache is warm"),
+    ],
+)
+def test_statements_that_may_both_hold_replace_nothing(newer: str, older: str) -> None:
+    """Other subjects, relations with several values, values of other kinds, and questions."""
+    assert not replaces(ParsedFact.of(newer), ParsedFact.of(older))
+
+
+@given(st.text(max_size=80))
+def test_a_text_does_not_replace_itself(text: str) -> None:
+    """For any text."""
+    assert not replaces(ParsedFact.of(text), ParsedFact.of(text))
+
+
+def test_long_texts_are_not_parsed() -> None:
+    """They replace nothing and are not replaced."""
+    page = "The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10)
+    assert not replaces(ParsedFact.of("The port is 9090"), ParsedFact.of(page))
+    assert not ParsedFact.of(page).words
+
+
 SCOPE = Scope("acme", "shop")
 
 
 def fact(content: str, day: int, **fields: object) -> Memory:
-    """A fact that holds from `day` on."""
+    """A fact that is valid from this day on."""
     begun = NOW - timedelta(days=30 - day)
     return make_memory(MemoryType.SEMANTIC, content, valid_from=begun, created_at=begun, **fields)
 
 
-def test_each_of_a_row_replaces_the_one_before() -> None:
-    """Of three values in a row the newest alone stays, and each points to the one it replaced."""
+def test_each_value_replaces_the_one_before() -> None:
+    """Of three successive values the newest holds; each links to the one that it replaced."""
     facts = [fact(f"The port is {number}", number) for number in (1, 2, 3)]
     near = {facts[1].id: facts[:1], facts[2].id: facts[:2]}
-    placed = place_facts(facts[1:], near, NOW)
-    assert [placed.replaced_by(one.id) for one in facts] == [[], [facts[0].id], [facts[1].id]]
-    second = placed.facts[facts[1].id]
+    timeline = place_facts(facts[1:], near, NOW)
+    assert [timeline.replaced_by(one.id) for one in facts] == [[], [facts[0].id], [facts[1].id]]
+    second = timeline.facts[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
-    assert placed.patch(facts[1].id)["links"] == [{"type": LinkType.CONTRADICTS, "id": facts[0].id}]
+    assert timeline.patch(facts[1].id)["links"] == [{"type": LinkType.CONTRADICTS, "id": facts[0].id}]
 
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
-def test_facts_find_their_places_in_any_order(order: list[int], together: bool) -> None:  # noqa: FBT001
-    """However facts arrive, each ends where the next one in time begins, and the last one stays."""
+def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
+    """Each fact ends where the next one in time begins, and the last one holds."""
     known: dict[str, Memory] = {}
     arriving = [fact(f"The port is {number}", number) for number in order]
     pieces = [arriving] if together else [[one] for one in arriving]
@@ -60,12 +138,12 @@ def test_facts_find_their_places_in_any_order(order: list[int], together: bool) 
     assert facts[-1].superseded_by is None
 
 
-def test_of_one_time_the_last_to_arrive_stays() -> None:
-    """Two values of the same instant: the second one replaces the first."""
+def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
+    """It replaces the first."""
     one, other = fact("The port is 1", 5), fact("The port is 2", 5)
-    placed = place_facts([one, other], {other.id: [one]}, NOW)
-    assert placed.replaced_by(other.id) == [one.id]
-    assert placed.facts[other.id].superseded_by is None
+    timeline = place_facts([one, other], {other.id: [one]}, NOW)
+    assert timeline.replaced_by(other.id) == [one.id]
+    assert timeline.facts[other.id].superseded_by is None
 
 
 @pytest.mark.parametrize(
@@ -79,8 +157,8 @@ def test_of_one_time_the_last_to_arrive_stays() -> None:
     ],
     ids=["newer", "pinned", "other concept", "over", "event"],
 )
-def test_what_is_left_alone(old: Memory) -> None:
-    """A newer fact, a pinned one, one of another concept, one that is over and an event stay as they are."""
+def test_facts_that_are_never_replaced(old: Memory) -> None:
+    """Newer and pinned facts, facts about other concepts, ended facts, and events."""
     newer = fact("The port is 2", 5, pinned=True)
     assert not place_facts([newer], {newer.id: [old]}, NOW).changed
 
@@ -90,16 +168,16 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
     return await ingestor.write_one(SCOPE, draft)
 
 
-async def test_the_older_fact_ends_where_the_newer_begins() -> None:
-    """The answer names what was replaced; that keeps its text, its end and its successor."""
+async def test_the_old_fact_ends_where_the_new_one_begins() -> None:
+    """The outcome has the id of the replaced fact, which keeps its text and points to its successor."""
     store = InMemoryStore()
     ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
     new = await _write(ingestor, "The deadline of the sprint is April 12", "2026-02-01T00:00:00Z")
     assert new.status is WriteStatus.STORED
     assert new.supersedes == (old.id,)
-    kept = await store.get(SCOPE, [str(old.id), str(new.id)])
-    before, after = kept[str(old.id)], kept[str(new.id)]
+    stored = await store.get(SCOPE, [str(old.id), str(new.id)])
+    before, after = stored[str(old.id)], stored[str(new.id)]
     assert (before.content, before.superseded_by) == ("The deadline of the sprint is April 5", new.id)
     assert before.valid_to == after.valid_from
     assert [(link.type, link.id) for link in after.links] == [(LinkType.CONTRADICTS, old.id)]
@@ -110,13 +188,13 @@ def _ingestor(store: InMemoryStore) -> Ingestor:
 
 
 async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
-    """The contents that hold at `at`."""
-    kept = (await store.page(SCOPE, Listing())).memories
-    return [one.content for one in kept if one.valid_from <= at and (one.valid_to is None or one.valid_to > at)]
+    """The contents that are valid at this time."""
+    stored = (await store.page(SCOPE, Listing())).memories
+    return [one.content for one in stored if one.valid_from <= at and (one.valid_to is None or one.valid_to > at)]
 
 
-async def test_an_older_fact_that_arrives_late_is_stored_as_over() -> None:
-    """It takes its place before the one that is there: never current, still found as of its time."""
+async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
+    """It is never current, but found as of its time."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The port is 2", "2026-02-01T00:00:00Z")
@@ -128,8 +206,8 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_over() -> None:
     assert await _current(store, datetime(2026, 1, 15, tzinfo=UTC)) == ["The port is 1"]
 
 
-async def test_a_value_that_comes_back_leaves_the_past_as_it_was() -> None:
-    """From one value to another and back: each time has its own memory."""
+async def test_a_value_that_returns_is_a_new_memory() -> None:
+    """Each period has its memory, and the past stays as it was."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     for number, month in ((1, 1), (2, 2), (1, 2)):
@@ -141,8 +219,8 @@ async def test_a_value_that_comes_back_leaves_the_past_as_it_was() -> None:
     assert (again.status, len((await store.page(SCOPE, Listing())).memories)) == (WriteStatus.MERGED, 3)
 
 
-async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
-    """Values that replace each other in one batch stay as they are when the batch is repeated."""
+async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
+    """The last value still holds."""
     store = InMemoryStore()
     drafts = [DRAFT.validate_python({"type": "semantic", "content": f"The port is {one}"}) for one in (1, 2, 3)]
     first = await _ingestor(store).write(SCOPE, drafts)
@@ -155,7 +233,7 @@ async def test_a_batch_that_is_sent_again_ends_as_it_did() -> None:
 
 
 class _Patchless(InMemoryStore):
-    """A store that can't be patched while `away`."""
+    """A store that cannot be patched while `away`."""
 
     away = False
 
@@ -166,8 +244,8 @@ class _Patchless(InMemoryStore):
         await super().patch(*given, **named)
 
 
-async def test_what_was_left_unfinished_is_finished_by_the_next_try() -> None:
-    """A write that ended between the new fact and the old one's end says so; sent again, it ends the old one."""
+async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:
+    """If the store failed after the new fact was stored, writing it again ends the old one."""
     store = _Patchless()
     old = await _write(_ingestor(store), "The port is 1", "2026-01-01T00:00:00Z")
     store.away = True

@@ -1,0 +1,81 @@
+"""The stages of a write: conversation context and review."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ingest.screening.review.panel import Panel, Seat
+from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
+from ingest.writing.drafts import ReviewMode, Submission
+from ingest.writing.outcome import WriteStatus
+from ingest.writing.pipeline import PIECE
+from memtypes.model.memory import Memory
+from tests.ingest.doubles import SCOPE, Bench, draft
+
+pytestmark = pytest.mark.anyio
+
+
+async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
+    """Turns of one session, each written in a separate call."""
+    outcomes = [await bench.ingestor.write_one(SCOPE, draft(one, "episodic", session_id="s1")) for one in contents]
+    return [one.memory for one in outcomes if one.memory is not None]
+
+
+def context_of(*memories: Memory) -> str:
+    """The context text of these turns."""
+    return " ".join(one.embedding_text() for one in memories)
+
+
+async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
+    """Whether they are written in separate calls, or in one call of several pieces."""
+    bench = Bench()
+    first, second, third, _ = await write_turns(bench, "one", "two", "three", "four")
+    assert bench.embedder.before == ["", context_of(first), context_of(first, second), context_of(second, third)]
+    whole = Bench()
+    drafts = [draft(f"turn {number}", "episodic", session_id="s1") for number in range(2 * PIECE)]
+    kept = [one.memory for one in await whole.ingestor.write(SCOPE, drafts)]
+    turns = [one for one in kept if one is not None]
+    assert whole.embedder.before == [context_of(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
+
+
+async def test_known_turns_of_a_call_are_context_too() -> None:
+    """A repeated import continues a conversation of which the beginning is stored."""
+    bench = Bench()
+    contents = [f"turn {number}" for number in range(4)]
+    first, second = (draft(one, "episodic", session_id="s1") for one in contents[:2])
+    kept = [one.memory for one in await bench.ingestor.write(SCOPE, [first, second])]
+    bench.embedder.before.clear()
+    bench.clock.move(timedelta(hours=1))
+    whole = [draft(one, "episodic", session_id="s1", created_at=bench.clock.now) for one in contents[2:]]
+    await bench.ingestor.write(SCOPE, [first, second, *whole])
+    assert [before.count("turn") for before in bench.embedder.before] == [2, 2]
+    assert all(one is not None and one.content in bench.embedder.before[0] for one in kept)
+
+
+async def test_rejected_turns_are_no_context() -> None:
+    """Turns after a rejected one, in its piece or the next one, are embedded again without it."""
+    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
+    contents[0] = contents[3] = contents[PIECE - 1] = "ok"
+    drafts = [draft(one, "episodic", session_id="s1") for one in contents]
+    outcomes = await bench.ingestor.write(SCOPE, [Submission(one, ReviewMode.AUTO) for one in drafts])
+    assert [place for place, one in enumerate(outcomes) if one.status is WriteStatus.REJECTED] == [0, 3, PIECE - 1]
+    contexts = dict(
+        zip(bench.embedder.texts, bench.embedder.before, strict=True)
+    )  # the last embedding of each text is stored
+    turns = [one.memory for one in outcomes]
+    for place, memory in enumerate(turns):
+        if memory is not None:
+            before = [one for one in turns[max(0, place - 2) : place] if one is not None]
+            assert contexts[memory.embedding_text()] == context_of(*before)
+
+
+async def test_facts_and_other_sessions_are_embedded_alone() -> None:
+    """Only turns of the same session are context, and only of turns."""
+    bench = Bench()
+    await bench.ingestor.write(SCOPE, [draft(f"fact {number}", session_id="s1") for number in range(3)])
+    await bench.ingestor.write(SCOPE, [draft("hm", "episodic", session_id=name) for name in ("s1", "s2")])
+    await bench.ingestor.write(SCOPE, [draft(f"event {number}", "episodic") for number in range(3)])
+    assert set(bench.embedder.before) == {""}

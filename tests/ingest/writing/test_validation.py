@@ -1,0 +1,33 @@
+"""Validation errors as InvalidRequest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ingest.writing.drafts import draft_of
+from ingest.writing.validation import as_invalid
+from memtypes.model.errors import InvalidRequest
+
+
+def invalid(fields: dict[str, Any]) -> InvalidRequest:
+    """The error for a draft with `fields`."""
+    with pytest.raises(ValidationError) as raised:
+        draft_of(fields)
+    return as_invalid(raised.value)
+
+
+def test_the_path_leads_to_the_value_in_the_input() -> None:
+    """Without the name of the type, which pydantic puts in front."""
+    error = invalid({"type": "procedural", "content": "x", "steps": ["a", 5]})
+    assert (error.path, error.got) == ("steps[1]", 5)
+    assert str(error).startswith("steps[1]: ")
+
+
+def test_several_problems_are_listed_up_to_five() -> None:
+    """The rest are counted."""
+    error = invalid({"content": "x"} | {f"x{number}": number for number in range(7)})
+    assert str(error).count("unknown field") == 5
+    assert str(error).endswith("; and 2 more")

@@ -1,0 +1,225 @@
+"""Writing memories: what is stored, merged or failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
+from ingest.writing.pipeline import PIECE
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Record
+from tests.ingest.doubles import SCOPE, Bench, ObservedStore, draft
+
+pytestmark = pytest.mark.anyio
+
+
+def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
+    """The status of each outcome."""
+    return [outcome.status for outcome in outcomes]
+
+
+async def test_a_new_memory_is_stored_and_read_back() -> None:
+    """The outcome has the memory as read back; its vectors are stored."""
+    bench = Bench()
+    outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
+    assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)
+    assert outcome.memory == bench.store.memories()[outcome.id or ""]
+    assert bench.store.vectors[outcome.id or ""].dense.shape == (4,)
+
+
+async def test_a_repetition_is_merged_without_embedding_again() -> None:
+    """The stored memory gets its evidence and session, and keeps its other fields and vectors."""
+    bench = Bench()
+    first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
+    bench.clock.move(timedelta(hours=1))
+    again = await bench.ingestor.write_one(SCOPE, draft("Stock  is derived.\n", session_id="s2"))
+    assert (again.status, again.id, again.merged_into) == (WriteStatus.MERGED, first.id, first.id)
+    assert again.memory is not None
+    assert (again.memory.evidence_count, again.memory.source_sessions) == (2, ["s1", "s2"])
+    assert (again.memory.importance, again.memory.updated_at) == (9, bench.clock.now)
+    assert bench.embedder.calls == 1
+
+
+async def test_repetitions_within_a_batch_are_merged() -> None:
+    """The first is stored, its repetitions are merged into it, and the text is embedded once."""
+    bench = Bench()
+    outcomes = await bench.ingestor.write(SCOPE, [draft("same"), draft("other"), draft("same"), draft("same")])
+    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.MERGED]
+    assert bench.store.memories()[outcomes[0].id or ""].evidence_count == 3
+    assert len(bench.embedder.texts) == 2
+
+
+async def test_repetitions_across_pieces_are_merged() -> None:
+    """Also if the repetition was embedded before the first one was written."""
+    bench = Bench()
+    drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
+    outcomes = await bench.ingestor.write(SCOPE, drafts)
+    assert count_statuses(outcomes) == {
+        WriteStatus.STORED: PIECE + 10,
+        WriteStatus.MERGED: PIECE + 10,
+        WriteStatus.REJECTED: 0,
+        WriteStatus.FAILED: 0,
+    }
+    assert {memory.evidence_count for memory in bench.store.memories().values()} == {2}
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        [{"file": "a.jsonl", "line": 1}, {"file": "a.jsonl", "line": 2}],
+        [{"thread_id": "t", "turns": [1]}, {"thread_id": "t", "turns": [2]}],
+    ],
+)
+async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]) -> None:
+    """A source with the same line or the same turns identifies it."""
+    bench = Bench()
+    drafts = [draft("same", source=source) for source in sources]
+    await bench.ingestor.write(SCOPE, drafts)
+    before = bench.store.memories()
+    again = await bench.ingestor.write(SCOPE, drafts)
+    assert statuses(again) == [WriteStatus.MERGED, WriteStatus.MERGED]
+    assert bench.store.memories() == before
+
+
+@pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
+async def test_a_source_without_a_place_does_not_identify_a_request(source: object) -> None:
+    """Without a line or turns, the statement counts as repeated."""
+    bench = Bench()
+    for _ in range(2):
+        await bench.ingestor.write_one(SCOPE, draft("same", source=source))
+    assert [memory.evidence_count for memory in bench.store.memories().values()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ended"),
+    [
+        ("semantic", {"expires_at": "2026-11-20T12:30:00Z"}),
+        ("prospective", {"status": "completed"}),
+        ("prospective", {"status": "cancelled"}),
+        ("working", {"cleared_at": "2026-11-20T12:30:00Z"}),
+    ],
+)
+async def test_a_repetition_replaces_a_memory_that_is_over(kind: str, ended: dict[str, str]) -> None:
+    """An expired fact, a finished task and a cleared item are current again, with the old evidence added."""
+    bench = Bench()
+    await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind, **ended))
+    bench.clock.move(timedelta(hours=1))
+    again = await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind))
+    assert (again.status, len(bench.store.memories())) == (WriteStatus.STORED, 1)
+    assert again.memory is not None
+    assert (again.memory.created_at, again.memory.evidence_count) == (bench.clock.now, 2)
+    assert not set(ended) & {name for name, value in again.memory.to_payload().items() if value == ended.get(name)}
+
+
+async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
+    """The revised memory keeps its id, so the old text gets another one when it is written again."""
+    bench = Bench()
+    first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
+    await bench.ingestor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
+    again = [await bench.ingestor.write_one(SCOPE, draft("The sale is in May.")) for _ in range(2)]
+    assert statuses(again) == [WriteStatus.STORED, WriteStatus.MERGED]
+    assert again[0].id == again[1].id != first.id
+    assert {memory.content for memory in bench.store.memories().values()} == {
+        "The sale is in May.",
+        "The sale is in June.",
+    }
+
+
+async def test_a_postponed_task_and_one_for_the_old_day_are_two() -> None:
+    """The postponed task keeps its id, so one for the old day gets another id."""
+    bench = Bench()
+    task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
+    first = await bench.ingestor.write_one(SCOPE, task)
+    await bench.ingestor.revise(SCOPE, first.id or "", {"due_at": "2026-12-08T08:00:00Z"})
+    assert statuses([await bench.ingestor.write_one(SCOPE, task) for _ in range(2)]) == [
+        WriteStatus.STORED,
+        WriteStatus.MERGED,
+    ]
+    assert len(bench.store.memories()) == 2
+
+
+async def test_namespaces_do_not_share_memories() -> None:
+    """The same text in two namespaces gives two memories."""
+    bench = Bench()
+    other = Scope("acme", "other")
+    outcomes = [await bench.ingestor.write_one(scope, draft("same")) for scope in (SCOPE, other)]
+    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED]
+    assert len(bench.store.memories()) == len(bench.store.memories(other)) == 1
+
+
+class ForgetfulStore(ObservedStore):
+    """Accepts everything and stores nothing."""
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Store nothing."""
+
+
+async def test_a_memory_that_is_not_read_back_has_failed() -> None:
+    """A single write raises Unavailable instead."""
+    bench = Bench(store=ForgetfulStore())
+    outcomes = await bench.ingestor.write(SCOPE, [draft("m")])
+    assert statuses(outcomes) == [WriteStatus.FAILED]
+    with pytest.raises(Unavailable, match="was not stored"):
+        await bench.ingestor.write_one(SCOPE, draft("m"))
+
+
+async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
+    """It was not embedded at first, since it was known at the look-up."""
+    bench = Bench()
+    first = await bench.ingestor.write_one(SCOPE, draft("m"))
+
+    def vanish(call: str, nth: int) -> None:
+        if (call, nth) == ("get", 5):
+            bench.store.engine.clear()
+
+    bench.store.trouble = vanish
+    bench.store.calls["get"] = 3
+    again = await bench.ingestor.write_one(SCOPE, draft("m"))
+    assert (again.status, again.id) == (WriteStatus.STORED, first.id)
+    assert len(bench.embedder.texts) == 2
+
+
+async def test_concurrent_repetitions_are_all_counted() -> None:
+    """Twenty concurrent writers of one statement leave one memory with the evidence of twenty."""
+    bench = Bench()
+    outcomes: list[WriteOutcome] = []
+
+    async def write() -> None:
+        outcomes.append(await bench.ingestor.write_one(SCOPE, draft("m")))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(write)
+    assert count_statuses(outcomes)[WriteStatus.STORED] == 1
+    assert [memory.evidence_count for memory in bench.store.memories().values()] == [20]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 8), max_size=40), st.integers(1, 3))
+def test_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) -> None:
+    """There is one memory per content, and every outcome is stored or merged."""
+
+    async def write() -> tuple[dict[str, Memory], list[list[WriteOutcome]]]:
+        bench = Bench()
+        batch = [draft(f"memory {number}") for number in numbers]
+        outcomes = [await bench.ingestor.write(SCOPE, batch) for _ in range(times)]
+        return bench.store.memories(), outcomes
+
+    memories, rounds = asyncio.run(write())
+    assert {memory.content for memory in memories.values()} == {f"memory {number}" for number in numbers}
+    assert sum(memory.evidence_count for memory in memories.values()) == len(numbers) * times
+    for index, outcomes in enumerate(rounds):
+        counts = count_statuses(outcomes)
+        assert sum(counts.values()) == len(numbers)
+        assert counts[WriteStatus.STORED] == (len(set(numbers)) if index == 0 else 0)
+        assert counts[WriteStatus.STORED] + counts[WriteStatus.MERGED] == len(numbers)
