@@ -19,7 +19,7 @@ from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
-from ingest.working.todos import WorkingMemory
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.llms.counting import TokenCounter
 from memtypes.llms.registry import Models, Registry

@@ -11,8 +11,7 @@ from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import Workflows
-from ingest.working.sync import Copies
-from ingest.working.todos import WorkingMemory
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
@@ -45,15 +44,14 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     redactor: removes secrets from what is written. ingestor: stores evicted turns and ended workflows as memories.
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
-    copies = Copies(items, resources.store, system_clock)
+    working = WorkingMemory(items, ingestor, resources.store, system_clock)
     workflows = Workflows(RedisWorkflows(resources.live), ingestor, resources.tokenizer, system_clock, redactor)
     threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (
-        BackgroundJob("working", SWEEP_S, copies.sweep),
+        BackgroundJob("working", SWEEP_S, working.sync.sweep),
         BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
         BackgroundJob("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
     )
-    working = WorkingMemory(items, copies, ingestor, resources.store, system_clock)
     return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))
 
 

@@ -1,7 +1,7 @@
-"""Intentions that come due, once: by time, by the name of an event, by likeness to a context; and what ends them.
+"""Finds intentions that are due by time, event or context, marks them as fired once, and completes or cancels them.
 
-Knows no HTTP. What is due is found by reading the open intentions; what is marked is marked under the namespace's lock,
-so that of two who ask at once one alone gets it.
+Due intentions are found among the open ones, which are read in full. They are marked under the namespace's lock, so
+that of two callers only one gets them.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.memory_store import Listing, MemoryStore
 
-ALIKE = 0.4
-"""Cosine from which a context is the one that is waited for: of a dozen written pairs those that belong together had
-0.48 and more, the others 0.07 and less."""
+MIN_CONTEXT_SIMILARITY = 0.4
+"""Cosine from which a context meets a condition.
 
-MAX_WAITING = 1_000
-"""Open intentions of a namespace that one look considers: the newest."""
+Of twelve labelled pairs, related ones had 0.48 or more, unrelated ones 0.07 or less.
+"""
 
-ALONE_S = 8.0
-"""How long one process may be at it: shorter than others wait, so that the lock of one that was killed fails nobody."""
+MAX_OPEN = 1_000
+"""Open intentions of a namespace that are checked, the newest."""
+
+LOCK_S = 8.0
+"""TTL of the lock between processes: shorter than callers wait for it, so that a killed process fails nobody."""
 
 _PAGE = 500
 
@@ -44,8 +46,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class DueQuestion:
-    """What is due at `at`, when `event` happens, in `context`. session_id: of the one who asks; None sees all."""
+class DueRequest:
+    """What is due at `at`, by `event`, or in `context`. session_id: of the caller; None sees all sessions."""
 
     at: datetime
     event: str | None = None
@@ -55,17 +57,14 @@ class DueQuestion:
 
 @dataclass(frozen=True, slots=True)
 class IntentionParts:
-    """What intentions work with. locks: those of the ingestor.
-
-    between: keeps processes apart, of which each has an ingestor of its own; None where there is but one.
-    """
+    """What intentions need. locks: those of the ingestor. process_locks: between processes; None for a single one."""
 
     store: MemoryStore
     embedder: Embedder
     ingestor: Ingestor
     locks: ScopeLocks
     clock: Clock
-    between: Locks | None = None
+    process_locks: Locks | None = None
 
 
 class Intentions:
@@ -74,138 +73,147 @@ class Intentions:
     def __init__(self, parts: IntentionParts) -> None:
         self._parts = parts
 
-    async def due(self, scope: Scope, question: DueQuestion) -> list[Prospective]:
-        """What is due and has not fired, the longest due first."""
-        waiting = [one for one in await self._waiting(scope, question) if may_see(one, question.session_id)]
-        alike = await self._alike(waiting, question.context)
-        found = [one for one in waiting if is_due(one, question) or one.id in alike]
-        return sorted(found, key=lambda one: (one.due_at or one.created_at, -one.priority, one.id))
+    async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
+        """The intentions that are due and have not fired, longest due first."""
+        intentions = await self._open_intentions(scope, request)
+        visible = [memory for memory in intentions if _visible(memory, request.session_id)]
+        by_context = await self._due_by_context(visible, request.context)
+        due = [memory for memory in visible if is_due(memory, request) or memory.id in by_context]
+        return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
-    async def fire(self, scope: Scope, question: DueQuestion) -> list[Prospective]:
-        """What is due, marked active: nobody else gets it again."""
-        async with self._parts.locks.of(scope), self._alone(scope):
-            return await self._marked(scope, [one.id for one in await self.due(scope, question)])
+    async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
+        """The due intentions, marked as fired: no other caller gets them."""
+        async with self._parts.locks.of(scope), self._process_lock(scope):
+            return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
     async def mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        """Those of `ids` that had not fired, marked active."""
+        """Those of `ids` that had not fired yet, marked as fired."""
         if not ids:
             return []
-        async with self._parts.locks.of(scope), self._alone(scope):
-            return await self._marked(scope, ids)
-
-    @asynccontextmanager
-    async def _alone(self, scope: Scope) -> AsyncIterator[None]:
-        """Within it no other process fires. With the locks away it goes on: twice told is better than not at all."""
-        between, lease = self._parts.between, None
-        if between is not None:
-            try:
-                lease = await between.acquire(LockRequest("due", scope, ttl_s=ALONE_S, optional=True))
-            except Unavailable as error:
-                _log.warning("intentions may fire twice where there are several processes: %s", error)
-        try:
-            yield
-        finally:
-            if between is not None and lease is not None:
-                with suppress(Unavailable):  # it frees itself after its time limit
-                    await between.release(lease)
-
-    async def _marked(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        now = rfc3339(self._parts.clock())
-        kept = await self._parts.store.get(scope, ids)
-        fresh = [one for one in (kept.get(key) for key in ids) if isinstance(one, Prospective) and not has_fired(one)]
-        if not fresh:
-            return []
-        change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
-        await self._parts.store.patch(scope, {one.id: change for one in fresh})
-        after = await self._parts.store.get(scope, [one.id for one in fresh])
-        return [one for one in (after.get(old.id) for old in fresh) if isinstance(one, Prospective)]
+        async with self._parts.locks.of(scope), self._process_lock(scope):
+            return await self._mark(scope, ids)
 
     async def complete(self, scope: Scope, memory_id: str) -> Memory:
-        """The intention, completed. Raises NotFound, InvalidRequest for another type, Conflict if it was cancelled."""
+        """The completed intention. Raises NotFound, InvalidRequest for another type, Conflict if it was cancelled."""
         return await self._end(scope, memory_id, Status.COMPLETED)
 
     async def cancel(self, scope: Scope, memory_id: str) -> Memory:
-        """The intention, cancelled. Raises NotFound, InvalidRequest for another type, Conflict if it was completed."""
+        """The cancelled intention. Raises NotFound, InvalidRequest for another type, Conflict if it was completed."""
         return await self._end(scope, memory_id, Status.CANCELLED)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """The intention, due at `until` and not before. Raises as `complete` does, and InvalidRequest for the past."""
-        await self._open(scope, memory_id, Status.PENDING)
+        """The intention, due at `until`. Raises as `complete` does, and InvalidRequest for a time in the past."""
+        await self._intention(scope, memory_id, Status.PENDING)
         if until <= self._parts.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
         return await self._parts.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
 
     async def _end(self, scope: Scope, memory_id: str, status: Status) -> Memory:
-        before = await self._open(scope, memory_id, status)
-        if before.status is status:
-            return before
-        ended = self._parts.clock() if status is Status.COMPLETED else None
-        return await self._parts.ingestor.revise(scope, memory_id, {"status": status, "completed_at": ended})
+        intention = await self._intention(scope, memory_id, status)
+        if intention.status is status:
+            return intention
+        completed_at = self._parts.clock() if status is Status.COMPLETED else None
+        return await self._parts.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
 
-    async def _open(self, scope: Scope, memory_id: str, wanted: Status) -> Prospective:
-        found = await existing_memory(self._parts.store, scope, memory_id)
-        if not isinstance(found, Prospective):
-            raise InvalidRequest(f"only a prospective memory can be {wanted}; this one is {found.type}", path="id")
-        if found.status not in OPEN and found.status is not wanted:
-            raise Conflict(f"this intention is {found.status} already")
-        return found
+    async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
+        """The intention, if its status can become `status`."""
+        memory = await existing_memory(self._parts.store, scope, memory_id)
+        if not isinstance(memory, Prospective):
+            raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
+        if memory.status not in OPEN and memory.status is not status:
+            raise Conflict(f"this intention is {memory.status} already")
+        return memory
 
-    async def _waiting(self, scope: Scope, question: DueQuestion) -> list[Prospective]:
-        found: list[Prospective] = []
-        where, cursor = _unfired(question, self._parts.clock()), None
-        while len(found) < MAX_WAITING:
+    async def _mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
+        now = rfc3339(self._parts.clock())
+        unfired = [memory for memory in await self._get(scope, ids) if not _has_fired(memory)]
+        if not unfired:
+            return []
+        change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
+        await self._parts.store.patch(scope, {memory.id: change for memory in unfired})
+        return await self._get(scope, [memory.id for memory in unfired])
+
+    async def _get(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
+        stored = await self._parts.store.get(scope, ids)
+        memories = (stored.get(memory_id) for memory_id in ids)
+        return [memory for memory in memories if isinstance(memory, Prospective)]
+
+    @asynccontextmanager
+    async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
+        """Keep other processes from firing. If the locks are unavailable it goes on: an intention may fire twice."""
+        locks, lease = self._parts.process_locks, None
+        if locks is not None:
+            try:
+                lease = await locks.acquire(LockRequest("due", scope, ttl_s=LOCK_S, optional=True))
+            except Unavailable as error:
+                _log.warning("intentions may fire twice, in several processes: %s", error)
+        try:
+            yield
+        finally:
+            if locks is not None and lease is not None:
+                with suppress(Unavailable):  # the lock expires by itself
+                    await locks.release(lease)
+
+    async def _open_intentions(self, scope: Scope, request: DueRequest) -> list[Prospective]:
+        memories: list[Prospective] = []
+        where, cursor = _may_be_due(request, self._parts.clock()), None
+        while len(memories) < MAX_OPEN:
             page = await self._parts.store.page(scope, Listing((MemoryType.PROSPECTIVE,), where, _PAGE, cursor))
-            found += [one for one in page.memories if isinstance(one, Prospective)]
+            memories += [memory for memory in page.memories if isinstance(memory, Prospective)]
             cursor = page.next_cursor
             if cursor is None:
                 break
-        return found
+        return memories
 
-    async def _alike(self, waiting: Sequence[Prospective], context: str | None) -> set[str]:
-        """The ids of those whose condition `context` is like. Conditions are asked for as queries, which are kept."""
-        awaited = [one for one in waiting if one.trigger_type is TriggerType.CONTEXT] if context else []
-        if not awaited or context is None:
+    async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
+        """Ids of intentions whose condition is similar to `context`. Query embeddings are cached."""
+        waiting = [memory for memory in memories if memory.trigger_type is TriggerType.CONTEXT] if context else []
+        if not waiting or context is None:
             return set()
-        here = (await self._parts.embedder.embed_query(context)).dense
-        conditions = [(await self._parts.embedder.embed_query(condition_of(one))).dense for one in awaited]
-        likeness = np.vstack(conditions) @ here
-        return {one.id for one, alike in zip(awaited, likeness, strict=True) if alike >= ALIKE}
+        embed = self._parts.embedder.embed_query
+        vector = (await embed(context)).dense
+        conditions = [(await embed(_condition(memory))).dense for memory in waiting]
+        similarities = np.vstack(conditions) @ vector
+        return {
+            memory.id
+            for memory, similarity in zip(waiting, similarities, strict=True)
+            if similarity >= MIN_CONTEXT_SIMILARITY
+        }
 
 
-def _unfired(question: DueQuestion, now: datetime) -> Filter:
-    """Open, not fired, current, and of a kind that this question may make due."""
-    kinds: list[Filter] = [Compare("due_at", Op.LTE, question.at)]
-    asked = {TriggerType.EVENT: question.event, TriggerType.CONTEXT: question.context}
-    kinds += [Compare("trigger_type", Op.EQ, str(kind)) for kind, given in asked.items() if given]
-    current = [AnyOf((Absent(field), Compare(field, Op.GT, now))) for field in ("valid_to", "expires_at")]
-    unended = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-    return all_of(unended, Absent("fired_at"), AnyOf(tuple(kinds)), *current)
+def _may_be_due(request: DueRequest, now: datetime) -> Filter:
+    """Intentions that are open, current, not fired, and of a kind that `request` asks for."""
+    kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
+    triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
+    kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
+    current = [AnyOf((Absent(name), Compare(name, Op.GT, now))) for name in ("valid_to", "expires_at")]
+    is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+    return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), *current)
 
 
-def is_due(intention: Prospective, question: DueQuestion) -> bool:
-    """Whether its time has come, or its event happens."""
-    if intention.due_at is not None and intention.due_at <= question.at:
+def is_due(intention: Prospective, request: DueRequest) -> bool:
+    """Whether its time has come, or its event happens; event names ignore case and blanks."""
+    if intention.due_at is not None and intention.due_at <= request.at:
         return True
-    if intention.trigger_type is not TriggerType.EVENT or question.event is None:
+    if intention.trigger_type is not TriggerType.EVENT or request.event is None:
         return False
-    return _folded(condition_of(intention)) == _folded(question.event)
+    return _folded(_condition(intention)) == _folded(request.event)
 
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def has_fired(intention: Prospective) -> bool:
-    """Whether it was delivered already, or is over."""
+def _has_fired(intention: Prospective) -> bool:
     return intention.fired_at is not None or intention.status not in OPEN
 
 
-def may_see(memory: Memory, session_id: str | None) -> bool:
-    """Whether `session_id` may see it; None asks for the namespace as a whole."""
+def _visible(memory: Memory, session_id: str | None) -> bool:
+    """Whether the session may see the memory; None asks for the whole namespace."""
     return session_id is None or memory.visibility is Visibility.NAMESPACE or memory.session_id == session_id
 
 
-def condition_of(intention: Prospective) -> str:
-    """The words of what it waits for; its content where it has none."""
+def _condition(intention: Prospective) -> str:
+    """What the intention waits for: its condition, or its content."""
     return intention.trigger_condition or intention.content

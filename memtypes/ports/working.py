@@ -1,7 +1,7 @@
 """Live working memory: the items that the next prompts get, and the store that holds them.
 
 A live item is a working memory whose `accessed_at`, `expires_at` and `cleared_at` are kept in the live store. Its
-embedded copy in the memory store is updated later; see `ingest.working.sync`.
+embedded copy in the memory store is updated later; see `ingest.working.working_memory`.
 """
 
 from __future__ import annotations

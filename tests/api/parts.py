@@ -16,8 +16,7 @@ from ingest.screening.redaction.redactor import RuleBook
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import IntentionParts, Intentions
-from ingest.working.sync import Copies
-from ingest.working.todos import WorkingMemory
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Unavailable
@@ -105,7 +104,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         clock=clock,
         threads=Threads(threads),
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
-        working=WorkingMemory(items, Copies(items, kept, clock), ingestor, kept, clock),
+        working=WorkingMemory(items, ingestor, kept, clock),
         idempotency=IdempotentCalls(answers),
         erasable={
             "memories": ErasableMemories(kept, ingestor),

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 
 from api.wiring.container import Services
-from ingest.working.sync import Copies
-from ingest.working.todos import WorkingMemory
+from ingest.working.working_memory import WorkingMemory
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.working import RedisWorking
 from retrieval.retriever import Retriever, RetrieverParts
@@ -59,8 +58,7 @@ class World:
 def with_live(services: Services, live: LiveClient) -> Services:
     """`services` with working memory on `live`."""
     items = RedisWorking(live)
-    copies = Copies(items, services.store, services.clock)
-    working = WorkingMemory(items, copies, services.ingestor, services.store, services.clock)
+    working = WorkingMemory(items, services.ingestor, services.store, services.clock)
     tokenizers = {"cl100k_base": FakeTokenizer()}
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items)
     return replace(services, working=working, retriever=Retriever(parts))

@@ -19,8 +19,8 @@ from api.http.shapes import Redactions
 from api.wiring.container import Services
 from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
-from ingest.working.intentions import DueQuestion
-from ingest.working.todos import NewItem
+from ingest.working.intentions import DueRequest
+from ingest.working.working_memory import NewItem
 from ingest.writing.drafts import Submission
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.memory import Label, Line, Model, Text
@@ -136,7 +136,7 @@ async def prompt_submit(
     answer = await services.retriever.retrieve(scope, query)
     shown = {item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE}
     if shown:
-        question = DueQuestion(services.clock(), context=query.query, session_id=data.session_id)
+        question = DueRequest(services.clock(), context=query.query, session_id=data.session_id)
         due = await services.intentions.due(scope, question)
         await services.intentions.mark(scope, [memory.id for memory in due if memory.id in shown])
     return answer

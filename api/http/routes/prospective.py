@@ -16,7 +16,7 @@ from api.http.request import ApiRequest
 from api.http.routes.memories import known_id
 from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag
 from api.wiring.container import Services
-from ingest.working.intentions import DueQuestion
+from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -58,9 +58,9 @@ async def get_due(
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)
-    question = DueQuestion(params.at or services.clock(), params.event, params.context, params.session_id)
+    due = DueRequest(params.at or services.clock(), params.event, params.context, params.session_id)
     find = services.intentions.fire if params.mark else services.intentions.due
-    return DueAnswer(due=[MemoryAnswer(memory) for memory in await find(scope, question)])
+    return DueAnswer(due=[MemoryAnswer(memory) for memory in await find(scope, due)])
 
 
 @Endpoint(

@@ -15,7 +15,7 @@ from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.shapes import QueryFlag, Redactions
 from api.wiring.container import Services
-from ingest.working.todos import TTL_S, NewItem, WorkingMemory
+from ingest.working.working_memory import TTL_S, NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model, Text, Whole
 from memtypes.model.scope import Name
@@ -128,7 +128,7 @@ async def list_working(
 ) -> ItemsAnswer:
     """The session's items."""
     scope = request.scope_in(params.namespace, params.session_id)
-    items = await working_memory(services).listed(scope, params.todo_id, cleared=params.include_cleared)
+    items = await working_memory(services).list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer(items=[_shown(item) for item in items])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,20 +11,7 @@ import pytest
 
 from api.auth.keys import Role
 from api.wiring.container import Services
-from ingest.working.intentions import DueQuestion, IntentionParts, Intentions
-from ingest.writing.writer import ScopeLocks
-from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Memory
-from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Scope
-from memtypes.ports.locks import Lease, LockRequest, Locks
-from memtypes.stores.memory import InMemoryStore
-from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.locks import RedisLocks
 from tests.api.conftest import NOW, bearer, connect
-from tests.api.parts import fake_services
-from tests.fakes import FakeEmbedder
-from tests.fakes_threads import FreeLocks
 
 pytestmark = pytest.mark.anyio
 
@@ -141,50 +127,3 @@ async def test_a_session_sees_its_own(client: httpx.AsyncClient) -> None:
     assert await _due(client) == ["mine"]
     assert await _due(client, session_id="s1") == ["mine"]
     assert await _due(client, session_id="s2") == []
-
-
-class SlowStore(InMemoryStore):
-    """A store that lets others in between reading and writing."""
-
-    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """What there was a moment ago."""
-        found = await super().get(scope, ids)
-        await anyio.sleep(0.01)
-        return found
-
-
-async def fired_by_two(locks: Locks) -> int:
-    """How often a due intention fires, when two processes ask for it at once."""
-    store = SlowStore()
-    services = fake_services(lambda: NOW, store)
-    async with connect(services) as client:
-        await _write(client, "call Ann", due_at=(NOW - timedelta(hours=1)).isoformat())
-    told: list[int] = []
-
-    async def ask() -> None:
-        parts = IntentionParts(store, FakeEmbedder(), services.ingestor, ScopeLocks(), lambda: NOW, locks)
-        told.append(len(await Intentions(parts).fire(Scope("default", "ann"), DueQuestion(NOW))))
-
-    async with anyio.create_task_group() as asking:
-        asking.start_soon(ask)
-        asking.start_soon(ask)
-    return sum(told)
-
-
-async def test_of_two_processes_one_gets_what_is_due(live: LiveClient) -> None:
-    """The locks of live state keep them apart; without them both would be told."""
-    assert await fired_by_two(RedisLocks(live)) == 1
-    assert await fired_by_two(FreeLocks()) == 2
-
-
-class AwayLocks(FreeLocks):
-    """Locks that can't be reached."""
-
-    async def acquire(self, request: LockRequest) -> Lease:
-        """Nothing: they are away."""
-        raise Unavailable(f"no lock {request.name}")
-
-
-async def test_what_is_due_fires_without_locks() -> None:
-    """With live state away it is told all the same, twice at worst."""
-    assert await fired_by_two(AwayLocks()) == 2

@@ -162,12 +162,12 @@ async def test_copies_follow_with_the_next_sweep_and_are_swept_when_over(world: 
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
-    await world.working.copies.sweep(1)
+    await world.working.sync.sweep(1)
     path, where = f"/v1/memories/{item['id']}", {"namespace": item["namespace"]}
     copy = (await world.client.get(path, params=where)).json()
     assert (copy["accessed_at"], copy["expires_at"]) == ("2026-03-01T12:01:40Z", "2026-03-01T12:06:40Z")
     world.later(1_000)
-    await world.working.copies.sweep(2)
+    await world.working.sync.sweep(2)
     due = await world.working.items.due_namespaces(world.now, 1_000)
     assert item["namespace"] not in [one.scope.namespace for one in due]
     assert (await world.client.get(path, params=where)).json()["fence"] == 2

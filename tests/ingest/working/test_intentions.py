@@ -1,0 +1,141 @@
+"""Intentions that are due, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from ingest.working.intentions import DueRequest, IntentionParts, Intentions
+from ingest.writing.pipeline import Ingestor
+from ingest.writing.writer import ScopeLocks
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.prospective import ProspectiveDraft, Status, TriggerType
+from memtypes.model.scope import Scope
+from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.stores.memory import InMemoryStore
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
+from tests.fakes import FakeEmbedder
+from tests.fakes_threads import FreeLocks
+from tests.ingest.conversations.parts import NOW, ingestor_over
+
+pytestmark = pytest.mark.anyio
+SCOPE = Scope("t", "n")
+PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+
+
+class SlowStore(InMemoryStore):
+    """A store that yields to other tasks after each read."""
+
+    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+        """The memories, after a pause."""
+        memories = await super().get(scope, ids)
+        await anyio.sleep(0.01)
+        return memories
+
+
+class UnavailableLocks(FreeLocks):
+    """Locks whose server is away."""
+
+    async def acquire(self, request: LockRequest) -> Lease:
+        """Raise Unavailable."""
+        raise Unavailable(f"no lock {request.name}")
+
+
+def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
+    """Intentions of one process."""
+    return Intentions(IntentionParts(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks))
+
+
+async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
+    """The id of a new intention."""
+    draft = ProspectiveDraft.model_validate({"type": "prospective", "content": content, **fields})
+    outcome = await ingestor.write_one(SCOPE, draft)
+    assert outcome.id is not None
+    return outcome.id
+
+
+async def test_intentions_are_due_by_time_event_or_context() -> None:
+    """Longest due first. Names of events ignore case and blanks."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    intentions = intentions_over(store, ingestor)
+    await write(ingestor, "call Bob", due_at=NOW)
+    await write(ingestor, "call Ann", due_at=PAST)
+    await write(ingestor, "call Eve", due_at=FUTURE)
+    await write(ingestor, "notify", trigger_type=TriggerType.EVENT, trigger_condition="Build  Done")
+    await write(ingestor, "recipe", trigger_type=TriggerType.CONTEXT, trigger_condition="cooking dinner")
+
+    async def due(request: DueRequest) -> list[str]:
+        return [memory.content for memory in await intentions.due(SCOPE, request)]
+
+    assert await due(DueRequest(NOW)) == ["call Ann", "call Bob"]
+    assert await due(DueRequest(PAST, event="build done")) == ["call Ann", "notify"]
+    assert await due(DueRequest(PAST, context="cooking dinner")) == ["call Ann", "recipe"]
+    assert await due(DueRequest(PAST, context="sailing")) == ["call Ann"]
+
+
+async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() -> None:
+    """Without a session all of them are due."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    await write(ingestor, "mine", due_at=PAST, session_id="s", visibility=Visibility.SESSION)
+    await write(ingestor, "ours", due_at=PAST, session_id="s", visibility=Visibility.NAMESPACE)
+    intentions = intentions_over(store, ingestor)
+    seen = [
+        {memory.content for memory in await intentions.due(SCOPE, DueRequest(NOW, session_id=session))}
+        for session in ("s", "other", None)
+    ]
+    assert seen == [{"mine", "ours"}, {"ours"}, {"mine", "ours"}]
+
+
+async def test_an_ended_intention_stays_ended() -> None:
+    """Completing twice changes nothing; cancelling a completed one is a conflict; snoozing into the past is refused."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    intentions = intentions_over(store, ingestor)
+    memory_id = await write(ingestor, "call Ann", due_at=PAST)
+    with pytest.raises(InvalidRequest, match="must lie in the future"):
+        await intentions.snooze(SCOPE, memory_id, PAST)
+    await intentions.snooze(SCOPE, memory_id, FUTURE)
+    assert await intentions.due(SCOPE, DueRequest(NOW)) == []
+    completed = await intentions.complete(SCOPE, memory_id)
+    assert (completed.status, completed.completed_at) == (Status.COMPLETED, NOW)  # type: ignore[attr-defined]
+    assert await intentions.complete(SCOPE, memory_id) == completed
+    with pytest.raises(Conflict, match="completed already"):
+        await intentions.cancel(SCOPE, memory_id)
+    with pytest.raises(NotFound):
+        await intentions.complete(SCOPE, "0" * 8)
+
+
+async def times_fired(locks: Locks) -> int:
+    """How often a due intention fires if two processes ask at once."""
+    store = SlowStore()
+    ingestor = ingestor_over(store)
+    await write(ingestor, "call Ann", due_at=PAST)
+    fired: list[int] = []
+
+    async def ask() -> None:
+        process = intentions_over(store, ingestor_over(store), locks)
+        fired.append(len(await process.fire(SCOPE, DueRequest(NOW))))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
+    return sum(fired)
+
+
+async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> None:
+    """Because of the lock; without one it fires in both."""
+    assert await times_fired(RedisLocks(live)) == 1
+    assert await times_fired(FreeLocks()) == 2
+
+
+async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
+    """In both processes."""
+    assert await times_fired(UnavailableLocks()) == 2

@@ -1,0 +1,117 @@
+"""Working memory over stores in memory; see also `tests/api/http/routes/test_working.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.working.working_memory import COMPLEX_STEPS, NewItem, WorkingMemory
+from memtypes.model.errors import Unavailable
+from memtypes.model.procedural import Procedural
+from memtypes.model.scope import Scope
+from memtypes.ports.working import ItemSelection
+from memtypes.stores.memory import InMemoryStore
+from tests.fakes_working import FakeItems
+from tests.ingest.conversations.parts import NOW, ingestor_over
+
+pytestmark = pytest.mark.anyio
+SCOPE = Scope("t", "n", session_id="s")
+
+
+class UnpatchableStore(InMemoryStore):
+    """A store that fails to update memories while `fails` is set."""
+
+    fails = False
+
+    async def patch(
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
+    ) -> None:
+        """Update the memories, or raise."""
+        if self.fails:
+            raise Unavailable("away")
+        await super().patch(scope, changes, removed=removed, fence=fence)
+
+
+def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
+    """Working memory with a clock that shows `now[0]`."""
+    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0])
+
+
+async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
+    """In whole milliseconds, as the live store keeps it."""
+    store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
+    working = working_over(store, now)
+    item = (await working.create(SCOPE, NewItem("port the parser", ttl=timedelta(seconds=60)))).item
+    assert item.expires_at == NOW + timedelta(seconds=60, milliseconds=123)
+    assert (await store.get(SCOPE, [item.id]))[item.id].expires_at == item.expires_at
+
+
+async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
+    """An expired item is not listed at all."""
+    store, now = InMemoryStore(), [NOW]
+    working = working_over(store, now)
+    await working.create(SCOPE, NewItem("port the parser", todo_id="t1"))
+    await working.create(SCOPE, NewItem("write the tests", todo_id="t2"))
+    assert await working.clear(SCOPE, ItemSelection(todo_id="t1")) == 1
+    live = await working.list_items(SCOPE, None, include_cleared=False)
+    everything = await working.list_items(SCOPE, None, include_cleared=True)
+    assert [item.content for item in live] == ["write the tests"]
+    assert {item.content for item in everything} == {"port the parser", "write the tests"}
+    now[0] += timedelta(hours=1)
+    assert await working.list_items(SCOPE, None, include_cleared=False) == []
+
+
+async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog: pytest.LogCaptureFixture) -> None:
+    """Clearing succeeds meanwhile."""
+    store, now = UnpatchableStore(), [NOW]
+    working = working_over(store, now)
+    item = (await working.create(SCOPE, NewItem("port the parser"))).item
+    store.fails = True
+    with caplog.at_level(logging.WARNING):
+        assert await working.clear(SCOPE, ItemSelection()) == 1
+    assert "updated with the next sweep" in caplog.text
+    assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at is None  # type: ignore[attr-defined]
+    store.fails = False
+    assert await working.sync.sync_session(SCOPE) == 1
+    assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at == NOW  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
+async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
+    """Its items are cleared in any case. Completing it again adds no second procedure."""
+    store = InMemoryStore()
+    working = working_over(store, [NOW])
+    await working.create(SCOPE, NewItem("port the parser", todo_id="t1"))
+    names = [f"step {number}" for number in range(steps)]
+    completed = await working.complete(SCOPE, "t1", names)
+    assert completed.cleared == 1
+    assert (completed.procedural_id is not None) == (steps > COMPLEX_STEPS)
+    if completed.procedural_id is not None:
+        procedure = (await store.get(SCOPE, [completed.procedural_id]))[completed.procedural_id]
+        assert isinstance(procedure, Procedural)
+        assert (procedure.content, procedure.steps) == ("port the parser", names)
+        again = await working.complete(SCOPE, "t1", names)
+        assert (again.cleared, again.procedural_id) == (0, completed.procedural_id)
+
+
+async def test_forgetting_removes_live_items_before_their_memories_are_deleted() -> None:
+    """One item by id, or all sessions of the namespace."""
+    store = InMemoryStore()
+    working = working_over(store, [NOW])
+    first = (await working.create(SCOPE, NewItem("port the parser"))).item
+    await working.create(SCOPE, NewItem("write the tests"))
+    await working.forget(SCOPE, first.id)
+    assert [item.content for item in await working.list_items(SCOPE, None, include_cleared=False)] == [
+        "write the tests"
+    ]
+    await working.forget(Scope("t", "n"))
+    assert await working.list_items(SCOPE, None, include_cleared=False) == []
