@@ -1,48 +1,59 @@
-"""Asks every question of a set, in two ways: of its right types only, and of all types. Knows retrieval's two calls.
+"""Asks the questions of a set, once of its own memory types and once of all types, and scores rankings and contexts.
 
-A question's evidence is a set of memories: corpus ids that merged into one memory are one piece of evidence.
+Evidence is a set of memories: corpus entries that were merged into one memory are one piece of evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
 import anyio
 
-from benchmarks.apparatus.metrics import all_at, hit_at, ndcg_at, recall_at, reciprocal_rank
-from benchmarks.quality.contexts import ContextScore, Expected, score_context
+from benchmarks.harness.metrics import (
+    all_at,
+    answer_share,
+    hit_at,
+    kept_share,
+    ndcg_at,
+    recall_at,
+    reciprocal_rank,
+)
 from benchmarks.sets.data import Conversation, EvaluationSet, Question
 from benchmarks.sets.loading import Loaded, scope_of
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from retrieval.answer import ContextItem, RetrieveAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
+METRICS = ("R@5", "R@10", "hit@10", "all@10", "MRR", "nDCG@10")
+SHOWN_SHARE = 0.8
+"""A cut text counts as shown with this share of its words; an excerpt with this share of the answer's words."""
+
 _AT_ONCE = 2
-"""Questions under way at a time: one is ranked here while the engine searches for the other."""
+"""Questions under way: one is ranked here while the engine searches for the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How questions are asked; None leaves it to the service.
 
-    sample: so many of a set's are asked with the budgets that only violations need; None for all. oversize: what
-    becomes of a memory that is larger than its room.
+    violation_sample: number of questions asked with the budgets that only violations need; None for all.
     """
 
     profile: str | None = None
-    sample: int | None = None
+    violation_sample: int | None = None
     oversize: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Who is asked, who counts tokens independently, and in what manner."""
+    """Who is asked, how tokens are counted independently, and how questions are asked."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -50,28 +61,68 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class WayScore:
-    """One question asked in one way. figures: of its ranking; contexts: by budget."""
+class ContextScore:
+    """What one context shows and costs.
 
-    figures: Mapping[str, float]
+    recall: share of the evidence shown. tokens: of the whole context, recounted. allowed: budget plus working memory.
+    stated, utilization: as the answer says. left_out: candidates that are not shown.
+    """
+
+    recall: float
+    tokens: int
+    allowed: int
+    stated: int
+    utilization: float
+    left_out: int
+
+    @property
+    def violates(self) -> bool:
+        """Whether the context is larger than allowed."""
+        return self.tokens > self.allowed
+
+    @property
+    def understates(self) -> bool:
+        """Whether the context is larger than the answer says."""
+        return self.tokens > self.stated
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a context should show. evidence: text by memory id. answer: to the question, if the set has it."""
+
+    budget: int
+    evidence: Mapping[str, str]
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WayScore:
+    """One question asked one way: metrics of its ranking, and contexts by budget."""
+
+    metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """One question asked in both ways."""
+    """One question asked of the set's types and of all types."""
 
     question: Question
-    right: WayScore
-    every: WayScore
+    own_types: WayScore
+    all_types: WayScore
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question with what it takes to ask and to score it.
+class Slice:
+    """Every `of`-th question from `first` on."""
 
-    as_of: the same in both ways and every budget, so that it is searched for once. evidence: memory id to text.
-    """
+    first: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A question to ask. as_of: the same for every call, so that the store's answer is cached."""
 
     question: Question
     scope: Scope
@@ -80,80 +131,64 @@ class _Asked:
     budgets: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Every `of`-th question, from the one at `first` on."""
-
-    first: int = 0
-    of: int = 1
-
-
 async def evaluate(
-    evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded, share: Share = Share()
+    evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: Slice = Slice()
 ) -> list[QuestionScore]:
-    """A score for each question of `share`, in the order of the set."""
+    """A score for each question of `part`, in the order of the set."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
 
-    async def score(index: int, one: _Asked) -> None:
+    async def score(index: int, task: _Task) -> None:
         async with limiter:
-            scores[index] = await _score(evaluation, one, asked.types)
+            own = await _score_way(evaluation, task, list(whole.types))
+            every = await _score_way(evaluation, task, None)
+            scores[index] = QuestionScore(task.question, own, every)
 
     async with anyio.create_task_group() as tasks:
-        mine = islice(_all_asked(evaluation, asked, loaded), share.first, None, share.of)
-        for index, one in enumerate(mine):
-            tasks.start_soon(score, index, one)
+        for index, task in enumerate(islice(_tasks(evaluation, whole, loaded), part.first, None, part.of)):
+            tasks.start_soon(score, index, task)
     return [scores[index] for index in range(len(scores))]
 
 
-def _all_asked(evaluation: Evaluation, asked: EvaluationSet, loaded: Loaded) -> Iterator[_Asked]:
-    every = sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})
-    sample = evaluation.manner.sample
-    limit = asked.questions if sample is None else sample
-    chosen = {index * asked.questions // limit for index in range(limit)} if limit else set()
-    now = datetime.now(UTC)
-    pairs = ((conversation, question) for conversation in asked.conversations for question in conversation.questions)
-    for index, (conversation, question) in enumerate(pairs):
-        budgets = tuple(every) if index in chosen else RECALL_BUDGETS
-        scope = scope_of(asked.name, conversation.name)
+def _tasks(evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded) -> Iterator[_Task]:
+    sample = evaluation.manner.violation_sample
+    limit = whole.questions if sample is None else sample
+    chosen = {index * whole.questions // limit for index in range(limit)} if limit else set()
+    every, now = tuple(sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})), datetime.now(UTC)
+    for index, (conversation, question) in enumerate(whole.asked()):
+        budgets = every if index in chosen else RECALL_BUDGETS
+        scope = scope_of(whole.name, conversation.name)
         evidence = evidence_of(question, conversation, loaded)
-        yield _Asked(question, scope, question.asked_at or now, evidence, budgets)
+        yield _Task(question, scope, question.asked_at or now, evidence, budgets)
 
 
 def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
-    """The memories that answer `question`, with their texts."""
-    wanted = set(question.evidence)
-    ids = loaded.ids[conversation.name]
+    """Text by id of the memories that answer `question`."""
+    wanted, ids = set(question.evidence), loaded.ids[conversation.name]
     return {ids[entry.id]: entry.text for entry in conversation.corpus if entry.id in wanted}
 
 
-async def _score(evaluation: Evaluation, one: _Asked, types: Iterable[MemoryType]) -> QuestionScore:
-    right = await _score_way(evaluation, one, list(types))
-    every = await _score_way(evaluation, one, None)
-    return QuestionScore(one.question, right, every)
-
-
-async def _score_way(evaluation: Evaluation, one: _Asked, types: list[MemoryType] | None) -> WayScore:
+async def _score_way(evaluation: Evaluation, task: _Task, types: list[MemoryType] | None) -> WayScore:
     common = {
-        "query": one.question.text,
-        "namespace": one.scope.namespace,
+        "query": task.question.text,
+        "namespace": task.scope.namespace,
         "types": types,
-        "as_of": one.as_of,
+        "as_of": task.as_of,
         "profile": evaluation.manner.profile,
     }
     room = {"oversize": evaluation.manner.oversize} if evaluation.manner.oversize else {}
-    ranked = await evaluation.retriever.search(one.scope, SearchRequest(**common, top_k=10))
+    ranked = await evaluation.retriever.search(task.scope, SearchRequest(**common, top_k=10))
     contexts = {}
-    for budget in one.budgets:
+    for budget in task.budgets:
         request = RetrieveRequest.model_validate({**common, **room, "budget": budget})
-        answer = await evaluation.retriever.retrieve(one.scope, request)
-        expected = Expected(budget, one.evidence, one.question.answer)
+        answer = await evaluation.retriever.retrieve(task.scope, request)
+        expected = Expected(budget, task.evidence, task.question.answer)
         contexts[budget] = score_context(answer, expected, evaluation.recount)
-    return WayScore(rank_figures([hit.id for hit in ranked.hits], list(one.evidence)), contexts)
+    return WayScore(ranking_metrics([hit.id for hit in ranked.hits], list(task.evidence)), contexts)
 
 
-def rank_figures(ranking: list[str], evidence: list[str]) -> dict[str, float]:
-    """The figures of a ranking by name; MRR looks at ten ranks, as the others do."""
+def ranking_metrics(ranking: list[str], evidence: list[str]) -> dict[str, float]:
+    """METRICS of a ranking; MRR is that of the first ten ranks."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -162,3 +197,28 @@ def rank_figures(ranking: list[str], evidence: list[str]) -> dict[str, float]:
         "MRR": reciprocal_rank(ranking[:10], evidence),
         "nDCG@10": ndcg_at(ranking, evidence, 10),
     }
+
+
+def score_context(answer: RetrieveAnswer, expected: Expected, recount: Callable[[str], int]) -> ContextScore:
+    """The score of `answer`. Raises TypeError for a context that is not one text."""
+    if not isinstance(answer.context, str):
+        raise TypeError("only a context that is one text can be recounted as a whole")
+    items = {item.id: item for item in answer.items}
+    shown = sum(
+        memory in items and _shows(items[memory], text, expected.answer) for memory, text in expected.evidence.items()
+    )
+    metadata = answer.metadata
+    return ContextScore(
+        recall=shown / len(expected.evidence),
+        tokens=recount(answer.context),
+        allowed=expected.budget + metadata.working_tokens,
+        stated=metadata.total_tokens,
+        utilization=metadata.utilization,
+        left_out=metadata.trimmed_count,
+    )
+
+
+def _shows(item: ContextItem, text: str, answer: str) -> bool:
+    if item.excerpt:
+        return answer_share(text, item.content, answer) >= SHOWN_SHARE
+    return not item.cut or kept_share(text, item.content) >= SHOWN_SHARE

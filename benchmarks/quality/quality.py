@@ -3,96 +3,124 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from benchmarks.apparatus.opened import open_parts, settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.report import Report, Table, progress
-from benchmarks.quality.comparisons import (
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Cell, Report, Table, progress
+from benchmarks.harness.stores import data_directory, open_parts, settings_in
+from benchmarks.quality.evaluation import Manner
+from benchmarks.quality.tables import SetScores, quality_figures, quality_tables
+from benchmarks.quality.updates import COLUMNS, UpdateScores, score_updates
+from benchmarks.quality.variants import (
     PAIRED_NOTES,
-    Compared,
-    Wanted,
-    measure_comparisons,
+    Comparison,
+    Comparisons,
+    compare_variants,
     paired_figures,
     paired_table,
 )
-from benchmarks.quality.evaluation import Manner
-from benchmarks.quality.summaries import SetScores, any_all_table, budget_table, context_table, figures, ranking_table
 from benchmarks.quality.workers import Work, cores, evaluate_shared
-from benchmarks.sets.data import EvaluationSet, find_sets, read_set
-from benchmarks.sets.loading import Loaded, kept_or_loaded
-from benchmarks.sets.portions import in_company, limit_questions
+from benchmarks.sets.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
+from benchmarks.sets.loading import kept_or_loaded
 
 _NOTES = (
     "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
     "Intervals are 95 %: Wilson's for hit@10, all@10, any, all; else percentile bootstrap over queries (2,000).",
     "hit@10, any: some of the evidence is there; all@10, all: all of it.",
-    "right: only the set's own types are asked for; all: no types are named.",
+    "own: only the set's memory types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
-    "A memory that was cut counts as shown when 80 % of its words are left.",
-    "An excerpt counts as shown when it keeps 80 % of the answer's words that the whole memory has.",
-    "enough: contexts that left some candidate out; utilization is their mean, least the lowest of them.",
-    "violations: the context, recounted whole, by tiktoken, is above the budget.",
-    "understated: the recount is above what the answer says.",
+    "A cut memory counts as shown with 80 % of its words, an excerpt with 80 % of the answer's words in the memory.",
+    "full: contexts that left candidates out; utilization is their mean, least their minimum.",
+    "violations: the context, recounted whole by tiktoken, is above the budget; understated: above the stated count.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """data: the folder of sets. sets: their names; none for all. limit: so many questions a set.
+    """Options of `quality`."""
 
-    store: where the ingested store is kept. company: so many memories of each other type stand beside a conversation.
-    compared: what else is measured of each set. workers: processes that ask at once.
-    """
+    data: Path = field(metadata=flag("folder of evaluation sets", Path))
+    sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
+    profile: str | None = field(default=None, metadata=flag("profile of weights", str))
+    limit_queries: int | None = field(default=None, metadata=flag("at most N queries of each set", int, least=1))
+    violation_sample: int | None = field(
+        default=None, metadata=flag("ask only N queries of each set with all budgets", int, least=0)
+    )
+    store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
+    company: int = field(default=0, metadata=flag("add N memories of each other type to every namespace", least=0))
+    oversize: str | None = field(
+        default=None,
+        metadata=flag("how memories larger than their room are shown", str, choices=("skip", "cut", "excerpt")),
+    )
+    workers: int = field(default=cores(), metadata=flag("processes that ask at once", least=1))
+    against: str | None = field(default=None, metadata=flag("paired test against this profile", str))
+    ablate: bool = field(default=False, metadata=flag("rank without each signal and leg"))
+    pooled: bool = field(default=False, metadata=flag("compare with a store for each conversation"))
 
-    command: str
-    data: Path
-    sets: tuple[str, ...] = ()
-    limit: int | None = None
-    manner: Manner = field(default_factory=Manner)
-    store: Path | None = None
-    company: int = 0
-    compared: Wanted = field(default_factory=Wanted)
-    workers: int = field(default_factory=cores)
+
+@dataclass(slots=True)
+class _Results:
+    scores: list[SetScores] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
+    updates: list[UpdateScores] = field(default_factory=list)
+    work: list[tuple[Cell, ...]] = field(default_factory=list)
+
+    def tables(self) -> tuple[Table, ...]:
+        updates = Table("Knowledge updates", COLUMNS, tuple(each.row() for each in self.updates))
+        columns = ("set", "memories", "merged", "queries", "ingestion s", "evaluation s")
+        return (
+            *quality_tables(self.scores),
+            *((updates,) if self.updates else ()),
+            *((paired_table(self.compared),) if self.compared else ()),
+            Table("Work", columns, tuple(self.work)),
+        )
+
+    def figures(self) -> Mapping[str, Any]:
+        figures: dict[str, Any] = {each.name: quality_figures(each) for each in self.scores}
+        if self.updates:
+            figures["updates"] = {each.set_name: each.ranks for each in self.updates}
+        if self.compared:
+            figures["comparisons"] = paired_figures(self.compared)
+        return figures
 
 
 async def measure_quality(request: QualityRequest) -> Report:
     """The report over every set that has answerable queries. Raises BadSet and NotLoaded."""
-    sets = _read(request)
-    asked = [one for one in sets if one.questions]
-    results: list[SetScores] = []
-    compared: list[Compared] = []
-    timings: list[tuple[str, int, int, int, float, float]] = []
+    sets, results = _read(request), _Results()
     with data_directory(request.store) as directory:
-        async with open_parts(settings_in(directory)) as opened:
-            for one in asked:
-                limited = limit_questions(one, request.limit)
-                progress(f"{one.name}: {one.memories} memories, {limited.questions} queries")
-                loaded = await kept_or_loaded(opened.ingestor, opened.store, one, directory if request.store else None)
-                scores, seconds = await _evaluated(request, limited, loaded, directory)
-                results.append(scores)
-                compared += await measure_comparisons(request.compared, opened, limited, loaded, request.manner.profile)
-                timings.append((one.name, one.memories, loaded.merged, limited.questions, loaded.seconds, seconds))
-    tables = (
-        ranking_table(results),
-        context_table(results),
-        any_all_table(results),
-        budget_table(results),
-        *((paired_table(compared),) if compared else ()),
-        Table("Work", ("set", "memories", "merged", "queries", "ingestion s", "evaluation s"), tuple(timings)),
-    )
-    paired = {"comparisons": paired_figures(compared)} if compared else {}
-    return Report(request.command, tables, _notes(request, sets), {one.name: figures(one) for one in results} | paired)
+        for whole in sets:
+            if whole.questions:
+                await _measure_set(request, whole, directory, results)
+    return Report(results.tables(), _notes(request, sets), results.figures())
+
+
+async def _measure_set(request: QualityRequest, whole: EvaluationSet, directory: Path, results: _Results) -> None:
+    limited = limit_questions(whole, request.limit_queries)
+    progress(f"{whole.name}: {whole.memories} memories, {limited.questions} queries")
+    manner = Manner(request.profile, request.violation_sample, request.oversize)
+    compared = Comparisons(request.against, request.ablate, request.pooled)
+    async with open_parts(settings_in(directory)) as opened:
+        loaded = await kept_or_loaded(opened.ingestor, opened.store, whole, directory if request.store else None)
+        began = time.perf_counter()
+        scores = await evaluate_shared(Work(directory, limited, loaded, manner), request.workers)
+        seconds = time.perf_counter() - began
+        results.scores.append(SetScores(whole.name, tuple(scores)))
+        results.compared += await compare_variants(compared, opened, limited, loaded, request.profile)
+        updates = await score_updates(opened.retriever, limited, loaded)
+    if updates.ranks:
+        results.updates.append(updates)
+    results.work.append((whole.name, whole.memories, loaded.merged, limited.questions, loaded.seconds, seconds))
 
 
 def _notes(request: QualityRequest, sets: list[EvaluationSet]) -> tuple[str, ...]:
-    company = f"Beside each conversation stand {request.company} memories of each other type."
     return (
         *_NOTES,
-        *(PAIRED_NOTES if request.compared.any else ()),
-        *((company,) if request.company else ()),
-        *(f"{one.name} has no answerable query with evidence: left out." for one in sets if not one.questions),
+        *(PAIRED_NOTES if request.against or request.ablate or request.pooled else ()),
+        *((f"Every namespace has {request.company} memories of each other type.",) if request.company else ()),
+        *(f"{whole.name} has no answerable query with evidence: left out." for whole in sets if not whole.questions),
     )
 
 
@@ -101,12 +129,4 @@ def _read(request: QualityRequest) -> list[EvaluationSet]:
     if not request.company:
         return sets
     others = [read_set(folder) for folder in find_sets(request.data)]
-    return [in_company(one, others, request.company) for one in sets]
-
-
-async def _evaluated(
-    request: QualityRequest, asked: EvaluationSet, loaded: Loaded, directory: Path
-) -> tuple[SetScores, float]:
-    began = time.perf_counter()
-    scores = await evaluate_shared(Work(directory, asked, loaded, request.manner), request.workers)
-    return SetScores(asked.name, tuple(scores)), time.perf_counter() - began
+    return [in_company(whole, others, request.company) for whole in sets]

@@ -1,95 +1,45 @@
-"""`updates`: how often what holds now is ranked before what it replaced, on questions that say which is which.
+"""How often a current statement ranks above the one that it replaced, on questions whose set labels both.
 
-A pair is a question whose evidence has both: it is won when the best-ranked current statement stands before the
-best-ranked stale one. What is not found stands last; when neither is, the pair is lost. The other questions of the set
-tell what that costs.
+A question with current and with stale evidence is a pair. It is won if the best-ranked current statement stands above
+the best-ranked stale one; a statement that is not found ranks last, and a pair of which nothing is found is lost.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean
 
-from benchmarks.apparatus.opened import open_parts, settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.report import Report, Table
-from benchmarks.quality.evaluation import rank_figures
-from benchmarks.sets.data import QUERIES, EvaluationSet, find_sets, read_set
-from benchmarks.sets.loading import Loaded, kept_or_loaded, scope_of
+from benchmarks.harness.report import Cell
+from benchmarks.sets.data import EvaluationSet
+from benchmarks.sets.loading import Loaded, scope_of
 from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever
 
 DEPTH = 200
-_FIGURES = ("R@5", "R@10", "MRR", "nDCG@10")
+COLUMNS = ("set", "pairs", "won", "share won")
 
 
 @dataclass(frozen=True, slots=True)
-class UpdatesRequest:
-    """data: the folder of sets. sets: their names; those with such questions without. store: where it is kept."""
+class UpdateScores:
+    """ranks: for each pair the question's id, the rank of the best current and of the best stale statement."""
 
-    command: str
-    data: Path
-    sets: tuple[str, ...] = ()
-    store: Path | None = None
+    set_name: str
+    ranks: tuple[tuple[str, int, int], ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One question: where the best current and the best stale statement stand; None where it is no pair."""
-
-    id: str
-    current: int | None
-    stale: int | None
-    figures: Mapping[str, float]
-
-    @property
-    def is_pair(self) -> bool:
-        """Whether it has both."""
-        return self.current is not None and self.stale is not None
-
-    @property
-    def won(self) -> bool:
-        """Whether what holds now stands first."""
-        return self.current is not None and self.stale is not None and self.current < self.stale
+    def row(self) -> tuple[Cell, ...]:
+        """The row under COLUMNS."""
+        won = sum(current < stale for _, current, stale in self.ranks)
+        return (self.set_name, len(self.ranks), won, won / len(self.ranks))
 
 
-async def measure_updates(request: UpdatesRequest) -> Report:
-    """The report over every set with such questions. Raises BadSet and NotLoaded."""
-    rows, figures = [], {}
-    with data_directory(request.store) as directory:
-        async with open_parts(settings_in(directory)) as opened:
-            for folder in find_sets(request.data, request.sets):
-                current = current_evidence(folder)
-                if current or request.sets:
-                    whole = read_set(folder)
-                    loaded = await kept_or_loaded(
-                        opened.ingestor, opened.store, whole, directory if request.store else None
-                    )
-                    answered = await ask(opened.retriever, whole, loaded, current)
-                    rows.append(row(whole.name, answered))
-                    figures[whole.name] = [[one.id, one.current, one.stale] for one in answered if one.is_pair]
-    columns = ("set", "pairs", "won", "share", "other questions", *_FIGURES)
-    return Report(request.command, (Table("Knowledge updates", columns, tuple(rows)),), (), figures)
-
-
-def current_evidence(folder: Path) -> dict[str, set[str]]:
-    """By question, the corpus ids of what holds now, as the file says."""
-    with (folder / QUERIES).open(encoding="utf-8") as lines:
-        read = [json.loads(line) for line in lines if line.strip()]
-    return {one["id"]: set(one["current_evidence"]) for one in read if one.get("current_evidence")}
-
-
-async def ask(
-    retriever: Retriever, whole: EvaluationSet, loaded: Loaded, current: Mapping[str, set[str]]
-) -> list[Answered]:
-    """An answer for each question of `whole`, in order. current: by question, the corpus ids of what holds now."""
-    answered = []
-    for conversation in whole.conversations:
+async def score_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> UpdateScores:
+    """The ranks of every pair of the set."""
+    ranks = []
+    for conversation, question in whole.asked():
         scope, ids = scope_of(whole.name, conversation.name), loaded.ids[conversation.name]
-        for question in conversation.questions:
+        current = {ids[entry] for entry in question.current_evidence}
+        stale = {ids[entry] for entry in question.evidence} - current
+        if current and stale:
             request = SearchRequest(
                 query=question.text,
                 namespace=scope.namespace,
@@ -98,24 +48,10 @@ async def ask(
                 top_k=DEPTH,
             )
             ranking = [hit.id for hit in (await retriever.search(scope, request)).hits]
-            evidence = {ids[one] for one in question.evidence}
-            now = {ids[one] for one in current.get(question.id, ())}
-            pair = bool(now) and bool(evidence - now)
-            current_at, stale_at = (_best(ranking, one) if pair else None for one in (now, evidence - now))
-            figures = rank_figures(ranking[:10], sorted(evidence))
-            answered.append(Answered(question.id, current_at, stale_at, figures))
-    return answered
+            ranks.append((question.id, _best(ranking, current), _best(ranking, stale)))
+    return UpdateScores(whole.name, tuple(ranks))
 
 
 def _best(ranking: Sequence[str], wanted: set[str]) -> int:
-    """The rank of the first of `wanted`; one behind the last when there is none."""
-    return next((rank for rank, one in enumerate(ranking, start=1) if one in wanted), DEPTH + 1)
-
-
-def row(name: str, answered: Sequence[Answered]) -> tuple[str | int | float | None, ...]:
-    """Pairs, those won, and how the other questions fare."""
-    pairs = [one for one in answered if one.is_pair]
-    others = [one.figures for one in answered if not one.is_pair]
-    won = sum(one.won for one in pairs)
-    means = [fmean(one[figure] for one in others) if others else None for figure in _FIGURES]
-    return (name, len(pairs), won, won / len(pairs) if pairs else None, len(others), *means)
+    """The rank of the first of `wanted`; DEPTH + 1 if there is none."""
+    return next((rank for rank, name in enumerate(ranking, start=1) if name in wanted), DEPTH + 1)

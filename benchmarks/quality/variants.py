@@ -1,28 +1,61 @@
-"""The questions of a set asked in other ways: with another profile, without one signal, without one leg.
+"""The questions of a set ranked in other ways, and paired tests between two of them.
 
-Rankings of the right types alone: a variant says what a part is worth, not what a context of it holds.
+`--against` compares two profiles, `--ablate` leaves out each signal and leg, and `--pooled` compares one store for all
+conversations with a store for each. Rankings are those of the set's own types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from benchmarks.quality.evaluation import evidence_of, rank_figures
+from benchmarks.harness.metrics import PairedTest, paired_test
+from benchmarks.harness.report import Cell, Table
+from benchmarks.harness.stores import Opened, data_directory, open_parts, settings_in
+from benchmarks.quality.evaluation import evidence_of, ranking_metrics
+from benchmarks.quality.tables import ALL
 from benchmarks.sets.data import EvaluationSet
-from benchmarks.sets.loading import Loaded, scope_of
+from benchmarks.sets.loading import Loaded, load, scope_of
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.search.vectors import Embedding, SparseVector
 from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
 from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 
+Rankings: TypeAlias = list[Mapping[str, float]]
+"""Ranking metrics of each question, in the order of the set."""
+
+PAIRED_NOTES = (
+    "Paired: the same questions both ways, the set's types searched; pooled: before is a store for each conversation.",
+    "p: two-sided, by sign flips for R@10 and McNemar's exact test for hit@10.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What is compared: another profile, each part left out, a store for each conversation."""
+
+    against: str | None = None
+    ablate: bool = False
+    pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired test of one set, by category with ALL first."""
+
+    set_name: str
+    kind: str
+    what: str
+    by_category: Mapping[str, PairedTest]
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of asking. weights: in place of the profile's."""
+    """One way of ranking. weights: instead of the profile's."""
 
     name: str
     parts: RetrieverParts
@@ -30,44 +63,74 @@ class Variant:
     weights: Mapping[str, float] | None = None
 
 
-async def rank_questions(variant: Variant, asked: EvaluationSet, loaded: Loaded) -> list[Mapping[str, float]]:
-    """The figures of each question's ranking, in the order of the set."""
+async def compare_variants(
+    wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded, profile: str | None
+) -> list[Comparison]:
+    """Every comparison that is wanted of one set."""
+    usual = Variant("usual", opened.parts, profile)
+    compared = []
+    if wanted.against:
+        before = await rank_questions(usual, whole, loaded)
+        after = await rank_questions(Variant(wanted.against, opened.parts, wanted.against), whole, loaded)
+        compared.append(_comparison(whole, "profile", wanted.against, before, after))
+    if wanted.ablate:
+        base = Variant("all parts", opened.parts, profile, weights_of(profile))
+        before = await rank_questions(base, whole, loaded)
+        for variant in ablations(opened.parts, profile):
+            after = await rank_questions(variant, whole, loaded)
+            compared.append(_comparison(whole, "without", variant.name, before, after))
+    if wanted.pooled:
+        before = await _rank_separately(whole, profile)
+        after = await rank_questions(usual, whole, loaded)
+        compared.append(_comparison(whole, "pooled", "one store for all", before, after))
+    return compared
+
+
+async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
+    """The ranking metrics of each question."""
     retriever = Retriever(variant.parts)
-    figures: list[Mapping[str, float]] = []
-    for conversation in asked.conversations:
-        scope = scope_of(asked.name, conversation.name)
-        for question in conversation.questions:
-            request = SearchRequest.model_validate(
-                {
-                    "query": question.text,
-                    "namespace": scope.namespace,
-                    "types": list(asked.types),
-                    "as_of": question.asked_at,
-                    "profile": variant.profile,
-                    "weights": None if variant.weights is None else dict(variant.weights),
-                    "top_k": 10,
-                }
-            )
-            found = await retriever.search(scope, request)
-            evidence = evidence_of(question, conversation, loaded)
-            figures.append(rank_figures([hit.id for hit in found.hits], list(evidence)))
-    return figures
+    rankings: Rankings = []
+    for conversation, question in whole.asked():
+        scope = scope_of(whole.name, conversation.name)
+        request = SearchRequest.model_validate(
+            {
+                "query": question.text,
+                "namespace": scope.namespace,
+                "types": list(whole.types),
+                "as_of": question.asked_at,
+                "profile": variant.profile,
+                "weights": None if variant.weights is None else dict(variant.weights),
+                "top_k": 10,
+            }
+        )
+        answer = await retriever.search(scope, request)
+        evidence = evidence_of(question, conversation, loaded)
+        rankings.append(ranking_metrics([hit.id for hit in answer.hits], list(evidence)))
+    return rankings
 
 
-def whole(parts: RetrieverParts, profile: str | None) -> Variant:
-    """The profile with its weights as they stand, which what is taken away is compared with."""
-    return Variant("nothing", parts, profile, _weights(profile))
+async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
+    """The rankings of each conversation in a store that holds nothing else."""
+    rankings: Rankings = []
+    for conversation in (each for each in whole.conversations if each.questions):
+        part = replace(whole, conversations=(conversation,))
+        with data_directory() as directory:
+            async with open_parts(settings_in(directory)) as opened:
+                loaded = await load(opened.ingestor, opened.store, part)
+                rankings += await rank_questions(Variant("alone", opened.parts, profile), part, loaded)
+    return rankings
+
+
+def weights_of(profile: str | None) -> dict[str, float]:
+    """The weights of a profile, of the default one for None."""
+    return dict(PROFILES[profile or DEFAULT_PROFILE])
 
 
 def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
-    """The profile without each signal that it weighs, and without each leg of similarity."""
-    weights = _weights(profile)
-    weighed = [name for name, weight in weights.items() if weight]
-    signals = [
-        Variant(name, parts, profile, {**weights, name: 0.0})
-        for name in weighed
-        if any(weight for other, weight in weights.items() if other != name)
-    ]
+    """The profile without each signal that has a weight, without keywords, and without token vectors."""
+    weights = weights_of(profile)
+    weighted = [name for name, weight in weights.items() if weight]
+    signals = [Variant(name, parts, profile, {**weights, name: 0.0}) for name in weighted if len(weighted) > 1]
     return [
         *signals,
         Variant("words", replace(parts, sparse=Wordless(parts.sparse)), profile, weights),
@@ -75,8 +138,43 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
     ]
 
 
+def paired_table(compared: Sequence[Comparison]) -> Table:
+    """R@10 both ways, the difference with its interval, and the p-values."""
+    rows: list[tuple[Cell, ...]] = []
+    for each in compared:
+        for category, test in each.by_category.items():
+            gain = f"{test.difference.mean:+.3f} [{test.difference.low:+.3f} to {test.difference.high:+.3f}]"
+            cells = (test.n, test.before, test.after, gain, test.recall_p, test.hit_p)
+            rows.append((each.set_name, each.kind, each.what, category, *cells))
+    columns = ("set", "compared", "what", "category", "n", "before", "after", "R@10 gained", "p", "p, hits")
+    return Table("Paired comparisons [95 % interval]", columns, tuple(rows))
+
+
+def paired_figures(compared: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """The comparisons as plain JSON."""
+    return [asdict(each) for each in compared]
+
+
+def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, after: Rankings) -> Comparison:
+    tests = {
+        name: paired_test([before[place] for place in places], [after[place] for place in places])
+        for name, places in _places(whole)
+    }
+    return Comparison(whole.name, kind, what, tests)
+
+
+def _places(whole: EvaluationSet) -> Iterator[tuple[str, list[int]]]:
+    """Positions of all questions, then of those of each category if there are several."""
+    categories = [question.category for _, question in whole.asked()]
+    yield ALL, list(range(len(categories)))
+    names = sorted(set(categories))
+    if len(names) > 1:
+        for name in names:
+            yield name, [place for place, category in enumerate(categories) if category == name]
+
+
 class Wordless(SparseEncoder):
-    """Finds no word in a query, so that nothing is searched by its words."""
+    """Encodes queries without terms, so that the sparse leg finds nothing."""
 
     def __init__(self, encoder: SparseEncoder) -> None:
         self._encoder = encoder
@@ -87,24 +185,24 @@ class Wordless(SparseEncoder):
         return SparseVector(np.array([], dtype=np.uint32), np.array([], dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """What the encoder gives."""
+        """The terms of the wrapped encoder."""
         return self._encoder.encode_document(text)
 
 
 class Tokenless(Embedder):
-    """Embeds a query without its token vectors, so that nothing is compared token by token."""
+    """Embeds queries without token vectors, which switches late interaction off."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
 
     @property
     def fingerprint(self) -> str:
-        """That of the embedder."""
+        """The fingerprint of the wrapped embedder."""
         return self._embedder.fingerprint
 
     @property
     def dimensions(self) -> int:
-        """Those of the embedder."""
+        """The dimensions of the wrapped embedder."""
         return self._embedder.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
@@ -112,16 +210,12 @@ class Tokenless(Embedder):
         return Embedding((await self._embedder.embed_query(text)).dense)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """What the embedder gives."""
+        """The embeddings of the wrapped embedder."""
         return await self._embedder.embed_documents(texts)
 
     async def ping(self) -> None:
-        """As the embedder does."""
+        """Ping the wrapped embedder."""
         await self._embedder.ping()
 
     async def aclose(self) -> None:
-        """Nothing: who opened the embedder closes it."""
-
-
-def _weights(profile: str | None) -> dict[str, float]:
-    return dict(PROFILES[profile or DEFAULT_PROFILE])
+        """Do nothing: whoever opened the wrapped embedder closes it."""

@@ -1,47 +1,57 @@
-"""`prepare`: evaluation sets out of the files that their makers publish, which a user downloads."""
+"""`python -m benchmarks.sets.prepare FORMAT PATH --out DIR`: makes evaluation sets of published files.
+
+LoCoMo, LongMemEval and BEAM are downloaded by the user; mind their licences, which do not allow every use.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
-from benchmarks.apparatus.report import Report, Table
-from benchmarks.sets.data import read_set
-from benchmarks.sets.preparing.beam import prepare_beam
-from benchmarks.sets.preparing.locomo import prepare_locomo
-from benchmarks.sets.preparing.longmemeval import prepare_longmemeval
-from benchmarks.sets.preparing.source import Prepared, write_set
+from benchmarks.harness.report import Table, render_table
+from benchmarks.sets.data import BadSet, read_set
+from benchmarks.sets.formats.beam import prepare_beam
+from benchmarks.sets.formats.locomo import prepare_locomo
+from benchmarks.sets.formats.longmemeval import prepare_longmemeval
+from benchmarks.sets.formats.source import Prepared, write_set
 
-Prepare: TypeAlias = Callable[[Path, int | None], list[Prepared]]
-
-FORMATS: Mapping[str, Prepare] = {
+FORMATS: Mapping[str, Callable[[Path, int | None], list[Prepared]]] = {
     "locomo": prepare_locomo,
     "longmemeval": prepare_longmemeval,
     "beam": prepare_beam,
 }
+_COLUMNS = ("set", "conversations", "memories", "queries", "not answerable", "left out")
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareRequest:
-    """source: the published file, or folder. out: where the sets go. conversations: only the first so many."""
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 when every set was written, else 1 with the reason on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sets.prepare", description=__doc__)
+    parser.add_argument("format", choices=sorted(FORMATS), help="whose format it is")
+    parser.add_argument("source", type=Path, metavar="PATH", help="the published file; for beam the folder of a tier")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sets to write to")
+    parser.add_argument("--conversations", type=int, metavar="N", help="only the first N conversations")
+    parsed = parser.parse_args(arguments)
+    try:
+        rows = prepare(parsed.format, parsed.source, parsed.out, parsed.conversations)
+    except BadSet as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 1
+    print(render_table(Table("Sets", _COLUMNS, tuple(rows))))
+    return 0
 
-    command: str
-    format: str
-    source: Path
-    out: Path
-    conversations: int | None = None
+
+def prepare(name: str, source: Path, out: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
+    """A row for each set that was written to `out` and read back. Raises BadSource and BadSet."""
+    rows: list[tuple[str | int, ...]] = []
+    for prepared in FORMATS[name](source, conversations):
+        written = read_set(write_set(prepared, out))
+        left_out = "; ".join(f"{count} {what}" for what, count in sorted(prepared.left_out.items()) if count)
+        counts = (len(written.conversations), written.memories, written.questions, written.dropped)
+        rows.append((written.name, *counts, left_out))
+    return rows
 
 
-def run_prepare(request: PrepareRequest) -> Report:
-    """What was made, each set read again as a run would read it. Raises BadSource and BadSet."""
-    rows = []
-    for prepared in FORMATS[request.format](request.source, request.conversations):
-        made = read_set(write_set(prepared, request.out))
-        left = "; ".join(f"{count} {what}" for what, count in sorted(prepared.left_out.items()) if count)
-        rows.append((made.name, len(made.conversations), made.memories, made.questions, made.dropped, left))
-    columns = ("set", "conversations", "memories", "queries", "not answerable", "left out")
-    notes = ("Mind the licence of what you downloaded: LoCoMo's and BEAM's do not allow every use.",)
-    figures = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
-    return Report(request.command, (Table("Sets", columns, tuple(rows)),), notes, figures)
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

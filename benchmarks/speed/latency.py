@@ -1,11 +1,9 @@
-"""`latency`: how long retrieve and search take, stage by stage, in this process and over HTTP, over the bare floor.
+"""`latency`: milliseconds of retrieve, search and write, in this process and over HTTP, over the engine's bare queries.
 
-The floor (see `benchmarks.speed.floor`) queries a copy of the store with another encoder of the same kind. Rounds of
-the floor, of this process and of the service take turns, with the same questions, so that all see the same machine. A
-question is asked once of each, so that its vector is not remembered; to see what is left without embedding, the
-service is also asked a second time. What late interaction adds is measured in pairs: the same question with and without
-it, now one first and now the other. The client of the service takes next to no time itself. A receipt is written behind
-its answer, so what it costs may fall on the answer after it: ten questions in a row have one, and then ten have none.
+The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
+the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
+"query cached" repeats the question to the service. What late interaction adds is measured in pairs with and without it,
+in alternating order. A receipt is written after its answer and delays the next one, so ten answers in a row have one.
 """
 
 from __future__ import annotations
@@ -14,73 +12,84 @@ import asyncio
 import os
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import httpx
 import numpy as np
 
 from api.settings import Settings
 from api.wiring.resources import open_embedder
-from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
-from benchmarks.apparatus.lean import LeanClient
-from benchmarks.apparatus.opened import Opened, open_parts, settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.processes import holders, running
-from benchmarks.apparatus.report import Report
-from benchmarks.apparatus.synthetic import questions
+from benchmarks.harness.metrics import RESAMPLES, percentiles
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Cell, Report, Table
+from benchmarks.harness.service import KeepAliveClient, processes_of, running
+from benchmarks.harness.stores import TENANT, Opened, data_directory, filled, namespace_of, open_parts, settings_in
+from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
-from benchmarks.speed.floor import BareEngine
-from benchmarks.speed.latency_report import WITHOUT_LATE, WITHOUT_RECEIPT, latency_report
-from benchmarks.speed.samples import Samples, Stages
+from benchmarks.speed.bare_engine import BareEngine
+from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Embedder
-from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Vectors
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 _SETTLE_S = 30.0
-"""In which an engine that was just opened reads ahead; it does so in pauses, which a benchmark has none of."""
+"""Time for the engine's background warm-up after it was opened."""
 
 _ROUND = 10
-"""Questions in a row to one of the sides."""
-
 _WARM_UP = 20
-
-FEW = 1_000
-COMPUTED = "retrieve: score, budget and render"
 _CLOSING_S = 60.0
+_TIMEOUT_S = 60.0
+
+FLOOR = "floor: query embedding and engine queries"
+ENGINE = "engine queries"
+ENGINE_IDS = "engine queries, ids and scores alone"
+PLAIN = "retrieve without query embedding"
+WITHOUT_LATE = "retrieve without query embedding and late interaction"
+HTTP_CACHED = "HTTP retrieve, query cached"
+WITHOUT_RECEIPT = "HTTP retrieve, query cached, no receipt"
+RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("search", FLOOR), ("HTTP retrieve", FLOOR))
+ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
+
+Samples: TypeAlias = Mapping[str, Sequence[float]]
+"""Milliseconds by what was timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRequest:
-    """sizes: memories in the store. namespaces: over which they are spread. queries: that are timed.
+    """Options of `latency`."""
 
-    store: where filled stores are kept; None for a temporary one.
-    """
-
-    command: str
-    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
-    namespaces: int = 50
-    queries: int = 200
-    store: Path | None = None
+    sizes: tuple[int, ...] = field(
+        default=(1_000, 10_000, 100_000), metadata=flag("memories in each store", int, least=5)
+    )
+    namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
+    queries: int = field(default=200, metadata=flag("timed questions", least=1))
+    writes: int = field(default=100, metadata=flag("timed writes", least=0))
+    store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed. plain: without late interaction. few: ranks FEW candidates. stages: of any of them."""
+    """What is timed. plain: retrieval without late interaction."""
 
     opened: Opened
     plain: Retriever
-    few: Retriever
-    stages: Stages
-    service: LeanClient
+    service: KeepAliveClient
     bare_embedder: Embedder
     engine: BareEngine
-    samples: Samples
+    samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, began: float) -> float:
+        """Record the milliseconds since `began` and return them."""
+        taken = (time.perf_counter() - began) * 1e3
+        self.samples[name].append(taken)
+        return taken
 
 
 Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
@@ -88,147 +97,181 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 async def measure_latency(request: LatencyRequest) -> Report:
     """The report over all sizes."""
-    measured: dict[int, Mapping[str, Sequence[float]]] = {}
+    measured: dict[int, Samples] = {}
     for size in request.sizes:
-        with data_directory(request.store and request.store / str(size)) as kept, data_directory() as scratch:
-            measured[size] = await _measure_size(request, size, kept, scratch)
-    return latency_report(request.command, measured, request.namespaces)
+        with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
+            measured[size] = await _measure_size(request, size, settings_in(directory), scratch / "copy")
+    return latency_report(request, measured)
 
 
-async def _measure_size(request: LatencyRequest, size: int, kept: Path, scratch: Path) -> Mapping[str, Sequence[float]]:
-    settings, stages, samples = settings_in(kept), Stages(), Samples()
+async def _measure_size(request: LatencyRequest, size: int, settings: Settings, copy: Path) -> Samples:
     await filled(settings, size, request.namespaces)
-    _copy_when_closed(settings, scratch / "copy")
+    _copy_when_closed(settings.store_path, copy)
     bare_embedder = await open_embedder(settings)
     try:
-        with BareEngine.open(scratch / "copy", settings.candidate_depth) as engine, running(settings) as service:
-            async with open_parts(settings, stages.note) as opened:
-                await _read_ahead(opened, request.namespaces)
+        with BareEngine.open(copy, settings.candidate_depth) as engine, running(settings) as service:
+            async with open_parts(settings) as opened, aclosing(await KeepAliveClient.open(service.url)) as client:
+                await _warm_up(opened, request.namespaces)
                 plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-                few = Retriever(replace(opened.parts, adjust=_few))
-                async with aclosing(await LeanClient.open(service.url)) as client:
-                    sides = Sides(opened, plain, few, stages, client, bare_embedder, engine, samples)
-                    await _take_turns(sides, request)
+                sides = Sides(opened, plain, client, bare_embedder, engine)
+                asked = questions(_WARM_UP + request.queries, seed=23)
+                await _take_turns(replace(sides, samples=defaultdict(list)), asked[:_WARM_UP], request.namespaces)
+                await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
+            sides.samples["HTTP write"] = timed_writes(service.url, request.writes, request.namespaces)
     finally:
         await bare_embedder.aclose()
-    return samples.ms
+    return sides.samples
 
 
-def _copy_when_closed(settings: Settings, target: Path) -> None:
-    """Copy the store once its last holder has let go of it."""
+def _copy_when_closed(store_path: Path, target: Path) -> None:
+    """Copy the shards once no process has the store open. Raises TimeoutError."""
     end = time.monotonic() + _CLOSING_S
-    while holders(settings.store_path, besides={os.getpid()}):
+    while processes_of(store_path, exclude={os.getpid()}):
         if time.monotonic() > end:
-            raise TimeoutError(f"{settings.store_path} is still held after {_CLOSING_S:.0f} s")
+            raise TimeoutError(f"{store_path} is still open after {_CLOSING_S:.0f} s")
         time.sleep(0.1)
-    shutil.copytree(settings.store_path, target, ignore=shutil.ignore_patterns("tokens", "terms"))
+    shutil.copytree(store_path, target, ignore=shutil.ignore_patterns("tokens", "terms"))
 
 
-async def _read_ahead(opened: Opened, namespaces: int) -> None:
-    """Ask in every namespace once: an engine that has run for a while has read ahead what ranking needs."""
+async def _warm_up(opened: Opened, namespaces: int) -> None:
     for index, question in enumerate(questions(namespaces, seed=29)):
         name = namespace_of(index)
         await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
     await asyncio.sleep(_SETTLE_S)
 
 
-async def _take_turns(sides: Sides, request: LatencyRequest) -> None:
-    steps: tuple[Step, ...] = (_floor, _retrieve, _retrieve_few, _search, _http, _http_with_receipt, _http_without)
-    asked = questions(_WARM_UP + request.queries, seed=23)
+async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
+    steps: tuple[Step, ...] = (_floor, _retrieve_pair, _search, _http, _http_cached, _http_without_receipt)
     for start in range(0, len(asked), _ROUND):
-        sides.samples.recording = start >= _WARM_UP
         for step in steps:
-            for index in range(start, min(start + _ROUND, len(asked))):
-                scope = Scope(TENANT, namespace_of(index % request.namespaces))
-                await step(sides, scope, asked[index])
+            for index, question in enumerate(asked[start : start + _ROUND], start):
+                await step(sides, Scope(TENANT, namespace_of(index % namespaces)), question)
 
 
 async def _floor(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     vector = (await sides.bare_embedder.embed_query(question)).dense
+    sides.add("query embedding", began)
     embedded = time.perf_counter()
     vectors = Vectors(vector, sides.opened.sparse.encode_query(question))
     sides.engine.query(scope, vectors)
-    ended = time.perf_counter()
+    sides.add(ENGINE, embedded)
+    sides.add(FLOOR, began)
+    queried = time.perf_counter()
     sides.engine.query(scope, vectors, ())
-    without_fields = time.perf_counter()
-    sides.samples.add("floor", (ended - began) * 1e3)
-    sides.samples.add("floor: query embedding", (embedded - began) * 1e3)
-    sides.samples.add("floor: engine queries", (ended - embedded) * 1e3)
-    sides.samples.add("floor: engine queries, ids and scores alone", (without_fields - ended) * 1e3)
+    sides.add(ENGINE_IDS, queried)
 
 
-async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
-    pair = (_retrieve_whole, _retrieve_plainly)
-    for step in _either_first(pair, question):
+async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
+    """With and without late interaction; the second of a pair finds warm caches, so the order alternates."""
+    pair = (_retrieve, _retrieve_without_late)
+    for step in pair if len(question) % 2 else reversed(pair):
         await step(sides, scope, question)
 
 
-async def _retrieve_whole(sides: Sides, scope: Scope, question: str) -> None:
+async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     await sides.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    _add_with_stages(sides, "retrieve", (time.perf_counter() - began) * 1e3)
+    _add_with_stages(sides, "retrieve", began)
 
 
-async def _retrieve_plainly(sides: Sides, scope: Scope, question: str) -> None:
+async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     await sides.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
-    sides.samples.add(WITHOUT_LATE, (time.perf_counter() - began) * 1e3 - sides.stages.last["embed"])
-
-
-async def _retrieve_few(sides: Sides, scope: Scope, question: str) -> None:
-    await sides.few.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    sides.samples.add(f"{COMPUTED}, of {FEW} candidates", _computed(sides.stages.last))
-
-
-def _few(found: Candidates) -> Candidates:
-    """FEW of the candidates, of every type as many as it has a part of them."""
-    return found.take(np.linspace(0, len(found) - 1, FEW).astype(np.intp)) if len(found) > FEW else found
-
-
-def _computed(stages: Mapping[str, float]) -> float:
-    return sum(stages[stage] for stage in ("score", "budget", "render"))
-
-
-def _either_first(pair: tuple[Step, Step], question: str) -> tuple[Step, Step]:
-    """The pair, every other time the other way round: what comes second finds caches warm."""
-    return pair if len(question) % 2 else (pair[1], pair[0])
+    taken = (time.perf_counter() - began) * 1e3
+    sides.samples[WITHOUT_LATE].append(taken - sides.opened.stages.last["embed"])
 
 
 async def _search(sides: Sides, scope: Scope, question: str) -> None:
     request = SearchRequest(query=f"{question} ", namespace=scope.namespace)
     began = time.perf_counter()
     await sides.opened.retriever.search(scope, request)
-    _add_with_stages(sides, "search", (time.perf_counter() - began) * 1e3)
+    _add_with_stages(sides, "search", began)
 
 
-def _add_with_stages(sides: Sides, name: str, whole: float) -> None:
-    stages = sides.stages.last
-    sides.samples.add(name, whole)
-    sides.samples.add(f"{name} without query embedding", whole - stages["embed"])
-    for stage, taken in stages.items():
-        sides.samples.add(f"{name}: {stage}", taken)
-    if "budget" in stages:
-        sides.samples.add(COMPUTED, _computed(stages))
+def _add_with_stages(sides: Sides, name: str, began: float) -> None:
+    taken, stages = sides.add(name, began), sides.opened.stages.last
+    sides.samples[f"{name} without query embedding"].append(taken - stages["embed"])
+    for stage, milliseconds in stages.items():
+        sides.samples[f"{name}: {stage}"].append(milliseconds)
 
 
 async def _http(sides: Sides, scope: Scope, question: str) -> None:
-    body: dict[str, Any] = {"query": question, "namespace": scope.namespace}
-    await _post(sides, "retrieve", body, "HTTP retrieve")
-    await _post(sides, "search", {**body, "query": f"{question} "}, "HTTP search")
+    await _post(sides, "retrieve", "HTTP retrieve", {"query": question, "namespace": scope.namespace})
+    await _post(sides, "search", "HTTP search", {"query": f"{question} ", "namespace": scope.namespace})
 
 
-async def _http_with_receipt(sides: Sides, scope: Scope, question: str) -> None:
-    body = {"query": question, "namespace": scope.namespace}
-    await _post(sides, "retrieve", body, "HTTP retrieve, query remembered")
+async def _http_cached(sides: Sides, scope: Scope, question: str) -> None:
+    await _post(sides, "retrieve", HTTP_CACHED, {"query": question, "namespace": scope.namespace})
 
 
-async def _http_without(sides: Sides, scope: Scope, question: str) -> None:
+async def _http_without_receipt(sides: Sides, scope: Scope, question: str) -> None:
     body = {"query": question, "namespace": scope.namespace, "receipt": False}
-    await _post(sides, "retrieve", body, WITHOUT_RECEIPT)
+    await _post(sides, "retrieve", WITHOUT_RECEIPT, body)
 
 
-async def _post(sides: Sides, call: str, body: dict[str, Any], name: str) -> None:
+async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> None:
     began = time.perf_counter()
     await sides.service.post(f"/v1/{call}", body)
-    sides.samples.add(name, (time.perf_counter() - began) * 1e3)
+    sides.add(name, began)
+
+
+def timed_writes(url: str, count: int, namespaces: int) -> list[float]:
+    """Milliseconds of each write of a new text, reviewed, read back, one after the other. Raises HTTPStatusError."""
+    taken: list[float] = []
+    seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
+    with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
+        for index, turn in enumerate(turns(_WARM_UP + count, seed=seed)):
+            namespace, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
+            body = {"namespace": namespace, "type": kind.value, "content": turn.text, "review": "auto"}
+            began = time.perf_counter()
+            answer = client.post("/v1/memories", json=body)
+            taken.append((time.perf_counter() - began) * 1e3)
+            answer.raise_for_status()
+    return taken[_WARM_UP:]
+
+
+def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
+    """Percentiles, ratios and differences of the samples of each size."""
+    figures = {size: _figures(samples) for size, samples in measured.items()}
+    tables = (
+        Table("Milliseconds", ("memories", "what", "p50", "p95", "p99"), _rows(figures, "ms")),
+        Table("Ratios", ("memories", "what over what", "p50", "p95", "p99"), _rows(figures, "ratios")),
+        Table(
+            "Added milliseconds", ("memories", "by", "p50", "p95", "p99", "p95 low", "high"), _rows(figures, "added")
+        ),
+    )
+    notes = (
+        f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
+        "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
+        "A ratio or a difference compares equal percentiles. low, high: 95 % interval by bootstrap over pairs.",
+        f"Before the first question every namespace is asked once and the engine has {_SETTLE_S:.0f} s to warm up.",
+    )
+    return Report(tables, notes, {str(size): values for size, values in figures.items()})
+
+
+def _rows(figures: Mapping[int, Mapping[str, Any]], part: str) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
+        (size, name, *cells.values()) for size, parts in figures.items() for name, cells in parts[part].items()
+    )
+
+
+def _figures(samples: Samples) -> dict[str, Any]:
+    ms = {name: percentiles(taken) for name, taken in samples.items() if taken}
+    return {
+        "ms": ms,
+        "ratios": {f"{a} / {b}": {share: ms[a][share] / ms[b][share] for share in ms[a]} for a, b in RATIOS},
+        "added": {
+            name: {share: ms[a][share] - ms[b][share] for share in ms[a]} | added_interval(samples[a], samples[b])
+            for name, (a, b) in ADDED.items()
+        },
+    }
+
+
+def added_interval(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
+    """95 % bootstrap interval of the difference at p95, over pairs of the same question."""
+    pairs = np.array([above, below])
+    drawn = np.random.default_rng(5).integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))
+    tails = np.quantile(pairs[:, drawn], 0.95, axis=2, method="inverted_cdf")
+    low, high = np.quantile(tails[0] - tails[1], [0.025, 0.975])
+    return {"low": float(low), "high": float(high)}

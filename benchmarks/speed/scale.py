@@ -1,9 +1,8 @@
-"""`scale`: retrieval in a small store and in a large one with as many namespaces, in turns, on one machine.
+"""`scale`: retrieval in a small and a large store with the same number of namespaces, in turns on one machine.
 
-Both stores have an engine process of their own and are asked the same questions, ten to one and ten to the other. Each
-namespace is asked once by an engine that was just opened and has read ahead, which is told apart from all that follows:
-whoever meets a namespace for the first time waits for its pages too. Texts are made up and vectors random (see
-`benchmarks.apparatus.bulk`), so that nothing is embedded but the questions.
+Each store has an engine process and is asked the same questions. "Cold" is the first question in a namespace, which
+waits for pages of files; "warm" are all later ones. Texts are synthetic and vectors random, see
+`benchmarks.harness.stores`.
 """
 
 from __future__ import annotations
@@ -11,138 +10,111 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.settings import Settings
-from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
-from benchmarks.apparatus.metrics import percentile
-from benchmarks.apparatus.opened import open_parts, settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.processes import holders, rss_mb, status_mb
-from benchmarks.apparatus.report import Cell, Report, Table
-from benchmarks.apparatus.synthetic import questions
-from benchmarks.speed.samples import Samples, Stages
+from benchmarks.harness.metrics import percentiles
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Cell, Report, Table
+from benchmarks.harness.service import memory_mb, processes_of
+from benchmarks.harness.stores import TENANT, Opened, data_directory, filled, namespace_of, open_parts, settings_in
+from benchmarks.harness.synthetic import questions
 from memtypes.model.scope import Scope
 from retrieval.query.request import RetrieveRequest
-from retrieval.retriever import Retriever
 
 _ROUND = 10
-_SHARES = {"p50": 0.5, "p95": 0.95}
-_SETTLE_S = 45.0
-"""In which the engines read ahead of the questions; a service that was just started has such a time too."""
-
-FIRST, AGAIN = "met for the first time", "met again"
+_SHARES = (0.5, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequest:
-    """small, large: memories in each store. namespaces: in each. queries: of each, of namespaces that were met before.
+    """Options of `scale`."""
 
-    store: where both are kept. settle_s: before the first question.
-    """
-
-    command: str
-    small: int = 10_000
-    large: int = 1_000_000
-    namespaces: int = 200
-    queries: int = 400
-    store: Path | None = None
-    settle_s: float = _SETTLE_S
+    small: int = field(default=10_000, metadata=flag("memories in the small store", least=5))
+    large: int = field(default=1_000_000, metadata=flag("memories in the large store", least=5))
+    namespaces: int = field(default=200, metadata=flag("namespaces in each store", least=1))
+    queries: int = field(default=400, metadata=flag("warm questions to each store", least=1))
+    settle_s: float = field(default=45.0, metadata=flag("seconds for the engines to warm up", least=0))
+    store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One store. fill_s: how long filling it took, 0 when it was kept. samples: of each retrieval and its stages."""
+    """One store. fill_s: seconds that filling took. samples: milliseconds by phase and stage."""
 
     size: int
     settings: Settings
     fill_s: float
-    retriever: Retriever
-    stages: Stages
-    samples: Samples
+    opened: Opened
+    samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    async def ask(self, question: str, namespace: str, meeting: str) -> None:
+    async def ask(self, question: str, namespace: str, phase: str) -> None:
         """Time one retrieval."""
         began = time.perf_counter()
-        await self.retriever.retrieve(Scope(TENANT, namespace), RetrieveRequest(query=question, namespace=namespace))
-        self.samples.add(meeting, (time.perf_counter() - began) * 1e3)
-        for stage, taken in self.stages.last.items():
-            self.samples.add(f"{meeting}: {stage}", taken)
+        request = RetrieveRequest(query=question, namespace=namespace)
+        await self.opened.retriever.retrieve(Scope(TENANT, namespace), request)
+        self.samples[phase].append((time.perf_counter() - began) * 1e3)
+        for stage, taken in self.opened.stages.last.items():
+            self.samples[f"{phase}: {stage}"].append(taken)
 
-    def told(self) -> dict[str, float]:
-        """What it took: seconds, GB on the disk, MB in the engine's memory and of it, milliseconds when met again."""
-        found = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
-        engine = holders(self.settings.store_path, besides={os.getpid()})
+    def footprint(self) -> dict[str, float]:
+        """Seconds of the fill, GB on disk, and the engine's memory in MB with and without pages of files."""
+        files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
+        engine = processes_of(self.settings.store_path, exclude={os.getpid()})
         return {
             "fill_s": self.fill_s,
-            "disk_gb": sum(one.st_blocks * 512 for one in found) / 1e9,
-            "engine_mb": sum(map(rss_mb, engine)),
-            "engine_own_mb": sum(status_mb(pid, "RssAnon") for pid in engine),
-            **{f"{name}_ms": percentile(self.samples.ms[AGAIN], share) for name, share in _SHARES.items()},
+            "disk_gb": sum(file.st_blocks * 512 for file in files) / 1e9,
+            "engine_mb": sum(map(memory_mb, engine)),
+            "anonymous_mb": sum(memory_mb(pid, "RssAnon") for pid in engine),
         }
 
 
 async def measure_scale(request: ScaleRequest) -> Report:
     """The report over both sizes."""
-    async with AsyncExitStack() as opened:
-        sides = [await _open(request, size, opened) for size in (request.small, request.large)]
+    async with AsyncExitStack() as stack:
+        sides = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)
-        await _take_turns(request, sides, FIRST, questions(request.namespaces, seed=29))
-        await _take_turns(request, sides, AGAIN, questions(request.queries, seed=23))
+        await _take_turns(request, sides, "cold", questions(request.namespaces, seed=29))
+        await _take_turns(request, sides, "warm", questions(request.queries, seed=23))
         return _report(request, sides)
 
 
-async def _open(request: ScaleRequest, size: int, opened: AsyncExitStack) -> Side:
-    directory = opened.enter_context(data_directory(request.store and request.store / str(size)))
-    settings, stages = settings_in(directory), Stages()
+async def _open(request: ScaleRequest, size: int, stack: AsyncExitStack) -> Side:
+    settings = settings_in(stack.enter_context(data_directory(request.store and request.store / str(size))))
     fill_s = await filled(settings, size, request.namespaces)
-    parts = await opened.enter_async_context(open_parts(settings, stages.note))
-    return Side(size, settings, fill_s, parts.retriever, stages, Samples(recording=True))
+    return Side(size, settings, fill_s, await stack.enter_async_context(open_parts(settings)))
 
 
-async def _take_turns(request: ScaleRequest, sides: Sequence[Side], meeting: str, asked: Sequence[str]) -> None:
-    """Ask each side in one namespace after the other, _ROUND questions in a row."""
+async def _take_turns(request: ScaleRequest, sides: Sequence[Side], phase: str, asked: Sequence[str]) -> None:
     for start in range(0, len(asked), _ROUND):
         for side in sides:
             for index, question in enumerate(asked[start : start + _ROUND], start):
-                await side.ask(question, namespace_of(index % request.namespaces), meeting)
+                await side.ask(question, namespace_of(index % request.namespaces), phase)
 
 
 def _report(request: ScaleRequest, sides: Sequence[Side]) -> Report:
-    """The tables; the figures of each size and the ratios are those of what was met again, and beside them of FIRST."""
-    told = {side.size: side.told() for side in sides}
-    ms = {side.size: {name: _percentiles(taken) for name, taken in side.samples.ms.items()} for side in sides}
-    ratios = {
-        meeting: {share: ms[request.large][meeting][share] / ms[request.small][meeting][share] for share in _SHARES}
-        for meeting in (FIRST, AGAIN)
-    }
-    stores = tuple((size, *(round(value, 2) for value in list(own.values())[:4])) for size, own in told.items())
+    footprints = {side.size: side.footprint() for side in sides}
+    ms = {side.size: {name: percentiles(taken, _SHARES) for name, taken in side.samples.items()} for side in sides}
+    small, large = ms[request.small], ms[request.large]
+    ratios = {phase: {share: large[phase][share] / small[phase][share] for share in large[phase]} for phase in large}
     times: list[tuple[Cell, ...]] = [
-        (name, size, len(side.samples.ms[name]), *(round(value, 2) for value in ms[size][name].values()))
-        for name in ms[request.small]
-        for size, side in zip(ms, sides, strict=True)
+        (phase, *small[phase].values(), *large[phase].values(), *ratios[phase].values()) for phase in small
     ]
+    columns = [
+        f"{share}, {size}" for size in (f"{request.small:,}", f"{request.large:,}", "ratio") for share in ("p50", "p95")
+    ]
+    stores = tuple((size, *values.values()) for size, values in footprints.items())
     tables = (
-        Table("Stores", ("memories", "filled in s", "GB on disk", "engine MB", "of it its own"), stores),
-        Table("Retrieval by size, ms", ("namespace", "memories", "n", *_SHARES), tuple(times)),
-        Table(
-            "Large over small",
-            ("namespace", *_SHARES),
-            tuple((meeting, *(round(value, 2) for value in own.values())) for meeting, own in ratios.items()),
-        ),
+        Table("Stores", ("memories", "filled in s", "GB on disk", "engine MB", "without pages of files"), stores),
+        Table("Milliseconds of a retrieval", ("namespace", *columns), tuple(times)),
     )
     notes = (
-        f"{request.namespaces} namespaces in each store; questions to each in turns of {_ROUND}.",
-        "filled in s: 0 for a kept store. Every question is embedded, so both sides pay for that.",
-        "engine MB: with pages of files, which the system takes back when it wants them; its own are those without.",
-        f"Engines that were just opened had {request.settle_s:g} s to read ahead; then each namespace was asked once.",
+        f"{request.namespaces} namespaces in each store; {_ROUND} questions to each store in turn, all embedded.",
+        f"filled in s: 0 for a kept store. Engines had {request.settle_s:g} s before the first question.",
     )
-    figures = {"sizes": told, "ms": ms, "ratios": {**ratios[AGAIN], "first": ratios[FIRST]}}
-    return Report(request.command, tables, notes, figures)
-
-
-def _percentiles(taken: Sequence[float]) -> dict[str, float]:
-    return {name: percentile(taken, share) for name, share in _SHARES.items()}
+    figures = {"stores": footprints, "ms": ms, "ratios": ratios}
+    return Report(tables, notes, figures)

@@ -1,62 +1,51 @@
-"""`startup`: how long `python -m api` takes to be ready, and how much memory it holds when it has nothing to do."""
+"""`startup`: seconds until `python -m api` is ready, and the memory that it holds when idle."""
 
 from __future__ import annotations
 
-import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from benchmarks.apparatus.opened import settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.processes import running
-from benchmarks.apparatus.report import Report, Table
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Report, Table, spread_row
+from benchmarks.harness.service import running
+from benchmarks.harness.stores import data_directory, settings_in
 
 _SETTLE_S = 3.0
-"""Idle time before memory is read: what starting took for a moment is given back by then."""
+"""Idle time before memory is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartupRequest:
-    """rounds: starts that are measured, after one that is not."""
+    """Options of `startup`."""
 
-    command: str
-    rounds: int = 5
+    rounds: int = field(default=5, metadata=flag("measured starts, after one that is not measured", least=1))
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """The report over `rounds` starts on the same data folder."""
-    ready: list[float] = []
-    own: list[float] = []
-    store: list[float] = []
-    without_files: list[float] = []
+    """The report over `rounds` starts on one data folder."""
+    names = ("ready_s", "service_mb", "store_mb", "together_mb", "anonymous_mb")
+    figures: dict[str, list[float]] = {name: [] for name in names}
     with data_directory() as directory:
         settings = settings_in(directory)
         for index in range(request.rounds + 1):
             with running(settings) as service:
                 if index == 0:
-                    continue  # the first start makes the store and fills the disk cache
+                    continue  # the first start creates the store and fills the disk cache
                 time.sleep(_SETTLE_S)
-                resident = service.rss_mb()
-                ready.append(service.ready_s)
-                own.append(resident[0])
-                store.append(sum(resident[1:]))
-                without_files.append(service.own_mb())
-    together = [a + b for a, b in zip(own, store, strict=True)]
-    rows = (
-        _row("ready after, s", ready),
-        _row("resident, service, MB", own),
-        _row("resident, store's process, MB", store),
-        _row("resident, together, MB", together),
-        _row("of it without pages of files, MB", without_files),
+                main, *store = service.resident_mb()
+                values = (service.ready_s, main, sum(store), main + sum(store), service.anonymous_mb())
+                for name, value in zip(names, values, strict=True):
+                    figures[name].append(value)
+    labels = (
+        "ready after, s",
+        "resident, service, MB",
+        "resident, store process, MB",
+        "resident, together, MB",
+        "together without pages of files, MB",
     )
-    figures = {"ready_s": ready, "service_mb": own, "store_mb": store, "together_mb": together}
-    figures["without_files_mb"] = without_files
+    rows = tuple(spread_row(label, figures[name]) for label, name in zip(labels, names, strict=True))
     notes = (
-        f"{request.rounds} warm starts (the encoder is prepared, the store exists and is empty).",
-        f"Memory is read {_SETTLE_S:.0f} s after readiness; shared pages are counted in each process.",
+        f"{request.rounds} warm starts: the encoder is prepared, the store exists and is empty.",
+        f"Memory is read {_SETTLE_S:.0f} s after readiness; shared pages count in each process.",
     )
-    return Report(request.command, (Table("Starting", ("", "median", "least", "most"), rows),), notes, figures)
-
-
-def _row(name: str, values: list[float]) -> tuple[str, float, float, float]:
-    return (name, statistics.median(values), min(values), max(values))
+    return Report((Table("Start", ("", "median", "least", "most"), rows),), notes, dict(figures))

@@ -1,48 +1,44 @@
-"""`throughput`: retrievals a second that several clients get over HTTP, over the same work done in this process.
+"""`throughput`: retrievals a second of several clients over HTTP, and of as many tasks in this process.
 
-The same work: retrieval with its receipt and its notes of use, asked the same questions by as many tasks at once. The
-two take turns, each with a service or an engine started anew, so that both see one machine and equally cold caches.
+Both retrieve with a receipt and record accesses. They take turns, each with a service or an engine started for the
+round, so that both see the same machine and equally cold caches.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from api.auth.keys import KeyRing
 from api.settings import Settings
 from api.wiring import open_services
-from benchmarks.apparatus.bulk import TENANT, filled, namespace_of
-from benchmarks.apparatus.lean import LeanClient
-from benchmarks.apparatus.opened import settings_in
-from benchmarks.apparatus.places import data_directory
-from benchmarks.apparatus.processes import running
-from benchmarks.apparatus.report import Cell, Report, Table
-from benchmarks.apparatus.synthetic import questions
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Report, Table, spread_row
+from benchmarks.harness.service import KeepAliveClient, running
+from benchmarks.harness.stores import TENANT, data_directory, filled, namespace_of, settings_in
+from benchmarks.harness.synthetic import questions
 from memtypes.model.scope import Scope
 from retrieval.query.request import RetrieveRequest
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
-"""Takes the number of the client, the namespace and the question."""
+"""Called with the number of the client, the namespace and the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThroughputRequest:
-    """size: memories. clients: at once. queries: in a round of either side. store: where the filled store is kept."""
+    """Options of `throughput`."""
 
-    command: str
-    size: int = 100_000
-    namespaces: int = 50
-    clients: int = 8
-    queries: int = 400
-    rounds: int = 3
-    store: Path | None = None
+    size: int = field(default=100_000, metadata=flag("memories in the store", least=5))
+    namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
+    clients: int = field(default=8, metadata=flag("clients at once", least=1))
+    queries: int = field(default=400, metadata=flag("questions to each side in a round", least=1))
+    rounds: int = field(default=3, metadata=flag("rounds", least=1))
+    store: Path | None = field(default=None, metadata=flag("keep the filled store here for the next run", Path))
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
@@ -54,25 +50,32 @@ async def measure_throughput(request: ThroughputRequest) -> Report:
         for number in range(request.rounds):
             rates["in process"].append(await _in_process(request, settings, number))
             rates["HTTP"].append(await _over_http(request, settings, number))
-    return _report(request, rates)
+    ratios = [http / direct for http, direct in zip(rates["HTTP"], rates["in process"], strict=True)]
+    rows = (*(spread_row(name, values) for name, values in rates.items()), spread_row("ratio", ratios))
+    table = Table("Retrievals a second", ("", "median", "least", "most"), rows)
+    notes = (
+        f"{request.clients} clients at once, {request.size} memories in {request.namespaces} namespaces.",
+        f"{request.queries} questions in each of {request.rounds} rounds; the clients run on the same cores.",
+    )
+    return Report((table,), notes, {"rates": rates, "ratios": ratios})
 
 
 async def _in_process(request: ThroughputRequest, settings: Settings, number: int) -> float:
     async with open_services(settings, KeyRing()) as services:
 
         async def ask(_client: int, namespace: str, question: str) -> object:
-            asked = RetrieveRequest(query=question, namespace=namespace)
-            return await services.retriever.retrieve(Scope(TENANT, namespace), asked)
+            retrieve = RetrieveRequest(query=question, namespace=namespace)
+            return await services.retriever.retrieve(Scope(TENANT, namespace), retrieve)
 
         return await _rate(request, ask, number)
 
 
 async def _over_http(request: ThroughputRequest, settings: Settings, number: int) -> float:
     with running(settings) as service:
-        async with AsyncExitStack() as opened:
-            clients = [await LeanClient.open(service.url) for _ in range(request.clients)]
+        async with AsyncExitStack() as stack:
+            clients = [await KeepAliveClient.open(service.url) for _ in range(request.clients)]
             for client in clients:
-                opened.push_async_callback(client.aclose)
+                stack.push_async_callback(client.aclose)
 
             async def ask(client: int, namespace: str, question: str) -> object:
                 return await clients[client].post("/v1/retrieve", {"query": question, "namespace": namespace})
@@ -81,34 +84,18 @@ async def _over_http(request: ThroughputRequest, settings: Settings, number: int
 
 
 async def _rate(request: ThroughputRequest, ask: Ask, number: int) -> float:
-    """Questions answered a second, after one in every namespace."""
+    """Answers a second, after one question in every namespace."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
-    await _all_asked(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
+    await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)
     began = time.perf_counter()
-    await _all_asked(request, ask, ((spaces[index % len(spaces)], one) for index, one in enumerate(asked)))
+    await _ask_all(request, ask, ((spaces[index % len(spaces)], question) for index, question in enumerate(asked)))
     return len(asked) / (time.perf_counter() - began)
 
 
-async def _all_asked(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> None:
+async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> None:
     async def client(place: int) -> None:
-        for namespace, question in asked:  # whoever is free takes the next
+        for namespace, question in asked:  # the next free client takes the next question
             await ask(place, namespace, question)
 
     await asyncio.gather(*(client(place) for place in range(request.clients)))
-
-
-def _report(request: ThroughputRequest, rates: dict[str, list[float]]) -> Report:
-    ratios = [over / under for over, under in zip(rates["HTTP"], rates["in process"], strict=True)]
-    columns = ("", "median", "least", "most")
-    told = Table("Retrievals a second", columns, tuple(_row(name, own, 1) for name, own in rates.items()))
-    ratio = Table("Ratio", columns, (_row("HTTP over in process", ratios, 2),))
-    notes = (
-        f"{request.clients} clients at once, {request.size} memories in {request.namespaces} namespaces.",
-        f"{request.queries} questions in each of {request.rounds} rounds; the clients run on the same cores.",
-    )
-    return Report(request.command, (told, ratio), notes, {"rates": rates, "ratios": ratios})
-
-
-def _row(name: str, values: list[float], places: int) -> tuple[Cell, ...]:
-    return (name, *(round(one, places) for one in (statistics.median(values), min(values), max(values))))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.apparatus.processes import holders
+from benchmarks.harness.service import processes_of
 from memtypes.platform import dies_with_parent
 from tests.memtypes.stores.engines import ended, start_python, until
 
@@ -38,7 +38,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str)
         assert parent.stdout is not None
         parent.stdout.readline()
         parent.kill()
-    await until(lambda: not holders(tmp_path, besides=set()))
+    await until(lambda: not processes_of(tmp_path, exclude=set()))
 
 
 @linux

@@ -1,0 +1,207 @@
+"""Ranking metrics, confidence intervals and paired tests; pure functions of values.
+
+Relevance is binary: an id is evidence or it is not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2_000
+"""Bootstrap samples: enough that the ends of an interval repeat to about 0.002."""
+
+FLIPS = 10_000
+"""Random sign changes: a p-value of .05 repeats to about .004."""
+
+_WORD = re.compile(r"\w+")
+_SEED = 20_261_121
+_FLIPS_AT_ONCE = 500
+_Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """The mean and the interval as a table shows them."""
+        return f"{self.mean:.3f} [{self.low:.3f}-{self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """R@10 of two rankings of the same questions. difference: of `after` over `before`.
+
+    recall_p, hit_p: two-sided p-values of R@10 (sign-flip test) and of hit@10 (McNemar).
+    """
+
+    n: int
+    before: float
+    after: float
+    difference: Interval
+    recall_p: float
+    hit_p: float
+
+
+def recall_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
+    """Share of the evidence among the first `k`, 0..1. Raises ValueError without evidence."""
+    relevant = _distinct(evidence)
+    return len(relevant.intersection(ranking[:k])) / len(relevant)
+
+
+def hit_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
+    """1.0 if any evidence is among the first `k`, else 0.0. Raises ValueError without evidence."""
+    return float(not _distinct(evidence).isdisjoint(ranking[:k]))
+
+
+def all_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
+    """1.0 if all evidence is among the first `k`, else 0.0. Raises ValueError without evidence."""
+    return float(_distinct(evidence).issubset(ranking[:k]))
+
+
+def reciprocal_rank(ranking: Sequence[str], evidence: Collection[str]) -> float:
+    """1 / rank of the first evidence; 0.0 if `ranking` has none. Raises ValueError without evidence."""
+    relevant = _distinct(evidence)
+    return next((1.0 / rank for rank, name in enumerate(ranking, start=1) if name in relevant), 0.0)
+
+
+def ndcg_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
+    """Normalised discounted cumulative gain of the first `k`, 0..1. Raises ValueError without evidence.
+
+    Gain 1 for evidence, discount 1 / log2(rank + 1) (Järvelin and Kekäläinen, 2002). A repeated id counts once.
+    """
+    relevant = set(_distinct(evidence))
+    ideal = sum(_discount(rank) for rank in range(1, min(k, len(relevant)) + 1))
+    gained = 0.0
+    for rank, name in enumerate(ranking[:k], start=1):
+        if name in relevant:
+            relevant.discard(name)
+            gained += _discount(rank)
+    return gained / ideal if ideal else 0.0
+
+
+def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interval:
+    """Mean of `values` with its percentile bootstrap interval; the same values give the same interval.
+
+    Values are resampled as if independent, which queries on one conversation are not quite.
+    Raises ValueError without values.
+    """
+    if not values:
+        raise ValueError("a mean needs at least one value")
+    sample = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(_SEED)
+    means = np.array([sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(resamples)])
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(sample.mean()), float(low), float(high))
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Share of successes with Wilson's score interval. Raises ValueError without trials."""
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError("needs 0 <= successes <= trials and at least one trial")
+    share = successes / trials
+    scale = 1.0 / (1.0 + _Z**2 / trials)
+    centre = scale * (share + _Z**2 / (2 * trials))
+    reach = scale * _Z * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
+    return Interval(share, max(0.0, centre - reach), min(1.0, centre + reach))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Percentile by nearest rank: the least value that at least `share` of the values do not exceed.
+
+    Raises ValueError without values or for a share outside of (0, 1].
+    """
+    if not values or not 0.0 < share <= 1.0:
+        raise ValueError("needs values and a share above 0 and up to 1")
+    ordered = sorted(values)
+    return ordered[max(1, math.ceil(share * len(ordered) - 1e-9)) - 1]
+
+
+def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
+    """Percentiles by name: p50, p95, p99."""
+    return {f"p{round(share * 100)}": percentile(values, share) for share in shares}
+
+
+def kept_share(original: str, shown: str) -> float:
+    """Share of the words of `original` that `shown` begins with, 0..1; 1 for a blank original."""
+    words, remaining = original.split(), shown.split()
+    kept = 0
+    for word, other in zip(words, remaining, strict=False):
+        if word != other:
+            break
+        kept += 1
+    return kept / len(words) if words else 1.0
+
+
+def answer_share(original: str, shown: str, answer: str) -> float:
+    """Share of the answer's words in `original` that `shown` has too, 0..1.
+
+    Every word of `original` counts if the answer is empty or has no word in common with it.
+    """
+    available = _words(original)
+    expected = available & _words(answer) or available
+    return len(expected & _words(shown)) / len(expected) if expected else 1.0
+
+
+def paired_test(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> PairedTest:
+    """Comparison of two lists of metrics in the same order of questions. Raises ValueError for unequal lengths."""
+    gains = [b["R@10"] - a["R@10"] for a, b in zip(before, after, strict=True)]
+    hits = [(a["hit@10"] > 0, b["hit@10"] > 0) for a, b in zip(before, after, strict=True)]
+    return PairedTest(
+        n=len(gains),
+        before=sum(metrics["R@10"] for metrics in before) / len(gains),
+        after=sum(metrics["R@10"] for metrics in after) / len(gains),
+        difference=bootstrap(gains),
+        recall_p=sign_flip(gains),
+        hit_p=mcnemar(hits.count((True, False)), hits.count((False, True))),
+    )
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """Two-sided p-value of McNemar's exact test (1947). Raises ValueError for negative counts."""
+    if lost < 0 or won < 0:
+        raise ValueError("counts are 0 or more")
+    changed = lost + won
+    tail = sum(math.comb(changed, fewer) for fewer in range(min(lost, won) + 1))
+    return min(1.0, float(2 * tail / (1 << changed)))
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Two-sided p-value of the mean under random signs (Fisher, 1935), by FLIPS samples with a fixed seed."""
+    changed = np.array([difference for difference in differences if difference != 0.0], dtype=np.float64)
+    if not changed.size:
+        return 1.0
+    observed = abs(float(changed.sum()))
+    rng = np.random.default_rng(_SEED)
+    extreme = sum(_as_extreme(changed, observed, rng) for _ in range(FLIPS // _FLIPS_AT_ONCE))
+    return float(1 + extreme) / (1 + FLIPS)
+
+
+def _as_extreme(changed: NDArray[np.float64], observed: float, rng: np.random.Generator) -> int:
+    signs = rng.integers(0, 2, size=(_FLIPS_AT_ONCE, changed.size)) * 2 - 1
+    return int(np.count_nonzero(np.abs(signs @ changed) >= observed - 1e-9))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _discount(rank: int) -> float:
+    return 1.0 / math.log2(rank + 1)
+
+
+def _distinct(evidence: Collection[str]) -> frozenset[str]:
+    if not evidence:
+        raise ValueError("a query without evidence has no recall")
+    return frozenset(evidence)

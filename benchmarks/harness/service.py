@@ -1,0 +1,189 @@
+"""Runs the service as a child process: starts it, waits until it is ready, reads its memory, stops or kills it.
+
+Linux only: memory and process ids are read from /proc.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from api.settings import Settings
+from memtypes.platform import dies_with_parent
+
+READY_S = 180.0
+"""Limit for a start. It takes two seconds on an idle machine, and took over sixty at low priority on a busy one."""
+
+STOP_S = 30.0
+_POLL_S = 0.02
+_LARGEST_ANSWER = 1 << 22
+
+
+class NotReady(Exception):
+    """The service did not become ready; the message has the end of its log."""
+
+
+class Refused(Exception):
+    """The service answered with a status other than 2xx; the message has the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `python -m api`. ready_s: seconds from the start to the first 200 of the readiness check."""
+
+    child: subprocess.Popen[bytes]
+    url: str
+    store_path: Path
+    ready_s: float
+
+    def pids(self) -> list[int]:
+        """Process ids: the service itself, then the processes that have its store open."""
+        return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
+
+    def resident_mb(self) -> list[float]:
+        """Resident memory of each process in MB, pages of mapped files included."""
+        return [memory_mb(pid) for pid in self.pids()]
+
+    def anonymous_mb(self) -> float:
+        """Memory of all processes in MB, without the pages of mapped files."""
+        return sum(memory_mb(pid, "RssAnon") for pid in self.pids())
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(timeout=STOP_S)
+
+    def kill(self, pids: list[int]) -> None:
+        """Send SIGKILL to `pids`."""
+        kill(pids)
+        if self.child.pid in pids:
+            self.child.wait(timeout=STOP_S)
+
+
+class KeepAliveClient:
+    """One connection that sends JSON and reads the answer, with next to no work of its own in this process."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """A connection to the service at `url`."""
+        host, _, port = url.removeprefix("http://").partition(":")
+        return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
+
+    async def post(self, path: str, body: Mapping[str, object]) -> bytes:
+        """The body of the answer to a POST. Raises Refused."""
+        return await self.send("POST", path, body)
+
+    async def send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
+        """The body of the answer. Raises Refused for a status other than 2xx."""
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        length = next(int(line.partition(b":")[2]) for line in headers if line.startswith(b"content-length:"))
+        answer = await self._reader.readexactly(length)
+        if not status.startswith(b"http/1.1 2"):
+            raise Refused(answer.decode(errors="replace"))
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Service]:
+    """A ready service with these settings on a free port; stopped at the end."""
+    service = start(settings)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def start(settings: Settings) -> Service:
+    """A ready service whose log is DATA_DIR/api.log. Raises NotReady."""
+    port = free_port()
+    log_path = settings.data_dir / "api.log"
+    command = [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(settings.data_dir)]
+    began = time.perf_counter()
+    with log_path.open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603 - our own
+            dies_with_parent(command), env=environment(settings), stdout=log, stderr=log
+        )
+    url = f"http://127.0.0.1:{port}"
+    if not _becomes_ready(child, url):
+        child.kill()
+        child.wait(timeout=STOP_S)
+        end = log_path.read_text(encoding="utf-8", errors="replace")[-2_000:]
+        raise NotReady(f"the service ended or was not ready within {READY_S:.0f} s; its log: {end or 'empty'}")
+    return Service(child, url, settings.store_path, time.perf_counter() - began)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment variables under which a child process finds the same encoder and policies."""
+    policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
+    return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
+
+
+def free_port() -> int:
+    """A loopback port that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def kill(pids: list[int]) -> None:
+    """Send SIGKILL to each of `pids` that is still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def memory_mb(pid: int, field: str = "VmRSS") -> float:
+    """A memory field of /proc/PID/status in MB; 0 when the process is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) / 1_024
+    return 0.0
+
+
+def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
+    """Ids of the processes whose command line names `path`, without those in `exclude`."""
+    name = str(path.resolve()).encode()
+    pids = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if int(entry.name) not in exclude and name in (entry / "cmdline").read_bytes():
+                pids.append(int(entry.name))
+    return sorted(pids)
+
+
+def _becomes_ready(child: subprocess.Popen[bytes], url: str) -> bool:
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end and child.poll() is None:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health/ready", timeout=5.0).status_code == httpx.codes.OK:
+                return True
+        time.sleep(_POLL_S)
+    return False

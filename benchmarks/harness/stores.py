@@ -1,0 +1,208 @@
+"""Opens the parts of the service in this process, and fills stores with synthetic memories.
+
+Retrieval does not record accesses here: a question must not change the ranking of the next one. Synthetic memories
+have real texts, token counts and word weights; their vectors are random and of unit length, since embedding 100,000
+texts would take twenty minutes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from api.settings import Settings, read_settings
+from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
+from api.wiring.services import freeze_loaded_objects
+from benchmarks.harness.synthetic import Turn, turns
+from ingest.writing.drafts import PendingWrite, Preparer
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.model.ids import memory_id
+from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.scope import Scope
+from memtypes.model.times import system_clock
+from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.memory_store import MemoryStore, Record
+from memtypes.ports.tokenizer import Tokenizer
+from memtypes.search.vectors import TokenVectors, Vectors
+from retrieval.retriever import Retriever, RetrieverParts
+
+TENANT = "default"
+DIMENSIONS = 384
+TOKEN_DIMENSIONS = 128
+_BATCH = 320
+_PORTION = 50_000
+_ENDLESS = 1 << 40
+_POOL = 8_192
+
+
+@dataclass(slots=True)
+class Stages:
+    """Milliseconds of each stage of the last retrieval."""
+
+    last: Mapping[str, float] = field(default_factory=dict)
+
+    def record(self, timings: Mapping[str, float]) -> None:
+        """Replace the stages; called by the retriever."""
+        self.last = dict(timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The open parts of the service. tokenizers: by name. stages: of retrievals through `parts`."""
+
+    store: MemoryStore
+    embedder: Embedder
+    sparse: SparseEncoder
+    tokenizers: Mapping[str, Tokenizer]
+    ingestor: Ingestor
+    parts: RetrieverParts
+    stages: Stages
+
+    @property
+    def retriever(self) -> Retriever:
+        """Retrieval with the default parts."""
+        return Retriever(self.parts)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that counts stored memories."""
+        return self.tokenizers[TOKENIZERS[0]]
+
+    @property
+    def preparer(self) -> Preparer:
+        """Makes memories of drafts."""
+        return Preparer(self.sparse, self.tokenizer)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
+    """The parts with these settings, closed in reverse order at the end."""
+    async with AsyncExitStack() as stack:
+        embedder = await prepared_embedder(settings)
+        stack.push_async_callback(embedder.aclose)
+        sparse, stages = Bm25Encoder(), Stages()
+        tokenizers = await open_tokenizers(settings)
+        store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
+        stack.push_async_callback(store.aclose)
+        freeze_loaded_objects()
+        yield Opened(
+            store=store,
+            embedder=embedder,
+            sparse=sparse,
+            tokenizers=tokenizers,
+            ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)),
+            parts=RetrieverParts(
+                store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=stages.record
+            ),
+            stages=stages,
+        )
+
+
+def settings_in(directory: Path) -> Settings:
+    """The settings of the environment with `directory` as data folder and the encoder where it is configured."""
+    configured = read_settings()
+    return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
+
+
+@contextmanager
+def data_directory(path: Path | None = None) -> Iterator[Path]:
+    """`path`, created if missing; without it a temporary folder that is removed at the end."""
+    if path is not None:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as directory:
+        yield Path(directory)
+
+
+def namespace_of(index: int) -> str:
+    """The name of a synthetic namespace."""
+    return f"namespace-{index}"
+
+
+async def filled(settings: Settings, count: int, namespaces: int) -> float:
+    """Fill the store with `count` memories; seconds that it took, 0 for a store that was filled before.
+
+    An interrupted fill is resumed.
+    """
+    marker = settings.data_dir / "filled.json"
+    done = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+    start = done["memories"] if done.get("namespaces") == namespaces and done["memories"] <= count else 0
+    if start == count:
+        return 0.0
+    began = time.perf_counter()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with open_parts(settings) as opened:
+        while start < count:
+            end = min(start + _PORTION, count)
+            await fill(opened, end, namespaces, start=start)
+            marker.write_text(json.dumps({"memories": end, "namespaces": namespaces}), encoding="utf-8")
+            start = end
+    return time.perf_counter() - began
+
+
+async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3, start: int = 0) -> None:
+    """Write the memories from `start` to `count`, spread evenly over types and namespaces."""
+    rng = np.random.default_rng([seed, 2, start])
+    pool = _token_pool(rng)
+    pending: dict[Scope, list[Record]] = {}
+    for scope, prepared in itertools.islice(_memories(opened.preparer, namespaces, seed), start, count):
+        pending.setdefault(scope, []).append(_record(prepared, rng, pool))
+        if len(pending[scope]) == _BATCH:
+            await opened.store.upsert(scope, pending.pop(scope))
+    for scope, records in pending.items():
+        await opened.store.upsert(scope, records)
+
+
+def _memories(preparer: Preparer, namespaces: int, seed: int) -> Iterator[tuple[Scope, PendingWrite]]:
+    """Endless memories: one text of each type to every namespace, then the next texts."""
+    scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
+    texts = enumerate(turns(_ENDLESS, seed=seed))
+    while True:
+        prepared = [_prepared(preparer, scopes[0], kind, *next(texts)) for kind in MemoryType]
+        for scope in scopes:
+            yield from ((scope, _moved(memory, scope)) for memory in prepared)
+
+
+def _prepared(preparer: Preparer, scope: Scope, kind: MemoryType, index: int, turn: Turn) -> PendingWrite:
+    return preparer.prepare(_draft(turn, kind), scope, turn.at, index)
+
+
+def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
+    """The same text in another namespace, with the id that it has there."""
+    memory = prepared.memory
+    new_id = memory_id(scope, memory.type, memory.identity())
+    return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))
+
+
+def _draft(turn: Turn, kind: MemoryType) -> AnyDraft:
+    fields: dict[str, object] = {"type": kind.value, "content": turn.text, "created_at": turn.at}
+    if kind is MemoryType.EPISODIC:
+        fields["speaker"] = turn.speaker
+    if POLICIES[kind].visibility is Visibility.SESSION:
+        fields["visibility"] = Visibility.NAMESPACE.value
+    return DRAFT.validate_python(fields)
+
+
+def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors) -> Record:
+    vector = rng.standard_normal(DIMENSIONS).astype(np.float32)
+    start = int(rng.integers(len(pool)))
+    tokens = pool[start : start + prepared.memory.tokens.count]  # about as many as the encoder's word pieces
+    return Record(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens))
+
+
+def _token_pool(rng: np.random.Generator) -> TokenVectors:
+    """Random token vectors of about unit length, from which each memory takes a slice."""
+    scaled = rng.standard_normal((_POOL, TOKEN_DIMENSIONS)) * (127.0 / np.sqrt(TOKEN_DIMENSIONS))
+    pool: TokenVectors = np.clip(scaled, -127, 127).astype(np.int8)
+    return pool

@@ -1,0 +1,71 @@
+"""The lower bound of a retrieval over all types: the engine's own queries, without socket, encoding and ranking.
+
+Opens the shards of a copy of a store in this process. The queries are those of a retrieval: a dense and a sparse one
+for each type, in the scope, to the same depth.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from qdrant_edge import (
+    EdgeShard,
+    FieldCondition,
+    Filter,
+    IdfParams,
+    MatchValue,
+    Query,
+    QueryRequest,
+    SearchParams,
+)
+from qdrant_edge import SparseVector as EdgeSparseVector
+
+from memtypes.model.scope import Scope
+from memtypes.search.columns import COLUMN_FIELDS
+from memtypes.search.vectors import Vectors
+from memtypes.stores.edge.layout import Layout
+
+
+class BareEngine:
+    """The shards of a closed store, one for each type. depth: points that a query returns at most."""
+
+    def __init__(self, shards: list[EdgeShard], depth: int) -> None:
+        self._shards = shards
+        self._depth = depth
+
+    @classmethod
+    def open(cls, store_path: Path, depth: int) -> Self:
+        """The engine over the shards in `store_path`, which no other process may have open."""
+        return cls([EdgeShard.load(str(path)) for path in Layout(store_path).shard_paths().values()], depth)
+
+    def __enter__(self) -> Self:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every shard."""
+        for shard in self._shards:
+            shard.close()
+
+    def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
+        """Number of points that the queries of one retrieval return, each with the payload `fields`."""
+        scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
+        terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
+        namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace
+        legs = (
+            (Query.Nearest(question.dense.tolist(), "dense"), None),
+            (Query.Nearest(terms, "sparse"), namespace_idf),
+        )
+        requests = [
+            QueryRequest(self._depth, query=query, filter=scoped, with_payload=list(fields) or False, params=params)
+            for query, params in legs
+        ]
+        return sum(len(shard.query(request)) for shard in self._shards for request in requests)
+
+
+def _equals(field: str, value: str) -> FieldCondition:
+    return FieldCondition(field, match=MatchValue(value))

@@ -1,0 +1,114 @@
+"""Installs a system in a virtual environment and runs its driver on a job in a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.systems.driver import Array, Item
+
+REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
+    "exact": (),
+    "chroma": ("chromadb",),
+    "langgraph": ("langgraph", "numpy"),
+    "txtai": ("txtai",),
+    "mempalace": ("mempalace",),
+    "mem0": ("mem0ai", "fastembed", "stop-words"),
+}
+"""Packages of each system; none for what runs in the project's environment."""
+
+CONSTRAINTS = ("torch==2.13.0",)
+"""An open range of torch downloads gigabytes of GPU libraries."""
+
+_INSTALL_S = 900.0
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class NotMeasured(Exception):
+    """A system could not be installed or run; the message is its last error or the time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every system gets. texts: all memories and queries, in the order of the rows of `vectors`."""
+
+    items: tuple[Item, ...]
+    queries: tuple[Mapping[str, str], ...]
+    texts: tuple[str, ...]
+    vectors: Array
+
+
+@dataclass(frozen=True, slots=True)
+class DriverAnswer:
+    """What a driver measured. seconds: of loading. ms: of each question. ranked: ids by question, best first."""
+
+    version: str
+    seconds: float
+    ms: Sequence[float]
+    ranked: Mapping[str, Sequence[str]]
+    notes: Sequence[str]
+
+
+def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
+    """A Python interpreter that has `packages`, installed in `root`/`name` if missing. Raises NotMeasured."""
+    if not packages:
+        return Path(sys.executable)
+    home = root / name
+    python, done = home / "bin" / "python", home / "installed"
+    if done.is_file() and done.read_text(encoding="utf-8") == "\n".join(packages):
+        return python
+    home.mkdir(parents=True, exist_ok=True)
+    constraints = home / "constraints.txt"
+    constraints.write_text("\n".join(CONSTRAINTS), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    _run([sys.executable, "-m", "venv", "--without-pip", str(home)], "install", _INSTALL_S)
+    _run([*pip, "install", "-q", "-c", str(constraints), *packages], "install", _INSTALL_S)
+    done.write_text("\n".join(packages), encoding="utf-8")
+    return python
+
+
+def write_job(job: Job, folder: Path) -> None:
+    """Write the files that all drivers read."""
+    np.save(folder / "vectors.npy", job.vectors)
+    content = {
+        "items": [asdict(item) for item in job.items],
+        "queries": list(map(dict, job.queries)),
+        "texts": job.texts,
+    }
+    (folder / "job.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
+    """The answer of the system's driver to the job in `folder`. Raises NotMeasured."""
+    job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    answer, job_path = folder / f"{name}.answer.json", folder / f"{name}.json"
+    job_path.write_text(json.dumps({**job, "home": str(folder / name), "answer": str(answer)}), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
+    _run([str(python), "-m", f"benchmarks.systems.{name}", str(job_path)], "run", limit_s, environment)
+    return DriverAnswer(**json.loads(answer.read_text(encoding="utf-8")))
+
+
+def _run(command: Sequence[str], what: str, limit_s: float, environment: Mapping[str, str] | None = None) -> None:
+    try:
+        subprocess.run(  # noqa: S603 - our own command
+            command, check=True, capture_output=True, text=True, timeout=limit_s, env=environment
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotMeasured(f"does not {what} within {limit_s:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        raise NotMeasured(f"does not {what}: {last_error(error.stderr)}") from error
+
+
+def last_error(output: str) -> str:
+    """The last line of `output` that begins with ERROR, else the last line with a letter; at most 160 characters."""
+    lines = [line.strip() for line in output.splitlines() if any(sign.isalpha() for sign in line)]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["no output"])[-1][:160]

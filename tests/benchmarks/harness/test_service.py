@@ -1,0 +1,104 @@
+"""Processes of the service and the connection to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.service import (
+    KeepAliveClient,
+    NotReady,
+    Refused,
+    Service,
+    free_port,
+    memory_mb,
+    processes_of,
+    start,
+)
+from benchmarks.harness.stores import settings_in
+
+
+def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> None:
+    """Its memory is read from the system, and it can be killed."""
+    code = "import sys; print('up', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdin is not None
+    try:
+        child.stdout.readline()
+        assert processes_of(tmp_path, exclude={os.getpid()}) == [child.pid]
+        assert processes_of(tmp_path, exclude={os.getpid(), child.pid}) == []
+        assert 1.0 < memory_mb(child.pid) < 500.0
+        assert 0.0 < memory_mb(child.pid, "RssAnon") < memory_mb(child.pid)
+        Service(child, "", tmp_path, 0.0).kill([child.pid])
+        assert child.returncode == -9
+    finally:
+        child.stdin.close()
+        child.stdout.close()
+        child.wait(timeout=10)
+    assert memory_mb(child.pid) == 0.0
+
+
+def test_free_ports_are_unreserved() -> None:
+    """A free port is above the reserved ones."""
+    assert 1_024 < free_port() < 65_536
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
+    """A data folder that the service cannot use ends the start at once."""
+    (tmp_path / "live").write_text("not a folder")
+    (tmp_path / "encoder").write_text("not a folder")
+    settings = settings_in(tmp_path).model_copy(update={"encoder_dir": tmp_path / "encoder"})
+    with pytest.raises(NotReady, match="its log: "):
+        start(settings)
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """The URL of a server that answers with the body that it gets, and 404 to GET."""
+
+    class Echo(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self._answer(201, self.rfile.read(int(self.headers["Content-Length"])))
+
+        def do_GET(self) -> None:
+            self._answer(404, b"nothing here")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.anyio
+async def test_a_connection_sends_several_requests(echo: str) -> None:
+    """Answers with 2xx are returned, others are errors with the body as message."""
+    client = await KeepAliveClient.open(echo)
+    try:
+        assert await client.post("/", {"a": 1}) == b'{"a": 1}'
+        with pytest.raises(Refused, match="nothing here"):
+            await client.send("GET", "/")
+        assert await client.post("/", {}) == b"{}"
+    finally:
+        await client.aclose()

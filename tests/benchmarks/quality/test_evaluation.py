@@ -1,0 +1,135 @@
+"""Asking the questions of a set and scoring rankings and contexts, on fakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality.evaluation import METRICS, Expected, Manner, Slice, evaluate, ranking_metrics, score_context
+from benchmarks.sets.data import EvaluationSet, read_set
+from benchmarks.sets.loading import load
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import system_clock
+from retrieval.answer import ContextItem, ContextMessage, ContextMetadata, RetrieveAnswer
+from tests.benchmarks.small_set import CORPUS, QUERIES, FakeParts, write_set
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> EvaluationSet:
+    """The small set."""
+    return read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+
+
+async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
+    """In rankings and in contexts, for the set's types and for all types."""
+    parts = FakeParts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    scores = await evaluate(parts.evaluation, small, loaded)
+    assert [score.question.id for score in scores] == ["q1", "q2", "q3"]
+    for score in scores:
+        for way in (score.own_types, score.all_types):
+            assert way.metrics["R@10"] == 1.0
+            assert way.contexts[500].recall == 1.0
+            assert way.contexts[0].recall == 0.0
+            assert not any(context.violates or context.understates for context in way.contexts.values())
+
+
+async def test_a_sample_limits_the_budgets_that_only_violations_need(small: EvaluationSet) -> None:
+    """Questions outside of the sample are asked with the budgets of evidence recall only."""
+    parts = FakeParts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    scores = await evaluate(replace(parts.evaluation, manner=Manner(violation_sample=1)), small, loaded)
+    assert [len(score.own_types.contexts) for score in scores] == [8, 4, 4]
+    none = await evaluate(replace(parts.evaluation, manner=Manner(violation_sample=0)), small, loaded)
+    assert [len(score.own_types.contexts) for score in none] == [4, 4, 4]
+
+
+async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
+    """Sliced questions have the same scores, each once."""
+    parts = FakeParts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    whole = await evaluate(parts.evaluation, small, loaded)
+    slices = [await evaluate(parts.evaluation, small, loaded, Slice(first, 2)) for first in range(2)]
+    assert [whole[0::2], whole[1::2]] == slices
+
+
+def test_mrr_looks_at_ten_ranks() -> None:
+    """Evidence at rank 11 does not count."""
+    ranking = [str(number) for number in range(1, 12)]
+    assert ranking_metrics(ranking, ["11"]) == dict.fromkeys(METRICS, 0.0)
+    assert ranking_metrics(ranking, ["10"])["MRR"] == pytest.approx(0.1)
+
+
+def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one two three") -> RetrieveAnswer:
+    metadata = ContextMetadata(
+        total_tokens=3,
+        budget=10,
+        utilization=0.3,
+        per_type={},
+        working_tokens=1,
+        trimmed_count=0,
+        candidates=2,
+        tokenizer="cl100k_base",
+        outcome="ok",
+        as_of=system_clock(),
+    )
+    return RetrieveAnswer(context=context, items=items, metadata=metadata)
+
+
+def _item(name: str, content: str, *, cut: bool) -> ContextItem:
+    return ContextItem(id=name, type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content=content, cut=cut or None)
+
+
+def test_a_cut_memory_counts_with_four_fifths_of_its_words() -> None:
+    """A cut memory shows its evidence if 80 % of its words are left."""
+    text = "a b c d e"
+    for shown, recall in (("a b c d …", 1.0), ("a b c …", 0.0)):
+        answer = _answer([_item("m", shown, cut=True)])
+        assert score_context(answer, Expected(10, {"m": text}), len).recall == recall
+    answer = _answer([_item("m", "anything", cut=False)])
+    assert score_context(answer, Expected(10, {"m": text, "n": text}), len).recall == 0.5
+
+
+def test_an_excerpt_counts_with_four_fifths_of_the_answers_words() -> None:
+    """Answer words that the memory has count; without an answer, every word of the memory."""
+    text = "It cost 40 crowns in Prague, paid late in May"
+    for shown, answer, recall in (
+        ("... 40 crowns in PRAGUE ...", "40 crowns, Prague, a Tuesday", 1.0),
+        ("... cost 40 crowns", "40 crowns, Prague", 0.0),
+        ("It cost 40 crowns in Prague, paid ...", "", 0.0),
+        ("It cost 40 crowns in Prague, paid late", "none of these", 1.0),
+    ):
+        item = _item("m", shown, cut=False).model_copy(update={"excerpt": True})
+        assert score_context(_answer([item]), Expected(10, {"m": text}, answer), len).recall == recall
+
+
+async def test_questions_are_asked_in_their_manner(small: EvaluationSet) -> None:
+    """The options of the manner reach the request; an invalid one is refused."""
+    parts = FakeParts()
+    loaded = await load(parts.ingestor, parts.store, small)
+    cut = await evaluate(replace(parts.evaluation, manner=Manner(oversize="cut")), small, loaded)
+    assert cut[0].own_types.contexts[500].recall == 1.0
+    with pytest.raises(ExceptionGroup) as failed:
+        await evaluate(replace(parts.evaluation, manner=Manner(oversize="shrink")), small, loaded)
+    assert "oversize" in str(failed.value.exceptions[0])
+
+
+def test_violations_and_understatements_are_detected() -> None:
+    """A recount above budget plus working memory violates; one above the stated total understates."""
+    score = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()) + 1)
+    assert (score.tokens, score.allowed, score.stated) == (4, 3, 3)
+    assert score.violates
+    assert score.understates
+    fine = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()))
+    assert not fine.violates
+    assert not fine.understates
+
+
+def test_only_a_context_of_one_text_is_recounted() -> None:
+    """Messages cannot be recounted as a whole."""
+    with pytest.raises(TypeError, match="one text"):
+        score_context(_answer([], context=[ContextMessage(content="a")]), Expected(10, {"m": "x"}), len)

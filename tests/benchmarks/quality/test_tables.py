@@ -1,0 +1,67 @@
+"""Tables and figures of the scores of questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.report import render_table
+from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, WayScore
+from benchmarks.quality.tables import SetScores, any_and_all, budget_figures, quality_figures, quality_tables
+from benchmarks.sets.data import read_set
+from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
+
+
+def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
+    metrics = dict.fromkeys(METRICS, recall) | {"hit@10": float(recall > 0), "all@10": float(recall == 1)}
+    return WayScore(metrics, contexts)
+
+
+def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
+    """Contexts of several budgets; from `all_from` tokens on nothing is left out."""
+    return {
+        budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
+        for budget in (0, 500, 1_000, 2_000, 4_000)
+    }
+
+
+def test_utilization_counts_full_contexts_only() -> None:
+    """Contexts that left something out count, from 500 tokens on; violations always count."""
+    ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
+    at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
+    assert at_500.utilization == pytest.approx(0.8)
+    assert (at_500.full, at_500.least, at_500.violations) == (2, 0.7, 1)
+    assert (at_1000.full, at_1000.utilization) == (1, 0.7)
+    assert (at_0.full, at_0.utilization, at_0.contexts, at_0.understated) == (0, None, 2, 1)
+
+
+def test_any_and_all_are_shares_of_the_queries() -> None:
+    """A context with half of the evidence has any and not all of it."""
+    some, whole = any_and_all([_way(recall, _contexts(recall, 0.9)) for recall in (1.0, 0.5, 0.5, 0.0)], 500)
+    assert (some.mean, whole.mean) == (0.75, 0.25)
+    assert some.low < 0.75 < some.high
+
+
+def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
+    """The whole set comes first; the figures equal the cells."""
+    small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    scores = tuple(
+        QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))
+        for (_, question), recall in zip(small.asked(), (1.0, 0.5, 0.0), strict=True)
+    )
+    each = SetScores("small", scores)
+    ranking, context, any_all, budgets = quality_tables([each])
+    assert [row[1] for row in ranking.rows] == ["(all)", "colour", "none", "place"]
+    assert str(ranking.rows[0][4]).startswith("0.500 [0.")
+    assert len(context.rows) == 2 * 4
+    assert any_all.rows[0][:3] == ("small", "(all)", 3)
+    assert "| small | own   |" in render_table(budgets)
+    figures = quality_figures(each)["(all)"]
+    assert figures["n"] == 3
+    assert figures["own"]["ranking"]["R@10"]["mean"] == pytest.approx(0.5)
+    assert figures["own"]["ranking"]["all@10"]["mean"] == pytest.approx(1 / 3)
+    assert figures["own"]["any"]["1000"]["mean"] == pytest.approx(2 / 3)
+    assert figures["own"]["all"]["1000"]["mean"] == pytest.approx(1 / 3)
+    assert figures["own"]["budgets"]["500"]["violations"] == 0
+    assert figures["all"]["evidence_recall"]["1000"]["mean"] == 0.0

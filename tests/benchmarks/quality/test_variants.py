@@ -1,0 +1,122 @@
+"""Rankings of variants and paired comparisons, on fakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.harness.report import render_table
+from benchmarks.harness.stores import Opened, Stages
+from benchmarks.quality.variants import (
+    Comparisons,
+    Tokenless,
+    Variant,
+    Wordless,
+    ablations,
+    compare_variants,
+    paired_figures,
+    paired_table,
+    rank_questions,
+    weights_of,
+)
+from benchmarks.sets.data import read_set
+from benchmarks.sets.loading import load
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.times import system_clock
+from memtypes.search.vectors import Embedding
+from memtypes.stores.memory import InMemoryStore
+from retrieval.retriever import RetrieverParts
+from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+
+pytestmark = pytest.mark.anyio
+
+
+class TokenEmbedder(FakeEmbedder):
+    """Embeds queries with token vectors."""
+
+    async def embed_query(self, text: str) -> Embedding:
+        """One token vector."""
+        return Embedding((await super().embed_query(text)).dense, np.zeros((1, 128), dtype=np.int8))
+
+
+@pytest.fixture
+def opened() -> Opened:
+    """Parts on fakes."""
+    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    return Opened(
+        store=store,
+        embedder=embedder,
+        sparse=sparse,
+        tokenizers={tokenizer.name: tokenizer},
+        ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizer, system_clock)),
+        parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
+        stages=Stages(),
+    )
+
+
+async def test_questions_are_ranked_in_their_order(opened: Opened, tmp_path: Path) -> None:
+    """Each question has its metrics, with the usual weights and with others."""
+    small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    loaded = await load(opened.ingestor, opened.store, small)
+    for variant in (Variant("usual", opened.parts), Variant("other", opened.parts, weights={"similarity": 1.0})):
+        rankings = await rank_questions(variant, small, loaded)
+        assert [metrics["R@10"] for metrics in rankings] == [1.0, 1.0, 1.0]
+
+
+async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
+    """Every signal with a weight, keywords, and token vectors are each left out once."""
+    weights = weights_of("balanced")
+    variants = ablations(opened.parts, "balanced")
+    weighted = [name for name, weight in weights.items() if weight]
+    assert [variant.name for variant in variants] == [*weighted, "words", "token vectors"]
+    for variant in variants[: len(weighted)]:
+        assert variant.weights == {**weights, variant.name: 0.0}
+    assert [variant.name for variant in ablations(opened.parts, "relevance")] == ["words", "token vectors"]
+
+
+async def test_wordless_queries_have_no_terms() -> None:
+    """Documents keep their terms."""
+    encoder = Wordless(FakeSparse())
+    assert encoder.encode_query("harbour crane").indices.size == 0
+    assert encoder.encode_document("harbour crane").indices.size == 2
+
+
+async def test_tokenless_queries_keep_their_dense_vector() -> None:
+    """Only the token vectors of a query are missing."""
+    inner = TokenEmbedder()
+    embedder = Tokenless(inner)
+    assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
+    whole, dense = await inner.embed_query("crane"), await embedder.embed_query("crane")
+    assert whole.tokens is not None
+    assert dense.tokens is None
+    assert np.array_equal(whole.dense, dense.dense)
+    assert len(await embedder.embed_documents(["a", "b"])) == 2
+    await embedder.ping()
+    await embedder.aclose()
+
+
+async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) -> None:
+    """A profile and every ablation have a paired test of all questions and of each category."""
+    small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    loaded = await load(opened.ingestor, opened.store, small)
+    wanted = Comparisons(against="relevance", ablate=True)
+    compared = await compare_variants(wanted, opened, small, loaded, "balanced")
+    assert compared[0].what == "relevance"
+    assert len(compared) == 1 + len(ablations(opened.parts, "balanced"))
+    for comparison in compared:
+        assert list(comparison.by_category) == ["(all)", "colour", "none", "place"]
+        assert comparison.by_category["(all)"].n == 3
+    table = render_table(paired_table(compared))
+    assert "relevance" in table
+    assert "+0.000 [+0.000 to +0.000]" in table
+    assert len(paired_figures(compared)) == len(compared)
+
+
+async def test_without_options_nothing_is_compared(opened: Opened, tmp_path: Path) -> None:
+    """No option, no comparison."""
+    small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    loaded = await load(opened.ingestor, opened.store, small)
+    assert await compare_variants(Comparisons(), opened, small, loaded, None) == []

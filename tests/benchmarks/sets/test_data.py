@@ -1,0 +1,142 @@
+"""Reading evaluation sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.sets.data import (
+    BadSet,
+    CorpusEntry,
+    find_sets,
+    in_company,
+    limit_questions,
+    read_set,
+    to_draft,
+)
+from memtypes.model.policy import MemoryType
+from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
+
+
+def test_conversations_have_their_questions(tmp_path: Path) -> None:
+    """Each conversation has its memories in the order of the file and its answerable queries."""
+    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    assert [conversation.name for conversation in whole.conversations] == ["c1", "c2"]
+    assert [entry.id for entry in whole.conversations[0].corpus] == ["c1:1", "c1:2", "c1:3"]
+    assert [question.id for question in whole.conversations[0].questions] == ["q1", "q2"]
+    assert (whole.name, whole.memories, whole.questions) == ("small", 4, 3)
+    assert whole.types == (MemoryType.EPISODIC, MemoryType.SEMANTIC)
+
+
+def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
+    """A query without answer or evidence is dropped and counted."""
+    unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
+    without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
+    whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
+    assert (whole.questions, whole.dropped) == (3, 2)
+
+
+def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, Any]]:
+    return [dict(rows[0]) | change, *map(dict, rows[1:])]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "queries", "message"),
+    [
+        (_broken(CORPUS, id=""), QUERIES, "corpus.jsonl:1: id must be a non-empty text"),
+        (_broken(CORPUS, text=None), QUERIES, "corpus.jsonl:1: text must be a non-empty text"),
+        (_broken(CORPUS, id="c1:2"), QUERIES, "corpus.jsonl:2: duplicate id 'c1:2'"),
+        (_broken(CORPUS, memory_type="dream"), QUERIES, "corpus.jsonl:1: unknown memory_type 'dream'"),
+        (CORPUS, _broken(QUERIES, text=7), "queries.jsonl:1: text must be a non-empty text"),
+        (CORPUS, _broken(QUERIES, current_evidence=["c2:1"]), "queries.jsonl:1: evidence 'c2:1' is not in"),
+        (CORPUS, _broken(QUERIES, evidence=["c2:1"]), "queries.jsonl:1: evidence 'c2:1' is not in"),
+    ],
+)
+def test_a_broken_line_is_named(
+    tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
+) -> None:
+    """The error names the file and the line."""
+    with pytest.raises(BadSet, match=message.replace(".", r"\.")):
+        read_set(write_set(tmp_path / "broken", corpus, queries))
+
+
+@pytest.mark.parametrize(("line", "message"), [("{", "not JSON"), ("[1]", "must be an object")])
+def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, message: str) -> None:
+    """The error names the file and the line."""
+    folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
+    (folder / "corpus.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(BadSet, match=f"jsonl:2: {message}"):
+        read_set(folder)
+
+
+def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
+    """Every folder with both files is a set; asking for another one is an error."""
+    write_set(tmp_path / "b", CORPUS, QUERIES)
+    write_set(tmp_path / "a", CORPUS, QUERIES)
+    (tmp_path / "notes").mkdir()
+    assert [path.name for path in find_sets(tmp_path)] == ["a", "b"]
+    assert [path.name for path in find_sets(tmp_path, ["b"])] == ["b"]
+    with pytest.raises(BadSet, match="sets here: a, b"):
+        find_sets(tmp_path, ["notes"])
+
+
+def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
+    """An empty folder does not give an empty table."""
+    with pytest.raises(BadSet, match="no folder in"):
+        find_sets(tmp_path)
+
+
+def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
+    """A limit keeps queries of all conversations and every memory."""
+    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    limited = limit_questions(whole, 2)
+    assert [q.id for c in limited.conversations for q in c.questions] == ["q1", "q2"]
+    assert limited.memories == whole.memories
+    assert limit_questions(whole, 3) is whole
+    assert limit_questions(whole, None) is whole
+
+
+def test_an_event_keeps_its_speaker() -> None:
+    """An episodic entry becomes a draft with speaker, session and time."""
+    entry = CorpusEntry("1", "I lost my job", MemoryType.EPISODIC, "s1", "Gina", "2023-01-20T16:04:00Z")
+    fields = to_draft(entry).model_dump(mode="json", exclude_defaults=True)
+    assert fields == {
+        "type": "episodic",
+        "content": "I lost my job",
+        "session_id": "s1",
+        "speaker": "Gina",
+        "created_at": "2023-01-20T16:04:00Z",
+    }
+
+
+def test_other_types_have_no_speaker() -> None:
+    """A semantic draft has only the fields of the entry."""
+    entry = CorpusEntry("1", "Gina dances", MemoryType.SEMANTIC, None, "Gina", None)
+    assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {
+        "type": "semantic",
+        "content": "Gina dances",
+    }
+
+
+@pytest.mark.parametrize("kind", [MemoryType.PROSPECTIVE, MemoryType.WORKING])
+def test_drafts_are_visible_outside_of_their_session(kind: MemoryType) -> None:
+    """Types that only their session sees are written for the namespace, as queries have no session."""
+    draft = to_draft(CorpusEntry("1", "Call Jon", kind, "s1", None, None))
+    assert draft.visibility == "namespace"
+
+
+def test_company_has_other_types_and_the_earliest_timestamp(tmp_path: Path) -> None:
+    """Each conversation gets N memories of each type that the set lacks."""
+    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
+    rows = [{**CORPUS[3], "id": f"p{n}", "memory_type": "procedural", "text": f"Step {n}"} for n in range(9)]
+    other = read_set(write_set(tmp_path / "other", rows, []))
+    first, second = in_company(whole, [whole, other], 3).conversations
+    assert [entry.id for entry in first.company] == ["company:p0", "company:p3", "company:p6"]
+    assert {entry.timestamp for entry in first.company} == {"2024-01-02T10:00:00Z"}
+    assert {entry.timestamp for entry in second.company} == {None}
+    assert first.written == first.corpus + first.company
+    assert len(in_company(whole, [other], 20).conversations[0].company) == 9

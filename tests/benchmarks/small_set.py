@@ -1,0 +1,109 @@
+"""A small evaluation set, and the parts that it is loaded into and asked through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.evaluation import Evaluation
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.model.times import system_clock
+from memtypes.stores.memory import InMemoryStore
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+
+CORPUS: tuple[dict[str, Any], ...] = (
+    {
+        "id": "c1:1",
+        "conversation": "c1",
+        "session": "s1",
+        "timestamp": "2024-01-02T10:00:00Z",
+        "speaker": "Ada",
+        "text": "The harbour crane was painted yellow",
+        "memory_type": "episodic",
+    },
+    {
+        "id": "c1:2",
+        "conversation": "c1",
+        "session": "s1",
+        "timestamp": "2024-01-02T10:00:20Z",
+        "speaker": "Ada",
+        "text": "Our violin teacher moved to Lisbon",
+        "memory_type": "episodic",
+    },
+    {
+        "id": "c1:3",
+        "conversation": "c1",
+        "session": "s2",
+        "timestamp": "2024-01-03T09:00:00Z",
+        "speaker": "Ada",
+        "text": "The harbour  crane was painted yellow",
+        "memory_type": "episodic",
+    },
+    {
+        "id": "c2:1",
+        "conversation": "c2",
+        "session": None,
+        "timestamp": None,
+        "speaker": "document",
+        "text": "Copper conducts heat well",
+        "memory_type": "semantic",
+    },
+)
+QUERIES: tuple[dict[str, Any], ...] = (
+    {
+        "id": "q1",
+        "conversation": "c1",
+        "text": "Which colour has the harbour crane?",
+        "category": "colour",
+        "evidence": ["c1:3"],
+        "answerable": True,
+        "asked_at": "2024-02-01T00:00:00Z",
+    },
+    {
+        "id": "q2",
+        "conversation": "c1",
+        "text": "Where did the violin teacher go?",
+        "category": "place",
+        "evidence": ["c1:2"],
+        "answerable": True,
+        "asked_at": "2024-02-01T00:00:00Z",
+    },
+    {
+        "id": "q3",
+        "conversation": "c2",
+        "text": "What does copper conduct?",
+        "evidence": ["c2:1"],
+        "answerable": True,
+    },
+)
+
+
+def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the two files of a set to `folder` and return it."""
+    folder.mkdir(parents=True)
+    for name, rows in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class FakeParts:
+    """Real ingestion and retrieval on a fake store and encoder."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+
+    @property
+    def ingestor(self) -> Ingestor:
+        """Writes to the store."""
+        return Ingestor(IngestorParts(self.store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), system_clock))
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Asks."""
+        tokenizer = FakeTokenizer()
+        parts = RetrieverParts(self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock)
+        return Evaluation(Retriever(parts), tokenizer.count)

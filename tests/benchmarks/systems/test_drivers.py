@@ -1,0 +1,79 @@
+"""Drivers on stand-ins for their systems: the calls that they make and how they read the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from benchmarks.systems.driver import Item, VectorFile
+from benchmarks.systems.mem0 import Mem0
+from benchmarks.systems.mempalace import MemPalace, serve
+
+VECTORS = VectorFile(["north", "east"], np.array([[0, 1], [1, 0]], dtype=np.float32))
+ITEMS = [Item("a", "n", "s", "north"), Item("b", "n", "s", "east")]
+
+
+class Recorded:
+    """Records its calls and returns a fixed answer."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.calls: list[tuple[Any, dict[str, Any]]] = []
+        self.answer = answer
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Record the call."""
+        self.calls.append((arguments, named))
+        return self.answer
+
+    add = search = upsert = __call__
+
+
+def test_vectors_are_found_by_their_text() -> None:
+    """In the order of the texts; an unknown text is an error."""
+    assert VECTORS.dimensions == 2
+    assert VECTORS.of("east").tolist() == [1, 0]
+    assert VECTORS.lists(["east", "north"]) == [[1, 0], [0, 1]]
+    with pytest.raises(KeyError):
+        VECTORS.of("up")
+
+
+def test_mem0_adds_each_text_under_its_user() -> None:
+    """Nothing is inferred; hits are named by the ids in their metadata."""
+    memory = Recorded({"results": [{"metadata": {"item": "b"}}, {"metadata": {"item": "a"}}]})
+    system = Mem0(memory)
+    system.add(ITEMS)
+    assert memory.calls[0] == (("north",), {"user_id": "n", "metadata": {"item": "a"}, "infer": False})
+    assert system.search("n", "which way?", 7) == ["b", "a"]
+    assert memory.calls[-1][1] == {"filters": {"user_id": "n"}, "top_k": 7, "threshold": 0.0}
+
+
+def test_mempalace_files_drawers_in_a_wing() -> None:
+    """A namespace is a wing; hits are named by their source."""
+    collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
+    system = MemPalace("palace", collection, search)
+    system.add(ITEMS)
+    ((_, filed),) = collection.calls
+    assert filed["ids"] == ["a", "b"]
+    assert [one["wing"] for one in filed["metadatas"]] == ["n", "n"]
+    assert system.search("n", "which way?", 7) == ["b"]
+    assert search.calls == [(("which way?", "palace"), {"wing": "n", "n_results": 7})]
+
+
+def test_an_error_of_mempalace_is_raised() -> None:
+    """An error is not an empty answer."""
+    with pytest.raises(RuntimeError, match="index is broken"):
+        MemPalace("palace", Recorded(), Recorded({"error": "index is broken"})).search("n", "?", 1)
+
+
+def test_vectors_are_served_on_loopback() -> None:
+    """For one text or several; an unknown text gets a unit vector."""
+    url = serve(VECTORS)
+    assert url.startswith("http://127.0.0.1:")
+    with httpx.Client(base_url=url, timeout=10) as client:
+        both = client.post("/v1/embeddings", json={"model": "m", "input": ["east", "a probe"]}).json()
+        one = client.post("/v1/embeddings", json={"model": "m", "input": "north"}).json()
+    assert [row["embedding"] for row in both["data"]] == [[1, 0], [1, 0]]
+    assert [(row["index"], row["embedding"]) for row in one["data"]] == [(0, [0, 1])]

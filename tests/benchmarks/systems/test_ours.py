@@ -1,0 +1,27 @@
+"""The product with precomputed embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.systems.ours import PrecomputedEmbedder
+from memtypes.search.vectors import Embedding
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_known_texts_are_not_embedded_again() -> None:
+    """Their embeddings are returned as they are; unknown queries, such as the event in a question, are embedded."""
+    inner = FakeEmbedder()
+    known = Embedding(np.ones(inner.dimensions, dtype=np.float32))
+    embedder = PrecomputedEmbedder(inner, {"known": known})
+    assert await embedder.embed_query("known") is known
+    assert np.array_equal((await embedder.embed_query("the move")).dense, (await inner.embed_query("the move")).dense)
+    assert await embedder.embed_documents(["known"]) == [known]
+    with pytest.raises(KeyError):
+        await embedder.embed_documents(["unknown"])
+    assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
+    await embedder.ping()
+    await embedder.aclose()

@@ -1,0 +1,55 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import COMMANDS, main, parser
+from benchmarks.sets.loading import manifest_path
+from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
+
+INDEX = Path(__file__).parents[2] / "benchmarks" / "README.md"
+
+
+def test_there_are_eight_commands_at_most() -> None:
+    """A new figure belongs to an existing command."""
+    assert len({command.name for command in COMMANDS}) == len(COMMANDS) <= 8
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its help has a description and the option --json, and the index has a row for it."""
+    with pytest.raises(SystemExit):
+        parser().parse_args([command, "--help"])
+    assert "--json FILE" in capsys.readouterr().out
+    assert f"| `{command}" in INDEX.read_text(encoding="utf-8")
+
+
+def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without sets ends with exit code 1 and one line on standard error."""
+    assert main(["quality", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"benchmarks: no folder in {tmp_path}")
+
+
+@pytest.mark.slow
+def test_quality_runs_in_two_processes(
+    tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real run over a small set finds everything, keeps every budget, compares profiles and keeps its store."""
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    write_set(tmp_path / "sets" / "small", CORPUS, QUERIES)
+    places = {"--data": "sets", "--store": "store", "--json": "result.json"}
+    words = [word for option, name in places.items() for word in (option, str(tmp_path / name))]
+    assert main(["quality", *words, "--workers", "2", "--against", "balanced", "--pooled"]) == 0
+    assert "Paired comparisons" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["figures"]
+    assert [each["kind"] for each in figures["comparisons"]] == ["profile", "pooled"]
+    assert figures["comparisons"][0]["by_category"]["(all)"]["n"] == 3
+    whole = figures["small"]["(all)"]
+    assert whole["own"]["ranking"]["R@10"]["mean"] == 1.0
+    assert whole["all"]["evidence_recall"]["500"]["mean"] == 1.0
+    assert all(budget["violations"] == 0 for budget in whole["own"]["budgets"].values())
+    assert manifest_path(tmp_path / "store", "small").is_file()

@@ -1,0 +1,70 @@
+"""What the soak tests ask a service for after it was killed, and which of its processes they kill."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from api.settings import Settings
+from benchmarks.harness.service import Service, running
+
+T = TypeVar("T")
+TIMEOUT_S = 60.0
+_VICTIMS = ("service and store", "store", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Whether the soak tests run at full size."""
+
+    full: bool
+
+    def of(self, reduced: T, full: T) -> T:
+        """`full` at full size, else `reduced`."""
+        return full if self.full else reduced
+
+
+def victims(count: int) -> list[str]:
+    """What to kill in each of `count` rounds: the service, its store process, or both."""
+    return list(islice(cycle(_VICTIMS), count))
+
+
+def pids_of(service: Service, victim: str) -> list[int]:
+    """The process ids that `victim` names."""
+    main, *store = service.pids()
+    return {"service": [main], "store": store, "service and store": [main, *store]}[victim]
+
+
+def seeded() -> random.Random:
+    """The random numbers that decide when to kill; the same in each run."""
+    return random.Random(7)  # noqa: S311 - no secret
+
+
+def with_policies(settings: Settings, text: str) -> Settings:
+    """`settings` with a policy file of this YAML text."""
+    path = Path(settings.data_dir) / "policies.yaml"
+    path.write_text(text, encoding="utf-8")
+    return settings.model_copy(update={"policies": path})
+
+
+def stored_memories(settings: Settings, namespace: str) -> list[dict[str, Any]]:
+    """All memories of the namespace, listed by a service that is started for it."""
+    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
+        return list(listed(client, {"namespace": namespace}))
+
+
+def listed(client: httpx.Client, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The memories of all pages of a list call."""
+    params = {**query, "limit": "500"}
+    while True:
+        page = client.get("/v1/memories", params=params).raise_for_status().json()
+        yield from page["memories"]
+        if page["next_cursor"] is None:
+            return
+        params["cursor"] = page["next_cursor"]
