@@ -39,9 +39,6 @@ from memtypes.search.vectors import Vectors
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
-_SETTLE_S = 30.0
-"""Time for the engine's background warm-up after it was opened."""
-
 _ROUND = 10
 _WARM_UP = 20
 _CLOSING_S = 60.0
@@ -71,6 +68,7 @@ class LatencyRequest:
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
     queries: int = field(default=200, metadata=flag("timed questions", least=1))
     writes: int = field(default=100, metadata=flag("timed writes", least=0))
+    settle_s: float = field(default=30.0, metadata=flag("seconds for the engine to warm up", least=0))
     store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
 
 
@@ -110,13 +108,14 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
     bare_embedder = await open_embedder(settings)
     try:
         with BareEngine.open(copy, settings.candidate_depth) as engine, running(settings) as service:
-            async with open_parts(settings) as opened, aclosing(await KeepAliveClient.open(service.url)) as client:
-                await _warm_up(opened, request.namespaces)
-                plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-                sides = Sides(opened, plain, client, bare_embedder, engine)
-                asked = questions(_WARM_UP + request.queries, seed=23)
-                await _take_turns(replace(sides, samples=defaultdict(list)), asked[:_WARM_UP], request.namespaces)
-                await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
+            async with open_parts(settings) as opened:
+                await _warm_up(opened, request)
+                async with aclosing(await KeepAliveClient.open(service.url)) as client:
+                    plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
+                    sides = Sides(opened, plain, client, bare_embedder, engine)
+                    asked = questions(_WARM_UP + request.queries, seed=23)
+                    await _take_turns(replace(sides, samples=defaultdict(list)), asked[:_WARM_UP], request.namespaces)
+                    await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
             sides.samples["HTTP write"] = timed_writes(service.url, request.writes, request.namespaces)
     finally:
         await bare_embedder.aclose()
@@ -133,11 +132,11 @@ def _copy_when_closed(store_path: Path, target: Path) -> None:
     shutil.copytree(store_path, target, ignore=shutil.ignore_patterns("tokens", "terms"))
 
 
-async def _warm_up(opened: Opened, namespaces: int) -> None:
-    for index, question in enumerate(questions(namespaces, seed=29)):
+async def _warm_up(opened: Opened, request: LatencyRequest) -> None:
+    for index, question in enumerate(questions(request.namespaces, seed=29)):
         name = namespace_of(index)
         await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
-    await asyncio.sleep(_SETTLE_S)
+    await asyncio.sleep(request.settle_s)
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
@@ -245,7 +244,7 @@ def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> 
         f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
         "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
         "A ratio or a difference compares equal percentiles. low, high: 95 % interval by bootstrap over pairs.",
-        f"Before the first question every namespace is asked once and the engine has {_SETTLE_S:.0f} s to warm up.",
+        f"Before that every namespace is asked once, and the engine has {request.settle_s:g} s to warm up.",
     )
     return Report(tables, notes, {str(size): values for size, values in figures.items()})
 

@@ -14,7 +14,7 @@ from benchmarks.speed import latency
 from benchmarks.speed.ingest import Rates
 from benchmarks.speed.interference import measure_interference
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
 
 Run: TypeAlias = Callable[[str], Any]
 
@@ -32,19 +32,18 @@ def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatc
     return run
 
 
+@slow
 def test_scale_compares_two_sizes(figures: Run) -> None:
-    """Both stores are filled and asked; disk and memory are measured; a kept store is not filled again."""
-    line = "scale --small 20 --large 60 --namespaces 2 --queries 4 --settle-s 0 --store {store}"
-    for _ in range(2):
-        result = figures(line)
-        assert result["ratios"]["warm"]["p95"] > 0
-        assert result["ratios"]["cold"]["p95"] > 0
-        assert result["ms"]["60"]["cold: candidates"]["p50"] > 0
-        assert result["stores"]["60"]["disk_gb"] > 0
-        assert result["stores"]["60"]["engine_mb"] > 1
-    assert result["stores"]["60"]["fill_s"] == 0
+    """Both stores are filled and asked; disk and memory are measured."""
+    result = figures("scale --small 20 --large 60 --namespaces 2 --queries 4 --settle-s 0 --store {store}")
+    assert result["ratios"]["warm"]["p95"] > 0
+    assert result["ratios"]["cold"]["p95"] > 0
+    assert result["ms"]["60"]["cold: candidates"]["p50"] > 0
+    assert result["stores"]["60"]["disk_gb"] > 0
+    assert result["stores"]["60"]["engine_mb"] > 1
 
 
+@slow
 def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
     """Each side answers in each round."""
     result = figures("throughput --size 40 --namespaces 2 --queries 6 --clients 2 --rounds 1 --store {store}")
@@ -52,20 +51,22 @@ def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
     assert min(result["ratios"]) > 0
 
 
+@slow
 def test_latency_measures_over_the_bare_engine(figures: Run) -> None:
     """Retrievals, searches and writes have percentiles, and the ratios compare them with the engine's queries."""
-    result = figures("latency --sizes 40 --namespaces 2 --queries 10 --writes 3 --store {store}")["40"]
+    result = figures("latency --sizes 40 --namespaces 2 --queries 10 --writes 3 --settle-s 0 --store {store}")["40"]
     assert result["ratios"][f"{latency.PLAIN} / {latency.ENGINE_IDS}"]["p50"] > 0
     assert set(result["added"]) == {"late interaction", "a receipt"}
     assert result["ms"]["HTTP write"]["p50"] > 0
 
 
+@slow
 def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
-    """Both have a rate in each round, with and without screening."""
-    assert len(figures("ingest --count 20 --rounds 2")["ratios"]) == 2
+    """Both have a rate in each round."""
     assert len(figures("ingest --count 20 --rounds 2 --screened")["ratios"]) == 2
 
 
+@slow
 def test_interference_has_four_phases(onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retrievals are timed while idle and while each of two writers works."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
@@ -78,13 +79,7 @@ def test_interference_has_four_phases(onnx_directory: Path, monkeypatch: pytest.
     ]
 
 
-def test_startup_measures_time_and_memory(figures: Run) -> None:
-    """Readiness, and memory with and without pages of files."""
-    result = figures("startup --rounds 1")
-    assert result["ready_s"][0] > 0
-    assert 0 < result["anonymous_mb"][0] <= result["together_mb"][0]
-
-
+@slow
 def test_live_measures_calls_over_the_health_check(figures: Run) -> None:
     """Every call has percentiles for each number of clients."""
     result = figures("live --clients 1 3 --calls 6")
