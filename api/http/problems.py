@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problems: the one table from a domain error to a status, and the one place that answers them."""
+"""Errors as RFC 9457 problems: the table from domain errors to statuses, and the exception handler that uses it.
+
+Litestar's problem details plugin has no place for the paths of fields and the redaction of what a problem quotes.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +37,15 @@ _log = logging.getLogger(__name__)
 
 
 class Unauthorized(RemembrancerError):
-    """No key, or one that nobody has."""
+    """The request has no key, or an unknown one."""
 
 
 class Forbidden(RemembrancerError):
-    """The key's role is not enough."""
+    """The role of the key is not enough, or the call comes from another site's page."""
 
 
 class UnsupportedMedia(RemembrancerError):
-    """The body's content type is not one that this call reads."""
+    """The media type or encoding of the body is not supported by this call."""
 
 
 class TooSlow(RemembrancerError):
@@ -50,7 +53,7 @@ class TooSlow(RemembrancerError):
 
 
 class TooMany(Overloaded):
-    """The key has used up its calls for the moment."""
+    """The key has exceeded its rate limit."""
 
 
 STATUS: dict[type[RemembrancerError], int] = {
@@ -69,12 +72,12 @@ STATUS: dict[type[RemembrancerError], int] = {
     Overloaded: 429,
     Unavailable: 503,
 }
-"""The table. A domain error that is not in it is a fault of the service: 500."""
+"""Any other domain error is a bug of the service: 500."""
 
 _HINTS = {
     404: "There is no such path; /docs lists the calls.",
-    405: "This path does not take this method; the Allow header lists those it takes.",
-    413: "The body is larger than this call takes: 2 MiB, or 32 MiB for a batch. Split it.",
+    405: "This path does not support this method; the Allow header lists the supported ones.",
+    413: "The body is too large: the limit is 2 MiB, or 32 MiB for a batch. Split it.",
     500: "The service failed on this request; its log names the cause.",
 }
 
@@ -83,7 +86,7 @@ _BY_STATUS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
 
 class ProblemField(BaseModel):
-    """One thing that was wrong: where, what, and what was sent."""
+    """An invalid field: its path, the reason, and the value that was sent."""
 
     path: str
     message: str
@@ -91,7 +94,7 @@ class ProblemField(BaseModel):
 
 
 class ProblemAnswer(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An RFC 9457 problem. current_version: of what an expected version did not match."""
 
     type: str
     title: str
@@ -104,7 +107,7 @@ class ProblemAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, ready to be sent."""
+    """An error as it is answered."""
 
     status: int
     detail: str
@@ -113,7 +116,7 @@ class Problem:
     current_version: int | None = None
 
     def body(self, instance: str) -> bytes:
-        """The problem as JSON; `instance` is the path that was called. What it quotes may hold a secret."""
+        """The problem as JSON, redacted because it quotes the request. instance: the path of the call."""
         title = http.HTTPStatus(self.status).phrase
         members: dict[str, Any] = {
             "type": f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
@@ -130,7 +133,7 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that `error` is to its caller; anything unforeseen is a plain 500 that reveals nothing."""
+    """The problem for `error`. An unexpected error is a plain 500 that reveals nothing."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
@@ -147,10 +150,10 @@ def _http_problem(error: HTTPException) -> Problem:
 
 
 def _detail(error: Exception) -> str:
-    """The error's text, with where it lies where the error knows it apart from its text."""
+    """The error's message, preceded by its path where the error has one."""
     path, text = getattr(error, "path", ""), str(error)
-    nearest = path.rpartition(".")[2]
-    return f"{path}: {text.removeprefix(f'{nearest}: ')}" if path else text
+    field = path.rpartition(".")[2]
+    return f"{path}: {text.removeprefix(f'{field}: ')}" if path else text
 
 
 def _field_errors(error: Exception) -> tuple[FieldError, ...]:
@@ -170,13 +173,13 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response for `error`; Litestar calls this for everything that a handler or the routing raises."""
+    """The response for an error that a handler or the routing raised: Litestar's exception handler."""
     problem = problem_of(error)
     if problem.status >= 500:
         cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
-        # The class names alone: an error's text may quote what was being written.
+        # Only class names: the message of an error may quote stored content.
         _log.error("%s %s: %s%s", request.method, _template(request), type(error).__name__, cause)
-        _log.debug("the trace", exc_info=error)
+        _log.debug("traceback", exc_info=error)
     return Response(
         problem.body(request.scope["path"]),
         status_code=problem.status,

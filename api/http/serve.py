@@ -1,4 +1,4 @@
-"""Listening: one process that opens everything, answers until it is told to stop, and closes everything."""
+"""The server process: opens the services, answers until SIGTERM or SIGINT, and closes everything."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 def check_exposure(host: str, keys: KeyRing) -> None:
-    """Raise BadSettings when strangers could reach a service that asks for no key."""
+    """Raise BadSettings when a service without keys would be reachable from other machines."""
     if not keys.entries and not is_loopback(host):
         raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; taken first, so that a taken port is found out before anything is opened."""
+    """A socket bound to the address, before anything else is opened, so that a port in use fails early."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP: asyncio lets no other socket send at once, and each answer then waits 40 ms for an acknowledgement.
+    # asyncio sets TCP_NODELAY only on sockets named as TCP; without it an answer waits 40 ms for an acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -42,10 +42,10 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]] | None = None) -> None:
-    """Answer until SIGTERM or SIGINT; then let running calls end, and close the stores.
+async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]] | None = None) -> None:
+    """Answer until SIGTERM or SIGINT; then let running calls finish, and close the stores.
 
-    first: what is done with the opened services before the first call is answered.
+    before: runs with the opened services before the first call.
     """
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
@@ -54,12 +54,12 @@ async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]]
             services = await opened.enter_async_context(open_services(settings, keys))
             if services.jobs is not None:
                 await opened.enter_async_context(services.jobs.running())
-            if first is not None:
-                await first(services)
+            if before is not None:
+                await before(services)
             server = _server(services, settings, local_only=not keys.entries)
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
-            # uvicorn raises the signal again once it has stopped; without a handler that would end the process
-            # before the stores are closed.
+            # uvicorn raises the signal again after it has stopped, which would end the process before the stores are
+            # closed.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _already_stopped)
             await server.serve(sockets=[bound])
@@ -67,7 +67,7 @@ async def serve(settings: Settings, first: Callable[[Services], Awaitable[None]]
 
 
 def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
-    """The server over the opened services. Its own lines of what it does are for debugging."""
+    """The server over the opened services; uvicorn's own log lines are for debugging."""
     return uvicorn.Server(
         uvicorn.Config(
             create_app(services, local_only=local_only),
@@ -75,7 +75,7 @@ def _server(services: Services, settings: Settings, *, local_only: bool) -> uvic
             ws="none",
             log_config=None,
             log_level="warning" if settings.log_level == "info" else settings.log_level,
-            access_log=False,  # its lines would show namespaces
+            access_log=False,  # its lines would contain namespaces
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_s,
         )
@@ -83,4 +83,4 @@ def _server(services: Services, settings: Settings, *, local_only: bool) -> uvic
 
 
 def _already_stopped(number: int, _frame: FrameType | None) -> None:
-    _log.debug("signal %s after the stop", number)
+    _log.debug("signal %s ignored: already stopped", number)

@@ -1,4 +1,4 @@
-"""How long a caller may take to send a request: its head, and its body. Knows nothing of what is sent."""
+"""Timeouts for slow senders: of the head of a request, and of its body."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from api.http.problems import TooSlow
 from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
-"""Seconds for a request's line and headers, from the connection or from the answer before."""
+"""Seconds for the request line and headers, from the connection or the previous answer on."""
 
 BODY_S = 120.0
-"""Seconds for a whole body: 32 MiB at 2 Mbit/s."""
+"""Seconds for the whole body: 32 MiB at 2 Mbit/s."""
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Ends a call with TooSlow when its body is not there in time, and with MalformedJson when its sender leaves."""
+    """Raises TooSlow when the body does not arrive in time, and MalformedJson when the client disconnects."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -30,18 +30,18 @@ class BodyDeadline(ASGIMiddleware):
         self._seconds = seconds
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass the call on, with a clock on what it receives."""
+        """Pass the call on with a deadline for its body."""
         end, arriving = anyio.current_time() + self._seconds, True
 
         async def timed() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal arriving
-            if not arriving:  # from here on only the caller's leaving is waited for
+            if not arriving:  # the body is complete; only a disconnect can follow
                 return await receive()
             try:
                 with anyio.fail_after(end - anyio.current_time()):
                     message = await receive()
             except TimeoutError as error:
-                raise TooSlow(f"the body was not there after {self._seconds:g} s") from error
+                raise TooSlow(f"the body did not arrive within {self._seconds:g} s") from error
             if message["type"] == "http.disconnect":
                 raise MalformedJson("the body was cut off")
             arriving = message["type"] == "http.request" and message.get("more_body", False)
@@ -51,28 +51,28 @@ class BodyDeadline(ASGIMiddleware):
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, where a connection that owes a request's head, or the rest of one answered, is closed."""
+    """uvicorn's HTTP/1.1 with a timeout for the head of a request, and for the rest of one that was answered early."""
 
     head_s = HEAD_S
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the clock."""
+        """Start the timer."""
         super().connection_made(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._stop()
 
     def data_received(self, data: bytes) -> None:
-        """Look at the clock again: a head may be complete now."""
+        """Check whether the head is complete."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Look at the clock again: the next head may be under way."""
+        """Start the timer for the next head."""
         super().on_response_complete()
         self._watch()
 

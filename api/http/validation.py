@@ -1,4 +1,4 @@
-"""What pydantic says was wrong, as a caller can use it: the path in what was sent, the reason, and what stood there."""
+"""Pydantic's errors in the caller's terms: the path in the request, the reason, and the value that was sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
 
 MAX_SHOWN = 80
-MAX_KEPT = 100
+MAX_ERRORS = 100
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
@@ -22,20 +22,20 @@ _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """path: such as `items[3].importance`, empty for the whole. got: what was sent, shortened; None when absent."""
+    """An invalid field. path: such as `items[3].importance`; empty for the whole. got: the shortened value, if any."""
 
     path: str
     message: str
     got: Any = None
 
     def members(self) -> dict[str, Any]:
-        """The entry of a problem's `errors`."""
+        """The entry in a problem's `errors`."""
         members = {"path": redact(self.path), "message": redact(self.message)}
         return members if self.got is None else {**members, "got": self.got}
 
 
 class InvalidInput(RemembrancerError):
-    """The request's fields are not as they must be; `errors` says each."""
+    """Fields of a request are invalid; `errors` lists them."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         first = errors[0]
@@ -53,21 +53,20 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
 
 
 def field_errors(error: ValidationError, value: object) -> list[FieldError]:
-    """Each thing that pydantic found wrong with `value`."""
-    found = error.errors(include_url=False)[:MAX_KEPT]
-    return [_field_error(one, value) for one in found]
+    """The errors of pydantic for `value`, at most MAX_ERRORS."""
+    return [_field_error(details, value) for details in error.errors(include_url=False)[:MAX_ERRORS]]
 
 
-def _field_error(one: Mapping[str, Any], value: object) -> FieldError:
-    steps = list(_real_steps(one["loc"], value, names_key=one["type"] in _ABOUT_A_KEY))
-    if one["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return _type_error(steps, one["input"])
-    got = None if one["type"] == "missing" else shown(one["input"])
-    return FieldError(path_text(steps), message_of(one), got)
+def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
+    steps = list(_real_steps(details["loc"], value, names_key=details["type"] in _ABOUT_A_KEY))
+    if details["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _type_error(steps, details["input"])
+    got = None if details["type"] == "missing" else shown(details["input"])
+    return FieldError(path_text(steps), message_of(details), got)
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:
-    """What is wrong with the `type` of a memory: it is left out, or names none."""
+    """The error for a memory's `type` that is missing or unknown."""
     known = ", ".join(MemoryType)
     path = path_text([*steps, "type"])
     if not isinstance(sent, dict) or "type" not in sent:
@@ -76,7 +75,7 @@ def _type_error(steps: list[str | int], sent: object) -> FieldError:
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
-    """The steps of `loc` that exist in `value`; pydantic also lists the names of the union's branches it tried."""
+    """The steps of `loc` that exist in `value`; pydantic also lists the branches of unions that it tried."""
     steps = list(loc)
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
@@ -91,7 +90,7 @@ def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> 
 
 
 def path_text(steps: Iterable[str | int]) -> str:
-    """`steps` as one path: `items[3].importance`."""
+    """`steps` as a path: `items[3].importance`."""
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
@@ -99,7 +98,7 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def shown(value: object) -> Any:
-    """`value` as a problem may quote it: plain JSON and short."""
+    """`value` as a problem quotes it: short, redacted JSON."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
@@ -112,7 +111,7 @@ def shown(value: object) -> Any:
 
 
 def _cut(text: str) -> str:
-    text = redact(text)  # before it is cut: half a secret is no longer recognised
+    text = redact(text)  # before cutting: half a secret is not recognised
     short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
     return _encodable(short)
 

@@ -11,10 +11,9 @@ from litestar import Response, Router
 from litestar.di import NamedDependency
 from prometheus_client.core import Metric
 
-from api.http.docs_page import page
 from api.http.endpoint import Endpoint
 from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
-from api.http.openapi import document
+from api.http.openapi import document, page
 from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, Omittable
 from api.wiring.container import Ping, Services
