@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingest.screening.document_cache import DocumentCache
 from ingest.screening.prefilter import RecentTexts
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
@@ -37,15 +36,13 @@ class ErasableMemories(Erasable):
 class ErasableTexts(Erasable):
     """Texts that ingestion keeps to find repetitions. They have no ids: with one memory all of its namespace go."""
 
-    def __init__(self, recent: RecentTexts, documents: DocumentCache) -> None:
+    def __init__(self, recent: RecentTexts) -> None:
         self._recent = recent
-        self._documents = documents
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many texts were dropped; the cached vectors of all scopes go with them."""
+        """How many texts were dropped."""
         dropped = self._recent.count(scope)
         self._recent.forget(scope)
-        self._documents.forget()
         return dropped
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class

@@ -9,7 +9,6 @@ import httpx
 from api.settings import Settings
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
 from ingest.screening.completions import CompletionEndpoint
-from ingest.screening.document_cache import DocumentCache
 from ingest.screening.examine import Examiner
 from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Prefilter, RecentTexts
@@ -22,23 +21,20 @@ from memtypes.ports.memory_store import MemoryStore
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Parts of screening. gates: in the order in which they run. embedder: shared by ingestion, with a cache."""
+    """Parts of screening. gates: in the order in which they run."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
     panel: Panel
-    embedder: Embedder
     examiner: Examiner
     recent: RecentTexts
-    documents: DocumentCache
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
     """Screening by the redaction rules of `book` and the reviewers of `panel`."""
-    shared, recent = DocumentCache(embedder), RecentTexts()
-    redactor, classifier = Redactor(book), Classifier(shared)
+    redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
-    return Screening(redactor, gates, panel, shared, Examiner(redactor, classifier, panel, shared), recent, shared)
+    return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
 
 
 def configured_screening(

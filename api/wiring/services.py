@@ -113,7 +113,7 @@ def erasable_stores(
         "memories": ErasableMemories(resources.store, ingestor),
         "answers": answers,
         "live": LiveState(resources.live),
-        "recent": ErasableTexts(screened.recent, screened.documents),
+        "recent": ErasableTexts(screened.recent),
         "receipts": resources.receipts,
     }
     if isinstance(resources.store, EdgeStore):
@@ -167,7 +167,7 @@ def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
     """The parts of ingestion, with screening."""
     return IngestorParts(
         resources.store,
-        screened.embedder,
+        resources.embedder,
         resources.sparse,
         resources.tokenizer,
         system_clock,

@@ -98,7 +98,7 @@ def _screened(opened: Opened) -> Ingestor:
     screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
     parts = IngestorParts(
         opened.store,
-        screening.embedder,
+        opened.embedder,
         opened.sparse,
         opened.tokenizer,
         system_clock,

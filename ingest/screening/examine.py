@@ -59,8 +59,12 @@ class Examiner:
         """
         cleaned = await self._clean(scope.tenant, content)
         text: str = cleaned.value
-        kind = kind or (await self.classifier.classify(text)).type
-        (embedding,) = await self.embedder.embed_documents([text])
+        embedding = None
+        if kind is None:
+            classified = await self.classifier.classify(text)
+            kind, embedding = classified.type, classified.embedding
+        if embedding is None:
+            (embedding,) = await self.embedder.embed_documents([text])
         reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
         return Examined(reviewed, cleaned.counts)
 

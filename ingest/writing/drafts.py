@@ -68,12 +68,16 @@ def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first."""
+    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first.
+
+    embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
+    """
 
     type: MemoryType
     confidence: float
     reason: str
     alternatives: tuple[tuple[MemoryType, float], ...] = ()
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,13 @@ class PendingWrite:
     def in_context(self) -> InContext:
         """The text to embed, with its conversation context."""
         return InContext(self.memory.embedding_text(), self.before)
+
+    def embedding_by_classifier(self) -> Embedding | None:
+        """The embedding that the classifier made of the same text, if it did."""
+        if self.before or self.submission is None or self.submission.classified is None:
+            return None
+        same = self.memory.embedding_text() == self.submission.draft.content
+        return self.submission.classified.embedding if same else None
 
     def record(self, embedding: Embedding) -> Record:
         """The memory with its vectors, as the store takes it."""

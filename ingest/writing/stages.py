@@ -86,7 +86,11 @@ class Stages:
         return [next(in_context) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed what is neither embedded nor known."""
+        """Embed what is neither known nor embedded yet, by the classifier or before."""
+        entries = [
+            replace(entry, embedding=entry.embedding_by_classifier()) if _needs_embedding(entry) else entry
+            for entry in entries
+        ]
         texts = [entry.in_context for entry in entries if _needs_embedding(entry)]
         embeddings = iter(await self.embedder.embed_in_context(texts) if texts else [])
         return [replace(entry, embedding=next(embeddings)) if _needs_embedding(entry) else entry for entry in entries]

@@ -78,7 +78,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     )
     screened = screening_of(book or RuleBook(), local_panel(kept), embedder)
     gates = (*screened.gates, DueTimes(clock))
-    parts = IngestorParts(kept, screened.embedder, sparse, tokenizer, clock, gates)
+    parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     ingestor = Ingestor(parts)
     kept_live = FakeThreads()
@@ -110,7 +110,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
             "memories": ErasableMemories(kept, ingestor),
             "answers": answers,
             "receipts": chain,
-            "recent": ErasableTexts(screened.recent, screened.documents),
+            "recent": ErasableTexts(screened.recent),
         },
         workflows=Workflows(FakeWorkflows(), ingestor, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),

@@ -80,14 +80,18 @@ class Classifier:
         self._lock = anyio.Lock()
 
     async def classify(self, text: str) -> Classified:
-        """The type of `text` with its reason. Raises Overloaded or Unavailable if the embedder is needed and away."""
+        """The type of `text` with its reason, and its embedding if the rules alone are not clear.
+
+        Raises Overloaded or Unavailable if the embedder is needed and away.
+        """
         rules = await offload([text], lambda: score_by_rules(text))
         first, second = sorted(rules.scores.values(), reverse=True)[:2]
         if first - second >= CLEAR_LEAD:
             return _by_rules(rules)
         prototypes = await self._prototypes()
-        (embedded,) = await self._embedder.embed_documents([text])
-        return _by_rules_and_similarity(rules, _similarities(embedded.dense, prototypes))
+        (embedding,) = await self._embedder.embed_documents([text])
+        classified = _by_rules_and_similarity(rules, _similarities(embedding.dense, prototypes))
+        return replace(classified, embedding=embedding)
 
     async def _prototypes(self) -> Mapping[MemoryType, list[DenseVector]]:
         async with self._lock:

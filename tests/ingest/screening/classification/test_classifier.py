@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
-from ingest.screening.document_cache import DocumentCache
 from ingest.writing.drafts import Submission, UntypedDraft
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeEmbedder
@@ -73,12 +72,11 @@ async def test_without_a_classifier_the_type_is_required() -> None:
 
 
 async def test_an_unclear_text_is_embedded_once() -> None:
-    """Classification and writing share the embedding."""
-    inner = CountingEmbedder()
-    shared = DocumentCache(inner)
-    bench = Bench(embedder=shared, gates=(ClassificationGate(Classifier(shared)),))  # type: ignore[arg-type]
+    """Writing uses the embedding that the classifier made of the same text."""
+    embedder = CountingEmbedder()
+    bench = Bench(embedder=embedder, gates=(ClassificationGate(Classifier(embedder)),))
     text = "Tom and his sister, a painting"
     outcome = await bench.ingestor.write_one(SCOPE, UntypedDraft(content=text))
     assert outcome.memory is not None
-    if outcome.memory.embedding_text() == text:
-        assert inner.texts.count(text) == 1
+    assert outcome.memory.embedding_text() == text
+    assert embedder.texts.count(text) == 1
