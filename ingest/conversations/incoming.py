@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import re2
-from anyio import to_thread
 
 from ingest.screening.redaction.redactor import Cleaned, Redactor
 from memtypes.live.thread_policy import Privacy
-from memtypes.live.turns import LARGE, MAX_TURN, NewTurn, Turn, paths
+from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
+from memtypes.offload import offload
 from memtypes.ports.tokenizer import Tokenizer
 
 REDACTED = "[redacted]"
@@ -42,9 +42,8 @@ class TurnScreen:
 
     async def turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
         """The turns without secrets, with their tokens. Raises InvalidRequest for a refused one, and Unavailable."""
-        if sum(len(turn.content) for turn in new) < LARGE:
-            return self._turns(tenant, privacy, tokenizer, new)
-        return await to_thread.run_sync(self._turns, tenant, privacy, tokenizer, new)
+        contents = (turn.content for turn in new)
+        return await offload(contents, lambda: self._turns(tenant, privacy, tokenizer, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:
         """`value`, any JSON, without secrets and without matches of the policy's patterns."""

@@ -7,9 +7,10 @@ about the user become facts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from memtypes.model.episodic import EpisodicDraft, EventType
@@ -50,76 +51,51 @@ class MessageDraft:
 
 def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[MessageDraft]:
     """For each message an event, followed by its intentions, procedures and facts; nothing for an empty message."""
-    drafts: list[MessageDraft] = []
-    for index, message in enumerate(messages):
-        if message.content:
-            source = Source(thread_id=session_id, turns=[index], caller=CALLER)
-            drafts += [MessageDraft(index, draft) for draft in _drafts(session_id, message, source)]
-    return drafts
+    return [
+        MessageDraft(index, draft)
+        for index, message in enumerate(messages)
+        if message.content
+        for draft in _drafts(session_id, index, message)
+    ]
 
 
-def _drafts(session_id: str, message: SessionMessage, source: Source) -> list[AnyDraft]:
-    event = EpisodicDraft(
+def _drafts(session_id: str, index: int, message: SessionMessage) -> Iterator[AnyDraft]:
+    common: dict[str, Any] = {
+        "session_id": session_id,
+        "created_at": message.timestamp,
+        "source": Source(thread_id=session_id, turns=[index], caller=CALLER),
+    }
+    yield EpisodicDraft(
         type=MemoryType.EPISODIC,
         content=message.content,
-        session_id=session_id,
         speaker=message.role,
         event_type=_EVENTS.get(message.role, EventType.OBSERVATION),
-        created_at=message.timestamp,
-        source=source,
+        **common,
     )
     if message.role != "user":
-        return [event]
-    return [
-        event,
-        *_intentions(session_id, message, source),
-        *_procedures(session_id, message, source),
-        *_facts(session_id, message, source),
-    ]
-
-
-def _intentions(session_id: str, message: SessionMessage, source: Source) -> list[ProspectiveDraft]:
-    """Requests for a reminder. They are visible to the namespace, because their session has ended."""
-    return [
-        ProspectiveDraft(
+        return
+    for request in requests_in(message.content):
+        yield ProspectiveDraft(
             type=MemoryType.PROSPECTIVE,
-            content=sentence,
-            session_id=session_id,
+            content=request,
             intention_type=IntentionType.REMINDER,
-            visibility=Visibility.NAMESPACE,
-            created_at=message.timestamp,
-            source=source,
+            visibility=Visibility.NAMESPACE,  # its session has ended
+            **common,
         )
-        for sentence in requests_in(message.content)
-    ]
-
-
-def _procedures(session_id: str, message: SessionMessage, source: Source) -> list[ProceduralDraft]:
-    return [
-        ProceduralDraft(
+    for howto in howtos_in(message.content):
+        yield ProceduralDraft(
             type=MemoryType.PROCEDURAL,
             content=howto.text,
-            session_id=session_id,
             procedure_name=howto.name,
             steps=list(howto.steps),
-            created_at=message.timestamp,
-            source=source,
+            **common,
         )
-        for howto in howtos_in(message.content)
-    ]
-
-
-def _facts(session_id: str, message: SessionMessage, source: Source) -> list[SemanticDraft]:
-    return [
-        SemanticDraft(
+    for fact in facts_in(message.content):
+        yield SemanticDraft(
             type=MemoryType.SEMANTIC,
-            content=sentence,
-            session_id=session_id,
+            content=fact,
             category=Category.FACT,
             confidence=CONFIDENCE,
             tags=[ABOUT_USER],
-            created_at=message.timestamp,
-            source=source,
+            **common,
         )
-        for sentence in facts_in(message.content)
-    ]

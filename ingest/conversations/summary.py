@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
-from anyio import to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
-from memtypes.live.turns import LARGE, Turn
+from memtypes.live.turns import Turn
 from memtypes.model.memory import not_blank, printable
+from memtypes.offload import offload
 from memtypes.ports.tokenizer import Tokenizer
 
 TIME_LIMIT_S = 5.0
@@ -63,9 +63,8 @@ class RuleSummariser(Summariser):
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
         """See `extract`. Large turns are summarised in a worker thread."""
-        if sum(len(turn.content) for turn in turns) < LARGE:
-            return extract(before, turns, limit, self._tokenizer)
-        return await to_thread.run_sync(extract, before, turns, limit, self._tokenizer)
+        contents = (turn.content for turn in turns)
+        return await offload(contents, lambda: extract(before, turns, limit, self._tokenizer))
 
 
 class ModelSummary(BaseModel):

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from anyio import to_thread
-
 from ingest.screening.redaction.redactor import Cleaned, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
@@ -31,11 +29,9 @@ from memtypes.live.workflow_state import (
 from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
+from memtypes.offload import offload
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.ports.workflows import AppendEvent, ChainLink, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
-
-LARGE = 20_000
-"""Characters of a value from which it is redacted in a worker thread."""
 
 _ATTEMPTS = 8
 """Attempts of `resume` while other callers append events."""
@@ -227,9 +223,7 @@ class Workflows:
 
     async def _clean(self, scope: Scope, value: Any) -> Cleaned:
         """`value` without secrets; ids are addresses and stay."""
-        if len(json.dumps(value)) < LARGE:
-            return self.redactor.clean(scope.tenant, value)
-        return await to_thread.run_sync(self.redactor.clean, scope.tenant, value)
+        return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:
         """Store a snapshot of the state. A failure costs only a longer fold, so it does not fail the event."""

@@ -15,9 +15,6 @@ from memtypes.model.scope import Name
 MAX_TURN = 200_000
 """Characters of a turn; two turns fit into one memory."""
 
-LARGE = 20_000
-"""Characters of turns from which they are processed in a worker thread."""
-
 MAX_REFERENCES = 100
 
 TurnText = Annotated[
