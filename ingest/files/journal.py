@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from ingest.files.readers.sources import SourceFile
 from ingest.files.report import RowProblem
@@ -84,7 +85,7 @@ class ImportJournal:
         if self.path is None:
             return
         with _as_invalid_request(self.path), self.path.open("ab") as stream:
-            stream.write(json.dumps(_to_json(rows)).encode() + b"\n")
+            stream.write(msgspec.json.encode(rows) + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
 
@@ -122,22 +123,12 @@ def _read(path: Path) -> list[FinishedRows]:
     if len(whole) != len(data):
         with path.open("r+b") as stream:
             stream.truncate(len(whole))
-    return [rows for line in whole.splitlines() if (rows := _from_json(line)) is not None]
+    return [rows for line in whole.splitlines() if (rows := _decoded(line)) is not None]
 
 
-def _to_json(rows: FinishedRows) -> dict[str, Any]:
-    problems = [[problem.file, problem.line, problem.status, problem.reason] for problem in rows.problems]
-    return {"file": rows.file, "first": rows.first, "end": rows.end, "counts": dict(rows.counts), "problems": problems}
-
-
-def _from_json(line: bytes) -> FinishedRows | None:
+def _decoded(line: bytes) -> FinishedRows | None:
     """The rows in `line`; None for a damaged line, whose rows are then sent again."""
     try:
-        noted = json.loads(line)
-        counts = {WriteStatus(name): int(count) for name, count in noted["counts"].items()}
-        problems = tuple(
-            RowProblem(file, number, WriteStatus(status), reason) for file, number, status, reason in noted["problems"]
-        )
-        return FinishedRows(noted["file"], int(noted["first"]), int(noted["end"]), counts, problems)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return msgspec.json.decode(line, type=FinishedRows)
+    except msgspec.MsgspecError:
         return None

@@ -1,4 +1,4 @@
-"""The report of an import, and the progress shown while it runs."""
+"""The report of an import, and its progress bar."""
 
 from __future__ import annotations
 
@@ -29,49 +29,32 @@ class RowProblem:
         return f"{place}: {self.status}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImportReport:
-    """The result of an import.
+    """The counts of an import, added up while it runs.
 
-    read: rows, which is the sum of counts. resumed: how many of them an earlier, interrupted run had finished. omitted:
-    problems that are not listed. skipped: files in folders whose format is unknown. stopped: why the import ended
-    before the last row, if it did.
+    problems: bad rows; omitted: how many more there are. resumed: rows that an earlier, interrupted run had finished.
+    skipped: files in folders whose format is unknown. stopped: why the import ended before the last row, if it did.
     """
 
-    read: int
-    counts: Mapping[WriteStatus, int]
-    problems: tuple[RowProblem, ...]
-    omitted: int
-    resumed: int
-    skipped: tuple[str, ...]
-    stopped: str | None
-    seconds: float
+    skipped: tuple[str, ...] = ()
+    counts: dict[WriteStatus, int] = field(default_factory=lambda: dict.fromkeys(WriteStatus, 0))
+    problems: list[RowProblem] = field(default_factory=list)
+    omitted: int = 0
+    resumed: int = 0
+    stopped: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def read(self) -> int:
+        """Rows so far."""
+        return sum(self.counts.values())
 
     @property
     def exit_code(self) -> int:
         """0 if every row was stored or merged, else 1."""
         bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON."""
-        return {**asdict(self), "counts": {str(status): count for status, count in self.counts.items()}}
-
-
-@dataclass(slots=True)
-class ImportTally:
-    """Running counts of an import."""
-
-    counts: dict[WriteStatus, int] = field(default_factory=lambda: dict.fromkeys(WriteStatus, 0))
-    problems: list[RowProblem] = field(default_factory=list)
-    omitted: int = 0
-    resumed: int = 0
-    stopped: str | None = None
-
-    @property
-    def read(self) -> int:
-        """Rows so far."""
-        return sum(self.counts.values())
 
     def add(self, counts: Mapping[WriteStatus, int], problems: Iterable[RowProblem]) -> None:
         """Count finished rows, and list the problems among them."""
@@ -83,18 +66,9 @@ class ImportTally:
             else:
                 self.omitted += 1
 
-    def report(self, skipped: tuple[str, ...], seconds: float) -> ImportReport:
-        """The report of the finished import."""
-        return ImportReport(
-            read=self.read,
-            counts=dict(self.counts),
-            problems=tuple(self.problems),
-            omitted=self.omitted,
-            resumed=self.resumed,
-            skipped=skipped,
-            stopped=self.stopped,
-            seconds=seconds,
-        )
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {"read": self.read, **asdict(self), "counts": {str(name): count for name, count in self.counts.items()}}
 
 
 class ImportProgress:

@@ -14,7 +14,7 @@ from ingest.files.batches import BatchReader, ItemBatch, open_readings
 from ingest.files.items import RowOptions, check_mapping
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
-from ingest.files.report import ImportProgress, ImportReport, ImportTally, RowProblem
+from ingest.files.report import ImportProgress, ImportReport, RowProblem
 from ingest.writing.drafts import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import Ingestor
@@ -98,7 +98,9 @@ async def run_import(
     """Run an import to its end. Raises InvalidRequest as `sources` does, and for an unusable journal."""
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
-    return await _Import(request, sink, progress or ImportProgress(), journal, clock).run(sources)
+    report = ImportReport(sources.skipped)
+    await _Import(request, sink, progress or ImportProgress(), journal, clock, report).run(sources)
+    return report
 
 
 @dataclass(slots=True)
@@ -108,37 +110,37 @@ class _Import:
     progress: ImportProgress
     journal: ImportJournal
     clock: Clock
-    tally: ImportTally = field(default_factory=ImportTally)
+    report: ImportReport
     bytes_before: int = 0
     failed_batches: int = 0
 
-    async def run(self, sources: Sources) -> ImportReport:
+    async def run(self, sources: Sources) -> None:
         started = anyio.current_time()
         self.progress.start(sources.size)
         try:
             for source in sources.files:
                 await self._import_file(source)
-                if self.tally.stopped:
+                if self.report.stopped:
                     break
         finally:
             self.progress.finish()
-        self.journal.close(complete=not self.tally.stopped and not self.tally.counts[WriteStatus.FAILED])
-        return self.tally.report(sources.skipped, anyio.current_time() - started)
+        self.journal.close(complete=not self.report.stopped and not self.report.counts[WriteStatus.FAILED])
+        self.report.seconds = anyio.current_time() - started
 
     async def _import_file(self, source: SourceFile) -> None:
         identity = file_identity(source)
         finished = self.journal.finished(identity)
         for rows in finished:
-            self.tally.add(rows.counts, rows.problems)
-            self.tally.resumed += rows.end - rows.first
+            self.report.add(rows.counts, rows.problems)
+            self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
             reader = BatchReader(readings, self.request.row_options(), self.clock)
             # A pipe may block the reader, so it runs in a worker thread.
             next_batch = partial(reader.next_batch, spans(finished), strict=self.request.strict)
-            while not self.tally.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
+            while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
                 await self._import_batch(batch, identity)
                 position = stream.tell() if source.size is not None else 0
-                self.progress.advance(self.bytes_before + position, self.tally.read)
+                self.progress.advance(self.bytes_before + position, self.report.read)
         self.bytes_before += source.size or 0
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> None:
@@ -146,7 +148,7 @@ class _Import:
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = [*batch.problems, *_problems(batch, outcomes)]
-        self.tally.add(counts, problems)
+        self.report.add(counts, problems)
         if identity is not None and not counts[WriteStatus.FAILED]:
             rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems))
             await anyio.to_thread.run_sync(self.journal.add, rows)
@@ -157,10 +159,10 @@ class _Import:
             all_failed = all(outcome.status is WriteStatus.FAILED for outcome in outcomes)
             self.failed_batches = self.failed_batches + 1 if all_failed else 0
         if self.request.strict and problems:
-            self.tally.stopped = f"stopped at the first bad row: {problems[0]}"
+            self.report.stopped = f"stopped at the first bad row: {problems[0]}"
         elif self.failed_batches >= _MAX_FAILED_BATCHES:
             reason = problems[-1].reason
-            self.tally.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
+            self.report.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
 
 
 def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowProblem]:

@@ -20,7 +20,7 @@ from ingest.upkeep.planners import (
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.conversation_context import ConversationContext
-from memtypes.model.filters import Compare, Filter, Op
+from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
@@ -105,18 +105,8 @@ class Upkeep:
         memories: list[Memory] = []
         for kind in _TYPES[job]:
             if request.types is None or kind in request.types:
-                memories += await self._read_type(scope, kind, where)
-        return memories
-
-    async def _read_type(self, scope: Scope, kind: MemoryType, where: Filter | None) -> list[Memory]:
-        memories: list[Memory] = []
-        cursor: str | None = None
-        while len(memories) < MAX_READ:
-            page = await self.store.page(scope, Listing((kind,), where, _PAGE, cursor))
-            memories += page.memories
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+                listing = Listing((kind,), where, _PAGE)
+                memories += [memory async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
         return memories
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:

@@ -34,14 +34,8 @@ RESTORE_PIECE = 64
 
 async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, Any]]:
     """Each memory of the namespace as plain JSON, newest first; memories written meanwhile may be missing."""
-    cursor: str | None = None
-    while True:
-        page = await store.page(scope, Listing(limit=EXPORT_PAGE, cursor=cursor))
-        for memory in page.memories:
-            yield memory.to_payload()
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    async for memory in store.list_all(scope, Listing(limit=EXPORT_PAGE)):
+        yield memory.to_payload()
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:

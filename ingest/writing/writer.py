@@ -80,7 +80,7 @@ class MemoryWriter:
             types = dict.fromkeys((fact for ids in replaced.values() for fact in ids), MemoryType.SEMANTIC)
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
-            _with_replaced(_outcome(planned, entry.memory, read_back), replaced, read_back)
+            _outcome(planned, entry.memory, read_back, replaced[planned.id])
             for planned, entry in zip(plan.writes, pending, strict=True)
         ]
 
@@ -197,24 +197,16 @@ async def _use_original_ids(
     return renamed, {one.id: one for one in by_index.values() if one.id not in arriving} | stored
 
 
-def _outcome(planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory]) -> WriteOutcome:
+def _outcome(
+    planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], replaced: Sequence[str]
+) -> WriteOutcome:
+    """The outcome as far as the store confirms it. replaced: ids of the facts that the memory should have ended."""
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):
         return WriteOutcome(WriteStatus.FAILED, id=planned.id, reason=NOT_READ_BACK)
+    ended = tuple(old for old in replaced if old in read_back and read_back[old].superseded_by == memory.id)
     if planned.merged is None:
-        return WriteOutcome(WriteStatus.STORED, id=planned.id, memory=memory)
-    reason = planned.merged if planned.merged == SAME_WRITE else f"{planned.merged} as {planned.id}"
-    return WriteOutcome(WriteStatus.MERGED, id=planned.id, reason=reason, merged_into=planned.id, memory=memory)
-
-
-def _with_replaced(
-    outcome: WriteOutcome, replaced: Mapping[str, Sequence[str]], read_back: Mapping[str, Memory]
-) -> WriteOutcome:
-    """`outcome` with the facts that its memory replaced, as far as the store confirms it."""
-    if outcome.status is WriteStatus.FAILED or outcome.id is None:
-        return outcome
-    confirmed = (
-        old for old in replaced.get(outcome.id, ()) if old in read_back and read_back[old].superseded_by == outcome.id
-    )
-    return replace(outcome, supersedes=tuple(confirmed))
+        return WriteOutcome(WriteStatus.STORED, id=memory.id, memory=memory, supersedes=ended)
+    reason = planned.merged if planned.merged == SAME_WRITE else f"{planned.merged} as {memory.id}"
+    return WriteOutcome(WriteStatus.MERGED, memory.id, reason, merged_into=memory.id, memory=memory, supersedes=ended)

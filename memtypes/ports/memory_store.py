@@ -6,8 +6,8 @@ Each contract is the docstrings here, and one suite in tests/contracts that runs
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +102,18 @@ class MemoryStore(ABC):
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids` that exist, by id: of whatever type, or each of the type that it is mapped to."""
+
+    async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
+        """The memories of `listing` and of all pages after it, at most `most`."""
+        count = 0
+        while most is None or count < most:
+            page = await self.page(scope, listing)
+            for memory in page.memories[: None if most is None else most - count]:
+                yield memory
+            count += len(page.memories)
+            if page.next_cursor is None:
+                return
+            listing = replace(listing, cursor=page.next_cursor)
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         """How a context shows those of `ids` that exist, by id: what `get` gives, in short."""

@@ -48,6 +48,8 @@ async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStor
     for limit in (1, 4, 7, 39, 40, 41, 500):
         found = await listed(store, scope, limit=limit)
         assert [memory.id for memory in found] == [memory.id for memory in expected], limit
+    first_nine = [memory.id async for memory in store.list_all(scope, Listing(limit=4), most=9)]
+    assert first_nine == [memory.id for memory in expected[:9]]
 
 
 async def test_a_page_says_how_many_match_in_all(store: MemoryStore, scope: Scope) -> None:

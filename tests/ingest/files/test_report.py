@@ -6,16 +6,15 @@ import io
 
 from rich.console import Console
 
-from ingest.files.report import MAX_PROBLEMS, ImportProgress, ImportTally, ProgressBar, RowProblem
+from ingest.files.report import MAX_PROBLEMS, ImportProgress, ImportReport, ProgressBar, RowProblem
 from ingest.writing.outcome import WriteStatus
 
 
 def test_problems_are_listed_up_to_a_limit() -> None:
     """Further bad rows are counted only, so they do not fill the memory."""
-    tally = ImportTally()
+    report = ImportReport()
     problem = RowProblem("f", 1, WriteStatus.REJECTED, "no")
-    tally.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
-    report = tally.report((), 0.0)
+    report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
     assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
     assert str(RowProblem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"
 
