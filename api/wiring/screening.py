@@ -8,12 +8,12 @@ import httpx
 
 from api.settings import Settings
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
-from ingest.screening.completions import CompletionEndpoint
+from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.examine import Examiner
 from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
-from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, Panel, Reviewer, Seat
+from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
@@ -47,7 +47,7 @@ def configured_screening(
 
 def local_panel(store: MemoryStore) -> Panel:
     """The built-in reviewers."""
-    return Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()), Seat(NoveltyReviewer(store))))
+    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)))
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
@@ -56,10 +56,8 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
     endpoint = CompletionEndpoint(settings.reviewer_url, settings.reviewer_model, key)
-    local: dict[str, Reviewer] = {IMPORTANCE: ImportanceReviewer(), RELEVANCE: RelevanceReviewer()}
+    client = CompletionClient(http, endpoint, TIME_LIMIT_S)
+    local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
     remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
-    seats = (
-        Seat(EndpointReviewer(http, endpoint, name), reviewer) if name in remote else Seat(reviewer)
-        for name, reviewer in local.items()
-    )
-    return Panel((*seats, Seat(NoveltyReviewer(store))))
+    scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
+    return Panel((*scoring, NoveltyReviewer(store)))

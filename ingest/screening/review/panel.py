@@ -6,7 +6,6 @@ A reviewer that fails, is too slow or answers nonsense loses its own vote and no
 from __future__ import annotations
 
 import logging
-import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -36,14 +35,6 @@ MAX_READ = 20_000
 """Characters of a text that reviewers see; its value shows at the beginning, and reading takes time."""
 
 _log = logging.getLogger(__name__)
-
-_TO_THE_REVIEWER = re.compile(
-    r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior)"
-    r"|[\"']?\b(?:importance|relevance|novelty|score|rating|rate)\b[\"']?.{0,30}\b(?:10|ten|highest|maximum|max)\b"
-    r"|\b(?:you are|as) (?:a|an|the) (?:reviewer|judge|grader|rater)\b|^[^\S\n]*(?:system|assistant)[^\S\n]*:"
-    r"|<\|?\s*(?:system|im_start)",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 class ReviewFailed(RemembrancerError):
@@ -78,39 +69,22 @@ class Reviewer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A reviewer of the panel. local: its substitute for texts that must not be shown to a language model."""
-
-    reviewer: Reviewer
-    local: Reviewer | None = None
-
-    def reviewer_for(self, text: str) -> Reviewer:
-        """The reviewer of `text`: the local one if the text gives orders to a language model."""
-        return self.local if self.local is not None and addresses_reviewer(text) else self.reviewer
-
-
-def addresses_reviewer(text: str) -> bool:
-    """Whether `text` reads like orders to a reviewer."""
-    return _TO_THE_REVIEWER.search(text) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class Panel:
     """The reviewers. limit_s: time that each of them has."""
 
-    seats: Sequence[Seat]
+    reviewers: Sequence[Reviewer]
     limit_s: float = TIME_LIMIT_S
 
     async def review(self, request: ReviewRequest) -> Reviewed:
-        """The decision, with the votes in the order of the seats."""
+        """The decision, with the votes in the order of the reviewers."""
         request, votes = replace(request, text=request.text[:MAX_READ]), dict[int, Vote]()
 
         async def vote(position: int, reviewer: Reviewer) -> None:
             votes[position] = await self._vote(reviewer, request)
 
         async with anyio.create_task_group() as tasks:
-            for position, seat in enumerate(self.seats):
-                tasks.start_soon(vote, position, seat.reviewer_for(request.text))
+            for position, reviewer in enumerate(self.reviewers):
+                tasks.start_soon(vote, position, reviewer)
         ordered = [votes[position] for position in sorted(votes)]
         return decide(ordered, None if any(vote.ok for vote in ordered) else objection(request.text))
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import httpx
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field
 
-from ingest.screening.completions import CompletionClient, CompletionEndpoint, CompletionFailed, CompletionRequest
+from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
 from ingest.screening.prefilter import objection
-from ingest.screening.review.panel import IMPORTANCE, NOVELTY, RELEVANCE, TIME_LIMIT_S, ReviewFailed, ReviewRequest
+from ingest.screening.review.panel import IMPORTANCE, NOVELTY, RELEVANCE, Reviewer, ReviewFailed, ReviewRequest
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.review import Vote
 from memtypes.model.scope import Scope
@@ -112,6 +111,14 @@ async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequen
     return [max((hit.dense for hit in hits if hit.dense is not None), default=0.0) for hits in results]
 
 
+_ORDERS = re.compile(
+    r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior)"
+    r"|[\"']?\b(?:importance|relevance|novelty|score|rating|rate)\b[\"']?.{0,30}\b(?:10|ten|highest|maximum|max)\b"
+    r"|\b(?:you are|as) (?:a|an|the) (?:reviewer|judge|grader|rater)\b|^[^\S\n]*(?:system|assistant)[^\S\n]*:"
+    r"|<\|?\s*(?:system|im_start)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
 _ASPECTS = {
     IMPORTANCE: "how much would be lost if this text were forgotten; trivial is true for filler and small talk",
     RELEVANCE: "whether this text holds a lasting pattern or fact (10) or is noise (1); trivial is true for noise",
@@ -142,20 +149,33 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for one score. name: importance or relevance."""
+    """Asks a language model for the score that `local` would give, except of texts that give it orders."""
 
-    http: httpx.AsyncClient
-    endpoint: CompletionEndpoint
-    name: str
+    client: CompletionClient
+    local: Reviewer
+
+    @property
+    def name(self) -> str:
+        """The aspect that `local` scores."""
+        return self.local.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote. Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer invalid."""
+        """Its vote, or that of `local` on a text with orders.
+
+        Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer invalid.
+        """
+        if addresses_reviewer(request.text):
+            return await self.local.vote(request)
         instructions = _INSTRUCTIONS.format(name=self.name, aspect=_ASPECTS[self.name])
         completion = CompletionRequest(instructions, {"text": request.text[:MAX_TEXT]}, "verdict", _SCHEMA)
-        client = CompletionClient(self.http, self.endpoint, TIME_LIMIT_S)
         try:
-            answer = await client.complete(completion, ReviewerAnswer)
+            answer = await self.client.complete(completion, ReviewerAnswer)
         except CompletionFailed as error:
             raise ReviewFailed(f"{self.name}: {error}") from error
         scores = {self.name: answer.score}
         return Vote(reviewer=self.name, ok=True, scores=scores, trivial=answer.trivial, reason=answer.reason)
+
+
+def addresses_reviewer(text: str) -> bool:
+    """Whether `text` reads like orders to a reviewer."""
+    return _ORDERS.search(text) is not None

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.screening.review.panel import Panel, Seat
+from ingest.screening.review.panel import Panel
 from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
 from ingest.writing.drafts import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
@@ -56,7 +56,7 @@ async def test_known_turns_of_a_call_are_context_too() -> None:
 
 async def test_rejected_turns_are_no_context() -> None:
     """Turns after a rejected one, in its piece or the next one, are embedded again without it."""
-    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"
     drafts = [draft(one, "episodic", session_id="s1") for one in contents]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.screening.review.panel import Panel, Seat
+from ingest.screening.review.panel import Panel
 from ingest.screening.review.reviewers import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.drafts import ReviewMode, Submission
@@ -18,7 +18,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 async def test_a_decision_is_stored_with_its_memory() -> None:
     """With every vote and the mean importance; an explicit importance stays, and a rejection has its reason."""
-    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     auto = ReviewMode.AUTO
     outcomes = await bench.ingestor.write(
         SCOPE,
@@ -48,7 +48,7 @@ async def test_a_decision_is_stored_with_its_memory() -> None:
 async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: float | None) -> None:
     """If the store can't answer, only the votes of novelty are lost."""
     store = ObservedStore(trouble or no_trouble)
-    bench = Bench(store=store, panel=Panel((Seat(ImportanceReviewer()), Seat(NoveltyReviewer(store)))))
+    bench = Bench(store=store, panel=Panel((ImportanceReviewer(), NoveltyReviewer(store))))
     texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft(text), ReviewMode.AUTO) for text in texts])
     assert [outcome.status for outcome in outcomes] == ["stored", "stored"]
@@ -58,7 +58,7 @@ async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: f
 
 async def test_copies_of_a_rejected_text_are_rejected() -> None:
     """A copy in the same call that asks for review is rejected as well; one that asks for none is stored."""
-    bench = Bench(panel=Panel((Seat(ImportanceReviewer()), Seat(RelevanceReviewer()))))
+    bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])
     assert [outcome.status for outcome in outcomes] == ["rejected", "rejected", "stored", "rejected"]
