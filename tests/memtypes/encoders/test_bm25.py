@@ -1,4 +1,4 @@
-"""BM25's weights and the words they are for."""
+"""BM25: words, terms and weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = st.one_of(
 
 
 def score(query: str, document: str) -> float:
-    """The dot product, as the store makes it, without IDF."""
+    """The dot product of query and document, without IDF."""
     left, right = ENCODER.encode_query(query), ENCODER.encode_document(document)
     _, at_left, at_right = np.intersect1d(left.indices, right.indices, return_indices=True)
     return float(left.values[at_left] @ right.values[at_right])
@@ -47,20 +47,20 @@ def score(query: str, document: str) -> float:
         (" ... !?", []),
     ],
 )
-def test_words(text: str, expected: list[str]) -> None:
-    """A text's words are those that people would look for."""
+def test_words_of_compounds_accents_and_scripts(text: str, expected: list[str]) -> None:
+    """Lower-case, with the parts of compounds and the characters of unspaced scripts."""
     assert list(words(text)) == expected
 
 
-def test_long_words_are_cut() -> None:
-    """A key of a thousand characters becomes a term of a bounded length, the same in query and document."""
+def test_long_words_are_truncated() -> None:
+    """In queries and documents alike, so that they still match."""
     assert list(words("x" * 1_000)) == ["x" * MAX_WORD]
     assert score("x" * 1_000, "the key " + "x" * 1_000) > 0
 
 
 @given(text=TEXT)
 def test_vectors_are_sorted_unique_and_positive(text: str) -> None:
-    """Term ids ascend without repeating, and every weight is above 0 and at most k1 + 1."""
+    """Weights are at most k1 + 1."""
     for vector in (ENCODER.encode_query(text), ENCODER.encode_document(text)):
         assert vector.indices.dtype == np.uint32
         assert vector.values.dtype == np.float32
@@ -71,24 +71,24 @@ def test_vectors_are_sorted_unique_and_positive(text: str) -> None:
 
 
 @given(text=TEXT)
-def test_a_text_finds_itself(text: str) -> None:
-    """A document has every term of the query that is the same text."""
+def test_a_query_matches_the_same_text(text: str) -> None:
+    """The document has every term of the query."""
     query, document = ENCODER.encode_query(text), ENCODER.encode_document(text)
     assert set(query.indices.tolist()) <= set(document.indices.tolist())
     assert (len(query.indices) > 0) == (len(document.indices) > 0)
     assert (query.values == 1).all()
 
 
-def test_the_formula() -> None:
-    """Weights are tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
+def test_weights_follow_the_formula_of_bm25() -> None:
+    """Tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
     encoder = Bm25Encoder(Bm25Settings(average_length=4))
     vector = encoder.encode_document("cat cat dog")
     norm = 1.2 * (0.25 + 0.75 * 3 / 4)
     assert sorted(vector.values.tolist()) == pytest.approx([2.2 / (1 + norm), 2 * 2.2 / (2 + norm)])
 
 
-def test_more_mentions_weigh_more_and_longer_texts_less() -> None:
-    """A repeated word raises a document, other words lower it."""
+def test_repeated_words_score_higher_and_long_documents_lower() -> None:
+    """By term frequency and document length."""
     assert score("cat", "cat cat dog") > score("cat", "cat dog dog") > score("cat", "cat dog dog " + "bird " * 50)
 
 
@@ -105,26 +105,26 @@ def test_more_mentions_weigh_more_and_longer_texts_less() -> None:
         ("\u0e44\u0e17\u0e22", "\u0e1b\u0e23\u0e30\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22"),
     ],
 )
-def test_found_by_another_form(query: str, document: str) -> None:
-    """Inflected, joined, accented and unspaced forms find each other."""
+def test_different_forms_of_a_word_match(query: str, document: str) -> None:
+    """Inflected, compound, accented and unspaced ones."""
     assert score(query, document) > 0
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """The form of a question finds nothing, unless it is all there is; documents keep every word."""
+    """Unless there are no other words. Documents and other languages keep them."""
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
     assert Bm25Encoder(Bm25Settings("german")).encode_query("what is love").indices.size == 3
 
 
-def test_ids_are_the_same_everywhere() -> None:
-    """Term ids do not depend on the process or on what was seen before."""
+def test_term_ids_are_the_crc32_of_the_stem() -> None:
+    """They do not depend on the process or on earlier texts."""
     assert Bm25Encoder().encode_query("memory").indices.tolist() == [_crc("memori")]
     assert _same(Bm25Encoder().encode_document("b a"), ENCODER.encode_document("a b"))
 
 
 def _crc(stem: str) -> int:
-    """CRC-32 bit by bit, after its definition."""
+    """CRC-32, bit by bit by its definition."""
     register = 0xFFFFFFFF
     for byte in stem.encode():
         register ^= byte
@@ -137,8 +137,8 @@ def _same(left: SparseVector, right: SparseVector) -> bool:
     return np.array_equal(left.indices, right.indices) and np.array_equal(left.values, right.values)
 
 
-def test_several_threads_get_the_same() -> None:
-    """One encoder serves many threads at once."""
+def test_an_encoder_is_thread_safe() -> None:
+    """Four threads get the same vectors as one."""
     encoder = Bm25Encoder()
     texts = [f"running number{at % 50} houses{at % 70}" for at in range(400)]
     with ThreadPoolExecutor(4) as pool:
@@ -146,19 +146,19 @@ def test_several_threads_get_the_same() -> None:
     assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(together, texts, strict=True))
 
 
-def test_fingerprint_changes_with_every_setting() -> None:
-    """Each setting that changes weights changes the fingerprint."""
-    made = [
+def test_every_setting_changes_the_fingerprint() -> None:
+    """Language, k1, b and average length."""
+    variants = [
         Bm25Settings(),
         Bm25Settings("german"),
         Bm25Settings(k1=1),
         Bm25Settings(b=0.5),
         Bm25Settings(average_length=9),
     ]
-    assert len({Bm25Encoder(settings).fingerprint for settings in made}) == len(made)
+    assert len({Bm25Encoder(settings).fingerprint for settings in variants}) == len(variants)
 
 
-def test_unknown_language() -> None:
-    """A language without a stemmer is refused."""
+def test_a_language_without_a_stemmer_is_refused() -> None:
+    """The error names it."""
     with pytest.raises(InvalidRequest, match="no stemmer for 'klingon'"):
         Bm25Encoder(Bm25Settings("klingon"))

@@ -1,4 +1,4 @@
-"""The tiktoken adapter."""
+"""The tiktoken tokenizer: offline rank files, agreement with tiktoken, and seams."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
 
 
 @pytest.mark.anyio
-async def test_unknown_name() -> None:
-    """An unknown encoding is refused with the known ones."""
+async def test_an_unknown_encoding_is_refused() -> None:
+    """The error lists the known ones."""
     with pytest.raises(InvalidRequest, match="unknown tokenizer 'p50k'; known are cl100k_base, o200k_base"):
         await TiktokenTokenizer.open("p50k")
 
 
 @each
-def test_the_same_as_tiktoken_itself(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens, splitting and hash are those of the encoding that tiktoken makes from its own cache."""
+def test_tokens_agree_with_tiktoken(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name, hash, split pattern and tokens are those of `tiktoken.get_encoding`."""
     (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name, None).data)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     official = tiktoken.get_encoding(name)
@@ -51,8 +51,8 @@ def test_the_same_as_tiktoken_itself(name: str, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.anyio
-async def test_own_file_comes_first_and_is_checked(tmp_path: Path) -> None:
-    """A file in the given folder is used when it is the official one and refused when it is not."""
+async def test_a_rank_file_in_the_directory_is_checked_and_used(tmp_path: Path) -> None:
+    """An unofficial file is refused."""
     path = tmp_path / "cl100k_base.tiktoken"
     path.write_bytes(_read_ranks("cl100k_base", None).data)
     assert (await TiktokenTokenizer.open("cl100k_base", tmp_path)).count("two words") == 2
@@ -65,7 +65,7 @@ async def test_own_file_comes_first_and_is_checked(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
 def test_counts_add_up_at_every_seam(name: str, pieces: list[str]) -> None:
-    """Cut at any seam, the two parts have together what the whole has."""
+    """The counts of the two parts equal that of the whole text."""
     text, tokenizer = "".join(pieces), TOKENIZERS[name]
     whole = tokenizer.count(text)
     for seam in _SEAM.finditer(text):

