@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.screening.redaction.redactor import Treatment
-from memtypes.config.error_messages import message_of
+from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 
 PREFIX = "REMEMBRANCER_"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from memtypes.config.error_messages import message_of
+from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ingest.screening.redaction.scan import redact
-from memtypes.config.error_messages import message_of
+from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
 

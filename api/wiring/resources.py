@@ -16,14 +16,14 @@ from threadpoolctl import threadpool_limits
 from api.settings import Settings
 from api.wiring.reembedding import server_settings, store_fingerprint
 from ingest.conversations.policies import PolicyLookup
-from memtypes.config.thread_policies import read_policies
+from memtypes.config import read_policies
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.thread_policy import Policies
-from memtypes.llms.registry_file import RegistrySource
+from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
@@ -67,7 +67,7 @@ class Resources:
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
     """All resources, closed by `opened`.
 
-    Raises BadRegistry, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
+    Raises InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
     """
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
     for warning in PolicyLookup(models, policies).warnings():

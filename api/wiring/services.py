@@ -25,8 +25,7 @@ from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from memtypes.encoders.endpoints import EndpointCounter
-from memtypes.llms.counting import LocalCounter
+from memtypes.llms.counting import EndpointCounter, LocalCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.working import LiveItemStore
@@ -44,7 +43,7 @@ from retrieval.use_counts import UseCounts
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """All services, closed in reverse at the end. The caller runs the background jobs.
 
-    Raises BadSettings, BadKeys, BadRegistry, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
+    Raises BadSettings, BadKeys, InvalidConfigFile, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)

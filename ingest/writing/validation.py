@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from memtypes.config.error_messages import message_of
+from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 

@@ -1,33 +1,41 @@
-"""Which language models there are: provider, names, context window and tokenizer.
+"""The registry of language models: provider, names, context window and tokenizer.
 
-Knows names and figures; reads no file and counts no token. A model that is not listed is recognised by its provider's
-way of naming, and one that nobody recognises is counted with the widest margin.
+A model that is not listed is recognised by its provider's naming scheme. An unrecognised one is counted with the widest
+margin. An operator's YAML file overrides the default registry and is read again when it changes.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from memtypes.llms.allocation import Allocation, allocate
+from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.memory import Model, Number, Whole
 
-ON_HAND = ("cl100k_base", "o200k_base")
-"""The tokenizers that count exactly here. The first stands in where nothing better is known."""
+EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
+"""Tokenizers that are available here. The first stands in for unknown ones."""
 
 WIDEST_MARGIN = 0.5
-"""Of a model of which nothing is known: its tokenizer may make half as many tokens again."""
+"""Margin of unknown models, whose tokenizers may give half as many tokens again."""
+
+LARGE_WINDOW = 300_000
+"""Tokens from which a smaller share of a context window is left to the response."""
+
+_log = logging.getLogger(__name__)
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 Margin = Annotated[Number, Field(ge=0.0, le=4.0)]
 Window = Annotated[Whole, Field(ge=256, le=100_000_000)]
 
 
-class Endpoint(Model):
-    """Where a provider counts tokens. key_env: the environment variable that holds the key, sent in `header`."""
+class CountEndpoint(Model):
+    """A provider's endpoint that counts tokens. key_env: environment variable with the API key."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     kind: Annotated[str, StringConstraints(pattern="^(anthropic|google)$")]
@@ -35,28 +43,28 @@ class Endpoint(Model):
 
 
 class ProviderEntry(Model):
-    """What holds for a provider's models unless they say otherwise.
+    """Defaults for the models of a provider.
 
-    detect: beginnings of its models' names. window: of a model that is not listed. tokenizer, margin: what counts when
-    the model's own is not on hand, and the share that is added to stay on the safe side.
+    detect: prefixes of its models' names. window: of a model that is not listed. tokenizer, margin: the stand-in for a
+    tokenizer that is not available, and the share added to its counts to be on the safe side.
     """
 
     detect: list[Word] = Field(default_factory=list)
     window: Window | None = None
-    tokenizer: Word = ON_HAND[0]
+    tokenizer: Word = EXACT_TOKENIZERS[0]
     margin: Margin = WIDEST_MARGIN
-    count: Endpoint | None = None
+    count: CountEndpoint | None = None
 
     @field_validator("tokenizer")
     @classmethod
-    def _counts(cls, tokenizer: str) -> str:
-        if tokenizer not in ON_HAND:
-            raise ValueError(f"must be a tokenizer that is on hand: {', '.join(ON_HAND)}")
+    def _is_available(cls, tokenizer: str) -> str:
+        if tokenizer not in EXACT_TOKENIZERS:
+            raise ValueError(f"must be one of the available tokenizers: {', '.join(EXACT_TOKENIZERS)}")
         return tokenizer
 
 
 class ModelEntry(Model):
-    """A model. names: the first is its own, the others are aliases. tokenizer: the provider's stand-in if absent."""
+    """A model. names: its name, then aliases. tokenizer: None for the provider's stand-in."""
 
     provider: Word
     names: list[Word] = Field(min_length=1)
@@ -66,7 +74,7 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """The whole of a registry file."""
+    """The content of a registry file."""
 
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
     models: list[ModelEntry] = Field(default_factory=list)
@@ -77,17 +85,17 @@ class RegistryFile(Model):
         for entry in self.models:
             for name in entry.names:
                 if name.lower() in seen:
-                    raise ValueError(f"two models are named {name!r}; a name may be given once")
+                    raise ValueError(f"two models are named {name!r}; names must be unique")
                 seen.add(name.lower())
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """What a request's model means.
+    """A model by its name in a request.
 
-    window: None when it is not known. tokenizer: the one on hand that counts; margin: 0 when it counts exactly, else
-    the share that the model's own count may be higher by.
+    window: None if unknown. tokenizer: the available one that counts. margin: 0 if it counts exactly, else the share
+    by which the model's own count may be higher.
     """
 
     name: str
@@ -97,21 +105,29 @@ class KnownModel:
     margin: float
 
     @property
-    def allocation(self) -> Allocation | None:
-        """The parts of its window; None when the window is not known."""
-        return None if self.window is None else allocate(self.window)
+    def memory_budget(self) -> int | None:
+        """Tokens of the window for recalled memories; None if the window is unknown.
+
+        Below LARGE_WINDOW 60 % of the window are content, of which files take 30 % and history 50 %; from there on
+        80 %, 40 % and 40 %. Memories get half of the remaining content: 7,680 tokens of a window of 128,000.
+        """
+        if self.window is None:
+            return None
+        content_share, files_share, history_share = (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
+        content = self.window * content_share // 100
+        return (content - content * files_share // 100 - content * history_share // 100) // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The models by lower-case name, and the providers."""
+    """Models by lower-case name, and providers."""
 
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
-        """The registry of `files`; a later one's models and providers take the place of an earlier one's."""
+        """Merge `files`; models and providers of later files replace those of earlier ones."""
         models: dict[str, ModelEntry] = {}
         providers: dict[str, ProviderEntry] = {}
         for file in files:
@@ -120,45 +136,96 @@ class Registry:
         return cls(models, providers)
 
     def find(self, name: str) -> KnownModel:
-        """What `name` means; never fails.
+        """Return the model for `name`, listed or not.
 
-        A provider's prefix ("openai/gpt-4o") and what follows a listed name after a sign ("gpt-4o-2024-11-20") do not
-        matter; the longest listed name wins.
+        A provider prefix ("openai/gpt-4o") and suffixes of a listed name ("gpt-4o-2024-11-20") are ignored; the longest
+        listed name wins.
         """
         bare = name.lower().rsplit("/", 1)[-1]
         entry = self.models.get(name.lower()) or self._listed(bare)
         provider = entry.provider if entry else self.provider_of(name)
-        settings = self.providers.get(provider, ProviderEntry())
+        defaults = self.providers.get(provider, ProviderEntry())
         if entry is None:
-            return KnownModel(name, provider, settings.window, settings.tokenizer, settings.margin)
-        if entry.tokenizer in ON_HAND:
+            return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin)
+        if entry.tokenizer in EXACT_TOKENIZERS:
             return KnownModel(entry.names[0], provider, entry.window, entry.tokenizer, entry.margin or 0.0)
-        margin = settings.margin if entry.margin is None else entry.margin
-        return KnownModel(entry.names[0], provider, entry.window, settings.tokenizer, margin)
+        margin = defaults.margin if entry.margin is None else entry.margin
+        return KnownModel(entry.names[0], provider, entry.window, defaults.tokenizer, margin)
 
-    def endpoint(self, name: str) -> Endpoint | None:
-        """Where the provider of the model `name` counts tokens, if the registry says so."""
-        settings = self.providers.get(self.find(name).provider)
-        return settings.count if settings else None
+    def endpoint(self, name: str) -> CountEndpoint | None:
+        """Return the endpoint that counts tokens for the model, if its provider has one."""
+        provider = self.providers.get(self.find(name).provider)
+        return provider.count if provider else None
 
     def provider_of(self, name: str) -> str:
-        """The provider of a model's name: by its prefix, else by its beginning; "unknown" when none is recognised."""
+        """Return the provider of a model name by its prefix or its first letters, or "unknown"."""
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:
             return first
         bare = name.lower().rsplit("/", 1)[-1]
-        beginnings = [
-            (len(begin), provider)
-            for provider, settings in self.providers.items()
-            for begin in settings.detect
-            if bare.startswith(begin.lower())
+        matches = [
+            (len(prefix), provider)
+            for provider, entry in self.providers.items()
+            for prefix in entry.detect
+            if bare.startswith(prefix.lower())
         ]
-        return max(beginnings)[1] if beginnings else "unknown"
+        return max(matches)[1] if matches else "unknown"
 
     def _listed(self, bare: str) -> ModelEntry | None:
-        ends = [len(bare), *(place for place, sign in enumerate(bare) if sign in "-:@._")]
+        """The longest listed name that `bare` equals or continues after a separator."""
+        ends = [len(bare), *(index for index, sign in enumerate(bare) if sign in "-:@._")]
         return next((self.models[bare[:end]] for end in sorted(ends, reverse=True) if bare[:end] in self.models), None)
 
 
 Models: TypeAlias = Callable[[], Registry]
-"""Gives the registry as it is now."""
+"""Returns the current registry."""
+
+
+def parse_registry(text: str, file: str) -> RegistryFile:
+    """Parse a registry file; `file` names it in errors. Raises InvalidConfigFile."""
+    return parse_yaml(text, RegistryFile, f"models file {file}")
+
+
+class RegistrySource:
+    """Returns the default registry, overridden by a file that may change while the service runs."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Raises InvalidConfigFile if the file can't be used. Later, an invalid change is logged and ignored."""
+        self._default = default_file()
+        self._path = path
+        self._version = self._file_version()
+        self._registry = self._read()
+
+    def __call__(self) -> Registry:
+        """Return the registry of the present file, or the last valid one while the file is missing or invalid."""
+        version = self._file_version()
+        if version != self._version:
+            self._version = version
+            try:
+                self._registry = self._read()
+            except InvalidConfigFile as error:
+                _log.error("%s; the previous models stay in use", error)
+            else:
+                _log.info("models file %s: reloaded", self._path)
+        return self._registry
+
+    def _file_version(self) -> tuple[int, int, int] | None:
+        """Time, size and inode of the file; None if there is none."""
+        if self._path is None:
+            return None
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def _read(self) -> Registry:
+        if self._path is None:
+            return Registry.of(self._default)
+        return Registry.of(self._default, parse_registry(read_text(self._path, "models file"), str(self._path)))
+
+
+def default_file() -> RegistryFile:
+    """Return the registry file of the package."""
+    text = resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8")
+    return parse_registry(text, "default.yaml")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from memtypes.llms.registry_file import RegistrySource
+from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
 from memtypes.stores.memory import InMemoryStore

@@ -20,14 +20,13 @@ from api.cli.client import Refused
 from api.http.validation import InvalidInput
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
 from ingest.screening.redaction.redactor import BadRedactionRules
-from memtypes.config.thread_policies import BadPolicies
-from memtypes.llms.registry_file import BadRegistry
+from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
 
 USAGE = 2
 FAILED = 1
 _TO_BE_SET_RIGHT = (
-    BadSettings, BadKeys, BadPolicies, BadRegistry, BadRedactionRules, InvalidInput, InvalidRequest, SetupRequired,
+    BadSettings, BadKeys, InvalidConfigFile, BadRedactionRules, InvalidInput, InvalidRequest, SetupRequired,
     StoreInUse, EmbedderMismatch, Refused,
 )  # fmt: skip
 """Errors that the one who typed the command can set right: exit code 2."""

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from api.wiring.container import Services
-from memtypes.llms.counting import Counted, TokenCounter
-from memtypes.llms.registry import Registry
-from memtypes.llms.registry_file import default_file, parse
+from memtypes.llms.counting import ModelTokens, TokenCounter
+from memtypes.llms.registry import Registry, default_file, parse_registry
 from tests.api.conftest import connect
 
 pytestmark = pytest.mark.anyio
-OWN = parse("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
+OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
 
 
 class Counter(TokenCounter):
@@ -23,9 +22,9 @@ class Counter(TokenCounter):
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
 
-    async def count(self, text: str, _model: str) -> Counted:
+    async def count(self, text: str, _model: str) -> ModelTokens:
         """Its length."""
-        return Counted(len(text), "anthropic", self._exact)
+        return ModelTokens(len(text), "anthropic", self._exact)
 
 
 @pytest.mark.parametrize(

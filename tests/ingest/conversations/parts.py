@@ -9,7 +9,7 @@ from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from memtypes.config.thread_policies import parse
+from memtypes.config import parse_policies
 from memtypes.llms.registry import Registry
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
@@ -42,6 +42,6 @@ def threads_over(
             lambda: NOW,
             Registry,
             redactor or Redactor(),
-            parse(policies, "test.yaml"),
+            parse_policies(policies, "test.yaml"),
         )
     )

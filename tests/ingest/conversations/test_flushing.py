@@ -9,7 +9,7 @@ import pytest
 from ingest.conversations.flushing import Flusher, FlushRequest
 from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import Summariser, extract
-from memtypes.config.thread_policies import parse
+from memtypes.config import parse_policies
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.llms.registry import Registry
@@ -71,7 +71,7 @@ async def flusher(
     for number in range(4):
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 4, 9)))
-    policies = PolicyLookup(Registry, parse(POLICIES, "p.yaml"))
+    policies = PolicyLookup(Registry, parse_policies(POLICIES, "p.yaml"))
     return Flusher(store, policies, summariser, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
 
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from ingest.conversations.policies import UNKNOWN_WINDOW, PolicyLookup, time_limit
-from memtypes.config.thread_policies import parse
+from memtypes.config import parse_policies
 from memtypes.live.thread_policy import FlushStrategy, Policies, ThreadPolicy
 from memtypes.llms.registry import ModelEntry, Registry, RegistryFile
 from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
@@ -31,7 +31,7 @@ def test_the_example_of_the_readme_is_valid() -> None:
     """Both policies and the agent."""
     text = (Path(__file__).parents[3] / "ingest" / "conversations" / "README.md").read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
-    policies = parse(example, "README.md")
+    policies = parse_policies(example, "README.md")
     assert policies.threads["support"].flush.strategy is FlushStrategy.HYBRID_SUMMARY
     assert [reference.mode for reference in policies.agents["helper"].references()] == ["read-write", "read-only"]
 
@@ -59,7 +59,7 @@ def test_unknown_models_are_reported() -> None:
 
 def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
     """The message lists the known ones. A stored thread of a removed resource gets the default policy."""
-    lookup = PolicyLookup(Registry, parse(AGENTS, "p.yaml"))
+    lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     with pytest.raises(InvalidRequest, match="no policy 'lost'; there are: notes, open, quiet"):
         lookup.requested("lost")
     with pytest.raises(InvalidRequest, match="no agent 'nobody'; there are: reader, writer"):
@@ -88,7 +88,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
     """An agent of the file writes only to its own; other resources are open to agents that are not in the file."""
-    lookup = PolicyLookup(Registry, parse(AGENTS, "p.yaml"))
+    lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     if allowed:
         lookup.check_write(resource, agent)
     else:

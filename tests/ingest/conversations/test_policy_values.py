@@ -15,11 +15,10 @@ from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.summary import Summariser
 from ingest.conversations.threads import OpenRequest, ThreadParts, Threads
 from ingest.screening.redaction.redactor import Redactor
-from memtypes.config.thread_policies import parse
+from memtypes.config import parse_policies
 from memtypes.live.thread_policy import ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn
-from memtypes.llms.registry import Registry
-from memtypes.llms.registry_file import default_file
+from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppended
@@ -163,7 +162,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
             lambda: NOW,
             lambda: Registry.of(default_file()),
             Redactor(),
-            parse(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
+            parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
             {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()},
         )
     )

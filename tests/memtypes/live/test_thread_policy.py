@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtypes.config.thread_policies import BadPolicies, parse
+from memtypes.config import InvalidConfigFile, parse_policies
 
 MISTAKES = [
     ("threads: {a: {type: token_based}}", "threads.a: type token_based needs max_tokens"),
@@ -25,7 +25,7 @@ MISTAKES = [
     ("threads: {a: {}}\nagents: {x: {memory: a, memories: [a]}}", "either memory"),
     ("threads: {a: {key: {{ session.id }}}}", "in quotes"),
     ("threads: [", "not YAML"),
-    ("threads: {a: {max_turns: 5}, a: {max_turns: 6}}", "'a' is there twice"),
+    ("threads: {a: {max_turns: 5}, a: {max_turns: 6}}", "the key 'a' is repeated"),
     ("just words", "the file: "),
     ("threads: {a: }", "threads.a: "),
     ("threads: [a]", "threads: "),
@@ -60,8 +60,8 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
     """The error has the file, the key and the allowed values."""
-    with pytest.raises(BadPolicies) as error:
-        parse(text, "p.yaml")
+    with pytest.raises(InvalidConfigFile) as error:
+        parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)
     assert message in str(error.value)
 
@@ -75,7 +75,7 @@ def test_agents_refer_to_resources_in_three_forms() -> None:
       two: {memories: [a, b], key: "k"}
       three: {memories: [{id: a, key: "own", mode: read-only}, {id: b}], key: "shared"}
     """
-    agents = parse(text, "p.yaml").agents
+    agents = parse_policies(text, "p.yaml").agents
     references = {
         name: [(reference.id, reference.key, str(reference.mode)) for reference in agent.references()]
         for name, agent in agents.items()

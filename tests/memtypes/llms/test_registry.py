@@ -1,4 +1,4 @@
-"""Which model a name means, and the file that says so."""
+"""Models by name, their windows, and registry files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memtypes.llms.registry import ON_HAND, WIDEST_MARGIN, Registry
-from memtypes.llms.registry_file import BadRegistry, RegistrySource, default_file, parse
+from memtypes.config import InvalidConfigFile
+from memtypes.llms.registry import (
+    EXACT_TOKENIZERS,
+    LARGE_WINDOW,
+    WIDEST_MARGIN,
+    KnownModel,
+    Registry,
+    RegistrySource,
+    default_file,
+    parse_registry,
+)
 
 DEFAULT = Registry.of(default_file())
 
-OWN = """
+OVERRIDES = """
 providers:
   house: {detect: [house-], window: 4000, tokenizer: cl100k_base, margin: 0.2}
 models:
@@ -23,7 +34,7 @@ models:
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "provider", "window", "tokenizer"),
+    ("name", "listed", "provider", "window", "tokenizer"),
     [
         ("gpt-4o", "gpt-4o", "openai", 128_000, "o200k_base"),
         ("GPT-4o-2024-11-20", "gpt-4o", "openai", 128_000, "o200k_base"),
@@ -33,11 +44,11 @@ models:
         ("openrouter/openai/gpt-4o:free", "gpt-4o", "openai", 128_000, "o200k_base"),
     ],
 )
-def test_a_listed_model_counts_exactly(name: str, own: str, provider: str, window: int, tokenizer: str) -> None:
-    """Case, prefixes and dates behind the name do not matter; the longest listed name wins."""
-    found = DEFAULT.find(name)
-    assert (found.name, found.provider, found.window, found.tokenizer) == (own, provider, window, tokenizer)
-    assert found.margin == 0
+def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str, window: int, tokenizer: str) -> None:
+    """Case, provider prefixes and suffixes are ignored; the longest listed name wins."""
+    model = DEFAULT.find(name)
+    assert (model.name, model.provider, model.window, model.tokenizer) == (listed, provider, window, tokenizer)
+    assert model.margin == 0
 
 
 @pytest.mark.parametrize(
@@ -50,36 +61,36 @@ def test_a_listed_model_counts_exactly(name: str, own: str, provider: str, windo
         ("mistral/anything-at-all", "mistral"),
     ],
 )
-def test_a_model_without_its_tokenizer_has_a_margin(name: str, provider: str) -> None:
-    """The provider is recognised by the name; a tokenizer on hand stands in, with a stated margin."""
-    found = DEFAULT.find(name)
-    assert found.provider == provider
-    assert found.tokenizer in ON_HAND
-    assert 0 < found.margin < WIDEST_MARGIN
-    assert found.allocation is not None
+def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider: str) -> None:
+    """The provider is recognised by the name, and its stand-in tokenizer counts."""
+    model = DEFAULT.find(name)
+    assert model.provider == provider
+    assert model.tokenizer in EXACT_TOKENIZERS
+    assert 0 < model.margin < WIDEST_MARGIN
+    assert model.memory_budget is not None
 
 
 def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
-    """Nothing is made up about it."""
-    found = DEFAULT.find("some-model-nobody-lists")
-    assert (found.name, found.provider, found.window) == ("some-model-nobody-lists", "unknown", None)
-    assert (found.margin, found.allocation) == (WIDEST_MARGIN, None)
+    """Nor a budget for memories."""
+    model = DEFAULT.find("some-model-nobody-lists")
+    assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
+    assert (model.margin, model.memory_budget) == (WIDEST_MARGIN, None)
 
 
-def test_a_name_is_not_found_inside_a_word() -> None:
-    """gpt-4 is not the beginning of gpt-45."""
+def test_a_listed_name_must_end_at_a_separator() -> None:
+    """gpt-45 is not gpt-4."""
     assert DEFAULT.find("gpt-45").name == "gpt-45"
 
 
-def test_every_default_provider_is_described() -> None:
-    """No listed model falls back to what is said about unknown ones."""
+def test_every_provider_of_the_default_models_is_described() -> None:
+    """No listed model falls back to the defaults of unknown ones."""
     assert {entry.provider for entry in DEFAULT.models.values()} <= DEFAULT.providers.keys()
 
 
-def test_an_own_file_goes_over_the_default(tmp_path: Path) -> None:
-    """Its models are known, and the default's stay."""
+def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
+    """Models that it does not name stay."""
     path = tmp_path / "models.yaml"
-    path.write_text(OWN + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n")
+    path.write_text(OVERRIDES + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n")
     registry = RegistrySource(path)()
     assert registry.find("h1").window == 10_000
     assert (registry.find("house-two").tokenizer, registry.find("house-two").margin) == ("cl100k_base", 0.2)
@@ -87,12 +98,12 @@ def test_an_own_file_goes_over_the_default(tmp_path: Path) -> None:
     assert (registry.find("gpt-4o").window, registry.find("gpt-4o-mini").window) == (1_000, 128_000)
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A change is followed at the next question; a broken or missing file leaves the last good one, and is logged."""
+def test_a_changed_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At the next call. An invalid file is logged once; the last valid one is used until it is mended."""
     path = tmp_path / "models.yaml"
-    source = _written(path, OWN, 1)
+    source = _written(path, OVERRIDES, 1)
     assert source().find("house-one").window == 10_000
-    _write(path, OWN.replace("10000", "11000"), 2)
+    _write(path, OVERRIDES.replace("10000", "11000"), 2)
     assert source().find("house-one").window == 11_000
     with caplog.at_level(logging.ERROR):
         _write(path, "models: {", 3)
@@ -101,7 +112,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path, caplog: pytest.LogCaptureF
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
     path.unlink()
     assert source().find("house-one").window == 11_000
-    _write(path, OWN, 4)
+    _write(path, OVERRIDES, 4)
     assert source().find("house-one").window == 10_000
 
 
@@ -132,14 +143,36 @@ def _write(path: Path, text: str, second: int) -> None:
         ("providers: {p: {count: {url: ftp://x, kind: google}}}", r"providers\.p\.count\.url: "),
     ],
 )
-def test_a_mistake_is_named(text: str, message: str) -> None:
-    """File, key, what is allowed and what stood there."""
-    with pytest.raises(BadRegistry, match=message) as raised:
-        parse(text, "own.yaml")
+def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str) -> None:
+    """For every kind of mistake."""
+    with pytest.raises(InvalidConfigFile, match=message) as raised:
+        parse_registry(text, "own.yaml")
     assert "own.yaml" in str(raised.value)
 
 
-def test_a_file_that_is_not_there_refuses_to_start(tmp_path: Path) -> None:
-    """A wrong path is found at start, not at the first question."""
-    with pytest.raises(BadRegistry, match=r"none\.yaml: can't be read"):
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """When the registry is opened, not at the first call."""
+    with pytest.raises(InvalidConfigFile, match=r"none\.yaml: can't be read"):
         RegistrySource(tmp_path / "none.yaml")
+
+
+def budget_of(window: int) -> int:
+    """Tokens for memories in a window."""
+    budget = KnownModel("m", "p", window, "cl100k_base", 0.0).memory_budget
+    assert budget is not None
+    return budget
+
+
+@pytest.mark.parametrize(
+    ("window", "budget"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
+)
+def test_memories_get_half_of_what_files_and_history_leave(window: int, budget: int) -> None:
+    """Small windows: 10 % of a content of 60 %; large ones: 10 % of 80 %."""
+    assert budget_of(window) == budget
+
+
+@given(window=st.integers(0, 20_000_000))
+def test_the_memory_budget_is_a_tenth_of_the_content(window: int) -> None:
+    """Rounded by less than two tokens."""
+    content = window * (60 if window < LARGE_WINDOW else 80) / 100
+    assert abs(budget_of(window) - content / 10) < 2

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.llms.registry import Registry
-from memtypes.llms.registry_file import default_file
+from memtypes.llms.registry import Registry, default_file
 from memtypes.model.policy import MemoryType
 from retrieval.query.model_budget import reduced, settle
 from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest

@@ -1,4 +1,4 @@
-"""Token counts by a provider's endpoint, against a server on loopback."""
+"""Token counts by a provider's endpoint, a server on the loopback interface, and by the local fallback."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ from typing import Any
 import httpx
 import pytest
 
-from memtypes.encoders.endpoints import EndpointCounter
-from memtypes.llms.counting import Counted, LocalCounter
-from memtypes.llms.registry import Registry
-from memtypes.llms.registry_file import default_file, parse
+from memtypes.llms.counting import EndpointCounter, LocalCounter, ModelTokens
+from memtypes.llms.registry import Registry, default_file, parse_registry
 from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
 
 class Provider:
-    """What a provider was asked, and what it answers."""
+    """A provider's answer, and the requests it got."""
 
     def __init__(self, status: int, answer: object) -> None:
         self.status, self.answer = status, answer
-        self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
 
 
 @contextmanager
 def serving(provider: Provider) -> Iterator[str]:
-    """The address of `provider` on loopback."""
+    """Serve `provider` and return its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            provider.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            provider.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             sent = json.dumps(provider.answer).encode()
             self.send_response(provider.status)
             self.send_header("content-length", str(len(sent)))
@@ -44,7 +42,7 @@ def serving(provider: Provider) -> Iterator[str]:
             self.wfile.write(sent)
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -57,15 +55,15 @@ def serving(provider: Provider) -> Iterator[str]:
         thread.join()
 
 
-async def counted(url: str, kind: str, model: str) -> Counted:
-    """The count of four words, where the provider counts at `url`."""
+async def count_four_words(url: str, kind: str, model: str) -> ModelTokens:
+    """Count four words, with the provider's endpoint at `url`."""
     name = {"anthropic": "anthropic", "google": "google"}[kind]
-    own = parse(
+    file = parse_registry(
         f"providers: {{{name}: {{margin: 0.4, detect: [claude, gemini], count: "
         f"{{url: '{url}/{{model}}', kind: {kind}, key_env: KEY}}}}}}",
-        "own",
+        "models.yaml",
     )
-    registry = Registry.of(default_file(), own)
+    registry = Registry.of(default_file(), file)
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": FakeTokenizer()}
     async with httpx.AsyncClient() as client:
         local = LocalCounter(tokenizers, lambda: registry)
@@ -73,42 +71,46 @@ async def counted(url: str, kind: str, model: str) -> Counted:
         return await counter.count("one two three four", model)
 
 
-async def test_anthropic_is_asked_as_it_wants() -> None:
-    """Its header, its body, its answer; the key comes from the named variable."""
+async def test_anthropic_counts_exactly() -> None:
+    """The API key is read from the environment variable that the registry names."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
-        assert await counted(url, "anthropic", "anthropic/claude-sonnet-4-5") == Counted(11, "anthropic", exact=True)
-    path, headers, body = provider.asked[0]
+        assert await count_four_words(url, "anthropic", "anthropic/claude-sonnet-4-5") == ModelTokens(
+            11, "anthropic", exact=True
+        )
+    path, headers, body = provider.requests[0]
     assert (path, headers["x-api-key"]) == ("/claude-sonnet-4-5", "the secret")
     assert body["messages"] == [{"role": "user", "content": "one two three four"}]
 
 
-async def test_google_is_asked_as_it_wants() -> None:
-    """Its header, its body, its answer."""
+async def test_google_counts_exactly() -> None:
+    """By its own form of request."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
-        assert await counted(url, "google", "gemini-2.5-pro") == Counted(5, "google", exact=True)
-    assert provider.asked[0][2] == {"contents": [{"parts": [{"text": "one two three four"}]}]}
+        assert await count_four_words(url, "google", "gemini-2.5-pro") == ModelTokens(5, "google", exact=True)
+    assert provider.requests[0][2] == {"contents": [{"parts": [{"text": "one two three four"}]}]}
 
 
 @pytest.mark.parametrize(
     ("status", "answer"),
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
-async def test_a_provider_that_fails_is_made_up_for(status: int, answer: object) -> None:
-    """The stand-in counts, with the margin, rounded up."""
+async def test_invalid_answers_fall_back_to_the_local_count(status: int, answer: object) -> None:
+    """Of the stand-in tokenizer, with the margin, rounded up."""
     with serving(Provider(status, answer)) as url:
-        assert await counted(url, "anthropic", "claude-x") == Counted(6, "cl100k_base", exact=False)
+        assert await count_four_words(url, "anthropic", "claude-x") == ModelTokens(6, "cl100k_base", exact=False)
 
 
-async def test_a_provider_that_is_away_is_made_up_for() -> None:
-    """Nobody listens there."""
-    assert await counted("http://127.0.0.1:1", "anthropic", "claude-x") == Counted(6, "cl100k_base", exact=False)
+async def test_an_unreachable_provider_falls_back_to_the_local_count() -> None:
+    """The port is closed."""
+    assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") == ModelTokens(
+        6, "cl100k_base", exact=False
+    )
 
 
-async def test_other_models_are_counted_here() -> None:
-    """Exactly, and nothing is sent."""
+async def test_models_without_an_endpoint_are_counted_locally() -> None:
+    """Their text is not sent anywhere."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
-        assert await counted(url, "anthropic", "gpt-4o") == Counted(4, "o200k_base", exact=True)
-    assert provider.asked == []
+        assert await count_four_words(url, "anthropic", "gpt-4o") == ModelTokens(4, "o200k_base", exact=True)
+    assert provider.requests == []

@@ -1,0 +1,92 @@
+"""Configuration files in YAML, and user-facing messages for pydantic errors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from memtypes.live.thread_policy import Policies
+from memtypes.model.errors import RemembrancerError
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class InvalidConfigFile(RemembrancerError):
+    """A configuration file can't be used; the message names file, key, value and what is allowed."""
+
+
+def read_policies(path: Path | None) -> Policies:
+    """Read a policy file; no policies without one. Raises InvalidConfigFile."""
+    return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
+
+
+def parse_policies(text: str, file: str) -> Policies:
+    """Parse a policy file; `file` names it in errors. Raises InvalidConfigFile."""
+    return parse_yaml(text, Policies, f"policy file {file}")
+
+
+def read_text(path: Path, kind: str) -> str:
+    """Read a file; `kind` is what errors call it. Raises InvalidConfigFile."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfigFile(f"{kind} {path}: can't be read: {error}") from error
+
+
+def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
+    """Parse and validate YAML; `name` is what errors call the file. Raises InvalidConfigFile for the first mistake."""
+    try:
+        return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        value = first["input"]
+        scalar = isinstance(value, str | int | float | bool | None)
+        got = repr(value) if scalar else "a list" if isinstance(value, list) else "an object"
+        raise InvalidConfigFile(f"{name}: {key}: {message_of(first)} (got {got})") from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses repeated keys, of which YAML would use the last, and keys that are not strings."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
+        """Return the mapping. Raises YAMLError."""
+        seen: set[object] = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is None:
+                raise yaml.MarkedYAMLError(
+                    problem='a key must be a string; write "{{ ... }}" in quotes', problem_mark=key.start_mark
+                )
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {name!r} is repeated", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+_NOT_AN_OBJECT = "must be an object"
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field",
+    "dict_type": _NOT_AN_OBJECT,
+    "model_type": _NOT_AN_OBJECT,
+    "model_attributes_type": _NOT_AN_OBJECT,
+    "mapping_type": _NOT_AN_OBJECT,
+    "list_type": "must be a list",
+    "too_short": "must have {min_length} or more entries, has {actual_length}",
+    "too_long": "must have at most {max_length} entries, has {actual_length}",
+}
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """User-facing message for an entry of `ValidationError.errors()`."""
+    message = _MESSAGES.get(error["type"])
+    if message is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return message.format_map(error.get("ctx", {}))
