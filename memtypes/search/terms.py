@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from memtypes.search.vectors import SparseVector
 
 KEPT = 32
-"""Terms of one memory. Twice as many find no more evidence, half as many a little less (see benchmarks/decisions/expansion.md)."""
+"""Terms of one memory. Twice as many find no more evidence, half as many a little less (decisions/expansion.md)."""
 
 NUMBERS = 1 << 16
 _DIGITS = 4
