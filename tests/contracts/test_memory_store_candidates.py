@@ -146,8 +146,9 @@ async def test_one_search_finds_candidates_of_every_type(
     assert {hit.id: hit.type for hit in hits} == {memory.id: kind for kind, memory in memories.items()}
     assert all(hit.payload["importance"] == 4 for hit in hits)
     for hit in hits:
-        alone = await search(store, scope, CandidateSearch({hit.type: None}, QUERY, sparse, 5))
-        assert [(one.id, one.dense, one.sparse) for one in alone] == [(hit.id, hit.dense, hit.sparse)]
+        (alone,) = await search(store, scope, CandidateSearch({hit.type: None}, QUERY, sparse, 5))
+        assert (alone.id, alone.sparse) == (hit.id, hit.sparse)
+        assert alone.dense == pytest.approx(hit.dense, abs=1e-5)
     filters[MemoryType.WORKING] = parse_filter({"importance": {"eq": 1}})
     (rest,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
     assert {hit.type for hit in rest} == set(MemoryType) - {MemoryType.WORKING}

@@ -1,7 +1,7 @@
 """The directory of an embedded store: what lies where, which version is current, and with what it was built.
 
     store.json       current version of each type, the embedder's fingerprint and dimensions; replaced as a whole
-    TYPE/VERSION/    one shard of the engine; beside it slots/, terms/, tokens/ and, while no engine lives, light.bin
+    TYPE/VERSION/    one shard of the engine, with the sidecar's slots/, terms/ and tokens/
     engine.json      who serves it now: process id, socket, protocol
     engine.lock      held by that process for as long as it lives
     opening.lock     held while someone looks whether there is an engine, and starts one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -14,10 +15,12 @@ Ids: TypeAlias = NDArray[np.bytes_]
 BYTES = 16
 ID = np.dtype(f"S{BYTES}")
 
-_HYPHENS = (8, 13, 18, 23)
 _LENGTH = 36
-_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-_DIGIT_PLACES = np.array([place for place in range(_LENGTH) if place not in _HYPHENS])
+_GROUPS = tuple(
+    (slice(start + hyphens, end + hyphens), slice(start, end))
+    for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
+)
+"""Where each group of digits is in a text with hyphens, and in one without."""
 
 
 def ids_of(texts: Iterable[str]) -> Ids:
@@ -27,10 +30,10 @@ def ids_of(texts: Iterable[str]) -> Ids:
 
 def texts_of(ids: Ids) -> NDArray[np.bytes_]:
     """The ids as ASCII texts of 36 bytes."""
-    halves = ids.view(np.uint8).reshape(-1, BYTES)
-    texts = np.full((len(halves), _LENGTH), ord("-"), dtype=np.uint8)
-    texts[:, _DIGIT_PLACES[0::2]] = _DIGITS[halves >> 4]
-    texts[:, _DIGIT_PLACES[1::2]] = _DIGITS[halves & 15]
+    digits = np.frombuffer(ids.tobytes().hex().encode(), dtype=np.uint8).reshape(-1, 2 * BYTES)
+    texts = np.full((len(ids), _LENGTH), ord("-"), dtype=np.uint8)
+    for text, digit in _GROUPS:
+        texts[:, text] = digits[:, digit]
     return texts.view(f"S{_LENGTH}").ravel()
 
 

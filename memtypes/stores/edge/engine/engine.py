@@ -9,30 +9,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.search.columns import COLUMN_FIELDS, Columns
+from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
-from memtypes.stores.edge.engine.reader import Reader, SlotPayloads
+from memtypes.stores.edge.engine.reader import SlotPayloads
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import create_indexes, open_shard, translated
 from memtypes.stores.edge.maintenance.deletion_marker import Wear, delete_others
 from memtypes.stores.edge.maintenance.shard_copy import Successor
-from memtypes.stores.edge.sidecar import column_file
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.passage_cache import PassageCache
 from memtypes.stores.edge.sidecar.slots import Slots
-from memtypes.stores.edge.sidecar.token_matching import Matcher
+from memtypes.stores.edge.sidecar.token_vectors import Matcher
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.conditions import EVERYTHING, Condition
+from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
     Change,
     EngineOperations,
@@ -65,17 +65,13 @@ class EdgeEngine(EngineOperations):
 
     def __init__(self, shards: Mapping[MemoryType, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
-        self._columns = {kind: ColumnCache(self._reader(kind)) for kind in shards}
-        self._passages = {kind: PassageCache(self._reader(kind)) for kind in shards}
+        self._columns = ColumnCache(self._payloads)
+        self._passages = {kind: PassageCache(partial(self._payloads, kind)) for kind in shards}
         self._successors: dict[MemoryType, Successor] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
         self._unflushed: set[MemoryType] = set()
-        for kind, shard in shards.items():
-            left = column_file.take(shard.path)
-            if left is not None:
-                self._columns[kind].recall(*left)
 
     @classmethod
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> EdgeEngine:
@@ -111,14 +107,11 @@ class EdgeEngine(EngineOperations):
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
         """What ranking needs of these memories."""
         with translated():
-            parts = [self._columns[kind].read(slots) for kind, slots in keys.items()]
-        exists = np.concatenate([part.exists for part in parts])
-        return ExistingColumns(exists, Columns.joined([part.columns for part in parts]))
+            return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
         """The best cosine of each query token in each of these memories."""
-        rows = [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()]
-        return np.concatenate([self._matcher.maxima(query, few) for few in rows])
+        return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
         """The ids of these memories."""
@@ -146,13 +139,23 @@ class EdgeEngine(EngineOperations):
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache columns and then passages, a step at a time, so that first searches find them."""
+        """Cache the columns of every memory, a step at a time, so that first searches find them.
+
+        The steps are so short that a query hardly waits for one.
+        """
         with translated():
-            for kind, columns in self._columns.items():
-                if not columns.full(self._shards[kind].reader.count(EVERYTHING)):
-                    yield from read_ahead(self._shards[kind].reader, columns, COLUMN_FIELDS)
-            for kind, passages in self._passages.items():
-                yield from read_ahead(self._shards[kind].reader, passages, None)
+            for kind in self._shards:
+                last, limit = -1, WARM_UP_STEP
+                while True:
+                    began = time.thread_time()
+                    payloads = self._shards[kind].reader.after(last, limit, COLUMN_FIELDS)
+                    self._columns.learn(kind, payloads)
+                    slow = time.thread_time() - began > LONG_STEP_S
+                    yield
+                    if len(payloads) < limit:
+                        break
+                    last = payloads[-1][0]
+                    limit = max(1, limit // 2) if slow else limit
 
     def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
         """The payloads of every memory of a type, of all scopes, in batches: for re-embedding alone."""
@@ -201,7 +204,7 @@ class EdgeEngine(EngineOperations):
         """Put a finished successor in the place of its shard, and delete that and every other version."""
         made, before = self._successors.pop(kind), self._shards[kind]
         moved = made.moved(before)
-        self._columns[kind].renumber(moved)
+        self._columns.renumber(kind, moved)
         self._passages[kind].renumber(moved)
         self._shards[kind] = made.shard
         with translated():
@@ -209,16 +212,14 @@ class EdgeEngine(EngineOperations):
         delete_others(made.shard.path)
 
     def close(self) -> None:
-        """Flush and let go of every shard, and leave to the next engine what is remembered of them."""
+        """Flush and close every shard."""
         for kind in list(self._successors):
             self._give_up(kind)
         for log in self.take_unsynced():
             sync_directory(log)
         with translated():
-            for kind, shard in self._shards.items():
+            for shard in self._shards.values():
                 shard.engine.flush()
-                if len(self._columns[kind]):
-                    column_file.leave(shard.path, *self._columns[kind].everything())
                 shard.close()
 
     def _give_up(self, kind: MemoryType) -> None:
@@ -230,17 +231,17 @@ class EdgeEngine(EngineOperations):
     def _write(self, kind: MemoryType, change: Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
-        caches = self._columns[kind], self._passages[kind]
         made = False
         try:
             slots = self._shards[kind].write(change)
             made = True
         finally:
             if not made:  # nobody knows what it has done
-                for cache in caches:
-                    cache.forget(self._shards[kind].named(change))
-        for cache in caches:
-            cache.follow(change, slots)
+                named = self._shards[kind].named(change)
+                self._columns.forget(kind, named)
+                self._passages[kind].forget(named)
+        self._columns.follow(kind, change, slots)
+        self._passages[kind].follow(change, slots)
         self._follow(kind, change, slots)
 
     def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
@@ -255,35 +256,5 @@ class EdgeEngine(EngineOperations):
             _log.exception("the copy of the %s memories is given up", kind)
             self._give_up(kind)
 
-    def _reader(self, kind: MemoryType) -> Callable[..., SlotPayloads]:
-        """What reads payloads from the shard that is current."""
-
-        def read(slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-            return self._shards[kind].reader.payloads(slots, fields)
-
-        return read
-
-
-class _Learner(Protocol):
-    """A cache of something in payloads."""
-
-    def learn(self, payloads: Iterable[tuple[int, Payload]]) -> bool:
-        """Cache payloads by slot; whether there is room for more."""
-        ...
-
-
-def read_ahead(reader: Reader, cache: _Learner, fields: tuple[str, ...] | None) -> Iterator[None]:
-    """Fill a cache with these fields of the memories, a step at a time, until it is full. fields: None for all.
-
-    The steps are so short that a query hardly waits for one.
-    """
-    last, step = -1, WARM_UP_STEP
-    while True:
-        began = time.thread_time()
-        payloads = reader.after(last, step, fields)
-        more = cache.learn(payloads) and len(payloads) == step
-        step = max(1, step // 2) if time.thread_time() - began > LONG_STEP_S else step
-        yield
-        if not more:
-            break
-        last = payloads[-1][0]
+    def _payloads(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
+        return self._shards[kind].reader.payloads(slots, fields)

@@ -1,50 +1,53 @@
-"""Column values that were read or written before, as columns from which a search takes its rows.
+"""The columns of memories that were read or written, for searches of every type.
 
-Reading a payload costs the engine several microseconds and a search needs thousands of them, which made them the
-larger part of every search. The engine process is the only writer of its shards, so it knows what has changed.
+Reading a payload costs the engine several microseconds and a search needs thousands of them. The engine process is the
+only writer of its shards, so it knows what has changed. A memory takes about 250 bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.model.policy import MemoryType
 from memtypes.search.columns import COLUMN_FIELDS, DTYPES, KINDS, NONE, Column, Columns, Kind, column_of, values_at
-from memtypes.stores.edge.sidecar.row_allocator import Rows, grown
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import Change, ExistingColumns, PutPoints, SetFields
+from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
-LIMIT = 500_000
-"""Memories of one type that are remembered: some 100 MB."""
-
-KEPT = 0.75
-"""The part that stays when the limit is passed, the newest; so that room is not made for one at a time."""
-
-ReadPayloads: TypeAlias = Callable[[Slots, tuple[str, ...]], Mapping[int, Mapping[str, Any]]]
-"""Payloads by slot, of these slots and with these fields."""
+_LEAST = 1_024
+"""Rows of a column at first."""
 
 
-class Texts:
-    """Every text that a column ever had, each once."""
+class ReadPayloads(Protocol):
+    """Reads payloads of one type."""
 
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._texts = list(texts)
-        self._codes = {text: code for code, text in enumerate(self._texts)}
+    def __call__(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> Mapping[int, Payload]:
+        """The payloads of those slots that exist, whole or with these fields alone."""
+        ...
+
+
+class _Texts:
+    """Every text that a column ever contained, each once."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._codes: dict[str, int] = {}
 
     def codes(self, values: Sequence[str | None]) -> list[int]:
-        """The place of each text; -1 for none."""
+        """The code of each text; -1 for None."""
         return [-1 if value is None else self._code(value) for value in values]
 
-    def those_of(self, codes: Column) -> tuple[Column, list[str]]:
-        """The texts of `codes` as a table of their own, and the codes as places in it."""
-        used, places = np.unique(codes, return_inverse=True)
+    def table(self, codes: Column) -> tuple[Column, list[str]]:
+        """A table of the texts of `codes`, and the codes as positions in it."""
+        used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
-        return (places - absent).astype(DTYPES[Kind.TEXT]), table
+        return (positions - absent).astype(DTYPES[Kind.TEXT]), table
 
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
@@ -53,119 +56,139 @@ class Texts:
         return code
 
 
+@dataclass(slots=True, eq=False)
+class _TypeColumns:
+    """The columns of one type, indexed by slot. known: which slots are cached. columns: those that any memory has."""
+
+    known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
+    columns: dict[str, Column] = field(default_factory=dict)
+
+    def has(self, slots: Slots) -> NDArray[np.bool_]:
+        """Which of the slots are cached."""
+        self.reserve(slots)
+        return self.known[slots]
+
+    def reserve(self, slots: Slots) -> None:
+        """Make room for these slots."""
+        size = int(slots.max(initial=-1)) + 1
+        if size > len(self.known):
+            size += size // 4
+            self.known = _grown(self.known, size, fill=False)
+            self.columns = {path: _grown(column, size, NONE[KINDS[path]]) for path, column in self.columns.items()}
+
+    def column(self, path: str) -> Column:
+        """A column to write to."""
+        if path not in self.columns:
+            kind = KINDS[path]
+            self.columns[path] = _grown(np.empty(0, DTYPES[kind]), len(self.known), NONE[kind])
+        return self.columns[path]
+
+
 class ColumnCache:
-    """The light payloads of one shard's points. read_payloads: how those that are unknown are read.
+    """The columns of a store's memories. read_payloads: reads those that are not cached."""
 
-    A memory has a row in every column. A column is there from the first memory on that has something in it.
-    """
-
-    def __init__(self, read_payloads: ReadPayloads, limit: int = LIMIT) -> None:
+    def __init__(self, read_payloads: ReadPayloads) -> None:
         self._read_payloads = read_payloads
-        self._limit = limit
-        self._rows = Rows()
-        self._columns: dict[str, Column] = {}
-        self._texts = {path: Texts() for path, kind in KINDS.items() if kind is Kind.TEXT}
+        self._types = {kind: _TypeColumns() for kind in MemoryType}
+        self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is Kind.TEXT}
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def count(self, kind: MemoryType) -> int:
+        """The number of cached memories of a type."""
+        return int(np.count_nonzero(self._types[kind].known))
 
-    def full(self, count: int) -> bool:
-        """Whether no more of `count` memories could be remembered."""
-        return len(self) >= min(count, self._limit)
+    def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
+        """Which of the memories exist, and the columns of those, the types one after the other."""
+        masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
+        exists = np.concatenate(list(masks.values()))
+        if not exists.all():
+            slots = {kind: wanted[masks[kind]] for kind, wanted in slots.items()}
+        return ExistingColumns(exists, self._gather(slots))
 
-    def read(self, slots: Slots) -> ExistingColumns:
-        """Which of `slots` exist, and the columns of those."""
-        rows = self._rows.of(slots)
-        unread = slots[rows < 0]
-        if len(unread):
-            self._add(self._read_payloads(unread, COLUMN_FIELDS))
-            rows = self._rows.of(slots)
-        found = rows >= 0
-        light = self._light(rows if found.all() else rows[found])
-        self._drop_oldest()
-        return ExistingColumns(found, light)
+    def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
+        """Cache the columns of these payloads, whole or with COLUMN_FIELDS, by slot."""
+        by_slot = dict(payloads)
+        slots = slots_of(by_slot)
+        self._types[kind].reserve(slots)
+        self._set(kind, slots, KINDS, list(by_slot.values()))
+        self._types[kind].known[slots] = True
 
-    def learn(self, payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
-        """Whether there is room for more, once these payloads, whole or light, are remembered."""
-        self._add(dict(payloads))
-        room = len(self._rows) < self._limit
-        self._drop_oldest()
-        return room
+    def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
+        """Take over the values that a change has written; forget what it may have touched otherwise.
 
-    def follow(self, change: Change, slots: Slots | None) -> None:
-        """Know what a made `change` has set or put, and drop what it may have touched besides.
-
-        slots: of what it was about; None where nobody knows.
+        slots: of the changed points; None where they are unknown.
         """
         if isinstance(change, PutPoints) and slots is not None:
-            self.learn(zip(slots.tolist(), (point.payload for point in change.points), strict=True))
-        elif isinstance(change, SetFields) and slots is not None and _unconditional(change.where):
-            # A plan names only what it has found in its scope, in the same breath: all of these are changed.
-            rows = self._rows.of(slots)
+            self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
+        elif isinstance(change, SetFields) and slots is not None and _names_all(change.where):
             paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
-            self._set(rows[rows >= 0], paths, [change.fields])
+            self._set(kind, slots[self._types[kind].has(slots)], paths, [change.fields])
         else:
-            self.forget(slots)
+            self.forget(kind, slots)
 
-    def forget(self, slots: Slots | None) -> None:
-        """Drop the memories of these slots; all where it is None."""
+    def forget(self, kind: MemoryType, slots: Slots | None) -> None:
+        """Forget these memories; all of the type for None."""
         if slots is None:
-            self._rows = Rows()
+            self._types[kind] = _TypeColumns()
         else:
-            self._rows.take_back(slots)
+            self._types[kind].reserve(slots)
+            self._types[kind].known[slots] = False
 
-    def everything(self) -> tuple[Slots, Columns]:
-        """The slots of all that is remembered, what was learnt last standing last, and their columns."""
-        slots = self._rows.slots()
-        return slots, self._light(self._rows.of(slots))
+    def renumber(self, kind: MemoryType, moved: Slots) -> None:
+        """Use the slots of a rewritten shard. moved: the new slot of each old one, -1 for none."""
+        before, after = self._types[kind], _TypeColumns()
+        after.reserve(moved)
+        size = min(len(moved), len(before.known))
+        old = np.flatnonzero(before.known[:size] & (moved[:size] >= 0))
+        for path, column in before.columns.items():
+            after.column(path)[moved[old]] = column[old]
+        after.known[moved[old]] = True
+        self._types[kind] = after
 
-    def recall(self, slots: Slots, light: Columns) -> None:
-        """Remember what another cache had, its `everything`, instead of what this one has."""
-        self._rows = Rows()
-        self._rows.give(slots)  # an empty one gives them in their order
-        self._columns = dict(light.columns)
-        self._texts |= {path: Texts(table) for path, table in light.tables.items()}
+    def _read(self, kind: MemoryType, slots: Slots) -> NDArray[np.bool_]:
+        """Which of the slots exist; they are cached now."""
+        known = self._types[kind].has(slots)
+        if not known.all():
+            self.learn(kind, self._read_payloads(kind, slots[~known], COLUMN_FIELDS).items())
+            known = self._types[kind].has(slots)
+        return known
 
-    def renumber(self, moved: Slots) -> None:
-        """Take the slots of a shard that was written anew. moved: the new one of each old one, -1 for none."""
-        self._rows.renumber(moved)
-
-    def _add(self, payloads: Mapping[int, Mapping[str, Any]]) -> None:
-        rows = self._rows.give(slots_of(payloads))
-        self._set(rows, KINDS, list(payloads.values()))
-
-    def _set(self, rows: NDArray[np.int64], paths: Iterable[str], payloads: Sequence[Mapping[str, Any]]) -> None:
-        """Put what the payloads have at these paths in their rows; one payload may be that of all."""
-        for path in paths:
-            kind, values = KINDS[path], values_at(path, payloads)
-            if path not in self._columns and all(value is None for value in values):
-                continue
-            column = self._columns.get(path, np.empty(0, DTYPES[kind]))
-            if len(column) < self._rows.used:
-                column = grown(column, self._rows.size, NONE[kind])
-            column[rows] = self._texts[path].codes(values) if kind is Kind.TEXT else column_of(kind, values)
-            self._columns[path] = column
-
-    def _light(self, rows: NDArray[np.int64]) -> Columns:
-        """The columns of these rows, without those in which no row has anything."""
+    def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
+        """The columns of cached memories; without those that no memory of their types has."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
-        for path in (one for one in KINDS if one in self._columns):
-            kind = KINDS[path]
-            own = self._columns[path][rows]
-            if (np.isnat(own) if kind is Kind.TIME else own == NONE[kind]).all():
+        for path, kind in KINDS.items():
+            parts = [(self._types[each].columns.get(path), wanted) for each, wanted in slots.items()]
+            if all(column is None for column, _ in parts):
                 continue
+            gathered = [
+                np.full(len(wanted), NONE[kind], dtype=DTYPES[kind]) if column is None else column[wanted]
+                for column, wanted in parts
+            ]
+            columns[path] = np.concatenate(gathered)
             if kind is Kind.TEXT:
-                own, tables[path] = self._texts[path].those_of(own)
-            columns[path] = own
-        return Columns(len(rows), columns, tables)
+                columns[path], tables[path] = self._texts[path].table(columns[path])
+        return Columns(sum(map(len, slots.values())), columns, tables)
 
-    def _drop_oldest(self) -> None:
-        if len(self._rows) > self._limit:
-            kept = self._rows.keep_newest(max(1, int(self._limit * KEPT)))
-            self._columns = {path: column[kept] for path, column in self._columns.items()}
+    def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
+        """Write the values at these paths of payloads; a single payload is written to all slots."""
+        types = self._types[kind]
+        for path in paths:
+            values = values_at(path, payloads)
+            if path not in types.columns and all(value is None for value in values):
+                continue
+            value_kind = KINDS[path]
+            written = self._texts[path].codes(values) if value_kind is Kind.TEXT else column_of(value_kind, values)
+            types.column(path)[slots] = written
 
 
-def _unconditional(where: Condition) -> bool:
-    """Whether `where` asks for nothing but the scope and the ids."""
+def _grown(array: NDArray[Any], size: int, fill: Any) -> NDArray[Any]:
+    more = np.full((size - len(array), *array.shape[1:]), fill, dtype=array.dtype)
+    return np.concatenate([array, more])
+
+
+def _names_all(where: Condition) -> bool:
+    """Whether a condition is met by every memory that it names: it has nothing but a scope and ids.
+
+    A request names only ids that it has found in the scope just before.
+    """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

@@ -7,7 +7,7 @@ is the only writer of its shards, so it knows what has changed.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from memtypes.model.scope import Scope
@@ -69,10 +69,6 @@ class PassageCache:
         bounds = (scope.tenant, scope.namespace)
         return [entry.passage for entry in entries if entry is not None and entry[:2] == bounds]
 
-    def learn(self, payloads: Iterable[tuple[int, Payload]]) -> bool:
-        """Cache the passages of these whole payloads; whether there is room for more."""
-        return self._add({slot: _entry(payload) for slot, payload in payloads if slot not in self._entries})
-
     def follow(self, change: Change, slots: Slots | None) -> None:
         """Drop what a change may have touched. slots: of the changed points; None where they are unknown."""
         if not isinstance(change, SetFields) or not USE_FIELDS.issuperset(change.fields):
@@ -89,17 +85,14 @@ class PassageCache:
         self._entries = OrderedDict((slot, entry) for slot, entry in entries if slot >= 0)
         self._size = sum(entry.size for entry in self._entries.values())
 
-    def _add(self, entries: Mapping[int, _Entry]) -> bool:
-        """Whether there was room for all."""
+    def _add(self, entries: Mapping[int, _Entry]) -> None:
         for slot, entry in entries.items():
             if entry.size <= LARGEST:
                 self._drop(slot)
                 self._entries[slot] = entry
                 self._size += entry.size
-        room = self._size <= self._limit
         while self._size > self._limit:
             self._drop(next(iter(self._entries)))
-        return room
 
     def _drop(self, slot: int) -> None:
         entry = self._entries.pop(slot, None)

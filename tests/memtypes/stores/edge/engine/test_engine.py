@@ -1,4 +1,4 @@
-"""The embedded engine's caches: filled by a warm-up, updated by writes, handed on to the next engine."""
+"""The embedded engine's column cache: filled by a warm-up, updated by writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import Delete, FieldChange, Patch, Upsert, point_of
+from memtypes.stores.operations.writes import FieldChange, Patch, Upsert, point_of
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
@@ -33,11 +33,6 @@ async def filled(path: Path) -> EdgeEngine:
     return engine
 
 
-def column_files(path: Path) -> list[Path]:
-    """The files in which engines leave their columns."""
-    return list(path.rglob("light.bin"))
-
-
 async def search(engine: EdgeEngine) -> Candidates:
     """The candidates of a search that finds everything."""
     everything = TypedSearch({KIND: {}}, POINTS[0].vectors.dense, POINTS[0].vectors.sparse, 200)
@@ -53,32 +48,10 @@ def importance(memories: list[Memory]) -> dict[str, int]:
 async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -> None:
     """The warm-up ends, and a later change is seen."""
     (await filled(tmp_path)).close()
-    for columns in column_files(tmp_path):
-        columns.unlink()  # as after a kill
     engine = opened(tmp_path)
-    assert sum(1 for _ in engine.warm()) >= 2 + 2 + len(MemoryType) - 1  # a slow machine takes smaller steps
+    assert sum(1 for _ in engine.warm()) >= 2 + len(MemoryType) - 1  # a slow machine takes smaller steps
     change = FieldChange([MEMORIES[0].id], {"importance": 9})
     await Patch(scope=SCOPE, changes=[change], removed=[]).run(engine)
     candidates = await search(engine)
     engine.close()
     assert {one.id: one.payload["importance"] for one in candidates} == {**importance(MEMORIES), MEMORIES[0].id: 9}
-
-
-async def test_columns_are_handed_on_to_the_next_engine(tmp_path: Path) -> None:
-    """After a clean end they are not read again, and answers are the same; the file contains nothing of the removed."""
-    engine = await filled(tmp_path)
-    await Delete(scope=SCOPE, ids=[MEMORIES[3].id]).run(engine)
-    before = list(await search(engine))
-    engine.close()
-    (columns,) = column_files(tmp_path)
-    assert MEMORIES[3].content_hash.encode() not in columns.read_bytes()
-    assert MEMORIES[4].content_hash.encode() in columns.read_bytes()
-    engine = opened(tmp_path)
-    assert not columns.exists()
-    steps = sum(1 for _ in engine.warm())
-    assert steps == 2 + len(MemoryType) - 1  # of passages alone
-    after = list(await search(engine))
-    engine.close()
-    assert [(one.id, one.dense, one.sparse, one.payload) for one in after] == [
-        (one.id, one.dense, one.sparse, one.payload) for one in before
-    ]

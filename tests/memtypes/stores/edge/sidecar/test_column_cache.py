@@ -1,61 +1,58 @@
-"""Light payloads that are remembered: read once, followed or forgotten when they change, and bounded in number."""
+"""The column cache: reads a payload once, takes over changes or forgets, and follows a shard rewrite."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.columns import COLUMN_FIELDS, Columns
-from memtypes.stores.edge.sidecar import column_file
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
-from memtypes.stores.edge.sidecar.row_allocator import Rows
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition, above, has_ids, within
 from memtypes.stores.operations.engine import Change, DropFields, EnginePoint, PutPoints, RemovePoints, SetFields
 from tests.builders import SCOPE, make_memory, make_record
 
+KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
 
-class Shelf:
-    """Payloads that can be read, and which were."""
+
+class Payloads:
+    """Payloads by type and slot. read: the slots that were read."""
 
     def __init__(self, count: int) -> None:
         self.payloads = {n: {"importance": n, "speaker": f"Ada {n % 2}"} for n in range(count)}
         self.read: list[int] = []
 
-    def __call__(self, slots: Slots, fields: tuple[str, ...]) -> Mapping[int, dict[str, Any]]:
-        """The payloads of `slots`."""
+    def __call__(
+        self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None
+    ) -> Mapping[int, dict[str, Any]]:
+        """The payloads of `slots`; only of one type."""
         assert fields == COLUMN_FIELDS
         self.read += slots.tolist()
-        return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
+        return {one: self.payloads[one] for one in slots.tolist() if kind is KIND and one in self.payloads}
 
 
-def seen(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
-    """What is read of those that exist."""
-    light = cache.read(slots_of(slots)).columns
-    return [light.payload(place) for place in range(light.count)]
+def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
+    """The cached fields of those that exist."""
+    columns = cache.read({KIND: slots_of(slots)}).columns
+    return [columns.payload(row) for row in range(columns.count)]
 
 
 def test_a_payload_is_read_once() -> None:
-    """What was read is remembered, what does not exist is asked for again."""
-    shelf = Shelf(2)
-    cache = ColumnCache(shelf)
+    """A memory that does not exist is looked up each time."""
+    source = Payloads(2)
+    cache = ColumnCache(source)
     for _ in range(2):
-        assert cache.read(slots_of([1, 0, 9])).exists.tolist() == [True, True, False]
-        assert seen(cache, 1, 0) == [shelf.payloads[1], shelf.payloads[0]]
-    assert shelf.read == [1, 0, 9, 9]
+        assert cache.read({KIND: slots_of([1, 0, 9])}).exists.tolist() == [True, True, False]
+        assert read(cache, 1, 0) == [source.payloads[1], source.payloads[0]]
+    assert source.read == [1, 0, 9, 9]
 
 
 @pytest.mark.parametrize(
-    ("change", "slots", "left"),
+    ("change", "slots", "cached"),
     [
         (SetFields(within(SCOPE, has_ids(["a"]), above("fence", 3)), {"importance": 5}), [0, 1], [2]),
         (DropFields(within(SCOPE, has_ids(["c"])), ("tags",)), [2], [0, 1]),
@@ -63,156 +60,88 @@ def test_a_payload_is_read_once() -> None:
         (SetFields(within(SCOPE), {"importance": 5}), None, []),
     ],
 )
-def test_a_change_is_forgotten_where_it_may_touch(change: Change, slots: list[int] | None, left: list[int]) -> None:
-    """A change that may have touched some of what it names drops those; one of which nobody knows drops everything."""
-    shelf = Shelf(3)
-    cache = ColumnCache(shelf)
-    seen(cache, 0, 1, 2)
-    shelf.read.clear()
-    cache.follow(change, None if slots is None else slots_of(slots))
-    assert seen(cache, 0, 1, 2) == list(shelf.payloads.values())
-    assert shelf.read == [one for one in (0, 1, 2) if one not in left]
+def test_a_change_is_forgotten_where_it_may_apply(change: Change, slots: list[int] | None, cached: list[int]) -> None:
+    """A conditional change forgets the memories that it names, a change of unknown memories forgets all."""
+    source = Payloads(3)
+    cache = ColumnCache(source)
+    read(cache, 0, 1, 2)
+    source.read.clear()
+    cache.follow(KIND, change, None if slots is None else slots_of(slots))
+    assert read(cache, 0, 1, 2) == list(source.payloads.values())
+    assert source.read == [slot for slot in (0, 1, 2) if slot not in cached]
 
 
 @pytest.mark.parametrize(
-    ("where", "read"),
+    ("where", "reads"),
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), above("fence", 3)), [0])],
 )
-def test_a_change_that_is_known_is_followed(where: Condition, read: list[int]) -> None:
-    """What is set on named points is known without reading; not where only some of them may have been changed."""
-    shelf = Shelf(2)
-    cache = ColumnCache(shelf)
-    seen(cache, 0, 1)
-    shelf.read.clear()
-    shelf.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
-    cache.follow(SetFields(where, {"access_count": 3, "speaker": "Eve", "accessed_at": "now"}), slots_of([0]))
-    assert seen(cache, 0, 1) == list(shelf.payloads.values())
-    assert shelf.read == read
+def test_new_values_are_taken_over(where: Condition, reads: list[int]) -> None:
+    """Values set on named memories are known without reading, unless a further condition applies."""
+    source = Payloads(2)
+    cache = ColumnCache(source)
+    read(cache, 0, 1)
+    source.read.clear()
+    source.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
+    change = SetFields(where, {"access_count": 3, "speaker": "Eve", "accessed_at": "now"})
+    cache.follow(KIND, change, slots_of([0]))
+    assert read(cache, 0, 1) == list(source.payloads.values())
+    assert source.read == reads
 
 
-def test_what_was_learnt_is_not_read() -> None:
-    """Of a payload that was written or read ahead only what ranking needs is remembered, while there is room."""
-    shelf = Shelf(3)
-    cache = ColumnCache(shelf, limit=2)
-    assert cache.learn([(0, {"importance": 7, "content": "long"})])
-    assert seen(cache, 0) == [{"importance": 7}]
-    assert not cache.learn([(1, {"importance": 1}), (2, {"importance": 2})])
-    assert shelf.read == []
-    assert len(cache) <= 2
+def test_learned_payloads_are_not_read() -> None:
+    """Of a payload only the columns are cached."""
+    source = Payloads(3)
+    cache = ColumnCache(source)
+    cache.learn(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
+    assert read(cache, 0, 5_000) == [{"importance": 7}, {"importance": 1}]
+    assert cache.count(KIND) == 2
+    assert source.read == []
 
 
-def test_what_is_written_anew_is_seen_anew() -> None:
-    """The payload that was written last counts, and fields that it lacks are gone."""
-    cache = ColumnCache(Shelf(0))
-    cache.learn([(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
-    point = EnginePoint("a", make_record(make_memory(MemoryType.SEMANTIC, "a")).vectors, {"importance": 4})
-    cache.follow(PutPoints((point,), within(SCOPE)), slots_of([1]))
-    assert seen(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
+def test_a_replaced_memory_has_its_new_values() -> None:
+    """Fields that the new payload lacks are gone."""
+    cache = ColumnCache(Payloads(0))
+    cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
+    point = EnginePoint("a", make_record(make_memory(KIND, "a")).vectors, {"importance": 4})
+    cache.follow(KIND, PutPoints((point,), within(SCOPE)), slots_of([1]))
+    assert read(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    """Beyond the limit the oldest go, and a read larger than the limit is still whole."""
-    shelf = Shelf(10)
-    cache = ColumnCache(shelf, limit=4)
-    assert seen(cache, *range(10)) == list(shelf.payloads.values())
-    assert len(cache) == 3
-    shelf.read.clear()
-    assert seen(cache, 7, 8, 9, 0) == [shelf.payloads[one] for one in (7, 8, 9, 0)]
-    assert shelf.read == [0]
+def test_types_are_read_together() -> None:
+    """The types follow each other, and equal texts of two types are one text."""
+    cache = ColumnCache(Payloads(0))
+    cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
+    cache.learn(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
+    result = cache.read({OTHER: slots_of([7, 1]), KIND: slots_of([2, 3, 1])})
+    assert result.exists.tolist() == [True, True, True, False, True]
+    assert [result.columns.payload(row) for row in range(4)] == [
+        {"seq": 5},
+        {"speaker": "Ada", "seq": 4},
+        {"speaker": "Ben"},
+        {"importance": 1, "speaker": "Ada"},
+    ]
+    assert list(result.columns.tables["speaker"]) == ["Ada", "Ben"]
 
 
-def test_what_is_remembered_moves_with_its_memory() -> None:
-    """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
-    shelf = Shelf(4)
-    cache = ColumnCache(shelf)
-    seen(cache, 0, 1, 2)
-    shelf.read.clear()
-    cache.renumber(np.array([1, -1, 0, 3]))
-    assert seen(cache, 0, 1) == [shelf.payloads[2], shelf.payloads[0]]
-    assert shelf.read == []
-    assert len(cache) == 2
-    assert seen(cache, 2, 3) == [shelf.payloads[2], shelf.payloads[3]]
-    assert shelf.read == [2, 3]
+def test_cached_values_move_with_a_shard_rewrite() -> None:
+    """Each memory is found under its new slot, a removed one under none."""
+    source = Payloads(4)
+    cache = ColumnCache(source)
+    read(cache, 0, 1, 2)
+    source.read.clear()
+    cache.renumber(KIND, np.array([1, -1, 0, 3]))
+    assert read(cache, 0, 1) == [source.payloads[2], source.payloads[0]]
+    assert source.read == []
+    assert cache.count(KIND) == 2
+    assert read(cache, 2, 3) == [source.payloads[2], source.payloads[3]]
+    assert source.read == [2, 3]
 
 
-def test_another_engine_knows_what_one_has_left(tmp_path: Path) -> None:
-    """Of each memory that is remembered, the oldest still being the first to go; and once only."""
-    shelf = Shelf(6)
-    cache = ColumnCache(shelf, limit=4)
-    seen(cache, 5, 1, 2, 0)
-    cache.forget(slots_of([1]))
-    cache.follow(SetFields(within(SCOPE, has_ids(["a"])), {"speaker": "Eve"}), slots_of([2]))
-    column_file.leave(tmp_path, *cache.everything())
-    left = column_file.take(tmp_path)
-    assert left is not None
-    assert column_file.take(tmp_path) is None
-    other = ColumnCache(shelf, limit=4)
-    other.recall(*left)
-    shelf.read.clear()
-    shelf.payloads[2]["speaker"] = "Eve"
-    assert seen(other, 2, 0, 5) == [shelf.payloads[one] for one in (2, 0, 5)]
-    assert shelf.read == []
-    shelf.payloads[3]["due_at"] = "2026-03-01T09:30:00Z"
-    assert seen(other, 2, 3) == [shelf.payloads[2], shelf.payloads[3]]
-    seen(other, 4)
-    assert len(other) == 3
-    shelf.read.clear()
-    assert seen(other, 2, 0, 5, 3) == [shelf.payloads[one] for one in (2, 0, 5, 3)]
-    assert 5 in shelf.read
-
-
-@pytest.mark.parametrize("damage", ["cut", "changed", "another form", "no form", "nothing"])
-def test_what_cant_be_trusted_is_not_taken(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is damaged or of another version is said so in the log, and is gone."""
-    cache = ColumnCache(Shelf(3))
-    seen(cache, 0, 1, 2)
-    column_file.leave(tmp_path, *cache.everything())
-    (path,) = tmp_path.iterdir()
-    content = path.read_bytes()
-    header = msgspec.msgpack.encode([["importance"], 0, [], {}])
-    other, odd = (len(one).to_bytes(8, "big") + one for one in (header, b"odd"))
-    damaged = {
-        "cut": content[:-3],
-        "changed": content[:-1] + bytes([content[-1] ^ 1]),
-        "another form": zlib.crc32(other).to_bytes(8, "big") + other,
-        "no form": zlib.crc32(odd).to_bytes(8, "big") + odd,
-        "nothing": b"",
-    }
-    path.write_bytes(damaged[damage])
-    assert column_file.take(tmp_path) is None
-    assert "read again" in caplog.text
-    assert not path.exists()
-
-
-SLOTS = st.lists(st.integers(0, 3_000), min_size=1, max_size=6, unique=True)
-MOVES = st.one_of(
-    st.tuples(st.just("give"), SLOTS), st.tuples(st.just("take"), SLOTS), st.tuples(st.just("keep"), SLOTS)
-)
-
-
-@settings(max_examples=100)
-@given(st.lists(MOVES, max_size=12))
-def test_a_row_has_one_slot_and_a_slot_one_row(moves: list[tuple[str, list[int]]]) -> None:
-    """Whatever is given and taken back, those that have a row have one each, and it does not change meanwhile."""
-    rows, had = Rows(), dict[int, int]()
-    for what, slots in moves:
-        if what == "give":
-            had |= zip(slots, rows.give(slots_of(slots)).tolist(), strict=True)
-        elif what == "take":
-            rows.take_back(slots_of(slots))
-            had = {slot: row for slot, row in had.items() if slot not in slots}
-        else:
-            kept = rows.keep_newest(len(slots)).tolist()
-            had = {slot: kept.index(row) for slot, row in had.items() if row in kept}
-        assert len(rows) == len(had) == len(set(had.values()))
-        assert rows.of(slots_of(had)).tolist() == list(had.values())
-        assert max(had.values(), default=-1) < max(rows.size, 1)
-
-
-def test_a_column_that_nobody_fills_is_not_there() -> None:
-    """What is read says the same as the payloads themselves, whichever fields they have."""
+def test_a_column_without_values_is_left_out() -> None:
+    """The columns are those of the payloads themselves."""
     payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
-    cache = ColumnCache(Shelf(0))
-    cache.learn(enumerate(payloads))
-    assert cache.read(slots_of([0])).columns.columns.keys() == {"importance"}
-    assert cache.read(slots_of([0, 1])).columns.columns.keys() == Columns.of(payloads).columns.keys()
+    cache = ColumnCache(Payloads(0))
+    cache.learn(KIND, enumerate(payloads))
+    columns = cache.read({KIND: slots_of([0, 1])}).columns
+    assert columns.columns.keys() == Columns.of(payloads).columns.keys()
+    assert [columns.payload(row) for row in range(2)] == payloads

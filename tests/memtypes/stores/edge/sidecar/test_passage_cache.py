@@ -47,7 +47,8 @@ def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
     """A condition without ids may mean any."""
     shelf = Shelf("one", "two", "three")
     cache = PassageCache(shelf.read)
-    assert cache.learn(shelf.payloads.items())
+    contents(cache, shelf.slots)
+    shelf.asked.clear()
     first = slots_of(shelf.slots[:1])
     cache.follow(SetFields({}, {"access_count": 3, "accessed_at": "2026-03-01T09:30:00Z"}), first)
     assert len(cache) == 3
@@ -62,7 +63,8 @@ def test_passages_move_with_their_memories() -> None:
     """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
-    cache.learn(shelf.payloads.items())
+    contents(cache, shelf.slots)
+    shelf.asked.clear()
     moved = np.full(12, -1)
     moved[11] = 0
     cache.renumber(moved)
@@ -80,7 +82,7 @@ def test_the_oldest_leave_when_there_is_no_room() -> None:
     assert len(contents(cache, shelf.slots)) == 10
     contents(cache, shelf.slots[:1])
     assert 3 <= len(cache) <= 5
-    assert not cache.learn([(slot, shelf.payloads[slot]) for slot in shelf.slots[1:5]])
+    contents(cache, shelf.slots[1:5])
     before = len(shelf.asked)
     assert contents(cache, [shelf.slots[-1]]) == ["y" * LARGEST]
     assert contents(cache, [shelf.slots[4]])
