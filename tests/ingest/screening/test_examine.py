@@ -1,0 +1,53 @@
+"""Previews of classification, review and extraction."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.screening.classification.classifier import Classifier
+from ingest.screening.examine import Examiner
+from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, SecretsRefused, Treatment
+from ingest.screening.review.panel import Panel
+from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
+from memtypes.model.policy import MemoryType
+from tests.ingest.doubles import SCOPE, CountingEmbedder
+
+pytestmark = pytest.mark.anyio
+MAIL = "nora" + "@" + "example.com"
+
+
+def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) -> Examiner:
+    """An examiner with two built-in reviewers."""
+    redactor = Redactor(RuleBook(default=rules or RedactionRules()))
+    panel = Panel((ImportanceReviewer(), RelevanceReviewer()))
+    return Examiner(redactor, Classifier(embedder), panel, embedder)
+
+
+async def test_the_context_counts_only_in_doubt() -> None:
+    """A clear content keeps its type; an unclear one takes the type that its context makes clear."""
+    embedder = CountingEmbedder()
+    context = "Remind me to book a room for the meeting"
+    clear = await examiner(embedder).classify(SCOPE.tenant, "Yesterday we deployed and it failed!", context)
+    unclear = await examiner(embedder).classify(SCOPE.tenant, "Blue green yellow", context)
+    assert (clear.type, unclear.type) == (MemoryType.EPISODIC, MemoryType.PROSPECTIVE)
+
+
+async def test_parts_leave_out_the_whole_text() -> None:
+    """Requests, how-tos and facts inside a longer text are listed with their type."""
+    parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon. Remind me to call Ann.")
+    assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann."), (MemoryType.SEMANTIC, "I live in Lisbon.")]
+    assert await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon.") == []
+
+
+async def test_a_review_removes_and_counts_secrets() -> None:
+    """The text is reviewed without its secrets, and embedded once even if it has to be classified."""
+    embedder = CountingEmbedder()
+    examined = await examiner(embedder).review(SCOPE, f"Blue green {MAIL}")
+    assert examined.redactions == {"email": 1}
+    assert embedder.texts.count("Blue green [redacted:email]") == 1
+
+
+async def test_a_refused_secret_is_an_error() -> None:
+    """The tenant's rules hold for previews too."""
+    with pytest.raises(SecretsRefused, match="email"):
+        await examiner(CountingEmbedder(), RedactionRules(policy=Treatment.REFUSE)).review(SCOPE, MAIL)

@@ -1,0 +1,46 @@
+"""Windows read from single calendar phrases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from retrieval.query.windows import READERS, Window
+
+WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
+
+
+def read(text: str) -> Window:
+    """The window of the first pattern that matches `text`."""
+    return next(reader(match, WEDNESDAY) for pattern, reader in READERS if (match := pattern.search(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("2025-11-03", "2025-11-03", "2025-11-04"),
+        ("19 march", "2025-03-19", "2025-03-20"),
+        ("winter 2025", "2025-12-01", "2026-03-01"),
+        ("since december", "2025-12-01", "2026-01-01"),
+        ("on wednesday", "2026-03-11", "2026-03-12"),
+        ("last weekend", "2026-03-14", "2026-03-16"),
+        ("previous year", "2025-01-01", "2026-01-01"),
+        ("forty days ago", "2026-02-05T12:00", "2026-02-07T12:00"),
+    ],
+)
+def test_the_most_specific_pattern_reads_the_window(text: str, start: str, end: str) -> None:
+    """Without a year a date or month is the last one that has begun; a weekday is the last one that is over."""
+    bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
+    assert read(text) == Window(*bounds)
+
+
+def test_a_date_that_no_calendar_has_is_an_error() -> None:
+    """31 June raises ValueError."""
+    with pytest.raises(ValueError, match="day is out of range"):
+        read("31 june 2025")
+
+
+def test_the_day_of_an_instant_is_a_window() -> None:
+    """From midnight to midnight, in UTC."""
+    assert Window.day_of(WEDNESDAY) == Window(datetime(2026, 3, 18, tzinfo=UTC), datetime(2026, 3, 19, tzinfo=UTC))
