@@ -127,7 +127,7 @@ class ConversationContext:
         turns: take precedence over stored ones. ignored: ids of stored turns that are no context.
         """
         known = {**dict(by_position(memories)), **turns}
-        missing = dict.fromkeys(position for one in memories for position in positions_before(one))
+        missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in missing if position not in known])
         known |= dict(by_position(turn for turn in stored if turn.id not in ignored))
         return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]

@@ -68,7 +68,7 @@ class Timeline:
 
     def replaced_by(self, memory_id: str) -> list[str]:
         """The ids of the facts that `memory_id` has replaced."""
-        return [one for one in self.facts if one in self.changed and self.facts[one].superseded_by == memory_id]
+        return [fact for fact in self.facts if fact in self.changed and self.facts[fact].superseded_by == memory_id]
 
     def patch(self, memory_id: str) -> dict[str, Any]:
         """The payload fields to write for a stored fact."""

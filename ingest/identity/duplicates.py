@@ -184,7 +184,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     stored: what the store has under the ids of `arriving`; these are no rewordings.
     """
     ids = {memory.id for memory in arriving}
-    near = {one.id: one for one in _close_neighbours(neighbours) if one.id not in ids}
+    near = {memory.id: memory for memory in _close_neighbours(neighbours) if memory.id not in ids}
     known = {statement(memory): memory for memory in near.values()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):

@@ -61,7 +61,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, records: Mapping[int
     }
     for index, earlier in _earlier_facts(searched).items():
         neighbours[index] += earlier
-    return {index: [one for one in near if is_public(one.memory)] for index, near in neighbours.items()}
+    return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
 
 
 def _search(record: Record) -> CandidateSearch:

@@ -109,11 +109,11 @@ def promotions(memories: Sequence[Memory], request: JobRequest, now: datetime) -
         for group in events
         if len(_sessions(group)) >= request.min_sessions and not _ids(group) <= promoted
     ]
-    open_intentions = (one for one in current if isinstance(one, Prospective) and one.status in OPEN)
+    open_intentions = (memory for memory in current if isinstance(memory, Prospective) and memory.status in OPEN)
     changed = {
         group[0].id: {"visibility": str(Visibility.NAMESPACE), "updated_at": rfc3339(now)}
         for group in _same_content(open_intentions)
-        if uses(group) >= request.min_uses and all(one.visibility is Visibility.SESSION for one in group)
+        if uses(group) >= request.min_uses and all(memory.visibility is Visibility.SESSION for memory in group)
     }
     return UpkeepPlan(changed=changed, created=tuple(facts))
 
@@ -181,7 +181,7 @@ def compactions(
             if repeated and free and cosine >= request.similarity and _merge_key(memory) == _merge_key(repeated):
                 merged_into[other] = memory.id
                 repetitions[memory.id].append(repeated)
-    changed = {one: _merged_fields(by_id[one], repeated, now) for one, repeated in repetitions.items()}
+    changed = {best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()}
     return UpkeepPlan(removed=tuple(sorted(merged_into)), changed=changed)
 
 
@@ -190,8 +190,8 @@ def _same_content(memories: Iterable[Memory]) -> list[list[Memory]]:
     groups: dict[str, list[Memory]] = defaultdict(list)
     for memory in memories:
         groups[normalise(memory.content)].append(memory)
-    newest_first = [sorted(group, key=lambda one: (-one.created_at.timestamp(), one.id)) for group in groups.values()]
-    return sorted(newest_first, key=lambda group: min(memory.id for memory in group))
+    ordered = [sorted(group, key=_newest_first) for group in groups.values()]
+    return sorted(ordered, key=lambda group: min(memory.id for memory in group))
 
 
 def _fact(group: Sequence[Memory]) -> Promotion:
@@ -214,9 +214,9 @@ def _fact(group: Sequence[Memory]) -> Promotion:
 
 def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
     return {
-        "evidence_count": memory.evidence_count + sum(one.evidence_count for one in repeated),
+        "evidence_count": memory.evidence_count + sum(other.evidence_count for other in repeated),
         "source_sessions": _sessions([memory, *repeated])[:MAX_SESSIONS],
-        "access_count": memory.access_count + sum(one.access_count for one in repeated),
+        "access_count": memory.access_count + sum(other.access_count for other in repeated),
         "updated_at": rfc3339(now),
     }
 
@@ -263,3 +263,7 @@ def _below_top(memories: Sequence[Memory], keep: int) -> set[str]:
 
 def _best_first(memory: Memory) -> tuple[bool, int, int, float, str]:
     return (not memory.pinned, -memory.importance, -memory.access_count, -memory.created_at.timestamp(), memory.id)
+
+
+def _newest_first(memory: Memory) -> tuple[float, str]:
+    return (-memory.created_at.timestamp(), memory.id)

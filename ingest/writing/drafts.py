@@ -169,6 +169,11 @@ class PendingWrite:
         """The text to embed, with its conversation context."""
         return InContext(self.memory.embedding_text(), self.before)
 
+    @property
+    def needs_embedding(self) -> bool:
+        """Whether it is neither known nor embedded."""
+        return not self.known and self.embedding is None
+
     def embedding_by_classifier(self) -> Embedding | None:
         """The embedding that the classifier made of the same text, if it did."""
         if self.before or self.submission is None or self.submission.classified is None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ingest.writing.drafts import Classified, PendingWrite
 from memtypes.model.memory import Memory
@@ -46,6 +46,19 @@ class WriteOutcome:
 
 Entry: TypeAlias = PendingWrite | WriteOutcome
 """One text in the pipeline: on its way, or ended."""
+
+_T = TypeVar("_T")
+
+
+def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
+    """The entries that have not ended."""
+    return [entry for entry in entries if isinstance(entry, PendingWrite)]
+
+
+def with_results(entries: Iterable[Entry], results: Iterable[_T]) -> list[_T | WriteOutcome]:
+    """`entries` with the unfinished ones replaced by `results`, in order."""
+    remaining = iter(results)
+    return [next(remaining) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
 
 def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:

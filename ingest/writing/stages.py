@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeGuard
 
 from ingest.screening.gates import Rejection, ScreeningGate, through_gates
 from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.stage import ReviewStage
 from ingest.writing.drafts import PendingWrite, Preparer, Submission, UntypedDraft
-from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest
@@ -67,33 +66,30 @@ class Stages:
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Mark memories that are stored already, or that come earlier in `entries`, as known."""
-        types = {entry.memory.id: entry.memory.type for entry in entries if isinstance(entry, PendingWrite)}
-        known = set(await self.store.get(call.scope, types))
-        marked: list[Entry] = []
-        for entry in entries:
-            if isinstance(entry, PendingWrite):
-                marked.append(replace(entry, known=entry.memory.id in known))
-                known.add(entry.memory.id)
-            else:
-                marked.append(entry)
-        return marked
+        pending = unfinished(entries)
+        known = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
+        marked: list[PendingWrite] = []
+        for entry in pending:
+            marked.append(replace(entry, known=entry.memory.id in known))
+            known.add(entry.memory.id)
+        return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Give each turn the turns before it as context, from this call or from the store."""
-        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        pending = unfinished(entries)
         call.turns.add(entry.memory for entry in pending)
-        in_context = iter(await self._with_context(call, pending))
-        return [next(in_context) if isinstance(entry, PendingWrite) else entry for entry in entries]
+        return with_results(entries, await self._with_context(call, pending))
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
         """Embed what is neither known nor embedded yet, by the classifier or before."""
-        entries = [
-            replace(entry, embedding=entry.embedding_by_classifier()) if _needs_embedding(entry) else entry
-            for entry in entries
+        pending = [
+            replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
+            for entry in unfinished(entries)
         ]
-        texts = [entry.in_context for entry in entries if _needs_embedding(entry)]
+        texts = [entry.in_context for entry in pending if entry.needs_embedding]
         embeddings = iter(await self.embedder.embed_in_context(texts) if texts else [])
-        return [replace(entry, embedding=next(embeddings)) if _needs_embedding(entry) else entry for entry in entries]
+        embedded = [replace(entry, embedding=next(embeddings)) if entry.needs_embedding else entry for entry in pending]
+        return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Review what asks for it; turns whose context was rejected get a new context and lose their embedding."""
@@ -102,17 +98,14 @@ class Stages:
         reviewed = await self.reviews.review(call.scope, entries)
         pairs = zip(entries, reviewed, strict=True)
         call.turns.drop(
-            before.memory
-            for before, after in pairs
-            if isinstance(before, PendingWrite) and isinstance(after, WriteOutcome)
+            entry.memory
+            for entry, after in pairs
+            if isinstance(entry, PendingWrite) and isinstance(after, WriteOutcome)
         )
-        stale = {
-            index: entry
-            for index, entry in enumerate(reviewed)
-            if isinstance(entry, PendingWrite) and entry.embedding is not None and call.turns.lost_context(entry.memory)
-        }
-        renewed = dict(zip(stale, await self._with_context(call, list(stale.values())), strict=True))
-        return [renewed.get(index, entry) for index, entry in enumerate(reviewed)]
+        pending = unfinished(reviewed)
+        stale = [entry for entry in pending if entry.embedding is not None and call.turns.lost_context(entry.memory)]
+        renewed = iter(await self._with_context(call, stale))
+        return with_results(reviewed, [next(renewed) if entry in stale else entry for entry in pending])
 
     async def _with_context(self, call: WriteCall, pending: list[PendingWrite]) -> list[PendingWrite]:
         memories = [entry.memory for entry in pending]
@@ -120,12 +113,12 @@ class Stages:
         return [replace(entry, before=text.before, embedding=None) for entry, text in zip(pending, texts, strict=True)]
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories, and report how every entry ended with what was found out about it."""
-        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
-        written = await self.writer.write(call.scope, pending)
-        self._remember_captured(call.scope, pending, written)
-        outcomes = iter(written)
-        return [entry if isinstance(entry, WriteOutcome) else _annotated(next(outcomes), entry) for entry in entries]
+        """Write the memories, and add to their outcomes what screening and review found out."""
+        pending = unfinished(entries)
+        outcomes = await self.writer.write(call.scope, pending)
+        self._remember_captured(call.scope, pending, outcomes)
+        annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
+        return with_results(entries, annotated)
 
     def _remember_captured(self, scope: Scope, pending: list[PendingWrite], outcomes: list[WriteOutcome]) -> None:
         """Tell the pre-filter which captured texts are stored; a failed one may be sent again."""
@@ -135,10 +128,6 @@ class Stages:
             captured = entry.submission is not None and entry.submission.captured
             if captured and outcome.status is not WriteStatus.FAILED:
                 self.recent.add(scope, entry.memory.content)
-
-
-def _needs_embedding(entry: Entry) -> TypeGuard[PendingWrite]:
-    return isinstance(entry, PendingWrite) and not entry.known and entry.embedding is None
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:

@@ -14,8 +14,8 @@ import anyio
 from pydantic import ValidationError
 
 from ingest.screening.redaction.redactor import Redactor, SecretsRefused
-from ingest.writing.drafts import PendingWrite, Preparer
-from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.drafts import Preparer
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.validation import as_invalid
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext
@@ -68,14 +68,14 @@ class Restorer:
 
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         entries = await anyio.to_thread.run_sync(lambda: [self._prepare(scope, memory) for memory in memories])
-        pending = [entry for entry in entries if isinstance(entry, PendingWrite)]
+        pending = unfinished(entries)
         texts = await ConversationContext(self.store).in_context(scope, [entry.memory for entry in pending])
         embeddings = await self.embedder.embed_in_context(texts)
         records = [entry.record(embedding) for entry, embedding in zip(pending, embeddings, strict=True)]
         async with self.locks.of(scope):
             await self.store.upsert(scope, records)
             stored = await self.store.get(scope, {entry.memory.id: entry.memory.type for entry in pending})
-        return [_outcome(entry.memory, stored) if isinstance(entry, PendingWrite) else entry for entry in entries]
+        return with_results(entries, [_outcome(entry.memory, stored) for entry in pending])
 
     def _prepare(self, scope: Scope, memory: Memory) -> Entry:
         """The memory without secrets, or its rejection."""

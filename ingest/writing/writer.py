@@ -191,10 +191,10 @@ async def _use_original_ids(
 ) -> tuple[list[PendingWrite], dict[str, Memory]]:
     """Give rewordings the id of their original, so that they are merged into it."""
     memories = [entry.memory for entry in pending]
-    by_index = await offload((one.content for one in memories), lambda: originals(memories, stored, neighbours))
+    by_index = await offload((memory.content for memory in memories), lambda: originals(memories, stored, neighbours))
     renamed = [_with_id(entry, by_index[at].id) if at in by_index else entry for at, entry in enumerate(pending)]
     arriving = {memory.id for memory in memories}
-    return renamed, {one.id: one for one in by_index.values() if one.id not in arriving} | stored
+    return renamed, {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored
 
 
 def _outcome(
