@@ -1,4 +1,4 @@
-"""Where a command works: on the embedded store, or on a running service. Both take and give what the HTTP API does."""
+"""The backends of commands: the embedded store, or a running service. Both take the requests of the HTTP API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from retrieval.query.request import RetrieveRequest, SearchRequest
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to work. url, key: a running service; without a url the embedded store, as `tenant`."""
+    """A backend. url, key: of a running service; without a url the embedded store, as `tenant`."""
 
     settings: Settings
     url: str | None = None
@@ -33,31 +33,31 @@ class Place:
 
 
 class Backend(Protocol):
-    """What commands ask for; requests and answers are those of HTTP."""
+    """Calls with the requests and answers of the HTTP API."""
 
-    async def search(self, asked: SearchRequest) -> dict[str, Any]:
+    async def search(self, request: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
         ...
 
-    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
+    async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
         ...
 
-    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
         ...
 
     def sink(self, namespace: str) -> Sink:
-        """Where an import writes."""
+        """The destination of an import."""
         ...
 
 
 @asynccontextmanager
 async def open_backend(place: Place) -> AsyncIterator[Backend]:
-    """The backend of `place`, closed at the end."""
+    """The backend at `place`, closed at the end."""
     if place.url:
         if place.tenant != DEFAULT_TENANT:
-            raise InvalidRequest("over --url the key decides the tenant; leave out --tenant")
+            raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")
         async with ApiClient.open(place.url, place.key) as client:
             yield RemoteBackend(client)
     else:
@@ -67,25 +67,25 @@ async def open_backend(place: Place) -> AsyncIterator[Backend]:
 
 @dataclass(frozen=True, slots=True)
 class LocalBackend:
-    """The services of this process."""
+    """The embedded store, opened in this process."""
 
     services: Services
     tenant: str
 
-    async def search(self, asked: SearchRequest) -> dict[str, Any]:
+    async def search(self, request: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return (await queries.search(self.services, self.tenant, asked)).model_dump(mode="json")
+        return (await queries.search(self.services, self.tenant, request)).model_dump(mode="json")
 
-    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
+    async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return (await queries.retrieve(self.services, self.tenant, asked)).model_dump(mode="json")
+        return (await queries.retrieve(self.services, self.tenant, request)).model_dump(mode="json")
 
-    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        return asdict(await self.services.upkeep.run_all(self.tenant, job, asked))
+        return asdict(await self.services.upkeep.run_all(self.tenant, job, request))
 
     def sink(self, namespace: str) -> Sink:
-        """Writes with this process's ingestor."""
+        """Writes with the ingestor of this process."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
 
@@ -95,39 +95,39 @@ class RemoteBackend:
 
     client: ApiClient
 
-    async def search(self, asked: SearchRequest) -> dict[str, Any]:
+    async def search(self, request: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return await self.client.post("/v1/search", _sent(asked))
+        return await self.client.post("/v1/search", _body(request))
 
-    async def retrieve(self, asked: RetrieveRequest) -> dict[str, Any]:
+    async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return await self.client.post("/v1/retrieve", _sent(asked))
+        return await self.client.post("/v1/retrieve", _body(request))
 
-    async def job(self, job: UpkeepJob, asked: JobRequest) -> dict[str, Any]:
+    async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        return await self.client.post(f"/v1/admin/jobs/{job}", _sent(asked))
+        return await self.client.post(f"/v1/admin/jobs/{job}", _body(request))
 
     def sink(self, namespace: str) -> Sink:
-        """Writes by batches over HTTP."""
+        """Writes in batches over HTTP."""
         return HttpSink(self.client, namespace)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSink:
-    """An import's items as batches over HTTP."""
+    """Writes an import in batches over HTTP."""
 
     client: ApiClient
     namespace: str
 
     async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        """What the service says became of each item."""
+        """The result of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
-            WriteOutcome(WriteStatus(one["status"]), one.get("id"), one.get("reason"), one.get("merged_into"))
-            for one in answer["results"]
+            WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+            for item in answer["results"]
         ]
 
 
-def _sent(asked: Model) -> dict[str, Any]:
-    """A request as the body of a call: what was not given is the service's to say."""
-    return asked.model_dump(mode="json", exclude_unset=True)
+def _body(request: Model) -> dict[str, Any]:
+    """The body for a request, with the fields that were set; the service has the defaults."""
+    return request.model_dump(mode="json", exclude_unset=True)

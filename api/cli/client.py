@@ -1,4 +1,4 @@
-"""A running service over HTTP, as the command line uses it. Every call has a timeout; problems become domain errors."""
+"""HTTP client of a running service. Every call has a timeout, and problems become domain errors."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import httpx
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
 
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
-"""Reading may take long: a batch of a thousand texts is embedded before it is answered."""
+"""The read timeout is long: a batch of a thousand texts is embedded before it is answered."""
 
 _RETRY_AFTER_S = 1
 
 
 class Refused(RemembrancerError):
-    """The service does not know the key, or its role is not enough."""
+    """The key is unknown, or its role is not enough."""
 
 
 class ServiceFault(RemembrancerError):
-    """The service answered what it should never answer."""
+    """The service gave an unexpected answer."""
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
@@ -38,7 +38,7 @@ _ERRORS: dict[int, type[RemembrancerError]] = {
 
 
 class ApiClient:
-    """Calls of one service with one key."""
+    """A client of one service with one key."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -71,7 +71,7 @@ class ApiClient:
         with _translated(str(self._http.base_url)):
             response = await self._http.request(method, path, **sent)
         members = _members(response)
-        # Readiness answers 503 with its checks, which the caller wants to read.
+        # Readiness answers 503 with its checks, which the caller reads.
         if response.is_success or (response.status_code == 503 and "checks" in members):
             return members
         raise _error(response.status_code, members)
@@ -85,13 +85,13 @@ def _members(response: httpx.Response) -> dict[str, Any]:
             f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
         ) from error
     if not isinstance(members, dict):
-        raise ServiceFault(f"{response.url} answered no object; is it Remembrancer?")
+        raise ServiceFault(f"{response.url} answered no JSON object; is it Remembrancer?")
     return members
 
 
 def _error(status: int, members: Mapping[str, Any]) -> RemembrancerError:
     detail = str(members.get("detail", "no detail"))
-    faults = [f"{one['path']}: {one['message']}" for one in members.get("errors") or [] if one.get("path")]
+    faults = [f"{fault['path']}: {fault['message']}" for fault in members.get("errors") or [] if fault.get("path")]
     text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])
     return _ERRORS.get(status, ServiceFault)(text)
 

@@ -1,4 +1,4 @@
-"""Checks of every part, from the Python version to a memory written, found and removed; each says what to do."""
+"""Checks of an installation or a running service, from the Python version to a memory round trip."""
 
 from __future__ import annotations
 
@@ -28,77 +28,77 @@ from memtypes.model.scope import Scope
 from retrieval.query.request import SearchRequest
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
-"""Room for the encoder and some hundred thousand memories."""
+"""Space for the encoder and some hundred thousand memories."""
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
 
 
 class Diagnosis:
-    """The checks made so far, in order."""
+    """The checks so far, in order."""
 
     def __init__(self) -> None:
         self.checks: dict[str, HealthCheck] = {}
 
     @property
-    def well(self) -> bool:
-        """Whether nothing is wrong."""
+    def ok(self) -> bool:
+        """Whether all checks pass."""
         return all(check.ok for check in self.checks.values())
 
-    async def note(
-        self, name: str, look: Callable[[], Awaitable[_Value]], said: Callable[[_Value], str] = str
+    async def check(
+        self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
-        """What `look` gives, None when it raises a domain error; either is noted under `name`."""
+        """Run a check. The result of `look`, or None when it raises a domain error; `describe` words the result."""
         started = time.perf_counter()
-        found: _Value | None = None
+        result: _Value | None = None
         try:
-            found = await look()
-            ok, detail = True, said(found)
+            result = await look()
+            ok, detail = True, describe(result)
         except RemembrancerError as error:
             ok, detail = False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = HealthCheck(ok=ok, ms=ms, detail=detail)
-        return found
+        return result
 
 
 async def diagnose(settings: Settings) -> Diagnosis:
-    """The checks of this machine's own installation."""
+    """Checks of the local installation."""
     diagnosis = Diagnosis()
-    await diagnosis.note("python", _python)
-    await diagnosis.note("disk", lambda: _disk(settings.data_dir))
-    await diagnosis.note("keys", lambda: _keys(settings))
-    await diagnosis.note("port", lambda: _port(settings))
-    async with AsyncExitStack() as opened:
-        await diagnosis.note("tokenizers", lambda: open_tokenizers(settings), ", ".join)
-        embedder = await diagnosis.note("encoder", lambda: open_embedder(settings), lambda found: found.fingerprint)
+    await diagnosis.check("python", _python)
+    await diagnosis.check("disk", lambda: _disk(settings.data_dir))
+    await diagnosis.check("keys", lambda: _keys(settings))
+    await diagnosis.check("port", lambda: _port(settings))
+    async with AsyncExitStack() as stack:
+        await diagnosis.check("tokenizers", lambda: open_tokenizers(settings), ", ".join)
+        embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
         if embedder is None:
             return diagnosis
         await embedder.aclose()
-        services = await diagnosis.note(
-            "store", lambda: opened.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
+        services = await diagnosis.check(
+            "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
         )
         if services is not None:
-            await diagnosis.note("live", services.pings["live"], lambda _: "answers")
-            await diagnosis.note("round trip", lambda: _round_trip(services))
+            await diagnosis.check("live", services.pings["live"], lambda _: "answers")
+            await diagnosis.check("round trip", lambda: _round_trip(services))
     return diagnosis
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """The checks of a running service: its readiness, the key, and a memory there and back."""
+    """Checks of a running service: its readiness, the key, and a memory round trip."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
-        answer = await diagnosis.note(
-            "service", lambda: client.get("/health/ready"), lambda found: str(found["status"])
+        answer = await diagnosis.check(
+            "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
         )
         for name, check in (answer or {}).get("checks", {}).items():
             diagnosis.checks[name] = HealthCheck.model_validate(check)
         if answer is not None:
-            await diagnosis.note("round trip", lambda: _remote_round_trip(client))
+            await diagnosis.check("round trip", lambda: _remote_round_trip(client))
     return diagnosis
 
 
 async def _remote_round_trip(client: ApiClient) -> str:
-    """Write, find and remove one memory over HTTP, in a namespace of its own."""
+    """Write, find and delete a memory over HTTP, in a temporary namespace."""
     namespace = f"doctor-{uuid.uuid4()}"
     await client.post("/v1/memories", {"type": "episodic", "namespace": namespace, "content": _PROBE})
     try:
@@ -106,27 +106,27 @@ async def _remote_round_trip(client: ApiClient) -> str:
     finally:
         removed = await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
     if len(answer["hits"]) != 1 or removed["remaining"]:
-        raise Unavailable("a memory that was written is not found, or not removed; see the service's log")
-    return "written, found and removed"
+        raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
+    return "written, found and deleted"
 
 
 async def _python() -> str:
-    if sys.version_info < (3, 11):  # noqa: UP036 - a check for who runs it past the package's own guard
+    if sys.version_info < (3, 11):  # noqa: UP036 - for those who run it without installing the package
         raise BadSettings(f"Python 3.11 or newer is needed, this is {platform.python_version()}")
     return platform.python_version()
 
 
 async def _disk(directory: Path) -> str:
-    standing, free = _free_bytes(directory)
+    folder, free = _free_bytes(directory)
     if free < LEAST_FREE_BYTES:
-        raise BadSettings(f"only {free // 2**20} MiB are free in {standing}: make room, or choose another --data-dir")
-    return f"{free // 2**20} MiB free in {standing}"
+        raise BadSettings(f"only {free // 2**20} MiB are free in {folder}; free some, or choose another --data-dir")
+    return f"{free // 2**20} MiB free in {folder}"
 
 
 def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """The nearest folder that exists, and the room there."""
-    standing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    return standing, shutil.disk_usage(standing).free
+    """The nearest existing folder, and the free space there."""
+    folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return folder, shutil.disk_usage(folder).free
 
 
 async def _keys(settings: Settings) -> str:
@@ -139,11 +139,11 @@ async def _port(settings: Settings) -> str:
     try:
         listen(settings.host, settings.port).close()
     except BadSettings as error:
-        return await _who_listens(settings, error)
+        return await _running_service(settings, error)
     return f"{settings.host}:{settings.port} is free"
 
 
-async def _who_listens(settings: Settings, taken: BadSettings) -> str:
+async def _running_service(settings: Settings, taken: BadSettings) -> str:
     url = f"http://{settings.host}:{settings.port}"
     try:
         async with ApiClient.open(url, None) as client:
@@ -154,7 +154,7 @@ async def _who_listens(settings: Settings, taken: BadSettings) -> str:
 
 
 async def _round_trip(services: Services) -> str:
-    """Write, find, read and remove one memory, in a namespace of its own."""
+    """Write, find and delete a memory, in a temporary namespace."""
     scope = Scope(DEFAULT_TENANT, f"doctor-{uuid.uuid4()}")
     try:
         outcome = await services.ingestor.write_one(scope, EpisodicDraft(type=MemoryType.EPISODIC, content=_PROBE))
@@ -162,10 +162,10 @@ async def _round_trip(services: Services) -> str:
             raise Unavailable(f"a memory could not be written: {outcome.reason}")
         answer = await services.retriever.search(scope, SearchRequest(query=_PROBE, namespace=scope.namespace))
         if [hit.id for hit in answer.hits] != [outcome.id]:
-            raise Unavailable("a memory that was written is not found again; see the store's log")
+            raise Unavailable("a memory that was written is not found; see the log of the store")
     finally:
         await services.store.delete_where(scope, (), None)
-    left = sum(one.count for one in (await services.store.stats(scope)).values())
-    if left:
-        raise Unavailable("a memory that was removed is still there; see the store's log")
-    return "written, found and removed"
+    remaining = sum(size.count for size in (await services.store.stats(scope)).values())
+    if remaining:
+        raise Unavailable("a memory that was deleted is still there; see the log of the store")
+    return "written, found and deleted"

@@ -1,7 +1,4 @@
-"""Where the programs begin. Knows how a command line is loaded, and no command.
-
-A Ctrl-C while it is loaded, which takes a second, ends the program without a trace of imports.
-"""
+"""Entry points of the programs. The commands are imported late, so that Ctrl-C while they load prints no traceback."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ def main() -> None:
 
 
 def serve_main() -> None:
-    """Run `python -m api`: serves, unless another command is named."""
+    """Run `python -m api`, which serves unless a command is given."""
     arguments = sys.argv[1:]
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments = ["serve", *arguments]
@@ -29,10 +26,10 @@ def ingest_main() -> None:
 
 
 def _run(arguments: Sequence[str] | None, name: str) -> None:
-    heeded = signal.getsignal(signal.SIGINT)
-    if heeded is signal.default_int_handler:
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from api.cli.main import app  # noqa: PLC0415 - what takes the second
+    from api.cli.main import app  # noqa: PLC0415 - takes a second
 
-    signal.signal(signal.SIGINT, heeded)
+    signal.signal(signal.SIGINT, handler)
     app(arguments, prog_name=name)

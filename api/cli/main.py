@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.commands.diagnosis import doctor
-from api.cli.commands.importing import ingest
-from api.cli.commands.query import retrieve, search
-from api.cli.commands.receipts import verify
-from api.cli.commands.reembedding import reembed
-from api.cli.commands.serving import run_samples, serve, settings
-from api.cli.commands.upkeep import jobs
+from api.cli.importing import ingest
+from api.cli.maintenance import doctor, jobs, reembed
+from api.cli.query import retrieve, search, verify
+from api.cli.serving import run_samples, serve, settings
 
 app = typer.Typer(
     name="remembrancer",
     help="A memory service for AI agents.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # its frames show local values: contents and keys
+    pretty_exceptions_enable=False,  # its frames contain local values: contents and keys
 )
 app.command("serve")(serve)
 app.command("run")(run_samples)

@@ -1,4 +1,4 @@
-"""Answers as a person reads them in a terminal. Knows their shapes and nothing else."""
+"""Answers rendered for a terminal."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MAX_TEXT = 160
 
 
 def hits_table(answer: Mapping[str, Any]) -> RenderableType:
-    """Search's hits, one a row; their signals too where they were asked for."""
+    """The hits of a search, one per row, with their signals if the answer has them."""
     table = Table(title=_title(answer), title_justify="left")
     for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's Literal
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
     for hit in answer["hits"]:
         text = shortened(hit["memory"]["content"])
         if hit.get("signals"):
@@ -33,7 +33,7 @@ def _title(answer: Mapping[str, Any]) -> str:
 
 
 def context_view(answer: Mapping[str, Any]) -> RenderableType:
-    """A retrieval: the context as it would be sent, and what it cost."""
+    """A retrieval: its context and its cost."""
     context = answer["context"]
     shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
     metadata = answer["metadata"]
@@ -44,7 +44,7 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
 
 
 def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
-    """What a context cost, a line each."""
+    """The cost of a context."""
     table = Table(show_header=False, box=None)
     per_type = ", ".join(f"{kind} {tokens}" for kind, tokens in metadata["per_type"].items())
     rows = {
@@ -60,22 +60,23 @@ def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """Checks, one a row: what was checked, whether it is well, and what is wrong or found."""
-    table = Table("check", "", "found")
+    """Checks, one per row."""
+    table = Table("check", "", "detail")
     for name, check in checks.items():
-        mark = "[green]ok[/green]" if check["ok"] else "[red]wrong[/red]"
+        mark = "[green]ok[/green]" if check["ok"] else "[red]failed[/red]"
         table.add_row(name, mark, escape(str(check.get("detail", ""))))
     return table
 
 
 def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
-    """Whether a receipt holds, and each thing that was checked."""
+    """Whether a receipt is valid, with each check."""
     checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
-    return Group(Text("The receipt holds." if verdict["valid"] else "The receipt does not hold."), checks_table(checks))
+    heading = "The receipt is valid." if verdict["valid"] else "The receipt is not valid."
+    return Group(Text(heading), checks_table(checks))
 
 
 def shortened(text: str) -> str:
-    """`text` on one line, cut where it is long."""
+    """`text` on one line, cut to MAX_TEXT characters."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
@@ -85,7 +86,7 @@ def _degraded(degraded: list[str]) -> str:
 
 
 def counts_table(counts: Mapping[str, Any]) -> RenderableType:
-    """How many of each, a line each."""
+    """Counts by name."""
     table = Table(show_header=False, box=None)
     for name, count in counts.items():
         table.add_row(escape(name), str(count))

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.cli.demo import NAMESPACE
+from api.cli.serving import SAMPLE_NAMESPACE
 from memtypes.platform import dies_with_parent
 from tests.processes import REPOSITORY, Process
 
@@ -91,7 +91,7 @@ def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: 
         running = Process(tmp_path, onnx_directory, "run")
         try:
             running.wait_until_ready()
-            stats = httpx.get(f"{running.url}/v1/stats", params={"namespace": NAMESPACE}, timeout=10).json()
+            stats = httpx.get(f"{running.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
         finally:
             assert running.stop() == 0
         assert all(one["count"] for one in stats["types"].values())

@@ -88,7 +88,7 @@ def test_the_doctor_says_what_is_wrong(home: Path) -> None:
     (home / "keys.json").write_text("[]")
     done = call("doctor", "--keys", str(home / "keys.json"), "--port", "0", "--json")
     check = json.loads(done.stdout)["checks"]["keys"]
-    assert (done.exit_code, check["ok"], "lists no key" in check["detail"]) == (1, False, True)
+    assert (done.exit_code, check["ok"], "has no keys" in check["detail"]) == (1, False, True)
 
 
 @pytest.mark.parametrize(

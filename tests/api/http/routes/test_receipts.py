@@ -91,7 +91,7 @@ async def test_a_saved_receipt_is_checked_offline(client: httpx.AsyncClient, tmp
     good.write_bytes(saved)
     bad.write_bytes(saved.replace(b'"outcome":"included"', b'"outcome":"over_total"'))
     holds = await verified(good)
-    assert (holds.exit_code, "The receipt holds." in holds.output) == (0, True), holds.output
+    assert (holds.exit_code, "The receipt is valid." in holds.output) == (0, True), holds.output
     broken = await verified(bad)
-    assert (broken.exit_code, "does not hold" in broken.output) == (1, True), broken.output
+    assert (broken.exit_code, "is not valid" in broken.output) == (1, True), broken.output
     assert (await verified(tmp_path / "none.json")).exit_code == 2

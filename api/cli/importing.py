@@ -15,14 +15,14 @@ from rich.text import Text
 
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
-from api.cli.commands.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportProgress, ImportReport, ProgressBar
 from ingest.files.run import ImportRequest, run_import
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 
-SHOWN_PROBLEMS = 50
+MAX_LISTED = 50
 AUTO = "auto"
 
 
@@ -30,19 +30,21 @@ Paths: TypeAlias = Annotated[
     list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")
 ]
 Kind: TypeAlias = Annotated[
-    MemoryType | None, typer.Option("--type", help="Type of rows that name none; without, found from the text.")
+    MemoryType | None, typer.Option("--type", help="Type of rows without one; by default classified by their text.")
 ]
-Session: TypeAlias = Annotated[str | None, typer.Option(help="Session of rows that name none.")]
-Agent: TypeAlias = Annotated[str | None, typer.Option(help="Agent of rows that name none.")]
-Mapped: TypeAlias = Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; may be given again.")]
-Form: TypeAlias = Annotated[Format | None, typer.Option("--format", help="Format, where the name does not tell.")]
+Session: TypeAlias = Annotated[str | None, typer.Option(help="Session of rows without one.")]
+Agent: TypeAlias = Annotated[str | None, typer.Option(help="Agent of rows without one.")]
+Mapped: TypeAlias = Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")]
+Form: TypeAlias = Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")]
 Exporter: TypeAlias = Annotated[
-    str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to tell by what they hold.")
+    str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to detect it.")
 ]
 Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
 Extra: TypeAlias = Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")]
-JournalDir: TypeAlias = Annotated[Path | None, typer.Option(help="Where progress is kept; in the data folder.")]
-NoResume: TypeAlias = Annotated[bool, typer.Option("--no-resume", help="Begin anew, also after an interruption.")]
+JournalDir: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")
+]
+NoResume: TypeAlias = Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")]
 
 
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
@@ -64,7 +66,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Write files into a namespace. Exit code 1 when a row was rejected or failed."""
+    """Import files into a namespace. Exit code 1 when a row was rejected or failed."""
 
     async def work() -> ImportReport:
         request = ImportRequest(
@@ -80,9 +82,9 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 
 
 async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
-    """What became of `request` at `where`, with the journal in the data folder unless it names another place."""
+    """The report of the import, whose journal is in the data folder by default."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
-    request.sources()  # what is wrong with them is told before anything is opened, which takes seconds
+    request.sources()  # report unreadable files before opening anything, which takes seconds
     placed = replace(request, destination=_destination(where), journal=journal)
     async with open_backend(where) as backend:
         progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
@@ -90,18 +92,18 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
 
 
 def _destination(where: Place) -> str:
-    """What tells this import's journal from the same files imported elsewhere; a key is kept as its hash only."""
+    """Names the destination in the journal, so that importing the same files elsewhere starts over. A key is hashed."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
 
 
 def _origin(name: str | None) -> Format | None:
-    """The format of the program's exports."""
+    """The format of the exports of program `name`."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:
-        end(InvalidRequest(f"--from knows {', '.join(EXPORTS)} and {AUTO}, not {name}"))
+        end(InvalidRequest(f"--from must be one of {', '.join(EXPORTS)} and {AUTO}, not {name}"))
     return Format(name)
 
 
@@ -121,10 +123,10 @@ def _view(report: ImportReport) -> RenderableType:
     table.add_row("read", f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s")
     if report.resumed:
         table.add_row("resumed", f"{report.resumed} of them by an earlier run")
-    listed = [Text(str(problem)) for problem in report.problems[:SHOWN_PROBLEMS]]
+    listed = [Text(str(problem)) for problem in report.problems[:MAX_LISTED]]
     more = len(report.problems) + report.omitted - len(listed)
     if more:
         listed.append(Text(f"... and {more} more; --json lists them"))
-    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:SHOWN_PROBLEMS]]
+    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
     stopped = [Text(report.stopped)] if report.stopped else []
     return Group(table, *listed, *skipped, *stopped)

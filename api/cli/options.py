@@ -1,0 +1,90 @@
+"""Options that commands share, and running a command: its errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
+
+import anyio
+import typer
+from rich.console import Console, RenderableType
+
+from api.auth.keys import DEFAULT_TENANT, BadKeys
+from api.cli.backend import Place
+from api.cli.client import Refused
+from api.http.validation import InvalidInput
+from api.settings import BadSettings, Settings, read_settings, unknown_variables
+from ingest.screening.redaction.redactor import BadRedactionRules
+from memtypes.config import InvalidConfigFile
+from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
+
+USAGE = 2
+FAILED = 1
+_USAGE_ERRORS = (
+    BadSettings, BadKeys, InvalidConfigFile, BadRedactionRules, InvalidInput, InvalidRequest, SetupRequired,
+    StoreInUse, EmbedderMismatch, Refused,
+)  # fmt: skip
+"""Errors that the caller can correct: exit code 2."""
+
+_Value = TypeVar("_Value")
+_KEY_VARIABLE = "REMEMBRANCER_KEY"
+
+DataDir: TypeAlias = Annotated[Path | None, typer.Option(help="Data folder.", show_default=False)]
+Url: TypeAlias = Annotated[str | None, typer.Option(help="Use a running service instead of the embedded store.")]
+Key: TypeAlias = Annotated[str | None, typer.Option(help="API key, with --url.", envvar=_KEY_VARIABLE)]
+Tenant: TypeAlias = Annotated[str, typer.Option(help="Tenant, on the embedded store.")]
+Namespace: TypeAlias = Annotated[str, typer.Option("--namespace", "-n", help="Namespace: a user, a project ...")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
+    """Where a command runs, from its options."""
+    if key is not None and url is None and _KEY_VARIABLE not in os.environ:
+        raise BadSettings("--key goes with --url; the embedded store takes --tenant")
+    return Place(settings_from({"data_dir": data_dir}), url, key, tenant)
+
+
+def settings_from(flags: Mapping[str, Any]) -> Settings:
+    """The settings; also configures logging."""
+    settings = read_settings(flags)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
+    for name in unknown_variables(os.environ):
+        if name != _KEY_VARIABLE:
+            print(f"{name} is not a setting and is ignored", file=sys.stderr)  # noqa: T201 - a message to the user
+    return settings
+
+
+def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
+    """The result of `work`. A domain error becomes a line on standard error and an exit code."""
+    try:
+        return anyio.run(work)
+    except* RemembrancerError as group:
+        end(_first(group))
+
+
+def _first(group: BaseExceptionGroup[Any]) -> RemembrancerError:
+    first: Any = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, RemembrancerError)  # noqa: S101 - except* catches nothing else
+    return first
+
+
+def end(error: RemembrancerError) -> NoReturn:
+    """Print the error and exit: with 2 for an error that the caller can correct, else with 1."""
+    print(f"remembrancer: {error}", file=sys.stderr)  # noqa: T201 - a message to the user
+    raise typer.Exit(USAGE if isinstance(error, _USAGE_ERRORS) else FAILED)
+
+
+def present(answer: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType], *, as_json: bool) -> None:
+    """Print `answer` as JSON, or rendered by `view`."""
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
+    else:
+        Console().print(view(answer))

@@ -1,0 +1,81 @@
+"""`remembrancer serve`, `remembrancer run` and `remembrancer settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+
+from api.auth.keys import DEFAULT_TENANT
+from api.cli.backend import LocalBackend
+from api.cli.options import DataDir, run, settings_from
+from api.cli.tables import context_view
+from api.http.serve import serve as serve_until_stopped
+from api.settings import settings_table
+from api.wiring.container import Services
+from ingest.files.samples import sample_items
+from memtypes.model.scope import Scope
+from memtypes.model.types import DRAFT
+from retrieval.query.request import RetrieveRequest
+
+SAMPLE_NAMESPACE = "sample"
+SAMPLE_QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
+SAMPLE_BUDGET = 700
+
+Host: TypeAlias = Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)]
+Port: TypeAlias = Annotated[int | None, typer.Option(help="Port to listen on.", show_default=False)]
+Keys: TypeAlias = Annotated[
+    Path | None, typer.Option(help='JSON list of {"key", "tenant", "role"}.', show_default=False)
+]
+Models: TypeAlias = Annotated[Path | None, typer.Option(help="YAML registry of models.", show_default=False)]
+Policies: TypeAlias = Annotated[
+    Path | None, typer.Option(help="YAML file of thread policies and agents.", show_default=False)
+]
+
+
+def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
+    """A command that runs `before` and then serves."""
+
+    def command(
+        host: Host = None,
+        port: Port = None,
+        data_dir: DataDir = None,
+        keys: Keys = None,
+        models: Models = None,
+        policies: Policies = None,
+    ) -> None:
+        flags = {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies}
+
+        async def work() -> None:
+            await serve_until_stopped(settings_from(flags), before)
+
+        run(work)
+
+    command.__doc__ = description
+    return command
+
+
+async def show_samples(services: Services, console: Console | None = None) -> None:
+    """Load the sample memories if their namespace is empty, and print one retrieval."""
+    out = console or Console()
+    scope = Scope(DEFAULT_TENANT, SAMPLE_NAMESPACE)
+    if not any(size.count for size in (await services.store.stats(scope)).values()):
+        out.print(f"Loading the sample memories into the namespace [bold]{SAMPLE_NAMESPACE}[/bold] ...")
+        outcomes = await services.ingestor.write(scope, [DRAFT.validate_python(item) for item in sample_items()])
+        out.print(f"{sum(outcome.memory is not None for outcome in outcomes)} memories loaded.")
+    request = RetrieveRequest(query=SAMPLE_QUERY, namespace=SAMPLE_NAMESPACE, budget=SAMPLE_BUDGET)
+    answer = await LocalBackend(services, DEFAULT_TENANT).retrieve(request)
+    out.print(f"\n[bold]{SAMPLE_QUERY}[/bold]  (POST /v1/retrieve, budget {SAMPLE_BUDGET} tokens)")
+    out.print(context_view(answer))
+
+
+serve = _command("Serve the HTTP API until stopped.", None)
+run_samples = _command("Load the sample memories the first time, show one retrieval, then serve.", show_samples)
+
+
+def settings() -> None:
+    """Print every setting as a Markdown table."""
+    print(settings_table())  # noqa: T201 - the command's output
