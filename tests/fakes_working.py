@@ -15,13 +15,13 @@ class FakeItems(LiveItemStore):
     """Items by session. away: whether every call raises Unavailable."""
 
     def __init__(self) -> None:
-        self.kept: dict[Scope, dict[str, LiveItem]] = {}
+        self.sessions: dict[Scope, dict[str, LiveItem]] = {}
         self.away = False
 
     def _session(self, scope: Scope) -> dict[str, LiveItem]:
         if self.away:
             raise Unavailable("the live store is away")
-        return self.kept.setdefault(replace(scope, agent_id=None), {})
+        return self.sessions.setdefault(replace(scope, agent_id=None), {})
 
     def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
         changed = replace(item, memory=item.memory.model_copy(update=fields), unsynced=True)
@@ -55,7 +55,7 @@ class FakeItems(LiveItemStore):
 
     async def due_sessions(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
         """Return every session of the namespace."""
-        sessions = [one for one in self.kept if (one.tenant, one.namespace) == (scope.tenant, scope.namespace)]
+        sessions = [key for key in self.sessions if (key.tenant, key.namespace) == (scope.tenant, scope.namespace)]
         return [session.session_id for session in sessions if session.session_id][:limit]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:

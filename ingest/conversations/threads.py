@@ -135,14 +135,14 @@ class Threads:
             self.policies.check_write(request.resource, request.agent_id)
             context = self._screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
-            str(uuid.uuid4()),
-            round(policy.ttl),
-            to_utc(self._clock()),
-            request.parent_id,
-            request.resource,
-            _key(request.key or policy.key, request),
-            request.agent_id,
-            context.value,
+            thread_id=str(uuid.uuid4()),
+            ttl_s=round(policy.ttl),
+            created_at=to_utc(self._clock()),
+            parent_id=request.parent_id,
+            resource=request.resource,
+            key=_key(request.key or policy.key, request),
+            agent_id=request.agent_id,
+            initial_context=context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
         )
         thread_id = await self.store.create(scope, new)

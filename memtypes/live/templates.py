@@ -75,12 +75,12 @@ def _members(name: str, value: object) -> dict[str, Any]:
     """The members of a variable as strings."""
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"variables.{name} must be an object such as {{'id': ...}}", path=f"variables.{name}")
-    return {str(member): _leaf(f"{name}.{member}", inner) for member, inner in value.items()}
+    return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}
 
 
-def _leaf(name: str, value: object) -> Any:
+def _strings(name: str, value: object) -> Any:
     if isinstance(value, Mapping):
-        return {str(member): _leaf(f"{name}.{member}", inner) for member, inner in value.items()}
+        return _members(name, value)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise InvalidRequest(f"variables.{name} must be a string or an integer", path=f"variables.{name}")
     return str(value)

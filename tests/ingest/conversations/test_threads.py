@@ -1,4 +1,4 @@
-"""Threads on a real server: round trips, TTL of chains, gaps and dry runs."""
+"""Threads on a real server: opening, limits, round trips, TTL of chains, gaps and dry runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.live.turns import NewTurn
-from memtypes.model.errors import NotFound
+from memtypes.model.errors import InvalidRequest, NotFound, ReadOnly
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
@@ -23,6 +23,15 @@ from tests.live import everything, fresh_scope
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
 POLICY = "threads: {r: {ttl: 1h, max_messages: 10, flush: {strategy: hybrid_summary}}}"
+AGENTS = """
+threads:
+  notes: {key: "notes:{{ user.id }}"}
+  facts: {key: "facts:{{ project.id }}"}
+  small: {max_tokens: 6, max_messages: 2}
+agents:
+  helper: {memories: [{id: notes, mode: read-write}, {id: facts, mode: read-only}]}
+"""
+USER = {"user": {"id": "ann"}}
 
 
 @pytest.fixture
@@ -174,3 +183,62 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
     assert len(result.memory_ids) == 1
     assert result.tokens_after == (await threads.store.get(scope, thread_id)).tokens
     assert await everything(live, scope) != before
+
+
+async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
+    """The initial context goes to those that it may write to. Opening them again finds the same threads."""
+    threads = threads_over(live, AGENTS)
+    request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
+    assert threads.opens_for_agent(request)
+    opened = await threads.open_for_agent(scope, request)
+    assert [(each.resource, each.mode, each.thread.key, each.thread.initial_context) for each in opened] == [
+        ("notes", "read-write", "notes:ann", "hello"),
+        ("facts", "read-only", "facts:p", None),
+    ]
+    again = await threads.open_for_agent(scope, request)
+    assert [each.thread.id for each in again] == [each.thread.id for each in opened]
+    assert not any(each.created for each in again)
+
+
+async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: LiveClient, scope: Scope) -> None:
+    """All keys are rendered first."""
+    threads = threads_over(live, AGENTS)
+    with pytest.raises(InvalidRequest, match="does not resolve"):
+        await threads.open_for_agent(scope, OpenRequest(agent_id="helper", variables=USER))
+    assert await everything(live, scope) == {}
+
+
+async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, scope: Scope) -> None:
+    """Neither append nor replace, nor open with an initial context."""
+    threads = threads_over(live, AGENTS)
+    request = OpenRequest(resource="facts", variables={"project": {"id": "p"}})
+    thread_id = (await threads.open(scope, request)).thread.id
+    new = NewTurn(role="user", content="x", agent_id="helper")
+    for call in (
+        threads.append(scope, thread_id, new, None),
+        threads.replace(scope, thread_id, [new], None),
+        threads.check_write(scope, thread_id, "helper"),
+        threads.open(scope, replace(request, agent_id="helper", initial_context="x")),
+    ):
+        with pytest.raises(ReadOnly):
+            await call
+
+
+async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scope) -> None:
+    """A turn that is larger than the whole thread may be, and replacements that would have to be evicted."""
+    threads = threads_over(live, AGENTS)
+    thread_id = (await threads.open(scope, OpenRequest(resource="small"))).thread.id
+    with pytest.raises(InvalidRequest, match="the turn has 7 tokens; the limit of the thread is 6"):
+        await threads.append(scope, thread_id, turn("a b c d e f g"), None)
+    with pytest.raises(InvalidRequest, match="3 messages exceed the limit of 2"):
+        await threads.replace(scope, thread_id, [turn("a")] * 3, None)
+    assert (await threads.replace(scope, thread_id, [turn("a")] * 2, None)).version == 1
+
+
+async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope) -> None:
+    """The backup has its turns."""
+    (thread_id,) = await chain_of(threads, scope, 1)
+    cleared, backup_id = await threads.clear(scope, thread_id, backup=True)
+    assert (cleared, backup_id is not None) == (1, True)
+    assert [stored.content for stored in await threads.store.backup(scope, backup_id or "")] == ["turn of 0"]
+    assert await threads.clear(scope, thread_id, backup=False) == (0, None)
