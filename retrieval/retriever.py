@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -34,7 +34,7 @@ from retrieval.query.model_budget import settle
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
-from retrieval.query.validity import TypeFilters, context_filters, search_filters
+from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
 from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, rank
@@ -45,6 +45,9 @@ from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
 """Candidates for each leg and type. Twice as many cost twice as much and find no more evidence."""
+
+ENDED_DEPTH = 8
+"""Memories of each type, nearest to the query, that a receipt lists as superseded or expired."""
 
 OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 """Receives the milliseconds of each stage of one retrieval."""
@@ -91,7 +94,10 @@ class StageTimings:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """What one request's ranking needs: where it searches, and how it scores. filters: of each type."""
+    """What one request's ranking needs: where it searches, and how it scores.
+
+    filters: of each type. ended: those of memories that are no longer valid, for a receipt; None for none.
+    """
 
     scope: Scope
     request: RankedRequest
@@ -100,6 +106,16 @@ class _Ranking:
     as_of: datetime
     depth: int
     timings: StageTimings
+    ended: TypeFilters | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """The result of a ranking. ended: candidates that are no longer valid. degraded: parts that did not answer."""
+
+    candidates: RankedCandidates
+    ended: Candidates
+    degraded: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +133,7 @@ class Retriever:
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
+        self._embedder_fingerprint = parts.embedder.fingerprint
         self.live_uses = LiveUses(parts.live)
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
@@ -125,15 +142,16 @@ class Retriever:
         profile, weights = weights_for(request)
         depth = max(self._parts.depth, request.top_k)
         ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
-        ranked, degraded = await self._ranked(ranking)
+        ranked = await self._ranked(ranking)
         with timings.stage("texts"):
-            hits = await self._search_hits(scope, request, ranked)
+            hits = await self._search_hits(scope, request, ranked.candidates)
         self._report(timings)
-        return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(degraded))
+        return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(ranked.degraded))
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
         """A context within its budget; its uses are noted and its receipt is recorded behind the answer."""
-        retrieval = await self.run(scope, request)
+        records = self._parts.receipts is not None and request.receipt
+        retrieval = await self.run(scope, request, with_ended=records)
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
             self.live_uses.note(scope, passages, now)
@@ -143,20 +161,23 @@ class Retriever:
             return retrieval.answer
         return await self._parts.receipts.record(retrieval)
 
-    async def run(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
-        """A retrieval with everything that its receipt tells; leaves no trace."""
+    async def run(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
+        """A retrieval that leaves no trace.
+
+        with_ended: also search for memories that are no longer valid, which a receipt lists.
+        """
         timings, as_of = StageTimings(), self._as_of(request)
         settled = settle(request, self._parts.models())
         request, tokenizer = settled.request, self._tokenizer(settled.request)
         _, weights = weights_for(request)
         filters = context_filters(request, as_of)
-        (ranked, degraded), live = await asyncio.gather(
-            self._ranked(_Ranking(scope, request, filters, weights, as_of, self._parts.depth, timings)),
+        ended = ended_filters(request, as_of) if with_ended else None
+        found, live = await asyncio.gather(
+            self._ranked(_Ranking(scope, request, filters, weights, as_of, self._parts.depth, timings, ended)),
             read_live(self._parts.live, scope, request, as_of),
         )
-        ranked = with_live(ranked, live)
-        if live.away:
-            degraded = (*degraded, LIVE_DEGRADED)
+        ranked = with_live(found.candidates, live)
+        degraded = (*found.degraded, LIVE_DEGRADED) if live.away else found.degraded
         writer = ContextWriter(self._parts.store, tokenizer, scope, settled, ranked)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
@@ -168,19 +189,17 @@ class Retriever:
         with timings.stage("render"):
             answer, shown = await writer.answer(fills, texts, as_of, degraded)
         self._report(timings)
-        return Retrieval(
-            scope, request, as_of, weights, self._parts.embedder.fingerprint, tokenizer, ranked, fills, shown, answer
-        )
+        embedder = self._embedder_fingerprint
+        return Retrieval(scope, request, as_of, weights, embedder, tokenizer, ranked, found.ended, fills, shown, answer)
 
-    async def _ranked(self, ranking: _Ranking) -> tuple[RankedCandidates, tuple[str, ...]]:
-        """The ranked candidates, and the parts that did not answer."""
+    async def _ranked(self, ranking: _Ranking) -> _Ranked:
         windows = await self._windows(ranking)
         with ranking.timings.stage("embed"):
             vectors = await self._vectors(ranking.request.query)
         with ranking.timings.stage("candidates"):
-            candidates = await self._candidates(ranking, vectors)
+            candidates, ended = await self._candidates(ranking, vectors)
         with ranking.timings.stage("score"):
-            return rank(candidates, _scoring(ranking, vectors, windows)), vectors.degraded
+            return _Ranked(rank(candidates, _scoring(ranking, vectors, windows)), ended, vectors.degraded)
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. A time that is named by an event is that of the best-matching memory."""
@@ -188,7 +207,8 @@ class Retriever:
         if reference is None or not ranking.weights["time"]:
             return time_windows(ranking.request.query, ranking.as_of)
         with ranking.timings.stage("event"):
-            happened = event_time(await self._candidates(ranking, await self._vectors(reference.event)))
+            candidates, _ = await self._candidates(replace(ranking, ended=None), await self._vectors(reference.event))
+            happened = event_time(candidates)
         return reference.windows(happened) if happened else ()
 
     async def _vectors(self, query: str) -> _QueryVectors:
@@ -201,12 +221,18 @@ class Retriever:
             return _QueryVectors(None, sparse, degraded=("embedder",))
         return _QueryVectors(embedded.dense, sparse, embedded.tokens)
 
-    async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> Candidates:
+    async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
+        """The candidates, and the nearest memories that are no longer valid; one request to the store."""
         if vectors.dense is None and vectors.sparse is None:
-            return Candidates.of([])
+            return Candidates.of([]), Candidates.of([])
         search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
-        (candidates,) = await self._parts.store.candidates(ranking.scope, [search])
-        return self._parts.adjust(candidates) if self._parts.adjust else candidates
+        searches = [search]
+        if ranking.ended is not None and vectors.dense is not None:
+            searches.append(CandidateSearch(ranking.ended, vectors.dense, None, ENDED_DEPTH))
+        candidates, *ended = await self._parts.store.candidates(ranking.scope, searches)
+        if self._parts.adjust:
+            candidates = self._parts.adjust(candidates)
+        return candidates, ended[0] if ended else Candidates.of([])
 
     async def _search_hits(self, scope: Scope, request: SearchRequest, ranked: RankedCandidates) -> list[SearchHit]:
         """The best hits with their memories; removed memories are left out, and ranks close up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,22 +16,16 @@ from memtypes.ports.memory_store import MemoryStore, Use
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.passage import Passage
 
-MAX_WAITING = 10_000
-"""Uses that may wait to be written; more are dropped and counted in `lost`."""
+PERIOD_S = 2.0
+"""Time between two rounds of writes, in which uses of one memory are added up."""
 
-PAUSE_FACTOR = 4.0
-"""Pause after each write, as a multiple of the time that it took."""
+MAX_WAITING = 50_000
+"""Used memories that may wait to be written; uses of more are dropped and counted in `lost`."""
+
+PAUSE_FACTOR = 9.0
+"""Pause after each write, as a multiple of the time that it took: use counts get a tenth of the store's time."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _ShownTogether:
-    """Memories that one context showed at `at`."""
-
-    scope: Scope
-    shown: Sequence[Passage]
-    at: datetime
 
 
 @dataclass(slots=True)
@@ -40,18 +33,21 @@ class UseCounts:
     """Uses of stored memories, written by namespace. lost: uses that were dropped or could not be written."""
 
     store: MemoryStore
-    period_s: float = 0.5
+    period_s: float = PERIOD_S
     lost: int = 0
-    _waiting: dict[tuple[str, str], list[_ShownTogether]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], dict[str, Use]] = field(default_factory=dict)
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
         """Note that `shown` were used at `at`; returns at once."""
-        noted = shown[: self._room]
-        if noted:
-            self._waiting.setdefault((scope.tenant, scope.namespace), []).append(_ShownTogether(scope, noted, at))
-            self._room -= len(noted)
-        self.lost += len(shown) - len(noted)
+        waiting = self._waiting.setdefault((scope.tenant, scope.namespace), {})
+        for passage in shown:
+            earlier = waiting.get(passage.id)
+            if earlier is None and self._room == 0:
+                self.lost += 1
+                continue
+            self._room -= earlier is None
+            waiting[passage.id] = Use(passage.id, passage.type, earlier.times + 1 if earlier else 1, at)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
@@ -72,12 +68,13 @@ class UseCounts:
 
     async def _write_next(self) -> None:
         """Write the uses of the namespace that has waited longest."""
-        batch = self._waiting.pop(next(iter(self._waiting)))
-        count = sum(len(together.shown) for together in batch)
-        self._room += count
+        tenant, namespace = next(iter(self._waiting))
+        uses = list(self._waiting.pop((tenant, namespace)).values())
+        self._room += len(uses)
         try:
-            await self.store.note_uses(batch[0].scope, _summed(batch))
+            await self.store.note_uses(Scope(tenant, namespace), uses)
         except RemembrancerError as error:
+            count = sum(use.times for use in uses)
             self.lost += count
             _log.warning("%d use counts could not be written: %s", count, error)
 
@@ -90,13 +87,6 @@ class UseCounts:
                 await self._write_next()
                 if self._room > MAX_WAITING // 2:
                     await asyncio.sleep(PAUSE_FACTOR * (time.monotonic() - began))
-
-
-def _summed(batch: Sequence[_ShownTogether]) -> list[Use]:
-    """The number of uses of each memory, with the time of the last one."""
-    counts = Counter(passage.id for together in batch for passage in together.shown)
-    last = {passage.id: (passage.type, together.at) for together in batch for passage in together.shown}
-    return [Use(memory_id, kind, counts[memory_id], at) for memory_id, (kind, at) in last.items()]
 
 
 class LiveUses:

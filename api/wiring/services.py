@@ -33,7 +33,7 @@ from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
-from retrieval.receipts.recorder import EndedMemories, ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -147,7 +147,6 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
 
 def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
     """The parts of retrieval; `use_counts` counts the memories that it returns."""
-    past = EndedMemories(resources.store, resources.embedder)
     return RetrieverParts(
         resources.store,
         resources.embedder,
@@ -158,7 +157,7 @@ def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseC
         use_counts=use_counts,
         models=resources.models,
         live=items,
-        receipts=ReceiptRecorder(resources.receipts, past, system_clock),
+        receipts=ReceiptRecorder(resources.receipts, system_clock),
     )
 
 

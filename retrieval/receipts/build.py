@@ -43,7 +43,10 @@ OTHERS_LISTED = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
-    """One retrieval with everything that its receipt tells. embedder: its fingerprint. shown: working memory first."""
+    """One retrieval with everything that its receipt tells.
+
+    embedder: its fingerprint. ended: memories that are no longer valid. shown: working memory first.
+    """
 
     scope: Scope
     request: RetrieveRequest
@@ -52,16 +55,16 @@ class Retrieval:
     embedder: str
     tokenizer: Tokenizer
     ranked: RankedCandidates
+    ended: Candidates
     fills: Fills
     shown: tuple[ShownMemory, ...]
     answer: RetrieveAnswer
 
 
-def receipt_body(retrieval: Retrieval, ended: Candidates | None, receipt_id: str, created_at: str) -> dict[str, Any]:
+def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
     """The members of a receipt, except those that join it to its chain.
 
-    ended: candidates that were no longer valid. Listed are the LISTED best hits, the hits in the context, and
-    OTHERS_LISTED of the candidates that are no hits.
+    Listed are the LISTED best hits, the hits in the context, and OTHERS_LISTED of the candidates that are no hits.
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -82,7 +85,7 @@ def receipt_body(retrieval: Retrieval, ended: Candidates | None, receipt_id: str
         "candidates": [
             *_hit_rows(retrieval, hits),
             *_other_rows(retrieval.ranked),
-            *(_ended_rows(ended, retrieval.as_of) if ended is not None else ()),
+            *_ended_rows(retrieval.ended, retrieval.as_of),
         ],
         "unlisted": _unlisted(retrieval.ranked, hits),
         "total_tokens": metadata.total_tokens,
@@ -240,6 +243,9 @@ def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
 
 def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
     """Candidates that were superseded or had expired; they were not scored."""
+    if ended.dense is None:
+        return []
+    ended = ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
     unscored = RankedCandidates(ended, np.zeros(len(ended)), np.empty((0, len(ended))), 0)
     rows = _rows(unscored, np.arange(len(ended)))
     ends = zip(*(ended.columns.column(path).tolist() for path in ("valid_to", "expires_at")), strict=True)

@@ -12,23 +12,17 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import numpy as np
-
-from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
-from memtypes.ports.encoders import Embedder
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_id
-from memtypes.search.candidates import Candidates
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.working import LIVE_DEGRADED
-from retrieval.query.validity import ended_filters
 from retrieval.receipts.build import Retrieval, receipt_body
 
 MAX_WAITING = 64
@@ -53,36 +47,12 @@ RETRY_S = 0.5
 RETRIES = 20
 """A live server of our own is back within a second; ten seconds are for a failover."""
 
-ENDED_DEPTH = 8
-"""Memories of each type listed that are no longer valid: the nearest to the query."""
-
 RECEIPTS_DEGRADED = "receipts"
 """The name in `degraded` for an answer without its receipt."""
 
-BuildReceipt: TypeAlias = Callable[[], Awaitable[UnsealedReceipt]]
+BuildReceipt: TypeAlias = Callable[[], UnsealedReceipt]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EndedMemories:
-    """Finds memories that a retrieval would have found, had they not been superseded or expired."""
-
-    memories: MemoryStore
-    embedder: Embedder
-
-    async def of(self, retrieval: Retrieval) -> Candidates | None:
-        """The nearest of them for each type, nearest first; None without the embedder or the store."""
-        filters = ended_filters(retrieval.request, retrieval.as_of)
-        try:
-            query = (await self.embedder.embed_query(retrieval.request.query)).dense
-            search = CandidateSearch(filters, query, None, ENDED_DEPTH)
-            (ended,) = await self.memories.candidates(retrieval.scope, [search])
-        except (Unavailable, Overloaded):
-            return None
-        if ended.dense is None:
-            return None
-        return ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +60,6 @@ class ReceiptRecorder:
     """Queues the receipt of each retrieval."""
 
     receipts: ReceiptQueue
-    ended: EndedMemories
     clock: Clock
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
@@ -100,9 +69,8 @@ class ReceiptRecorder:
             return answer.degraded_by(RECEIPTS_DEGRADED)
         new_id = receipt_id(now)
 
-        async def build() -> UnsealedReceipt:
-            body = receipt_body(retrieval, await self.ended.of(retrieval), new_id, rfc3339(now))
-            return UnsealedReceipt.of(retrieval.scope.namespace, body)
+        def build() -> UnsealedReceipt:
+            return UnsealedReceipt.of(retrieval.scope.namespace, receipt_body(retrieval, new_id, rfc3339(now)))
 
         try:
             await self.receipts.put(retrieval.scope.tenant, new_id, build)
@@ -233,8 +201,9 @@ class ReceiptQueue(ReceiptStore):
         self._away = False  # the next write finds out whether it still is
 
     async def _built(self, receipt: _WaitingReceipt) -> UnsealedReceipt | None:
+        await asyncio.sleep(0)  # other calls run between two builds, which take about a millisecond each
         try:
-            return await receipt.build()
+            return receipt.build()
         except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
             _log.exception("a receipt could not be built")
             return None

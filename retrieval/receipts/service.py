@@ -24,7 +24,7 @@ from retrieval.receipts.build import plain_context, receipt_body
 from retrieval.receipts.checks import ReceiptContents, verify
 from retrieval.receipts.file import counter_for, sealed_contents
 from retrieval.receipts.model import Receipt, ReceiptCandidate, ReceiptVerdict, ReplayAnswer
-from retrieval.receipts.recorder import EndedMemories, ReceiptQueue
+from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.replay import ReplayedReceipt, compare, with_recorded_access
 from retrieval.retriever import Retriever, RetrieverParts
 
@@ -71,9 +71,8 @@ class Receipts:
         request = RetrieveRequest.model_validate(before.request)
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before), on_timings=None))
-        retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}))
-        ended = await EndedMemories(self.parts.store, self.parts.embedder).of(retrieval)
-        body = receipt_body(retrieval, ended, before.id, rfc3339(before.created_at))
+        retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True)
+        body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text)
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compare(ReplayedReceipt(before, after, memories))

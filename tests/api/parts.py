@@ -26,7 +26,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
 from memtypes.stores.memory import InMemoryStore
-from retrieval.receipts.recorder import EndedMemories, ReceiptQueue, ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -64,7 +64,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())
-    recorder = ReceiptRecorder(chain, EndedMemories(kept, embedder), clock)
+    recorder = ReceiptRecorder(chain, clock)
     use_counts = UseCounts(kept)
     retrieving = RetrieverParts(
         kept,

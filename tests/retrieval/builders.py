@@ -19,7 +19,7 @@ from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.receipts.recorder import EndedMemories, ReceiptQueue, ReceiptRecorder
+from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -76,7 +76,7 @@ class World:
         )
         queue = ReceiptQueue(self.kept or FakeReceipts())
         if self.kept is not None:
-            recorder = ReceiptRecorder(queue, EndedMemories(self.store, self.embedder), clock)
+            recorder = ReceiptRecorder(queue, clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)
         self.receipts = Receipts(queue, parts)

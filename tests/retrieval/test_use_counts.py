@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 
@@ -135,12 +136,14 @@ async def test_a_failure_is_counted_and_told_to_nobody_who_asked() -> None:
     assert use_counts.lost == 1
 
 
-async def test_what_waits_is_bounded() -> None:
-    """More uses than fit are dropped and counted."""
+async def test_waiting_memories_are_bounded() -> None:
+    """Uses of more memories are dropped and counted; uses of one memory take one place."""
     world = World()
     memory = await passage(world, await world.add("semantic", "a fact"))
     use_counts = UseCounts(world.store)
-    use_counts.note(SCOPE, [memory] * (MAX_WAITING + 7), NOW)
+    use_counts.note(
+        SCOPE, [memory, *(memory._replace(id=str(UUID(int=n))) for n in range(MAX_WAITING + 6)), memory], NOW
+    )
     assert use_counts.lost == 7
     await use_counts.write()
-    assert (await stored(world, memory.id)).access_count == MAX_WAITING
+    assert (await stored(world, memory.id)).access_count == 2

@@ -42,7 +42,7 @@ class GatedReceipts(FakeReceipts):
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
     """Queue a receipt."""
 
-    async def make() -> UnsealedReceipt:
+    def make() -> UnsealedReceipt:
         return UnsealedReceipt.of("shop", {"id": receipt_id})
 
     await queue.put(tenant, receipt_id, make)
@@ -136,8 +136,7 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
     """The rest of its batch is written, and its readers get an error."""
     kept = GatedReceipts()
 
-    async def broken() -> UnsealedReceipt:
-        await kept.gate.wait()
+    def broken() -> UnsealedReceipt:
         raise ZeroDivisionError
 
     queue = in_touch(kept)
