@@ -193,13 +193,30 @@ class BatchedEmbedder(Embedder):
     ping_s = 5.0
 
     def __init__(
-        self, queries: Batcher[str, Embedding], documents: Batcher[InContext, Embedding], cached_queries: int = 0
+        self,
+        fingerprint: str,
+        dimensions: int,
+        queries: Batcher[str, Embedding],
+        documents: Batcher[InContext, Embedding],
+        cached_queries: int = 0,
     ) -> None:
+        self._fingerprint = fingerprint
+        self._dimensions = dimensions
         self._queries = queries
         self._documents = documents
         # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
         self._cache: LRUCache[bytes, Embedding] = LRUCache(cached_queries)
         self._pending: dict[bytes, asyncio.Task[Embedding]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the vectors; see the port."""
+        return self._fingerprint
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a dense vector."""
+        return self._dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """Return the embedding of a query, from the cache if it is there; see the port."""

@@ -118,16 +118,6 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
 
     ping_s = 30.0  # the first text takes a large model seconds on a CPU
 
-    def __init__(
-        self,
-        model: _TorchModel,
-        queries: Batcher[str, Embedding],
-        documents: Batcher[InContext, Embedding],
-        cached_queries: int,
-    ) -> None:
-        super().__init__(queries, documents, cached_queries)
-        self._model = model
-
     @classmethod
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
         """Load the model. Raises SetupRequired if the package or the model is missing."""
@@ -137,17 +127,7 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
         documents = Batcher(
             "document embedding", model.embed_documents, batch_size=size, max_waiting=settings.waiting_documents
         )
-        return cls(model, queries, documents, settings.cached_queries)
-
-    @property
-    def fingerprint(self) -> str:
-        """Model, hash of the weights, precision and token limit."""
-        return self._model.fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a dense vector."""
-        return self._model.dimensions
+        return cls(model.fingerprint, model.dimensions, queries, documents, settings.cached_queries)
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """Return one embedding for each text without its context; see the port."""

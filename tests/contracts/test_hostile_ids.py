@@ -1,4 +1,4 @@
-"""Whatever ids look like, no two scopes share anything that is live: every kind of state at once, on each server."""
+"""Scopes and ids with hostile names share no live state of any kind."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Every store of live state over one client."""
+    """All stores of live state over one client."""
 
     live: LiveClient
 
-    async def leave(self, scope: Scope, name: str, mark: str) -> None:
-        """One thing of each kind, all with the id `name`, each with `mark` in it."""
+    async def write(self, scope: Scope, name: str, mark: str) -> None:
+        """Write an entry of each kind with the id `name`, each containing `mark`."""
         item = make_memory(MemoryType.WORKING, mark, replace(scope, session_id=name), session_id=name)
         assert isinstance(item, Working)
         await RedisWorking(self.live).put(replace(scope, session_id=name), LiveItem(item, timedelta(hours=1)))
@@ -54,51 +54,54 @@ class Everything:
         await workflows.create(scope, NewWorkflow(name, None, WorkflowState(), NOW))
         event = Event(WorkflowEventType.NOTE, NOW, input=mark)
         await workflows.append(scope, AppendEvent(name, event, once=IdempotentAnswer(name, mark, mark)))
-        await RedisLocks(self.live).acquire(LockRequest(name, scope, wait_s=0.0))  # refused where it meets another
+        await RedisLocks(self.live).acquire(
+            LockRequest(name, scope, wait_s=0.0)
+        )  # Overloaded if another has the same key
 
-    async def found(self, scope: Scope, name: str) -> list[object]:
-        """What is there under the id."""
+    async def read(self, scope: Scope, name: str) -> list[object]:
+        """Return the contents of the entries with the id `name`."""
         items = await RedisWorking(self.live).items(replace(scope, session_id=name))
         turns = (await RedisThreads(self.live).read(scope, name)).turns
         events = await RedisWorkflows(self.live).events(scope, name, 0, 10)
-        return [*(one.memory.content for one in items), *(one.content for one in turns), *(one.input for one in events)]
+        contents = [*(item.memory.content for item in items), *(turn.content for turn in turns)]
+        return [*contents, *(event.input for event in events)]
 
 
 @pytest.fixture(params=LIVE)
 def everything(request: pytest.FixtureRequest) -> Everything:
-    """On each kind of server."""
+    """The stores on each kind of server."""
     return Everything(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
 def scopes() -> list[Scope]:
-    """Tenants and namespaces that look like each other, of this test alone."""
-    own = str(uuid.uuid4())
-    return [Scope(f"{own}{tenant}", namespace) for tenant, namespace in PAIRS]
+    """Tenants and namespaces that look like each other and that no other test uses."""
+    prefix = str(uuid.uuid4())
+    return [Scope(f"{prefix}{tenant}", namespace) for tenant, namespace in PAIRS]
 
 
-async def test_no_two_names_and_no_two_scopes_meet(everything: Everything, scopes: list[Scope]) -> None:
-    """Each finds what was left there and nothing else, and no lock was in another's way."""
+async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
+    """Each scope and id has its own item, turn, event and lock."""
     places = [(scope, name) for scope in scopes for name in NAMES]
     for number, (scope, name) in enumerate(places):
-        await everything.leave(scope, name, f"mark {number}")
+        await everything.write(scope, name, f"mark {number}")
     for number, (scope, name) in enumerate(places):
-        assert await everything.found(scope, name) == [f"mark {number}"] * 3
+        assert await everything.read(scope, name) == [f"mark {number}"] * 3
 
 
-async def test_no_two_scopes_share_a_key(everything: Everything, scopes: list[Scope]) -> None:
-    """What is listed of one namespace, and erased with it, is its own."""
+async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[Scope]) -> None:
+    """The keys listed, and erased, for a namespace are its own."""
     keys = []
     for scope in scopes:
-        await everything.leave(scope, "x", "mark")
+        await everything.write(scope, "x", "mark")
         keys.append({key async for key in everything.live.keys_of(scope)})
-    assert {len(one) for one in keys} == {len(keys[0])}
+    assert {len(listed) for listed in keys} == {len(keys[0])}
     assert len(keys[0]) >= 10
-    assert not any(one & other for one, other in combinations(keys, 2))
+    assert not any(left & right for left, right in combinations(keys, 2))
 
 
-async def test_receipts_of_hostile_namespaces_are_told_apart(everything: Everything, scopes: list[Scope]) -> None:
-    """Each namespace has its one, and erasing it leaves the others."""
+async def test_receipts_of_similar_namespaces_are_separate(everything: Everything, scopes: list[Scope]) -> None:
+    """Erasing one namespace leaves the receipts of the others."""
     receipts = RedisReceipts(everything.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])

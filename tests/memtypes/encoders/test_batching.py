@@ -48,17 +48,7 @@ class CountingEmbedder(BatchedEmbedder):
         self.open.set()
         queries = Batcher("queries", self._embed_texts, batch_size=1, max_waiting=9)
         documents = Batcher("documents", self._embed_documents, batch_size=4, max_waiting=9)
-        super().__init__(queries, documents, cached_queries)
-
-    @property
-    def fingerprint(self) -> str:
-        """A name."""
-        return "counting"
-
-    @property
-    def dimensions(self) -> int:
-        """Length of its vectors."""
-        return 1
+        super().__init__("counting", 1, queries, documents, cached_queries)
 
     def _embed_texts(self, texts: Sequence[str]) -> list[Embedding]:
         self.embedded.extend(texts)
