@@ -42,14 +42,13 @@ _OTHER_PHRASE = (
 
 _LEAD = re.compile(
     r"(?:^|(?<=[.!?]\s)|(?<=\n))[^\S\n]*(?:here(?:'s| is) )?"
-    r"(?:(?:in order )?to|how (?:to|we|i)|(?:the )?steps (?:to|for)) (?P<what>(?!PHRASE)[^.!?:\n]{2,80}):".replace(
-        "PHRASE", _OTHER_PHRASE
-    ),
+    r"(?:(?:in order )?to|how (?:to|we|i)|(?:the )?steps (?:to|for)) "
+    rf"(?P<what>(?!{_OTHER_PHRASE})[^.!?:\n]{{2,80}}):",
     re.IGNORECASE,
 )
 _IN_TURN = re.compile(
-    r"(?:in order )?to (?P<what>(?!PHRASE)[^.!?:,\n]{2,80}), (?:you )?(?:first )?"
-    r"(?P<steps>[^.!?\n]+\bthen\b[^.!?\n]+)[.!]?".replace("PHRASE", _OTHER_PHRASE),
+    rf"(?:in order )?to (?P<what>(?!{_OTHER_PHRASE})[^.!?:,\n]{{2,80}}), (?:you )?(?:first )?"
+    r"(?P<steps>[^.!?\n]+\bthen\b[^.!?\n]+)[.!]?",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")
@@ -99,11 +98,8 @@ class HowTo:
 
 def requests_in(text: str) -> list[str]:
     """The sentences of `text` that ask for a reminder."""
-    return [sentence for sentence in sentences_in(text) if _is_request(sentence)]
-
-
-def _is_request(sentence: str) -> bool:
-    return _REQUEST.search(sentence) is not None and _ABOUT_THE_PAST.search(sentence) is None
+    sentences = (sentence for sentence in sentences_in(text) if _REQUEST.search(sentence))
+    return [sentence for sentence in sentences if not _ABOUT_THE_PAST.search(sentence)]
 
 
 def howtos_in(text: str) -> list[HowTo]:
