@@ -9,7 +9,7 @@ from typing import Any
 
 import re2
 
-from ingest.screening.redaction.redactor import Cleaned, Redactor
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from memtypes.live.thread_policy import Privacy
 from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
@@ -45,11 +45,11 @@ class TurnScreen:
         contents = (turn.content for turn in new)
         return await offload(contents, lambda: self._turns(tenant, privacy, tokenizer, new))
 
-    def clean(self, tenant: str, privacy: Privacy, value: Any) -> Cleaned:
+    def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue:
         """`value`, any JSON, without secrets and without matches of the policy's patterns."""
         cleaned = self.redactor.clean(tenant, value)
         matched = redacted(cleaned.value, privacy.redact)
-        return Cleaned(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
+        return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
 
     def _turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
         redactions: Counter[str] = Counter()
@@ -77,7 +77,7 @@ class TurnScreen:
             raise InvalidRequest(f"turns of role {role!r} are not kept here", path="role")
 
 
-def redacted(value: Any, patterns: Sequence[str]) -> Cleaned:
+def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue:
     """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
     counts: Counter[str] = Counter()
 
@@ -98,4 +98,4 @@ def redacted(value: Any, patterns: Sequence[str]) -> Cleaned:
             counts[KIND] += matches
         return string
 
-    return Cleaned(clean(value), +counts)
+    return RedactedValue(clean(value), +counts)

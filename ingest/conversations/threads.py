@@ -15,7 +15,7 @@ from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.incoming import ScreenedTurns, TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import Summariser
-from ingest.screening.redaction.redactor import Cleaned, Redactor
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
@@ -130,7 +130,7 @@ class Threads:
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
         """The thread of a resource and key, created if it does not exist; a new one without a key."""
         policy = self.policies.requested(request.resource)
-        context = Cleaned(None, {})
+        context = RedactedValue(None, {})
         if request.initial_context is not None:
             self.policies.check_write(request.resource, request.agent_id)
             context = self._screen.clean(scope.tenant, policy.privacy, request.initial_context)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ingest.screening.classification.classifier import Classifier
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
-from ingest.screening.redaction.redactor import Cleaned, Redactor
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
-from ingest.writing.drafts import Classified
+from ingest.writing.drafts import Classification
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope
@@ -21,7 +21,7 @@ _CONFIDENT = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ReviewPreview:
     """The decision on a text. redactions: secrets removed before the review, by kind."""
 
     reviewed: Reviewed
@@ -37,7 +37,7 @@ class Examiner:
     panel: Panel
     embedder: Embedder
 
-    async def classify(self, tenant: str, content: str, context: str | None = None) -> Classified:
+    async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
         """The type of `content`. `context` is read with it if the type of the content alone is in doubt."""
         text: str = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
@@ -52,7 +52,7 @@ class Examiner:
         text: str = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 
-    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> Examined:
+    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> ReviewPreview:
         """The panel's decision on `content`, as a memory of type `kind` or else of the type it is classified as.
 
         Raises Overloaded or Unavailable if the embedder is away.
@@ -66,9 +66,9 @@ class Examiner:
         if embedding is None:
             (embedding,) = await self.embedder.embed_documents([text])
         reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
-        return Examined(reviewed, cleaned.counts)
+        return ReviewPreview(reviewed, cleaned.counts)
 
-    async def _clean(self, tenant: str, content: str) -> Cleaned:
+    async def _clean(self, tenant: str, content: str) -> RedactedValue:
         return await offload([content], lambda: self.redactor.clean(tenant, content))
 
 

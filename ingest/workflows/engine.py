@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from ingest.screening.redaction.redactor import Cleaned, Redactor
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
 from ingest.writing.pipeline import Ingestor
@@ -221,7 +221,7 @@ class Workflows:
     def _ended(self) -> EndedWorkflows:
         return EndedWorkflows(self.store, self.ingestor)
 
-    async def _clean(self, scope: Scope, value: Any) -> Cleaned:
+    async def _clean(self, scope: Scope, value: Any) -> RedactedValue:
         """`value` without secrets; ids are addresses and stay."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 

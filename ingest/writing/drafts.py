@@ -67,7 +67,7 @@ def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class Classification:
     """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first.
 
     embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
@@ -92,7 +92,7 @@ class Submission:
     review: ReviewMode = ReviewMode.GIVEN
     captured: bool = False
     redactions: Mapping[str, int] = field(default_factory=dict)
-    classified: Classified | None = None
+    classified: Classification | None = None
     seq: int = 0
 
 

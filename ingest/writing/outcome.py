@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from ingest.writing.drafts import Classified, PendingWrite
+from ingest.writing.drafts import Classification, PendingWrite
 from memtypes.model.memory import Memory
 from memtypes.model.review import Reviewed
 
@@ -40,7 +40,7 @@ class WriteOutcome:
     supersedes: tuple[str, ...] = ()
     memory: Memory | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)
-    classified: Classified | None = None
+    classified: Classification | None = None
     reviewed: Reviewed | None = None
 
 

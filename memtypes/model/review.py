@@ -1,4 +1,4 @@
-"""What reviewers decided about a text, with each vote: kept with the memory that came of it."""
+"""The decision of reviewers on a text, with every vote; stored with the memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Decision(StrEnum):
 
 
 class Tier(StrEnum):
-    """How many reviewers the decision rests on: two or three, one, none."""
+    """How many reviewers gave a valid vote: two or three, one, or none."""
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
@@ -23,7 +23,7 @@ class Tier(StrEnum):
 
 
 class Vote(BaseModel):
-    """One reviewer's answer. ok: it answered in time and in form. scores: 1-10 each, of those that it gives."""
+    """The vote of one reviewer. ok: it is valid and in time. scores: 1-10, by the aspect that the reviewer scores."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class Vote(BaseModel):
 
 
 class Reviewed(BaseModel):
-    """A decision. importance, relevance, novelty: means over the reviewers that gave that score; None without any."""
+    """A decision. importance, relevance, novelty: means over the valid votes with that score; None without any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.screening.redaction.redactor import Cleaned, RedactionRules, Redactor, RuleBook, Treatment
+from ingest.screening.redaction.redactor import RedactedValue, RedactionRules, Redactor, RuleBook, Treatment
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -43,7 +43,7 @@ class OfTenant(Redactor):
         super().__init__(BOOK)
         self._tenant = tenant
 
-    def clean(self, _tenant: str, value: Any) -> Cleaned:
+    def clean(self, _tenant: str, value: Any) -> RedactedValue:
         """By the tenant's rules."""
         return super().clean(self._tenant, value)
 
@@ -51,7 +51,7 @@ class OfTenant(Redactor):
 class Broken(Redactor):
     """Can't run."""
 
-    def clean(self, _tenant: str, _value: Any) -> Cleaned:
+    def clean(self, _tenant: str, _value: Any) -> RedactedValue:
         """Never."""
         raise Unavailable("not stored: redaction could not run")
 

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 
 from api.http.shapes import InNamespace, MemoryAnswer, Omittable, QueryFlag, QueryWhole, Redactions
 from ingest.writing.changes import FeedbackOutcome
-from ingest.writing.drafts import Classified, ReviewMode, Submission, UntypedDraft
+from ingest.writing.drafts import Classification, ReviewMode, Submission, UntypedDraft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.memory import Draft, Model
@@ -230,7 +230,7 @@ class ClassifyAnswer(Answer):
     parts: Omittable[list[TextPart]] = None
 
     @classmethod
-    def of(cls, classified: Classified, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
+    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
         """The answer for `classified`."""
         return cls(
             type=classified.type,

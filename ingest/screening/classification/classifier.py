@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.screening.classification.rules import RuleScores, score_by_rules
 from ingest.screening.gates import Rejection
-from ingest.writing.drafts import Classified, Submission, UntypedDraft
+from ingest.writing.drafts import Classification, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
@@ -79,7 +79,7 @@ class Classifier:
         self._vectors: Mapping[MemoryType, list[DenseVector]] | None = None
         self._lock = anyio.Lock()
 
-    async def classify(self, text: str) -> Classified:
+    async def classify(self, text: str) -> Classification:
         """The type of `text` with its reason, and its embedding if the rules alone are not clear.
 
         Raises Overloaded or Unavailable if the embedder is needed and away.
@@ -103,12 +103,12 @@ class Classifier:
             return self._vectors
 
 
-def _by_rules(rules: RuleScores) -> Classified:
+def _by_rules(rules: RuleScores) -> Classification:
     best = max(rules.scores, key=lambda kind: rules.scores[kind])
     return _classified(rules.scores, rules.reasons[best])
 
 
-def _by_rules_and_similarity(rules: RuleScores, similarities: Scores) -> Classified:
+def _by_rules_and_similarity(rules: RuleScores, similarities: Scores) -> Classification:
     scores = {kind: score + _COSINE_WEIGHT * similarities[kind] for kind, score in rules.scores.items()}
     best = max(scores, key=lambda kind: scores[kind])
     reason, rule_reason = f"it is most similar to typical {best} texts", rules.reasons.get(best)
@@ -123,14 +123,14 @@ def _similarities(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseV
     }
 
 
-def _classified(scores: Scores, reason: str) -> Classified:
+def _classified(scores: Scores, reason: str) -> Classification:
     """The best type first, with confidences that sum to 1: a softmax over the scores."""
     top = max(scores.values())
     powers = {kind: math.exp(score - top) for kind, score in scores.items()}
     total = sum(powers.values())
     ranked = sorted(((kind, round(power / total, 4)) for kind, power in powers.items()), key=lambda pair: -pair[1])
     (kind, confidence), *others = ranked
-    return Classified(kind, confidence, reason, tuple(others))
+    return Classification(kind, confidence, reason, tuple(others))
 
 
 @dataclass(frozen=True, slots=True)

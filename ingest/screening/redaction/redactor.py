@@ -152,7 +152,7 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
+class RedactedValue:
     """A value without its secrets. counts: secrets removed, by kind."""
 
     value: Any
@@ -174,7 +174,7 @@ class Redactor:
         """Whether texts of this role may be stored at all."""
         return role.casefold() not in self.rules(tenant).never_keep_roles
 
-    def clean(self, tenant: str, value: Any) -> Cleaned:
+    def clean(self, tenant: str, value: Any) -> RedactedValue:
         """`value`, any JSON, without secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
         cleaned = self.clean_query(tenant, value)
         rules = self.rules(tenant)
@@ -184,16 +184,16 @@ class Redactor:
             raise SecretsRefused(f"contains secrets that are not stored here: {kinds}; remove them and send it again")
         return cleaned
 
-    def clean_query(self, tenant: str, value: Any) -> Cleaned:
+    def clean_query(self, tenant: str, value: Any) -> RedactedValue:
         """Like `clean`, but removes secrets that the tenant's rules would refuse. Raises Unavailable."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():
             if not may_hold_secrets(value, patterns):
-                return Cleaned(value, {})
-            return Cleaned(redaction.value(value), dict(redaction.counts))
+                return RedactedValue(value, {})
+            return RedactedValue(redaction.value(value), dict(redaction.counts))
 
-    def clean_draft(self, tenant: str, draft: Draft | Memory) -> Cleaned:
+    def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue:
         """`draft` without secrets in its texts; the same object if there are none.
 
         Raises SecretsRefused and Unavailable.
@@ -201,11 +201,11 @@ class Redactor:
         texts = _texts(draft)
         cleaned = self.clean(tenant, texts)
         if not cleaned.counts:
-            return Cleaned(draft, {})
+            return RedactedValue(draft, {})
         changed = {name: _truncated(name, value) for name, value in cleaned.value.items() if value != texts[name]}
         if "source" in changed and draft.source is not None:
             changed["source"] = draft.source.model_copy(update=changed["source"])
-        return Cleaned(draft.model_copy(update=changed), cleaned.counts)
+        return RedactedValue(draft.model_copy(update=changed), cleaned.counts)
 
     def _active_patterns(self, tenant: str) -> tuple[Pattern, ...]:
         key = tenant if tenant in self._book.tenants else None
