@@ -12,10 +12,9 @@ import qdrant_edge as edge
 
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.engine.vendor import Translator
-from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import Searches
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
 from memtypes.stores.operations.schema import SPARSE
@@ -34,16 +33,16 @@ class Reader:
     engine: edge.EdgeShard
     slots: SlotFile
     terms: TermFile
-    scopes: Scopes
+    namespaces: NamespaceCache
 
     @classmethod
     def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
         """The reader of the shard with these parts."""
-        return cls(engine, slots, terms, Scopes(partial(_matching, engine, slots)))
+        return cls(engine, slots, terms, NamespaceCache(partial(_matching, engine, slots)))
 
     def search(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
         """The hits of each query."""
-        return Searches(self.scopes, self.terms, self.engine_hits).hits(queries)
+        return ShardSearch(self.namespaces, self.terms, self.engine_hits).hits(queries)
 
     def engine_hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
         """The hits of each query, all found by the engine."""
@@ -66,7 +65,7 @@ class Reader:
 
     def count(self, where: Condition) -> int:
         """The number of points that meet a condition."""
-        members = self.scopes.members(where)
+        members = self.namespaces.members(where)
         if members is not None:
             return len(members)
         return self.engine.count(edge.CountRequest(exact=True, filter=self._filter(where)))

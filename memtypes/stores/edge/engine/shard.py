@@ -71,7 +71,7 @@ class Shard:
     def write(self, change: Change) -> Slots | None:
         """The slots of what `change` was about, once it is made; None where only the engine knows."""
         where = Translator(self.slots).filter(change.where)
-        self.reader.scopes.forget(change)
+        self.reader.namespaces.forget(change)
         match change:
             case PutPoints(points):
                 return self._put(points, where)

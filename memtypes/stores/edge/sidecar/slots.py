@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.stores.edge.sidecar.array_file import RowFile
+from memtypes.stores.edge.sidecar.array_files import RowFile
 from memtypes.stores.operations.uuids import ID, Ids, ids_of
 
 Slots: TypeAlias = NDArray[np.int64]

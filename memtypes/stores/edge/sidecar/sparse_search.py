@@ -1,71 +1,111 @@
-"""Searches of one shard, each query by the way that takes less: the engine's, or a look at the terms of all in a scope.
+"""Searches of one shard: by the engine, or for keywords in small namespaces by a pass over all their terms.
 
-A word query is answered without the engine where its scope is small and it is known which memories may be found: those
-that it is asked among, or all that a vector query beside it names, which asks for as many as there are.
+A keyword query needs no engine where its namespace is small and the memories that it can find are known: those that it
+is limited to, or all hits of a dense query with the same filter that asks for the whole namespace.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from memtypes.search.vectors import SparseVector
-from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import QueryHits, VectorQuery
+from memtypes.stores.operations.conditions import Condition, scope_in
+from memtypes.stores.operations.engine import Change, PutPoints, QueryHits, RemovePoints, VectorQuery
 
-AskEngine: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
+SMALL = 2_000
+"""Memories of a namespace for which a pass over all terms takes less time than the engine's query."""
+
+CACHED = 2_000
+"""Namespaces; some 32 MB at most."""
+
+Matching: TypeAlias = Callable[[Condition, int], Slots]
+"""The slots of the points that meet a condition, at most so many, ascending."""
+
+EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
 """The engine's hits of each query."""
 
+_NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
+
+
+class NamespaceCache:
+    """The slots of small namespaces of one shard. matching: how they are read.
+
+    The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
+    """
+
+    def __init__(self, matching: Matching, small: int = SMALL, cached: int = CACHED) -> None:
+        self._matching = matching
+        self._small = small
+        self._cached = cached
+        self._slots: OrderedDict[tuple[str, str], Slots | None] = OrderedDict()
+
+    def members(self, where: Condition) -> Slots | None:
+        """The slots that meet a condition, ascending; None unless it is exactly a small namespace."""
+        scope, rest = scope_in(where)
+        if scope is None or rest:
+            return None
+        if scope not in self._slots:
+            slots = self._matching(where, self._small + 1)
+            self._slots[scope] = np.sort(slots) if len(slots) <= self._small else None
+            if len(self._slots) > self._cached:
+                self._slots.popitem(last=False)
+        self._slots.move_to_end(scope)
+        return self._slots[scope]
+
+    def forget(self, change: Change) -> None:
+        """Forget the namespaces to which a change may add a memory, or from which it may remove one."""
+        if isinstance(change, PutPoints | RemovePoints):
+            scope, _ = scope_in(change.where)
+            if scope is None:
+                self._slots.clear()
+            else:
+                self._slots.pop(scope, None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """How a query is answered without the engine. among: what may be found, or the place of the query that names it."""
+class ShardSearch:
+    """Searches of one shard."""
 
-    vector: SparseVector
-    members: Slots
-    among: Slots | int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Searches:
-    """Carries out the searches of one shard."""
-
-    scopes: Scopes
+    namespaces: NamespaceCache
     terms: TermFile
-    engine: AskEngine
+    engine_hits: EngineHits
 
     def hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
         """The hits of each query."""
-        looks = [self._look(query, queries) for query in queries]
-        asked = [place for place, look in enumerate(looks) if look is None]
-        found = dict(zip(asked, self.engine([queries[place] for place in asked]) if asked else (), strict=True))
-        for place, look in enumerate(looks):
-            if look is not None:
-                among = found[look.among].keys if isinstance(look.among, int) else look.among
-                corpus = self.terms.corpus(look.members)
-                found[place] = corpus.matching(look.vector, among, queries[place].limit)
-        return [found[place] for place in range(len(queries))]
-
-    def _look(self, query: VectorQuery, queries: Sequence[VectorQuery]) -> _Look | None:
-        if not isinstance(query.vector, SparseVector):
-            return None
-        members = self.scopes.members(query.corpus)
-        if members is None or not len(members):
-            return None
-        if query.among is not None:
-            return _Look(query.vector, members, query.among)
-        beside = _naming_all(query.where, queries, len(members))
-        return None if beside is None else _Look(query.vector, members, beside)
+        members = [self.namespaces.members(query.corpus) for query in queries]
+        empty = {place for place, slots in enumerate(members) if slots is not None and not len(slots)}
+        passes = {
+            place: among
+            for place, query in enumerate(queries)
+            if place not in empty and (among := _among(query, members[place], queries)) is not None
+        }
+        asked = [place for place in range(len(queries)) if place not in passes and place not in empty]
+        hits = dict.fromkeys(empty, _NO_HITS)
+        if asked:
+            hits |= zip(asked, self.engine_hits([queries[place] for place in asked]), strict=True)
+        for place, among in passes.items():
+            query, slots = queries[place], members[place]
+            if isinstance(query.vector, SparseVector) and slots is not None:
+                limited = hits[among].keys if isinstance(among, int) else among
+                hits[place] = self.terms.corpus(slots).search(query.vector, limited, query.limit)
+        return [hits[place] for place in range(len(queries))]
 
 
-def _naming_all(where: Condition, queries: Sequence[VectorQuery], count: int) -> int | None:
-    """The place of a vector query that names every one of `count` memories which meets the condition."""
+def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
+    """The memories that a keyword query can find, or the position of the query that names them; None if unknown."""
+    if members is None or not isinstance(query.vector, SparseVector):
+        return None
+    if query.among is not None:
+        return query.among
     for place, other in enumerate(queries):
-        whole = other.among is None and other.limit >= count
-        if whole and other.where is where and not isinstance(other.vector, SparseVector):
+        whole = other.among is None and other.limit >= len(members)
+        if whole and other.where is query.where and not isinstance(other.vector, SparseVector):
             return place
     return None

@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from memtypes.search.vectors import TOKEN_DIMENSIONS, TokenMaxima, TokenVectors
-from memtypes.stores.edge.sidecar.ragged_file import Ragged
+from memtypes.stores.edge.sidecar.array_files import RaggedFile
 from memtypes.stores.edge.sidecar.slots import Slots
 
 _MODEL: Final = (
@@ -65,7 +65,7 @@ class TokenRows:
         self.content.take(rows, axis=0, out=target, mode="clip")  # unlike an index it checks nothing, which is faster
 
 
-class TokenFile(Ragged):
+class TokenFile(RaggedFile):
     """The token vectors of one shard."""
 
     row: ClassVar[np.dtype[Any]] = np.dtype((np.uint8, TOKEN_DIMENSIONS))
@@ -77,7 +77,7 @@ class TokenFile(Ragged):
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
         """Store token vectors by slot, in place of earlier ones."""
-        self.keep(slots, [vectors.view(np.uint8) ^ FLIP for vectors in tokens])
+        self.set(slots, [vectors.view(np.uint8) ^ FLIP for vectors in tokens])
 
     def rows(self, slots: Slots) -> TokenRows:
         """Where the token vectors of each memory are."""

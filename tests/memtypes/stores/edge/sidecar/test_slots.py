@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.stores.edge.sidecar.array_file import RowFile
+from memtypes.stores.edge.sidecar.array_files import RowFile
 from memtypes.stores.edge.sidecar.slots import RECENT, SlotFile, slots_of
 from memtypes.stores.operations.uuids import ids_of, strings_of
 

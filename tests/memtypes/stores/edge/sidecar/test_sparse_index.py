@@ -17,9 +17,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
-from memtypes.stores.edge.sidecar.namespace_cache import Scopes
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
 from memtypes.stores.operations.engine import (
     Change,
@@ -89,7 +89,7 @@ def test_words_find_what_the_engine_finds(shard: Shard) -> None:
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
-        members = shard.reader.scopes.members(corpus)
+        members = shard.reader.namespaces.members(corpus)
         assert members is not None
         for where in (corpus, within(scope, some)):
             whole, _ = agree(shard, *both(where, 50, corpus))
@@ -143,7 +143,7 @@ def test_scores_are_sums_over_shared_terms(
     slots = slots_of(range(3, 3 + len(kept)))
     file.put(slots, [make_sparse(one) for one in kept])
     among = slots_of(data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(kept)))])
-    hits = file.corpus(slots).matching(QUERY, slots_of([1, *among.tolist(), 99]), limit)
+    hits = file.corpus(slots).search(QUERY, slots_of([1, *among.tolist(), 99]), limit)
     known = sum(map(bool, kept))
     wanted: dict[int, float] = {}
     for slot, own in zip(slots.tolist(), kept, strict=True):
@@ -177,7 +177,7 @@ def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
     """Large ones too, of which nothing but that is remembered; a use or a change elsewhere changes nothing."""
     for count in (3, 4):
         read = Read(count)
-        scopes = Scopes(read.matching, most=3)
+        scopes = NamespaceCache(read.matching, small=3)
         changes: list[Change] = [PutPoints((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
         for change in changes:
             members = scopes.members(within(SCOPE))
@@ -196,7 +196,7 @@ def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
 
 def test_only_a_scope_and_nothing_else_has_members() -> None:
     """A condition that says more, or less, is the engine's."""
-    scopes = Scopes(Read(3).matching)
+    scopes = NamespaceCache(Read(3).matching)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
     assert scope_in({**within(SCOPE), "must_not": [has_ids(["x"])]})[0] is None
@@ -205,7 +205,7 @@ def test_only_a_scope_and_nothing_else_has_members() -> None:
 def test_so_many_scopes_are_remembered() -> None:
     """The one that was asked for longest ago is read again."""
     read = Read(3)
-    scopes = Scopes(read.matching, remembered=2)
+    scopes = NamespaceCache(read.matching, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
         scopes.members(within(Scope("acme", name)))
     assert read.asked == 4

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from memtypes.search.vectors import TokenVectors
 from memtypes.stores.edge.sidecar import token_vectors
-from memtypes.stores.edge.sidecar.ragged_file import LEAST_DEAD
+from memtypes.stores.edge.sidecar.array_files import LEAST_DEAD
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.edge.sidecar.token_vectors import FLIP, Matcher, TokenFile, TokenRows
 from memtypes.stores.memory import token_maxima
