@@ -1,8 +1,6 @@
 """LoCoMo's locomo10.json as two sets: its turns, and the observations that it states about them.
 
-A list of conversations {sample_id, conversation: {session_N: [{speaker, dia_id, text, blip_caption?}],
-session_N_date_time}, observation?: {session_N_observation: {speaker: [[text, dia_ids]]}}, qa: [{question, answer?,
-evidence, category}]}. Turns have no times: they follow each other by 20 seconds.
+A conversation has members session_N (turns) and session_N_date_time. Turns have no times: they follow by 20 seconds.
 """
 
 from __future__ import annotations
@@ -12,163 +10,166 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from benchmarks.sets.formats.source import BadSource, Prepared, expect, member, moment, read_json, stamp
+import msgspec
+
+from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read_json, stamp
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
 """Names of the categories in the paper, by their number in the file."""
 
 UNANSWERABLE = 5
 _TURN = timedelta(seconds=20)
-_DATES = ("%I:%M %p on %d %B, %Y",)
+_DATE = "%I:%M %p on %d %B, %Y"
 _SESSION = re.compile(r"session_(\d+)")
 _CITED = re.compile(r"D(\d+):(\d+)")
 
+Observations: TypeAlias = dict[str, list[tuple[str, str | list[str]]]]
+"""By speaker: texts with the turns that they cite."""
+
+
+class DialogTurn(msgspec.Struct):
+    """A turn; blip_caption describes a shared image."""
+
+    speaker: str
+    dia_id: Annotated[str, msgspec.Meta(pattern=r"^D\d+:\d+$")]
+    text: str
+    blip_caption: str | None = None
+
+
+class LocomoQuestion(msgspec.Struct):
+    """A question with the turns that it cites."""
+
+    question: str
+    evidence: list[str]
+    category: Annotated[int, msgspec.Meta(ge=1, le=5)]
+    answer: Any = ""
+
+
+class Sample(msgspec.Struct):
+    """A conversation with its observations and questions."""
+
+    sample_id: str
+    conversation: dict[str, str | list[DialogTurn]]
+    qa: list[LocomoQuestion]
+    observation: dict[str, Observations] = {}
+
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One session of a conversation, with its turns as in the file."""
+class DialogSession:
+    """One session of a conversation."""
 
     number: int
     at: datetime
-    turns: list[Any]
-    place: str
+    turns: list[DialogTurn]
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
     """The set of turns and, if the file has observations, the set of observations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
-    for index, sample in enumerate(expect(read_json(path), list, str(path))[:limit]):
-        place = f"{path}[{index}]"
-        _add(expect(sample, dict, place), place, turns, facts)
+    for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
+        _add(sample, f"{path}[{index}]", turns, facts)
     return [turns, *([facts] if facts.corpus else [])]
 
 
-def _add(sample: dict[str, Any], place: str, turns: Prepared, facts: Prepared) -> None:
-    name = member(sample, "sample_id", str, place)
-    sessions = list(_sessions(member(sample, "conversation", dict, place), f"{place}.conversation"))
+def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
+    sessions = list(_sessions(sample, place))
     if not sessions:
         raise BadSource(f"{place}.conversation: has no session")
-    known = {row["id"] for session in sessions for row in _turns(name, session, turns)}
-    stated = _observations(name, sample, place, sessions, facts)
+    known = {row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)}
+    observations = _add_observations(sample, place, sessions, facts)
     asked_at = stamp(sessions[-1].at + timedelta(days=1))
-    for number, question in enumerate(member(sample, "qa", list, place)):
-        query = _query(expect(question, dict, f"{place}.qa[{number}]"), f"{place}.qa[{number}]", name, known, turns)
-        query |= {"id": f"{name}:q{number}", "conversation": name, "asked_at": asked_at}
+    for number, question in enumerate(sample.qa):
+        query = _query(question, sample.sample_id, known, turns)
+        query |= {"id": f"{sample.sample_id}:q{number}", "conversation": sample.sample_id, "asked_at": asked_at}
         turns.queries.append(query)
-        about_facts = _about_facts(query, stated)
+        about_facts = _about_facts(query, observations)
         if about_facts is not None:
             facts.queries.append(about_facts)
 
 
-def _sessions(conversation: dict[str, Any], place: str) -> Iterator[Session]:
+def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
     """The sessions by number; the file has dates without turns, which are skipped."""
-    numbers = sorted(int(found[1]) for name in conversation if (found := _SESSION.fullmatch(name)))
+    numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
-        where = f"{place}.session_{number}"
-        written = member(conversation, f"session_{number}_date_time", str, place)
-        at = moment(written, _DATES, f"{where}_date_time")
-        yield Session(number, at, member(conversation, f"session_{number}", list, place), where)
+        date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
+        if not isinstance(date, str) or not isinstance(turns, list):
+            raise BadSource(f"{place}.conversation.session_{number}: needs turns and session_{number}_date_time")
+        yield DialogSession(number, parse_time(date, _DATE, f"{place}.session_{number}_date_time"), turns)
 
 
-def _turns(name: str, session: Session, turns: Prepared) -> list[dict[str, Any]]:
+def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for index, turn in enumerate(session.turns):
-        place = f"{session.place}[{index}]"
-        said = expect(turn, dict, place)
-        cited = _CITED.fullmatch(member(said, "dia_id", str, place))
-        if cited is None:
-            raise BadSource(f"{place}.dia_id: must look like D1:2, is {said['dia_id']!r}")
-        caption = said.get("blip_caption")
-        text = member(said, "text", str, place).strip()
-        shown = f"[shares {expect(caption, str, f'{place}.blip_caption').strip()}]" if caption else ""
-        row = {
-            "id": _turn_id(name, cited),
-            "conversation": name,
-            "session": f"session_{session.number}",
-            "speaker": member(said, "speaker", str, place),
-            "text": f"{text} {shown}".strip(),
-            "timestamp": stamp(session.at + index * _TURN),
-            "memory_type": "episodic",
-            **({"meta": {"image_caption": caption}} if caption else {}),
-        }
-        if row["text"]:
-            rows.append(row)
-        else:
+        caption = turn.blip_caption
+        text = f"{turn.text.strip()} {f'[shares {caption.strip()}]' if caption else ''}".strip()
+        if not text:
             turns.left_out["turns without text"] += 1
+            continue
+        rows.append(
+            {
+                "id": _turn_ids([turn.dia_id], name)[0],
+                "conversation": name,
+                "session": f"session_{session.number}",
+                "speaker": turn.speaker,
+                "text": text,
+                "timestamp": stamp(session.at + index * _TURN),
+                "memory_type": "episodic",
+                **({"meta": {"image_caption": caption}} if caption else {}),
+            }
+        )
     turns.corpus += rows
     return rows
 
 
-def _observations(
-    name: str, sample: dict[str, Any], place: str, sessions: Sequence[Session], facts: Prepared
+def _add_observations(
+    sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
     """Ids of the observations by the turn that they cite."""
-    stated: dict[str, list[str]] = {}
-    observations = expect(sample.get("observation", {}), dict, f"{place}.observation")
+    by_turn: dict[str, list[str]] = {}
     for session in sessions:
-        where = f"{place}.observation.session_{session.number}_observation"
-        for speaker, texts in expect(
-            observations.get(f"session_{session.number}_observation", {}), dict, where
-        ).items():
-            for index, pair in enumerate(expect(texts, list, f"{where}.{speaker}")):
-                text, cited = _observation(pair, name, f"{where}.{speaker}[{index}]")
-                row_id = f"{name}:obs:{session.number}:{speaker}:{index}"
-                facts.corpus.append(
-                    {
-                        "id": row_id,
-                        "conversation": name,
-                        "session": f"session_{session.number}",
-                        "speaker": speaker,
-                        "text": text,
-                        "timestamp": stamp(session.at),
-                        "memory_type": "semantic",
-                        "meta": {"evidence": cited},
-                    }
-                )
+        for speaker, texts in sample.observation.get(f"session_{session.number}_observation", {}).items():
+            for index, (text, citations) in enumerate(texts):
+                if not text.strip():
+                    raise BadSource(f"{place}.observation of session {session.number}: must not be blank")
+                cited = _turn_ids([citations] if isinstance(citations, str) else citations, sample.sample_id)
+                row_id = f"{sample.sample_id}:obs:{session.number}:{speaker}:{index}"
+                row = {
+                    "id": row_id,
+                    "conversation": sample.sample_id,
+                    "session": f"session_{session.number}",
+                    "speaker": speaker,
+                    "text": text.strip(),
+                    "timestamp": stamp(session.at),
+                    "memory_type": "semantic",
+                    "meta": {"evidence": cited},
+                }
+                facts.corpus.append(row)
                 for turn in cited:
-                    stated.setdefault(turn, []).append(row_id)
-    return stated
+                    by_turn.setdefault(turn, []).append(row_id)
+    return by_turn
 
 
-def _observation(value: Any, name: str, place: str) -> tuple[str, list[str]]:
-    pair = expect(value, list, place)
-    if len(pair) != 2:
-        raise BadSource(f"{place}: must be a text and its citations, has {len(pair)} members")
-    text = expect(pair[0], str, f"{place}[0]").strip()
-    if not text:
-        raise BadSource(f"{place}[0]: must not be blank")
-    cited = pair[1] if isinstance(pair[1], list) else [pair[1]]
-    return text, _cited(cited, name, f"{place}[1]")
-
-
-def _query(question: dict[str, Any], place: str, name: str, known: set[str], turns: Prepared) -> dict[str, Any]:
-    category = member(question, "category", int, place)
-    if category not in CATEGORIES:
-        raise BadSource(f"{place}.category: must be 1 to 5, is {category}")
-    cited = _cited(member(question, "evidence", list, place), name, f"{place}.evidence")
+def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared) -> dict[str, Any]:
+    cited = _turn_ids(question.evidence, name)
     evidence = [turn for turn in cited if turn in known]
     turns.left_out["citations of missing turns"] += len(cited) - len(evidence)
-    query = {"text": member(question, "question", str, place), "category": CATEGORIES[category]}
-    if category == UNANSWERABLE:
+    query = {"text": question.question, "category": CATEGORIES[question.category]}
+    if question.category == UNANSWERABLE:
         return {**query, "answerable": False, "evidence": [], "forbidden": evidence}
-    return {**query, "answerable": True, "evidence": evidence, "answer": str(question.get("answer", ""))}
+    return {**query, "answerable": True, "evidence": evidence, "answer": str(question.answer)}
 
 
-def _cited(cited: Sequence[Any], name: str, place: str) -> list[str]:
+def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
     """Ids of the cited turns, each once; some citations name several turns in one text."""
-    matches = (match for text in cited for match in _CITED.finditer(expect(text, str, place)))
-    return list(dict.fromkeys(_turn_id(name, match) for match in matches))
+    matches = (match for text in citations for match in _CITED.finditer(text))
+    return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))
 
 
-def _turn_id(name: str, cited: re.Match[str]) -> str:
-    return f"{name}:D{int(cited[1])}:{int(cited[2])}"
-
-
-def _about_facts(query: dict[str, Any], stated: dict[str, list[str]]) -> dict[str, Any] | None:
+def _about_facts(query: dict[str, Any], by_turn: dict[str, list[str]]) -> dict[str, Any] | None:
     """`query` with observations as evidence; None if a turn that it cites has no observation."""
-    turns = query["evidence"]
-    if not turns or any(turn not in stated for turn in turns):
+    cited = query["evidence"]
+    if not cited or any(turn not in by_turn for turn in cited):
         return None
-    return query | {"evidence": list(dict.fromkeys(fact for turn in turns for fact in stated[turn]))}
+    return query | {"evidence": list(dict.fromkeys(fact for turn in cited for fact in by_turn[turn]))}

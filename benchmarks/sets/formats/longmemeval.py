@@ -1,111 +1,99 @@
-"""LongMemEval's longmemeval_s.json (or _m, _oracle) to a set: each question has a haystack of its own.
+"""LongMemEval's longmemeval_s.json (or _m, _oracle) as a set: each question has its own conversation.
 
-A list of {question_id, question_type, question, answer, question_date, haystack_session_ids, haystack_dates,
-haystack_sessions: [[{role, content, has_answer?}]], answer_session_ids}. A question_id that ends with _abs is not
-answerable. Turns have no times: they follow each other by 30 seconds.
+A question_id that ends with _abs is not answerable. Turns have no times: they follow each other by 30 seconds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.sets.formats.source import BadSource, Prepared, expect, member, moment, read_json, stamp
+import msgspec
 
-ROLES = ("user", "assistant")
-_DATES = ("%Y/%m/%d (%a) %H:%M",)
+from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read_json, stamp
+
+_DATE = "%Y/%m/%d (%a) %H:%M"
 _TURN = timedelta(seconds=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One session of a haystack. name: as in the file; id: the name, made unique if it occurs twice."""
+class HaystackTurn(msgspec.Struct):
+    """A turn; has_answer marks evidence."""
 
-    id: str
-    name: str
-    at: datetime
-    turns: list[Any]
-    place: str
+    role: Literal["user", "assistant"]
+    content: str
+    has_answer: bool = False
+
+
+class Instance(msgspec.Struct):
+    """A question with its haystack of sessions."""
+
+    question_id: str
+    question_type: str
+    question: str
+    question_date: str
+    haystack_session_ids: list[str]
+    haystack_dates: list[str]
+    haystack_sessions: list[list[HaystackTurn]]
+    answer_session_ids: list[str]
+    answer: Any = ""
 
 
 def prepare_longmemeval(path: Path, limit: int | None = None) -> list[Prepared]:
     """The set, named after the file. Raises BadSource."""
     prepared = Prepared(path.stem)
-    for index, instance in enumerate(expect(read_json(path), list, str(path))[:limit]):
-        place = f"{path}[{index}]"
-        _add(expect(instance, dict, place), place, prepared)
+    for index, instance in enumerate(read_json(path, list[Instance])[:limit]):
+        _add(instance, f"{path}[{index}]", prepared)
     return [prepared]
 
 
-def _add(instance: dict[str, Any], place: str, prepared: Prepared) -> None:
-    question = member(instance, "question_id", str, place)
-    name = f"lme-{question}"
-    wanted = member(instance, "answer_session_ids", list, place)
-    answering: list[str] = []
-    in_sessions: list[str] = []
-    for session in _sessions(instance, place):
-        for row, answers in _turns(name, session, prepared):
-            prepared.corpus.append(row)
-            answering += [row["id"]] * answers
-            in_sessions += [row["id"]] * (session.name in wanted)
-    answerable = not question.endswith("_abs")
-    evidence = (answering or in_sessions) if answerable else []
-    at = moment(member(instance, "question_date", str, place), _DATES, f"{place}.question_date")
+def _add(instance: Instance, place: str, prepared: Prepared) -> None:
+    name = f"lme-{instance.question_id}"
+    with_answer, in_sessions = _add_turns(instance, name, place, prepared)
+    answerable = not instance.question_id.endswith("_abs")
     prepared.queries.append(
         {
             "id": f"{name}:q0",
             "conversation": name,
-            "text": member(instance, "question", str, place),
-            "category": member(instance, "question_type", str, place),
+            "text": instance.question,
+            "category": instance.question_type,
             "answerable": answerable,
-            "evidence": evidence,
-            "evidence_level": "turn" if answering else "session",
-            "evidence_sessions": wanted,
-            "asked_at": stamp(at),
-            "answer": str(instance.get("answer", "")),
+            "evidence": (with_answer or in_sessions) if answerable else [],
+            "evidence_level": "turn" if with_answer else "session",
+            "evidence_sessions": instance.answer_session_ids,
+            "asked_at": stamp(parse_time(instance.question_date, _DATE, f"{place}.question_date")),
+            "answer": str(instance.answer),
         }
     )
 
 
-def _sessions(instance: dict[str, Any], place: str) -> Iterator[Session]:
-    ids = member(instance, "haystack_session_ids", list, place)
-    dates = member(instance, "haystack_dates", list, place)
-    sessions = member(instance, "haystack_sessions", list, place)
+def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
+    """Ids of the turns with the answer, and of all turns of the answering sessions."""
+    ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")
+    with_answer: list[str] = []
+    in_sessions: list[str] = []
     seen: Counter[str] = Counter()
-    for index, (session_id, date, turns) in enumerate(zip(ids, dates, sessions, strict=True)):
-        where = f"{place}.haystack_sessions[{index}]"
-        name = expect(session_id, str, f"{place}.haystack_session_ids[{index}]")
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name}~{seen[name]}"
-        at = moment(expect(date, str, f"{place}.haystack_dates[{index}]"), _DATES, f"{place}.haystack_dates[{index}]")
-        yield Session(unique, name, at, expect(turns, list, where), where)
-
-
-def _turns(name: str, session: Session, prepared: Prepared) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Each turn, and whether it has the answer."""
-    for index, turn in enumerate(session.turns):
-        place = f"{session.place}[{index}]"
-        said = expect(turn, dict, place)
-        role = member(said, "role", str, place)
-        if role not in ROLES:
-            raise BadSource(f"{place}.role: must be {' or '.join(ROLES)}, is {role!r}")
-        text = member(said, "content", str, place)
-        if not text.strip():
-            prepared.left_out["turns without text"] += 1
-            continue
-        row = {
-            "id": f"{name}:{session.id}:{index}",
-            "conversation": name,
-            "session": session.id,
-            "speaker": role,
-            "text": text,
-            "timestamp": stamp(session.at + index * _TURN),
-            "memory_type": "episodic",
-        }
-        yield row, expect(said.get("has_answer", False), bool, f"{place}.has_answer")
+    for number, (session, date, turns) in enumerate(zip(ids, dates, sessions, strict=True)):
+        seen[session] += 1
+        unique = session if seen[session] == 1 else f"{session}~{seen[session]}"
+        at = parse_time(date, _DATE, f"{place}.haystack_dates[{number}]")
+        for index, turn in enumerate(turns):
+            if not turn.content.strip():
+                prepared.left_out["turns without text"] += 1
+                continue
+            row = {
+                "id": f"{name}:{unique}:{index}",
+                "conversation": name,
+                "session": unique,
+                "speaker": turn.role,
+                "text": turn.content,
+                "timestamp": stamp(at + index * _TURN),
+                "memory_type": "episodic",
+            }
+            prepared.corpus.append(row)
+            with_answer += [row["id"]] * turn.has_answer
+            in_sessions += [row["id"]] * (session in instance.answer_session_ids)
+    return with_answer, in_sessions

@@ -1,14 +1,15 @@
-"""Strict reading of published JSON: an unexpected shape is refused with its place. Writes the two files of a set."""
+"""Reads published JSON files strictly and writes the two files of a set."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from benchmarks.sets.data import CORPUS, QUERIES, BadSet
 from memtypes.model.times import rfc3339
@@ -30,38 +31,22 @@ class Prepared:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in the file. Raises BadSource."""
+def read_json(path: Path, kind: type[T]) -> T:
+    """The content of the file as a value of type `kind`. Raises BadSource."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
         raise BadSource(f"{path} does not exist") from error
+    except msgspec.MsgspecError as error:
+        raise BadSource(f"{path}: {error}") from error
+
+
+def parse_time(text: str, pattern: str, place: str) -> datetime:
+    """The time that `text` is in the strptime `pattern`, as UTC. Raises BadSource."""
+    try:
+        return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
     except ValueError as error:
-        raise BadSource(f"{path}: not JSON: {error}") from error
-
-
-def expect(value: Any, kind: type[T], place: str) -> T:
-    """`value` if it is of this kind. Raises BadSource."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BadSource(f"{place}: needs {_NAMES.get(kind, kind.__name__)}, has {_shown(value)}")
-    return value
-
-
-def member(row: dict[str, Any], name: str, kind: type[T], place: str) -> T:
-    """The member `name` of `row` if it is of this kind. Raises BadSource."""
-    if name not in row:
-        raise BadSource(f"{place}: has no {name}; it has {', '.join(sorted(row)) or 'nothing'}")
-    return expect(row[name], kind, f"{place}.{name}")
-
-
-def moment(text: str, formats: Sequence[str], place: str) -> datetime:
-    """The time that `text` is in one of `formats`, as UTC. Raises BadSource."""
-    for pattern in formats:
-        try:
-            return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    raise BadSource(f"{place}: is not a time: {text!r}")
+        raise BadSource(f"{place}: is not a time: {text!r}") from error
 
 
 def stamp(at: datetime) -> str:
@@ -79,10 +64,3 @@ def write_set(prepared: Prepared, directory: Path) -> Path:
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         (folder / name).write_text("".join(lines), encoding="utf-8")
     return folder
-
-
-_NAMES: dict[type, str] = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else f"{type(value).__name__} {str(value)[:60]!r}"
