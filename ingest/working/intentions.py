@@ -156,15 +156,9 @@ class Intentions:
                     await locks.release(lease)
 
     async def _open_intentions(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        memories: list[Prospective] = []
-        where, cursor = _may_be_due(request, self._parts.clock()), None
-        while len(memories) < MAX_OPEN:
-            page = await self._parts.store.page(scope, Listing((MemoryType.PROSPECTIVE,), where, _PAGE, cursor))
-            memories += [memory for memory in page.memories if isinstance(memory, Prospective)]
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return memories
+        listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self._parts.clock()), _PAGE)
+        memories = self._parts.store.list_all(scope, listing, most=MAX_OPEN)
+        return [memory async for memory in memories if isinstance(memory, Prospective)]
 
     async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
         """Ids of intentions whose condition is similar to `context`. Query embeddings are cached."""
