@@ -152,8 +152,8 @@ class CountingEmbedder(Embedder):
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """The vectors of the texts without their contexts."""
-        self.before += [one.before for one in texts]
-        return await self.embed_documents([one.text for one in texts])
+        self.before += [text.before for text in texts]
+        return await self.embed_documents([text.text for text in texts])
 
     async def ping(self) -> None:
         """Always available."""
@@ -225,6 +225,19 @@ class Bench:
 def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
     """A draft of `kind`."""
     return DRAFT.validate_python({"type": kind, "content": content, **fields})
+
+
+async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
+    """Turns of one session, each written in a separate call."""
+    outcomes = [
+        await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1")) for content in contents
+    ]
+    return [outcome.memory for outcome in outcomes if outcome.memory is not None]
+
+
+def context_of(*memories: Memory) -> str:
+    """The context text of these turns."""
+    return " ".join(memory.embedding_text() for memory in memories)
 
 
 def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:

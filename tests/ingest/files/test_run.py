@@ -277,7 +277,7 @@ class KilledSink:
 
 def without_seq(bench: Bench) -> dict[str, Any]:
     """The stored memories without sequence numbers, which a resumed import continues later."""
-    return {one: memory.model_copy(update={"seq": 0}) for one, memory in bench.store.memories().items()}
+    return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
 
 
 @settings(max_examples=12, deadline=None)

@@ -117,7 +117,7 @@ def test_each_value_replaces_the_one_before() -> None:
     facts = [fact(f"The port is {number}", number) for number in (1, 2, 3)]
     near = {facts[1].id: facts[:1], facts[2].id: facts[:2]}
     timeline = place_facts(facts[1:], near, NOW)
-    assert [timeline.replaced_by(one.id) for one in facts] == [[], [facts[0].id], [facts[1].id]]
+    assert [timeline.replaced_by(fact.id) for fact in facts] == [[], [facts[0].id], [facts[1].id]]
     second = timeline.facts[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
     assert timeline.patch(facts[1].id)["links"] == [{"type": LinkType.CONTRADICTS, "id": facts[0].id}]
@@ -128,22 +128,22 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     """Each fact ends where the next one in time begins, and the last one holds."""
     known: dict[str, Memory] = {}
     arriving = [fact(f"The port is {number}", number) for number in order]
-    pieces = [arriving] if together else [[one] for one in arriving]
+    pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
-        near = {one.id: [*known.values(), *piece[:place]] for place, one in enumerate(piece)}
+        near = {new.id: [*known.values(), *piece[:place]] for place, new in enumerate(piece)}
         known |= place_facts(piece, near, NOW).facts
-    facts = sorted(known.values(), key=lambda one: one.valid_from)
-    for one, following in pairwise(facts):
-        assert (one.valid_to, one.superseded_by) == (following.valid_from, following.id)
+    facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
+    for earlier, following in pairwise(facts):
+        assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
     assert facts[-1].superseded_by is None
 
 
 def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
     """It replaces the first."""
-    one, other = fact("The port is 1", 5), fact("The port is 2", 5)
-    timeline = place_facts([one, other], {other.id: [one]}, NOW)
-    assert timeline.replaced_by(other.id) == [one.id]
-    assert timeline.facts[other.id].superseded_by is None
+    first, last = fact("The port is 1", 5), fact("The port is 2", 5)
+    timeline = place_facts([first, last], {last.id: [first]}, NOW)
+    assert timeline.replaced_by(last.id) == [first.id]
+    assert timeline.facts[last.id].superseded_by is None
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,11 @@ def _ingestor(store: InMemoryStore) -> Ingestor:
 async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
     """The contents that are valid at this time."""
     stored = (await store.page(SCOPE, Listing())).memories
-    return [one.content for one in stored if one.valid_from <= at and (one.valid_to is None or one.valid_to > at)]
+    return [
+        memory.content
+        for memory in stored
+        if memory.valid_from <= at and (memory.valid_to is None or memory.valid_to > at)
+    ]
 
 
 async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
@@ -222,13 +226,15 @@ async def test_a_value_that_returns_is_a_new_memory() -> None:
 async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
     """The last value still holds."""
     store = InMemoryStore()
-    drafts = [DRAFT.validate_python({"type": "semantic", "content": f"The port is {one}"}) for one in (1, 2, 3)]
+    drafts = [DRAFT.validate_python({"type": "semantic", "content": f"The port is {number}"}) for number in (1, 2, 3)]
     first = await _ingestor(store).write(SCOPE, drafts)
-    assert [one.supersedes for one in first] == [(), (first[0].id,), (first[1].id,)]
+    assert [outcome.supersedes for outcome in first] == [(), (first[0].id,), (first[1].id,)]
     later = NOW + timedelta(hours=1)
     parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: later)
     again = await Ingestor(parts).write(SCOPE, drafts)
-    assert [(one.status, one.id) for one in again] == [(WriteStatus.MERGED, one.id) for one in first]
+    assert [(outcome.status, outcome.id) for outcome in again] == [
+        (WriteStatus.MERGED, outcome.id) for outcome in first
+    ]
     assert await _current(store, later) == ["The port is 3"]
 
 

@@ -31,7 +31,7 @@ def fact(content: str) -> Memory:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("text", "other", "same"),
     [
         ("The tea is green.", "THE TEA  IS\nGREEN.", True),
         ("The tea is green.", "The tea is not green.", False),
@@ -42,10 +42,10 @@ def fact(content: str) -> Memory:
         ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
     ],
 )
-def test_case_and_spacing_do_not_matter(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
     """Another word, number or name does, and so does the case of a command's option."""
-    assert same_statement(fact(one), fact(other)) is same
-    assert same_statement(fact(other), fact(one)) is same
+    assert same_statement(fact(text), fact(other)) is same
+    assert same_statement(fact(other), fact(text)) is same
 
 
 def test_another_speaker_is_another_statement() -> None:
@@ -64,7 +64,7 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("text", "other", "same"),
     [
         ("I'm allergic to nuts.", "I am allergic to nuts", True),
         ("The shop doesn't open", "the shop does not open!", True),
@@ -81,10 +81,10 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
         ("Plan A is ready", "Plan is ready", False),
     ],
 )
-def test_words_and_their_order_matter(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+def test_words_and_their_order_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
     """Punctuation, contractions and articles do not; signs and amounts do."""
-    assert same_statement(fact(one), fact(other)) is same
-    assert same_statement(fact(other), fact(one)) is same
+    assert same_statement(fact(text), fact(other)) is same
+    assert same_statement(fact(other), fact(text)) is same
 
 
 def test_procedures_are_compared_by_case_and_spacing_only() -> None:
@@ -104,7 +104,7 @@ class ContextEmbedder(FakeEmbedder):
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """The vectors of the context, or of the text without one."""
-        return await self.embed_documents([one.before or one.text for one in texts])
+        return await self.embed_documents([text.before or text.text for text in texts])
 
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
@@ -123,7 +123,7 @@ async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
     assert again.reason == f"same words in other case or spacing as {first.id}"
     assert again.memory is not None
     assert (again.memory.content, again.memory.evidence_count) == ("The tea is green.", 2)
-    assert sum(one.count for one in (await store.stats(SCOPE)).values()) == 1
+    assert sum(stats.count for stats in (await store.stats(SCOPE)).values()) == 1
 
 
 async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
@@ -149,7 +149,7 @@ async def test_rewordings_within_a_batch_are_merged() -> None:
     ]
     assert {outcomes[1].merged_into, outcomes[3].merged_into} == {outcomes[0].id}
     stored = await store.get(SCOPE, [str(outcomes[0].id)])
-    assert [one.evidence_count for one in stored.values()] == [3]
+    assert [memory.evidence_count for memory in stored.values()] == [3]
 
 
 async def test_private_memories_are_not_compared() -> None:

@@ -18,13 +18,13 @@ from memtypes.model.types import MEMORY_CLASSES
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def memory(one_id: str, kind: str = "episodic", **fields: Any) -> Memory:
+def memory(memory_id: str, kind: str = "episodic", **fields: Any) -> Memory:
     """A memory with default values for what `fields` does not set."""
-    made = fields.pop("created_at", NOW - timedelta(days=1))
+    created = fields.pop("created_at", NOW - timedelta(days=1))
     base = {
-        "id": one_id, "type": kind, "tenant": "t", "namespace": "n", "content": f"text {one_id}",
-        "visibility": "namespace", "created_at": made, "updated_at": made, "valid_from": made, "content_hash": "h",
-        "tokens": TokenCount(count=1, tokenizer="x"),
+        "id": memory_id, "type": kind, "tenant": "t", "namespace": "n", "content": f"text {memory_id}",
+        "visibility": "namespace", "created_at": created, "updated_at": created, "valid_from": created,
+        "content_hash": "h", "tokens": TokenCount(count=1, tokenizer="x"),
     }  # fmt: skip
     return MEMORY_CLASSES[MemoryType(kind)].model_validate(base | fields)
 
@@ -41,7 +41,7 @@ _memories = st.lists(
         st.lists(st.sampled_from("abcd"), unique=True), st.none() | st.integers(-5, 5),
     ),
     max_size=12,
-).map(lambda made: [memory(f"m{index}", kind, **fields) for index, (kind, fields) in enumerate(made)])  # fmt: skip
+).map(lambda drawn: [memory(f"m{index}", kind, **fields) for index, (kind, fields) in enumerate(drawn)])  # fmt: skip
 
 
 @given(_memories, st.integers(1, 400), st.integers(1, 400), st.integers(0, 12))
@@ -49,7 +49,7 @@ def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int,
     """Pinned memories and open intentions stay; no limit removes nothing; a wider limit removes no more."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).removed)
-    spared = {one.id for one in memories if one.pinned or one.type is MemoryType.PROSPECTIVE}
+    spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}
     assert not removed & spared
     assert not forgettings(memories, JobRequest(), NOW).removed
     wider = request.model_copy(update={"max_age_days": age + 30, "inactive_days": idle + 30, "keep_top": keep + 1})
@@ -61,11 +61,11 @@ def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: 
     """Each type keeps at least keep_top, and nothing removed is more important than what stays."""
     removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).removed)
     for kind in MemoryType:
-        group = [one for one in memories if one.type is kind]
-        left = [one for one in group if one.id not in removed]
+        group = [memory for memory in memories if memory.type is kind]
+        left = [memory for memory in group if memory.id not in removed]
         assert len(left) >= min(keep, len(group))
-        lost = [one.importance for one in group if one.id in removed]
-        unpinned = [one.importance for one in left if not one.pinned]
+        lost = [memory.importance for memory in group if memory.id in removed]
+        unpinned = [memory.importance for memory in left if not memory.pinned]
         if lost and len(left) > keep - 1 and keep and kind is not MemoryType.PROSPECTIVE and unpinned:
             assert min(unpinned) >= max(lost)
 
@@ -74,32 +74,36 @@ def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: 
 def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence[Memory]) -> None:
     """Everything expired is removed, except pinned memories."""
     removed = set(expiries(memories, JobRequest(), NOW).removed)
-    assert removed == {one.id for one in memories if one.expires_at and one.expires_at <= NOW and not one.pinned}
+    assert removed == {
+        memory.id for memory in memories if memory.expires_at and memory.expires_at <= NOW and not memory.pinned
+    }
 
 
 @given(_memories, st.floats(0.5, 1.0), st.data())
 def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
     """Evidence of merged memories is added up; pinned memories stay; texts with other words are not merged."""
-    ids = [one.id for one in memories]
-    likeness = {one: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for one in ids}
+    ids = [memory.id for memory in memories]
+    likeness = {memory_id: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for memory_id in ids}
     plan = compactions(memories, likeness, JobRequest(similarity=cosine), NOW)
-    by_id = {one.id: one for one in memories}
+    by_id = {memory.id: memory for memory in memories}
     assert not set(plan.removed) & set(plan.changed)
-    assert not any(by_id[one].pinned for one in plan.removed)
-    moved = sum(fields["evidence_count"] - by_id[one].evidence_count for one, fields in plan.changed.items())
-    assert moved == sum(by_id[one].evidence_count for one in plan.removed)
-    remaining = {by_id[one].content for one in plan.changed}
-    assert {by_id[one].content for one in plan.removed} <= remaining
+    assert not any(by_id[removed_id].pinned for removed_id in plan.removed)
+    moved = sum(
+        fields["evidence_count"] - by_id[changed_id].evidence_count for changed_id, fields in plan.changed.items()
+    )
+    assert moved == sum(by_id[removed_id].evidence_count for removed_id in plan.removed)
+    remaining = {by_id[changed_id].content for changed_id in plan.changed}
+    assert {by_id[removed_id].content for removed_id in plan.removed} <= remaining
 
 
 @given(_memories)
 def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
     """A promoted fact comes from at least three sessions, adds up their evidence and links to every source."""
     for promotion in promotions(memories, JobRequest(), NOW).created:
-        sources = [one for one in memories if one.id in promotion.sources]
-        assert len({session for one in sources for session in one.source_sessions}) >= 3
+        sources = [memory for memory in memories if memory.id in promotion.sources]
+        assert len({session for memory in sources for session in memory.source_sessions}) >= 3
         assert {link.id for link in promotion.draft.links} == set(promotion.sources)
-        assert getattr(promotion.draft, "evidence_count", 0) == sum(one.evidence_count for one in sources)
+        assert getattr(promotion.draft, "evidence_count", 0) == sum(memory.evidence_count for memory in sources)
 
 
 def test_a_promoted_event_is_not_promoted_again() -> None:

@@ -17,7 +17,18 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailabl
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding, InContext
-from tests.ingest.doubles import NOW, SCOPE, Bench, CharTokenizer, CountingEmbedder, LengthSparse, ObservedStore, draft
+from tests.ingest.doubles import (
+    NOW,
+    SCOPE,
+    Bench,
+    CharTokenizer,
+    CountingEmbedder,
+    LengthSparse,
+    ObservedStore,
+    context_of,
+    draft,
+    write_turns,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -28,17 +39,6 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
     assert outcome.memory is not None
     bench.clock.move(timedelta(minutes=1))
     return outcome.memory
-
-
-async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
-    """Turns of one session, each written in a separate call."""
-    outcomes = [await bench.ingestor.write_one(SCOPE, draft(one, "episodic", session_id="s1")) for one in contents]
-    return [one.memory for one in outcomes if one.memory is not None]
-
-
-def context_of(*memories: Memory) -> str:
-    """The context text of these turns."""
-    return " ".join(one.embedding_text() for one in memories)
 
 
 async def test_a_new_content_is_embedded_under_the_same_id() -> None:
@@ -190,7 +190,7 @@ class HeldEmbedder(CountingEmbedder):
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """The vectors, once released."""
-        if any("revised" in one.text for one in texts):
+        if any("revised" in text.text for text in texts):
             self.blocked.set()
             await self.release.wait()
         return await super().embed_in_context(texts)
@@ -257,9 +257,9 @@ def memory(kind: str, **fields: object) -> Memory:
 async def test_feedback_used_counts_an_access() -> None:
     """Count and time of access are updated."""
     bench = Bench()
-    made = await bench.ingestor.write_one(SCOPE, draft("x"))
+    written = await bench.ingestor.write_one(SCOPE, draft("x"))
     for expected in (1, 2):
-        after = await bench.ingestor.feedback(SCOPE, made.id or "", FeedbackOutcome.USED)
+        after = await bench.ingestor.feedback(SCOPE, written.id or "", FeedbackOutcome.USED)
         assert (after.access_count, after.accessed_at) == (expected, NOW)
 
 

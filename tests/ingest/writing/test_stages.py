@@ -11,21 +11,9 @@ from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceRevie
 from ingest.writing.drafts import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
-from memtypes.model.memory import Memory
-from tests.ingest.doubles import SCOPE, Bench, draft
+from tests.ingest.doubles import SCOPE, Bench, context_of, draft, write_turns
 
 pytestmark = pytest.mark.anyio
-
-
-async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
-    """Turns of one session, each written in a separate call."""
-    outcomes = [await bench.ingestor.write_one(SCOPE, draft(one, "episodic", session_id="s1")) for one in contents]
-    return [one.memory for one in outcomes if one.memory is not None]
-
-
-def context_of(*memories: Memory) -> str:
-    """The context text of these turns."""
-    return " ".join(one.embedding_text() for one in memories)
 
 
 async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
@@ -35,8 +23,8 @@ async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
     assert bench.embedder.before == ["", context_of(first), context_of(first, second), context_of(second, third)]
     whole = Bench()
     drafts = [draft(f"turn {number}", "episodic", session_id="s1") for number in range(2 * PIECE)]
-    kept = [one.memory for one in await whole.ingestor.write(SCOPE, drafts)]
-    turns = [one for one in kept if one is not None]
+    memories = [outcome.memory for outcome in await whole.ingestor.write(SCOPE, drafts)]
+    turns = [turn for turn in memories if turn is not None]
     assert whole.embedder.before == [context_of(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
 
 
@@ -44,14 +32,14 @@ async def test_known_turns_of_a_call_are_context_too() -> None:
     """A repeated import continues a conversation of which the beginning is stored."""
     bench = Bench()
     contents = [f"turn {number}" for number in range(4)]
-    first, second = (draft(one, "episodic", session_id="s1") for one in contents[:2])
-    kept = [one.memory for one in await bench.ingestor.write(SCOPE, [first, second])]
+    first, second = (draft(content, "episodic", session_id="s1") for content in contents[:2])
+    turns = [outcome.memory for outcome in await bench.ingestor.write(SCOPE, [first, second])]
     bench.embedder.before.clear()
     bench.clock.move(timedelta(hours=1))
-    whole = [draft(one, "episodic", session_id="s1", created_at=bench.clock.now) for one in contents[2:]]
+    whole = [draft(content, "episodic", session_id="s1", created_at=bench.clock.now) for content in contents[2:]]
     await bench.ingestor.write(SCOPE, [first, second, *whole])
     assert [before.count("turn") for before in bench.embedder.before] == [2, 2]
-    assert all(one is not None and one.content in bench.embedder.before[0] for one in kept)
+    assert all(turn is not None and turn.content in bench.embedder.before[0] for turn in turns)
 
 
 async def test_rejected_turns_are_no_context() -> None:
@@ -59,16 +47,20 @@ async def test_rejected_turns_are_no_context() -> None:
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"
-    drafts = [draft(one, "episodic", session_id="s1") for one in contents]
-    outcomes = await bench.ingestor.write(SCOPE, [Submission(one, ReviewMode.AUTO) for one in drafts])
-    assert [place for place, one in enumerate(outcomes) if one.status is WriteStatus.REJECTED] == [0, 3, PIECE - 1]
+    drafts = [draft(content, "episodic", session_id="s1") for content in contents]
+    outcomes = await bench.ingestor.write(SCOPE, [Submission(submitted, ReviewMode.AUTO) for submitted in drafts])
+    assert [place for place, outcome in enumerate(outcomes) if outcome.status is WriteStatus.REJECTED] == [
+        0,
+        3,
+        PIECE - 1,
+    ]
     contexts = dict(
         zip(bench.embedder.texts, bench.embedder.before, strict=True)
     )  # the last embedding of each text is stored
-    turns = [one.memory for one in outcomes]
+    turns = [outcome.memory for outcome in outcomes]
     for place, memory in enumerate(turns):
         if memory is not None:
-            before = [one for one in turns[max(0, place - 2) : place] if one is not None]
+            before = [turn for turn in turns[max(0, place - 2) : place] if turn is not None]
             assert contexts[memory.embedding_text()] == context_of(*before)
 
 

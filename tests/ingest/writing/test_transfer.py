@@ -77,12 +77,12 @@ async def test_restored_memories_are_redacted() -> None:
             "ask [redacted:email]",
         ),
     )
-    for number, (rules, statuses, kept) in enumerate(cases):
+    for number, (rules, statuses, content) in enumerate(cases):
         there = Scope("acme", f"moved {number}")
         outcomes = await ingestor_of(store, rules).restore(there, read_exported(there, lines))
-        assert sorted(one.status for one in outcomes) == statuses
-        contents = [one["content"] for one in await everything(store, there)]
-        assert (kept in contents) is (kept is not None)
+        assert sorted(outcome.status for outcome in outcomes) == statuses
+        contents = [memory["content"] for memory in await everything(store, there)]
+        assert (content in contents) is (content is not None)
         assert "ann@" not in str(contents)
 
 
@@ -117,11 +117,11 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
         other, DRAFT.validate_python({"type": "semantic", "content": "The tea is black.", "session_id": "s"})
     )
     assert again.status is WriteStatus.MERGED
-    moved = {one["content"]: one for one in await everything(target, other)}
+    moved = {memory["content"]: memory for memory in await everything(target, other)}
     old = moved["The tea is green."]
     assert old["superseded_by"] == old["links"][0]["id"] == moved["The tea is black."]["id"] == again.id
-    assert {one["namespace"] for one in moved.values()} == {"copy"}
-    assert not {one["id"] for one in moved.values()} & {one["id"] for one in lines}
+    assert {memory["namespace"] for memory in moved.values()} == {"copy"}
+    assert not {memory["id"] for memory in moved.values()} & {line["id"] for line in lines}
 
 
 class ForgetfulStore(InMemoryStore):
@@ -136,8 +136,8 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     """A memory is stored if it is read back unchanged."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
-    kept = read_exported(SCOPE, await everything(source, SCOPE))
-    (outcome,) = await ingestor_of(ForgetfulStore()).restore(SCOPE, kept)
+    memories = read_exported(SCOPE, await everything(source, SCOPE))
+    (outcome,) = await ingestor_of(ForgetfulStore()).restore(SCOPE, memories)
     assert outcome.status is WriteStatus.FAILED
 
 

@@ -43,8 +43,8 @@ MEM0 = {
     ]
 }  # fmt: skip
 MCP = "\n".join(
-    json.dumps(one)
-    for one in (
+    json.dumps(record)
+    for record in (
         {"type": "entity", "name": "Ann", "entityType": "person", "observations": ["likes tea", "lives in Bonn"]},
         {"type": "entity", "name": "Bonn", "entityType": "city", "observations": []},
         {"type": "relation", "from": "Ann", "to": "Lee", "relationType": "works_with"},
@@ -75,7 +75,7 @@ def test_chatgpt_without_current_node_reads_to_the_last_leaf() -> None:
 
 def test_a_chatgpt_conversation_without_id_is_identified_by_its_time() -> None:
     """Its creation time is the session id."""
-    items, _ = read_items(read_chatgpt, [{name: one for name, one in CHATGPT[0].items() if name != "id"}])
+    items, _ = read_items(read_chatgpt, [{name: value for name, value in CHATGPT[0].items() if name != "id"}])
     assert {item["session_id"] for item in items} == {"1767225600.0"}
 
 
