@@ -19,14 +19,13 @@ from api.cli.backend import Place
 from api.cli.client import Refused
 from api.http.validation import InvalidInput
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
-from ingest.screening.redaction.redactor import BadRedactionRules
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
 
 USAGE = 2
 FAILED = 1
 _USAGE_ERRORS = (
-    BadSettings, BadKeys, InvalidConfigFile, BadRedactionRules, InvalidInput, InvalidRequest, SetupRequired,
+    BadSettings, BadKeys, InvalidConfigFile, InvalidInput, InvalidRequest, SetupRequired,
     StoreInUse, EmbedderMismatch, Refused,
 )  # fmt: skip
 """Errors that the caller can correct: exit code 2."""

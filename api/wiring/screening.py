@@ -40,7 +40,7 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
 def configured_screening(
     settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient
 ) -> Screening:
-    """Screening by the settings. Raises BadRedactionRules."""
+    """Screening by the settings. Raises InvalidConfigFile."""
     book = read_rules(settings.redaction_rules, settings.redaction)
     return screening_of(book, panel_of(store, settings, http), embedder)
 

@@ -43,7 +43,7 @@ from retrieval.use_counts import UseCounts
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
     """All services, closed in reverse at the end. The caller runs the background jobs.
 
-    Raises BadSettings, BadKeys, InvalidConfigFile, BadRedactionRules, SetupRequired, EmbedderMismatch, StoreInUse or
+    Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)

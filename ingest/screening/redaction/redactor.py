@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import re2
-import yaml
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from ingest.screening.gates import Rejection
 from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern, compile_re2
 from ingest.screening.redaction.scan import Redaction, may_hold_secrets
 from ingest.writing.drafts import Submission
-from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.config import InvalidConfigFile, parse_yaml, read_text
+from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory, Model
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -40,10 +40,6 @@ ID_FIELDS = frozenset(
 
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _MAX_LINE = 10_000
-
-
-class BadRedactionRules(RemembrancerError):
-    """The redaction rules are invalid; the message says why."""
 
 
 class SecretsRefused(InvalidRequest):
@@ -132,20 +128,14 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules of a YAML file; `policy` is the default's unless the file sets it. Raises BadRedactionRules."""
+    """The rules of a YAML file; `policy` is the default's unless the file sets it. Raises InvalidConfigFile."""
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
-    try:
-        book = RuleBook.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadRedactionRules(f"{path} can't be read as YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise BadRedactionRules(f"{path}: {where}: {first['msg']}") from error
+    name = f"redaction rules {path}"
+    book = parse_yaml(read_text(path, "redaction rules"), RuleBook, name)
     for rules in (book.default, *(book.of(tenant) for tenant in book.tenants)):
         if unknown := sorted(rules.unknown_kinds()):
-            raise BadRedactionRules(f"{path}: no kind {unknown[0]!r}; known are {', '.join(sorted(KINDS))}")
+            raise InvalidConfigFile(f"{name}: no kind {unknown[0]!r}; known are {', '.join(sorted(KINDS))}")
     if "policy" in book.default.model_fields_set:
         return book
     return book.model_copy(update={"default": book.default.model_copy(update={"policy": policy})})

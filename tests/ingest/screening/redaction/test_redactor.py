@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ingest.screening.gates import Rejection
 from ingest.screening.redaction.redactor import (
-    BadRedactionRules,
     CustomPattern,
     RedactionGate,
     RedactionRules,
@@ -22,6 +21,7 @@ from ingest.screening.redaction.redactor import (
 )
 from ingest.screening.redaction.scan import Redaction
 from ingest.writing.drafts import Submission
+from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.types import DRAFT
@@ -147,14 +147,15 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
         ("default: {patterns: [{name: x, regex: 'a*'}]}", "matches the empty text"),
         ("default: {kinds: {mail: allow}}", "no kind 'mail'"),
         ("default: {policy: hide}", "default.policy"),
-        ("default: [", "can't be read as YAML"),
+        ("default: {policy: redact, policy: refuse}", "repeated"),
+        ("default: [", "not YAML"),
     ],
 )
 def test_invalid_rules_say_why(tmp_path: Path, text: str, message: str) -> None:
     """The error has the place of the mistake in the file."""
     path = tmp_path / "rules.yaml"
     path.write_text(text)
-    with pytest.raises(BadRedactionRules, match=message):
+    with pytest.raises(InvalidConfigFile, match=message):
         read_rules(path, Treatment.REDACT)
 
 
