@@ -25,7 +25,8 @@ from memtypes.ports.workflows import (
     WorkflowLog,
     WorkflowStore,
 )
-from memtypes.stores.redis.connection.client import Connection, LiveClient
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 

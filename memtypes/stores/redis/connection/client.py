@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
@@ -26,6 +25,7 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Bulkhead, HealthProbe, Workload, with_deadline
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import (
+    Connection,
     connect,
     disconnect,
     discover_nodes,
@@ -38,9 +38,6 @@ from memtypes.stores.redis.keys import scope_prefix
 from memtypes.stores.redis.scripts import Argument, Script
 
 T = TypeVar("T")
-
-Connection: TypeAlias = Any
-"""A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
 
 IN_TOUCH_S = 2.5
 """Seconds after an answer in which the server counts as present; background jobs call it every second."""
@@ -61,7 +58,7 @@ class _ConnectionLostError(Exception):
 class LiveClient:
     """A connection pool, bound to the event loop that opened it."""
 
-    def __init__(self, redis: Redis, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
+    def __init__(self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
         self._redis = redis
         self._server = server
         self._clock = clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
@@ -23,6 +23,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from memtypes.model.errors import InvalidRequest
 from memtypes.stores.redis.connection.availability import COMMAND, MAX_CONNECTIONS
 
+Connection: TypeAlias = Any
+"""A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
+
 SOCKET_TIMEOUT_S = COMMAND.timeout_s + 0.5
 """Longer than any deadline: a slow answer must not look like a broken connection."""
 
@@ -34,7 +37,7 @@ SCAN_COUNT = 1_000
 _log = logging.getLogger(__name__)
 
 
-def connect(url: str) -> Any:
+def connect(url: str) -> Connection:
     """Return a client for `url` without connecting yet. Raises InvalidRequest for an unusable URL."""
     options: dict[str, Any] = {
         "decode_responses": True,
@@ -48,7 +51,7 @@ def connect(url: str) -> Any:
         raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
 
 
-def _client(url: str, options: dict[str, Any]) -> Any:
+def _client(url: str, options: dict[str, Any]) -> Connection:
     parts = urlsplit(url)
     if parts.scheme == "redis+sentinel":
         pairs = (address.partition(":") for address in parts.netloc.split(","))
@@ -62,7 +65,7 @@ def _client(url: str, options: dict[str, Any]) -> Any:
     return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, **options))
 
 
-async def disconnect(redis: Any) -> None:
+async def disconnect(redis: Connection) -> None:
     """Close every connection of a client, including those to Sentinels and cluster nodes."""
     await redis.aclose()
     if isinstance(redis, RedisCluster):  # aclose() closes nothing while the cluster is being rediscovered
