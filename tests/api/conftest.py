@@ -18,8 +18,8 @@ from api.http.app import create_app
 from api.wiring.container import Services
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.parts import fake_services
-from tests.api.worlds import World, with_live
+from tests.api.fake_services import fake_services
+from tests.api.working_client import World, with_live
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = {
@@ -28,6 +28,9 @@ KEYS = {
     ("acme", Role.ADMIN): "acme-admin-key",
     ("other", Role.ADMIN): "other-admin-key",
 }
+
+FACT = {"type": "semantic", "namespace": "n", "content": "The build runs on Friday."}
+ASK: dict[str, Any] = {"query": "when does the build run?", "namespace": "n"}
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -76,3 +79,20 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
     async with connect(services) as client:
         made.append(World(client, services.working, services.retriever, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))
         yield made[0]
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem in `response`, when it is one of `status`."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    members: dict[str, Any] = response.json()
+    assert members["status"] == status
+    assert members.keys() >= {"type", "title", "detail"}
+    return members
+
+
+async def count(client: httpx.AsyncClient, namespace: str = "n") -> int:
+    """How many memories a namespace has."""
+    total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"]["count"]
+    return total

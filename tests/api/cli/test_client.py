@@ -10,8 +10,7 @@ from api.cli.client import TIMEOUT, ApiClient, Refused, ServiceFault
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
 from retrieval.query.request import RetrieveRequest, SearchRequest
-from tests.api.conftest import connect
-from tests.api.test_bad_input import ASK
+from tests.api.conftest import ASK, connect
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,7 @@ import pytest
 
 from api.auth.keys import Role
 from api.wiring.container import Services
-from tests.api.conftest import bearer, connect
-from tests.api.test_bad_input import count, problem
+from tests.api.conftest import bearer, connect, count, problem
 
 pytestmark = pytest.mark.anyio
 

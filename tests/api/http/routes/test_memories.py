@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
+from api.http.routes.memories import list_filter
+from api.http.routes.memory_shapes import ListQuery, MemoryPost
+from api.http.validation import checked
 from api.wiring.container import Services
+from memtypes.model.filters import All
+from memtypes.model.memory import Draft
 from memtypes.model.policy import MemoryType
+from memtypes.model.semantic import SemanticDraft
 from memtypes.model.types import MEMORY_CLASSES
-from tests.api.conftest import connect
-from tests.api.parts import AwayStore
+from tests.api.conftest import FACT, connect
+from tests.api.fake_services import AwayStore
 
 pytestmark = pytest.mark.anyio
-
-FACT = {"type": "semantic", "namespace": "n", "content": "The build runs on Friday."}
 
 
 async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -221,3 +227,18 @@ async def test_a_newer_fact_takes_the_place_of_an_older(client: httpx.AsyncClien
         hits = (await client.post("/v1/search", json=question)).json()["hits"]
         found[as_of] = [hit["id"] for hit in hits]
     assert list(found.values()) == [[old["id"]], [new["id"]]]
+
+
+def test_a_posted_memory_gives_the_draft_alone() -> None:
+    """What is said about the writing is no part of the memory, and nothing else is lost."""
+    sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
+    draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
+    assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
+    assert draft.model_fields_set == sent.keys()
+
+
+def test_a_list_without_conditions_still_leaves_out_what_has_passed() -> None:
+    """Unless it is asked for."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert isinstance(list_filter(ListQuery(namespace="n"), now), All)
+    assert list_filter(ListQuery(namespace="n", include_expired=True), now) is None

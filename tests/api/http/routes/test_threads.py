@@ -10,7 +10,7 @@ import pytest
 
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.talking import begun, kept_turns, say, served, words
+from tests.api.thread_client import begun, kept_turns, say, served, words
 
 pytestmark = pytest.mark.anyio
 

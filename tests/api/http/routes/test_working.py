@@ -1,4 +1,4 @@
-"""Working memory over HTTP, on a real server of live state."""
+"""Working memory over HTTP, on a real live store."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from api.wiring.container import Services
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.erasure import LiveState
 from tests.api.conftest import connect
-from tests.api.worlds import World
+from tests.api.working_client import World
 
 pytestmark = pytest.mark.anyio
 
@@ -199,3 +202,37 @@ async def test_a_service_without_live_state_says_so(services: Services) -> None:
         got = await client.get("/v1/working", params={"namespace": "n", "session_id": "s"})
         assert got.status_code == 503
         assert "live state is away" in got.json()["detail"]
+
+
+@pytest.mark.parametrize("how", ["one", "session", "namespace"])
+async def test_what_is_deleted_lives_no_more(world: World, how: str) -> None:
+    """Neither the item nor its copy; what was not meant stays."""
+    item = await world.make("a secret")
+    where: dict[str, Any] = {"namespace": item["namespace"]}
+    if how == "one":
+        got = await world.client.delete(f"/v1/memories/{item['id']}", params=where)
+    else:
+        session = {"session_id": "s 1"} if how == "session" else {}
+        got = await world.client.delete("/v1/memories", params={**where, **session, "confirm": "true"})
+    assert got.status_code in (200, 204)
+    assert await world.listed(include_cleared="true") == []
+    assert (await world.recall("a secret"))["context"] == ""
+
+
+async def test_deleting_another_session_or_type_leaves_items_alone(world: World) -> None:
+    """Only what is meant goes."""
+    item = await world.make("a task")
+    for other in ({"session_id": "s 2"}, {"type": "semantic"}):
+        params = {"namespace": item["namespace"], "confirm": "true", **other}
+        assert (await world.client.delete("/v1/memories", params=params)).status_code == 200
+    assert [one["id"] for one in await world.listed()] == [item["id"]]
+
+
+async def test_the_erasure_of_one_memory_reaches_its_live_item(world: World, live: LiveClient) -> None:
+    """And is counted, and checked after."""
+    item = await world.make("a secret")
+    state, scope = LiveState(live), Scope("default", item["namespace"])
+    assert await state.remaining(scope, item["id"]) == 1
+    assert await state.erase(scope, item["id"]) == 1
+    assert await state.remaining(scope, item["id"]) == 0
+    assert await world.listed() == []

@@ -14,7 +14,7 @@ from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, R
 from memtypes.model.policy import MemoryType
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.talking import begun, kept_turns, say, served, words
+from tests.api.thread_client import begun, kept_turns, say, served, words
 from tests.ingest.conversations.parts import ingestor_over
 
 pytestmark = pytest.mark.anyio

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.http.app import create_app
 from api.http.openapi import document
-from tests.api.parts import fake_services
+from tests.api.fake_services import fake_services
 
 CHECKS = [
     not_a_server_error,

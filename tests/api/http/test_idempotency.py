@@ -1,4 +1,4 @@
-"""Answers given again, and calls counted: both with a clock of their own."""
+"""Idempotent calls: one answer per key and body."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from api.auth.guards import RateLimit
 from api.http.idempotency import IdempotentCalls
-from api.http.problems import TooMany
 from memtypes.model.errors import Conflict, Unavailable
 from memtypes.model.scope import Scope
 from tests.fakes_answers import FakeAnswers
 
 pytestmark = pytest.mark.anyio
 
-
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
 SCOPE = Scope("t", "n")
 
 
@@ -81,23 +79,3 @@ async def test_a_call_that_failed_leaves_no_trace(once: IdempotentCalls) -> None
     with pytest.raises(Unavailable):
         await once.answer(SCOPE, "k", "d", fail)
     assert await once.answer(SCOPE, "k", "e", Maker()) == b"1"
-
-
-async def test_a_bucket_empties_and_refills() -> None:
-    """So many calls a minute, and a wait that is true."""
-    now = [0.0]
-    rate = RateLimit(2, lambda: now[0])
-    rate.take("k")
-    rate.take("k")
-    rate.take("other")
-    with pytest.raises(TooMany) as caught:
-        rate.take("k")
-    now[0] += caught.value.retry_after_s
-    rate.take("k")
-
-
-async def test_without_a_limit_nobody_waits() -> None:
-    """0 sets no limit."""
-    rate = RateLimit(0)
-    for _ in range(1_000):
-        rate.take("k")

@@ -1,4 +1,4 @@
-"""Receipts over HTTP, and the check of one that was saved."""
+"""Search, retrieve and receipts over HTTP."""
 
 from __future__ import annotations
 
@@ -14,17 +14,75 @@ from typer.testing import CliRunner, Result
 from api.auth.keys import Role
 from api.cli.main import app
 from api.wiring.container import Services
-from tests.api.conftest import bearer, connect
+from tests.api.conftest import ASK, bearer, connect, problem
 
 pytestmark = pytest.mark.anyio
-FACT = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
-ASK = {"namespace": "me", "query": "how do I like my coffee?", "budget": 200}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"query": ""}, "query"),
+        ({"query": "  "}, "query"),
+        ({"query": "x" * 20_001}, "query"),
+        ({"query": "a\u0007"}, "query"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_k": 1_001}, "top_k"),
+        ({"top_k": 10**18}, "top_k"),
+        ({"top_k": "10"}, "top_k"),
+        ({"types": []}, "types"),
+        ({"types": ["nonsense"]}, "types[0]"),
+        ({"weights": {"luck": 1}}, "weights.luck"),
+        ({"weights": {"similarity": -1}}, "weights.similarity"),
+        ({"profile": ""}, "profile"),
+        ({"profile": "nonsense"}, "profile"),
+        ({"filters": {"nonsense": {"eq": 1}}}, "filters"),
+        ({"filters": {"importance": {"about": 5}}}, "filters.importance.about"),
+        ({"filters": {"importance": {"any": []}}}, "filters.importance.any"),
+        ({"filters": {"importance": {"between": [9, 1]}}}, "filters.importance.between"),
+        ({"filters": []}, "filters"),
+        ({"as_of": "yesterday"}, "as_of"),
+        ({"min_similarity": 2}, "min_similarity"),
+        ({"budget": 100}, "budget"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+async def test_a_wrong_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The path says which field."""
+    members = problem(await client.post("/v1/search", json=ASK | fields), 422)
+    assert path in [error["path"] for error in members["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"budget": -1}, "budget"),
+        ({"budget": 10**12}, "budget"),
+        ({"budget": "100"}, "budget"),
+        ({"budget": {"total": -1}}, "budget.total"),
+        ({"budget": {"per_type": {"luck": 1}}}, "budget.per_type.luck"),
+        ({"budget": {"per_type": {"working": 1}}}, "budget.per_type"),
+        ({"tokenizer": "p50k"}, "tokenizer"),
+        ({"format": "pdf"}, "format"),
+        ({"working_budget": -5}, "working_budget"),
+        ({"top_k": 3}, "top_k"),
+    ],
+)
+async def test_a_wrong_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The path says which field."""
+    members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
+    assert path in [error["path"] for error in members["errors"]]
+
+
+COFFEE = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
+
+QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 200}
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
     """The id of the receipt of a question about one memory."""
-    assert (await client.post("/v1/memories", json=FACT, **options)).status_code in (200, 201)
-    answer = await client.post("/v1/retrieve", json=ASK, **options)
+    assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
+    answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200
     receipt_id: str = answer.json()["receipt_id"]
     return receipt_id

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.planting import SECRET, doors, plant_files
+from tests.api.privacy.planting import SECRET, doors, plant_files
 from tests.processes import REPOSITORY, Process
 
 pytestmark = pytest.mark.slow

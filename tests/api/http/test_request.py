@@ -1,4 +1,4 @@
-"""Bad input: each gets a clear problem, nothing is stored, and no failure of the service comes of it."""
+"""Requests: strict JSON bodies, media types, query parameters, and the paths of what is invalid."""
 
 from __future__ import annotations
 
@@ -10,29 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.http.routes.test_memories import FACT
+from tests.api.conftest import ASK, FACT, count, problem
 
 pytestmark = pytest.mark.anyio
 
 JSON = {"content-type": "application/json"}
-ASK: dict[str, Any] = {"query": "when does the build run?", "namespace": "n"}
-
-
-def problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem in `response`, when it is one of `status`."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["cache-control"] == "no-store"
-    members: dict[str, Any] = response.json()
-    assert members["status"] == status
-    assert members.keys() >= {"type", "title", "detail"}
-    return members
-
-
-async def count(client: httpx.AsyncClient, namespace: str = "n") -> int:
-    """How many memories a namespace has."""
-    total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"]["count"]
-    return total
 
 
 @pytest.mark.parametrize(
@@ -247,3 +229,38 @@ async def test_no_body_makes_the_service_fail(client: httpx.AsyncClient, path: s
     """Whatever is sent, the answer is one that the contract names."""
     response = await client.post(path, content=json.dumps(body), headers=JSON)
     assert response.status_code in (200, 201, 400, 422), response.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "namespace=",
+        "namespace=%20n",
+        "namespace=a%00b",
+        "namespace=" + "n" * 257,
+        "namespace=n&namespace=m",
+        "namespace=n&nonsense=1",
+        "namespace=%ff",
+        "namespace=n&limit=0",
+        "namespace=n&limit=501",
+        "namespace=n&limit=ten",
+        "namespace=n&limit=1e2",
+        "namespace=n&limit=" + "9" * 5_000,
+        "namespace=n&type=nonsense",
+        "namespace=n&created_after=2026-01-01",
+        "namespace=n&created_after=2026-01-01T00:00:00",
+        "namespace=n&include_expired=maybe",
+        "namespace=n&cursor=nonsense",
+        "namespace=n&" + "&".join(f"a{number}=1" for number in range(100)),
+    ],
+)
+async def test_a_wrong_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
+    """Missing, repeated, unknown and impossible parameters are refused."""
+    problem(await client.get(f"/v1/memories?{query}"), 422)
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
+async def test_a_call_without_parameters_takes_none(client: httpx.AsyncClient, path: str) -> None:
+    """A parameter that would be ignored is refused."""
+    assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"

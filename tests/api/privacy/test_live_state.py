@@ -18,8 +18,8 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.workflows import RedisWorkflows
 from tests.api.conftest import NOW, connect
-from tests.api.parts import fake_services
-from tests.api.worlds import with_live
+from tests.api.fake_services import fake_services
+from tests.api.working_client import with_live
 from tests.fakes import FakeTokenizer
 from tests.live import everything
 

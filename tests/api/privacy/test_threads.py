@@ -13,7 +13,7 @@ from ingest.screening.redaction.redactor import RedactedValue, RedactionRules, R
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
-from tests.api.talking import begun, say, served
+from tests.api.thread_client import begun, say, served
 from tests.live import everything
 
 pytestmark = pytest.mark.anyio

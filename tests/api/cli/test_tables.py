@@ -1,0 +1,45 @@
+"""Answers rendered for a terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
+
+
+def test_a_long_text_is_one_short_line() -> None:
+    """White space is one blank, and the end is cut."""
+    assert shortened("a\n\n b\tc") == "a b c"
+    assert len(shortened("x" * 1_000)) == MAX_TEXT
+
+
+def printed(view: Any) -> str:
+    """What a terminal shows of `view`."""
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(view)
+    return " ".join(console.export_text().split())
+
+
+def test_markup_in_a_memory_is_text() -> None:
+    """A memory can't colour the table."""
+    hit = {"rank": 1, "score": 0.5, "type": "semantic", "memory": {"content": "[red]alarm[/red]"}}
+    answer = {"hits": [hit], "profile": "default", "weights": {"similarity": 1.0}, "degraded": ["embedder"]}
+    text = printed(hits_table(answer))
+    assert "[red]alarm[/red]" in text
+    assert "without embedder" in text
+    assert "Nothing found" in printed(hits_table(answer | {"hits": []}))
+
+
+def test_messages_are_shown_as_their_contents() -> None:
+    """A context of messages reads like one text."""
+    metadata = {
+        "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,
+        "per_type": {"semantic": 3}, "candidates": 1, "trimmed_count": 0, "outcome": "ok", "degraded": [],
+    }  # fmt: skip
+    answer = {"context": [{"role": "user", "content": "- A [fact]."}], "metadata": metadata}
+    text = printed(context_view(answer))
+    assert "- A [fact]." in text
+    assert "used 30.0%" in text

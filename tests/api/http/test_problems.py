@@ -1,0 +1,70 @@
+"""Problems: statuses, Retry-After, safe headers, and what a 500 reveals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.model.errors import Overloaded, RemembrancerError, Unavailable
+from memtypes.model.scope import Scope
+from tests.api.conftest import ASK, connect, problem
+
+pytestmark = pytest.mark.anyio
+
+
+class FailingRetriever:
+    """Raises what it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def search(self, _scope: Scope, _request: Any) -> Any:
+        """No answer."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [(Overloaded("the queue is full"), 429, "1"), (Unavailable("away", retry_after_s=7), 503, "7")],
+)
+async def test_what_may_be_tried_again_says_when(
+    services: Services, error: Exception, status: int, retry_after: str
+) -> None:
+    """Retry-After in seconds."""
+    failing: Any = FailingRetriever(error)
+    async with connect(replace(services, retriever=failing)) as client:
+        response = await client.post("/v1/search", json=ASK)
+    problem(response, status)
+    assert response.headers["retry-after"] == retry_after
+
+
+@pytest.mark.parametrize("error", [ValueError("the text of a memory"), RemembrancerError("the text of a memory")])
+async def test_a_fault_of_the_service_reveals_nothing(
+    services: Services, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500 with a plain sentence; the log names the kind of error and no contents."""
+    failing: Any = FailingRetriever(error)
+    async with connect(replace(services, retriever=failing)) as client:
+        response = await client.post("/v1/search", json=ASK)
+    assert "the text of a memory" not in str(problem(response, 500))
+    assert type(error).__name__ in caplog.text
+    assert "the text of a memory" not in caplog.text
+
+
+async def test_answers_are_not_to_be_cached(client: httpx.AsyncClient) -> None:
+    """Neither by browsers nor on the way."""
+    for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
+async def test_no_answer_may_run_or_fetch_anything(client: httpx.AsyncClient, path: str) -> None:
+    """A browser that shows an answer, a problem too, is told so; the type is given once."""
+    headers = (await client.get(path)).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["content-type"].count("charset") <= 1

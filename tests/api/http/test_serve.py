@@ -1,0 +1,62 @@
+"""Listening: which addresses need keys, and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from api.auth.guards import is_loopback
+from api.auth.keys import KeyEntry, KeyRing, Role
+from api.http.serve import check_exposure, listen
+from api.settings import BadSettings
+
+KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_keys(host: str) -> None:
+    """Addresses of this very machine."""
+    assert is_loopback(host)
+    check_exposure(host, KeyRing())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"])  # noqa: S104
+def test_any_other_address_needs_keys(host: str) -> None:
+    """Without them it refuses to start, and says the way out."""
+    check_exposure(host, KEYS)
+    with pytest.raises(BadSettings, match="--keys FILE"):
+        check_exposure(host, KeyRing())
+
+
+def test_a_taken_port_is_named() -> None:
+    """Before anything is opened."""
+    with listen("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(BadSettings, match=f"cannot listen on 127.0.0.1:{port}"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.anyio
+async def test_answers_are_sent_at_once() -> None:
+    """A connection does not hold back the second half of an answer until the first one is acknowledged."""
+    delayed: asyncio.Queue[int] = asyncio.Queue()
+
+    async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        delayed.put_nowait(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as bound:
+        async with await asyncio.start_server(accepted, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            assert await asyncio.wait_for(delayed.get(), 10) != 0
+            writer.close()
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    """A host that can't be resolved."""
+    with pytest.raises(BadSettings, match="cannot listen on"):
+        listen("no.such.host.invalid", 1)
