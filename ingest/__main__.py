@@ -1,4 +1,4 @@
-"""`python -m ingest PATH...`: hands over to the command line, which is where stores and encoders are wired."""
+"""`python -m ingest PATH...`: the same as `remembrancer ingest`."""
 
 from __future__ import annotations
 

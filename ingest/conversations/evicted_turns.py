@@ -11,12 +11,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from weakref import WeakValueDictionary
 
-import anyio
 from pydantic import ValidationError
 
 from ingest.writing.pipeline import Ingestor
+from ingest.writing.writer import ScopeLocks
 from memtypes.live.turns import MAX_TURN, Turn
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -66,13 +65,13 @@ class EvictedTurnWriter:
         self._store = store
         self._ingestor = ingestor
         self._clock = clock
-        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._locks = ScopeLocks()
         self._started = False
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Memory ids by thread id. Each waiting batch is tried once; what fails stays queued."""
         memory_ids: dict[str, list[str]] = {}
-        async with self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock()):
+        async with self._locks.of(scope):
             try:
                 left = (await self._store.backlog(scope)).waiting
                 while left > 0 and (batches := await self._store.pending(scope, min(left, _PAGE))):

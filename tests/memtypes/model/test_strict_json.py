@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.strict_json import MAX_DEPTH, MalformedJson, strict_json
+from memtypes.model.strict_json import MAX_DEPTH, MalformedJson, skip_blank, strict_json, value_at, whole_value
 
 PLAIN = st.recursive(
     st.none()
@@ -78,3 +78,26 @@ def test_nesting_up_to_the_limit_is_read() -> None:
     """The limit itself is allowed."""
     raw = b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
     assert str(strict_json(raw)).count("[") == MAX_DEPTH - 1
+
+
+def test_values_of_files_are_read_one_after_the_other() -> None:
+    """Each with the position after it; repeated keys and numbers of any size are accepted."""
+    text = ' {"a": 1, "a": 12345678901234567890123} [2]'
+    value, end = value_at(text, skip_blank(text, 0))
+    assert value == {"a": 12345678901234567890123}
+    assert value_at(text, skip_blank(text, end)) == ([2], len(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "position"),
+    [
+        ('{"a": }', "is not JSON: Expecting value at character 7", 6),
+        ("NaN", "NaN is not JSON", 0),
+        ("1 2", "has text after the JSON value, from character 3 on", 2),
+    ],
+)
+def test_errors_in_files_have_their_position(text: str, reason: str, position: int) -> None:
+    """The position is that of the character at which the error was noticed."""
+    with pytest.raises(MalformedJson) as refused:
+        whole_value(text)
+    assert (str(refused.value), refused.value.position) == (reason, position)

@@ -1,0 +1,29 @@
+"""Outcomes of writes."""
+
+from __future__ import annotations
+
+from ingest.writing.drafts import PendingWrite
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, count_statuses, unfinished, with_results
+from memtypes.model.policy import MemoryType
+from tests.builders import make_memory, make_sparse
+
+REJECTED = WriteOutcome(WriteStatus.REJECTED, reason="trivial")
+STORED = WriteOutcome(WriteStatus.STORED, id="x")
+
+
+def pending(content: str) -> PendingWrite:
+    """A memory on its way into the store."""
+    return PendingWrite(make_memory(MemoryType.SEMANTIC, content), make_sparse([1]))
+
+
+def test_every_status_is_counted() -> None:
+    """Those that do not occur are 0."""
+    assert count_statuses([STORED, REJECTED, STORED]) == {"stored": 2, "merged": 0, "rejected": 1, "failed": 0}
+
+
+def test_results_replace_the_unfinished_entries() -> None:
+    """Entries that have ended stay in their places."""
+    first, second = pending("a"), pending("b")
+    entries: list[Entry] = [first, REJECTED, second]
+    assert unfinished(entries) == [first, second]
+    assert with_results(entries, [second, STORED]) == [second, REJECTED, STORED]
