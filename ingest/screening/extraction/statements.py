@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memtypes.calendar import MONTHS, WEEKDAYS
+
 MAX_WORDS = 40
 """Longer texts state more than one thing."""
 
@@ -27,8 +29,8 @@ _DENIALS = _set("not no longer never")
 _AUXILIARIES = _set("do does did")
 
 _STATE_VERBS = {
-    verb: family
-    for family, verbs in {
+    verb: relation
+    for relation, verbs in {
         "be": "is are am equals",
         "live": "lives live resides",
         "work": "works work",
@@ -69,10 +71,7 @@ _CONNECTORS = _set("in at on to for as by until due set called named scheduled b
 """Words between the verb and the value: "is due on Friday"."""
 
 FUNCTION_WORDS = ARTICLES | _set("for in at as to on of with")
-TIME_WORDS = _set(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
-    "september october november december noon midnight am pm today tomorrow at on"
-)
+TIME_WORDS = frozenset((*WEEKDAYS, *MONTHS)) | _set("noon midnight am pm today tomorrow at on")
 NUMBER_WORDS = _set("one two three four five six seven eight nine ten eleven twelve twenty hundred thousand")
 
 SINGLE_VALUED = _set(
@@ -99,7 +98,7 @@ LASTING_SUBJECTS = (FAMILY | SINGLE_VALUED | _set("office pronouns laptop car ho
 class Statement:
     """relations: of the verb. connectors: the words between the verb and the value. updated: it says that this is new.
 
-    subject and connectors are case-folded; value and words are as written, without update words such as "now".
+    subject and connectors are case-folded; value is as written, without update words such as "now".
     """
 
     subject: tuple[str, ...]
@@ -107,7 +106,6 @@ class Statement:
     connectors: tuple[str, ...]
     value: tuple[str, ...]
     updated: bool
-    words: tuple[str, ...]
 
 
 def words_of(text: str) -> list[str]:
@@ -141,7 +139,7 @@ def read_statement(text: str) -> Statement | None:
     if not subject or value == len(words):
         return None
     updated = relation.updates or len(words) < len(all_words)
-    return Statement(subject, relation.names, tuple(folded[relation.end : value]), words[value:], updated, words)
+    return Statement(subject, relation.names, tuple(folded[relation.end : value]), words[value:], updated)
 
 
 @dataclass(frozen=True, slots=True)
