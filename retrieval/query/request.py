@@ -1,4 +1,4 @@
-"""What a caller may ask: the two requests, validated; their fields are those of the HTTP contract."""
+"""The requests of search and retrieve, validated, with the fields of the HTTP contract."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
 
 
 class RankedRequest(Model):
-    """What search and retrieve have in common.
+    """The common fields of search and retrieve.
 
-    session_id is the caller's current session: what only a session may see is found in its own; it filters nothing
-    else. weights replace the profile's; signals that they do not name get 0. as_of: the instant that is asked about.
+    session_id: the current session, in which memories visible to a session only are found; it filters nothing else.
+    weights: replace those of the profile; signals that they omit get 0. as_of: the instant to ask about.
     """
 
     query: Query
@@ -66,13 +66,13 @@ class RankedRequest(Model):
 
 
 class SearchRequest(RankedRequest):
-    """The best memories for a query, ranked."""
+    """A search for the best memories."""
 
     top_k: Annotated[Whole, Field(ge=0, le=MAX_TOP_K)] = 10
 
 
 class Budget(Model):
-    """total: tokens of the long-term part. per_type: hard caps, which hand-on never lifts; 0 leaves a type out."""
+    """total: tokens of the long-term part. per_type: hard caps of types; 0 leaves a type out."""
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None
@@ -93,11 +93,11 @@ AnyBudget: TypeAlias = Annotated[
     Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
     Discriminator(_form),
 ]
-"""A total, or a total with caps; told apart by its form, so that what is wrong is told of the form that was sent."""
+"""A total, or a total with caps; discriminated by form, so that errors are about the form that was sent."""
 
 
 class RetrieveRequest(RankedRequest):
-    """A context for a query, within a budget of tokens."""
+    """A request for a context within a token budget."""
 
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
@@ -111,5 +111,5 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The budget in its long form."""
+        """The budget with its caps."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)

@@ -1,4 +1,4 @@
-"""What was shown is noted as used."""
+"""Use counts of shown memories."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ async def passage(world: World, memory_id: str) -> Passage:
 
 
 async def stored(world: World, memory_id: str) -> Memory:
-    """The memory as it is now."""
+    """The stored memory."""
     return (await world.store.get(SCOPE, [memory_id]))[memory_id]
 
 
-async def test_each_use_is_counted_once() -> None:
-    """Several uses of one memory in a batch are added up, with the time of the last."""
+async def test_uses_of_one_memory_are_added_up() -> None:
+    """With the time of the last one."""
     world = World()
     used, unused = await world.add_all("semantic", ["a fact", "another fact"])
     memory = await passage(world, used)
@@ -48,8 +48,8 @@ async def test_each_use_is_counted_once() -> None:
     assert (await stored(world, unused)).access_count == 0
 
 
-async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
-    """Closing loses nothing that was noted."""
+async def test_closing_writes_what_waits() -> None:
+    """No noted use is lost."""
     world = World()
     used = await world.add("semantic", "a fact")
     async with UseCounts(world.store, period_s=60).running() as use_counts:
@@ -58,7 +58,7 @@ async def test_uses_are_written_while_it_runs_and_at_its_end() -> None:
 
 
 class SlowStore(InMemoryStore):
-    """Takes its time to note uses, and knows when it did. some: set once it has done so `after` times."""
+    """A store that notes uses slowly. some: set after `after` writes. written: namespace, start and end of each."""
 
     def __init__(self, after: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SlowStore(InMemoryStore):
         self.written: list[tuple[str, float, float]] = []
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Note them slowly."""
+        """Note them after a delay."""
         began = time.monotonic()
         await asyncio.sleep(0.05)
         await super().note_uses(scope, uses)
@@ -76,8 +76,8 @@ class SlowStore(InMemoryStore):
             self.some.set()
 
 
-async def test_between_two_writes_the_store_is_left_alone() -> None:
-    """Namespaces are written one by one with pauses between them; at the end without, so that it comes soon."""
+async def test_writes_have_pauses_between_them() -> None:
+    """Namespaces are written one by one; closing writes without pauses."""
     store = SlowStore(after=2)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -92,8 +92,8 @@ async def test_between_two_writes_the_store_is_left_alone() -> None:
     assert pauses[-1] < PAUSE_FACTOR * 0.05
 
 
-async def test_what_waits_for_a_pause_is_written_when_somebody_needs_it() -> None:
-    """A call that looks at uses finds all that were noted before it."""
+async def test_write_does_not_wait_for_a_pause() -> None:
+    """A caller that needs the counts gets all that were noted."""
     store = SlowStore(after=1)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -105,8 +105,8 @@ async def test_what_waits_for_a_pause_is_written_when_somebody_needs_it() -> Non
         assert len(store.written) == 3
 
 
-async def test_a_memory_that_is_gone_is_passed_over() -> None:
-    """Its use is not an error, and does not bring it back."""
+async def test_uses_of_a_removed_memory_are_ignored() -> None:
+    """They do not bring it back."""
     world = World()
     used = await world.add("semantic", "a fact")
     memory = await passage(world, used)
@@ -119,15 +119,15 @@ async def test_a_memory_that_is_gone_is_passed_over() -> None:
 
 
 class AwayStore(InMemoryStore):
-    """A store that can't be written."""
+    """A store that cannot be written."""
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Fail."""
         raise Unavailable(f"{len(uses)} uses in {scope.namespace}")
 
 
-async def test_a_failure_is_counted_and_told_to_nobody_who_asked() -> None:
-    """A retrieval is long answered by then."""
+async def test_a_failed_write_is_counted() -> None:
+    """The retrievals were answered long before."""
     world = World(store=AwayStore())
     used = await world.add("semantic", "a fact")
     use_counts = UseCounts(world.store)

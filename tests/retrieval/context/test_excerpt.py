@@ -1,4 +1,4 @@
-"""Of a long memory the passages that matter are shown, within its tokens."""
+"""Excerpts of long memories."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FILLER = "The weather was fine that day and nothing else was said about it. "
 LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 20
 
 
-def test_the_passage_that_answers_is_chosen() -> None:
-    """With its neighbours, and signs where something was left out."""
+def test_the_answering_sentence_is_chosen() -> None:
+    """With its neighbours, and marks where sentences are left out."""
     shown = excerpt(LONG, "where is the spare key?", lambda text: len(text) <= 220)
     assert shown is not None
     assert "Ana keeps the spare key under the blue pot." in shown
@@ -24,7 +24,7 @@ def test_the_passage_that_answers_is_chosen() -> None:
 
 @given(st.text(max_size=400), st.text(max_size=60), st.integers(0, 200))
 def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: int) -> None:
-    """Whatever the text; nothing is made up."""
+    """For any text and query."""
     shown = excerpt(text, query, lambda one: len(one) <= most)
     if shown is not None:
         assert len(shown) <= most
@@ -32,8 +32,8 @@ def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: 
 
 
 @pytest.mark.anyio
-async def test_a_small_budget_shows_excerpts_of_long_memories_and_short_ones_whole() -> None:
-    """Each says which it is, and its content is what the context shows."""
+async def test_a_small_budget_has_excerpts_of_long_memories_and_whole_short_ones() -> None:
+    """Items say which they are, and their content is the text that is shown."""
     world = World()
     long = await world.add("semantic", LONG, concept="home")
     short = await world.add("semantic", "The spare key opens the shed")

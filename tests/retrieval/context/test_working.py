@@ -1,4 +1,4 @@
-"""Live working memory in a retrieval: degraded without it, and ranked so that a receipt can be verified."""
+"""Live working memory in a retrieval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def items() -> FakeItems:
 
 @pytest.fixture
 def world(items: FakeItems) -> World:
-    """A retriever that knows a place of live items."""
+    """A retriever with a store of live items."""
     world = World()
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     return world
@@ -42,8 +42,8 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
     return memory
 
 
-async def test_without_live_state_the_answer_has_no_working_memory_and_says_so(world: World, items: FakeItems) -> None:
-    """Neither live items nor those that are stored; everything else is there."""
+async def test_without_the_live_store_an_answer_has_no_working_memory(world: World, items: FakeItems) -> None:
+    """Neither live nor stored items; it reports that it is degraded."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     await world.add("semantic", "a fact")
@@ -54,8 +54,8 @@ async def test_without_live_state_the_answer_has_no_working_memory_and_says_so(w
     assert answer.metadata.working_tokens == 0
 
 
-async def test_stored_items_stand_beside_live_ones(world: World, items: FakeItems) -> None:
-    """What was written as a memory is searched for; what lives is there anyway."""
+async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeItems) -> None:
+    """Stored items are searched for; live ones are always there."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     answer = await world.retrieve("stored note")
@@ -63,8 +63,8 @@ async def test_stored_items_stand_beside_live_ones(world: World, items: FakeItem
     assert answer.metadata.degraded == []
 
 
-async def test_the_copy_of_a_live_item_is_never_shown_in_its_place(world: World, items: FakeItems) -> None:
-    """Not twice while it lives, and not at all when it was cleared a moment ago."""
+async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items: FakeItems) -> None:
+    """Neither beside the item nor after the item was cleared."""
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})
@@ -73,8 +73,8 @@ async def test_the_copy_of_a_live_item_is_never_shown_in_its_place(world: World,
     assert [item.id for item in (await world.retrieve("the live task")).items] == [copy.id]
 
 
-async def test_ranks_follow_scores_and_ids(world: World, items: FakeItems) -> None:
-    """Live items have score 0 and come after everything that was found."""
+async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
+    """They have score 0, and a receipt can verify the order."""
     await world.add("semantic", "a fact about ferns")
     await keep(items, "one")
     await keep(items, "two")
@@ -84,14 +84,14 @@ async def test_ranks_follow_scores_and_ids(world: World, items: FakeItems) -> No
     assert [(-item.score, item.id) for item in ranked] == sorted((-item.score, item.id) for item in ranked)
 
 
-async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None:
-    """The answer stands; it is counted."""
+async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
+    """It is counted."""
 
     class Forgetful(FakeItems):
-        """Reads, but can't be changed."""
+        """A store that can be read and not changed."""
 
         async def touch(self, *_: object) -> None:
-            """Nothing: it is away."""
+            """Fail."""
             self.away = True
             self._session(SCOPE)
 
@@ -105,8 +105,8 @@ async def test_a_use_that_could_not_be_noted_costs_nothing(world: World) -> None
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
-async def test_every_format_shows_it_within_its_budget(world: World, items: FakeItems, form: str) -> None:
-    """The entries of live items are counted as they are rendered."""
+async def test_live_items_stay_within_the_working_budget(world: World, items: FakeItems, form: str) -> None:
+    """Entries of live items are counted as they are rendered."""
     for number in range(20):
         await keep(items, f"live task number {number}")
     answer = await world.retrieve("anything", format=form, working_budget=120)

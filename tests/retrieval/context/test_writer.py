@@ -1,0 +1,201 @@
+"""Contexts of ranked candidates, with the real tokenizers where exact counts matter."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest.writing.pipeline import Ingestor, IngestorParts
+from memtypes.encoders.tiktoken import TiktokenTokenizer
+from memtypes.llms.registry import RegistrySource
+from memtypes.model.scope import Scope
+from memtypes.model.semantic import SemanticDraft
+from memtypes.stores.memory import InMemoryStore
+from retrieval.answer import RetrieveAnswer
+from retrieval.context.writer import LONG_TEXT
+from retrieval.query.request import RetrieveRequest
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.retrieval.builders import World, filled
+
+pytestmark = pytest.mark.anyio
+MODEL_SCOPE = Scope("t", "n")
+
+
+@pytest.fixture(scope="module")
+async def cl100k(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
+    """The real default tokenizer."""
+    return await TiktokenTokenizer.open("cl100k_base", Path(tmp_path_factory.mktemp("tokenizers")))
+
+
+def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
+    """The working block and the long-term block of a Markdown context."""
+    assert isinstance(answer.context, str)
+    if not answer.context.startswith("<working_memory>"):
+        return "", answer.context
+    end = answer.context.index("</working_memory>\n") + len("</working_memory>\n")
+    return answer.context[:end], answer.context[end:]
+
+
+async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
+    """Working memory, events, knowledge, tasks, procedures."""
+    world = World()
+    await world.add("episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana")
+    await world.add("episodic", "the importer was fixed", created_at="2026-02-19T12:00:00Z")
+    await world.add("semantic", "the importer reads CSV")
+    await world.add("procedural", "restart the importer", steps=["stop", "start"])
+    await world.add("prospective", "test the importer", due_at="2026-03-02T09:00:00Z")
+    await world.add("working", "debugging the importer")
+    answer = await world.retrieve("importer")
+    assert answer.context == (
+        "<working_memory>\n## Task at hand\n- debugging the importer\n</working_memory>\n"
+        "<memories>\n"
+        "## Events\n### 2026-02-19\n- the importer was fixed\n### 2026-02-20\n- Ana: the importer failed at noon\n"
+        "## Knowledge\n- the importer reads CSV\n"
+        "## Tasks\n- [pending] test the importer (due 2026-03-02 09:00Z)\n"
+        "## Procedures\n- restart the importer\n  1. stop\n  2. start\n"
+        "</memories>\n"
+    )
+    assert answer.metadata.outcome == "ok"
+    assert answer.metadata.trimmed_count == 0
+    assert {item.type for item in answer.items} == {"working", "episodic", "semantic", "prospective", "procedural"}
+
+
+@pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
+async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, oversize: str) -> None:
+    """Recounted as it is sent, with contents that try to break out of their entries."""
+    world = await filled(World(tokenizer=cl100k))
+    for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
+        answer = await world.retrieve(
+            "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
+        )
+        working, long_term = parts_of(answer)
+        assert cl100k.count(long_term) <= budget
+        assert cl100k.count(working) <= budget // 3
+        assert isinstance(answer.context, str)
+        assert answer.metadata.total_tokens == cl100k.count(answer.context)
+        assert answer.metadata.working_tokens == cl100k.count(working)
+        assert answer.metadata.utilization == (cl100k.count(long_term) / budget if budget else 0.0)
+        if 500 <= budget <= 4000:  # larger budgets exceed the memories
+            assert answer.metadata.utilization >= 0.95
+        assert long_term.count("</memories>") == (1 if long_term else 0)
+
+
+@pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
+async def test_caps_of_types_and_the_total_hold(cl100k: TiktokenTokenizer, caps: dict[str, int]) -> None:
+    """Headings included."""
+    world = await filled(World(tokenizer=cl100k))
+    answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
+    assert answer.metadata.total_tokens <= 1000
+    spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}
+    assert all(spent.get(kind, 0) <= cap for kind, cap in caps.items())
+
+
+@pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
+async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, budget: int) -> None:
+    """Every memory with its id; the count is at least that of the text."""
+    world = await filled(World(tokenizer=cl100k))
+    answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
+    assert isinstance(answer.context, str)
+    assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget
+    shown = json.loads(answer.context or "{}")
+    ids = [one["id"] for block in shown.values() for part in block.values() for one in part]
+    assert sorted(ids) == sorted(item.id for item in answer.items)
+    if budget == 2000:
+        assert set(shown) == {"working_memory", "memories"}
+
+
+async def test_messages_have_the_role_of_the_user() -> None:
+    """Recalled text never has a system role."""
+    world = World()
+    await world.add("semantic", "the importer reads CSV")
+    await world.add("working", "debugging the importer")
+    answer = await world.retrieve("importer", format="messages")
+    assert isinstance(answer.context, list)
+    assert [message.role for message in answer.context] == ["user", "user"]
+    assert "the importer reads CSV" in answer.context[1].content
+
+
+async def test_the_outcome_says_why_a_context_is_empty() -> None:
+    """No memories, or none that fits."""
+    world = World()
+    assert (await world.retrieve("anything")).metadata.outcome == "empty"
+    await world.add("semantic", "a fact of more than five words")
+    nothing = await world.retrieve("fact", budget=3)
+    assert (nothing.metadata.outcome, nothing.context, nothing.metadata.trimmed_count) == ("nothing_fits", "", 1)
+
+
+async def test_working_items_of_the_current_todo_come_first() -> None:
+    """Before items that match the query better."""
+    world = World()
+    await world.add("working", "compare importer and exporter", todo_id="other")
+    await world.add("working", "notes on naming", todo_id="mine")
+    answer = await world.retrieve("compare importer and exporter", todo_id="mine", working_budget=22)
+    assert [item.content for item in answer.items] == ["notes on naming"]
+
+
+async def test_working_memory_can_be_left_out() -> None:
+    """It costs no tokens then."""
+    world = World()
+    await world.add("working", "debugging the importer")
+    answer = await world.retrieve("importer", include_working=False)
+    assert (answer.items, answer.metadata.working_tokens, answer.context) == ([], 0, "")
+
+
+class WhereCounted(FakeTokenizer):
+    """A tokenizer that notes whether it counted long texts on the event loop."""
+
+    def __init__(self) -> None:
+        self.on_loop: set[bool] = set()
+
+    def count(self, text: str) -> int:
+        """Count, and note where."""
+        if len(text) >= LONG_TEXT // 2:
+            self.on_loop.add(threading.current_thread() is threading.main_thread())
+        return super().count(text)
+
+
+@pytest.mark.parametrize(("length", "on_loop"), [(LONG_TEXT, True), (LONG_TEXT + 10, False)])
+async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) -> None:  # noqa: FBT001
+    """A budget of a million tokens takes seconds."""
+    tokenizer = WhereCounted()
+    world = World(tokenizer=tokenizer)
+    await world.add("semantic", "page " * (length // 5))
+    tokenizer.on_loop.clear()
+    answer = await world.retrieve("page", budget=1_000_000, format="json")
+    assert answer.items
+    assert tokenizer.on_loop == {on_loop}
+
+
+async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
+    """The answer for `model`, from forty facts."""
+    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
+    ingestor = Ingestor(IngestorParts(store, embedder, sparse, tokenizer, clock))
+    facts = [SemanticDraft(type="semantic", content=f"the tide table of harbour {number}") for number in range(40)]
+    await ingestor.write(MODEL_SCOPE, facts)
+    parts = RetrieverParts(store, embedder, sparse, {"cl100k_base": tokenizer}, clock, models=RegistrySource())
+    request = RetrieveRequest(query="tide table", namespace="n", budget=budget, model=model)
+    return await Retriever(parts).retrieve(MODEL_SCOPE, request)
+
+
+async def test_the_margin_of_a_stand_in_tokenizer_is_kept_free() -> None:
+    """The metadata have the budget of the request and the margin."""
+    answer = await facts_for("claude-sonnet-4-5", 140)
+    metadata = answer.metadata
+    assert (metadata.model, metadata.tokenizer, metadata.margin) == ("claude-sonnet-4-5", "cl100k_base", 0.4)
+    assert metadata.budget == 140
+    assert 0 < metadata.total_tokens * 1.4 <= 140
+    assert metadata.utilization == pytest.approx(metadata.total_tokens / 140)
+    plain = await facts_for(None, 140)
+    assert (plain.metadata.model, plain.metadata.margin) == (None, 0.0)
+    assert plain.metadata.total_tokens > metadata.total_tokens
+
+
+async def test_a_total_of_0_has_utilization_0() -> None:
+    """Also for a model."""
+    assert (await facts_for("claude-sonnet-4-5", 0)).metadata.utilization == 0
