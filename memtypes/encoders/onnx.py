@@ -3,6 +3,8 @@
 Every text is a separate run. Measured on one thread, batches gain at most 6 % at 60 tokens and lose 5 % at 200. And
 int8 activations share one scale in a run: in a batch of 8, a text's vector moved by up to 1 - cosine = .03 with the
 other texts. Alone, a text always gets the same vector.
+
+The encoder is a directory of files with a manifest; `memtypes.encoders.setup.prepare` builds it.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ import onnxruntime
 from anyio import to_thread
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
-from memtypes.encoders.manifest import MODEL_FILE, TOKENIZER_FILE, Manifest, prepare_command, read_manifest
 from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext, TokenVectors
+
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+MANIFEST_FILE = "manifest.json"
 
 CONTEXT_TOKENS = 128
 """A text with fewer tokens is embedded together with the end of its context, up to this number."""
@@ -61,6 +67,50 @@ class OnnxSettings:
     batch_size: int = 8
     token_vectors: bool = False
     cached_queries: int = 0
+
+
+class Manifest(BaseModel):
+    """Describes a prepared encoder. fingerprint: of its vectors; files: SHA-256 by name.
+
+    It is written last, so a directory without one is incomplete.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    dimensions: int
+    max_tokens: int
+    files: dict[str, str]
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def prepare_command(directory: Path) -> str:
+    """Advice to run the command that prepares an encoder in `directory`."""
+    return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Check every file in `directory` and return its manifest. Raises SetupRequired if one is missing or damaged."""
+    path = directory / MANIFEST_FILE
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        hashes = {name: sha256_of(directory / name) for name in manifest.files}
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise SetupRequired(
+            f"no prepared encoder in {directory} ({missing} is missing); {prepare_command(directory)}"
+        ) from error
+    except (OSError, ValidationError) as error:
+        raise SetupRequired(f"the encoder in {directory} can't be read; {prepare_command(directory)}") from error
+    damaged = sorted(name for name, digest in manifest.files.items() if hashes[name] != digest)
+    if damaged:
+        raise SetupRequired(f"damaged in {directory}: {', '.join(damaged)}; {prepare_command(directory)}")
+    return manifest
 
 
 @contextmanager

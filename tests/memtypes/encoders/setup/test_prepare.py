@@ -12,8 +12,7 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from memtypes.encoders.manifest import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, read_manifest
-from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.encoders.onnx import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, OnnxEmbedder, OnnxSettings, read_manifest
 from memtypes.encoders.setup import prepare as preparing
 from memtypes.encoders.setup.prepare import check_sources, encode_model, main, prepare, weights_directory
 from memtypes.model.errors import SetupRequired
