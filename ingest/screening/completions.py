@@ -31,7 +31,7 @@ class CompletionFailed(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class CompletionEndpoint:
-    """url: up to and without /chat/completions. key: sent as a bearer token; None sends none."""
+    """Where a language model is served. url: without /chat/completions. key: sent as a bearer token, if any."""
 
     url: str
     model: str
@@ -40,7 +40,10 @@ class CompletionEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer."""
+    """A question to a language model.
+
+    instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer.
+    """
 
     instructions: str
     data: Mapping[str, Any]

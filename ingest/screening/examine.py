@@ -53,7 +53,7 @@ class Examiner:
         return await offload([text], lambda: _parts(text))
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> ReviewPreview:
-        """The panel's decision on `content`, as a memory of type `kind` or else of the type it is classified as.
+        """The panel's decision on `content`. kind: the type of the memory; None classifies it.
 
         Raises Overloaded or Unavailable if the embedder is away.
         """

@@ -17,7 +17,7 @@ from memtypes.model.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A draft is not to be stored, for this reason."""
+    """Why a draft is not stored."""
 
     reason: str
 

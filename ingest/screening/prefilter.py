@@ -110,7 +110,7 @@ def _latin_length(text: str) -> int:
 
 
 def _is_statement(text: str, words: Sequence[str]) -> bool:
-    """Whether a short text states something; without a sign of that in English, a question never does."""
+    """Whether a short text states something. A question does only if it has a sign, such as a number."""
     if _SIGNS.search(text) or _SENTENCE.search(text):
         return True
     if text[-1] in "!?\uff01\uff1f":
@@ -123,7 +123,7 @@ def _is_statement(text: str, words: Sequence[str]) -> bool:
 
 @dataclass(slots=True)
 class RecentTexts:
-    """The last texts stored from captured streams, by tenant and namespace, for the most recently used namespaces."""
+    """The last texts that were stored from captured streams, for each of the most recently used namespaces."""
 
     _texts: LRUCache[tuple[str, str], deque[str]] = field(default_factory=lambda: LRUCache(MAX_SCOPES))
 

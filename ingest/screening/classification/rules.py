@@ -175,7 +175,10 @@ RULES = tuple(TypeRule(*key, re.compile(pattern)) for key, pattern in _PATTERNS.
 
 @dataclass(frozen=True, slots=True)
 class RuleScores:
-    """scores: sum of the weights of matching rules, for each type. reasons: of the heaviest one, where any matched."""
+    """The result of the rules for a text.
+
+    scores: the sum of the weights of matching rules, for each type. reasons: of the heaviest rule, where any matched.
+    """
 
     scores: Mapping[MemoryType, float]
     reasons: Mapping[MemoryType, str]

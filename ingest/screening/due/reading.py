@@ -48,7 +48,7 @@ _MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 
 @dataclass(frozen=True, slots=True)
 class DueTime:
-    """at: in UTC. text: the words that name it."""
+    """An instant in UTC, and the words that name it."""
 
     at: datetime
     text: str
@@ -220,7 +220,7 @@ def _day_of_month(match: re.Match[str], today: date) -> date:
 
 
 def _from_day(match: re.Match[str], today: date) -> date:
-    """So many days or weeks after tomorrow or after a weekday."""
+    """A number of days or weeks after tomorrow or after a weekday."""
     days = number_of(match["from_count"]) * (7 if match["from_unit"].lower() == "week" else 1)
     anchor = match["anchor"]
     start = today + timedelta(days=1) if anchor.lower() == "tomorrow" else _next_weekday(anchor, today)

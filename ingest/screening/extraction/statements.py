@@ -96,9 +96,10 @@ LASTING_SUBJECTS = (FAMILY | SINGLE_VALUED | _set("office pronouns laptop car ho
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """relations: of the verb. connectors: the words between the verb and the value. updated: it says that this is new.
+    """What a sentence states.
 
-    subject and connectors are case-folded; value is as written, without update words such as "now".
+    relations: those that the verb can express. connectors: the words between the verb and the value. updated: whether
+    it says that this is new. subject and connectors are case-folded; value is as written, without words such as "now".
     """
 
     subject: tuple[str, ...]
@@ -144,7 +145,7 @@ def read_statement(text: str) -> Statement | None:
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """verb: its position. end: where the rest begins. updates: whether it says that the value is new."""
+    """A verb with its relations. verb: its position. end: that of the next word. updates: the value is new."""
 
     verb: int
     end: int

@@ -149,7 +149,7 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for the score that `local` would give, except of texts that give it orders."""
+    """Asks a language model for the score that `local` gives without one; texts with orders go to `local`."""
 
     client: CompletionClient
     local: Reviewer

@@ -171,7 +171,7 @@ def test_any_text_gives_valid_windows(text: str, now: datetime) -> None:
 
 @given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
 def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
-    """Larger counts name no time."""
+    """A count of four digits names no time."""
     assert len(time_windows(f"what was {count} {unit} ago", NOW)) == (count <= 999)
 
 

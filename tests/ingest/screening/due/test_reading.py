@@ -51,7 +51,7 @@ def test_the_time_zone_decides_the_instant() -> None:
 
 
 def test_numbers_are_read_in_any_case() -> None:
-    """Capital letters change nothing."""
+    """Number words and units may be capitalised."""
     assert _at("Two Weeks From Monday", None) == datetime(2026, 3, 23, 9, tzinfo=UTC)
 
 
@@ -168,5 +168,5 @@ async def _gated(fields: Mapping[str, object]) -> AnyDraft:
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
 def test_invalid_zone_names_are_ignored(name: object) -> None:
-    """Other types, unknown names and paths give no zone."""
+    """Values that are not strings, unknown names and paths give no zone."""
     assert zone_of(name) is None

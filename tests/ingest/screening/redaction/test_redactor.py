@@ -78,7 +78,7 @@ async def test_large_texts_are_redacted() -> None:
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
-    """The reason can be logged."""
+    """So the reason can be logged."""
     result = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
     assert result == Rejection("contains secrets that are not stored here: email; remove them and send it again")
 

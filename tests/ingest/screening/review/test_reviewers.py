@@ -107,7 +107,7 @@ def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
 def test_the_search_for_orders_is_fast_on_any_text(unit: str) -> None:
-    """Texts made to be slow to search are not."""
+    """Texts built to slow the pattern down are searched within seconds."""
     text = unit * (MAX_READ // len(unit))
     began = time.process_time()
     assert not addresses_reviewer(text)

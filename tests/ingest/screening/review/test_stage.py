@@ -65,6 +65,6 @@ async def test_copies_of_a_rejected_text_are_rejected() -> None:
     assert outcomes[1].reason == outcomes[0].reason
 
 
-async def test_entries_without_review_are_unchanged() -> None:
-    """No entries, no decisions."""
+async def test_an_empty_batch_needs_no_review() -> None:
+    """The stage returns an empty list and searches nothing."""
     assert await ReviewStage(Panel(()), InMemoryStore()).review(SCOPE, []) == []
