@@ -20,7 +20,7 @@ from benchmarks.harness.synthetic import turns
 from benchmarks.sets.data import find_sets, read_set, to_draft
 from benchmarks.speed.interference import measure_interference
 from ingest.screening.redaction.redactor import RuleBook
-from ingest.writing.drafts import ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
 from memtypes.model.scope import Scope

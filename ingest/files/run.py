@@ -15,7 +15,7 @@ from ingest.files.items import RowOptions, check_mapping
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportProgress, ImportReport, RowProblem
-from ingest.writing.drafts import submission_from
+from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable

@@ -9,7 +9,7 @@ from ingest.screening.classification.classifier import Classifier
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
-from ingest.writing.drafts import Classification
+from ingest.screening.submission import Classification
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope

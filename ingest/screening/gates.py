@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from memtypes.model.scope import Scope
 
 

@@ -1,6 +1,6 @@
 """The pre-filter: rejects what is trivial in captured streams, that is, too short, filler, or a repetition.
 
-Texts that a caller writes explicitly are never rejected here; see `ingest.writing.drafts.Submission.captured`.
+Texts that a caller writes explicitly are never rejected here; see `ingest.screening.submission.Submission.captured`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from cachetools import LRUCache
 
 from ingest.screening.gates import Rejection
-from ingest.writing.drafts import ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
 from memtypes.model.ids import normalise
 from memtypes.model.scope import Scope
 

@@ -1,4 +1,4 @@
-"""Drafts on their way in, and the memories that they become. No I/O.
+"""Turn drafts into memories. No I/O.
 
 A draft arrives in a `Submission`, to which screening adds what it finds. The `Preparer` turns it into a `PendingWrite`:
 the memory under its deterministic id, with everything but its dense vector.
@@ -7,19 +7,19 @@ the memory under its deterministic id, with everything but its dense vector.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
+from ingest.screening.submission import Submission
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import Draft, Memory, TokenCount
-from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.policy import POLICIES, Visibility
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
+from memtypes.model.types import MEMORY_CLASSES, AnyDraft
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import Record
 from memtypes.ports.tokenizer import Tokenizer
@@ -41,74 +41,6 @@ _CHANGE = re.compile(
     r"|renamed|expanded|upgraded|downgraded|replaced|cancel\w+)\b",
     re.IGNORECASE,
 )
-
-
-class ReviewMode(StrEnum):
-    """How a draft is screened.
-
-    given: stored without review; classified when it has no type. auto: reviewed too. skip: neither filtered nor
-    reviewed, for imports.
-    """
-
-    GIVEN = "given"
-    AUTO = "auto"
-    SKIP = "skip"
-
-
-class UntypedDraft(Draft):
-    """A draft whose type is still to be found, so it has no type-specific fields."""
-
-    type: None = None
-
-
-def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
-    """The draft with these `fields`, untyped if they name no type. Raises ValidationError."""
-    return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first.
-
-    embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
-    """
-
-    type: MemoryType
-    confidence: float
-    reason: str
-    alternatives: tuple[tuple[MemoryType, float], ...] = ()
-    embedding: Embedding | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A draft with what screening has found out about it.
-
-    captured: from a stream that nobody chose word by word, so the pre-filter may drop it. redactions: number of secrets
-    removed, by kind. classified: None if the caller gave the type. seq: arrival number, set by the pipeline.
-    """
-
-    draft: AnyDraft | UntypedDraft
-    review: ReviewMode = ReviewMode.GIVEN
-    captured: bool = False
-    redactions: Mapping[str, int] = field(default_factory=dict)
-    classified: Classification | None = None
-    seq: int = 0
-
-
-Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
-"""A bare draft stands for a submission with the defaults."""
-
-
-def submission_of(submitted: Submitted) -> Submission:
-    """`submitted` as a submission."""
-    return submitted if isinstance(submitted, Submission) else Submission(submitted)
-
-
-def submission_from(item: Mapping[str, Any]) -> Submission:
-    """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
-    fields = {name: value for name, value in item.items() if name != "review"}
-    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
 
 
 def check_draft(draft: Draft, now: datetime) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from ingest.writing.drafts import Classification, PendingWrite
+from ingest.screening.submission import Classification
+from ingest.writing.drafts import PendingWrite
 from memtypes.model.memory import Memory
 from memtypes.model.review import Reviewed
 

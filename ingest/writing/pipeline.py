@@ -22,17 +22,11 @@ from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import RecentTexts
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
-from ingest.screening.review.stage import ReviewStage
+from ingest.screening.submission import Submission, Submitted, submission_of
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor
-from ingest.writing.drafts import (
-    ArrivalOrder,
-    Preparer,
-    Submission,
-    Submitted,
-    check_draft,
-    submission_of,
-)
+from ingest.writing.drafts import ArrivalOrder, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.review import ReviewStage
 from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks

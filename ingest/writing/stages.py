@@ -11,9 +11,10 @@ from datetime import datetime
 
 from ingest.screening.gates import Rejection, ScreeningGate, through_gates
 from ingest.screening.prefilter import RecentTexts
-from ingest.screening.review.stage import ReviewStage
-from ingest.writing.drafts import PendingWrite, Preparer, Submission, UntypedDraft
+from ingest.screening.submission import Submission, UntypedDraft
+from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
+from ingest.writing.review import ReviewStage
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest

@@ -19,9 +19,9 @@ from api.http.shapes import Redactions
 from api.wiring.container import Services
 from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
+from ingest.screening.submission import Submission
 from ingest.working.intentions import DueRequest
 from ingest.working.working_memory import NewItem
-from ingest.writing.drafts import Submission
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.memory import Label, Line, Model, Text
 from memtypes.model.policy import MemoryType

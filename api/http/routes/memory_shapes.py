@@ -10,8 +10,8 @@ from pydantic import Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag
 from pydantic_core import CoreSchema
 
 from api.http.shapes import InNamespace, MemoryAnswer, Omittable, QueryFlag, QueryWhole, Redactions
+from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
-from ingest.writing.drafts import Classification, ReviewMode, Submission, UntypedDraft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.memory import Draft, Model

@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.screening.classification.rules import RuleScores, score_by_rules
 from ingest.screening.gates import Rejection
-from ingest.writing.drafts import Classification, Submission, UntypedDraft
+from ingest.screening.submission import Classification, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT

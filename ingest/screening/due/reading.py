@@ -19,7 +19,7 @@ import anyio.to_thread
 from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_duration
 from ingest.screening.due.translation import in_english
 from ingest.screening.gates import Rejection, ScreeningGate
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from memtypes.calendar import MONTH, month_of, months_later, number_of, weekday_of
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
 from memtypes.model.scope import Scope

@@ -12,7 +12,7 @@ from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.model.errors import InvalidRequest, Unavailable

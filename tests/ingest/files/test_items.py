@@ -8,7 +8,7 @@ import pytest
 
 from ingest.files.items import RowOptions, check_mapping, to_item
 from ingest.files.readers.rows import RawItem
-from ingest.writing.drafts import ReviewMode, submission_from
+from ingest.screening.submission import ReviewMode, submission_from
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import NOW

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ingest.screening.gates import Rejection, through_gates
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from memtypes.model.scope import Scope
 from tests.ingest.doubles import SCOPE, draft
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.screening.prefilter import MAX_SCOPES, Prefilter, RecentTexts, objection
-from ingest.writing.drafts import ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
 from memtypes.model.scope import Scope
 from tests.ingest.doubles import SCOPE, Bench, draft
 

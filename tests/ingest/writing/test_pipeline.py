@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ingest.screening.gates import Rejection
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import PIECE
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable

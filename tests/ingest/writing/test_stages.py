@@ -8,7 +8,7 @@ import pytest
 
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
-from ingest.writing.drafts import ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
 from tests.ingest.doubles import SCOPE, Bench, context_of, draft, write_turns

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ingest.writing.drafts import draft_of
+from ingest.screening.submission import draft_of
 from ingest.writing.validation import as_invalid
 from memtypes.model.errors import InvalidRequest
 

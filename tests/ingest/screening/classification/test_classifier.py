@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.screening.classification.classifier import ClassificationGate, Classifier
-from ingest.writing.drafts import Submission, UntypedDraft
+from ingest.screening.submission import Submission, UntypedDraft
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeEmbedder
 from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft

@@ -20,7 +20,7 @@ from ingest.screening.redaction.redactor import (
     read_rules,
 )
 from ingest.screening.redaction.scan import Redaction
-from ingest.writing.drafts import Submission
+from ingest.screening.submission import Submission
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.procedural import ProceduralDraft

@@ -11,7 +11,8 @@ import anyio
 
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
-from ingest.writing.drafts import PendingWrite, ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
+from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory

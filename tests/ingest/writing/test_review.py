@@ -6,8 +6,8 @@ import pytest
 
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.reviewers import ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
-from ingest.screening.review.stage import ReviewStage
-from ingest.writing.drafts import ReviewMode, Submission
+from ingest.screening.submission import ReviewMode, Submission
+from ingest.writing.review import ReviewStage
 from memtypes.model.errors import Unavailable
 from memtypes.stores.memory import InMemoryStore
 from tests.ingest.doubles import SCOPE, Bench, Hook, ObservedStore, draft, failing, no_trouble

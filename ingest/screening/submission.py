@@ -1,0 +1,81 @@
+"""Submissions: drafts on their way in, with what screening finds out about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from memtypes.model.memory import Draft
+from memtypes.model.policy import MemoryType
+from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.search.vectors import Embedding
+
+
+class ReviewMode(StrEnum):
+    """How a draft is screened.
+
+    given: stored without review; classified when it has no type. auto: reviewed too. skip: neither filtered nor
+    reviewed, for imports.
+    """
+
+    GIVEN = "given"
+    AUTO = "auto"
+    SKIP = "skip"
+
+
+class UntypedDraft(Draft):
+    """A draft whose type is still to be found, so it has no type-specific fields."""
+
+    type: None = None
+
+
+def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
+    """The draft with these `fields`, untyped if they name no type. Raises ValidationError."""
+    return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first.
+
+    embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
+    """
+
+    type: MemoryType
+    confidence: float
+    reason: str
+    alternatives: tuple[tuple[MemoryType, float], ...] = ()
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A draft with what screening has found out about it.
+
+    captured: from a stream that nobody chose word by word, so the pre-filter may drop it. redactions: number of secrets
+    removed, by kind. classified: None if the caller gave the type. seq: arrival number, set by the pipeline.
+    """
+
+    draft: AnyDraft | UntypedDraft
+    review: ReviewMode = ReviewMode.GIVEN
+    captured: bool = False
+    redactions: Mapping[str, int] = field(default_factory=dict)
+    classified: Classification | None = None
+    seq: int = 0
+
+
+Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
+"""A bare draft stands for a submission with the defaults."""
+
+
+def submission_of(submitted: Submitted) -> Submission:
+    """`submitted` as a submission."""
+    return submitted if isinstance(submitted, Submission) else Submission(submitted)
+
+
+def submission_from(item: Mapping[str, Any]) -> Submission:
+    """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
+    fields = {name: value for name, value in item.items() if name != "review"}
+    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
