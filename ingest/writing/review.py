@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeGuard
 
 import anyio
 
@@ -13,7 +12,7 @@ from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.drafts import PendingWrite
-from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory
 from memtypes.model.review import Decision, Reviewed
@@ -36,24 +35,25 @@ class ReviewStage:
 
         A write with the same id as a rejected one is rejected with it.
         """
-        reviewed = list(entries)
+        writes = unfinished(entries)
+        asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
+        decisions = await self._decide(scope, asking)
+        return with_results(entries, [_decided(write, decisions.get(write.memory.id)) for write in writes])
+
+    async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
+        """The panel's decision on each write, by id."""
+        decisions: dict[str, Reviewed] = {}
         limiter = anyio.CapacityLimiter(MAX_CONCURRENT)
-        pending = {i: entry for i, entry in enumerate(entries) if _asks(entry) and entry.embedding is not None}
 
-        async def review(index: int, request: ReviewRequest) -> None:
+        async def decide(memory_id: str, request: ReviewRequest) -> None:
             async with limiter:
-                reviewed[index] = _decided(pending[index], await self.panel.review(request))
+                decisions[memory_id] = await self.panel.review(request)
 
-        requests = await self._requests(scope, list(pending.values()))
+        requests = await self._requests(scope, writes)
         async with anyio.create_task_group() as tasks:
-            for index, request in zip(pending, requests, strict=True):
-                tasks.start_soon(review, index, request)
-        rejected = {
-            write.memory.id: outcome
-            for index, write in pending.items()
-            if isinstance(outcome := reviewed[index], WriteOutcome)
-        }
-        return [rejected.get(entry.memory.id, entry) if _asks(entry) else entry for entry in reviewed]
+            for write, request in zip(writes, requests, strict=True):
+                tasks.start_soon(decide, write.memory.id, request)
+        return decisions
 
     async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
         """A request for each write, with the similarity of the nearest memory if the store answers in time.
@@ -70,17 +70,16 @@ class ReviewStage:
         ]
 
 
-def _decided(pending: PendingWrite, reviewed: Reviewed) -> Entry:
+def _asks_for_review(write: PendingWrite) -> bool:
+    return write.submission is not None and write.submission.review is ReviewMode.AUTO
+
+
+def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
+    if reviewed is None or not _asks_for_review(write):
+        return write
     if reviewed.decision is Decision.REJECT:
         return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {reviewed.reason}", reviewed=reviewed)
-    return replace(pending, memory=_with_decision(pending.memory, reviewed, pending.submission))
-
-
-def _asks(entry: Entry) -> TypeGuard[PendingWrite]:
-    """Whether the entry asks for review. One without an embedding is already stored, and merged without review."""
-    if isinstance(entry, WriteOutcome) or entry.submission is None:
-        return False
-    return entry.submission.review is ReviewMode.AUTO
+    return replace(write, memory=_with_decision(write.memory, reviewed, write.submission))
 
 
 def _with_decision(memory: Memory, reviewed: Reviewed, submission: Submission | None) -> Memory:
