@@ -157,6 +157,12 @@ class EdgeEngine(EngineOperations):
                     last = payloads[-1][0]
                     limit = max(1, limit // 2) if slow else limit
 
+    def forget_caches(self) -> None:
+        """Forget every cached column and passage."""
+        for kind in self._shards:
+            self._columns.forget(kind, None)
+            self._passages[kind].forget(None)
+
     def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
         """The payloads of every memory of a type, of all scopes, in batches: for re-embedding alone."""
         last = -1
