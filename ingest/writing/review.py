@@ -79,6 +79,8 @@ def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
         return write
     if reviewed.decision is Decision.REJECT:
         return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {reviewed.reason}", reviewed=reviewed)
+    if write.embedding is None:  # a repetition, which is merged and has no decision of its own
+        return write
     return replace(write, memory=_with_decision(write.memory, reviewed, write.submission))
 
 
