@@ -11,7 +11,6 @@ from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.locks import Lease, LockRequest, Locks
 from memtypes.ports.threads import (
     MAX_CHAIN,
     AppendTurn,
@@ -238,18 +237,3 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
 
 def _tokens(turns: Sequence[Turn]) -> int:
     return sum(turn.tokens for turn in turns)
-
-
-class FreeLocks(Locks):
-    """Locks that nobody else holds."""
-
-    async def acquire(self, request: LockRequest) -> Lease:
-        """A lease, at once."""
-        return Lease(request, "token", 1)
-
-    async def renew(self, _lease: Lease) -> None:
-        """Succeed."""
-
-    async def release(self, _lease: Lease) -> bool:
-        """Succeed."""
-        return True

@@ -32,8 +32,9 @@ from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
+from tests.fakes_locks import FakeLocks
 from tests.fakes_receipts import FakeReceipts
-from tests.fakes_threads import FakeThreads, FreeLocks
+from tests.fakes_threads import FakeThreads
 from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
 
@@ -88,7 +89,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         ingestor,
         tokenizer,
         RuleSummariser(tokenizer),
-        FreeLocks(),
+        FakeLocks(),
         clock,
         Registry,
         screened.redactor,

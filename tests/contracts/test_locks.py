@@ -9,15 +9,16 @@ import pytest
 from memtypes.model.errors import LockLost, Overloaded
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.stores.redis.locks import RedisLocks
+from tests.fakes_locks import FakeLocks
 from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=LIVE)
+@pytest.fixture(params=["fake", *LIVE])
 def locks(request: pytest.FixtureRequest) -> Locks:
     """Each implementation."""
-    return RedisLocks(request.getfixturevalue(request.param))
+    return FakeLocks() if request.param == "fake" else RedisLocks(request.getfixturevalue(request.param))
 
 
 async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:

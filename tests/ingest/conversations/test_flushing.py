@@ -15,10 +15,10 @@ from memtypes.live.turns import Turn
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.locks import Lease, LockRequest
 from memtypes.ports.threads import AppendTurn, NewThread, Removal
 from tests.fakes import FakeTokenizer
-from tests.fakes_threads import FakeThreads, FreeLocks
+from tests.fakes_locks import FakeLocks, UnavailableLocks
+from tests.fakes_threads import FakeThreads
 from tests.ingest.conversations.parts import NOW
 
 pytestmark = pytest.mark.anyio
@@ -43,14 +43,6 @@ class ContestedThreads(FakeThreads):
         return self.times < 0 and await super().remove(scope, removal)
 
 
-class UnavailableLocks(FreeLocks):
-    """Locks whose server is away."""
-
-    async def acquire(self, _request: LockRequest) -> Lease:
-        """Raise Unavailable."""
-        raise Unavailable("locks are away")
-
-
 class CountingSummariser(Summariser):
     """Returns a fixed summary of two tokens, and counts its calls."""
 
@@ -64,7 +56,7 @@ class CountingSummariser(Summariser):
 
 
 async def flusher(
-    store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FreeLocks | None = None
+    store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FakeLocks | None = None
 ) -> Flusher:
     """A flusher over a full thread `t` of four turns."""
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
@@ -72,7 +64,7 @@ async def flusher(
         turn = Turn("user", f"We decided on {number}.", 4, NOW)
         await store.append(SCOPE, AppendTurn("t", turn, "0", ThreadLimits(None, 4, 9)))
     policies = PolicyLookup(Registry, parse_policies(POLICIES, "p.yaml"))
-    return Flusher(store, policies, summariser, FakeTokenizer(), locks or FreeLocks(), lambda: NOW)
+    return Flusher(store, policies, summariser, FakeTokenizer(), locks or FakeLocks(), lambda: NOW)
 
 
 async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:

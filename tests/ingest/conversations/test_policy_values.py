@@ -25,7 +25,8 @@ from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppen
 from memtypes.stores.memory import InMemoryStore
 from retrieval.context.thread import thread_context
 from tests.fakes import FakeTokenizer
-from tests.fakes_threads import FakeThreads, FreeLocks
+from tests.fakes_locks import FakeLocks
+from tests.fakes_threads import FakeThreads
 from tests.ingest.conversations.parts import ingestor_over
 
 pytestmark = pytest.mark.anyio
@@ -158,7 +159,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
             ingestor_over(InMemoryStore()),
             FakeTokenizer(),
             FixedSummariser(),
-            FreeLocks(),
+            FakeLocks(),
             lambda: NOW,
             lambda: Registry.of(default_file()),
             Redactor(),

@@ -11,17 +11,17 @@ import pytest
 from ingest.working.intentions import DueRequest, IntentionParts, Intentions
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
-from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import ProspectiveDraft, Status, TriggerType
 from memtypes.model.scope import Scope
-from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.ports.locks import Locks
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from tests.fakes import FakeEmbedder
-from tests.fakes_threads import FreeLocks
+from tests.fakes_locks import UnavailableLocks
 from tests.ingest.conversations.parts import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio
@@ -37,14 +37,6 @@ class SlowStore(InMemoryStore):
         memories = await super().get(scope, ids)
         await anyio.sleep(0.01)
         return memories
-
-
-class UnavailableLocks(FreeLocks):
-    """Locks whose server is away."""
-
-    async def acquire(self, request: LockRequest) -> Lease:
-        """Raise Unavailable."""
-        raise Unavailable(f"no lock {request.name}")
 
 
 def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
@@ -113,7 +105,7 @@ async def test_an_ended_intention_stays_ended() -> None:
         await intentions.complete(SCOPE, "0" * 8)
 
 
-async def times_fired(locks: Locks) -> int:
+async def times_fired(locks: Locks | None) -> int:
     """How often a due intention fires if two processes ask at once."""
     store = SlowStore()
     ingestor = ingestor_over(store)
@@ -133,7 +125,7 @@ async def times_fired(locks: Locks) -> int:
 async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> None:
     """Because of the lock; without one it fires in both."""
     assert await times_fired(RedisLocks(live)) == 1
-    assert await times_fired(FreeLocks()) == 2
+    assert await times_fired(None) == 2
 
 
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:

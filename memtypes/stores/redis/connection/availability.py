@@ -10,6 +10,7 @@ nothing about the server.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -35,7 +36,7 @@ MAX_QUEUE_S = 5.0
 """Seconds that a call waits for a slot."""
 
 PROBE_INTERVAL_S = 0.02
-"""Seconds between two pings while the probe's breaker is closed: refused connections fail at once."""
+"""Seconds between the first MIN_CALLS pings, which fail at once if connections are refused; then it is OPEN_S."""
 
 GRACE_ROUNDS = 10
 """Rounds of the event loop after a deadline in which an answer that has already arrived is still read."""
@@ -179,13 +180,11 @@ class HealthProbe:
             await asyncio.wait({self._probing})
 
     async def _ping_until_answered(self) -> None:
-        breaker = CircuitBreaker(self._clock)
-        while True:
+        for failures in itertools.count(1):
             try:
                 await self._ping()
             except Unavailable:
-                breaker.record(success=False)
-                await asyncio.sleep(OPEN_S if breaker.open else PROBE_INTERVAL_S)
+                await asyncio.sleep(PROBE_INTERVAL_S if failures < MIN_CALLS else OPEN_S)
             else:
                 return
 

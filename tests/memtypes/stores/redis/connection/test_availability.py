@@ -222,7 +222,7 @@ async def test_no_call_is_tried_while_pings_fail() -> None:
 
 
 async def test_pings_become_rare_after_ten_failures() -> None:
-    """The probe's own breaker opens, so the next ping is sent after OPEN_S."""
+    """The next one is sent after OPEN_S."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, clock)
     probe.suspect(0.1)

@@ -1,0 +1,63 @@
+"""Locks of a single process, for tests that need no server, and locks whose server is away."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+
+import anyio
+
+from memtypes.model.errors import LockLost, Overloaded, Unavailable
+from memtypes.ports.locks import Lease, LockRequest, Locks
+
+_POLL_S = 0.005
+
+
+class FakeLocks(Locks):
+    """The holder of each lock and the time at which its lease expires. Waiters are not queued."""
+
+    def __init__(self) -> None:
+        self._holders: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._fences = itertools.count(1)
+
+    async def acquire(self, request: LockRequest) -> Lease:
+        """Return the lock; see the port."""
+        deadline = time.monotonic() + request.wait_s
+        while self._holders.get(_key(request), ("", 0.0))[1] > time.monotonic():
+            if time.monotonic() >= deadline:
+                raise Overloaded(f"the lock {request.name!r} is held by another")
+            await anyio.sleep(_POLL_S)
+        lease = Lease(request, secrets.token_hex(4), next(self._fences))
+        self._hold(lease)
+        return lease
+
+    async def renew(self, lease: Lease) -> None:
+        """Restart the TTL; see the port."""
+        if not self._holds(lease):
+            raise LockLost("the lock was lost")
+        self._hold(lease)
+
+    async def release(self, lease: Lease) -> bool:
+        """Release the lock; see the port."""
+        return self._holds(lease) and bool(self._holders.pop(_key(lease.request)))
+
+    def _hold(self, lease: Lease) -> None:
+        self._holders[_key(lease.request)] = (lease.token, time.monotonic() + lease.request.ttl_s)
+
+    def _holds(self, lease: Lease) -> bool:
+        token, expires = self._holders.get(_key(lease.request), ("", 0.0))
+        return token == lease.token and expires > time.monotonic()
+
+
+class UnavailableLocks(FakeLocks):
+    """Locks whose server is away."""
+
+    async def acquire(self, request: LockRequest) -> Lease:
+        """Raise Unavailable."""
+        raise Unavailable(f"no lock {request.name}")
+
+
+def _key(request: LockRequest) -> tuple[str, ...]:
+    scope = request.scope
+    return (request.name,) if scope is None else (scope.tenant, scope.namespace, request.name)
