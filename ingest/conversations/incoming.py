@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import re2
@@ -72,30 +72,45 @@ class TurnScreen:
 
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
         if role in privacy.never_keep_roles:
-            raise InvalidRequest(f"turns of role {role!r} are not kept by this thread's policy", path="role")
+            raise InvalidRequest(f"turns of role {role!r} are not stored by this thread's policy", path="role")
         if not self.redactor.allows_role(tenant, role):
-            raise InvalidRequest(f"turns of role {role!r} are not kept here", path="role")
+            raise InvalidRequest(f"turns of role {role!r} are not stored here", path="role")
 
 
 def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue:
     """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
-    counts: Counter[str] = Counter()
+    redaction = _PatternRedaction(patterns)
+    return RedactedValue(redaction.value(value), +redaction.counts)
 
-    def clean(part: Any) -> Any:
-        match part:
+
+@dataclass(frozen=True, slots=True)
+class _PatternRedaction:
+    patterns: Sequence[str]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def value(self, value: Any) -> Any:
+        match value:
             case str():
-                return text(part)
+                return self.text(value)
             case list():
-                return [clean(inner) for inner in part]
+                return [self.value(element) for element in value]
             case dict():
-                return {text(name): clean(inner) for name, inner in part.items()}
+                return self._members(value)
             case _:
-                return part
+                return value
 
-    def text(string: str) -> str:
-        for pattern in patterns:
-            string, matches = re2.subn(pattern, REDACTED, string)
-            counts[KIND] += matches
-        return string
+    def text(self, text: str) -> str:
+        for pattern in self.patterns:
+            text, matches = re2.subn(pattern, REDACTED, text)
+            self.counts[KIND] += matches
+        return text
 
-    return RedactedValue(clean(value), +counts)
+    def _members(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Names that become equal are numbered, so that no member is lost."""
+        cleaned: dict[str, Any] = {}
+        for name, value in members.items():
+            unique = text = self.text(name)
+            while unique in cleaned:
+                unique = f"{text} {len(cleaned) + 1}"
+            cleaned[unique] = self.value(value)
+        return cleaned

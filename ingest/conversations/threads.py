@@ -60,7 +60,6 @@ class OpenedThread:
 
     thread: Thread
     created: bool
-    resource: str | None = None
     mode: AccessMode = AccessMode.READ_WRITE
     redactions: Mapping[str, int] = field(default_factory=dict)
 
@@ -148,7 +147,7 @@ class Threads:
         thread_id = await self.store.create(scope, new)
         thread = await self.store.get(scope, thread_id)
         created = thread_id == new.thread_id
-        return OpenedThread(thread, created, request.resource, redactions=context.counts if created else {})
+        return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
         """A thread for each resource of the agent. All keys are rendered before the first thread is created.

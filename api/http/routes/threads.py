@@ -89,7 +89,7 @@ async def post_thread(
         return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
     all_opened = await threads.open_for_agent(scope, opening)
     references = [
-        ReferenceAnswer(resource=opened.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
+        ReferenceAnswer(resource=opened.thread.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
         for opened in all_opened
     ]
     created = any(opened.created for opened in all_opened)

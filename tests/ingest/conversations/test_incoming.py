@@ -21,10 +21,10 @@ def screen() -> TurnScreen:
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
-    """Names of members too; other values stay."""
-    cleaned = redacted({"B-123": ["B-456 x", 7, None]}, PRIVACY.redact)
-    assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None]}
-    assert cleaned.counts == {"policy": 2}
+    """Names of members too, which stay distinct; other values stay."""
+    cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, PRIVACY.redact)
+    assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}
+    assert cleaned.counts == {"policy": 3}
 
 
 @pytest.mark.anyio

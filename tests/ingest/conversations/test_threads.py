@@ -191,7 +191,7 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
     assert threads.opens_for_agent(request)
     opened = await threads.open_for_agent(scope, request)
-    assert [(each.resource, each.mode, each.thread.key, each.thread.initial_context) for each in opened] == [
+    assert [(each.thread.resource, each.mode, each.thread.key, each.thread.initial_context) for each in opened] == [
         ("notes", "read-write", "notes:ann", "hello"),
         ("facts", "read-only", "facts:p", None),
     ]
