@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FlushRequest:
-    """strategy: in place of the policy's. dry_run: change nothing. force: flush below the threshold too."""
+    """A request to flush. strategy: replaces the policy's. dry_run: change nothing. force: also below the threshold."""
 
     strategy: FlushStrategy | None = None
     dry_run: bool = False
@@ -40,7 +40,7 @@ class FlushRequest:
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """flushed: number of turns. memory_ids: of the memories that hold them."""
+    """The result of a flush. flushed: number of turns. memory_ids: of the memories that hold them."""
 
     flushed: int
     tokens_before: int
@@ -110,7 +110,7 @@ class Flusher:
         try:
             return (await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)).flushed
         except Overloaded:
-            _log.debug("another caller flushes this thread")
+            _log.debug("another caller is flushing this thread")
         except RemembrancerError as error:
             _log.warning("a thread could not be flushed: %s", type(error).__name__)
         return 0

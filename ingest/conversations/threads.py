@@ -56,7 +56,7 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class OpenedThread:
-    """created: whether it is new. mode: the agent's access. redactions: in the initial context, by kind."""
+    """A thread that was created or found. mode: the agent's access. redactions: in the initial context, by kind."""
 
     thread: Thread
     created: bool
@@ -85,7 +85,7 @@ class ReplacedTurns:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChain:
-    """threads: those that still exist, oldest first. gap: an ancestor has expired."""
+    """The threads of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
 
     threads: tuple[ThreadContent, ...]
     gap: bool

@@ -58,7 +58,7 @@ class CreatedWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """version: of the event. memories: ids by type, if the event ended the workflow. redactions: by kind."""
+    """An appended event. memories: ids by type, if it ended the workflow. redactions: secrets removed, by kind."""
 
     version: int
     memories: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class WorkflowView:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowChain:
-    """links: the workflows that still exist, oldest first. gap: an ancestor has expired."""
+    """The workflows of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
 
     links: tuple[ChainLink, ...]
     gap: bool
@@ -94,7 +94,7 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """input: any JSON, which becomes the next event. budget: tokens of the history."""
+    """A request to resume a workflow. input: any JSON, which becomes the next event. budget: tokens of the history."""
 
     input: Any
     budget: int
@@ -103,7 +103,7 @@ class ResumeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """history: the events before the input, as text. omitted: events that are not whole in it. version: of the input.
+    """The history of a resumed workflow as text. omitted: events that are cut or left out. version: of the input.
 
     redactions: secrets removed from the input, by kind.
     """

@@ -51,7 +51,7 @@ class WorkflowEvents:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowHistory:
-    """tokens: of the whole text. omitted: number of events that are cut or left out."""
+    """A history as text. omitted: number of events that are cut or left out."""
 
     text: str
     tokens: int

@@ -66,7 +66,7 @@ class CreatedItem:
 
 @dataclass(frozen=True, slots=True)
 class CompletedTodo:
-    """cleared: number of items. procedural_id: of the new procedure. redactions: in the steps, by kind."""
+    """What completing a to-do did. cleared: number of items. redactions: secrets removed from its steps, by kind."""
 
     cleared: int
     procedural_id: str | None = None

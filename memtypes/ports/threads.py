@@ -68,7 +68,7 @@ class AppendTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnAppended:
-    """index: of the appended turn. tokens, turns: of the thread afterwards. evicted: number of turns evicted for it."""
+    """The result of an append. tokens, turns: of the thread afterwards. evicted: number of turns evicted for it."""
 
     index: int
     version: int
@@ -187,7 +187,7 @@ class EvictedTurns:
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """waiting: number of batches queued in a namespace. set_aside: those of one thread, oldest first."""
+    """Unsaved batches. waiting: number queued in the namespace. set_aside: those of one thread, oldest first."""
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()

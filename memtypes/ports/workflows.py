@@ -49,7 +49,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """version: of the event. answer: the stored one if the call is a repetition; then nothing was appended."""
+    """The result of an append. answer: the stored one if the call is a repetition; then nothing was appended."""
 
     version: int
     answer: str | None = None

@@ -44,7 +44,7 @@ class FileMention:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """text, tokens: the whole context. parts: tokens of each part. turns: (thread id, index) in the order shown."""
+    """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown."""
 
     text: str
     tokens: int
