@@ -1,4 +1,4 @@
-"""The application over fakes: real routes, real ingestion and retrieval, a store in memory."""
+"""The application with an in-memory store and fake encoders: real routes, real ingestion and retrieval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services over fakes, and stores and embedders that fail on purpose."""
+"""Services over an in-memory store and fake encoders, and a store that is away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service as a process: it starts, answers, finishes what is running, and ends with 0."""
+"""The service as a process: start, answers, shutdown."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def process(tmp_path: Path, onnx_directory: Path) -> Iterator[Process]:
         started.stop()
 
 
-def test_what_was_written_is_there_after_a_restart(tmp_path: Path, onnx_directory: Path) -> None:
-    """SIGTERM ends it with 0, and the next process finds the memory; the log shows no contents."""
+def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> None:
+    """SIGTERM exits with 0, and the log has no contents."""
     content = "The stock counter uses advisory locks."
     first = Process(tmp_path, onnx_directory)
     try:
@@ -55,8 +55,8 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path, onnx_director
     assert "secret-place" not in log
 
 
-def test_a_taken_port_is_one_clear_line(process: Process, tmp_path: Path) -> None:
-    """Exit code 2, and no trace."""
+def test_port_in_use_is_one_line_with_exit_code_2(process: Process, tmp_path: Path) -> None:
+    """There is no traceback."""
     port = process.url.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "api", "--port", port, "--data-dir", str(tmp_path / "other")],
@@ -67,8 +67,8 @@ def test_a_taken_port_is_one_clear_line(process: Process, tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_the_command_line_works_on_a_running_service(process: Process, tmp_path: Path) -> None:
-    """Import and search by --url."""
+def test_commands_work_with_url(process: Process, tmp_path: Path) -> None:
+    """Import and search."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):
@@ -85,8 +85,8 @@ def test_the_command_line_works_on_a_running_service(process: Process, tmp_path:
     assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
 
 
-def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: Path) -> None:
-    """The sample memories are there, once, and one retrieval is shown."""
+def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) -> None:
+    """Once, and prints one retrieval."""
     for _ in range(2):
         running = Process(tmp_path, onnx_directory, "run")
         try:
@@ -100,8 +100,8 @@ def test_run_shows_the_samples_before_it_serves(tmp_path: Path, onnx_directory: 
 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
-def test_a_ctrl_c_while_it_is_loaded_is_no_trace(program: str, tmp_path: Path) -> None:
-    """The process ends by the signal, and says nothing."""
+def test_ctrl_c_during_import_prints_no_traceback(program: str, tmp_path: Path) -> None:
+    """The process ends by the signal."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.

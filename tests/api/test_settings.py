@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused, and how they are shown."""
+"""Settings: sources, validation and the table of the README."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
 
 
-def test_without_anything_the_service_is_on_loopback() -> None:
-    """The defaults are those of the contract."""
+def test_defaults_listen_on_loopback() -> None:
+    """Host, port, keys and folders have the documented defaults."""
     settings = read_settings()
     assert (settings.host, settings.port, settings.keys, settings.embedder) == ("127.0.0.1", 8707, None, "onnx")
     assert settings.store_path == settings.data_dir / "memories"
     assert settings.encoder_path == settings.data_dir / "encoder"
 
 
-def test_a_flag_comes_before_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flags, then the environment, then defaults; a flag that was not given says nothing."""
+def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A flag that is None is ignored."""
     monkeypatch.setenv("REMEMBRANCER_PORT", "9001")
     monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(tmp_path))
@@ -38,8 +38,8 @@ def test_a_flag_comes_before_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert (settings.port, settings.host, settings.encoder_path) == (9002, "::1", tmp_path)
 
 
-def test_the_data_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """XDG_DATA_HOME decides where it is set."""
+def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the variable is set."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert read_settings().data_dir == tmp_path / "remembrancer"
     monkeypatch.delenv("XDG_DATA_HOME")
@@ -50,34 +50,34 @@ def test_the_data_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ("name", "value"),
     [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
 )
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """The message has the flag and the variable."""
+def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """By its flag and its variable."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
     with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}"):
         read_settings()
 
 
-def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in the settings' text nor in the table."""
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the representation of the settings nor in the table."""
     monkeypatch.setenv("REMEMBRANCER_QDRANT_API_KEY", "hidden-value")
     assert "hidden-value" not in repr(read_settings())
 
 
-def test_a_misspelt_variable_is_noticed() -> None:
-    """What begins like a setting and is none."""
+def test_misspelt_variables_are_reported() -> None:
+    """Variables with the prefix that are no setting."""
     assert unknown_variables({"REMEMBRANCER_PROT": "1", "REMEMBRANCER_PORT": "1", "HOME": "/"}) == ["REMEMBRANCER_PROT"]
 
 
-def test_the_table_lists_every_setting() -> None:
-    """One row each, with what it sets."""
+def test_table_lists_every_setting() -> None:
+    """One row each, with a description."""
     rows = settings_table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
     assert str(Path.home()) not in settings_table()
 
 
-def test_the_readme_has_the_table() -> None:
-    """Where the README has its place for it, it is this one."""
+def test_readme_has_the_settings_table() -> None:
+    """It equals the generated one."""
     text = README.read_text()
     if "<!-- settings -->" in text:
         between = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
@@ -85,8 +85,8 @@ def test_the_readme_has_the_table() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """With what is wrong and the way out."""
+async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    """The message has the reason and what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
         async with open_services(Settings(data_dir=tmp_path / "file" / "x"), KeyRing()):
@@ -95,7 +95,7 @@ async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> Non
 
 @pytest.mark.anyio
 @pytest.mark.skipif(sys.platform != "linux", reason="has no folder in which root can make no file either")
-async def test_a_data_folder_that_cannot_be_written_is_named() -> None:
+async def test_data_folder_that_cannot_be_written_is_named() -> None:
     """Before anything is opened in it."""
     with pytest.raises(BadSettings, match=r"data folder /proc cannot be used: .+; choose another"):
         async with open_services(Settings(data_dir=Path("/proc")), KeyRing()):

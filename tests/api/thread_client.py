@@ -1,4 +1,4 @@
-"""Calls about threads over HTTP, on a real server of live state."""
+"""Helpers for calls about threads, on a real live store."""
 
 from __future__ import annotations
 

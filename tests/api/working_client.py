@@ -1,4 +1,4 @@
-"""A service with working memory on a real server of live state, and a clock of its own."""
+"""A client of working memory on a real live store, with an adjustable clock."""
 
 from __future__ import annotations
 

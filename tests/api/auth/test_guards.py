@@ -48,10 +48,10 @@ WRONG: list[dict[str, str]] = [
 
 @pytest.mark.parametrize(("method", "path", "body"), READS + WRITES)
 @pytest.mark.parametrize("headers", WRONG)
-async def test_without_a_known_key_nothing_opens(
+async def test_calls_without_a_known_key_are_401(
     guarded: Services, headers: dict[str, str], method: str, path: str, body: Any
 ) -> None:
-    """401 that says how to send one."""
+    """The problem explains how to send a key."""
     async with connect(guarded) as client:
         response = await client.request(method, path, json=body, headers=headers)
     assert "Bearer" in problem(response, 401)["detail"]
@@ -59,8 +59,8 @@ async def test_without_a_known_key_nothing_opens(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
-async def test_a_reader_may_not_write(guarded: Services, method: str, path: str, body: Any) -> None:
-    """403 that names the role."""
+async def test_readers_cannot_write(guarded: Services, method: str, path: str, body: Any) -> None:
+    """The problem names the needed role."""
     async with connect(guarded, headers=bearer("acme", Role.READER)) as client:
         assert "writer" in problem(await client.request(method, path, json=body), 403)["detail"]
 
@@ -68,26 +68,26 @@ async def test_a_reader_may_not_write(guarded: Services, method: str, path: str,
 @pytest.mark.parametrize(("method", "path", "body"), READS)
 @pytest.mark.parametrize("role", list(Role))
 async def test_every_role_may_read(guarded: Services, role: Role, method: str, path: str, body: Any) -> None:
-    """A reader's calls are open to all."""
+    """Readers, writers and admins."""
     async with connect(guarded, headers=bearer("acme", role)) as client:
         assert (await client.request(method, path, json=body)).status_code == 200
 
 
-async def test_the_other_header_works_too(guarded: Services) -> None:
-    """X-API-Key is as good as Authorization."""
+async def test_x_api_key_is_accepted(guarded: Services) -> None:
+    """It is equivalent to Authorization."""
     async with connect(guarded, headers={"X-API-Key": KEYS["acme", Role.WRITER]}) as client:
         assert (await client.post("/v1/memories", json=FACT)).status_code == 201
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs"])
 async def test_health_and_reference_need_no_key(guarded: Services, path: str) -> None:
-    """They reveal nothing of anybody."""
+    """Health checks and documentation are open."""
     async with connect(guarded) as client:
         assert (await client.get(path)).status_code == 200
 
 
-async def test_another_tenant_sees_and_changes_nothing(guarded: Services) -> None:
-    """The same namespace of another tenant is another place, also by id."""
+async def test_tenants_are_isolated(guarded: Services) -> None:
+    """The same namespace of another tenant is separate, also by id."""
     async with connect(guarded) as client:
         mine, theirs = bearer("acme", Role.ADMIN), bearer("other", Role.ADMIN)
         written = (await client.post("/v1/memories", json=FACT, headers=mine)).json()
@@ -107,7 +107,7 @@ async def test_another_tenant_sees_and_changes_nothing(guarded: Services) -> Non
         assert (await client.get(path, headers=mine)).json() == written["memory"]
 
 
-async def test_another_namespace_sees_and_changes_nothing(client: httpx.AsyncClient) -> None:
+async def test_namespaces_are_isolated(client: httpx.AsyncClient) -> None:
     """An id is unknown outside its namespace."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     path = f"/v1/memories/{written['id']}?namespace="
@@ -118,8 +118,8 @@ async def test_another_namespace_sees_and_changes_nothing(client: httpx.AsyncCli
     assert (await client.get(path + "n")).json() == written["memory"]
 
 
-async def test_the_same_text_of_two_tenants_is_two_memories(guarded: Services) -> None:
-    """Ids follow from the tenant too."""
+async def test_ids_differ_by_tenant(guarded: Services) -> None:
+    """The same text of two tenants is two memories."""
     async with connect(guarded) as client:
         ids = [
             (await client.post("/v1/memories", json=FACT, headers=bearer(tenant, Role.ADMIN))).json()["id"]
@@ -128,8 +128,8 @@ async def test_the_same_text_of_two_tenants_is_two_memories(guarded: Services) -
     assert len(set(ids)) == 2
 
 
-async def test_a_key_that_calls_too_often_waits(guarded: Services) -> None:
-    """429 with how long; other keys go on."""
+async def test_rate_limit_is_429_with_retry_after(guarded: Services) -> None:
+    """Other keys are not limited."""
     limited = replace(guarded, rate=RateLimit(2, lambda: 0.0))
     async with connect(limited) as client:
         mine, theirs = bearer("acme", Role.READER), bearer("other", Role.ADMIN)
@@ -146,15 +146,15 @@ PATH = "/v1/stats?namespace=n"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8707", "127.0.0.1:8707", "[::1]:8707", "127.9.9.9"])
-async def test_a_program_of_this_machine_is_served(services: Services, host: str) -> None:
-    """Whatever loopback address it uses."""
+async def test_local_hosts_are_served_without_keys(services: Services, host: str) -> None:
+    """Any loopback address or localhost in the Host header is accepted."""
     async with connect(services, local_only=True) as client:
         assert (await client.get(PATH, headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8707", "192.168.0.7:8707", "", "[::1"])
-async def test_a_name_that_was_made_to_resolve_here_is_refused(services: Services, host: str) -> None:
-    """The Host is what the caller thought it was calling; health is no exception."""
+async def test_foreign_host_headers_are_refused_without_keys(services: Services, host: str) -> None:
+    """A name that resolves to loopback is still refused, for health checks too."""
     async with connect(services, local_only=True) as client:
         for path in (PATH, "/health/ready"):
             assert "--keys" in problem(await client.get(path, headers={"host": host}), 403)["detail"]
@@ -164,37 +164,37 @@ async def test_a_name_that_was_made_to_resolve_here_is_refused(services: Service
     "headers",
     [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": ""}, {"sec-fetch-site": "cross-site"}],
 )
-async def test_a_page_from_elsewhere_is_refused(services: Services, headers: dict[str, str]) -> None:
-    """Also for a call that a browser makes without asking first."""
+async def test_cross_site_calls_are_refused_without_keys(services: Services, headers: dict[str, str]) -> None:
+    """A foreign Origin or Sec-Fetch-Site is a 403."""
     async with connect(services, local_only=True, headers={"host": "localhost"}) as client:
         problem(await client.post("/v1/memories/x/complete?namespace=n", headers=headers), 403)
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"])
-async def test_a_page_of_this_machine_is_served(services: Services, origin: str) -> None:
-    """A tool that somebody runs here."""
+async def test_local_origins_are_served_without_keys(services: Services, origin: str) -> None:
+    """A page served from localhost may call the API."""
     async with connect(services, local_only=True) as client:
         response = await client.get(PATH, headers={"host": "localhost", "origin": origin})
     assert response.status_code == 200
 
 
-async def test_with_keys_any_name_is_served(guarded: Services) -> None:
-    """No page knows a key; a name that is none harms nothing."""
+async def test_hosts_are_not_checked_with_keys(guarded: Services) -> None:
+    """With keys a call is refused only for its missing key."""
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):
             problem(await client.get(PATH, headers={"host": host}), 401)
 
 
-async def test_no_call_waits_for_a_thread(services: Services) -> None:
-    """What lets a call in runs where the call runs: a guard that is no coroutine would be sent to a thread."""
+async def test_guards_start_no_thread(services: Services) -> None:
+    """Guards are coroutines, because Litestar runs other guards in a thread."""
     before = set(threading.enumerate())
     async with connect(services, local_only=True) as client:
         assert (await client.get("/health/live", headers={"host": "localhost"})).status_code == 200
     assert set(threading.enumerate()) <= before
 
 
-async def test_a_bucket_empties_and_refills() -> None:
-    """So many calls a minute, and a wait that is true."""
+async def test_rate_limit_refills() -> None:
+    """The call succeeds after retry_after_s."""
     now = [0.0]
     rate = RateLimit(2, lambda: now[0])
     rate.take("k")
@@ -206,8 +206,8 @@ async def test_a_bucket_empties_and_refills() -> None:
     rate.take("k")
 
 
-async def test_without_a_limit_nobody_waits() -> None:
-    """0 sets no limit."""
+async def test_zero_sets_no_rate_limit() -> None:
+    """A thousand calls pass."""
     rate = RateLimit(0)
     for _ in range(1_000):
         rate.take("k")

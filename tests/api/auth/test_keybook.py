@@ -1,4 +1,4 @@
-"""Keys made while the service runs."""
+"""Keys that are created while the service runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def clock() -> datetime:
     return NOW
 
 
-async def test_a_made_key_opens_until_it_is_taken_back(tmp_path: Path) -> None:
-    """Also after a restart, and in another process that has read the file before."""
+async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
+    """It works in other processes and after a restart, until it is removed."""
     path = tmp_path / "keys.json"
     other = KeyBook(KeyRing(), path)
     book = KeyBook(KeyRing(), path)
@@ -41,16 +41,16 @@ async def test_a_made_key_opens_until_it_is_taken_back(tmp_path: Path) -> None:
         await book.remove(key_id)
 
 
-async def test_the_file_holds_no_key_and_is_its_owners(tmp_path: Path) -> None:
-    """A hash each, and no secret."""
+async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
+    """The file contains no key, and only its owner can read it."""
     path = tmp_path / "keys.json"
     _, key = await KeyBook(KeyRing(), path).create("acme", Role.READER, clock)
     assert key not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
 
 
-async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    """The call may be made again; no key is known that was not kept."""
+async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
+    """The error names the cause, and the key is not known afterwards."""
     book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create("acme", Role.READER, clock)
@@ -58,8 +58,8 @@ async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("books", [1, 3])
-async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> None:
-    """None is lost to another, by one service or by several on the same folder."""
+async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, books: int) -> None:
+    """No key is lost, whether one process creates them or several."""
     path = tmp_path / "keys.json"
     making = [KeyBook(KeyRing(), path) for _ in range(books)]
     async with anyio.create_task_group() as tasks:
@@ -68,17 +68,15 @@ async def test_keys_made_at_once_are_all_kept(tmp_path: Path, books: int) -> Non
     assert len(KeyBook(KeyRing(), path).known()) == 12
 
 
-async def test_a_process_that_holds_the_keys_for_too_long_is_named(tmp_path: Path) -> None:
-    """Nobody waits for it forever."""
+async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
+    """A lock that is not released is Unavailable after the wait."""
     book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
         await book.create("acme", Role.READER, clock)
 
 
-async def test_a_damaged_file_is_found_at_start_and_survived_later(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A running service keeps the keys that it had, and says so."""
+async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A running service keeps its keys and logs the error."""
     path = tmp_path / "keys.json"
     book = KeyBook(KeyRing(), path)
     _, key = await book.create("acme", Role.READER, clock)
@@ -90,8 +88,8 @@ async def test_a_damaged_file_is_found_at_start_and_survived_later(
         KeyBook(KeyRing(), path)
 
 
-async def test_a_key_of_the_file_stays_the_files(guarded: Services) -> None:
-    """It is listed without a time and can't be taken back here."""
+async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
+    """They are listed without a creation time."""
     known = guarded.keys.known()
     assert len(known) == len(KEYS)
     assert known[0].created_at is None
@@ -99,8 +97,8 @@ async def test_a_key_of_the_file_stays_the_files(guarded: Services) -> None:
         await guarded.keys.remove(known[0].id)
 
 
-async def test_an_admin_makes_lists_and_takes_back_keys(guarded: Services) -> None:
-    """The secret is shown once; what it opens ends with it."""
+async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
+    """The key is shown once, and stops working when it is revoked."""
     admin = bearer("acme", Role.ADMIN)
     async with connect(guarded) as client:
         made = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
@@ -119,8 +117,8 @@ async def test_an_admin_makes_lists_and_takes_back_keys(guarded: Services) -> No
 
 
 @pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
-async def test_only_an_admin_handles_keys(guarded: Services, role: Role) -> None:
-    """Others are 403 on each of the calls."""
+async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
+    """Readers and writers get a 403 on each call."""
     headers = bearer("acme", role)
     async with connect(guarded) as client:
         made = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
@@ -130,8 +128,8 @@ async def test_only_an_admin_handles_keys(guarded: Services, role: Role) -> None
 
 
 @pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
-async def test_what_is_no_key_is_refused(guarded: Services, body: dict[str, str]) -> None:
-    """422."""
+async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, str]) -> None:
+    """Tenant and role are both required and checked."""
     async with connect(guarded) as client:
         answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""API keys: who is let in, and what a keys file must look like."""
+"""API keys, and the keys file."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ RING = KeyRing.of(
 )
 
 
-def test_without_keys_everybody_is_the_default_tenants_admin() -> None:
-    """An empty ring asks for nothing."""
+def test_without_keys_every_caller_is_the_default_admin() -> None:
+    """An empty ring accepts any key, and none."""
     assert KeyRing().caller(None) == Caller("default", Role.ADMIN)
     assert KeyRing().caller("anything") == Caller("default", Role.ADMIN)
 
 
-def test_a_known_key_says_tenant_and_role() -> None:
-    """Each key has its own tenant and role."""
+def test_known_key_has_its_tenant_and_role() -> None:
+    """The caller is the tenant and role of the key's entry."""
     caller = RING.caller("writer-key-1")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("other", Role.WRITER)
 
 
 @given(st.none() | st.text())
-def test_no_other_text_is_a_key(key: str | None) -> None:
-    """Nothing but a key opens."""
+def test_unknown_keys_have_no_caller(key: str | None) -> None:
+    """Any other text, or no key, is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
         assert RING.caller(key) is None
 
 
-def test_a_ring_does_not_hold_its_keys() -> None:
-    """Only hashes are kept."""
+def test_ring_holds_only_hashes() -> None:
+    """The representation of a ring contains no key."""
     assert "writer-key-1" not in repr(RING)
 
 
-def test_roles_build_on_each_other() -> None:
-    """Each role may do what the one before it may."""
+def test_each_role_includes_the_lower_ones() -> None:
+    """An admin may do what a writer may, and a writer what a reader may."""
     allowed = [(has, needs) for has in Role for needs in Role if has.may(needs)]
     assert len(allowed) == 6
     assert (Role.READER, Role.WRITER) not in allowed
@@ -67,8 +67,8 @@ def test_roles_build_on_each_other() -> None:
         (json.dumps([{"key": "abcdefgh", "tenant": "t", "role": "reader"}] * 2), "same key"),
     ],
 )  # fmt: skip
-def test_a_wrong_keys_file_is_refused_with_where_and_why(tmp_path: Path, text: str, why: str) -> None:
-    """The message names the file, the entry and the field, and shows no key."""
+def test_invalid_keys_file_is_refused_with_place_and_reason(tmp_path: Path, text: str, why: str) -> None:
+    """The message names the file, the entry and the field, and contains no key."""
     path = tmp_path / "keys.json"
     path.write_text(text)
     with pytest.raises(BadKeys, match=why) as caught:
@@ -78,13 +78,13 @@ def test_a_wrong_keys_file_is_refused_with_where_and_why(tmp_path: Path, text: s
 
 
 def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
-    """A path that leads nowhere is not the same as no keys."""
+    """A configured path must exist."""
     with pytest.raises(BadKeys, match="cannot be read"):
         load_keys(tmp_path / "none.json")
 
 
-def test_a_keys_file_becomes_a_ring(tmp_path: Path) -> None:
-    """What is in the file opens."""
+def test_keys_file_is_loaded(tmp_path: Path) -> None:
+    """The ring knows the keys of the file."""
     path = tmp_path / "keys.json"
     path.write_text('[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')
     caller = load_keys(path).caller("abcdefgh")

@@ -1,4 +1,4 @@
-"""A command on the embedded store asks as a call over HTTP does."""
+"""The local backend answers like the HTTP API."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SECRET = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 ASK = {"namespace": "me", "query": f"which service takes {SECRET}?", "budget": 200, "agent_id": "coder"}
 
 
-async def test_a_secret_in_a_question_is_in_no_receipt(services: Services) -> None:
-    """The receipt of a command's question is that of the same question over HTTP, without the secret."""
+async def test_local_queries_are_redacted_like_http_queries(services: Services) -> None:
+    """Both receipts contain the same redacted query."""
     told = await LocalBackend(services, "default").retrieve(RetrieveRequest.model_validate(ASK))
     async with connect(services) as client:
         asked = (await client.post("/v1/retrieve", json=ASK)).json()
@@ -25,8 +25,8 @@ async def test_a_secret_in_a_question_is_in_no_receipt(services: Services) -> No
     assert "[redacted:" in receipts[0]["request"]["query"]
 
 
-async def test_a_search_gives_what_it_gives_over_http(services: Services) -> None:
-    """Answer and members are the same."""
+async def test_local_search_equals_http_search(services: Services) -> None:
+    """The answers are the same."""
     question = {"namespace": "me", "query": "coffee", "as_of": "2026-03-01T12:00:00Z"}
     async with connect(services) as client:
         fact = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}

@@ -1,4 +1,4 @@
-"""The HTTP client of the command line: problems become domain errors, and nothing waits for ever."""
+"""The HTTP client of the command line."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def answered(response: httpx.Response | Exception) -> dict[str, object]:
         (422, InvalidRequest), (429, Overloaded), (500, ServiceFault), (503, Unavailable),
     ],
 )  # fmt: skip
-async def test_a_problem_becomes_its_error(status: int, kind: type[RemembrancerError]) -> None:
-    """With its detail, and the paths of what was wrong."""
+async def test_problems_become_domain_errors(status: int, kind: type[RemembrancerError]) -> None:
+    """The error has the problem's detail and the paths of its fields."""
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
@@ -50,26 +50,26 @@ async def test_a_problem_becomes_its_error(status: int, kind: type[RemembrancerE
         (httpx.Response(200, json=[1]), ServiceFault),
     ],
 )
-async def test_what_is_no_answer_is_an_error(response: httpx.Response | Exception, kind: type[Exception]) -> None:
-    """A dead server and another kind of server."""
+async def test_unusable_responses_are_errors(response: httpx.Response | Exception, kind: type[Exception]) -> None:
+    """Timeouts, refused connections and non-JSON answers raise domain errors."""
     with pytest.raises(kind):
         await answered(response)
 
 
-async def test_a_wrong_address_is_said_to_be_wrong() -> None:
-    """The text names the option."""
+async def test_invalid_url_names_the_option() -> None:
+    """The error names --url."""
     with pytest.raises(InvalidRequest, match="--url"):
         async with ApiClient.open("nonsense://x", None) as client:
             await client.get("/health/live")
 
 
 def test_every_call_has_a_timeout() -> None:
-    """Nothing waits for ever."""
+    """Connect, read, write and pool timeouts are all set."""
     assert None not in (TIMEOUT.connect, TIMEOUT.read, TIMEOUT.write, TIMEOUT.pool)
 
 
-async def test_a_remote_backend_gives_what_the_service_gives(services: Services) -> None:
-    """Writing, searching and retrieving through the client."""
+async def test_remote_backend_writes_and_queries_over_http(services: Services) -> None:
+    """An imported memory is found by search and retrieve."""
     async with connect(services) as http:
         client = ApiClient(http)
         outcomes = await HttpSink(client, "n").write([{"type": "semantic", "content": "The build runs on Friday."}])

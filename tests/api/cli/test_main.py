@@ -1,4 +1,4 @@
-"""The command line over a real embedded store and the real encoder, in a folder of its own."""
+"""The command line over a real embedded store and the real encoder."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def as_json(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_what_is_imported_is_found(home: Path) -> None:
-    """Import, search, retrieve: as tables and as JSON."""
+def test_imported_rows_are_found(home: Path) -> None:
+    """Import, search and retrieve, as tables and as JSON."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
     report = as_json("ingest", str(rows), "-n", "work")
@@ -59,8 +59,8 @@ def test_what_is_imported_is_found(home: Path) -> None:
     assert (shown.exit_code, "budget" in shown.stdout, "advisory" in shown.stdout) == (0, True, True)
 
 
-def test_a_bad_row_is_listed_and_the_exit_code_is_1(home: Path) -> None:
-    """The other rows are kept; the row is named with file and line."""
+def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
+    """Other rows are stored; the bad one is named by file and line."""
     rows = home / "rows.jsonl"
     rows.write_text('{"type": "semantic", "content": "A fact."}\n{"type": "semantic"\n')
     done = call("ingest", str(rows), "-n", "work")
@@ -69,22 +69,22 @@ def test_a_bad_row_is_listed_and_the_exit_code_is_1(home: Path) -> None:
 
 
 def test_standard_input_can_be_imported(home: Path) -> None:
-    """A dash is standard input."""
+    """The path - is standard input."""
     done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n")
     assert (home / "data").exists()
     assert json.loads(done.stdout)["counts"]["stored"] == 1
 
 
-def test_the_doctor_finds_nothing_wrong(home: Path) -> None:
-    """Every part is checked, and nothing of the check stays."""
+def test_doctor_passes_on_a_good_installation(home: Path) -> None:
+    """Every part is checked."""
     answer = as_json("doctor", "--port", "0")
     assert answer["ok"], answer
     assert answer["checks"].keys() >= {"python", "disk", "keys", "port", "tokenizers", "encoder", "store", "round trip"}
     assert (home / "data" / "memories").exists()
 
 
-def test_the_doctor_says_what_is_wrong(home: Path) -> None:
-    """A keys file that is no keys file, and the exit code."""
+def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
+    """The check fails with its reason, and the exit code is 1."""
     (home / "keys.json").write_text("[]")
     done = call("doctor", "--keys", str(home / "keys.json"), "--port", "0", "--json")
     check = json.loads(done.stdout)["checks"]["keys"]
@@ -106,8 +106,8 @@ def test_the_doctor_says_what_is_wrong(home: Path) -> None:
         (["serve", "--port", "99999"], "REMEMBRANCER_PORT"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
-    """No trace, just what was wrong, and nothing was opened for it."""
+def test_usage_errors_are_one_line_with_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
+    """There is no traceback, and nothing is opened."""
     done = call(*arguments)
     assert done.exit_code == 2
     assert not (home / "data").exists()
@@ -116,14 +116,14 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(home: Path, arguments: list[st
 
 
 @pytest.mark.usefixtures("home")
-def test_a_service_that_is_not_there_is_exit_code_1() -> None:
-    """The address is named."""
+def test_unreachable_service_is_exit_code_1() -> None:
+    """The message contains the URL."""
     done = call("search", "x", "-n", "work", "--url", "http://127.0.0.1:1")
     assert (done.exit_code, "http://127.0.0.1:1 cannot be reached" in done.stderr) == (1, True)
 
 
-def test_a_job_is_for_all_namespaces_unless_one_is_named(home: Path) -> None:
-    """What it would remove of both is listed, and of one alone with -n."""
+def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
+    """A dry run counts both namespaces, or the one given by -n."""
     rows = home / "rows.jsonl"
     past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
     rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
@@ -134,5 +134,5 @@ def test_a_job_is_for_all_namespaces_unless_one_is_named(home: Path) -> None:
 
 
 def test_settings_prints_the_table() -> None:
-    """The one that the README has."""
+    """The output is the table of the README."""
     assert call("settings").stdout.strip() == settings_table()

@@ -10,8 +10,8 @@ from rich.console import Console
 from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
 
 
-def test_a_long_text_is_one_short_line() -> None:
-    """White space is one blank, and the end is cut."""
+def test_shortened_text_is_one_line() -> None:
+    """White space is collapsed, and the end is cut."""
     assert shortened("a\n\n b\tc") == "a b c"
     assert len(shortened("x" * 1_000)) == MAX_TEXT
 
@@ -23,8 +23,8 @@ def printed(view: Any) -> str:
     return " ".join(console.export_text().split())
 
 
-def test_markup_in_a_memory_is_text() -> None:
-    """A memory can't colour the table."""
+def test_markup_in_memories_is_escaped() -> None:
+    """A memory cannot style the table."""
     hit = {"rank": 1, "score": 0.5, "type": "semantic", "memory": {"content": "[red]alarm[/red]"}}
     answer = {"hits": [hit], "profile": "default", "weights": {"similarity": 1.0}, "degraded": ["embedder"]}
     text = printed(hits_table(answer))
@@ -33,7 +33,7 @@ def test_markup_in_a_memory_is_text() -> None:
     assert "Nothing found" in printed(hits_table(answer | {"hits": []}))
 
 
-def test_messages_are_shown_as_their_contents() -> None:
+def test_messages_are_shown_by_content() -> None:
     """A context of messages reads like one text."""
     metadata = {
         "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,

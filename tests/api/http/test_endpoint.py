@@ -1,4 +1,4 @@
-"""HEAD: what it answers, and where it is refused."""
+"""HEAD is answered like GET, except where reading is recorded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NOTING = {"/v1/prospective/due", "/v1/threads/{thread_id}"}
 """GETs that may note what they have shown, which a HEAD shows to nobody."""
 
 
-async def test_head_is_taken_wherever_get_changes_nothing(client: httpx.AsyncClient) -> None:
-    """Its answer has the status and the headers of the GET's, without keys, parameters and ids as with them."""
+async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
+    """Status and headers are those of the GET, with and without errors."""
     described = (await client.get("/openapi.json")).json()["paths"]
     paths = [path for path, operations in described.items() if "get" in operations]
     assert set(paths) > NOTING
@@ -23,8 +23,8 @@ async def test_head_is_taken_wherever_get_changes_nothing(client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("path", sorted(NOTING))
-async def test_head_is_refused_where_get_notes_what_it_shows(client: httpx.AsyncClient, path: str) -> None:
-    """405, and the Allow header has no HEAD."""
+async def test_head_is_405_where_get_records_use(client: httpx.AsyncClient, path: str) -> None:
+    """The Allow header has no HEAD."""
     response = await client.head(path, params={"namespace": "n"})
     assert response.status_code == 405
     assert "HEAD" not in response.headers["allow"]

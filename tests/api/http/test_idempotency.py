@@ -39,8 +39,8 @@ def once() -> IdempotentCalls:
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 
-async def test_the_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
-    """The work is done once, also when the next call comes to another process."""
+async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
+    """The call runs once, across processes too."""
     answers, make = FakeAnswers(lambda: NOW), Maker()
     first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
     assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
@@ -48,7 +48,7 @@ async def test_the_same_key_and_body_get_the_same_answer(once: IdempotentCalls) 
     assert make.asked == 2
 
 
-async def test_two_at_the_same_moment_share_one_answer(once: IdempotentCalls) -> None:
+async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
     """The second waits for the first."""
     make, got = Maker(), []
 
@@ -62,7 +62,7 @@ async def test_two_at_the_same_moment_share_one_answer(once: IdempotentCalls) ->
 
 
 async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
-    """A key stands for one body, and what conflicts is not made."""
+    """The conflicting call does not run."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
     with pytest.raises(Conflict, match="another body"):
@@ -70,8 +70,8 @@ async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
     assert make.asked == 1
 
 
-async def test_a_call_that_failed_leaves_no_trace(once: IdempotentCalls) -> None:
-    """After a failure the key is free, also for another body."""
+async def test_failed_call_stores_nothing(once: IdempotentCalls) -> None:
+    """Its key can be used again, also for another body."""
 
     async def fail() -> bytes:
         raise Unavailable("away")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it covers every route, and the application keeps to it under generated calls."""
+"""The OpenAPI document: it covers every route, and generated calls conform to it."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 @SCHEMA.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_application_keeps_to_its_document(case: schemathesis.Case[Any]) -> None:
-    """Whatever the document allows or forbids, the answer is one that it describes."""
+def test_application_conforms_to_its_document(case: schemathesis.Case[Any]) -> None:
+    """Generated calls get answers that the document describes."""
     case.call_and_validate(checks=CHECKS)
 
 
 def test_every_route_is_in_the_document() -> None:
-    """Nothing is served that is not described."""
+    """Every served path and method is documented."""
     served = {
         (route.path_format, method)
         for route in APP.routes
@@ -72,8 +72,8 @@ def test_every_route_is_in_the_document() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_page_fetches_nothing(client: httpx.AsyncClient) -> None:
-    """It reads offline: no script, and no address of another server."""
+async def test_docs_page_works_offline(client: httpx.AsyncClient) -> None:
+    """It has no script and no address of another server."""
     page = (await client.get("/docs")).text
     assert "<script" not in page
     assert "src=" not in page
@@ -83,8 +83,8 @@ async def test_the_page_fetches_nothing(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_document_says_what_a_call_needs(client: httpx.AsyncClient) -> None:
-    """Role, limits and problems of a call can be read there."""
+async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> None:
+    """For each call."""
     described = (await client.get("/openapi.json")).json()
     call = described["paths"]["/v1/memories"]["post"]
     assert "writer" in call["description"]

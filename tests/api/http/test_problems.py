@@ -31,10 +31,10 @@ class FailingRetriever:
     ("error", "status", "retry_after"),
     [(Overloaded("the queue is full"), 429, "1"), (Unavailable("away", retry_after_s=7), 503, "7")],
 )
-async def test_what_may_be_tried_again_says_when(
+async def test_retryable_problems_have_retry_after(
     services: Services, error: Exception, status: int, retry_after: str
 ) -> None:
-    """Retry-After in seconds."""
+    """In seconds."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -43,10 +43,10 @@ async def test_what_may_be_tried_again_says_when(
 
 
 @pytest.mark.parametrize("error", [ValueError("the text of a memory"), RemembrancerError("the text of a memory")])
-async def test_a_fault_of_the_service_reveals_nothing(
+async def test_server_errors_reveal_nothing(
     services: Services, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """500 with a plain sentence; the log names the kind of error and no contents."""
+    """The log names the class of the error, without its message."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -55,16 +55,16 @@ async def test_a_fault_of_the_service_reveals_nothing(
     assert "the text of a memory" not in caplog.text
 
 
-async def test_answers_are_not_to_be_cached(client: httpx.AsyncClient) -> None:
-    """Neither by browsers nor on the way."""
+async def test_answers_forbid_caching(client: httpx.AsyncClient) -> None:
+    """And content sniffing."""
     for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
-async def test_no_answer_may_run_or_fetch_anything(client: httpx.AsyncClient, path: str) -> None:
-    """A browser that shows an answer, a problem too, is told so; the type is given once."""
+async def test_answers_forbid_scripts_and_fetches(client: httpx.AsyncClient, path: str) -> None:
+    """Problems too."""
     headers = (await client.get(path)).headers
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert headers["content-type"].count("charset") <= 1

@@ -1,4 +1,4 @@
-"""The provider's count of a context."""
+"""Token counts by a model's provider."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Counter(TokenCounter):
     [("claude-x", "provider", True), ("claude-x", "stand-in", False), ("gpt-4o", "provider", False)],
 )
 @pytest.mark.parametrize("form", ["markdown", "messages"])
-async def test_only_a_providers_own_count_is_told(
+async def test_only_the_providers_count_is_reported(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
-    """Not one that was made up for it, and none for a provider that is not set to count."""
+    """Estimates are not, and providers without a counting endpoint are not asked."""
     registry = Registry.of(default_file(), OWN)
     given: dict[str, Any] = {"counter": Counter(exact=who == "provider"), "models": lambda: registry}
     async with connect(replace(services, **given)) as client:

@@ -59,10 +59,10 @@ JSON = {"content-type": "application/json"}
         ({"source": {"file": "x", "page": 3}}, "source.page"),
     ],
 )
-async def test_a_wrong_field_is_named_and_nothing_is_stored(
+async def test_invalid_field_is_named_and_nothing_is_stored(
     client: httpx.AsyncClient, fields: dict[str, Any], path: str
 ) -> None:
-    """422 with the path of what was wrong."""
+    """The problem has its path."""
     members = problem(await client.post("/v1/memories", json=FACT | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
     assert all(len(json.dumps(error)) < 1_000 for error in members["errors"])
@@ -70,8 +70,8 @@ async def test_a_wrong_field_is_named_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("field", ["namespace", "content"])
-async def test_a_missing_field_is_named(client: httpx.AsyncClient, field: str) -> None:
-    """422 with the name of what is missing."""
+async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> None:
+    """The problem has its path."""
     body = {name: value for name, value in FACT.items() if name != field}
     members = problem(await client.post("/v1/memories", json=body), 422)
     assert [error["path"] for error in members["errors"]] == [field]
@@ -99,38 +99,40 @@ async def test_a_missing_field_is_named(client: httpx.AsyncClient, field: str) -
         (b"1", 422),
     ],
 )
-async def test_a_broken_body_is_a_clear_problem(client: httpx.AsyncClient, path: str, raw: bytes, status: int) -> None:
-    """Malformed JSON is 400; JSON that is no request is 422."""
+async def test_malformed_json_is_400_and_invalid_json_422(
+    client: httpx.AsyncClient, path: str, raw: bytes, status: int
+) -> None:
+    """On every call with a body."""
     problem(await client.post(path, content=raw, headers=JSON), status)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"])
-async def test_another_content_type_is_415(client: httpx.AsyncClient, kind: str) -> None:
-    """A body is JSON, and says so."""
+async def test_other_content_types_are_415(client: httpx.AsyncClient, kind: str) -> None:
+    """The problem names the accepted type."""
     response = await client.post("/v1/search", content=json.dumps(ASK), headers={"content-type": kind})
     assert "application/json" in problem(response, 415)["detail"]
 
 
-async def test_no_body_at_all_is_an_empty_object(client: httpx.AsyncClient) -> None:
-    """A call whose fields may all be left out needs no body; another says which are missing."""
+async def test_missing_body_is_an_empty_object(client: httpx.AsyncClient) -> None:
+    """Calls with optional fields need no body."""
     assert problem(await client.post("/v1/search"), 422)["errors"][0]["path"] == "query"
     assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith("there is no thread")
 
 
-async def test_a_packed_body_is_415(client: httpx.AsyncClient) -> None:
-    """Nothing is unpacked, so nothing can unpack to more than the limit."""
+async def test_encoded_body_is_415(client: httpx.AsyncClient) -> None:
+    """No Content-Encoding is supported."""
     response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})
     problem(response, 415)
 
 
-async def test_a_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
-    """A charset does not make it another type."""
+async def test_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
+    """Such as a charset."""
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert (await client.post("/v1/search", content=json.dumps(ASK), headers=headers)).status_code == 200
 
 
-async def test_a_body_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
-    """Also when its length is not announced."""
+async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
+    """Also without a Content-Length."""
     body = b'{"query": "' + b"x" * (2 * 1024 * 1024) + b'"}'
 
     async def pieces() -> Any:
@@ -162,17 +164,17 @@ async def test_a_body_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
         ("/v1/memories", FACT | {"expires_at": "2001-01-01T00:00:00Z"}, "expires_at: must be after created_at"),
     ],
 )
-async def test_the_detail_alone_says_where_and_what(
+async def test_detail_names_field_and_reason(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], said: str
 ) -> None:
-    """In words that need no knowledge of what the service is written in, and of one thing only."""
+    """In the words of the API, without Python's."""
     detail = problem(await client.post(path, json=body), 422)["detail"]
     assert detail.startswith(said)
     assert "more)" not in detail
 
 
-async def test_a_bad_line_is_told_with_its_number_and_column(client: httpx.AsyncClient) -> None:
-    """Of newline-delimited JSON: the line in the body, the column in the line; nothing is stored."""
+async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClient) -> None:
+    """Nothing is stored."""
     lines = b'{"type": "semantic", "content": "one"}\n{"type": "sem\n'
     headers = {"content-type": "application/x-ndjson"}
     response = await client.post("/v1/memories/batch?namespace=n", content=lines, headers=headers)
@@ -181,8 +183,8 @@ async def test_a_bad_line_is_told_with_its_number_and_column(client: httpx.Async
     assert await count(client) == 0
 
 
-async def test_an_unknown_path_is_404_and_an_unknown_method_405(client: httpx.AsyncClient) -> None:
-    """Both as problems; 405 lists what there is."""
+async def test_unknown_path_is_404_and_unknown_method_405(client: httpx.AsyncClient) -> None:
+    """The 405 lists the allowed methods."""
     problem(await client.get("/v1/nonsense"), 404)
     problem(await client.post("/v1/nonsense", json={}), 404)
     response = await client.put("/v1/memories", json={})
@@ -197,8 +199,8 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=NAMES | st.sampled_from(["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]))
-async def test_a_namespace_of_any_script_is_its_own(client: httpx.AsyncClient, name: str) -> None:
-    """What is written there is found there, and nowhere else."""
+async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, name: str) -> None:
+    """A memory written in one is found in it, and not in another."""
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
     written = await client.post("/v1/memories", json=FACT | {"namespace": name})
@@ -225,8 +227,8 @@ async def test_a_namespace_of_any_script_is_its_own(client: httpx.AsyncClient, n
         max_size=8,
     ),
 )
-async def test_no_body_makes_the_service_fail(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
-    """Whatever is sent, the answer is one that the contract names."""
+async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
+    """Generated bodies get a status of the contract."""
     response = await client.post(path, content=json.dumps(body), headers=JSON)
     assert response.status_code in (200, 201, 400, 422), response.text
 
@@ -255,12 +257,12 @@ async def test_no_body_makes_the_service_fail(client: httpx.AsyncClient, path: s
         "namespace=n&" + "&".join(f"a{number}=1" for number in range(100)),
     ],
 )
-async def test_a_wrong_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
-    """Missing, repeated, unknown and impossible parameters are refused."""
+async def test_invalid_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
+    """Missing, repeated, unknown and invalid parameters are refused."""
     problem(await client.get(f"/v1/memories?{query}"), 422)
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
-async def test_a_call_without_parameters_takes_none(client: httpx.AsyncClient, path: str) -> None:
-    """A parameter that would be ignored is refused."""
+async def test_unexpected_query_parameters_are_422(client: httpx.AsyncClient, path: str) -> None:
+    """A call without query parameters refuses any."""
     assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"

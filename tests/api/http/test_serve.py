@@ -16,21 +16,21 @@ KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
-def test_loopback_needs_no_keys(host: str) -> None:
-    """Addresses of this very machine."""
+def test_loopback_addresses_need_no_keys(host: str) -> None:
+    """Addresses that only this machine can reach."""
     assert is_loopback(host)
     check_exposure(host, KeyRing())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"])  # noqa: S104
-def test_any_other_address_needs_keys(host: str) -> None:
-    """Without them it refuses to start, and says the way out."""
+def test_other_addresses_need_keys(host: str) -> None:
+    """The message says what to do."""
     check_exposure(host, KEYS)
     with pytest.raises(BadSettings, match="--keys FILE"):
         check_exposure(host, KeyRing())
 
 
-def test_a_taken_port_is_named() -> None:
+def test_port_in_use_is_named() -> None:
     """Before anything is opened."""
     with listen("127.0.0.1", 0) as first:
         first.listen()
@@ -40,8 +40,8 @@ def test_a_taken_port_is_named() -> None:
 
 
 @pytest.mark.anyio
-async def test_answers_are_sent_at_once() -> None:
-    """A connection does not hold back the second half of an answer until the first one is acknowledged."""
+async def test_accepted_connections_have_tcp_nodelay() -> None:
+    """An answer in two parts is not delayed by acknowledgements."""
     delayed: asyncio.Queue[int] = asyncio.Queue()
 
     async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,7 +56,7 @@ async def test_answers_are_sent_at_once() -> None:
             writer.close()
 
 
-def test_an_address_that_is_none_is_named() -> None:
-    """A host that can't be resolved."""
+def test_unresolvable_host_is_named() -> None:
+    """The message has the address."""
     with pytest.raises(BadSettings, match="cannot listen on"):
         listen("no.such.host.invalid", 1)

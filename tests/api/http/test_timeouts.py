@@ -1,4 +1,4 @@
-"""Slow senders: a head or a body that does not come is not waited for without end."""
+"""Timeouts for slow senders."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/mem", POST])
-async def test_a_head_that_does_not_come_ends_the_connection(sent: bytes) -> None:
-    """Whether nothing came or a part of it."""
+async def test_incomplete_head_closes_the_connection(sent: bytes) -> None:
+    """After the timeout, whether nothing or a part arrived."""
     async with serving(body_s=SOON) as port:
         assert await said(port, sent) == b""
 
 
-async def test_a_body_that_does_not_come_is_a_408() -> None:
-    """With a problem, and the connection is closed."""
+async def test_incomplete_body_is_408() -> None:
+    """The connection is closed."""
     async with serving(body_s=0.3) as port:
         answer = await said(port, POST + b"content-length: 9\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -88,8 +88,8 @@ async def test_a_body_that_does_not_come_is_a_408() -> None:
     assert b"connection: close" in answer.lower()
 
 
-async def test_a_body_whose_sender_leaves_is_no_failure_of_the_service() -> None:
-    """It is the sender's fault; nobody is there to read the 400."""
+async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
+    """Nothing is logged as an error."""
     sent: list[Message] = []
     left: HTTPDisconnectEvent = {"type": "http.disconnect"}
 
@@ -109,16 +109,16 @@ async def test_a_body_whose_sender_leaves_is_no_failure_of_the_service() -> None
     assert sent[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
 
 
-async def test_a_body_in_pieces_is_read() -> None:
-    """Slowly is fine as long as it ends; the next head has its own time, and then the connection ends."""
+async def test_slow_body_is_read() -> None:
+    """Each head has its own timeout."""
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST + b"content-length: 6\r\n\r\nab", b"cd", b"ef", pause_s=0.2)
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert b'{"size":6}' in answer
 
 
-async def test_a_body_that_nobody_waits_for_is_not_read_for_ever() -> None:
-    """After an early answer the rest of the body has as long as a head."""
+async def test_rest_of_an_answered_body_times_out() -> None:
+    """It has as long as a head."""
     head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")

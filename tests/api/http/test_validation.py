@@ -20,22 +20,22 @@ JSON = st.recursive(
 
 
 @given(JSON | st.text(st.characters(categories=["Cs"]), min_size=1))
-def test_what_is_shown_is_short_and_plain(value: Any) -> None:
-    """Anything can be quoted in a problem."""
+def test_shown_values_are_short_json(value: Any) -> None:
+    """Whatever the value is."""
     text = json.dumps(shown(value), allow_nan=False, ensure_ascii=False).encode()
     assert len(text) < 12 * MAX_SHOWN
 
 
 @given(JSON)
-def test_anything_wrong_is_an_invalid_input_with_paths(value: Any) -> None:
-    """Whatever is validated, the errors can be sent."""
+def test_invalid_values_have_encodable_errors(value: Any) -> None:
+    """Whatever the value is."""
     with pytest.raises(InvalidInput) as caught:
         checked(MemoryPost, value)
     assert json.dumps([one.members() for one in caught.value.errors], allow_nan=False, ensure_ascii=False).encode()
 
 
-def test_a_path_reads_like_the_body() -> None:
-    """Dots for names, brackets for places in a list."""
+def test_path_text_joins_names_and_indices() -> None:
+    """Dots for names, brackets for indices."""
     assert path_text(["items", 3, "tags", 0]) == "items[3].tags[0]"
     assert path_text([2, "content"]) == "[2].content"
     assert path_text([]) == ""

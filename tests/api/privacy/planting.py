@@ -1,4 +1,4 @@
-"""A secret in every field of every call that writes, and in every file that can be imported."""
+"""Calls that write a secret into every field, and import files that contain it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What working memory and workflows must not keep, over HTTP and a real server."""
+"""Redaction in working memory and workflows, over HTTP and a real live store."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") ->
     return str(await everything(live, Scope(tenant, space["namespace"])))
 
 
-async def test_an_item_is_kept_without_its_secrets(
+async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """By hand and by a to-do; the answer counts them, and its to-do is found by its name whatever that looks like."""
+    """The answer counts them, and the to-do's id is not redacted."""
     made = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
     assert made["content"].startswith(f"ask {MARK}, pay [redacted:")
     assert made["redactions"] == {"email": 1, "card": 1}
@@ -81,18 +81,18 @@ async def test_an_item_is_kept_without_its_secrets(
     assert (completed["cleared"], completed["redactions"]) == (1, {"email": 6})
 
 
-async def test_an_items_to_do_is_an_address(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """It is left as it is, so that the to-do can be cleared by it."""
+async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[str, str]) -> None:
+    """The to-do can be cleared by its id."""
     item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
     assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
     cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
     assert cleared.json() == {"cleared": 1}
 
 
-async def test_a_workflow_is_kept_without_its_secrets(
+async def test_workflows_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """Its first data, every part of an event, and what it goes on with; a repetition says the same."""
+    """In its data, events and inputs; a repeated call reports the same."""
     inside = {"namespace": space["namespace"]}
     begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
     assert begun["redactions"] == {"email": 1}
@@ -118,10 +118,8 @@ async def test_a_workflow_is_kept_without_its_secrets(
     assert MAIL not in await raw(live, space)
 
 
-async def test_a_large_event_is_looked_through_as_well(
-    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
-) -> None:
-    """Beside the event loop, with the same end."""
+async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]) -> None:
+    """Redaction runs in a worker thread."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside)).json()['workflow_id']}/events"
     event = {"type": "note", "input": "so it goes on. " * 3_000 + MAIL}
@@ -130,10 +128,10 @@ async def test_a_large_event_is_looked_through_as_well(
 
 
 @pytest.mark.parametrize("path", ["/v1/working", "/v1/hooks/todo-created", "/v1/workflows"])
-async def test_a_tenant_that_refuses_keeps_nothing(
+async def test_refusing_tenant_stores_nothing(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
 ) -> None:
-    """The problem names the kind and not the secret."""
+    """The problem names the kind of secret, not the secret."""
     body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     if path != "/v1/workflows":
         body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
@@ -144,8 +142,8 @@ async def test_a_tenant_that_refuses_keeps_nothing(
     assert MAIL not in await raw(live, space, "strict")
 
 
-async def test_an_event_that_is_refused_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """The version stays."""
+async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
+    """The version is unchanged."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
     for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):
@@ -156,10 +154,10 @@ async def test_an_event_that_is_refused_changes_nothing(client: httpx.AsyncClien
     assert event.json()["version"] == 1
 
 
-async def test_a_tenant_that_allows_keeps_everything(
+async def test_allowing_tenant_stores_text_unchanged(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """As it was sent."""
+    """Nothing is redacted."""
     made = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
     assert made.json()["content"] == f"ask {MAIL}"
     assert "redactions" not in made.json()

@@ -1,4 +1,4 @@
-"""A secret that is put into every door of a running service is nowhere afterwards; what is erased leaves no byte."""
+"""A secret written through every call of a running service is found nowhere; erased text leaves no byte."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def moved(client: httpx.Client, namespace: str) -> str:
     return answer.text + client.post("/v1/admin/export", json={"namespace": "moved"}).text
 
 
-def test_a_secret_is_nowhere_and_what_is_erased_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
-    """No answer, no log and no file holds the secret; after the erasure no file holds the words around it."""
+def test_secrets_are_never_stored_and_erased_text_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
+    """No answer, log or file holds the secret; after an erasure no file holds the text around it."""
     (folder := tmp_path / "exports").mkdir()
     plant_files(folder)
     service = Process(tmp_path, onnx_directory)

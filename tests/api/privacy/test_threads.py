@@ -1,4 +1,4 @@
-"""What threads must not keep, and who may not change them, over HTTP."""
+"""Redaction in threads, and who may change them, over HTTP."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
     return str(await everything(live, Scope("default", client.params["namespace"])))
 
 
-async def test_secrets_are_taken_out_of_every_part_of_a_turn(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """The answer counts them by kind and says none of them; nothing of them is in Redis."""
+async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """In every field; the answer counts them by kind."""
     thread = (await begun(client))["id"]
     said = await say(
         client,
@@ -87,10 +87,8 @@ async def test_secrets_are_taken_out_of_every_part_of_a_turn(live: LiveClient, c
     assert "redactions" not in await say(client, thread, "nothing of the kind")
 
 
-async def test_what_replaces_turns_and_what_opens_a_thread_is_looked_through(
-    live: LiveClient, client: httpx.AsyncClient
-) -> None:
-    """By the tenant's rules and the policy's own patterns."""
+async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """By the rules of the tenant and the patterns of the policy."""
     opened = await begun(client, resource="quiet", initial_context=f"secret-7 of {MAIL}")
     assert opened["initial_context"] == "[redacted] of [redacted:email]"
     assert opened["redactions"] == {"email": 1, "policy": 1}
@@ -102,8 +100,8 @@ async def test_what_replaces_turns_and_what_opens_a_thread_is_looked_through(
     assert "secret-" not in kept
 
 
-async def test_a_role_that_is_not_kept_is_refused_on_every_call(client: httpx.AsyncClient) -> None:
-    """The thread's own roles and the tenant's, on an append and on a replacement; nothing is changed."""
+async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
+    """On an append and on a replacement; nothing changes."""
     thread = (await begun(client, resource="quiet"))["id"]
     for role in ("tool", "system"):
         await say(client, thread, "x", status=422, role=role)
@@ -112,8 +110,8 @@ async def test_a_role_that_is_not_kept_is_refused_on_every_call(client: httpx.As
     assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
 
 
-async def test_a_long_turn_is_looked_through_as_well(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Beside the event loop; one whose markers make it too long is refused."""
+async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """In a worker thread; a turn that its markers make too long is refused."""
     thread = (await begun(client))["id"]
     said = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert said["redactions"] == {"email": 1}
@@ -123,10 +121,10 @@ async def test_a_long_turn_is_looked_through_as_well(live: LiveClient, client: h
 
 
 @pytest.mark.parametrize(("tenant", "status", "shown"), [("strict", 422, None), ("open", 201, CARD)])
-async def test_a_tenant_refuses_or_allows(
+async def test_tenants_may_refuse_or_allow_secrets(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
-    """A refusal names the kind and not the secret, and keeps nothing."""
+    """A refusal names the kind of secret, and stores nothing."""
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         said = await say(client, thread, f"Pay with {CARD}", status=status)
@@ -135,16 +133,16 @@ async def test_a_tenant_refuses_or_allows(
         assert "redactions" not in said
 
 
-async def test_where_redaction_can_not_run_nothing_is_kept(live: LiveClient, services: Services) -> None:
-    """503, and the thread is as before."""
+async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
+    """The call is a 503, and the thread is unchanged."""
     async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
         assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
 
 
-async def test_a_read_only_agent_changes_nothing_by_any_call(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Nor does one that does not refer to the resource; each call is 403 and leaves all as it was."""
+async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: httpx.AsyncClient) -> None:
+    """Nor can agents without a reference to the resource; each call is a 403."""
     thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
     await say(client, thread, "by nobody in particular")
     before = await raw(live, client)
@@ -165,7 +163,7 @@ async def test_a_read_only_agent_changes_nothing_by_any_call(live: LiveClient, c
     assert await raw(live, client) == before
 
 
-async def test_an_initial_context_goes_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
+async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
     """A read-only resource does not get it."""
     opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
     assert [one["thread"]["initial_context"] for one in opened["threads"]] == [None, "hello"]

@@ -1,4 +1,4 @@
-"""Background work: at its pace, in one process at a time, counted, and stopped cleanly."""
+"""Background jobs: repeated, locked, counted and stopped."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> Backgro
     return BackgroundJob(f"test {uuid.uuid4()}", 0.01, work, limit_s)
 
 
-async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> None:
-    """With a fence that grows; at the end nothing is left running."""
+async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
+    """Fences grow, and nothing runs after the end."""
     fences: list[int] = []
     thrice = anyio.Event()
 
@@ -47,8 +47,8 @@ async def test_a_job_runs_again_and_again_and_is_counted(live: LiveClient) -> No
     assert f'remembrancer_job_runs_total{{job="{one.name}"}} {tally.runs:.1f}' in exposition(jobs.collect())
 
 
-async def test_a_job_that_another_process_is_at_is_left_to_it(live: LiveClient) -> None:
-    """It is counted as busy, not as a failure."""
+async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
+    """It is not a failure."""
 
     async def work(_: int) -> int:
         raise AssertionError
@@ -61,8 +61,8 @@ async def test_a_job_that_another_process_is_at_is_left_to_it(live: LiveClient) 
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
-async def test_a_failure_is_counted_and_the_lock_given_back(live: LiveClient, error: Exception) -> None:
-    """The next run finds it free."""
+async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) -> None:
+    """The failure is counted, and the next run starts."""
 
     async def work(_: int) -> int:
         raise error
@@ -74,8 +74,8 @@ async def test_a_failure_is_counted_and_the_lock_given_back(live: LiveClient, er
     assert (jobs.tallies[one.name].failures, jobs.tallies[one.name].busy) == (2, 0)
 
 
-async def test_a_job_that_takes_too_long_is_cut_off(live: LiveClient) -> None:
-    """And counted as a failure."""
+async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
+    """It counts as a failure."""
 
     async def work(_: int) -> int:
         await anyio.sleep_forever()
@@ -88,8 +88,8 @@ async def test_a_job_that_takes_too_long_is_cut_off(live: LiveClient) -> None:
     assert jobs.tallies[one.name].failures == 1
 
 
-async def test_a_lost_cancellation_does_not_hold_up_the_end(live: LiveClient) -> None:
-    """A job whose run swallowed it does not begin its next pause."""
+async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:
+    """A job that swallowed it does not begin its next pause."""
     started = anyio.Event()
 
     async def work(_: int) -> int:

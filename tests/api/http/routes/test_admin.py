@@ -36,8 +36,8 @@ async def fill(client: httpx.AsyncClient, namespace: str) -> None:
     (await client.post("/v1/memories/batch", json=body, headers={"Idempotency-Key": namespace})).raise_for_status()
 
 
-async def test_a_namespace_goes_out_and_comes_back(client: httpx.AsyncClient) -> None:
-    """What was exported, erased and imported is exported again byte by byte."""
+async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> None:
+    """A second export is equal byte for byte."""
     await fill(client, "a")
     taken = await client.post("/v1/admin/export", json={"namespace": "a"})
     assert taken.status_code == 200
@@ -53,8 +53,8 @@ async def test_a_namespace_goes_out_and_comes_back(client: httpx.AsyncClient) ->
     assert (await client.post("/v1/admin/export", json={"namespace": "a"})).content == taken.content
 
 
-async def test_erasing_leaves_nothing_and_proves_it(client: httpx.AsyncClient) -> None:
-    """Every place is empty after, asked anew; another namespace keeps what it has."""
+async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncClient) -> None:
+    """Another namespace is unchanged."""
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
@@ -65,8 +65,8 @@ async def test_erasing_leaves_nothing_and_proves_it(client: httpx.AsyncClient) -
     assert (await client.get("/v1/stats?namespace=b")).json()["total"]["count"] == 2
 
 
-async def test_what_was_captured_is_forgotten_too(client: httpx.AsyncClient) -> None:
-    """The same conversation is stored again after an erasure: nothing in memory still knows its text."""
+async def test_erase_forgets_recent_texts(client: httpx.AsyncClient) -> None:
+    """The same conversation is stored again after an erasure."""
     said = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
     body = {"namespace": "a", "session_id": "s", "messages": [{"role": "user", "content": said}]}
     first = (await client.post("/v1/hooks/session-stop", json=body)).json()
@@ -77,8 +77,8 @@ async def test_what_was_captured_is_forgotten_too(client: httpx.AsyncClient) -> 
     assert again["counts"]["stored"] == 1
 
 
-async def test_one_memory_is_erased_alone(client: httpx.AsyncClient) -> None:
-    """A single memory goes, the others stay; one that is not there is none."""
+async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) -> None:
+    """An unknown id erases nothing."""
     await fill(client, "a")
     listed = (await client.get("/v1/memories?namespace=a")).json()["memories"]
     chosen = listed[0]["id"]
@@ -98,8 +98,10 @@ async def test_one_memory_is_erased_alone(client: httpx.AsyncClient) -> None:
         (b'{"type": "semantic"}', 422, "items[0]"),
     ],
 )
-async def test_a_bad_line_stores_nothing(client: httpx.AsyncClient, content: bytes, status: int, path: str) -> None:
-    """The line is named, and nothing of the import is kept."""
+async def test_import_with_a_bad_line_stores_nothing(
+    client: httpx.AsyncClient, content: bytes, status: int, path: str
+) -> None:
+    """The problem names the line."""
     await fill(client, "a")
     taken = (await client.post("/v1/admin/export", json={"namespace": "a"})).content
     refused = await client.post("/v1/admin/import?namespace=b", content=content + b"\n" + taken, headers=NDJSON)
@@ -109,8 +111,8 @@ async def test_a_bad_line_stores_nothing(client: httpx.AsyncClient, content: byt
 
 
 @pytest.mark.parametrize(("call", "body"), [("export", {"namespace": "a"}), ("erase", {"namespace": "a"})])
-async def test_only_admins_may(guarded: Services, call: str, body: dict[str, str]) -> None:
-    """A writer's key is not enough, and an admin of another tenant sees an empty namespace."""
+async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body: dict[str, str]) -> None:
+    """An admin of another tenant sees an empty namespace."""
     async with connect(guarded) as client:
         writer, rival = bearer("acme", Role.WRITER), bearer("other", Role.ADMIN)
         item = {"type": "semantic", "namespace": "a", "content": "x"}
@@ -121,19 +123,19 @@ async def test_only_admins_may(guarded: Services, call: str, body: dict[str, str
         assert (await client.get("/v1/stats?namespace=a", headers=writer)).json()["total"]["count"] == 1
 
 
-async def test_without_an_embedded_store_there_is_nothing_to_do(client: httpx.AsyncClient) -> None:
-    """409 with the reason."""
+async def test_reembed_without_an_embedded_store_is_409(client: httpx.AsyncClient) -> None:
+    """The problem has the reason."""
     assert (await client.post("/v1/admin/reembed")).status_code == 409
 
 
-async def test_only_an_admin_embeds_again(guarded: Services) -> None:
-    """A writer is 403."""
+async def test_reembed_needs_an_admin(guarded: Services) -> None:
+    """A writer gets a 403."""
     async with connect(guarded) as client:
         assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
 
 
-async def test_a_service_does_not_embed_its_servers_collections_again(tmp_path: Path) -> None:
-    """The reason names the command; that one asks the server."""
+async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
+    """The problem names the command to use."""
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
     reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
     with pytest.raises(Conflict, match="remembrancer reembed"):
@@ -171,8 +173,8 @@ async def _total(client: httpx.AsyncClient, **params: str) -> int:
     return total
 
 
-async def test_promotion_makes_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
-    """A statement of three sessions becomes a fact that links to the event; a second run finds nothing to do."""
+async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
+    """A statement of three sessions becomes a linked fact; a second run changes nothing."""
     for session in ("s1", "s2", "s3"):
         seen = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")
@@ -186,8 +188,8 @@ async def test_promotion_makes_a_fact_with_its_evidence(client: httpx.AsyncClien
     assert (await _job(client, "promote", dry_run=False))["ids"] == []
 
 
-async def test_forgetting_spares_what_is_pinned(client: httpx.AsyncClient) -> None:
-    """What is too old goes, but for what is pinned; the dry run lists it and removes nothing."""
+async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
+    """The dry run lists the memories and deletes none."""
     old = await _write(client, "old", created_at="2025-01-01T00:00:00Z")
     await _write(client, "old and pinned", created_at="2025-01-01T00:00:00Z", pinned=True)
     await _write(client, "new")
@@ -197,8 +199,8 @@ async def test_forgetting_spares_what_is_pinned(client: httpx.AsyncClient) -> No
     assert await _total(client) == 2
 
 
-async def test_expiry_removes_what_is_past(client: httpx.AsyncClient) -> None:
-    """What has expired is gone for good."""
+async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
+    """They are gone for queries about the past as well."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
     gone = await _write(client, "past", **past)
     await _write(client, "stays")
@@ -206,8 +208,8 @@ async def test_expiry_removes_what_is_past(client: httpx.AsyncClient) -> None:
     assert await _total(client) == 1
 
 
-async def test_compaction_merges_near_duplicates(client: httpx.AsyncClient) -> None:
-    """Two facts that differ in their full stop become one with the evidence of both; another number stays apart."""
+async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None:
+    """Facts that differ by a full stop merge; facts with different numbers do not."""
     await _repeat(client)
     for content in ("Rex is 4 years old", "Rex is 5 years old"):
         await _write(client, content, type="semantic")
@@ -217,8 +219,8 @@ async def test_compaction_merges_near_duplicates(client: httpx.AsyncClient) -> N
     assert sorted(one["evidence_count"] for one in listed.json()["memories"]) == [1, 1, 2]
 
 
-async def test_without_a_namespace_a_job_goes_through_all_of_the_tenant(guarded: Services) -> None:
-    """Their reports are one, and another tenant's memories are left alone."""
+async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services) -> None:
+    """Its reports are added up; other tenants are untouched."""
     old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
     made: dict[str, str] = {}
     async with connect(guarded) as client:
@@ -237,8 +239,8 @@ async def test_without_a_namespace_a_job_goes_through_all_of_the_tenant(guarded:
         assert (nothing["ids"], nothing["counts"]) == ([], {"removed": 0, "changed": 0, "made": 0})
 
 
-async def test_rounds_go_through_every_tenant(guarded: Services) -> None:
-    """What expired long enough ago goes, for all tenants; what was asked for is forgotten, and nothing else is."""
+async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
+    """Long expired memories are deleted, and others only as configured."""
     past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
     texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
     tenants = ("acme", "other")
@@ -259,24 +261,24 @@ async def test_rounds_go_through_every_tenant(guarded: Services) -> None:
         assert await forgets.run() == 2
 
 
-def test_a_round_does_what_it_is_asked_for() -> None:
-    """Expiry always; the rest when the settings say so, and never as a dry run."""
+def test_upkeep_round_runs_the_configured_jobs() -> None:
+    """Expiry always runs, and nothing is a dry run."""
     assert set(round_requests(expired_days=30)) == {"expire"}
     everything = round_requests(expired_days=30, forget_days=90, promote=True, compact=True)
     assert set(everything) == {"expire", "promote", "forget", "compact"}
     assert not any(request.dry_run for request in everything.values())
 
 
-def test_rounds_run_as_the_settings_say(guarded: Services) -> None:
-    """Every hour, not at the very start; not at all with 0."""
+def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
+    """Hourly by default, after a delay; 0 turns it off."""
     (job,) = upkeep_jobs(Settings(), guarded.upkeep, guarded.keys)
     assert (job.every_s, job.first_s) == (3_600.0, 300.0)
     assert upkeep_jobs(Settings(upkeep_minutes=0), guarded.upkeep, guarded.keys) == ()
 
 
 @pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
-async def test_a_dry_run_says_what_the_run_does(client: httpx.AsyncClient, job: str) -> None:
-    """Over one set of memories each job does what its dry run listed, and finds nothing more to do after."""
+async def test_run_does_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
+    """A second run has nothing left to do."""
     for session in ("s1", "s2", "s3"):
         await _write(client, "Tea is served at four", session_id=session)
     past = {"created_at": "2025-01-01T00:00:00Z"}
@@ -292,8 +294,8 @@ async def test_a_dry_run_says_what_the_run_does(client: httpx.AsyncClient, job: 
     assert (await _job(client, job, **limits))["ids"] == []
 
 
-async def test_jobs_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
-    """An unknown job is not found; a limit that can't be is invalid; a writer may not run one."""
+async def test_invalid_job_requests_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
+    """An unknown job is a 404, an invalid limit a 422, a writer a 403."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
     broken = await client.post("/v1/admin/jobs/forget", json={"namespace": "ann", "max_age_days": 0})
     assert broken.status_code == 422

@@ -1,4 +1,4 @@
-"""Batches: all are checked before any is stored, and each item is accounted for."""
+"""Batches of memories, as JSON and as newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def lines(listed: list[dict[str, Any]]) -> bytes:
     return "\n".join(json.dumps(one) for one in listed).encode()
 
 
-async def test_every_item_has_its_result(client: httpx.AsyncClient) -> None:
-    """Results are in order, and the counts are theirs."""
+async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
+    """Each item has its result, and the counts add up."""
     listed = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
     answer = (await client.post(BATCH, json={"namespace": "n", "items": listed})).json()
     assert [one["index"] for one in answer["results"]] == [0, 1, 2, 3, 4]
@@ -39,14 +39,14 @@ async def test_every_item_has_its_result(client: httpx.AsyncClient) -> None:
     assert await count(client) == 4
 
 
-async def test_an_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
-    """Nothing in, nothing out."""
+async def test_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
+    """All counts are 0."""
     answer = (await client.post(BATCH, json={"namespace": "n", "items": []})).json()
     assert (answer["results"], sum(answer["counts"].values())) == ([], 0)
 
 
 async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> None:
-    """The path has its index."""
+    """The problem's path has the index of the item."""
     listed = items(5)
     listed[3]["importance"] = 11
     listed[4]["nonsense"] = 1
@@ -58,8 +58,8 @@ async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> Non
     assert await count(client) == 0
 
 
-async def test_a_time_far_ahead_is_found_before_anything_is_stored(client: httpx.AsyncClient) -> None:
-    """Also what only the clock can tell comes with its index."""
+async def test_created_at_in_the_future_stores_nothing(client: httpx.AsyncClient) -> None:
+    """Errors that depend on the clock have the item's index too."""
     listed = items(3)
     listed[2]["created_at"] = "2999-01-01T00:00:00Z"
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
@@ -67,7 +67,7 @@ async def test_a_time_far_ahead_is_found_before_anything_is_stored(client: httpx
     assert await count(client) == 0
 
 
-async def test_an_item_can_not_name_its_own_namespace(client: httpx.AsyncClient) -> None:
+async def test_batch_items_cannot_name_a_namespace(client: httpx.AsyncClient) -> None:
     """A batch has one namespace."""
     listed = [items(1)[0] | {"namespace": "m"}]
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
@@ -75,14 +75,14 @@ async def test_an_item_can_not_name_its_own_namespace(client: httpx.AsyncClient)
 
 
 async def test_more_than_a_thousand_items_are_refused(client: httpx.AsyncClient) -> None:
-    """In both forms."""
+    """The limit holds for JSON and for newline-delimited JSON."""
     problem(await client.post(BATCH, json={"namespace": "n", "items": items(1_001)}), 422)
     problem(await client.post(f"{BATCH}?namespace=n", content=lines(items(1_001)), headers=NDJSON), 422)
     assert await count(client) == 0
 
 
-async def test_lines_are_items(client: httpx.AsyncClient) -> None:
-    """Newline-delimited JSON does the same; blank lines are nothing."""
+async def test_ndjson_lines_are_items(client: httpx.AsyncClient) -> None:
+    """Blank lines are ignored."""
     body = b"\n" + lines(items(3)).replace(b"\n", b"\r\n\n") + b"\n"
     answer = (await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON)).json()
     assert answer["counts"]["stored"] == len(answer["results"]) == 3
@@ -99,21 +99,21 @@ async def test_lines_are_items(client: httpx.AsyncClient) -> None:
         (b"\xff", 400, "items[0]"),
     ],
 )
-async def test_a_wrong_line_is_named(client: httpx.AsyncClient, body: bytes, status: int, path: str) -> None:
-    """The index says which item, and nothing is stored."""
+async def test_invalid_ndjson_line_is_named(client: httpx.AsyncClient, body: bytes, status: int, path: str) -> None:
+    """The path has the item's index, and nothing is stored."""
     members = problem(await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON), status)
     assert members["errors"][0]["path"] == path
     assert await count(client) == 0
 
 
-async def test_each_form_has_its_place_for_the_namespace(client: httpx.AsyncClient) -> None:
-    """The body's for JSON, the query's for lines."""
+async def test_namespace_is_in_the_body_for_json_and_the_query_for_ndjson(client: httpx.AsyncClient) -> None:
+    """The other place is a 422."""
     problem(await client.post(BATCH, content=lines(items(1)), headers=NDJSON), 422)
     problem(await client.post(f"{BATCH}?namespace=n", json={"namespace": "n", "items": []}), 422)
 
 
-async def test_a_batch_may_be_larger_than_other_bodies(client: httpx.AsyncClient) -> None:
-    """Above 2 MiB it is read; above 32 MiB it is not."""
+async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
+    """A body above 2 MiB is accepted, one above 32 MiB is a 413."""
     big = [{"type": "semantic", "content": f"{one} " + "x" * 400_000} for one in range(6)]
     answer = await client.post(BATCH, json={"namespace": "n", "items": big})
     assert answer.json()["counts"]["stored"] == 6
@@ -123,16 +123,16 @@ async def test_a_batch_may_be_larger_than_other_bodies(client: httpx.AsyncClient
     )
 
 
-async def test_a_repeated_key_gives_the_same_answer(client: httpx.AsyncClient) -> None:
-    """Byte for byte, and nothing is merged a second time."""
+async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.AsyncClient) -> None:
+    """The answers are equal byte for byte, and nothing is written again."""
     sent: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
     first, second = await client.post(BATCH, **sent), await client.post(BATCH, **sent)
     assert first.content == second.content
     assert first.json()["counts"]["stored"] == 2
 
 
-async def test_a_repeated_key_with_another_body_is_409(client: httpx.AsyncClient) -> None:
-    """A key stands for one body, and for one namespace."""
+async def test_idempotency_key_with_another_body_is_409(client: httpx.AsyncClient) -> None:
+    """Another namespace is another body."""
     headers = {"Idempotency-Key": "k-1"}
     await client.post(BATCH, json={"namespace": "n", "items": items(2)}, headers=headers)
     problem(await client.post(BATCH, json={"namespace": "n", "items": items(3)}, headers=headers), 409)
@@ -140,8 +140,8 @@ async def test_a_repeated_key_with_another_body_is_409(client: httpx.AsyncClient
     assert await count(client) == 2
 
 
-async def test_a_tenants_key_is_its_own(guarded: Services) -> None:
-    """The same key of another tenant is another."""
+async def test_idempotency_keys_are_separate_by_tenant(guarded: Services) -> None:
+    """The same key of another tenant is independent."""
     async with connect(guarded) as client:
         for tenant in ("acme", "other"):
             headers = bearer(tenant, Role.ADMIN) | {"Idempotency-Key": "k-1"}
@@ -150,8 +150,8 @@ async def test_a_tenants_key_is_its_own(guarded: Services) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 257])
-async def test_an_impossible_key_is_refused(client: httpx.AsyncClient, key: str) -> None:
-    """1 to 256 characters."""
+async def test_invalid_idempotency_key_is_422(client: httpx.AsyncClient, key: str) -> None:
+    """A key has 1 to 256 printable characters."""
     body = {"namespace": "n", "items": items(1)}
     members = problem(await client.post(BATCH, json=body, headers={"Idempotency-Key": key}), 422)
     assert members["errors"][0]["path"] == "Idempotency-Key"

@@ -1,4 +1,4 @@
-"""Redaction, classification and review over HTTP."""
+"""Classification, review and redaction over HTTP."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ pytestmark = pytest.mark.anyio
 MAIL = "nora" + "@" + "example.com"
 
 
-async def test_classify_names_a_type_with_its_reason(client: httpx.AsyncClient) -> None:
-    """The four types are told apart, with confidences that sum to one; a context helps where the text is unsure."""
+async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncClient) -> None:
+    """Confidences sum to 1, and a context decides an ambiguous text."""
     told = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
     assert told["type"] == "prospective"
     assert {told["type"], *(other["type"] for other in told["alternatives"])} == {
@@ -20,8 +20,8 @@ async def test_classify_names_a_type_with_its_reason(client: httpx.AsyncClient) 
     assert unsure.json()["type"] == "prospective"
 
 
-async def test_classify_shows_the_parts_of_a_text(client: httpx.AsyncClient) -> None:
-    """A request, a how-to and a fact in one message; the secret in it is gone, and a text of one part has none."""
+async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
+    """A request, a how-to and a fact are separate parts, without the secret."""
     said = f"We met {MAIL}. I live in Lisbon. To deploy: 1. build 2. push. Remind me to ask {MAIL} tomorrow."
     told = (await client.post("/v1/classify", json={"content": said})).json()
     assert [(one["type"], one["content"]) for one in told["parts"]] == [
@@ -32,8 +32,8 @@ async def test_classify_shows_the_parts_of_a_text(client: httpx.AsyncClient) -> 
     assert (await client.post("/v1/classify", json={"content": "I live in Lisbon."})).json()["parts"] == []
 
 
-async def test_review_decides_without_writing(client: httpx.AsyncClient) -> None:
-    """Every vote is shown, secrets are gone before anyone reads, and the namespace stays empty."""
+async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
+    """Secrets are removed before the reviewers see the text."""
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
     told = (await client.post("/v1/review", json=body)).json()
     assert (told["decision"], told["tier"], told["redacted"]) == ("store", "consensus", True)
@@ -43,8 +43,8 @@ async def test_review_decides_without_writing(client: httpx.AsyncClient) -> None
     assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()["decision"] == "reject"
 
 
-async def test_a_memory_without_a_type_gets_one(client: httpx.AsyncClient) -> None:
-    """The answer says how; a batch mixes both."""
+async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
+    """The answer explains the type, in a batch too."""
     told = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
     assert (told["status"], told["memory"]["type"], told["classified"]["type"]) == ("stored", "semantic", "semantic")
     items = [{"content": "remind me to pay Tom"}, {"type": "episodic", "content": "Tom was paid."}]
@@ -53,14 +53,14 @@ async def test_a_memory_without_a_type_gets_one(client: httpx.AsyncClient) -> No
     assert "classified" not in batch["results"][1]
 
 
-async def test_own_fields_need_a_type(client: httpx.AsyncClient) -> None:
-    """Without one nobody knows whose field it is."""
+async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> None:
+    """Without a type such a field is a 422."""
     answer = await client.post("/v1/memories", json={"namespace": "n", "content": "x", "concept": "y"})
     assert answer.status_code == 422
 
 
-async def test_secrets_are_gone_from_what_is_stored_changed_and_refused(client: httpx.AsyncClient) -> None:
-    """Write, change, and the problem of a wrong field; ordinary text stays as it is."""
+async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
+    """Ordinary text is unchanged."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
     told = (await client.post("/v1/memories", json=body)).json()
     assert told["redactions"] == {"email": 2}
@@ -73,10 +73,8 @@ async def test_secrets_are_gone_from_what_is_stored_changed_and_refused(client: 
 
 
 @pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
-async def test_only_a_review_that_was_asked_for_rejects(
-    client: httpx.AsyncClient, review: str | None, status: str
-) -> None:
-    """Filler is stored as given unless its review was asked for; the decision is in the answer and the memory."""
+async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review: str | None, status: str) -> None:
+    """Without review filler is stored; with it the decision is in the answer and the memory."""
     body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
     told = (await client.post("/v1/memories", json=body)).json()
     assert told["status"] == status

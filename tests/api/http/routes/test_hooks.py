@@ -1,4 +1,4 @@
-"""The hooks: a session that ends is kept once; a prompt gets its context and fires what is due."""
+"""Hooks: session-stop and prompt-submit."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     return memories
 
 
-async def test_a_conversation_becomes_memories(client: httpx.AsyncClient) -> None:
-    """Each message is an event of its speaker in its order; what is to be remembered for later is an intention."""
+async def test_session_stop_stores_events_and_intentions(client: httpx.AsyncClient) -> None:
+    """Each message is an event of its speaker; intentions become memories of their own."""
     told = await _stop(client, TALK)
     assert [one["index"] for one in told["results"]] == [0, 1, 2, 2]
     assert told["counts"]["stored"] == 4
@@ -63,8 +63,8 @@ async def test_a_conversation_becomes_memories(client: httpx.AsyncClient) -> Non
     assert later["due_at"] == "2026-03-02T15:00:00Z"
 
 
-async def test_sent_again_nothing_is_added(client: httpx.AsyncClient) -> None:
-    """The same conversation, also when it has grown, is kept once."""
+async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
+    """A conversation that has grown is stored once."""
     await _stop(client, TALK[:2])
     again = await _stop(client, TALK)
     assert again["counts"] == {"stored": 2, "merged": 2, "rejected": 0, "failed": 0}
@@ -72,8 +72,8 @@ async def test_sent_again_nothing_is_added(client: httpx.AsyncClient) -> None:
     assert (await _stop(client, TALK))["counts"]["merged"] == 4
 
 
-async def test_a_prompt_fires_what_it_shows(client: httpx.AsyncClient) -> None:
-    """What is due is in the prompt's context, and has fired; what is due later has not."""
+async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
+    """Intentions that are due later do not fire."""
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
         body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
         assert (await client.post("/v1/memories", json=body)).status_code == 201
@@ -85,8 +85,8 @@ async def test_a_prompt_fires_what_it_shows(client: httpx.AsyncClient) -> None:
     assert states == {"pay the rent": "active", "pay the tax": "pending"}
 
 
-async def test_a_prompt_keeps_its_budget(client: httpx.AsyncClient) -> None:
-    """The budget is the retrieval's; what did not fit has not fired."""
+async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClient) -> None:
+    """The budget is that of the retrieval."""
     body = {"type": "prospective", "namespace": "ann", "content": "pay the rent", "due_at": NOW.isoformat()}
     assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
@@ -98,15 +98,15 @@ async def test_a_prompt_keeps_its_budget(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "broken", [{"messages": [{"role": "user", "content": " "}]}, {"messages": [{"content": "x"}]}, {}]
 )
-async def test_a_broken_conversation_is_refused(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
-    """Blank texts and messages without a role are refused, and nothing is stored."""
+async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
+    """Blank texts and messages without a role store nothing."""
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
     assert await _listed(client, "episodic") == []
 
 
-async def test_recalled_text_that_comes_back_is_left_out(client: httpx.AsyncClient) -> None:
-    """A context that the service gave is not kept again, alone or inside a message, and each result says so."""
+async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -> None:
+    """Each result says so, whether the context is the whole message or a part."""
     await _stop(client, TALK[:2])
     asked = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     context = asked.json()["context"]
@@ -131,8 +131,8 @@ async def test_recalled_text_that_comes_back_is_left_out(client: httpx.AsyncClie
     assert context not in texts
 
 
-async def test_a_shown_memory_that_is_quoted_is_left_out(client: httpx.AsyncClient) -> None:
-    """A memory that a retrieval has just shown is not kept again when a later session quotes it."""
+async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> None:
+    """Also when a later session quotes it."""
     await _stop(client, TALK[:1])
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     (known,) = [memory["content"] for memory in await _listed(client, "episodic")]

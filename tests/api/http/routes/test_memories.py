@@ -1,4 +1,4 @@
-"""Memories over HTTP: write, read, change, list, rate, remove."""
+"""Memories over HTTP: write, read, change, list, rate and delete."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     return answer
 
 
-async def test_a_new_memory_is_stored_with_201(client: httpx.AsyncClient) -> None:
-    """The answer holds the memory as it was read back."""
+async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
+    """The answer has the memory as read back."""
     response = await client.post("/v1/memories", json=FACT | {"tags": ["ci"], "importance": 7, "session_id": "s"})
     answer = response.json()
     assert (response.status_code, answer["status"]) == (201, "stored")
@@ -43,7 +43,7 @@ async def test_a_new_memory_is_stored_with_201(client: httpx.AsyncClient) -> Non
     assert (memory["importance"], memory["session_id"], memory["namespace"]) == (7, "s", "n")
 
 
-async def test_the_same_memory_again_is_merged_with_200(client: httpx.AsyncClient) -> None:
+async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> None:
     """The same content in a namespace is one memory."""
     first = await write(client)
     response = await client.post("/v1/memories", json=FACT)
@@ -52,22 +52,22 @@ async def test_the_same_memory_again_is_merged_with_200(client: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-async def test_an_answer_shows_every_field_but_the_tenant(client: httpx.AsyncClient, kind: MemoryType) -> None:
-    """Fields without a value are there as null."""
+async def test_memory_answers_have_every_field_except_the_tenant(client: httpx.AsyncClient, kind: MemoryType) -> None:
+    """Fields without a value are null."""
     written = await write(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant"}
     assert memory == written["memory"]
 
 
-async def test_a_time_with_any_offset_is_kept_as_utc(client: httpx.AsyncClient) -> None:
-    """What comes back is the same instant in UTC."""
+async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
+    """The answer has the same instant in UTC."""
     written = await write(client, created_at="2026-02-01T10:00:00+05:30")
     assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
 
 
-async def test_a_change_shows_at_once(client: httpx.AsyncClient) -> None:
-    """A patch changes what it names and nothing else."""
+async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
+    """The change is visible at once."""
     written = await write(client, tags=["a"])
     path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
     changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
@@ -89,8 +89,8 @@ async def test_a_change_shows_at_once(client: httpx.AsyncClient) -> None:
         ({"content": " "}, "content"),
     ],
 )
-async def test_a_wrong_change_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
-    """A refused patch names the field and leaves the memory."""
+async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
+    """The problem names the field."""
     written = await write(client)
     where = f"/v1/memories/{written['id']}?namespace=n"
     refused = await client.patch(where, json=changes)
@@ -99,14 +99,14 @@ async def test_a_wrong_change_changes_nothing(client: httpx.AsyncClient, changes
     assert (await client.get(where)).json() == written["memory"]
 
 
-async def test_an_empty_change_is_invalid(client: httpx.AsyncClient) -> None:
-    """A patch must name something."""
+async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
+    """A patch must name a field."""
     written = await write(client)
     assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
 
 
-async def test_a_removed_memory_is_gone(client: httpx.AsyncClient) -> None:
-    """204 once, 404 after."""
+async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
+    """The first delete is a 204, the second a 404."""
     path = f"/v1/memories/{(await write(client))['id']}?namespace=n"
     removed = await client.delete(path)
     assert (removed.status_code, removed.content) == (204, b"")
@@ -115,16 +115,16 @@ async def test_a_removed_memory_is_gone(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("unknown", ["5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11", "nonsense", "%00", "..%2f", "é" * 50])
-async def test_an_unknown_id_is_404(client: httpx.AsyncClient, unknown: str) -> None:
-    """An id that can't exist is as unknown as one that does not."""
+async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str) -> None:
+    """Text that is no id is a 404 as well."""
     path = f"/v1/memories/{unknown}"
     assert (await client.get(path, params={"namespace": "n"})).status_code == 404
     assert (await client.delete(path, params={"namespace": "n"})).status_code == 404
     assert (await client.patch(path, params={"namespace": "n"}, json={"pinned": True})).status_code == 404
 
 
-async def test_feedback_changes_the_memory(client: httpx.AsyncClient) -> None:
-    """Helpful raises the importance by one."""
+async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient) -> None:
+    """By one."""
     written = await write(client)
     rated = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "helpful"})
     assert (rated.status_code, rated.json()["importance"]) == (200, 6)
@@ -132,8 +132,8 @@ async def test_feedback_changes_the_memory(client: httpx.AsyncClient) -> None:
     assert wrong.status_code == 422
 
 
-async def test_pages_hold_every_memory_once(client: httpx.AsyncClient) -> None:
-    """The cursors lead through all, newest first."""
+async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -> None:
+    """Cursors lead through all memories, newest first."""
     for number in range(7):
         await write(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
     seen: list[dict[str, Any]] = []
@@ -163,8 +163,8 @@ async def test_pages_hold_every_memory_once(client: httpx.AsyncClient) -> None:
         ({}, {"A", "B", "E"}),
     ],
 )
-async def test_a_list_can_be_narrowed(client: httpx.AsyncClient, query: dict[str, str], contents: set[str]) -> None:
-    """Each parameter leaves what it says; what has expired is shown on request."""
+async def test_list_parameters_filter(client: httpx.AsyncClient, query: dict[str, str], contents: set[str]) -> None:
+    """Expired memories are listed only on request."""
     await write(client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z")
     await write(client, content="B", agent_id="g", created_at="2026-02-02T00:00:00Z")
     await write(client, content="E", type="episodic", tags=["x", "y"], created_at="2026-02-03T00:00:00Z")
@@ -173,16 +173,16 @@ async def test_a_list_can_be_narrowed(client: httpx.AsyncClient, query: dict[str
     assert {memory["content"] for memory in page["memories"]} == contents
 
 
-async def test_removing_many_needs_a_word_of_confirmation(client: httpx.AsyncClient) -> None:
-    """Without confirm=true nothing is removed."""
+async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
+    """Without confirm=true nothing is deleted."""
     await write(client)
     for query in ({"namespace": "n"}, {"namespace": "n", "confirm": "yes"}, {"confirm": "true"}):
         assert (await client.delete("/v1/memories", params=query)).status_code == 422
     assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 1
 
 
-async def test_removing_many_says_how_many_and_what_is_left(client: httpx.AsyncClient) -> None:
-    """Only what is asked for goes."""
+async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClient) -> None:
+    """Only matching memories are deleted."""
     await write(client, content="A", session_id="s")
     await write(client, content="B", session_id="s", type="episodic")
     await write(client, content="C")
@@ -192,7 +192,7 @@ async def test_removing_many_says_how_many_and_what_is_left(client: httpx.AsyncC
 
 
 async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
-    """All five types are there, and the total is their sum."""
+    """All five types are present, and the total is their sum."""
     await write(client, content="A")
     await write(client, content="B", type="episodic")
     stats = (await client.get("/v1/stats?namespace=n")).json()
@@ -202,8 +202,8 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
     assert stats["total"]["tokens"] == sum(one["tokens"] for one in stats["types"].values()) > 0
 
 
-async def test_a_store_that_is_away_is_503_with_retry_after(services: Services) -> None:
-    """Every call that needs the store says so."""
+async def test_unavailable_store_is_503_with_retry_after(services: Services) -> None:
+    """Every call that needs the store answers so."""
     async with connect(replace(services, store=AwayStore())) as client:
         for response in (
             await client.get("/v1/memories?namespace=n"),
@@ -214,8 +214,8 @@ async def test_a_store_that_is_away_is_503_with_retry_after(services: Services) 
             assert response.json()["detail"] == "the store is away"
 
 
-async def test_a_newer_fact_takes_the_place_of_an_older(client: httpx.AsyncClient) -> None:
-    """The older one leaves the current view, and a question as of its own time still finds it alone."""
+async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
+    """A query as of the older fact's time still finds the older one alone."""
     fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
     old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
     fact["content"] = "The deadline of the sprint is April 12"
@@ -229,16 +229,16 @@ async def test_a_newer_fact_takes_the_place_of_an_older(client: httpx.AsyncClien
     assert list(found.values()) == [[old["id"]], [new["id"]]]
 
 
-def test_a_posted_memory_gives_the_draft_alone() -> None:
-    """What is said about the writing is no part of the memory, and nothing else is lost."""
+def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
+    """All other fields are kept."""
     sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
     draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
     assert draft.model_fields_set == sent.keys()
 
 
-def test_a_list_without_conditions_still_leaves_out_what_has_passed() -> None:
-    """Unless it is asked for."""
+def test_list_excludes_expired_memories_by_default() -> None:
+    """include_expired removes the filter."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert isinstance(list_filter(ListQuery(namespace="n"), now), All)
     assert list_filter(ListQuery(namespace="n", include_expired=True), now) is None

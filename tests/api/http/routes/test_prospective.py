@@ -1,4 +1,4 @@
-"""Intentions over HTTP: due once, by time, event and context; put off, completed, cancelled."""
+"""Intentions over HTTP: due by time, event and context; snoozed, completed and cancelled."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ async def _due(client: httpx.AsyncClient, **params: str) -> list[str]:
     return [one["content"] for one in got.json()["due"]]
 
 
-async def test_words_become_a_due_time(client: httpx.AsyncClient) -> None:
-    """An intention that says when is due then, and keeps the words."""
+async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None:
+    """The words are kept."""
     made = await _write(client, "Call the dentist tomorrow at 3pm")
     assert (made["due_at"], made["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
     assert await _due(client) == []
     assert await _due(client, at="2026-03-02T15:00:00Z") == ["Call the dentist tomorrow at 3pm"]
 
 
-async def test_due_by_time_in_order(client: httpx.AsyncClient) -> None:
-    """What is due comes the longest due first; what is not due yet does not."""
+async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient) -> None:
+    """Intentions that are not due yet are not returned."""
     for hours in (1, 3, 2):
         await _write(client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat())
     await _write(client, "later", due_at=LATER)
     assert await _due(client) == ["due 3 h ago", "due 2 h ago", "due 1 h ago"]
 
 
-async def test_due_by_event_and_by_context(client: httpx.AsyncClient) -> None:
-    """An event's name fires what waits for it, whatever its case; a like context fires what waits for one."""
+async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient) -> None:
+    """Event names ignore case; contexts match by meaning."""
     await _write(client, "Tell Lee", trigger_type="event", trigger_condition="Deploy finished")
     await _write(client, "Ask for tea", trigger_type="context", trigger_condition="we talk about tea in Japan")
     assert await _due(client) == []
@@ -59,8 +59,8 @@ async def test_due_by_event_and_by_context(client: httpx.AsyncClient) -> None:
     assert await _due(client, context="quarterly tax forms") == []
 
 
-async def test_marked_is_due_once(client: httpx.AsyncClient) -> None:
-    """Of many callers who mark at once, one gets the intention; then it is active, and due no more."""
+async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
+    """Of concurrent callers one gets it; then it is active."""
     made = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
@@ -75,8 +75,8 @@ async def test_marked_is_due_once(client: httpx.AsyncClient) -> None:
     assert (kept["status"], kept["fired_at"]) == ("active", "2026-03-01T12:00:00Z")
 
 
-async def test_put_off_it_is_due_again(client: httpx.AsyncClient) -> None:
-    """A snoozed intention is pending until then, whether or not it had fired."""
+async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None:
+    """It is pending until then, whether or not it had fired."""
     made = await _write(client, "again", due_at=NOW.isoformat())
     await _due(client, mark="true")
     url = f"/v1/memories/{made['id']}/snooze"
@@ -92,8 +92,8 @@ async def test_put_off_it_is_due_again(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
 )
-async def test_ended_it_is_due_no_more(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
-    """Completed or cancelled, twice or once, it is over; the other end is a conflict then."""
+async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
+    """Ending it again the same way is accepted, the other way is a 409."""
     made = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
         ended = await client.post(f"/v1/memories/{made['id']}/{verb}", params={"namespace": "ann"})
@@ -103,8 +103,8 @@ async def test_ended_it_is_due_no_more(client: httpx.AsyncClient, verb: str, sta
     assert (await client.post(f"/v1/memories/{made['id']}/{other}", params={"namespace": "ann"})).status_code == 409
 
 
-async def test_only_intentions_end(client: httpx.AsyncClient) -> None:
-    """Another type can't be completed, an unknown id is not found, another namespace's neither."""
+async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
+    """Another type is a 409; an unknown id is a 404."""
     fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
     made = await _write(client, "mine")
     wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
@@ -113,16 +113,16 @@ async def test_only_intentions_end(client: httpx.AsyncClient) -> None:
     assert (await client.post(f"/v1/memories/{made['id']}/cancel", params={"namespace": "bob"})).status_code == 404
 
 
-async def test_a_reader_may_look_but_not_mark(guarded: Services) -> None:
-    """Marking is a write."""
+async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
+    """Marking needs a writer's key."""
     async with connect(guarded, headers=bearer("acme", Role.READER)) as reader:
         assert await _due(reader) == []
         marked = await reader.get("/v1/prospective/due", params={"namespace": "ann", "mark": "true"})
         assert marked.status_code == 403
 
 
-async def test_a_session_sees_its_own(client: httpx.AsyncClient) -> None:
-    """With a session, what only another session may see is left out."""
+async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClient) -> None:
+    """With a session_id, those of other sessions are left out."""
     await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1")
     assert await _due(client) == ["mine"]
     assert await _due(client, session_id="s1") == ["mine"]

@@ -47,8 +47,8 @@ pytestmark = pytest.mark.anyio
         ({"nonsense": 1}, "nonsense"),
     ],
 )
-async def test_a_wrong_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """The path says which field."""
+async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The problem has the path of the field."""
     members = problem(await client.post("/v1/search", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -68,8 +68,8 @@ async def test_a_wrong_search_is_422(client: httpx.AsyncClient, fields: dict[str
         ({"top_k": 3}, "top_k"),
     ],
 )
-async def test_a_wrong_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """The path says which field."""
+async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+    """The problem has the path of the field."""
     members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -95,8 +95,8 @@ async def verified(file: Path) -> Result:
     )
 
 
-async def test_a_receipt_is_read_checked_and_replayed(client: httpx.AsyncClient) -> None:
-    """It has the contract's members, holds, and gives the same again."""
+async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClient) -> None:
+    """It is valid, and the replay is identical."""
     receipt_id = await asked(client)
     receipt = (await client.get(f"/v1/receipts/{receipt_id}")).json()
     assert receipt.keys() >= {
@@ -110,8 +110,8 @@ async def test_a_receipt_is_read_checked_and_replayed(client: httpx.AsyncClient)
     assert replay == {"identical": True, "changes": []}
 
 
-async def test_receipts_of_another_tenant_are_unknown(guarded: Services) -> None:
-    """All three calls answer 404 there, and to an id that nobody has."""
+async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
+    """All three calls answer as for an unknown id."""
     async with connect(guarded) as client:
         receipt_id = await asked(client, headers=bearer("acme", Role.WRITER))
         for tenant, role, wanted in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
@@ -124,24 +124,24 @@ async def test_receipts_of_another_tenant_are_unknown(guarded: Services) -> None
             assert [one.status_code for one in answers] == [wanted] * 3
 
 
-async def test_an_erased_namespace_has_no_receipts(client: httpx.AsyncClient) -> None:
-    """They hold its queries: they go with it, and the proof counts them."""
+async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
+    """Receipts contain queries, so they are erased and counted."""
     receipt_id = await asked(client)
     erased = (await client.post("/v1/admin/erase", json={"namespace": "me"})).json()
     assert (erased["erased"]["receipts"], erased["remaining"]["receipts"]) == (1, 0)
     assert (await client.get(f"/v1/receipts/{receipt_id}")).status_code == 404
 
 
-async def test_without_a_store_of_receipts_there_are_none(services: Services) -> None:
-    """503, with the reason."""
+async def test_receipts_without_a_live_store_are_503(services: Services) -> None:
+    """The problem has the reason."""
     async with connect(replace(services, receipts=None)) as client:
         answer = await client.get("/v1/receipts/any")
         assert answer.status_code == 503
         assert "live store" in answer.json()["detail"]
 
 
-async def test_a_saved_receipt_is_checked_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """The command says whether it holds, and ends with 1 when it does not."""
+async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    """The exit code is 1 for a receipt that was changed."""
     receipt_id = await asked(client)
     saved = (await client.get(f"/v1/receipts/{receipt_id}", params={"contents": "true"})).content
     assert b"I drink my coffee" in saved

@@ -15,22 +15,22 @@ from tests.api.fake_services import AwayStore
 pytestmark = pytest.mark.anyio
 
 
-async def test_live_says_ok(client: httpx.AsyncClient) -> None:
-    """It needs nothing but the process."""
+async def test_liveness_is_ok(client: httpx.AsyncClient) -> None:
+    """It depends on no resource."""
     response = await client.get("/health/live")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-async def test_ready_pings_every_resource(client: httpx.AsyncClient) -> None:
-    """Each has its own line."""
+async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None:
+    """Each has a check."""
     answer = (await client.get("/health/ready")).json()
     assert answer["status"] == "ok"
     assert answer["checks"].keys() == {"store", "embedder"}
     assert all(check["ok"] and check["ms"] >= 0 for check in answer["checks"].values())
 
 
-async def test_ready_is_503_when_one_is_away(services: Services) -> None:
-    """It says which, and why."""
+async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> None:
+    """The check has the reason."""
     async with connect(replace(services, pings={**services.pings, "store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     checks = response.json()["checks"]
@@ -39,8 +39,8 @@ async def test_ready_is_503_when_one_is_away(services: Services) -> None:
     assert checks["embedder"]["ok"]
 
 
-async def test_ready_does_not_wait_for_ever(services: Services) -> None:
-    """A resource that hangs is a resource that is away."""
+async def test_readiness_has_a_timeout(services: Services) -> None:
+    """A resource that hangs is reported as away."""
     async with connect(replace(services, pings={"slow": anyio.sleep_forever})) as client:
         response = await client.get("/health/ready")
     assert response.status_code == 503
@@ -48,7 +48,7 @@ async def test_ready_does_not_wait_for_ever(services: Services) -> None:
 
 
 async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
-    """Routes are templates, so no id or namespace shows."""
+    """Routes are templates, without ids or namespaces."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     await client.get(f"/v1/memories/{written['id']}?namespace=secret-place")
     response = await client.get("/metrics")
@@ -65,15 +65,15 @@ async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
     assert written["id"] not in response.text
 
 
-async def test_who_is_not_ready_says_when_to_ask_again(services: Services) -> None:
-    """503 has a Retry-After here too."""
+async def test_readiness_503_has_retry_after(services: Services) -> None:
+    """One second."""
     async with connect(replace(services, pings={"store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
-async def test_what_was_not_asked_for_is_not_there(client: httpx.AsyncClient) -> None:
-    """Members that an answer may have are left out, not null; with `explain` the signals are there."""
+async def test_optional_members_are_left_out(client: httpx.AsyncClient) -> None:
+    """They are absent instead of null; `explain` adds the signals."""
     await client.post("/v1/memories", json=FACT)
     for asked in ({}, {"explain": True}):
         (hit,) = (await client.post("/v1/search", json=ASK | asked)).json()["hits"]

@@ -1,4 +1,4 @@
-"""What threads do at their limits, over HTTP: flushes, evictions, many writers, and what can't be kept."""
+"""Limits of threads over HTTP: flushes, evictions, concurrent writers, and turns that cannot be stored."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
     return [turn["index"] for turn in (await client.get(f"/v1/threads/{thread}")).json()["turns"]]
 
 
-async def test_a_flush_comes_at_1600_of_2000_and_not_at_1500(client: httpx.AsyncClient) -> None:
-    """Nor at 1,599; half is left after it, and what left is kept with its provenance."""
+async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
+    """At 1,600 of 2,000 tokens, not at 1,599; half is left, and the rest is stored with its source."""
     thread = (await begun(client, resource="support"))["id"]
     for number in range(15):
         assert (await say(client, thread, words(100)))["flushed"] == 0, number
@@ -71,8 +71,8 @@ async def test_a_flush_comes_at_1600_of_2000_and_not_at_1500(client: httpx.Async
         ("hybrid_summary", [0, 4, 5]),  # first and last stay, and the summary has its room
     ],
 )
-async def test_each_strategy_takes_other_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """Over the same turns and the same use, and each leaves half."""
+async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
+    """Over the same thread each leaves half."""
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -86,8 +86,8 @@ async def test_each_strategy_takes_other_turns(client: httpx.AsyncClient, strate
     assert await kept_turns(client) == [index for index in range(6) if index not in left]
 
 
-async def test_the_lowest_priority_leaves_first_and_the_oldest_of_equals(client: httpx.AsyncClient) -> None:
-    """Tools, then assistants, then users, then what names a keyword; system and pinned turns never."""
+async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
+    """Tools, assistants, users, then keywords; oldest first among equals; system and pinned turns never."""
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")
     await say(client, thread, "remember this", pinned=True)
@@ -134,10 +134,10 @@ class Watch:
         ("summed", 60, 500),
     ],
 )
-async def test_ten_writers_break_no_limit_and_lose_nothing(
+async def test_concurrent_writers_keep_limits_and_lose_nothing(
     client: httpx.AsyncClient, resource: str, tokens: int, turns: int
 ) -> None:
-    """At no read is a limit exceeded; each acknowledged turn is in the thread or in one memory, exactly once."""
+    """Each acknowledged turn is in the thread or in exactly one memory."""
     thread = (await begun(client, resource=resource))["id"]
     watch = Watch()
 
@@ -163,8 +163,8 @@ async def test_ten_writers_break_no_limit_and_lose_nothing(
     assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
 
 
-async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> None:
-    """Too many, or too many tokens, are refused, and the old ones stay."""
+async def test_replacing_turns_must_fit_the_limits(client: httpx.AsyncClient) -> None:
+    """Otherwise the old ones stay."""
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")
     for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):
@@ -173,8 +173,8 @@ async def test_turns_that_replace_others_must_fit(client: httpx.AsyncClient) -> 
     assert await indices(client, thread) == [0]
 
 
-async def test_what_can_not_be_kept_is_shown(live: LiveClient, services: Services) -> None:
-    """Appends go on; stats, health and metrics say that something was set aside."""
+async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, services: Services) -> None:
+    """Appends continue; stats, health and metrics report the batch that was set aside."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:

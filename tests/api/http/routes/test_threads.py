@@ -1,4 +1,4 @@
-"""Threads over HTTP, on a real server of live state."""
+"""Threads over HTTP, on a real live store."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
         yield client
 
 
-async def test_a_summary_stands_for_what_left(client: httpx.AsyncClient) -> None:
-    """First and last stay, the summary is counted, and the limit holds."""
+async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
+    """The first and last turns stay, and the summary counts towards the limit."""
     thread = (await begun(client, resource="brief", key="k"))["id"]
     for number in range(16):
         await say(client, thread, f"We decided on step {number} because it must be {words(2)}")
@@ -48,7 +48,7 @@ async def test_a_summary_stands_for_what_left(client: httpx.AsyncClient) -> None
 
 
 async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
-    """Turns that were returned count as used: the first one stays."""
+    """Returned turns count as used."""
     thread = (await begun(client, resource="notes", key="k"))["id"]
     for number in range(5):
         await say(client, thread, f"note {number}")
@@ -59,8 +59,8 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
     assert await kept_turns(client) == [1]
 
 
-async def test_refusals_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn above the whole limit, one past max_turns, another version, a role that is not kept."""
+async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
+    """Too large a turn, one past max_turns, another version, or a role that is not kept."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -77,8 +77,8 @@ async def test_refusals_change_nothing(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/v1/threads/{uuid.uuid4()}")).status_code == 404
 
 
-async def test_an_agents_references_and_their_modes(client: httpx.AsyncClient) -> None:
-    """Each resource has its thread; the read-only one refuses this agent, and the same again is the same."""
+async def test_agent_references_have_threads_and_modes(client: httpx.AsyncClient) -> None:
+    """A read-only resource refuses writes of the agent; repeated calls find the same threads."""
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
     support, notes = opened["threads"]
@@ -91,8 +91,8 @@ async def test_an_agents_references_and_their_modes(client: httpx.AsyncClient) -
     await begun(client, status=422, agent_id="three", variables={"session": {"id": "s9"}})
 
 
-async def test_who_is_not_named_is_told_so(client: httpx.AsyncClient) -> None:
-    """An agent or a resource that the file does not name; a resource that agents share is closed to any other agent."""
+async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
+    """A resource shared by agents is closed to any other agent."""
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
         {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
@@ -106,8 +106,8 @@ async def test_who_is_not_named_is_told_so(client: httpx.AsyncClient) -> None:
     await say(client, short["id"], "but not of this one", agent_id="three", status=403)
 
 
-async def test_an_answer_says_which_policy_applies(client: httpx.AsyncClient) -> None:
-    """That of the resource; none where a thread has no resource."""
+async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None:
+    """Without a resource it is null."""
     notes, plain = await begun(client, resource="notes"), await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
     for one, policy in ((notes, "notes"), (plain, None)):
@@ -115,15 +115,15 @@ async def test_an_answer_says_which_policy_applies(client: httpx.AsyncClient) ->
         assert (await client.get(f"/v1/threads/{one['id']}/stats")).json()["policy"] == policy
 
 
-async def test_a_key_that_is_asked_for_is_that_of_all_references(client: httpx.AsyncClient) -> None:
-    """Each resource has its own thread under it."""
+async def test_requested_key_applies_to_all_references(client: httpx.AsyncClient) -> None:
+    """Each resource has its own thread under the key."""
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]
 
 
-async def test_a_chain_reports_a_gap_and_its_depth_is_bounded(client: httpx.AsyncClient) -> None:
-    """Twenty threads are a chain, one more is refused; a removed ancestor is a gap."""
+async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
+    """A deleted ancestor is a gap; the twenty-first thread is refused."""
     ids = [(await begun(client))["id"]]
     for _ in range(19):
         ids.append((await begun(client, parent_id=ids[-1]))["id"])
@@ -142,8 +142,8 @@ async def test_a_chain_reports_a_gap_and_its_depth_is_bounded(client: httpx.Asyn
     await begun(client, status=422, key="root", parent_id=child)
 
 
-async def test_a_context_is_within_its_budget(client: httpx.AsyncClient) -> None:
-    """Newest first until it is full, shown oldest first; files once, by their newest mention."""
+async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None:
+    """The newest turns are chosen, the oldest shown first; each file is listed once."""
     parent = (await begun(client))["id"]
     await say(client, parent, "the parent said this", files=["a.py", "b.py"])
     child = (await begun(client, parent_id=parent))["id"]
@@ -159,8 +159,8 @@ async def test_a_context_is_within_its_budget(client: httpx.AsyncClient) -> None
     assert [one["path"] for one in found["files"]] == ["a.py", "b.py"]
 
 
-async def test_replace_clear_and_backup(client: httpx.AsyncClient) -> None:
-    """Indices are given once; a backup gives the turns back."""
+async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
+    """Indices are never reused."""
     thread = (await begun(client))["id"]
     await say(client, thread, "old")
     turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]
@@ -177,13 +177,13 @@ async def test_replace_clear_and_backup(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("sent", ["nope", "no.pe", ".bg", "a.", "a.IA", "a.bg", "a.ü", "a.AA"])
-async def test_what_is_no_backup_is_not_found(client: httpx.AsyncClient, sent: str) -> None:
-    """Whether the id is of another form, names no namespace, or one that has no such backup."""
+async def test_unknown_backup_is_404(client: httpx.AsyncClient, sent: str) -> None:
+    """So is a malformed id, and one of another namespace."""
     client.params = httpx.QueryParams()
     assert (await client.get(f"/v1/threads/backups/{sent}")).status_code == 404
 
 
-async def test_clearing_is_confirmed(client: httpx.AsyncClient) -> None:
-    """Nothing is cleared by an oversight."""
+async def test_clear_needs_confirm(client: httpx.AsyncClient) -> None:
+    """Without it nothing is cleared."""
     thread = (await begun(client))["id"]
     assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})).status_code == 422

@@ -1,4 +1,4 @@
-"""What is left of a workflow that has ended, over HTTP and a real server."""
+"""Ended workflows over HTTP, on a real live store."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
     assert (await post(client, scope, "w/events", end)).status_code == 201
 
 
-async def test_its_log_goes_first_and_what_it_came_to_stays(
+async def test_ended_workflow_keeps_its_state_longer_than_its_log(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The log has an hour and the last state a day; without its log the state, the chain and resources are told."""
+    """The log lives an hour and the state a day; the chain and resources remain readable."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
@@ -84,8 +84,8 @@ async def test_its_log_goes_first_and_what_it_came_to_stays(
     assert (await get(client, scope, at_version=3)).status_code == 404
 
 
-async def test_a_child_goes_on_from_one_that_ended(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Nothing more happens in the ended one; its child's history begins with it."""
+async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scope: Scope) -> None:
+    """Its history begins with the parent's."""
     await ended(client, scope, 2)
     assert (await post(client, scope, "w/events", {"type": "note", "input": "late"})).status_code == 409
     child = {"namespace": scope.namespace, "workflow_id": "next", "parent_id": "w"}

@@ -35,8 +35,8 @@ async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **qu
     return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
 
 
-async def test_a_workflow_from_begin_to_end(client: httpx.AsyncClient) -> None:
-    """Begun, reported, read at any version, ended, remembered."""
+async def test_workflow_from_creation_to_end(client: httpx.AsyncClient) -> None:
+    """It is created, appended to, read at any version, ended and stored as memories."""
     workflow_id = await begun(client, data={"name": "Release"})
     assert (await report(client, workflow_id, "started")).json()["version"] == 1
     await report(client, workflow_id, "step_started", step_id="build", agent="ci", input={"ref": "main"})
@@ -55,8 +55,8 @@ async def test_a_workflow_from_begin_to_end(client: httpx.AsyncClient) -> None:
     assert "Release" in memory.json()["content"]
 
 
-async def test_a_complex_success_becomes_a_procedure_once(client: httpx.AsyncClient) -> None:
-    """Six completed steps leave one episode and one procedure."""
+async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClient) -> None:
+    """It leaves one episode and one procedure."""
     workflow_id = await begun(client)
     for number in range(6):
         await report(client, workflow_id, "step_completed", step_id=f"s{number}")
@@ -66,8 +66,8 @@ async def test_a_complex_success_becomes_a_procedure_once(client: httpx.AsyncCli
         assert (await client.get("/v1/memories", params={**IN, "type": kind})).json()["total"] == 1
 
 
-async def test_a_conflict_tells_the_current_version(client: httpx.AsyncClient) -> None:
-    """As a field of the problem: after another version, and after the end."""
+async def test_version_conflict_has_the_current_version(client: httpx.AsyncClient) -> None:
+    """After another version, and after the end."""
     workflow_id = await begun(client)
     await report(client, workflow_id, "started")
     answer = await report(client, workflow_id, "note", expected_version=0)
@@ -84,8 +84,8 @@ async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Resp
     return await client.post("/v1/workflows", json={**IN, "workflow_id": workflow_id})
 
 
-async def test_a_chain_and_its_resources(client: httpx.AsyncClient) -> None:
-    """Oldest first; the newest value of each resource."""
+async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
+    """The chain is oldest first; resources have their newest values."""
     await begun(client, workflow_id="a")
     await begun(client, workflow_id="b", parent_id="a")
     await report(client, "a", "resource_changed", resources={"x": 1, "y": 1})
@@ -100,8 +100,8 @@ async def test_a_chain_and_its_resources(client: httpx.AsyncClient) -> None:
     assert {one["id"]: one["value"] for one in found} == {"x": 2, "y": 1}
 
 
-async def test_parents_that_can_not_be(client: httpx.AsyncClient) -> None:
-    """Unknown 404; itself 404, as it is not there yet; the twenty-first of a chain 422."""
+async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
+    """An unknown parent or itself is a 404, the twenty-first of a chain a 422."""
     for parent in ("nobody", "me"):
         answer = await client.post("/v1/workflows", json={**IN, "workflow_id": "me", "parent_id": parent})
         assert answer.status_code == 404
@@ -112,8 +112,8 @@ async def test_parents_that_can_not_be(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "parent_id")
 
 
-async def test_events_in_pieces(client: httpx.AsyncClient) -> None:
-    """next_after leads through the log, and stays at its end."""
+async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None:
+    """At the end of the log next_after stays."""
     workflow_id = await begun(client)
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
@@ -124,8 +124,8 @@ async def test_events_in_pieces(client: httpx.AsyncClient) -> None:
     assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": 5}
 
 
-async def test_going_on_within_a_budget(client: httpx.AsyncClient) -> None:
-    """The history's tokens are told, and never above the budget, from 0 up."""
+async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
+    """Its tokens are reported and never above the budget, from 0 up."""
     workflow_id = await begun(client)
     for number in range(30):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -138,8 +138,8 @@ async def test_going_on_within_a_budget(client: httpx.AsyncClient) -> None:
     assert "entry 0" in told["history"]
 
 
-async def test_going_on_once(client: httpx.AsyncClient) -> None:
-    """The same key and body: the same answer, and one event; another body: 409."""
+async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
+    """The same key and body append one event; another body is a 409."""
     workflow_id = await begun(client)
     path, body = f"/v1/workflows/{workflow_id}/continue", {"input": "go", "idempotency_key": "k"}
     answers = [(await client.post(path, params=IN, json=body)).json() for _ in range(3)]
@@ -165,8 +165,8 @@ async def test_going_on_once(client: httpx.AsyncClient) -> None:
         {"type": "note", "input": "x" * 300_000},
     ],
 )
-async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """422, and the workflow is as it was."""
+async def test_invalid_event_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """The workflow is unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json=body)
     assert answer.status_code == 422
@@ -174,16 +174,16 @@ async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, body: dict
 
 
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": "  "}, {"input": "x", "budget": -1}])
-async def test_going_on_with_nothing_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """422, and the workflow is as it was."""
+async def test_continue_without_input_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """The workflow is unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/continue", params=IN, json=body)
     assert answer.status_code == 422
     assert (await look(client, workflow_id)).json()["version"] == 0
 
 
-async def test_strangers_find_nothing(guarded: Services) -> None:
-    """Another tenant, another namespace and an unknown id are 404 on every call; a reader may not write."""
+async def test_workflows_are_isolated(guarded: Services) -> None:
+    """Another tenant or namespace gets a 404, and a reader may not write."""
     async with connect(guarded) as client:
         body = {**IN, "workflow_id": "w"}
         own = bearer("acme", Role.WRITER)
@@ -205,20 +205,20 @@ async def test_strangers_find_nothing(guarded: Services) -> None:
         assert (await client.get("/v1/workflows/w", params=IN, headers=reader)).status_code == 200
 
 
-async def test_a_version_that_is_not_there_is_refused(client: httpx.AsyncClient) -> None:
-    """422 with the newest one."""
+async def test_unknown_version_is_422(client: httpx.AsyncClient) -> None:
+    """The problem names the newest version."""
     workflow_id = await begun(client)
     answer = await look(client, workflow_id, at_version=1)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")
 
 
-async def test_an_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
-    """It could not be asked for afterwards."""
+async def test_workflow_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
+    """It could not be used in a path."""
     assert (await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})).status_code == 422
 
 
-async def test_without_live_state_workflows_are_away(services: Services) -> None:
-    """503 with Retry-After."""
+async def test_workflows_without_live_state_are_503(services: Services) -> None:
+    """With Retry-After."""
     async with connect(replace(services, workflows=None)) as client:
         answer = await client.post("/v1/workflows", json=IN)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

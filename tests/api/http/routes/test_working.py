@@ -17,8 +17,8 @@ from tests.api.working_client import World
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_item_comes_back_as_it_was_made(world: World) -> None:
-    """Every field of the contract, with its default."""
+async def test_new_item_has_every_field(world: World) -> None:
+    """Fields that were left out have their defaults."""
     item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
     assert item == {
         "id": item["id"],
@@ -39,16 +39,16 @@ async def test_an_item_comes_back_as_it_was_made(world: World) -> None:
     assert await world.listed() == [item]
 
 
-async def test_the_end_of_an_item_is_the_same_when_it_is_read_again(world: World) -> None:
-    """Also where the clock stands between two milliseconds, which is how finely live state tells time."""
+async def test_expires_at_is_the_same_when_read_again(world: World) -> None:
+    """The live store has a precision of milliseconds."""
     world.later(0.123_456)
     item = await world.make("port the parser")
     assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
     assert await world.listed() == [item]
 
 
-async def test_an_item_that_is_used_lives_on_and_one_that_is_not_expires(world: World) -> None:
-    """A retrieval begins the five minutes again; listing does not."""
+async def test_retrieval_extends_the_life_of_an_item(world: World) -> None:
+    """An unused item expires after five minutes; listing does not extend it."""
     await world.make("port the parser")
     world.later(200)
     answer = await world.recall()
@@ -61,8 +61,8 @@ async def test_an_item_that_is_used_lives_on_and_one_that_is_not_expires(world: 
     assert (await world.recall())["context"] == ""
 
 
-async def test_a_clock_that_is_put_back_hides_nothing(world: World) -> None:
-    """What was made before still lives, is used and can be cleared; its time does not become shorter by it."""
+async def test_items_survive_a_clock_that_is_set_back(world: World) -> None:
+    """They can be used and cleared, and their lives are not shortened."""
     await world.make("port the parser")
     world.later(-3_600)
     assert "port the parser" in (await world.recall())["context"]
@@ -71,8 +71,8 @@ async def test_a_clock_that_is_put_back_hides_nothing(world: World) -> None:
     assert (await world.recall())["context"] == ""
 
 
-async def test_every_prompt_gets_it_whatever_it_asks_and_the_to_do_at_hand_comes_first(world: World) -> None:
-    """Neither a threshold nor the query keeps a live item out."""
+async def test_live_items_are_in_every_retrieval(world: World) -> None:
+    """Neither thresholds nor the query exclude them; the current to-do comes first."""
     await world.make("urgent other thing", priority=5, todo_id="t2")
     await world.make("the task at hand", priority=1, todo_id="t1")
     answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
@@ -84,8 +84,8 @@ async def test_every_prompt_gets_it_whatever_it_asks_and_the_to_do_at_hand_comes
     assert unasked["context"] == ""
 
 
-async def test_another_session_and_another_namespace_see_nothing(world: World) -> None:
-    """A live item is its session's alone."""
+async def test_live_items_are_visible_in_their_session_only(world: World) -> None:
+    """Other sessions and namespaces do not see them."""
     await world.make("secret of session one")
     other = {**world.space, "session_id": "s 2"}
     for space in (other, {"namespace": "elsewhere", "session_id": "s 1"}):
@@ -94,8 +94,8 @@ async def test_another_session_and_another_namespace_see_nothing(world: World) -
         assert (await world.client.get("/v1/working", params=space)).json() == {"items": []}
 
 
-async def test_the_budget_of_working_memory_binds(world: World) -> None:
-    """What does not fit stays out, and is not used."""
+async def test_working_budget_is_never_exceeded(world: World) -> None:
+    """An item that does not fit is left out and does not count as used."""
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
@@ -106,8 +106,8 @@ async def test_the_budget_of_working_memory_binds(world: World) -> None:
     assert 0 < len(shown) < 30
 
 
-async def test_a_to_do_brings_an_item_and_takes_it_away(world: World) -> None:
-    """Its copy is kept, and says when it was cleared."""
+async def test_todo_hooks_create_and_clear_an_item(world: World) -> None:
+    """The stored item has its time of clearing."""
     made = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     assert [item["id"] for item in await world.listed(todo_id="t1")] == [made["working_id"]]
     world.later(10)
@@ -124,8 +124,8 @@ async def test_a_to_do_brings_an_item_and_takes_it_away(world: World) -> None:
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
 
 
-async def test_a_to_do_of_many_steps_leaves_a_procedure(world: World) -> None:
-    """More than five; told again it is the same one."""
+async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: World) -> None:
+    """Reporting it again finds the same procedure."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     steps = ["read", "list", "write", "test", "measure", "ship"]
     done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
@@ -136,8 +136,8 @@ async def test_a_to_do_of_many_steps_leaves_a_procedure(world: World) -> None:
     assert again == {"cleared": 0, "procedural_id": done["procedural_id"]}
 
 
-async def test_clearing_takes_one_or_a_to_do_or_all(world: World) -> None:
-    """And counts what lived."""
+async def test_clear_takes_an_item_a_todo_or_the_session(world: World) -> None:
+    """The answer counts live items."""
     one = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
         await world.make(content, todo_id=todo)
@@ -148,8 +148,8 @@ async def test_clearing_takes_one_or_a_to_do_or_all(world: World) -> None:
     assert await world.post("/v1/working/clear", 422, todo_id="t", id="x")
 
 
-async def test_what_was_cleared_can_be_made_again(world: World) -> None:
-    """The same words in the same session are the same item, alive again."""
+async def test_cleared_item_can_be_created_again(world: World) -> None:
+    """The same content in the session is the same item."""
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
@@ -160,8 +160,8 @@ async def test_what_was_cleared_can_be_made_again(world: World) -> None:
     assert "port the parser" in (await world.recall())["context"]
 
 
-async def test_copies_follow_with_the_next_sweep_and_are_swept_when_over(world: World) -> None:
-    """What a use changed reaches the copy; an item that is over leaves live state."""
+async def test_sweep_updates_stored_items_and_removes_expired_ones(world: World) -> None:
+    """Uses reach the stored item; an expired item leaves the live store."""
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
@@ -176,8 +176,8 @@ async def test_copies_follow_with_the_next_sweep_and_are_swept_when_over(world: 
     assert (await world.client.get(path, params=where)).json()["fence"] == 2
 
 
-async def test_a_retrieval_of_the_past_uses_nothing(world: World) -> None:
-    """Asked about an instant it shows what lived then, and leaves the time limits alone."""
+async def test_retrieval_of_the_past_does_not_count_as_use(world: World) -> None:
+    """It shows what was live then."""
     await world.make("port the parser")
     world.later(100)
     past = await world.recall(as_of="2026-03-01T12:00:50Z")
@@ -190,14 +190,14 @@ async def test_a_retrieval_of_the_past_uses_nothing(world: World) -> None:
 @pytest.mark.parametrize(
     "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
 )
-async def test_what_can_not_be_is_refused(world: World, body: dict[str, Any]) -> None:
-    """422, and nothing is made."""
+async def test_invalid_items_are_422(world: World, body: dict[str, Any]) -> None:
+    """Nothing is created."""
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
 
 
-async def test_a_service_without_live_state_says_so(services: Services) -> None:
-    """503, with the reason."""
+async def test_working_memory_without_live_state_is_503(services: Services) -> None:
+    """The problem has the reason."""
     async with connect(replace(services, working=None)) as client:
         got = await client.get("/v1/working", params={"namespace": "n", "session_id": "s"})
         assert got.status_code == 503
@@ -205,8 +205,8 @@ async def test_a_service_without_live_state_says_so(services: Services) -> None:
 
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
-async def test_what_is_deleted_lives_no_more(world: World, how: str) -> None:
-    """Neither the item nor its copy; what was not meant stays."""
+async def test_deleting_a_memory_removes_its_live_item(world: World, how: str) -> None:
+    """Other items stay."""
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
     if how == "one":
@@ -219,8 +219,8 @@ async def test_what_is_deleted_lives_no_more(world: World, how: str) -> None:
     assert (await world.recall("a secret"))["context"] == ""
 
 
-async def test_deleting_another_session_or_type_leaves_items_alone(world: World) -> None:
-    """Only what is meant goes."""
+async def test_deleting_another_session_or_type_keeps_items(world: World) -> None:
+    """Only matching items are removed."""
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}
@@ -228,8 +228,8 @@ async def test_deleting_another_session_or_type_leaves_items_alone(world: World)
     assert [one["id"] for one in await world.listed()] == [item["id"]]
 
 
-async def test_the_erasure_of_one_memory_reaches_its_live_item(world: World, live: LiveClient) -> None:
-    """And is counted, and checked after."""
+async def test_erasing_a_memory_removes_its_live_item(world: World, live: LiveClient) -> None:
+    """It is counted, and checked afterwards."""
     item = await world.make("a secret")
     state, scope = LiveState(live), Scope("default", item["namespace"])
     assert await state.remaining(scope, item["id"]) == 1
