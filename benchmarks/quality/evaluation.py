@@ -164,7 +164,7 @@ def _tasks(evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded) -> Iter
 
 def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
     """Text by id of the memories that answer `question`."""
-    wanted, ids = set(question.evidence), loaded.ids[conversation.name]
+    wanted, ids = set(question.evidence or ()), loaded.ids[conversation.name]
     return {ids[entry.id]: entry.text for entry in conversation.corpus if entry.id in wanted}
 
 
@@ -182,7 +182,7 @@ async def _score_way(evaluation: Evaluation, task: _Task, types: list[MemoryType
     for budget in task.budgets:
         request = RetrieveRequest.model_validate({**common, **room, "budget": budget})
         answer = await evaluation.retriever.retrieve(task.scope, request)
-        expected = Expected(budget, task.evidence, task.question.answer)
+        expected = Expected(budget, task.evidence, str(task.question.answer or ""))
         contexts[budget] = score_context(answer, expected, evaluation.recount)
     return WayScore(ranking_metrics([hit.id for hit in ranked.hits], list(task.evidence)), contexts)
 

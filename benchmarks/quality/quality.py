@@ -23,7 +23,7 @@ from benchmarks.quality.variants import (
     paired_table,
 )
 from benchmarks.quality.workers import Work, cores, evaluate_shared
-from benchmarks.sets.data import EvaluationSet, find_sets, in_company, limit_questions, read_set
+from benchmarks.sets.data import EvaluationSet, find_sets, limit_questions, read_set
 from benchmarks.sets.loading import kept_or_loaded
 
 _NOTES = (
@@ -50,7 +50,6 @@ class QualityRequest:
         default=None, metadata=flag("ask only N queries of each set with all budgets", int, least=0)
     )
     store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
-    company: int = field(default=0, metadata=flag("add N memories of each other type to every namespace", least=0))
     oversize: str | None = field(
         default=None,
         metadata=flag("how memories larger than their room are shown", str, choices=("skip", "cut", "excerpt")),
@@ -89,7 +88,8 @@ class _Results:
 
 async def measure_quality(request: QualityRequest) -> Report:
     """The report over every set that has answerable queries. Raises BadSet and NotLoaded."""
-    sets, results = _read(request), _Results()
+    sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
+    results = _Results()
     with data_directory(request.store) as directory:
         for whole in sets:
             if whole.questions:
@@ -119,14 +119,5 @@ def _notes(request: QualityRequest, sets: list[EvaluationSet]) -> tuple[str, ...
     return (
         *_NOTES,
         *(PAIRED_NOTES if request.against or request.ablate or request.pooled else ()),
-        *((f"Every namespace has {request.company} memories of each other type.",) if request.company else ()),
         *(f"{whole.name} has no answerable query with evidence: left out." for whole in sets if not whole.questions),
     )
-
-
-def _read(request: QualityRequest) -> list[EvaluationSet]:
-    sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
-    if not request.company:
-        return sets
-    others = [read_set(folder) for folder in find_sets(request.data)]
-    return [in_company(whole, others, request.company) for whole in sets]

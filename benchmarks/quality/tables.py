@@ -30,10 +30,10 @@ class SetScores:
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
         """All scores under ALL, then those of each category if there are several."""
         yield ALL, list(self.scores)
-        names = sorted({score.question.category for score in self.scores})
+        names = sorted({score.question.label for score in self.scores})
         if len(names) > 1:
             for name in names:
-                yield name, [score for score in self.scores if score.question.category == name]
+                yield name, [score for score in self.scores if score.question.label == name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ async def score_updates(retriever: Retriever, whole: EvaluationSet, loaded: Load
     ranks = []
     for conversation, question in whole.asked():
         scope, ids = scope_of(whole.name, conversation.name), loaded.ids[conversation.name]
-        current = {ids[entry] for entry in question.current_evidence}
-        stale = {ids[entry] for entry in question.evidence} - current
+        current = {ids[entry] for entry in question.current_evidence or ()}
+        stale = {ids[entry] for entry in question.evidence or ()} - current
         if current and stale:
             request = SearchRequest(
                 query=question.text,

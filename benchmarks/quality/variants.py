@@ -165,7 +165,7 @@ def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, af
 
 def _places(whole: EvaluationSet) -> Iterator[tuple[str, list[int]]]:
     """Positions of all questions, then of those of each category if there are several."""
-    categories = [question.category for _, question in whole.asked()]
+    categories = [question.label for _, question in whole.asked()]
     yield ALL, list(range(len(categories)))
     names = sorted(set(categories))
     if len(names) > 1:

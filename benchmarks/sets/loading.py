@@ -102,7 +102,7 @@ def drafts_sha256(whole: EvaluationSet) -> str:
     return _sha256(
         f"{conversation.name}\n{entry.id}\n{to_draft(entry).model_dump_json()}"
         for conversation in whole.conversations
-        for entry in conversation.written
+        for entry in conversation.corpus
     )
 
 
@@ -113,8 +113,8 @@ async def _load_conversation(
     scope = scope_of(set_name, conversation.name)
     ids: dict[str, str] = {}
     merged = 0
-    for start in range(0, len(conversation.written), _BATCH):
-        batch = conversation.written[start : start + _BATCH]
+    for start in range(0, len(conversation.corpus), _BATCH):
+        batch = conversation.corpus[start : start + _BATCH]
         outcomes = await ingestor.write(scope, [to_draft(entry) for entry in batch])
         for entry, outcome in zip(batch, outcomes, strict=True):
             if outcome.id is None or outcome.status not in (WriteStatus.STORED, WriteStatus.MERGED):
@@ -130,7 +130,7 @@ async def _texts_sha256(store: MemoryStore, whole: EvaluationSet, ids: dict[str,
     for conversation in whole.conversations:
         known = ids.get(conversation.name, {})
         stored = await store.get(scope_of(whole.name, conversation.name), sorted(set(known.values())))
-        for entry in conversation.written:
+        for entry in conversation.corpus:
             memory = stored.get(known.get(entry.id, ""))
             _check_content(memory, entry.id, entry.text)
             texts.append(memory.embedding_text() if memory else "")

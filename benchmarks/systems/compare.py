@@ -92,9 +92,9 @@ def score_answer(
     recalls, shown = [], []
     for _, question in whole.asked():
         ranked = answer.ranked[question.id]
-        recalls.append(recall_at(ranked, question.evidence, 10))
+        recalls.append(recall_at(ranked, question.evidence or (), 10))
         fitting = fit(ranked, texts, count)
-        shown.append(recall_at(fitting, question.evidence, len(fitting)))
+        shown.append(recall_at(fitting, question.evidence or (), len(fitting)))
     return SystemScore(answer.version, recalls, shown, answer.ms, answer.seconds, answer.notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from benchmarks.sets.data import (
     BadSet,
     CorpusEntry,
     find_sets,
-    in_company,
     limit_questions,
     read_set,
     to_draft,
@@ -47,11 +47,11 @@ def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, 
 @pytest.mark.parametrize(
     ("corpus", "queries", "message"),
     [
-        (_broken(CORPUS, id=""), QUERIES, "corpus.jsonl:1: id must be a non-empty text"),
-        (_broken(CORPUS, text=None), QUERIES, "corpus.jsonl:1: text must be a non-empty text"),
+        (_broken(CORPUS, id=""), QUERIES, "corpus.jsonl:1: Expected `str` of length >= 1"),
+        (_broken(CORPUS, text=None), QUERIES, "corpus.jsonl:1: Expected `str`, got `null` - at `$.text`"),
         (_broken(CORPUS, id="c1:2"), QUERIES, "corpus.jsonl:2: duplicate id 'c1:2'"),
-        (_broken(CORPUS, memory_type="dream"), QUERIES, "corpus.jsonl:1: unknown memory_type 'dream'"),
-        (CORPUS, _broken(QUERIES, text=7), "queries.jsonl:1: text must be a non-empty text"),
+        (_broken(CORPUS, memory_type="dream"), QUERIES, "corpus.jsonl:1: Invalid enum value 'dream'"),
+        (CORPUS, _broken(QUERIES, text=7), "queries.jsonl:1: Expected `str`, got `int`"),
         (CORPUS, _broken(QUERIES, current_evidence=["c2:1"]), "queries.jsonl:1: evidence 'c2:1' is not in"),
         (CORPUS, _broken(QUERIES, evidence=["c2:1"]), "queries.jsonl:1: evidence 'c2:1' is not in"),
     ],
@@ -60,11 +60,13 @@ def test_a_broken_line_is_named(
     tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
 ) -> None:
     """The error names the file and the line."""
-    with pytest.raises(BadSet, match=message.replace(".", r"\.")):
+    with pytest.raises(BadSet, match=re.escape(message)):
         read_set(write_set(tmp_path / "broken", corpus, queries))
 
 
-@pytest.mark.parametrize(("line", "message"), [("{", "not JSON"), ("[1]", "must be an object")])
+@pytest.mark.parametrize(
+    ("line", "message"), [("{", "Input data was truncated"), ("[1]", "Expected `object`, got `array`")]
+)
 def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, message: str) -> None:
     """The error names the file and the line."""
     folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
@@ -102,7 +104,7 @@ def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
 
 def test_an_event_keeps_its_speaker() -> None:
     """An episodic entry becomes a draft with speaker, session and time."""
-    entry = CorpusEntry("1", "I lost my job", MemoryType.EPISODIC, "s1", "Gina", "2023-01-20T16:04:00Z")
+    entry = CorpusEntry("1", "c", "I lost my job", MemoryType.EPISODIC, "s1", "Gina", "2023-01-20T16:04:00Z")
     fields = to_draft(entry).model_dump(mode="json", exclude_defaults=True)
     assert fields == {
         "type": "episodic",
@@ -115,7 +117,7 @@ def test_an_event_keeps_its_speaker() -> None:
 
 def test_other_types_have_no_speaker() -> None:
     """A semantic draft has only the fields of the entry."""
-    entry = CorpusEntry("1", "Gina dances", MemoryType.SEMANTIC, None, "Gina", None)
+    entry = CorpusEntry("1", "c", "Gina dances", MemoryType.SEMANTIC, None, "Gina")
     assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {
         "type": "semantic",
         "content": "Gina dances",
@@ -125,18 +127,5 @@ def test_other_types_have_no_speaker() -> None:
 @pytest.mark.parametrize("kind", [MemoryType.PROSPECTIVE, MemoryType.WORKING])
 def test_drafts_are_visible_outside_of_their_session(kind: MemoryType) -> None:
     """Types that only their session sees are written for the namespace, as queries have no session."""
-    draft = to_draft(CorpusEntry("1", "Call Jon", kind, "s1", None, None))
+    draft = to_draft(CorpusEntry("1", "c", "Call Jon", kind, "s1"))
     assert draft.visibility == "namespace"
-
-
-def test_company_has_other_types_and_the_earliest_timestamp(tmp_path: Path) -> None:
-    """Each conversation gets N memories of each type that the set lacks."""
-    whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
-    rows = [{**CORPUS[3], "id": f"p{n}", "memory_type": "procedural", "text": f"Step {n}"} for n in range(9)]
-    other = read_set(write_set(tmp_path / "other", rows, []))
-    first, second = in_company(whole, [whole, other], 3).conversations
-    assert [entry.id for entry in first.company] == ["company:p0", "company:p3", "company:p6"]
-    assert {entry.timestamp for entry in first.company} == {"2024-01-02T10:00:00Z"}
-    assert {entry.timestamp for entry in second.company} == {None}
-    assert first.written == first.corpus + first.company
-    assert len(in_company(whole, [other], 20).conversations[0].company) == 9
