@@ -11,7 +11,7 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.vectors import TokenVectors, Vectors
+from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from retrieval.retriever import Retriever, RetrieverParts
 
 TENANT = "default"
@@ -82,6 +82,38 @@ class Opened:
     def preparer(self) -> Preparer:
         """Makes memories of drafts."""
         return Preparer(self.sparse, self.tokenizer)
+
+
+class WrappedEmbedder(Embedder):
+    """Embeds with `inner`, which its opener closes; subclasses change single methods."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self.inner = inner
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of `inner`."""
+        return self.inner.fingerprint
+
+    @property
+    def dimensions(self) -> int:
+        """The dimensions of `inner`."""
+        return self.inner.dimensions
+
+    async def embed_query(self, text: str) -> Embedding:
+        """The embedding of a query."""
+        return await self.inner.embed_query(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """The embeddings of texts."""
+        return await self.inner.embed_documents(texts)
+
+    async def ping(self) -> None:
+        """Ping `inner`."""
+        await self.inner.ping()
+
+    async def aclose(self) -> None:
+        """Do nothing."""
 
 
 @asynccontextmanager

@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks.harness.metrics import PairedTest, paired_test
 from benchmarks.harness.report import Cell, Table
-from benchmarks.harness.stores import Opened, data_directory, open_parts, settings_in
+from benchmarks.harness.stores import Opened, WrappedEmbedder, data_directory, open_parts, settings_in
 from benchmarks.quality.evaluation import evidence_of, ranking_metrics
 from benchmarks.quality.tables import ALL
 from benchmarks.sets.data import EvaluationSet
 from benchmarks.sets.loading import Loaded, load, scope_of
-from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import Embedding, SparseVector
 from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
 from retrieval.query.request import SearchRequest
@@ -189,33 +189,9 @@ class Wordless(SparseEncoder):
         return self._encoder.encode_document(text)
 
 
-class Tokenless(Embedder):
+class Tokenless(WrappedEmbedder):
     """Embeds queries without token vectors, which switches late interaction off."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of the wrapped embedder."""
-        return self._embedder.fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """The dimensions of the wrapped embedder."""
-        return self._embedder.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """The dense vector alone."""
-        return Embedding((await self._embedder.embed_query(text)).dense)
-
-    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of the wrapped embedder."""
-        return await self._embedder.embed_documents(texts)
-
-    async def ping(self) -> None:
-        """Ping the wrapped embedder."""
-        await self._embedder.ping()
-
-    async def aclose(self) -> None:
-        """Do nothing: whoever opened the wrapped embedder closes it."""
+        return Embedding((await self.inner.embed_query(text)).dense)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
 
-from benchmarks.harness.metrics import recall_at
-from benchmarks.harness.stores import Opened
-from benchmarks.quality.evaluation import Expected, evidence_of, score_context
+from benchmarks.harness.stores import Opened, WrappedEmbedder
+from benchmarks.quality.evaluation import Evaluation, Manner, evaluate
 from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
-from benchmarks.sets.loading import Loaded, load, scope_of
+from benchmarks.sets.loading import load, scope_of
 from benchmarks.systems.driver import TIMED_DEPTH, Item
 from benchmarks.systems.results import SystemScore
 from benchmarks.systems.running import Job
@@ -22,43 +21,26 @@ from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Embedding
-from retrieval.query.request import RetrieveRequest, SearchRequest
+from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever
 
 BUDGET = 1_000
 
 
-class PrecomputedEmbedder(Embedder):
-    """Returns the embeddings in `known`. Other texts, such as an event that a question names, go to `inner`."""
+class PrecomputedEmbedder(WrappedEmbedder):
+    """Returns the embeddings in `known`. Other queries, such as an event that a question names, are embedded."""
 
     def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._known = known
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of `inner`, which made the embeddings."""
-        return self._inner.fingerprint
-
-    @property
-    def dimensions(self) -> int:
-        """The dimensions of `inner`."""
-        return self._inner.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
         """The embedding of `text`."""
-        return self._known[text] if text in self._known else await self._inner.embed_query(text)
+        return self._known[text] if text in self._known else await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """The embeddings of `texts`. Raises KeyError for an unknown text."""
         return [self._known[text] for text in texts]
-
-    async def ping(self) -> None:
-        """Ping `inner`."""
-        await self._inner.ping()
-
-    async def aclose(self) -> None:
-        """Do nothing: whoever opened `inner` closes it."""
 
 
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
@@ -99,44 +81,26 @@ async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str,
     embedder = PrecomputedEmbedder(opened.embedder, known)
     ingestor = Ingestor(IngestorParts(opened.store, embedder, opened.sparse, opened.tokenizer, system_clock))
     loaded = await load(ingestor, opened.store, whole)
-    asker = _Asker(opened, Retriever(replace(opened.parts, embedder=embedder)), whole, loaded)
-    recalls, shown, ms = [], [], []
-    for conversation, question in whole.asked():
-        recall, taken = await asker.search(conversation, question)
-        recalls.append(recall)
-        ms.append(taken)
-        shown.append(await asker.retrieve(conversation, question))
+    retriever = Retriever(replace(opened.parts, embedder=embedder))
+    ms = [await _timed_search(retriever, whole, *pair) for pair in whole.asked()]
+    scores = await evaluate(Evaluation(retriever, opened.tokenizer.count, Manner(violation_sample=0)), whole, loaded)
+    recalls = [score.own_types.metrics["R@10"] for score in scores]
+    shown = [score.own_types.contexts[BUDGET].recall for score in scores]
     return SystemScore(version("remembrancer"), recalls, shown, ms, loaded.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    opened: Opened
-    retriever: Retriever
-    whole: EvaluationSet
-    loaded: Loaded
-
-    async def search(self, conversation: Conversation, question: Question) -> tuple[float, float]:
-        """R@10 and milliseconds."""
-        request = SearchRequest.model_validate({**self._common(conversation, question), "top_k": TIMED_DEPTH})
-        scope = scope_of(self.whole.name, conversation.name)
-        began = time.perf_counter()
-        answer = await self.retriever.search(scope, request)
-        taken = (time.perf_counter() - began) * 1e3
-        evidence = evidence_of(question, conversation, self.loaded)
-        return recall_at([hit.id for hit in answer.hits], list(evidence), 10), taken
-
-    async def retrieve(self, conversation: Conversation, question: Question) -> float:
-        """Evidence recall of a context of BUDGET tokens."""
-        request = RetrieveRequest.model_validate({**self._common(conversation, question), "budget": BUDGET})
-        answer = await self.retriever.retrieve(scope_of(self.whole.name, conversation.name), request)
-        expected = Expected(BUDGET, evidence_of(question, conversation, self.loaded), question.answer)
-        return score_context(answer, expected, self.opened.tokenizer.count).recall
-
-    def _common(self, conversation: Conversation, question: Question) -> dict[str, object]:
-        return {
-            "query": question.text,
-            "namespace": scope_of(self.whole.name, conversation.name).namespace,
-            "types": list(self.whole.types),
-            "as_of": question.asked_at,
-        }
+async def _timed_search(
+    retriever: Retriever, whole: EvaluationSet, conversation: Conversation, question: Question
+) -> float:
+    """Milliseconds of a search for ten."""
+    scope = scope_of(whole.name, conversation.name)
+    request = SearchRequest(
+        query=question.text,
+        namespace=scope.namespace,
+        types=list(whole.types),
+        as_of=question.asked_at,
+        top_k=TIMED_DEPTH,
+    )
+    began = time.perf_counter()
+    await retriever.search(scope, request)
+    return (time.perf_counter() - began) * 1e3

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.harness.metrics import Interval, bootstrap, percentile, sign_flip
-from benchmarks.harness.report import Cell, Table
+from benchmarks.harness.report import Table
 
 OURS = "remembrancer"
 FLOOR = "exact"
@@ -45,80 +45,55 @@ class SystemResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Figures of a system that ran. over_exact: p50 over that of FLOOR. behind, p: None for ours."""
-
-    recall: Interval
-    context: Interval
-    p50: float
-    p95: float
-    over_exact: float | None
-    rate: float
-    behind: Interval | None
-    p: float | None
-
-
 def compare_table(results: Sequence[SystemResult]) -> Table:
     """A row for each system and set."""
     columns = ("R@10", "behind", "p", "in 1,000 tokens", "p50 ms", "p95 ms", "x exact", "memories/s", "remarks")
-    rows = tuple(_row(result, _summary(result, results)) for result in results)
+    rows = tuple(
+        (
+            result.set_name,
+            result.system,
+            result.score.version if result.score else None,
+            len(result.score.recalls) if result.score else None,
+            *(str(cell) if isinstance(cell, Interval) else cell for cell in _figures(result, results).values()),
+            "; ".join(result.score.notes) if result.score else result.reason,
+        )
+        for result in results
+    )
     title = "Systems on the same texts and vectors [95 % interval]"
     return Table(title, ("set", "system", "version", "n", *columns), rows)
 
 
 def compare_figures(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
     """Everything measured, as plain JSON."""
-    return [_figures(result, _summary(result, results)) for result in results]
+    return [
+        {name: asdict(cell) if isinstance(cell, Interval) else cell for name, cell in _figures(result, results).items()}
+        | {"set": result.set_name, "system": result.system, "memories": result.memories, "reason": result.reason}
+        for result in results
+    ]
 
 
-def _summary(result: SystemResult, results: Sequence[SystemResult]) -> Summary | None:
-    if result.score is None:
-        return None
+def _figures(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, Interval | float | None]:
+    """The figures of a result in the order of the columns; None for what there is not."""
+    names = ("recall", "behind", "p", "context", "p50_ms", "p95_ms", "over_exact", "memories_s")
+    score = result.score
+    if score is None:
+        return dict.fromkeys(names)
     ours, floor = (_score_of(name, result.set_name, results) for name in (OURS, FLOOR))
     lacking = []
     if ours and result.system != OURS:
-        lacking = [our - their for our, their in zip(ours.recalls, result.score.recalls, strict=True)]
-    p50 = percentile(result.score.ms, 0.5)
-    return Summary(
-        recall=bootstrap(result.score.recalls),
-        context=bootstrap(result.score.shown),
-        p50=p50,
-        p95=percentile(result.score.ms, 0.95),
-        over_exact=p50 / percentile(floor.ms, 0.5) if floor else None,
-        rate=result.memories / result.score.seconds,
-        behind=bootstrap(lacking) if lacking else None,
-        p=sign_flip(lacking) if lacking else None,
+        lacking = [our - their for our, their in zip(ours.recalls, score.recalls, strict=True)]
+    values = (
+        bootstrap(score.recalls),
+        bootstrap(lacking) if lacking else None,
+        sign_flip(lacking) if lacking else None,
+        bootstrap(score.shown),
+        percentile(score.ms, 0.5),
+        percentile(score.ms, 0.95),
+        percentile(score.ms, 0.5) / percentile(floor.ms, 0.5) if floor else None,
+        round(result.memories / score.seconds),
     )
+    return dict(zip(names, values, strict=True))
 
 
 def _score_of(system: str, set_name: str, results: Sequence[SystemResult]) -> SystemScore | None:
     return next((each.score for each in results if (each.system, each.set_name) == (system, set_name)), None)
-
-
-def _row(result: SystemResult, summary: Summary | None) -> tuple[Cell, ...]:
-    if result.score is None or summary is None:
-        return (result.set_name, result.system, *[None] * 10, result.reason)
-    return (
-        result.set_name,
-        result.system,
-        result.score.version,
-        len(result.score.recalls),
-        str(summary.recall),
-        str(summary.behind) if summary.behind else None,
-        summary.p,
-        str(summary.context),
-        summary.p50,
-        summary.p95,
-        summary.over_exact,
-        round(summary.rate),
-        "; ".join(result.score.notes),
-    )
-
-
-def _figures(result: SystemResult, summary: Summary | None) -> dict[str, Any]:
-    named = {"set": result.set_name, "system": result.system, "memories": result.memories}
-    if result.score is None or summary is None:
-        return {**named, "reason": result.reason}
-    score = {"version": result.score.version, "n": len(result.score.recalls), "ingestion_s": result.score.seconds}
-    return {**named, **score, **asdict(summary), "notes": list(result.score.notes)}
