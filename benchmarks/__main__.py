@@ -20,7 +20,6 @@ from benchmarks.sets.data import BadSet
 from benchmarks.sets.loading import NotLoaded
 from benchmarks.speed.ingest import IngestRequest, NotStored, measure_ingest
 from benchmarks.speed.latency import LatencyRequest, measure_latency
-from benchmarks.speed.live import LiveRequest, measure_live
 from benchmarks.speed.scale import ScaleRequest, measure_scale
 from benchmarks.speed.startup import StartupRequest, measure_startup
 from benchmarks.speed.throughput import ThroughputRequest, measure_throughput
@@ -44,12 +43,18 @@ class Command:
 COMMANDS = (
     Command("quality", "Recall and budgets on evaluation sets.", QualityRequest, measure_quality),
     Command("compare", "Other memory systems on the same texts and vectors.", CompareRequest, measure_compare),
-    Command("latency", "Retrieve, search and write over the engine's bare queries.", LatencyRequest, measure_latency),
+    Command(
+        "latency", "Retrievals, writes and live state over the engine's bare queries.", LatencyRequest, measure_latency
+    ),
     Command("scale", "Retrieval in a small store and in a large one.", ScaleRequest, measure_scale),
-    Command("throughput", "Retrievals a second over HTTP and in process.", ThroughputRequest, measure_throughput),
+    Command(
+        "throughput",
+        "Retrievals a second over HTTP, in process, and while a batch is written.",
+        ThroughputRequest,
+        measure_throughput,
+    ),
     Command("ingest", "The write pipeline over the bare encoder.", IngestRequest, measure_ingest),
     Command("startup", "Time to readiness and idle memory.", StartupRequest, measure_startup),
-    Command("live", "Calls on live state over bare pings.", LiveRequest, measure_live),
 )
 
 

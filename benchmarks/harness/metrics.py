@@ -22,8 +22,6 @@ FLIPS = 10_000
 _WORD = re.compile(r"\w+")
 _SEED = 20_261_121
 _FLIPS_AT_ONCE = 500
-_Z = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +41,14 @@ class Interval:
 class PairedTest:
     """R@10 of two rankings of the same questions. difference: of `after` over `before`.
 
-    recall_p, hit_p: two-sided p-values of R@10 (sign-flip test) and of hit@10 (McNemar).
+    p: two-sided, by a sign-flip test.
     """
 
     n: int
     before: float
     after: float
     difference: Interval
-    recall_p: float
-    hit_p: float
+    p: float
 
 
 def recall_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
@@ -63,11 +60,6 @@ def recall_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> floa
 def hit_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
     """1.0 if any evidence is among the first `k`, else 0.0. Raises ValueError without evidence."""
     return float(not _distinct(evidence).isdisjoint(ranking[:k]))
-
-
-def all_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
-    """1.0 if all evidence is among the first `k`, else 0.0. Raises ValueError without evidence."""
-    return float(_distinct(evidence).issubset(ranking[:k]))
 
 
 def reciprocal_rank(ranking: Sequence[str], evidence: Collection[str]) -> float:
@@ -104,17 +96,6 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
     means = np.array([sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(resamples)])
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(sample.mean()), float(low), float(high))
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """Share of successes with Wilson's score interval. Raises ValueError without trials."""
-    if not 0 <= successes <= trials or trials == 0:
-        raise ValueError("needs 0 <= successes <= trials and at least one trial")
-    share = successes / trials
-    scale = 1.0 / (1.0 + _Z**2 / trials)
-    centre = scale * (share + _Z**2 / (2 * trials))
-    reach = scale * _Z * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
-    return Interval(share, max(0.0, centre - reach), min(1.0, centre + reach))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -157,24 +138,13 @@ def answer_share(original: str, shown: str, answer: str) -> float:
 def paired_test(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> PairedTest:
     """Comparison of two lists of metrics in the same order of questions. Raises ValueError for unequal lengths."""
     gains = [b["R@10"] - a["R@10"] for a, b in zip(before, after, strict=True)]
-    hits = [(a["hit@10"] > 0, b["hit@10"] > 0) for a, b in zip(before, after, strict=True)]
     return PairedTest(
         n=len(gains),
         before=sum(metrics["R@10"] for metrics in before) / len(gains),
         after=sum(metrics["R@10"] for metrics in after) / len(gains),
         difference=bootstrap(gains),
-        recall_p=sign_flip(gains),
-        hit_p=mcnemar(hits.count((True, False)), hits.count((False, True))),
+        p=sign_flip(gains),
     )
-
-
-def mcnemar(lost: int, won: int) -> float:
-    """Two-sided p-value of McNemar's exact test (1947). Raises ValueError for negative counts."""
-    if lost < 0 or won < 0:
-        raise ValueError("counts are 0 or more")
-    changed = lost + won
-    tail = sum(math.comb(changed, fewer) for fewer in range(min(lost, won) + 1))
-    return min(1.0, float(2 * tail / (1 << changed)))
 
 
 def sign_flip(differences: Sequence[float]) -> float:

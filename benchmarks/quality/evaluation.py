@@ -13,7 +13,6 @@ from itertools import islice
 import anyio
 
 from benchmarks.harness.metrics import (
-    all_at,
     answer_share,
     hit_at,
     kept_share,
@@ -31,7 +30,7 @@ from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
-METRICS = ("R@5", "R@10", "hit@10", "all@10", "MRR", "nDCG@10")
+METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 SHOWN_SHARE = 0.8
 """A cut text counts as shown with this share of its words; an excerpt with this share of the answer's words."""
 
@@ -193,7 +192,6 @@ def ranking_metrics(ranking: list[str], evidence: list[str]) -> dict[str, float]
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
         "hit@10": hit_at(ranking, evidence, 10),
-        "all@10": all_at(ranking, evidence, 10),
         "MRR": reciprocal_rank(ranking[:10], evidence),
         "nDCG@10": ndcg_at(ranking, evidence, 10),
     }

@@ -28,8 +28,7 @@ from benchmarks.sets.loading import kept_or_loaded
 
 _NOTES = (
     "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
-    "Intervals are 95 %: Wilson's for hit@10, all@10, any, all; else percentile bootstrap over queries (2,000).",
-    "hit@10, any: some of the evidence is there; all@10, all: all of it.",
+    "Intervals are 95 %: percentile bootstrap over queries (2,000). hit@10: some of the evidence is there.",
     "own: only the set's memory types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
     "A cut memory counts as shown with 80 % of its words, an excerpt with 80 % of the answer's words in the memory.",

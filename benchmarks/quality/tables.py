@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.harness.metrics import Interval, bootstrap, wilson
+from benchmarks.harness.metrics import Interval, bootstrap
 from benchmarks.harness.report import Cell, Table
 from benchmarks.quality.evaluation import METRICS, RECALL_BUDGETS, QuestionScore, WayScore
 
 ALL = "(all)"
 """The row of a whole set; no category has this name."""
-
-_SHARES = ("hit@10", "all@10")
-"""Metrics that are 0 or 1 for each query."""
 
 _UTILIZATION_FROM = 500
 """Utilization is given for budgets from here on: below, one memory may be larger than the budget."""
@@ -49,8 +46,8 @@ class BudgetFigures:
 
 
 def quality_tables(sets: Sequence[SetScores]) -> tuple[Table, ...]:
-    """Rankings, evidence recall, any and all evidence, and budgets of the sets."""
-    return (ranking_table(sets), context_table(sets), any_all_table(sets), budget_table(sets))
+    """Rankings, evidence recall and budgets of the sets."""
+    return (ranking_table(sets), context_table(sets), budget_table(sets))
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
@@ -67,10 +64,8 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """Each metric with its interval: Wilson's for shares of queries, else by bootstrap."""
-    means = {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS if name not in _SHARES}
-    shares = {name: wilson(sum(round(way.metrics[name]) for way in ways), len(ways)) for name in _SHARES}
-    return means | shares
+    """Each metric with its interval."""
+    return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
@@ -88,25 +83,6 @@ def context_table(sets: Sequence[SetScores]) -> Table:
 def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
     """Evidence recall in contexts of `budget` tokens."""
     return bootstrap([way.contexts[budget].recall for way in ways])
-
-
-def any_all_table(sets: Sequence[SetScores]) -> Table:
-    """Share of queries whose context has any, and all, of the evidence; the set's types searched."""
-    rows: list[tuple[Cell, ...]] = []
-    for each in sets:
-        for category, scores in each.by_category():
-            pairs = [any_and_all([score.own_types for score in scores], budget) for budget in RECALL_BUDGETS]
-            rows.append((each.name, category, len(scores), *(str(share) for pair in pairs for share in pair)))
-    columns = (f"{name} in {budget}" for budget in RECALL_BUDGETS for name in ("any", "all"))
-    title = "Queries with any and with all of their evidence in a context of so many tokens [95 % interval]"
-    return Table(title, ("set", "category", "n", *columns), tuple(rows))
-
-
-def any_and_all(ways: Sequence[WayScore], budget: int) -> tuple[Interval, Interval]:
-    """The shares of contexts of `budget` tokens that show some evidence, and all of it."""
-    recalls = [way.contexts[budget].recall for way in ways]
-    some, whole = sum(recall > 0 for recall in recalls), sum(recall == 1 for recall in recalls)
-    return wilson(some, len(recalls)), wilson(whole, len(recalls))
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
@@ -144,12 +120,9 @@ def quality_figures(scores: SetScores) -> dict[str, Any]:
 
 
 def _way_figures(ways: Sequence[WayScore]) -> dict[str, Any]:
-    shares = {str(budget): any_and_all(ways, budget) for budget in RECALL_BUDGETS}
     return {
         "ranking": {name: asdict(interval) for name, interval in ranking_intervals(ways).items()},
         "evidence_recall": {str(budget): asdict(recall_interval(ways, budget)) for budget in RECALL_BUDGETS},
-        "any": {budget: asdict(pair[0]) for budget, pair in shares.items()},
-        "all": {budget: asdict(pair[1]) for budget, pair in shares.items()},
         "budgets": {str(budget): asdict(budget_figures(ways, budget)) for budget in _budgets(ways)},
     }
 

@@ -30,7 +30,7 @@ Rankings: TypeAlias = list[Mapping[str, float]]
 
 PAIRED_NOTES = (
     "Paired: the same questions both ways, the set's types searched; pooled: before is a store for each conversation.",
-    "p: two-sided, by sign flips for R@10 and McNemar's exact test for hit@10.",
+    "p: two-sided, by sign flips.",
 )
 
 
@@ -139,14 +139,14 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
 
 
 def paired_table(compared: Sequence[Comparison]) -> Table:
-    """R@10 both ways, the difference with its interval, and the p-values."""
+    """R@10 both ways, the difference with its interval, and the p-value."""
     rows: list[tuple[Cell, ...]] = []
     for each in compared:
         for category, test in each.by_category.items():
             gain = f"{test.difference.mean:+.3f} [{test.difference.low:+.3f} to {test.difference.high:+.3f}]"
-            cells = (test.n, test.before, test.after, gain, test.recall_p, test.hit_p)
+            cells = (test.n, test.before, test.after, gain, test.p)
             rows.append((each.set_name, each.kind, each.what, category, *cells))
-    columns = ("set", "compared", "what", "category", "n", "before", "after", "R@10 gained", "p", "p, hits")
+    columns = ("set", "compared", "what", "category", "n", "before", "after", "R@10 gained", "p")
     return Table("Paired comparisons [95 % interval]", columns, tuple(rows))
 
 

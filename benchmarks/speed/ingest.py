@@ -9,8 +9,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio
-
 from api.wiring.resources import open_embedder
 from api.wiring.screening import local_panel, screening_of
 from benchmarks.harness.options import flag
@@ -18,7 +16,6 @@ from benchmarks.harness.report import Report, Table, spread_row
 from benchmarks.harness.stores import Opened, data_directory, open_parts, settings_in
 from benchmarks.harness.synthetic import turns
 from benchmarks.sets.data import find_sets, read_set, to_draft
-from benchmarks.speed.interference import measure_interference
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
@@ -46,9 +43,6 @@ class IngestRequest:
         default=None, metadata=flag("take texts from the sets in this folder instead of synthetic ones", Path)
     )
     screened: bool = field(default=False, metadata=flag("with redaction, pre-filter and review"))
-    interference: bool = field(
-        default=False, metadata=flag("measure retrieval while COUNT memories are written, instead of ingestion")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +65,8 @@ class Rates:
         return [ours / bare for ours, bare in zip(self.pipeline, self.encoder, strict=True)]
 
 
-def measure_ingest(request: IngestRequest) -> Report:
-    """The report over all rounds, or over retrieval during a write. Raises NotStored."""
-    return measure_interference(request.count) if request.interference else anyio.run(_measure_rates, request)
-
-
-async def _measure_rates(request: IngestRequest) -> Report:
+async def measure_ingest(request: IngestRequest) -> Report:
+    """The report over all rounds. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)

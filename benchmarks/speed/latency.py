@@ -1,4 +1,4 @@
-"""`latency`: milliseconds of retrieve, search and write, in this process and over HTTP, over the engine's bare queries.
+"""`latency`: milliseconds of retrievals, writes and calls on live state, over the engine's bare queries.
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
@@ -9,6 +9,7 @@ in alternating order. A receipt is written after its answer and delays the next 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import time
@@ -20,11 +21,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
-import numpy as np
 
 from api.settings import Settings
 from api.wiring.resources import open_embedder
-from benchmarks.harness.metrics import RESAMPLES, percentiles
+from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
 from benchmarks.harness.service import KeepAliveClient, processes_of, running
@@ -36,7 +36,7 @@ from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Vectors
-from retrieval.query.request import RetrieveRequest, SearchRequest
+from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
 
 _ROUND = 10
@@ -51,7 +51,7 @@ PLAIN = "retrieve without query embedding"
 WITHOUT_LATE = "retrieve without query embedding and late interaction"
 HTTP_CACHED = "HTTP retrieve, query cached"
 WITHOUT_RECEIPT = "HTTP retrieve, query cached, no receipt"
-RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("search", FLOOR), ("HTTP retrieve", FLOOR))
+RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("HTTP retrieve", FLOOR))
 ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
 
 Samples: TypeAlias = Mapping[str, Sequence[float]]
@@ -140,7 +140,7 @@ async def _warm_up(opened: Opened, request: LatencyRequest) -> None:
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
-    steps: tuple[Step, ...] = (_floor, _retrieve_pair, _search, _http, _http_cached, _http_without_receipt)
+    steps: tuple[Step, ...] = (_floor, _retrieve_pair, _http, _http_cached, _http_without_receipt, _http_live)
     for start in range(0, len(asked), _ROUND):
         for step in steps:
             for index, question in enumerate(asked[start : start + _ROUND], start):
@@ -171,7 +171,10 @@ async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
 async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     await sides.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    _add_with_stages(sides, "retrieve", began)
+    taken, stages = sides.add("retrieve", began), sides.opened.stages.last
+    sides.samples[PLAIN].append(taken - stages["embed"])
+    for stage, milliseconds in stages.items():
+        sides.samples[f"retrieve: {stage}"].append(milliseconds)
 
 
 async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> None:
@@ -181,23 +184,8 @@ async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> N
     sides.samples[WITHOUT_LATE].append(taken - sides.opened.stages.last["embed"])
 
 
-async def _search(sides: Sides, scope: Scope, question: str) -> None:
-    request = SearchRequest(query=f"{question} ", namespace=scope.namespace)
-    began = time.perf_counter()
-    await sides.opened.retriever.search(scope, request)
-    _add_with_stages(sides, "search", began)
-
-
-def _add_with_stages(sides: Sides, name: str, began: float) -> None:
-    taken, stages = sides.add(name, began), sides.opened.stages.last
-    sides.samples[f"{name} without query embedding"].append(taken - stages["embed"])
-    for stage, milliseconds in stages.items():
-        sides.samples[f"{name}: {stage}"].append(milliseconds)
-
-
 async def _http(sides: Sides, scope: Scope, question: str) -> None:
     await _post(sides, "retrieve", "HTTP retrieve", {"query": question, "namespace": scope.namespace})
-    await _post(sides, "search", "HTTP search", {"query": f"{question} ", "namespace": scope.namespace})
 
 
 async def _http_cached(sides: Sides, scope: Scope, question: str) -> None:
@@ -209,10 +197,19 @@ async def _http_without_receipt(sides: Sides, scope: Scope, question: str) -> No
     await _post(sides, "retrieve", WITHOUT_RECEIPT, body)
 
 
-async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> None:
+async def _http_live(sides: Sides, scope: Scope, question: str) -> None:
+    space = {"namespace": scope.namespace}
+    thread = json.loads(await _post(sides, "threads", "HTTP new thread", {**space, "key": question}))["id"]
+    call = f"threads/{thread}/turns?namespace={scope.namespace}"
+    await _post(sides, call, "HTTP append to a thread", {"role": "user", "content": question})
+    await _post(sides, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})
+
+
+async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> bytes:
     began = time.perf_counter()
-    await sides.service.post(f"/v1/{call}", body)
+    answer = await sides.service.post(f"/v1/{call}", body)
     sides.add(name, began)
+    return answer
 
 
 def timed_writes(url: str, count: int, namespaces: int) -> list[float]:
@@ -236,14 +233,12 @@ def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> 
     tables = (
         Table("Milliseconds", ("memories", "what", "p50", "p95", "p99"), _rows(figures, "ms")),
         Table("Ratios", ("memories", "what over what", "p50", "p95", "p99"), _rows(figures, "ratios")),
-        Table(
-            "Added milliseconds", ("memories", "by", "p50", "p95", "p99", "p95 low", "high"), _rows(figures, "added")
-        ),
+        Table("Added milliseconds", ("memories", "by", "p50", "p95", "p99"), _rows(figures, "added")),
     )
     notes = (
         f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
         "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
-        "A ratio or a difference compares equal percentiles. low, high: 95 % interval by bootstrap over pairs.",
+        "A ratio or a difference compares equal percentiles.",
         f"Before that every namespace is asked once, and the engine has {request.settle_s:g} s to warm up.",
     )
     return Report(tables, notes, {str(size): values for size, values in figures.items()})
@@ -260,17 +255,5 @@ def _figures(samples: Samples) -> dict[str, Any]:
     return {
         "ms": ms,
         "ratios": {f"{a} / {b}": {share: ms[a][share] / ms[b][share] for share in ms[a]} for a, b in RATIOS},
-        "added": {
-            name: {share: ms[a][share] - ms[b][share] for share in ms[a]} | added_interval(samples[a], samples[b])
-            for name, (a, b) in ADDED.items()
-        },
+        "added": {name: {share: ms[a][share] - ms[b][share] for share in ms[a]} for name, (a, b) in ADDED.items()},
     }
-
-
-def added_interval(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """95 % bootstrap interval of the difference at p95, over pairs of the same question."""
-    pairs = np.array([above, below])
-    drawn = np.random.default_rng(5).integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))
-    tails = np.quantile(pairs[:, drawn], 0.95, axis=2, method="inverted_cdf")
-    low, high = np.quantile(tails[0] - tails[1], [0.025, 0.975])
-    return {"low": float(low), "high": float(high)}

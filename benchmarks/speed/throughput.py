@@ -1,7 +1,7 @@
-"""`throughput`: retrievals a second of several clients over HTTP, and of as many tasks in this process.
+"""`throughput`: retrievals a second of several clients over HTTP, in this process, and while a batch is written.
 
-Both retrieve with a receipt and record accesses. They take turns, each with a service or an engine started for the
-round, so that both see the same machine and equally cold caches.
+All retrieve with a receipt and record accesses. They take turns, each with a service or an engine started for the
+round, so that all see the same machine and equally cold caches.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from typing import TypeAlias
 from api.auth.keys import KeyRing
 from api.settings import Settings
 from api.wiring import open_services
+from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Report, Table, spread_row
 from benchmarks.harness.service import KeepAliveClient, running
 from benchmarks.harness.stores import TENANT, data_directory, filled, namespace_of, settings_in
-from benchmarks.harness.synthetic import questions
+from benchmarks.harness.synthetic import questions, turns
 from memtypes.model.scope import Scope
 from retrieval.query.request import RetrieveRequest
+
+_BATCH = 100
+DIRECT, HTTP, WRITING = "in process", "HTTP", "HTTP while a batch is written"
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
 """Called with the number of the client, the namespace and the question."""
@@ -41,61 +45,104 @@ class ThroughputRequest:
     store: Path | None = field(default=None, metadata=flag("keep the filled store here for the next run", Path))
 
 
+@dataclass(slots=True)
+class Side:
+    """Retrievals a second of each round, and milliseconds of all retrievals."""
+
+    rates: list[float] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
+
+
 async def measure_throughput(request: ThroughputRequest) -> Report:
     """The report over all rounds."""
-    rates: dict[str, list[float]] = {"in process": [], "HTTP": []}
+    sides = {name: Side() for name in (DIRECT, HTTP, WRITING)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
         await filled(settings, request.size, request.namespaces)
         for number in range(request.rounds):
-            rates["in process"].append(await _in_process(request, settings, number))
-            rates["HTTP"].append(await _over_http(request, settings, number))
-    ratios = [http / direct for http, direct in zip(rates["HTTP"], rates["in process"], strict=True)]
-    rows = (*(spread_row(name, values) for name, values in rates.items()), spread_row("ratio", ratios))
-    table = Table("Retrievals a second", ("", "median", "least", "most"), rows)
-    notes = (
-        f"{request.clients} clients at once, {request.size} memories in {request.namespaces} namespaces.",
-        f"{request.queries} questions in each of {request.rounds} rounds; the clients run on the same cores.",
-    )
-    return Report((table,), notes, {"rates": rates, "ratios": ratios})
+            await _in_process(request, settings, number, sides[DIRECT])
+            await _over_http(request, settings, number, sides[HTTP])
+        for number in range(request.rounds):  # last, because they add memories
+            await _over_http(request, settings, number, sides[WRITING], writing=True)
+    return _report(request, sides)
 
 
-async def _in_process(request: ThroughputRequest, settings: Settings, number: int) -> float:
+async def _in_process(request: ThroughputRequest, settings: Settings, number: int, side: Side) -> None:
     async with open_services(settings, KeyRing()) as services:
 
         async def ask(_client: int, namespace: str, question: str) -> object:
             retrieve = RetrieveRequest(query=question, namespace=namespace)
             return await services.retriever.retrieve(Scope(TENANT, namespace), retrieve)
 
-        return await _rate(request, ask, number)
+        await _measure(request, ask, number, side)
 
 
-async def _over_http(request: ThroughputRequest, settings: Settings, number: int) -> float:
+async def _over_http(
+    request: ThroughputRequest, settings: Settings, number: int, side: Side, *, writing: bool = False
+) -> None:
     with running(settings) as service:
         async with AsyncExitStack() as stack:
             clients = [await KeepAliveClient.open(service.url) for _ in range(request.clients)]
             for client in clients:
                 stack.push_async_callback(client.aclose)
+            if writing:
+                writer = asyncio.create_task(_write(service.url))
+                stack.callback(writer.cancel)
 
             async def ask(client: int, namespace: str, question: str) -> object:
                 return await clients[client].post("/v1/retrieve", {"query": question, "namespace": namespace})
 
-            return await _rate(request, ask, number)
+            await _measure(request, ask, number, side)
 
 
-async def _rate(request: ThroughputRequest, ask: Ask, number: int) -> float:
-    """Answers a second, after one question in every namespace."""
+async def _write(url: str) -> None:
+    """Write batches of new texts until cancelled."""
+    client, texts = await KeepAliveClient.open(url), turns(1 << 40, seed=time.time_ns() % 2**31)
+    while True:
+        items = [{"type": "episodic", "content": next(texts).text} for _ in range(_BATCH)]
+        await client.post("/v1/memories/batch", {"namespace": "written", "items": items})
+
+
+async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
+    """Add a round to `side`, after one question in every namespace."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
     await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)
     began = time.perf_counter()
-    await _ask_all(request, ask, ((spaces[index % len(spaces)], question) for index, question in enumerate(asked)))
-    return len(asked) / (time.perf_counter() - began)
+    side.ms += await _ask_all(
+        request, ask, ((spaces[index % len(spaces)], question) for index, question in enumerate(asked))
+    )
+    side.rates.append(len(asked) / (time.perf_counter() - began))
 
 
-async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> None:
+async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
+    """Milliseconds of each question."""
+    ms: list[float] = []
+
     async def client(place: int) -> None:
         for namespace, question in asked:  # the next free client takes the next question
+            began = time.perf_counter()
             await ask(place, namespace, question)
+            ms.append((time.perf_counter() - began) * 1e3)
 
     await asyncio.gather(*(client(place) for place in range(request.clients)))
+    return ms
+
+
+def _report(request: ThroughputRequest, sides: dict[str, Side]) -> Report:
+    ratios = [http / direct for http, direct in zip(sides[HTTP].rates, sides[DIRECT].rates, strict=True)]
+    ms = {name: percentiles(side.ms) for name, side in sides.items()}
+    rows = (*(spread_row(name, side.rates) for name, side in sides.items()), spread_row("HTTP over in process", ratios))
+    tables = (
+        Table("Retrievals a second", ("", "median", "least", "most"), rows),
+        Table(
+            "Milliseconds of a retrieval", ("", "p50", "p95", "p99"), tuple((name, *ms[name].values()) for name in ms)
+        ),
+    )
+    notes = (
+        f"{request.clients} clients at once, {request.size} memories in {request.namespaces} namespaces.",
+        f"{request.queries} questions in each of {request.rounds} rounds; the clients run on the same cores.",
+        f"Batches of {_BATCH} texts are written one after the other.",
+    )
+    rates = {name: side.rates for name, side in sides.items()}
+    return Report(tables, notes, {"rates": rates, "ratios": ratios, "ms": ms})

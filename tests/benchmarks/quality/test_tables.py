@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.harness.report import render_table
 from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, WayScore
-from benchmarks.quality.tables import SetScores, any_and_all, budget_figures, quality_figures, quality_tables
+from benchmarks.quality.tables import SetScores, budget_figures, quality_figures, quality_tables
 from benchmarks.sets.data import read_set
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
 
 def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
-    metrics = dict.fromkeys(METRICS, recall) | {"hit@10": float(recall > 0), "all@10": float(recall == 1)}
+    metrics = dict.fromkeys(METRICS, recall) | {"hit@10": float(recall > 0)}
     return WayScore(metrics, contexts)
 
 
@@ -36,13 +36,6 @@ def test_utilization_counts_full_contexts_only() -> None:
     assert (at_0.full, at_0.utilization, at_0.contexts, at_0.understated) == (0, None, 2, 1)
 
 
-def test_any_and_all_are_shares_of_the_queries() -> None:
-    """A context with half of the evidence has any and not all of it."""
-    some, whole = any_and_all([_way(recall, _contexts(recall, 0.9)) for recall in (1.0, 0.5, 0.5, 0.0)], 500)
-    assert (some.mean, whole.mean) == (0.75, 0.25)
-    assert some.low < 0.75 < some.high
-
-
 def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
     """The whole set comes first; the figures equal the cells."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
@@ -51,17 +44,13 @@ def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
         for (_, question), recall in zip(small.asked(), (1.0, 0.5, 0.0), strict=True)
     )
     each = SetScores("small", scores)
-    ranking, context, any_all, budgets = quality_tables([each])
+    ranking, context, budgets = quality_tables([each])
     assert [row[1] for row in ranking.rows] == ["(all)", "colour", "none", "place"]
     assert str(ranking.rows[0][4]).startswith("0.500 [0.")
     assert len(context.rows) == 2 * 4
-    assert any_all.rows[0][:3] == ("small", "(all)", 3)
     assert "| small | own   |" in render_table(budgets)
     figures = quality_figures(each)["(all)"]
     assert figures["n"] == 3
     assert figures["own"]["ranking"]["R@10"]["mean"] == pytest.approx(0.5)
-    assert figures["own"]["ranking"]["all@10"]["mean"] == pytest.approx(1 / 3)
-    assert figures["own"]["any"]["1000"]["mean"] == pytest.approx(2 / 3)
-    assert figures["own"]["all"]["1000"]["mean"] == pytest.approx(1 / 3)
     assert figures["own"]["budgets"]["500"]["violations"] == 0
     assert figures["all"]["evidence_recall"]["1000"]["mean"] == 0.0
