@@ -6,18 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from memtypes.encoders.bm25 import MAX_WORD, Bm25Encoder, Bm25Settings, words
 from memtypes.model.errors import InvalidRequest
 from memtypes.search.vectors import SparseVector
 
 ENCODER = Bm25Encoder()
-TEXT = st.one_of(
-    st.text(max_size=60),
-    st.lists(st.sampled_from(["cat", "Cats", "dog", " ", "_", ".", "\u732b"]), max_size=30).map("".join),
-)
 
 
 def score(query: str, document: str) -> float:
@@ -56,27 +50,6 @@ def test_long_words_are_truncated() -> None:
     """In queries and documents alike, so that they still match."""
     assert list(words("x" * 1_000)) == ["x" * MAX_WORD]
     assert score("x" * 1_000, "the key " + "x" * 1_000) > 0
-
-
-@given(text=TEXT)
-def test_vectors_are_sorted_unique_and_positive(text: str) -> None:
-    """Weights are at most k1 + 1."""
-    for vector in (ENCODER.encode_query(text), ENCODER.encode_document(text)):
-        assert vector.indices.dtype == np.uint32
-        assert vector.values.dtype == np.float32
-        assert vector.indices.shape == vector.values.shape
-        assert (np.diff(vector.indices.astype(np.int64)) > 0).all()
-        assert (vector.values > 0).all()
-        assert (vector.values <= 2.2001).all()
-
-
-@given(text=TEXT)
-def test_a_query_matches_the_same_text(text: str) -> None:
-    """The document has every term of the query."""
-    query, document = ENCODER.encode_query(text), ENCODER.encode_document(text)
-    assert set(query.indices.tolist()) <= set(document.indices.tolist())
-    assert (len(query.indices) > 0) == (len(document.indices) > 0)
-    assert (query.values == 1).all()
 
 
 def test_weights_follow_the_formula_of_bm25() -> None:
