@@ -96,10 +96,11 @@ class Classifier:
     async def _prototypes(self) -> Mapping[MemoryType, list[DenseVector]]:
         async with self._lock:
             if self._vectors is None:
-                kinds = [kind for kind, sentences in PROTOTYPES.items() for _ in sentences]
-                sentences = [sentence for sentences in PROTOTYPES.values() for sentence in sentences]
-                embedded = list(zip(kinds, await self._embedder.embed_documents(sentences), strict=True))
-                self._vectors = {kind: [one.dense for of, one in embedded if of is kind] for kind in PROTOTYPES}
+                sentences = [sentence for typical in PROTOTYPES.values() for sentence in typical]
+                embeddings = iter(await self._embedder.embed_documents(sentences))
+                self._vectors = {
+                    kind: [next(embeddings).dense for _ in typical] for kind, typical in PROTOTYPES.items()
+                }
             return self._vectors
 
 

@@ -34,6 +34,7 @@ _DAY = {
 }
 _UNIT = {
     **_paired("minuten stunden tagen wochen monaten jahren", _UNITS),
+    **_paired("minuten stunden tage wochen monate jahre", _UNITS),
     **_paired("minute stunde tag woche monat jahr", _UNITS),
     **_paired("minutos horas días semanas meses años", _UNITS),
     **_paired("minuto hora día semana mes año", _UNITS),
@@ -60,13 +61,6 @@ _MONTH_NAME = _alternatives(_MONTH, without=MONTHS)
 
 def _amount(match: re.Match[str]) -> str:
     return f" in {_NUMBER.get(match['n'], match['n'])} {_UNIT[match['unit']]} "
-
-
-def _amount_de(match: re.Match[str]) -> str:
-    """The same for German units, whose endings differ after "in"."""
-    stems = ("minute", "stunde", "tag", "woche", "monat", "jahr")
-    unit = next(stem for stem in stems if match["unit"].startswith(stem))
-    return f" in {_NUMBER.get(match['n'], match['n'])} {_UNIT[unit]} "
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -103,7 +97,7 @@ _ROWS: tuple[tuple[str, _Replacement], ...] = (
     (r"\bheute (?:abend|nacht)\b", " tonight "),
     (r"\bheute\b", " today "),
     (r"\bin einer halben stunde\b", " in 30 minutes "),
-    (rf"\bin {_N} (?P<unit>minuten?|stunden?|tage?n?|wochen?|monate?n?|jahre?n?)\b", _amount_de),
+    (rf"\bin {_N} (?P<unit>minuten?|stunden?|tag(?:en?)?|wochen?|monat(?:en?)?|jahr(?:en?)?)\b", _amount),
     (rf"\b(?:nächste[nrs]?|kommende[nr]?) {_WEEKDAY}\b", _weekday("next {}")),
     (r"\b(?:nächste|kommende)[nrs]? (?P<p>woche|monat|jahr)\b", lambda match: f" next {_UNIT[match['p']][:-1]} "),
     (r"\bende (?:der|dieser) woche\b", " end of the week "),
