@@ -59,17 +59,17 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, reda
     """Threads under the configured policies."""
     return Threads(
         ThreadParts(
-            RedisThreads(resources.live),
-            RedisEvictedTurns(resources.live),
-            ingestor,
-            resources.tokenizer,
-            summariser_of(resources),
-            locks,
-            system_clock,
-            resources.models,
-            redactor,
-            resources.policies,
-            resources.tokenizers,
+            store=RedisThreads(resources.live),
+            evicted=RedisEvictedTurns(resources.live),
+            ingestor=ingestor,
+            tokenizer=resources.tokenizer,
+            summariser=summariser_of(resources),
+            locks=locks,
+            clock=system_clock,
+            models=resources.models,
+            redactor=redactor,
+            policies=resources.policies,
+            tokenizers=resources.tokenizers,
         )
     )
 

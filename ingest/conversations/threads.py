@@ -92,7 +92,7 @@ class ThreadChain:
     cycle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadParts:
     """What threads need. tokenizer: for policies without a model. tokenizers: by name, for policies with one."""
 

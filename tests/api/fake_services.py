@@ -84,15 +84,15 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     ingestor = Ingestor(parts)
     kept_live = FakeThreads()
     threads = ThreadParts(
-        kept_live,
-        kept_live,
-        ingestor,
-        tokenizer,
-        RuleSummariser(tokenizer),
-        FakeLocks(),
-        clock,
-        Registry,
-        screened.redactor,
+        store=kept_live,
+        evicted=kept_live,
+        ingestor=ingestor,
+        tokenizer=tokenizer,
+        summariser=RuleSummariser(tokenizer),
+        locks=FakeLocks(),
+        clock=clock,
+        models=Registry,
+        redactor=screened.redactor,
     )
     return Services(
         store=kept,

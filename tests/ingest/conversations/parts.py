@@ -33,15 +33,15 @@ def threads_over(
     tokenizer = FakeTokenizer()
     return Threads(
         ThreadParts(
-            RedisThreads(live),
-            RedisEvictedTurns(live),
-            ingestor or ingestor_over(InMemoryStore()),
-            tokenizer,
-            RuleSummariser(tokenizer),
-            RedisLocks(live),
-            lambda: NOW,
-            Registry,
-            redactor or Redactor(),
-            parse_policies(policies, "test.yaml"),
+            store=RedisThreads(live),
+            evicted=RedisEvictedTurns(live),
+            ingestor=ingestor or ingestor_over(InMemoryStore()),
+            tokenizer=tokenizer,
+            summariser=RuleSummariser(tokenizer),
+            locks=RedisLocks(live),
+            clock=lambda: NOW,
+            models=Registry,
+            redactor=redactor or Redactor(),
+            policies=parse_policies(policies, "test.yaml"),
         )
     )

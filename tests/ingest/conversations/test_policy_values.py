@@ -154,17 +154,17 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
     """Threads with one resource and this policy."""
     return Threads(
         ThreadParts(
-            store,
-            store,
-            ingestor_over(InMemoryStore()),
-            FakeTokenizer(),
-            FixedSummariser(),
-            FakeLocks(),
-            lambda: NOW,
-            lambda: Registry.of(default_file()),
-            Redactor(),
-            parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
-            {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()},
+            store=store,
+            evicted=store,
+            ingestor=ingestor_over(InMemoryStore()),
+            tokenizer=FakeTokenizer(),
+            summariser=FixedSummariser(),
+            locks=FakeLocks(),
+            clock=lambda: NOW,
+            models=lambda: Registry.of(default_file()),
+            redactor=Redactor(),
+            policies=parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
+            tokenizers={"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()},
         )
     )
 
