@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from memtypes.model.errors import RemembrancerError, Unavailable
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore, Use
 from memtypes.ports.working import LiveItemStore
@@ -25,6 +27,9 @@ MAX_WAITING = 50_000
 PAUSE_FACTOR = 9.0
 """Pause after each write, as a multiple of the time that it took: use counts get a tenth of the store's time."""
 
+_Uses: TypeAlias = tuple[MemoryType, int, datetime]
+"""Type of a memory, number of its uses, and time of the last one."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +40,7 @@ class UseCounts:
     store: MemoryStore
     period_s: float = PERIOD_S
     lost: int = 0
-    _waiting: dict[tuple[str, str], dict[str, Use]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], dict[str, _Uses]] = field(default_factory=dict)
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
@@ -47,7 +52,7 @@ class UseCounts:
                 self.lost += 1
                 continue
             self._room -= earlier is None
-            waiting[passage.id] = Use(passage.id, passage.type, earlier.times + 1 if earlier else 1, at)
+            waiting[passage.id] = (passage.type, 1 if earlier is None else earlier[1] + 1, at)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
@@ -69,7 +74,8 @@ class UseCounts:
     async def _write_next(self) -> None:
         """Write the uses of the namespace that has waited longest."""
         tenant, namespace = next(iter(self._waiting))
-        uses = list(self._waiting.pop((tenant, namespace)).values())
+        waiting = self._waiting.pop((tenant, namespace))
+        uses = [Use(memory_id, kind, times, at) for memory_id, (kind, times, at) in waiting.items()]
         self._room += len(uses)
         try:
             await self.store.note_uses(Scope(tenant, namespace), uses)

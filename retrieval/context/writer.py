@@ -58,6 +58,7 @@ class ContextWriter:
         self._request = settled.request
         self._renderer = Renderer(LAYOUTS[settled.request.format], tokenizer)
         self._ranked = ranked
+        self._ids = ranked.hit_ids
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
@@ -71,7 +72,7 @@ class ContextWriter:
         counts = self._ranked.candidates.columns.wholes("tokens.count", 0)[: self._ranked.hits]
         needed = int((np.cumsum(counts) - counts < budget).sum())
         kinds = [TYPES[kind] for kind in self._kinds[:needed].tolist()]
-        return await self._fetch(dict(zip(self._ranked.hit_ids[:needed], kinds, strict=True)))
+        return await self._fetch(dict(zip(self._ids[:needed], kinds, strict=True)))
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Both budgets, filled."""
@@ -88,8 +89,9 @@ class ContextWriter:
 
     async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
         """The texts of the chosen memories, by id; `texts` are not read again. Removed memories are left out."""
-        ids = {self._id(entry): entry.type for part in fills for entry in part.chosen}
-        return {**texts, **await self._fetch({one: kind for one, kind in ids.items() if one not in texts})}
+        ids = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
+        missing = {memory_id: kind for memory_id, kind in ids.items() if memory_id not in texts}
+        return {**texts, **await self._fetch(missing)}
 
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], as_of: datetime, degraded: Sequence[str]
@@ -128,10 +130,6 @@ class ContextWriter:
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self._store.passages(self._scope, ids) if ids else {}
 
-    def _id(self, entry: ChosenEntry) -> str:
-        memory_id: str = self._ranked.candidates.ids[entry.rank - 1].decode()
-        return memory_id
-
     def _has_stored_counts(self) -> bool:
         if not self._renderer.layout.has_stored_counts:
             return False
@@ -142,10 +140,9 @@ class ContextWriter:
         """The hits at `positions` as the budget sees them; without stored counts only those with a text."""
         if self._has_stored_counts():
             return stored_entries(self._ranked.candidates, positions)
-        ids = self._ranked.hit_ids
         rows = []
         for position in positions.tolist():
-            if (passage := texts.get(ids[position])) is not None:
+            if (passage := texts.get(self._ids[position])) is not None:
                 tokens = self._renderer.whole(passage, position + 1).tokens
                 rows.append((position + 1, passage.type, tokens, self._renderer.layout.group(passage)))
         return BudgetEntries.of(rows)
@@ -171,7 +168,7 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
-        shown = [self._part(entry, texts.get(self._id(entry))) for entry in chosen]
+        shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]
         return [memory for memory in shown if memory is not None]
 
     def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
