@@ -45,7 +45,7 @@ class TurnScreen:
         contents = (turn.content for turn in new)
         return await offload(contents, lambda: self._turns(tenant, privacy, tokenizer, new))
 
-    def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue:
+    def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
         """`value`, any JSON, without secrets and without matches of the policy's patterns."""
         cleaned = self.redactor.clean(tenant, value)
         matched = redacted(cleaned.value, privacy.redact)
@@ -77,7 +77,7 @@ class TurnScreen:
             raise InvalidRequest(f"turns of role {role!r} are not stored here", path="role")
 
 
-def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue:
+def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue[Any]:
     """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
     redaction = _PatternRedaction(patterns)
     return RedactedValue(redaction.value(value), +redaction.counts)

@@ -39,17 +39,17 @@ class Examiner:
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
         """The type of `content`. `context` is read with it if the type of the content alone is in doubt."""
-        text: str = (await self._clean(tenant, content)).value
+        text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:
             return alone
-        clean_context: str = (await self._clean(tenant, context)).value
+        clean_context = (await self._clean(tenant, context)).value
         together = await self.classifier.classify(f"{text}\n{clean_context}")
         return together if together.confidence > alone.confidence else alone
 
     async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
         """The parts of `content` that would become memories of their own at the end of a session."""
-        text: str = (await self._clean(tenant, content)).value
+        text = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> ReviewPreview:
@@ -58,7 +58,7 @@ class Examiner:
         Raises Overloaded or Unavailable if the embedder is away.
         """
         cleaned = await self._clean(scope.tenant, content)
-        text: str = cleaned.value
+        text = cleaned.value
         embedding = None
         if kind is None:
             classified = await self.classifier.classify(text)
@@ -68,7 +68,7 @@ class Examiner:
         reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
         return ReviewPreview(reviewed, cleaned.counts)
 
-    async def _clean(self, tenant: str, content: str) -> RedactedValue:
+    async def _clean(self, tenant: str, content: str) -> RedactedValue[str]:
         return await offload([content], lambda: self.redactor.clean(tenant, content))
 
 

@@ -221,7 +221,7 @@ class Workflows:
     def _ended(self) -> EndedWorkflows:
         return EndedWorkflows(self.store, self.ingestor)
 
-    async def _clean(self, scope: Scope, value: Any) -> RedactedValue:
+    async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
         """`value` without secrets; ids are addresses and stay."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 

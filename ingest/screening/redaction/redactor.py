@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import re2
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
@@ -40,6 +40,9 @@ ID_FIELDS = frozenset(
 
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _MAX_LINE = 10_000
+
+ValueT = TypeVar("ValueT")
+"""Any JSON."""
 
 
 class SecretsRefused(InvalidRequest):
@@ -142,10 +145,10 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
 
 
 @dataclass(frozen=True, slots=True)
-class RedactedValue:
+class RedactedValue(Generic[ValueT]):
     """A value without its secrets. counts: secrets removed, by kind."""
 
-    value: Any
+    value: ValueT
     counts: Mapping[str, int]
 
 
@@ -164,7 +167,7 @@ class Redactor:
         """Whether texts of this role may be stored at all."""
         return role.casefold() not in self.rules(tenant).never_keep_roles
 
-    def clean(self, tenant: str, value: Any) -> RedactedValue:
+    def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
         """`value`, any JSON, without secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
         cleaned = self.clean_query(tenant, value)
         rules = self.rules(tenant)
@@ -174,7 +177,7 @@ class Redactor:
             raise SecretsRefused(f"contains secrets that are not stored here: {kinds}; remove them and send it again")
         return cleaned
 
-    def clean_query(self, tenant: str, value: Any) -> RedactedValue:
+    def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
         """Like `clean`, but removes secrets that the tenant's rules would refuse. Raises Unavailable."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
@@ -183,7 +186,7 @@ class Redactor:
                 return RedactedValue(value, {})
             return RedactedValue(redaction.value(value), dict(redaction.counts))
 
-    def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue:
+    def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
         """`draft` without secrets in its texts; the same object if there are none.
 
         Raises SecretsRefused and Unavailable.

@@ -43,7 +43,7 @@ class OfTenant(Redactor):
         super().__init__(BOOK)
         self._tenant = tenant
 
-    def clean(self, _tenant: str, value: Any) -> RedactedValue:
+    def clean(self, _tenant: str, value: Any) -> RedactedValue[Any]:
         """By the tenant's rules."""
         return super().clean(self._tenant, value)
 
@@ -51,7 +51,7 @@ class OfTenant(Redactor):
 class Broken(Redactor):
     """Can't run."""
 
-    def clean(self, _tenant: str, _value: Any) -> RedactedValue:
+    def clean(self, _tenant: str, _value: Any) -> RedactedValue[Any]:
         """Never."""
         raise Unavailable("not stored: redaction could not run")
 
