@@ -199,7 +199,7 @@ async def _http_without_receipt(sides: Sides, scope: Scope, question: str) -> No
 
 async def _http_live(sides: Sides, scope: Scope, question: str) -> None:
     space = {"namespace": scope.namespace}
-    thread = json.loads(await _post(sides, "threads", "HTTP new thread", {**space, "key": question}))["id"]
+    thread = json.loads(await _post(sides, "threads", "HTTP new thread", space))["id"]
     call = f"threads/{thread}/turns?namespace={scope.namespace}"
     await _post(sides, call, "HTTP append to a thread", {"role": "user", "content": question})
     await _post(sides, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -86,8 +86,7 @@ async def _over_http(
             for client in clients:
                 stack.push_async_callback(client.aclose)
             if writing:
-                writer = asyncio.create_task(_write(service.url))
-                stack.callback(writer.cancel)
+                await stack.enter_async_context(_writing(service.url))
 
             async def ask(client: int, namespace: str, question: str) -> object:
                 return await clients[client].post("/v1/retrieve", {"query": question, "namespace": namespace})
@@ -95,12 +94,22 @@ async def _over_http(
             await _measure(request, ask, number, side)
 
 
-async def _write(url: str) -> None:
-    """Write batches of new texts until cancelled."""
-    client, texts = await KeepAliveClient.open(url), turns(1 << 40, seed=time.time_ns() % 2**31)
-    while True:
-        items = [{"type": "episodic", "content": next(texts).text} for _ in range(_BATCH)]
-        await client.post("/v1/memories/batch", {"namespace": "written", "items": items})
+@asynccontextmanager
+async def _writing(url: str) -> AsyncIterator[None]:
+    """Write batches of new texts until the end. Raises Refused."""
+    texts = turns(1 << 40, seed=time.time_ns() % 2**31)
+
+    async def write(client: KeepAliveClient) -> None:
+        while True:
+            items = [{"type": "episodic", "content": next(texts).text} for _ in range(_BATCH)]
+            await client.post("/v1/memories/batch", {"namespace": "written", "items": items})
+
+    async with aclosing(await KeepAliveClient.open(url)) as client:
+        writer = asyncio.create_task(write(client))
+        yield
+        writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await writer
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
