@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
+from cachetools import LRUCache
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
@@ -120,7 +121,7 @@ class Threads:
         self._clock = parts.clock
         self._screen = TurnScreen(parts.redactor, parts.clock)
         self._flusher = Flusher(parts.store, self.policies, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
-        self._resources: dict[tuple[str, str, str], str | None] = {}
+        self._resources: LRUCache[tuple[str, str, str], str | None] = LRUCache(_CACHED_RESOURCES)
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
         """Whether `request` opens all resources of its agent. Without agents in the file, the id is only recorded."""
@@ -262,8 +263,6 @@ class Threads:
         """The resource of a thread. It never changes, so it is cached and an append is one round trip."""
         key = (scope.tenant, scope.namespace, thread_id)
         if key not in self._resources:
-            if len(self._resources) >= _CACHED_RESOURCES:
-                self._resources.clear()
             self._resources[key] = (await self.store.get(scope, thread_id)).resource
         return self._resources[key]
 
