@@ -16,6 +16,7 @@ from rich.text import Text
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from ingest.files.items import RowOptions
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportProgress, ImportReport, ProgressBar
 from ingest.files.run import ImportRequest, run_import
@@ -70,9 +71,9 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 
     async def work() -> ImportReport:
         request = ImportRequest(
-            tuple(paths), namespace, type=kind, session_id=session, agent_id=agent, mapping=_mapping(mapping or []),
-            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, extra_to_metadata=extra,
-            journal=journal, stdin=sys.stdin.buffer,
+            tuple(paths), namespace, rows=RowOptions(kind, session, agent, _mapping(mapping or []), extra),
+            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, journal=journal,
+            stdin=sys.stdin.buffer,
         )  # fmt: skip
         return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
 

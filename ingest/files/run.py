@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -19,7 +19,6 @@ from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, system_clock
 
@@ -57,39 +56,30 @@ class ImportRequest:
     """What to import and how.
 
     paths: files, folders, or - for stdin. destination: names the store; with the namespace it distinguishes the
-    journals of imports. type, session_id, agent_id, mapping, extra_to_metadata: see `RowOptions`. format: None goes by
-    the files' names, with by_content by their contents first. strict: stop at the first bad row. journal: the directory
-    for it; None has none, so an interrupted import starts from the beginning.
+    journals of imports. rows: how rows become items. format: None goes by the files' names, with by_content by their
+    contents first. strict: stop at the first bad row. journal: the directory for it; None has none, so an interrupted
+    import starts from the beginning.
     """
 
     paths: tuple[str, ...]
     namespace: str
     destination: str = ""
-    type: MemoryType | None = None
-    session_id: str | None = None
-    agent_id: str | None = None
-    mapping: Mapping[str, str] = field(default_factory=dict)
+    rows: RowOptions = field(default_factory=RowOptions)
     format: Format | None = None
     by_content: bool = False
     strict: bool = False
-    extra_to_metadata: bool = False
     journal: Path | None = None
     stdin: BinaryIO | None = None
 
     def sources(self) -> Sources:
         """The files to read. Raises InvalidRequest for an invalid path, format or mapping."""
-        check_mapping(self.mapping)
+        check_mapping(self.rows.mapping)
         return find_sources(self.paths, self.format, by_content=self.by_content)
-
-    def row_options(self) -> RowOptions:
-        """How rows become items."""
-        return RowOptions(self.type, self.session_id, self.agent_id, self.mapping, self.extra_to_metadata)
 
     def identity(self) -> list[Any]:
         """What two runs of the same import have in common, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
-        options = [self.type, self.session_id, self.agent_id, sorted(self.mapping.items()), self.extra_to_metadata]
-        return [self.destination, self.namespace, paths, self.format, self.by_content, options]
+        return [self.destination, self.namespace, paths, self.format, self.by_content, asdict(self.rows)]
 
 
 async def run_import(
@@ -134,7 +124,7 @@ class _Import:
             self.report.add(rows.counts, rows.problems)
             self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
-            reader = BatchReader(readings, self.request.row_options(), self.clock)
+            reader = BatchReader(readings, self.request.rows, self.clock)
             # A pipe may block the reader, so it runs in a worker thread.
             next_batch = partial(reader.next_batch, spans(finished), strict=self.request.strict)
             while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):

@@ -6,7 +6,8 @@ its id in its own tenant and namespace; elsewhere it gets the id that it would h
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,20 +114,16 @@ def _ids_in(scope: Scope, memories: Sequence[Memory]) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for memory in memories:
-        number = 0
-        while (new_id := _id_in(scope, memory, number)) in taken:
-            number += 1
-        taken.add(new_id)
-        ids[memory.id] = new_id
+        ids[memory.id] = next(new_id for new_id in _possible_ids(scope, memory) if new_id not in taken)
+        taken.add(ids[memory.id])
     return ids
 
 
-def _id_in(scope: Scope, memory: Memory, number: int) -> str:
-    if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace) and not number:
-        return memory.id
+def _possible_ids(scope: Scope, memory: Memory) -> Iterator[str]:
     moved = memory.model_copy(update={"tenant": scope.tenant, "namespace": scope.namespace})
-    identity = moved.identity() if not number else (*moved.identity(), f"namesake {number}")
-    return memory_id(scope, memory.type, identity)
+    yield memory.id if moved == memory else memory_id(scope, memory.type, moved.identity())
+    for number in itertools.count(1):
+        yield memory_id(scope, memory.type, (*moved.identity(), f"namesake {number}"))
 
 
 def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:

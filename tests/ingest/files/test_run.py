@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.files.batches import BATCH_ROWS
+from ingest.files.items import RowOptions
 from ingest.files.report import ImportProgress, ImportReport
 from ingest.files.run import ImportRequest, Sink, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 def request(*paths: Path | str, **fields: Any) -> ImportRequest:
     """A request to import facts."""
-    return ImportRequest(tuple(map(str, paths)), "shop", **{"type": MemoryType.SEMANTIC, **fields})
+    return ImportRequest(tuple(map(str, paths)), "shop", **{"rows": RowOptions(MemoryType.SEMANTIC), **fields})
 
 
 def lines(contents: Sequence[str]) -> str:
@@ -142,7 +143,10 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
-    [({"mapping": {"a": "nothing"}}, "no memory has"), ({"paths": ("missing.md",)}, "there is no file")],
+    [
+        ({"rows": RowOptions(mapping={"a": "b"})}, "no memory has"),
+        ({"paths": ("missing.md",)}, "there is no file"),
+    ],
 )
 async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
     """A wrong mapping or path raises InvalidRequest."""
