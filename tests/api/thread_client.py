@@ -15,7 +15,7 @@ from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
 from tests.fakes import FakeTokenizer
-from tests.ingest.conversations.parts import ingestor_over, threads_over
+from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from memtypes.ports.threads import AppendTurn, EvictedBacklog, NewThread
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.fakes_threads import FakeThreads
-from tests.ingest.conversations.parts import NOW, ingestor_over, threads_over
+from tests.ingest.conversations.builders import NOW, ingestor_over, threads_over
 from tests.live import fresh_scope
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from memtypes.ports.threads import AppendTurn, NewThread, Removal
 from tests.fakes import FakeTokenizer
 from tests.fakes_locks import FakeLocks, UnavailableLocks
 from tests.fakes_threads import FakeThreads
-from tests.ingest.conversations.parts import NOW
+from tests.ingest.conversations.builders import NOW
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("acme", "n")

@@ -10,7 +10,7 @@ from memtypes.live.thread_policy import Privacy
 from memtypes.live.turns import MAX_TURN, NewTurn
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeTokenizer
-from tests.ingest.conversations.parts import NOW
+from tests.ingest.conversations.builders import NOW
 
 PRIVACY = Privacy(redact=["B-[0-9]{3}"], never_keep_roles=["tool"])
 

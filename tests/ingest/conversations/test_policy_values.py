@@ -27,7 +27,7 @@ from retrieval.context.thread import thread_context
 from tests.fakes import FakeTokenizer
 from tests.fakes_locks import FakeLocks
 from tests.fakes_threads import FakeThreads
-from tests.ingest.conversations.parts import ingestor_over
+from tests.ingest.conversations.builders import ingestor_over
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

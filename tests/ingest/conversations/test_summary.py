@@ -14,7 +14,7 @@ from ingest.conversations.summary import EndpointSummariser, RuleSummariser, ext
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from memtypes.live.turns import Turn
 from tests.fakes import FakeTokenizer
-from tests.ingest.conversations.parts import NOW
+from tests.ingest.conversations.builders import NOW
 from tests.ingest.model_server import Answer, ModelServer, says, serving
 
 TURNS = [

@@ -17,7 +17,7 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from tests.ingest.conversations.parts import threads_over
+from tests.ingest.conversations.builders import threads_over
 from tests.live import everything, fresh_scope
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from memtypes.stores.memory import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
-from tests.ingest.conversations.parts import ingestor_over
+from tests.ingest.conversations.builders import ingestor_over
 from tests.memtypes.live.logs import logged
 
 SCOPE = Scope("t", "n")

@@ -19,7 +19,7 @@ from memtypes.ports.workflows import AppendEvent, EventAppended
 from memtypes.stores.memory import InMemoryStore
 from tests.fakes import FakeTokenizer
 from tests.fakes_workflows import FakeWorkflows
-from tests.ingest.conversations.parts import NOW, ingestor_over
+from tests.ingest.conversations.builders import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n")

@@ -22,7 +22,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from tests.fakes import FakeEmbedder
 from tests.fakes_locks import UnavailableLocks
-from tests.ingest.conversations.parts import NOW, ingestor_over
+from tests.ingest.conversations.builders import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n")

@@ -16,7 +16,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.working import ItemSelection
 from memtypes.stores.memory import InMemoryStore
 from tests.fakes_working import FakeItems
-from tests.ingest.conversations.parts import NOW, ingestor_over
+from tests.ingest.conversations.builders import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n", session_id="s")

@@ -15,7 +15,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.thread_client import begun, kept_turns, say, served, words
-from tests.ingest.conversations.parts import ingestor_over
+from tests.ingest.conversations.builders import ingestor_over
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key, scope_prefix
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.working import RedisWorking
-from tests.ingest.conversations.parts import threads_over
+from tests.ingest.conversations.builders import threads_over
 from tests.live import client_of, fresh_scope
 from tests.servers import NODES, free_ports, running_cluster
 
