@@ -9,10 +9,10 @@ from __future__ import annotations
 import http
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 from litestar import route
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
@@ -23,6 +23,11 @@ from pydantic import BaseModel
 from api.auth.keys import Role
 from api.http.problems import PROBLEM_JSON, ProblemAnswer
 from api.http.request import JSON, ApiRequest, read_query
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+Params: TypeAlias = NamedDependency[_ModelT]
+"""The query parameters of a call, read into a model."""
 
 PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """An id in the path of a call."""
@@ -64,7 +69,7 @@ class Endpoint:
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
         """The Litestar handler."""
-        method, path = self.route.split()
+        method, path = self.route.replace("}", ":str}").split()
         methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
         hints = get_type_hints(handler)
         params = hints.get("params")

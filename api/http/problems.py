@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import http
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from pydantic import BaseModel
 
+from api.http.shapes import Omittable
 from api.http.validation import FieldError, InvalidInput, shown
 from ingest.screening.redaction.scan import redact
 from memtypes.model.errors import (
@@ -29,6 +28,7 @@ from memtypes.model.errors import (
     VersionConflict,
 )
 from memtypes.model.strict_json import MalformedJson
+from retrieval.answer import Answer
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
@@ -82,119 +82,85 @@ _HINTS = {
 }
 
 
-_BY_STATUS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
 
-class ProblemField(BaseModel):
-    """An invalid field: its path, the reason, and the value that was sent."""
-
-    path: str
-    message: str
-    got: Any = None
-
-
-class ProblemAnswer(BaseModel):
-    """An RFC 9457 problem. current_version: of what an expected version did not match."""
+class ProblemAnswer(Answer):
+    """An RFC 9457 problem. current_version: set where another version was expected."""
 
     type: str
     title: str
     status: int
     detail: str
-    instance: str | None = None
-    current_version: int | None = None
-    errors: list[ProblemField] | None = None
+    instance: str
+    current_version: Omittable[int] = None
+    errors: Omittable[list[FieldError]] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """An error as it is answered."""
-
-    status: int
-    detail: str
-    errors: tuple[FieldError, ...] = ()
-    headers: dict[str, str] = field(default_factory=dict)
-    current_version: int | None = None
-
-    def body(self, instance: str) -> bytes:
-        """The problem as JSON, redacted because it quotes the request. instance: the path of the call."""
-        title = http.HTTPStatus(self.status).phrase
-        members: dict[str, Any] = {
-            "type": f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
-            "title": title,
-            "status": self.status,
-            "detail": redact(self.detail),
-            "instance": redact(instance),
-        }
-        if self.current_version is not None:
-            members["current_version"] = self.current_version
-        if self.errors:
-            members["errors"] = [error.members() for error in self.errors[:MAX_ERRORS]]
-        return msgspec.json.encode(members)
-
-
-def problem_of(error: Exception) -> Problem:
-    """The problem for `error`. An unexpected error is a plain 500 that reveals nothing."""
+def status_of(error: Exception) -> int:
+    """The HTTP status of `error`; 500 for an unexpected error."""
     if isinstance(error, HTTPException):
-        return _http_problem(error)
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status == 500:
-        return Problem(500, _HINTS[500])
-    version = error.current_version if isinstance(error, VersionConflict) else None
-    return Problem(status, _detail(error), _field_errors(error), _headers(error, status), version)
+        return error.status_code
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def _http_problem(error: HTTPException) -> Problem:
-    status = error.status_code
-    headers = {name.title(): value for name, value in (error.headers or {}).items()}
-    return Problem(status, _HINTS.get(status, error.detail), (), headers)
+def problem_of(error: Exception, path: str) -> ProblemAnswer:
+    """The problem for `error`, redacted because it quotes the request. path: of the call."""
+    status = status_of(error)
+    title = http.HTTPStatus(status).phrase
+    hint = _HINTS.get(status) if isinstance(error, HTTPException) or status == 500 else None
+    return ProblemAnswer(
+        type=f"urn:remembrancer:problem:{title.lower().replace(' ', '-')}",
+        title=title,
+        status=status,
+        detail=redact(hint or _detail(error)),
+        instance=redact(path),
+        current_version=error.current_version if isinstance(error, VersionConflict) else None,
+        errors=None if status == 500 else [item.redacted() for item in _field_errors(error)[:MAX_ERRORS]] or None,
+    )
 
 
 def _detail(error: Exception) -> str:
     """The error's message, preceded by its path where the error has one."""
+    if isinstance(error, HTTPException):
+        return error.detail
     path, text = getattr(error, "path", ""), str(error)
     field = path.rpartition(".")[2]
     return f"{path}: {text.removeprefix(f'{field}: ')}" if path else text
 
 
-def _field_errors(error: Exception) -> tuple[FieldError, ...]:
+def _field_errors(error: Exception) -> Sequence[FieldError]:
     if isinstance(error, InvalidInput):
         return error.errors
     path = getattr(error, "path", "")
     if not path:
         return ()
     got = getattr(error, "got", None)
-    return (FieldError(path, str(error), None if got is None else shown(got)),)
+    return (FieldError(path=path, message=str(error), got=None if got is None else shown(got)),)
 
 
 def _headers(error: Exception, status: int) -> dict[str, str]:
+    if isinstance(error, HTTPException):
+        return {name.title(): value for name, value in (error.headers or {}).items()}
     if isinstance(error, Overloaded | Unavailable):
         return {"Retry-After": str(max(1, error.retry_after_s))}
-    return _BY_STATUS.get(status, {})
+    return _HEADERS.get(status, {})
 
 
-def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
     """The response for an error that a handler or the routing raised: Litestar's exception handler."""
-    problem = problem_of(error)
+    problem = problem_of(error, request.scope["path"])
     if problem.status >= 500:
         cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
+        route = request.scope.get("path_template", "?")
         # Only class names: the message of an error may quote stored content.
-        _log.error("%s %s: %s%s", request.method, _template(request), type(error).__name__, cause)
+        _log.error("%s %s: %s%s", request.method, route, type(error).__name__, cause)
         _log.debug("traceback", exc_info=error)
-    return Response(
-        problem.body(request.scope["path"]),
-        status_code=problem.status,
-        media_type=PROBLEM_JSON,
-        headers=problem.headers,
-    )
+    headers = _headers(error, problem.status)
+    return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    causes = []
+def _causes(error: BaseException) -> Iterator[BaseException]:
     while (cause := error.__cause__) is not None:
-        causes.append(cause)
+        yield cause
         error = cause
-    return causes
-
-
-def _template(request: Request[Any, Any, Any]) -> str:
-    return str(request.scope.get("path_template", "?"))

@@ -82,7 +82,8 @@ def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_Mode
 def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Raise InvalidInput for any query parameter, for a call that takes none."""
     if sent := _query_parameters(connection):
-        raise InvalidInput([FieldError(name, "this call takes no query parameters") for name in map(shown, sent)])
+        message = "this call takes no query parameters"
+        raise InvalidInput([FieldError(path=shown(name), message=message) for name in sent])
 
 
 def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[str, str]:
@@ -93,12 +94,12 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:
         message = f"the query must be percent-encoded UTF-8 of at most {MAX_PARAMETERS} parameters"
-        raise InvalidInput([FieldError("", message)]) from error
+        raise InvalidInput.at("", message) from error
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput([FieldError(shown(repeated), "must be given once")])
+        raise InvalidInput.at(shown(repeated), "must be given once")
     return parameters
 
 

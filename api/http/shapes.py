@@ -56,7 +56,9 @@ class _NotNull:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         content = dict(handler(schema))
         options = [option for option in content.pop("anyOf", []) if option != {"type": "null"}]
-        return {**content, **options[0]} if len(options) == 1 else {**content, "anyOf": options}
+        if len(options) == 1:
+            return {**content, **options[0]}
+        return {**content, "anyOf": options} if options else content
 
 
 def _is_none(value: object) -> bool:

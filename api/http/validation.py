@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from api.http.shapes import Omittable
 from ingest.screening.redaction.scan import redact
 from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
+from retrieval.answer import Answer
 
 MAX_SHOWN = 80
 MAX_ERRORS = 100
@@ -20,18 +21,16 @@ _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(Answer):
     """An invalid field. path: such as `items[3].importance`; empty for the whole. got: the shortened value, if any."""
 
     path: str
     message: str
-    got: Any = None
+    got: Omittable[Any] = None
 
-    def members(self) -> dict[str, Any]:
-        """The entry in a problem's `errors`."""
-        members = {"path": redact(self.path), "message": redact(self.message)}
-        return members if self.got is None else {**members, "got": self.got}
+    def redacted(self) -> Self:
+        """The error without secrets in its path and message."""
+        return self.model_copy(update={"path": redact(self.path), "message": redact(self.message)})
 
 
 class InvalidInput(RemembrancerError):
@@ -42,6 +41,11 @@ class InvalidInput(RemembrancerError):
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"{first.path}: {first.message}{more}" if first.path else f"{first.message}{more}")
         self.errors = tuple(errors)
+
+    @classmethod
+    def at(cls, path: str, message: str) -> Self:
+        """The error of the field at `path`."""
+        return cls([FieldError(path=path, message=message)])
 
 
 def checked(model: type[_ModelT], value: object) -> _ModelT:
@@ -62,7 +66,7 @@ def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
     if details["type"] in ("union_tag_not_found", "union_tag_invalid"):
         return _type_error(steps, details["input"])
     got = None if details["type"] == "missing" else shown(details["input"])
-    return FieldError(path_text(steps), message_of(details), got)
+    return FieldError(path=path_text(steps), message=message_of(details), got=got)
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:
@@ -70,8 +74,8 @@ def _type_error(steps: list[str | int], sent: object) -> FieldError:
     known = ", ".join(MemoryType)
     path = path_text([*steps, "type"])
     if not isinstance(sent, dict) or "type" not in sent:
-        return FieldError(path, f"type is required: one of {known}")
-    return FieldError(path, f"must be one of {known}", shown(sent["type"]))
+        return FieldError(path=path, message=f"type is required: one of {known}")
+    return FieldError(path=path, message=f"must be one of {known}", got=shown(sent["type"]))
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:

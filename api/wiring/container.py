@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from litestar.di import NamedDependency
+
 from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
 from api.auth.keys import KeyRing
@@ -64,3 +66,7 @@ class Services:
     erasable: Mapping[str, Erasable] = field(default_factory=dict)
     receipts: Receipts | None = None
     examiner: Examiner | None = None
+
+
+AppServices: TypeAlias = NamedDependency[Services]
+"""The services as a parameter of a handler."""

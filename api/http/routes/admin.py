@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, PathId, RawBodies
+from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.request import NDJSON, ApiRequest, parse_body
 from api.http.routes.memories import BATCH_BYTES, read_lines
 from api.http.routes.memory_shapes import BatchAnswer
 from api.http.shapes import InNamespace
-from api.http.validation import FieldError, InvalidInput
-from api.wiring.container import Services
+from api.http.validation import InvalidInput
+from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase_everywhere
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.transfer import exported, read_exported
@@ -91,33 +90,31 @@ class ErasePost(Model):
 
 
 @Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
-async def post_key(services: NamedDependency[Services], data: JSONBody[KeyPost]) -> NewKey:
+async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
     """The key."""
     key_id, key = await services.keys.create(data.tenant, data.role, services.clock)
     return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role)
 
 
 @Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)
-async def list_keys(services: NamedDependency[Services]) -> KeysAnswer:
+async def list_keys(services: AppServices) -> KeysAnswer:
     """The keys of the keys file, and those created here."""
     return KeysAnswer(keys=[ListedKey.model_validate(key, from_attributes=True) for key in services.keys.known()])
 
 
-@Endpoint("DELETE /v1/admin/keys/{key_id:str}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
-async def delete_key(services: NamedDependency[Services], key_id: PathId) -> None:
+@Endpoint("DELETE /v1/admin/keys/{key_id}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
+async def delete_key(services: AppServices, key_id: PathId) -> None:
     """No content."""
     await services.keys.remove(key_id)
 
 
 @Endpoint(
-    "POST /v1/admin/jobs/{job:str}",
+    "POST /v1/admin/jobs/{job}",
     "Run an upkeep job: promote, forget, expire or compact; a dry run by default",
     role=Role.ADMIN,
     errors=(404, 503),
 )
-async def run_job(
-    request: ApiRequest, services: NamedDependency[Services], job: PathId, data: JSONBody[JobRequest]
-) -> JobAnswer:
+async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobAnswer:
     """What the job did, or would do."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
@@ -131,7 +128,7 @@ async def run_job(
     role=Role.ADMIN,
     errors=(409, 503),
 )
-async def post_reembed(services: NamedDependency[Services]) -> ReembedAnswer:
+async def post_reembed(services: AppServices) -> ReembedAnswer:
     """The counts, once the new collections are current."""
     if services.reembedding is None:
         raise Conflict("this service has no embedded store")
@@ -147,7 +144,7 @@ async def post_reembed(services: NamedDependency[Services]) -> ReembedAnswer:
     errors=(503,),
     media_type=NDJSON,
 )
-async def post_export(request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ExportPost]) -> Stream:
+async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[ExportPost]) -> Stream:
     """The memories, newest first."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
@@ -161,7 +158,7 @@ async def post_export(request: ApiRequest, services: NamedDependency[Services], 
     raw=RawBodies(models={NDJSON: None}, max_bytes=BATCH_BYTES),
 )
 async def post_import(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], body: RawBody
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
     """The result of each line."""
     scope = request.scope_in(params.namespace)
@@ -169,13 +166,13 @@ async def post_import(
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES))
     for index, line in enumerate(lines):
         if not isinstance(line, dict):
-            raise InvalidInput([FieldError(f"items[{index}]", "must be an object")])
+            raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(scope, lines))
     return BatchAnswer.of(await services.ingestor.restore(scope, memories))
 
 
 @Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
-async def post_erase(request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ErasePost]) -> Erased:
+async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
     """How much was removed from each store, and a count made afterwards."""
     scope = request.scope_in(data.namespace)
     return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.routes.memory_shapes import ClassifyAnswer
-from api.wiring.container import Services
+from api.wiring.container import AppServices, Services
 from ingest.screening.examine import Examiner
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model, Text
@@ -49,9 +48,7 @@ class ReviewAnswer(Answer):
 
 
 @Endpoint("POST /v1/classify", "Find the type of a text", errors=(503,))
-async def post_classify(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ClassifyBody]
-) -> ClassifyAnswer:
+async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
     """The type with its reason, the alternatives, and parts that have other types."""
     examiner = _examiner(services)
     classified = await examiner.classify(request.auth.tenant, data.content, data.context)
@@ -59,9 +56,7 @@ async def post_classify(
 
 
 @Endpoint("POST /v1/review", "Review a text", errors=(503,))
-async def post_review(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ReviewBody]
-) -> ReviewAnswer:
+async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
     """The decision with each vote."""
     scope = request.scope_in(data.namespace)
     examined = await _examiner(services).review(scope, data.content, data.type)

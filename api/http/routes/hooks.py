@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from api.http.request import ApiRequest
 from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem
 from api.http.routes.working import InSession, working_memory
 from api.http.shapes import Redactions
-from api.wiring.container import Services
+from api.wiring.container import AppServices
 from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
 from ingest.screening.submission import Submission
@@ -101,9 +100,7 @@ class TodoCompletedAnswer(Answer):
 
 
 @Endpoint("POST /v1/hooks/session-stop", "A session has ended: store its messages", role=Role.WRITER, errors=(409, 503))
-async def session_stop(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[SessionStop]
-) -> BatchAnswer:
+async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> BatchAnswer:
     """A result for each message, followed by one for each intention that the message states.
 
     A result's index is that of its message. The same conversation sent again adds nothing. Text that the service
@@ -127,9 +124,7 @@ async def session_stop(
     role=Role.WRITER,
     errors=(503,),
 )
-async def prompt_submit(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[PromptSubmit]
-) -> RetrieveAnswer:
+async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
     """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, fire."""
     scope = request.scope_in(data.namespace, data.session_id)
     query = await redact_query(services, scope.tenant, data.request())
@@ -143,9 +138,7 @@ async def prompt_submit(
 
 
 @Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
-async def todo_created(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[TodoCreated]
-) -> TodoCreatedAnswer:
+async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
     """The id of the working item that lives while the to-do is active."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, NewItem(data.content, data.todo_id))
@@ -154,7 +147,7 @@ async def todo_created(
 
 @Endpoint("POST /v1/hooks/todo-completed", "A to-do was completed", role=Role.WRITER, errors=(429, 503))
 async def todo_completed(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[TodoCompleted]
+    request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
     """What was cleared, and the procedure that was learnt."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)

@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from litestar import Response, Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, PathId, RawBodies
+from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.request import JSON, NDJSON, ApiRequest, parse_body
 from api.http.routes.memory_shapes import (
     MAX_BATCH,
@@ -29,8 +28,8 @@ from api.http.routes.memory_shapes import (
     WriteAnswer,
 )
 from api.http.shapes import InNamespace, MaybeNamespace, MemoryAnswer
-from api.http.validation import FieldError, InvalidInput, checked
-from api.wiring.container import Services
+from api.http.validation import InvalidInput, checked
+from api.wiring.container import AppServices, Services
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of
@@ -46,16 +45,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @Endpoint(
-    "POST /v1/memories",
-    "Write one memory",
-    role=Role.WRITER,
-    status=201,
-    also={200: WriteAnswer},
-    errors=(409, 503),
+    "POST /v1/memories", "Write one memory", role=Role.WRITER, status=201, also={200: WriteAnswer}, errors=(409, 503)
 )
-async def post_memory(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[MemoryPost]
-) -> Response[WriteAnswer]:
+async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """201 for a stored memory, 200 for one that was merged or rejected."""
     posted = data.root
     scope = request.scope_in(posted.namespace, posted.session_id, posted.agent_id)
@@ -74,7 +66,7 @@ async def post_memory(
     headers={"Idempotency-Key": "The same key and body within 24 hours give the same answer; another body is a 409."},
 )
 async def post_batch(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[MaybeNamespace], body: RawBody
+    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
 ) -> Response[BatchAnswer]:
     """The result of each item, in order."""
     kind = request.require_media_type(JSON, NDJSON)
@@ -100,7 +92,7 @@ def _encoded(answer: bytes) -> Response[Any]:
 def _idempotency_key(request: ApiRequest) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
-        raise InvalidInput([FieldError("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")])
+        raise InvalidInput.at("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")
     return key
 
 
@@ -108,10 +100,10 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
     """The batch in `raw`; `namespace` is the query's. Raises MalformedJson or InvalidInput with the item's index."""
     if kind == NDJSON:
         if namespace is None:
-            raise InvalidInput([FieldError("namespace", "newline-delimited JSON needs ?namespace=")])
+            raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
         return checked(Batch, {"namespace": namespace, "items": read_lines(raw, MAX_BATCH)})
     if namespace is not None:
-        raise InvalidInput([FieldError("namespace", "belongs into the body of a JSON batch, not into the query")])
+        raise InvalidInput.at("namespace", "belongs into the body of a JSON batch, not into the query")
     return checked(Batch, strict_json(raw))
 
 
@@ -122,7 +114,7 @@ def read_lines(raw: bytes, limit: int) -> list[Any]:
         if not line.strip():
             continue
         if len(values) == limit:
-            raise InvalidInput([FieldError("items", f"at most {limit} items in one batch")])
+            raise InvalidInput.at("items", f"at most {limit} items in one batch")
         values.append(_line(line, f"items[{len(values)}]", number))
     return values
 
@@ -133,13 +125,11 @@ def _line(line: bytes, path: str, number: int) -> Any:
     except MalformedJson as error:
         raise MalformedJson(f"line {number}: {error}", path=path) from error
     except InvalidRequest as error:
-        raise InvalidInput([FieldError(path, f"line {number}: {error}")]) from error
+        raise InvalidInput.at(path, f"line {number}: {error}") from error
 
 
 @Endpoint("GET /v1/memories", "List memories, newest first", errors=(503,))
-async def list_memories(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[ListQuery]
-) -> ListAnswer:
+async def list_memories(request: ApiRequest, services: AppServices, params: Params[ListQuery]) -> ListAnswer:
     """A page of a namespace's memories."""
     types = (params.type,) if params.type else ()
     listing = Listing(types, list_filter(params, services.clock()), params.limit, params.cursor)
@@ -149,9 +139,7 @@ async def list_memories(
 
 
 @Endpoint("DELETE /v1/memories", "Delete memories of a namespace", role=Role.WRITER, errors=(503,))
-async def erase_memories(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[EraseQuery]
-) -> DeletedAnswer:
+async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """How many were deleted, and a count made afterwards."""
     scope = request.scope_in(params.namespace)
     types = (params.type,) if params.type else ()
@@ -163,9 +151,9 @@ async def erase_memories(
     return DeletedAnswer(deleted=deleted, remaining=remaining.total)
 
 
-@Endpoint("GET /v1/memories/{memory_id:str}", "Read a memory", errors=(404, 503))
+@Endpoint("GET /v1/memories/{memory_id}", "Read a memory", errors=(404, 503))
 async def get_memory(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
 ) -> MemoryAnswer:
     """The memory."""
     known = known_id(memory_id)
@@ -176,15 +164,15 @@ async def get_memory(
 
 
 @Endpoint(
-    "PATCH /v1/memories/{memory_id:str}",
+    "PATCH /v1/memories/{memory_id}",
     "Change a memory; new content is embedded again under the same id",
     role=Role.WRITER,
     errors=(404, 409, 503),
 )
 async def patch_memory(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     memory_id: PathId,
     data: JSONBody[MemoryPatch],
 ) -> MemoryAnswer:
@@ -193,9 +181,9 @@ async def patch_memory(
     return MemoryAnswer(await services.ingestor.revise(scope, known_id(memory_id), data.root))
 
 
-@Endpoint("DELETE /v1/memories/{memory_id:str}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
+@Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
 async def delete_memory(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
 ) -> None:
     """No content."""
     scope = request.scope_in(params.namespace)
@@ -207,16 +195,11 @@ async def delete_memory(
         raise _unknown()
 
 
-@Endpoint(
-    "POST /v1/memories/{memory_id:str}/feedback",
-    "Rate a recalled memory",
-    role=Role.WRITER,
-    errors=(404, 503),
-)
+@Endpoint("POST /v1/memories/{memory_id}/feedback", "Rate a recalled memory", role=Role.WRITER, errors=(404, 503))
 async def post_feedback(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     memory_id: PathId,
     data: JSONBody[FeedbackPost],
 ) -> MemoryAnswer:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, PathId
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.problems import Forbidden
 from api.http.request import ApiRequest
 from api.http.routes.memories import known_id
 from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag
-from api.wiring.container import Services
+from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
 from memtypes.model.scope import Name
@@ -51,9 +50,7 @@ class SnoozePost(Model):
 
 
 @Endpoint("GET /v1/prospective/due", "Intentions that are due; marked, they are due once", errors=(503,), head=False)
-async def get_due(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[DueQuery]
-) -> DueAnswer:
+async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
     """The intentions that are due. Marking them needs a writer's key."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
@@ -63,31 +60,29 @@ async def get_due(
     return DueAnswer(due=[MemoryAnswer(memory) for memory in await find(scope, due)])
 
 
-@Endpoint(
-    "POST /v1/memories/{memory_id:str}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS
-)
+@Endpoint("POST /v1/memories/{memory_id}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
 ) -> MemoryAnswer:
     """The completed intention."""
     scope = request.scope_in(params.namespace)
     return MemoryAnswer(await services.intentions.complete(scope, known_id(memory_id)))
 
 
-@Endpoint("POST /v1/memories/{memory_id:str}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
+@Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], memory_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
 ) -> MemoryAnswer:
     """The cancelled intention."""
     scope = request.scope_in(params.namespace)
     return MemoryAnswer(await services.intentions.cancel(scope, known_id(memory_id)))
 
 
-@Endpoint("POST /v1/memories/{memory_id:str}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
+@Endpoint("POST /v1/memories/{memory_id}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def snooze(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     memory_id: PathId,
     data: JSONBody[SnoozePost],
 ) -> MemoryAnswer:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from litestar import Response, Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from api.http.endpoint import Endpoint, PathId
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.queries import retrieve, search
 from api.http.request import JSON, ApiRequest
 from api.http.shapes import QueryFlag
-from api.wiring.container import Services
+from api.wiring.container import AppServices, Services
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model
 from retrieval.answer import RetrieveAnswer, SearchAnswer
@@ -20,17 +19,13 @@ from retrieval.receipts.service import Receipts
 
 
 @Endpoint("POST /v1/search", "The best memories for a query, ranked", errors=(503,))
-async def post_search(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[SearchRequest]
-) -> SearchAnswer:
+async def post_search(request: ApiRequest, services: AppServices, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Hits, best first."""
     return await search(services, request.auth.tenant, data)
 
 
 @Endpoint("POST /v1/retrieve", "A context for a query that fits a budget of tokens", errors=(503,))
-async def post_retrieve(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[RetrieveRequest]
-) -> RetrieveAnswer:
+async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBody[RetrieveRequest]) -> RetrieveAnswer:
     """The context, its items and their cost."""
     return await retrieve(services, request.auth.tenant, data)
 
@@ -47,11 +42,9 @@ class ReceiptAnswer(Receipt):
     contents: dict[str, object] | None = None
 
 
-@Endpoint(
-    "GET /v1/receipts/{receipt_id:str}", "The receipt of a retrieval", also={200: ReceiptAnswer}, errors=(404, 503)
-)
+@Endpoint("GET /v1/receipts/{receipt_id}", "The receipt of a retrieval", also={200: ReceiptAnswer}, errors=(404, 503))
 async def get_receipt(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[ReceiptQuery], receipt_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
     """The receipt as the text that was sealed."""
     receipts = _receipts(services)
@@ -61,20 +54,18 @@ async def get_receipt(
     return Response(text, media_type=JSON)
 
 
-@Endpoint("POST /v1/receipts/{receipt_id:str}/verify", "Check a receipt", errors=(404, 503))
-async def verify_receipt(
-    request: ApiRequest, services: NamedDependency[Services], receipt_id: PathId
-) -> ReceiptVerdict:
+@Endpoint("POST /v1/receipts/{receipt_id}/verify", "Check a receipt", errors=(404, 503))
+async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
     """Each check and whether all of them passed."""
     return await _receipts(services).verify(request.auth.tenant, receipt_id)
 
 
 @Endpoint(
-    "POST /v1/receipts/{receipt_id:str}/replay",
+    "POST /v1/receipts/{receipt_id}/replay",
     "Repeat a retrieval at the receipt's clock and compare",
     errors=(404, 503),
 )
-async def replay_receipt(request: ApiRequest, services: NamedDependency[Services], receipt_id: PathId) -> ReplayAnswer:
+async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
     """Whether the context is the same, and each change."""
     return await _receipts(services).replay(request.auth.tenant, receipt_id)
 

@@ -8,15 +8,14 @@ from typing import Any, Literal
 
 import anyio
 from litestar import Response, Router
-from litestar.di import NamedDependency
 from prometheus_client.core import Metric
 
-from api.http.endpoint import Endpoint
+from api.http.endpoint import Endpoint, Params
 from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
 from api.http.openapi import document, page
 from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, Omittable
-from api.wiring.container import Ping, Services
+from api.wiring.container import AppServices, Ping, Services
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
 from retrieval.answer import Answer
@@ -65,7 +64,7 @@ async def live() -> HealthAnswer:
 @Endpoint(
     "GET /health/ready", "Whether every resource that the service needs answers", role=None, also={503: HealthAnswer}
 )
-async def ready(services: NamedDependency[Services]) -> Response[HealthAnswer]:
+async def ready(services: AppServices) -> Response[HealthAnswer]:
     """A check of each resource; 503 when one does not answer."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
@@ -75,7 +74,7 @@ async def ready(services: NamedDependency[Services]) -> Response[HealthAnswer]:
 
 
 @Endpoint("GET /metrics", "Counters and timings for Prometheus", media_type="text/plain")
-async def metrics(services: NamedDependency[Services]) -> Response[str]:
+async def metrics(services: AppServices) -> Response[str]:
     """Prometheus' text format."""
     return Response(exposition(_metrics(services)), media_type="text/plain; version=0.0.4")
 
@@ -91,9 +90,7 @@ def _metrics(services: Services) -> Iterator[Metric]:
 
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
-async def stats(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace]
-) -> StatsAnswer:
+async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
     """Memories and tokens of each type, and in total."""
     sizes = await services.store.stats(request.scope_in(params.namespace))
     types = {kind: Amount(count=size.count, tokens=size.tokens) for kind, size in sizes.items()}

@@ -9,11 +9,10 @@ from dataclasses import asdict
 
 from anyio import to_thread
 from litestar import Response, Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, PathId
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import ApiRequest
 from api.http.routes.thread_shapes import (
     AgentQuery,
@@ -44,7 +43,7 @@ from api.http.routes.thread_shapes import (
     VersionAnswer,
 )
 from api.http.shapes import InNamespace, MaybeNamespace
-from api.wiring.container import Services
+from api.wiring.container import AppServices, Services
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import OpenRequest, Threads
 from memtypes.model.errors import NotFound, Unavailable
@@ -79,7 +78,7 @@ async def _writable(request: ApiRequest, services: Services, params: AgentQuery,
     errors=_WRITE_ERRORS,
 )
 async def post_thread(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ThreadPost]
+    request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """201 for a new thread, 200 for an existing one."""
     scope, threads = request.scope_in(data.namespace), _threads(services)
@@ -96,9 +95,9 @@ async def post_thread(
     return Response(ReferencesAnswer(threads=references), status_code=201 if created else 200)
 
 
-@Endpoint("GET /v1/threads/{thread_id:str}", "A thread and its turns", errors=_READ_ERRORS, head=False)
+@Endpoint("GET /v1/threads/{thread_id}", "A thread and its turns", errors=_READ_ERRORS, head=False)
 async def get_thread(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[PageQuery], thread_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
     """A page of its turns, which count as used."""
     threads = _threads(services)
@@ -107,13 +106,9 @@ async def get_thread(
     return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=turns, total=content.thread.turns)
 
 
-@Endpoint("POST /v1/threads/{thread_id:str}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
+@Endpoint("POST /v1/threads/{thread_id}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_turn(
-    request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[AgentQuery],
-    thread_id: PathId,
-    data: JSONBody[TurnPost],
+    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
     """The turn with its index."""
     scope = await _writable(request, services, params, thread_id)
@@ -121,11 +116,11 @@ async def post_turn(
     return SaidAnswer.model_validate(said, from_attributes=True)
 
 
-@Endpoint("PUT /v1/threads/{thread_id:str}/turns", "Replace all turns", role=Role.WRITER, errors=_WRITE_ERRORS)
+@Endpoint("PUT /v1/threads/{thread_id}/turns", "Replace all turns", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def put_turns(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[AgentQuery],
+    services: AppServices,
+    params: Params[AgentQuery],
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
@@ -135,9 +130,9 @@ async def put_turns(
     return VersionAnswer.model_validate(replaced, from_attributes=True)
 
 
-@Endpoint("GET /v1/threads/{thread_id:str}/chain", "The threads it continues", errors=_READ_ERRORS)
+@Endpoint("GET /v1/threads/{thread_id}/chain", "The threads it continues", errors=_READ_ERRORS)
 async def get_chain(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
 ) -> ThreadChainAnswer:
     """Its ancestors and the thread itself, oldest first."""
     threads = _threads(services)
@@ -146,11 +141,11 @@ async def get_chain(
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=chain.cycle)
 
 
-@Endpoint("POST /v1/threads/{thread_id:str}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
+@Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
 async def post_context(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     thread_id: PathId,
     data: JSONBody[ContextPost],
 ) -> ContextAnswer:
@@ -189,13 +184,9 @@ async def post_context(
     )
 
 
-@Endpoint("POST /v1/threads/{thread_id:str}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
+@Endpoint("POST /v1/threads/{thread_id}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_flush(
-    request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[AgentQuery],
-    thread_id: PathId,
-    data: JSONBody[FlushPost],
+    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[FlushPost]
 ) -> FlushAnswer:
     """How many turns left, and the memories that they became."""
     scope = await _writable(request, services, params, thread_id)
@@ -203,13 +194,9 @@ async def post_flush(
     return FlushAnswer.model_validate(flushed, from_attributes=True)
 
 
-@Endpoint("POST /v1/threads/{thread_id:str}/clear", "Clear a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
+@Endpoint("POST /v1/threads/{thread_id}/clear", "Clear a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_clear(
-    request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[AgentQuery],
-    thread_id: PathId,
-    data: JSONBody[ClearPost],
+    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
     """How many turns there were, and the id of their backup."""
     scope = await _writable(request, services, params, thread_id)
@@ -217,9 +204,9 @@ async def post_clear(
     return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
 
 
-@Endpoint("GET /v1/threads/{thread_id:str}/stats", "A thread's load", errors=_READ_ERRORS)
+@Endpoint("GET /v1/threads/{thread_id}/stats", "A thread's load", errors=_READ_ERRORS)
 async def get_stats(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
 ) -> ThreadStatsAnswer:
     """Its tokens, limits and time to live."""
     scope, threads = request.scope_in(params.namespace), _threads(services)
@@ -227,9 +214,9 @@ async def get_stats(
     return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id))
 
 
-@Endpoint("GET /v1/threads/{thread_id:str}/health", "Checks of a thread", errors=_READ_ERRORS)
+@Endpoint("GET /v1/threads/{thread_id}/health", "Checks of a thread", errors=_READ_ERRORS)
 async def get_health(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], thread_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
 ) -> ThreadHealthAnswer:
     """Whether it is within its limits and all evicted turns are stored."""
     scope, threads = request.scope_in(params.namespace), _threads(services)
@@ -237,18 +224,18 @@ async def get_health(
     return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.backlog(scope, thread_id))
 
 
-@Endpoint("DELETE /v1/threads/{thread_id:str}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
+@Endpoint("DELETE /v1/threads/{thread_id}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
 async def delete_thread(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[AgentQuery], thread_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId
 ) -> None:
     """No content."""
     scope = await _writable(request, services, params, thread_id)
     await _threads(services).store.delete(scope, thread_id)
 
 
-@Endpoint("GET /v1/threads/backups/{backup_id:str}", "The turns of a cleared thread", errors=_READ_ERRORS)
+@Endpoint("GET /v1/threads/backups/{backup_id}", "The turns of a cleared thread", errors=_READ_ERRORS)
 async def get_backup(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[MaybeNamespace], backup_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], backup_id: PathId
 ) -> BackupAnswer:
     """The turns before the thread was cleared."""
     namespace, local_id = _backup_place(backup_id)

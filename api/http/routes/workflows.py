@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import AfterValidator, ConfigDict, Field
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, PathId
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, QueryWhole, Redactions
-from api.wiring.container import Services
+from api.wiring.container import AppServices, Services
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.events import JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
 from memtypes.live.workflow_state import WorkflowStatus
@@ -180,9 +179,7 @@ def _workflows(services: Services) -> Workflows:
 
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
-async def post_workflow(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[WorkflowPost]
-) -> BegunAnswer:
+async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Its id and version."""
     scope = request.scope_in(data.namespace)
     created = await _workflows(services).create(scope, WorkflowRequest(data.workflow_id, data.parent_id, data.data))
@@ -190,7 +187,7 @@ async def post_workflow(
 
 
 @Endpoint(
-    "POST /v1/workflows/{workflow_id:str}/events",
+    "POST /v1/workflows/{workflow_id}/events",
     "Append an event; one that ends the workflow stores its record as memories",
     role=Role.WRITER,
     status=201,
@@ -198,8 +195,8 @@ async def post_workflow(
 )
 async def post_event(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     workflow_id: PathId,
     data: JSONBody[NewEvent],
 ) -> EventAnswer:
@@ -208,9 +205,9 @@ async def post_event(
     return EventAnswer.model_validate(reported, from_attributes=True)
 
 
-@Endpoint("GET /v1/workflows/{workflow_id:str}", "A workflow's state", errors=_READ_ERRORS)
+@Endpoint("GET /v1/workflows/{workflow_id}", "A workflow's state", errors=_READ_ERRORS)
 async def get_workflow(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[StateQuery], workflow_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[StateQuery], workflow_id: PathId
 ) -> WorkflowAnswer:
     """The state, now or at a version."""
     seen = await _workflows(services).read(request.scope_in(params.namespace), workflow_id, params.at_version)
@@ -218,9 +215,9 @@ async def get_workflow(
     return WorkflowAnswer(workflow_id=workflow_id, parent_id=seen.parent_id, version=seen.state.version, state=state)
 
 
-@Endpoint("GET /v1/workflows/{workflow_id:str}/chain", "The workflows it continues", errors=_READ_ERRORS)
+@Endpoint("GET /v1/workflows/{workflow_id}/chain", "The workflows it continues", errors=_READ_ERRORS)
 async def get_workflow_chain(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], workflow_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], workflow_id: PathId
 ) -> WorkflowChainAnswer:
     """Its ancestors and the workflow itself, oldest first."""
     chain = await _workflows(services).chain(request.scope_in(params.namespace), workflow_id)
@@ -228,9 +225,9 @@ async def get_workflow_chain(
     return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=chain.cycle)
 
 
-@Endpoint("GET /v1/workflows/{workflow_id:str}/resources", "The resources of its chain", errors=_READ_ERRORS)
+@Endpoint("GET /v1/workflows/{workflow_id}/resources", "The resources of its chain", errors=_READ_ERRORS)
 async def get_workflow_resources(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[InNamespace], workflow_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[InNamespace], workflow_id: PathId
 ) -> ResourcesAnswer:
     """The newest value of each resource."""
     resources = await _workflows(services).resources(request.scope_in(params.namespace), workflow_id)
@@ -243,9 +240,9 @@ async def get_workflow_resources(
     return ResourcesAnswer(resources=answers)
 
 
-@Endpoint("GET /v1/workflows/{workflow_id:str}/events", "A workflow's events", errors=_READ_ERRORS)
+@Endpoint("GET /v1/workflows/{workflow_id}/events", "A workflow's events", errors=_READ_ERRORS)
 async def get_events(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[EventsQuery], workflow_id: PathId
+    request: ApiRequest, services: AppServices, params: Params[EventsQuery], workflow_id: PathId
 ) -> EventsAnswer:
     """The events in order."""
     scope = request.scope_in(params.namespace)
@@ -255,15 +252,15 @@ async def get_events(
 
 
 @Endpoint(
-    "POST /v1/workflows/{workflow_id:str}/continue",
+    "POST /v1/workflows/{workflow_id}/continue",
     "Continue: the history in a budget, and the input as the next event",
     role=Role.WRITER,
     errors=_WRITE_ERRORS,
 )
 async def post_continue(
     request: ApiRequest,
-    services: NamedDependency[Services],
-    params: NamedDependency[InNamespace],
+    services: AppServices,
+    params: Params[InNamespace],
     workflow_id: PathId,
     data: JSONBody[ContinuePost],
 ) -> ContinueAnswer:

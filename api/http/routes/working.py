@@ -6,15 +6,14 @@ from datetime import timedelta
 from typing import Annotated, Self
 
 from litestar import Router
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint
+from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest
 from api.http.shapes import QueryFlag, Redactions
-from api.wiring.container import Services
+from api.wiring.container import AppServices, Services
 from ingest.working.working_memory import TTL_S, NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model, Text, Whole
@@ -111,9 +110,7 @@ class WorkingCleared(Answer):
 
 
 @Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(429, 503))
-async def post_working(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[WorkingIn]
-) -> WorkingCreated:
+async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
     """The new item."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     ttl = timedelta(seconds=data.ttl_s)
@@ -123,9 +120,7 @@ async def post_working(
 
 
 @Endpoint("GET /v1/working", "List working items; this does not count as use", errors=(503,))
-async def list_working(
-    request: ApiRequest, services: NamedDependency[Services], params: NamedDependency[WorkingQuery]
-) -> ItemsAnswer:
+async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
     """The session's items."""
     scope = request.scope_in(params.namespace, params.session_id)
     items = await working_memory(services).list_items(scope, params.todo_id, include_cleared=params.include_cleared)
@@ -133,9 +128,7 @@ async def list_working(
 
 
 @Endpoint("POST /v1/working/clear", "Clear working items", role=Role.WRITER, errors=(503,))
-async def clear_working(
-    request: ApiRequest, services: NamedDependency[Services], data: JSONBody[ClearIn]
-) -> WorkingCleared:
+async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
     """How many items were cleared."""
     scope = request.scope_in(data.namespace, data.session_id)
     return WorkingCleared(cleared=await working_memory(services).clear(scope, ItemSelection(data.todo_id, data.id)))
