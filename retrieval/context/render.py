@@ -1,26 +1,128 @@
-"""Chosen memories to the text of a context, with the exact tokens of each part."""
+"""Chosen memories to the text of a context, in Markdown or JSON, with the exact tokens of each part.
+
+Every piece ends with a newline, and the next begins with a character that no tokenizer joins to a newline; therefore
+tokens add up exactly (see `memtypes.search.piece`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from memtypes.model.policy import MemoryType
+from memtypes.model.times import rfc3339
 from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import Passage
+from memtypes.search.piece import bullet
 from retrieval.answer import ContextMessage
 from retrieval.context.excerpt import excerpt
-from retrieval.context.layout import CUT_MARK, ORDER, ContextLayout, JsonLayout, MarkdownLayout
 
 BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
 
-LAYOUTS: Mapping[str, ContextLayout] = {
-    "markdown": MarkdownLayout(),
-    "json": JsonLayout(),
-    "messages": MarkdownLayout(),
-}
+CUT_MARK = " [cut]"
+
+ORDER: tuple[MemoryType, ...] = (
+    MemoryType.WORKING,
+    MemoryType.EPISODIC,
+    MemoryType.SEMANTIC,
+    MemoryType.PROSPECTIVE,
+    MemoryType.PROCEDURAL,
+)
+"""Order of the parts: working memory, recent events, knowledge, pending tasks, procedures."""
+
+TITLES: Mapping[MemoryType, str] = MappingProxyType(
+    {
+        MemoryType.EPISODIC: "Events",
+        MemoryType.SEMANTIC: "Knowledge",
+        MemoryType.PROSPECTIVE: "Tasks",
+        MemoryType.PROCEDURAL: "Procedures",
+        MemoryType.WORKING: "Task at hand",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextLayout:
+    """The pieces of one format, as templates.
+
+    opening, closing: around a block, with its {name}. heading, footing: around the part of a {type} with its {title}.
+    separator: how a piece begins that follows another of its kind. frame: around the whole context. entry: the entry of
+    a passage with its line or a part of it. has_days: whether events are grouped under headings of their days.
+    has_stored_counts: whether the token count stored with a memory is the count of its entry.
+    """
+
+    opening: str
+    closing: str
+    heading: str
+    footing: str
+    separator: str
+    frame: tuple[str, str]
+    entry: Callable[[Passage, str], str]
+    has_days: bool
+    has_stored_counts: bool
+
+    def first(self, piece: str) -> str:
+        """`piece` without its separator."""
+        return piece.removeprefix(self.separator)
+
+    def group(self, passage: Passage) -> str | None:
+        """The heading of the passage's day, or None."""
+        return day_heading(passage.group) if self.has_days and passage.group is not None else None
+
+    def whole(self, blocks: Sequence[str]) -> str:
+        """The context of `blocks`."""
+        return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
+
+    def around_block(self, name: str) -> tuple[str, str]:
+        """The pieces before and after a block."""
+        return self.opening.format(name=name), self.closing.format(name=name)
+
+    def around_type(self, kind: MemoryType) -> tuple[str, str]:
+        """The pieces before and after the part of a type."""
+        return self.heading.format(type=kind, title=TITLES[kind]), self.footing
+
+
+def day_heading(day: str) -> str:
+    """The heading of the events of `day`, of the third level."""
+    return f"### {day}\n"
+
+
+def _json_entry(passage: Passage, text: str) -> str:
+    fields = {"id": passage.id, "at": rfc3339(passage.created_at), "content": text}
+    return "," + json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+MARKDOWN = ContextLayout(
+    opening="<{name}>\n",
+    closing="</{name}>\n",
+    heading="## {title}\n",
+    footing="",
+    separator="",
+    frame=("", ""),
+    entry=lambda _, text: bullet(text),
+    has_days=True,
+    has_stored_counts=True,
+)
+"""Lists under short headings, between tags that recalled text cannot write."""
+
+JSON = ContextLayout(
+    opening=',"{name}":{{\n',
+    closing="}}\n",
+    heading=',"{type}":[\n',
+    footing="]\n",
+    separator=",",
+    frame=("{\n", "}\n"),
+    entry=_json_entry,
+    has_days=False,
+    has_stored_counts=False,
+)
+"""An object with a member for each block, which has a list for each type; one line for each memory."""
+
+LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "messages": MARKDOWN}
 """Layouts by the name in a request; messages contain Markdown."""
 
 
@@ -56,22 +158,23 @@ class Renderer:
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self._tokenizer = tokenizer
-        self._frame_tokens = self.cost(layout.whole([])) if layout.whole([]) else 0
+        self._frame_tokens = self.cost("".join(layout.frame))
 
     def cost(self, piece: str) -> int:
         """The most tokens that `piece` takes, with or without its separator."""
+        if not piece:
+            return 0
         first = self.layout.first(piece)
         alone = self._tokenizer.count(first)
         return alone if first == piece else max(alone, self._tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block."""
-        return self._frame_tokens + self.cost(self.layout.opening(block)) + self.cost(self.layout.closing(block))
+        return self._frame_tokens + sum(map(self.cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
         """Tokens of the pieces around a type's part."""
-        footing = self.layout.footing()
-        return self.cost(self.layout.heading(kind)) + (self.cost(footing) if footing else 0)
+        return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
         """All of `passage`. tokens: of its entry, where they are known."""
@@ -115,7 +218,8 @@ class Renderer:
                 parts.append(text)
         if not parts:
             return RenderedBlock("", 0)
-        text = self.layout.opening(name) + self.layout.first("".join(parts)) + self.layout.closing(name)
+        opening, closing = self.layout.around_block(name)
+        text = opening + self.layout.first("".join(parts)) + closing
         return RenderedBlock(text, self.wrapper_tokens(name) + sum(per_type.values()), per_type)
 
     def _part(self, kind: MemoryType, shown: Sequence[ShownMemory]) -> tuple[str, int]:
@@ -123,15 +227,15 @@ class Renderer:
         tokens = self.heading_tokens(kind)
         group: str | None = None
         for memory in sorted(shown, key=_reading_order):
-            heading = self.layout.group(memory.passage)
-            if heading is not None and heading != group:
-                pieces.append(heading)
-                tokens += self.cost(heading)
-                group = heading
+            day = self.layout.group(memory.passage)
+            if day is not None and day != group:
+                pieces.append(day)
+                tokens += self.cost(day)
+                group = day
             pieces.append(memory.entry)
             tokens += memory.tokens
-        text = self.layout.heading(kind) + self.layout.first("".join(pieces)) + self.layout.footing()
-        return text, tokens
+        heading, footing = self.layout.around_type(kind)
+        return heading + self.layout.first("".join(pieces)) + footing, tokens
 
 
 def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str) -> str | list[ContextMessage]:

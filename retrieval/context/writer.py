@@ -21,8 +21,7 @@ from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, ChosenEntry, Overheads, fill
-from retrieval.context.layout import day_heading
-from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of
+from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.model_budget import SettledRequest

@@ -22,9 +22,6 @@ EXPANSION_TERMS = 15
 HALF_LENGTH = 200
 """Tokens at which a memory's terms count half: a long memory shares some of any terms."""
 
-_SLOTS = 128  # more than the terms that the seeds can have
-_LANES = 8
-
 UPDATE_WINDOW = 5
 """Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
 
@@ -51,24 +48,14 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
     slot_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for every other term; the seeds have 96 terms at most
     slot_of[seed_terms] = np.arange(1, len(seed_terms) + 1)
     slots = slot_of.take(terms)
-    idf = _idf(_slot_counts(slots)[1 : len(seed_terms) + 1], len(candidates))
+    frequencies = np.bincount(slots[slots > 0], minlength=len(seed_terms) + 1)[1:]  # nearly all slots are 0
+    idf = _idf(frequencies, len(candidates))
     best = np.argsort(-summed * idf, kind="stable")[:EXPANSION_TERMS]
     weights = np.zeros(len(seed_terms) + 1)
     weights[best + 1] = (summed * idf**2)[best]
     shared: NDArray[np.float64] = weights.take(slots).sum(axis=1) * length_norm
     highest = float(shared.max(initial=0.0))
     return shared / highest if highest > 0 else shared
-
-
-def _slot_counts(slots: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Number of occurrences of each slot, shape (_SLOTS,).
-
-    Counted in several lanes: nearly all slots are 0, and increments of one counter would wait for each other.
-    """
-    apart = slots + np.arange(slots.shape[1], dtype=np.uint16) % _LANES * _SLOTS
-    by_lane = np.bincount(apart.ravel(), minlength=_LANES * _SLOTS).reshape(_LANES, _SLOTS)
-    counts: NDArray[np.intp] = by_lane.sum(axis=0)
-    return counts
 
 
 def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
