@@ -6,7 +6,6 @@ Relevance is binary: an id is evidence or it is not.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ RESAMPLES = 2_000
 FLIPS = 10_000
 """Random sign changes: a p-value of .05 repeats to about .004."""
 
-_WORD = re.compile(r"\w+")
 _SEED = 20_261_121
 _FLIPS_AT_ONCE = 500
 
@@ -114,27 +112,6 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
     return {f"p{round(share * 100)}": percentile(values, share) for share in shares}
 
 
-def kept_share(original: str, shown: str) -> float:
-    """Share of the words of `original` that `shown` begins with, 0..1; 1 for a blank original."""
-    words, remaining = original.split(), shown.split()
-    kept = 0
-    for word, other in zip(words, remaining, strict=False):
-        if word != other:
-            break
-        kept += 1
-    return kept / len(words) if words else 1.0
-
-
-def answer_share(original: str, shown: str, answer: str) -> float:
-    """Share of the answer's words in `original` that `shown` has too, 0..1.
-
-    Every word of `original` counts if the answer is empty or has no word in common with it.
-    """
-    available = _words(original)
-    expected = available & _words(answer) or available
-    return len(expected & _words(shown)) / len(expected) if expected else 1.0
-
-
 def paired_test(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> PairedTest:
     """Comparison of two lists of metrics in the same order of questions. Raises ValueError for unequal lengths."""
     gains = [b["R@10"] - a["R@10"] for a, b in zip(before, after, strict=True)]
@@ -161,10 +138,6 @@ def sign_flip(differences: Sequence[float]) -> float:
 def _as_extreme(changed: NDArray[np.float64], observed: float, rng: np.random.Generator) -> int:
     signs = rng.integers(0, 2, size=(_FLIPS_AT_ONCE, changed.size)) * 2 - 1
     return int(np.count_nonzero(np.abs(signs @ changed) >= observed - 1e-9))
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.casefold()))
 
 
 def _discount(rank: int) -> float:

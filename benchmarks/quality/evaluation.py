@@ -5,7 +5,7 @@ Evidence is a set of memories: corpus entries that were merged into one memory a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,9 +13,7 @@ from itertools import islice
 import anyio
 
 from benchmarks.harness.metrics import (
-    answer_share,
     hit_at,
-    kept_share,
     ndcg_at,
     recall_at,
     reciprocal_rank,
@@ -24,16 +22,13 @@ from benchmarks.sets.data import Conversation, EvaluationSet, Question
 from benchmarks.sets.loading import Loaded, scope_of
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from retrieval.answer import ContextItem, RetrieveAnswer
+from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
-SHOWN_SHARE = 0.8
-"""A cut text counts as shown with this share of its words; an excerpt with this share of the answer's words."""
-
 _AT_ONCE = 2
 """Questions under way: one is ranked here while the engine searches for the other."""
 
@@ -47,7 +42,6 @@ class Manner:
 
     profile: str | None = None
     violation_sample: int | None = None
-    oversize: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +80,6 @@ class ContextScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a context should show. evidence: text by memory id. answer: to the question, if the set has it."""
-
-    budget: int
-    evidence: Mapping[str, str]
-    answer: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class WayScore:
     """One question asked one way: metrics of its ranking, and contexts by budget."""
 
@@ -126,7 +111,7 @@ class _Task:
     question: Question
     scope: Scope
     as_of: datetime
-    evidence: Mapping[str, str]
+    evidence: list[str]
     budgets: tuple[int, ...]
 
 
@@ -161,10 +146,10 @@ def _tasks(evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded) -> Iter
         yield _Task(question, scope, question.asked_at or now, evidence, budgets)
 
 
-def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> dict[str, str]:
-    """Text by id of the memories that answer `question`."""
-    wanted, ids = set(question.evidence or ()), loaded.ids[conversation.name]
-    return {ids[entry.id]: entry.text for entry in conversation.corpus if entry.id in wanted}
+def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> list[str]:
+    """Ids of the memories that answer `question`, each once."""
+    ids = loaded.ids[conversation.name]
+    return list(dict.fromkeys(ids[entry] for entry in question.evidence or ()))
 
 
 async def _score_way(evaluation: Evaluation, task: _Task, types: list[MemoryType] | None) -> WayScore:
@@ -175,15 +160,13 @@ async def _score_way(evaluation: Evaluation, task: _Task, types: list[MemoryType
         "as_of": task.as_of,
         "profile": evaluation.manner.profile,
     }
-    room = {"oversize": evaluation.manner.oversize} if evaluation.manner.oversize else {}
     ranked = await evaluation.retriever.search(task.scope, SearchRequest(**common, top_k=10))
     contexts = {}
     for budget in task.budgets:
-        request = RetrieveRequest.model_validate({**common, **room, "budget": budget})
+        request = RetrieveRequest.model_validate({**common, "budget": budget})
         answer = await evaluation.retriever.retrieve(task.scope, request)
-        expected = Expected(budget, task.evidence, str(task.question.answer or ""))
-        contexts[budget] = score_context(answer, expected, evaluation.recount)
-    return WayScore(ranking_metrics([hit.id for hit in ranked.hits], list(task.evidence)), contexts)
+        contexts[budget] = score_context(answer, task.evidence, budget, evaluation.recount)
+    return WayScore(ranking_metrics([hit.id for hit in ranked.hits], task.evidence), contexts)
 
 
 def ranking_metrics(ranking: list[str], evidence: list[str]) -> dict[str, float]:
@@ -197,26 +180,19 @@ def ranking_metrics(ranking: list[str], evidence: list[str]) -> dict[str, float]
     }
 
 
-def score_context(answer: RetrieveAnswer, expected: Expected, recount: Callable[[str], int]) -> ContextScore:
-    """The score of `answer`. Raises TypeError for a context that is not one text."""
+def score_context(
+    answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
+) -> ContextScore:
+    """The score of `answer` to a request with `budget`. Raises TypeError for a context that is not one text."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
-    items = {item.id: item for item in answer.items}
-    shown = sum(
-        memory in items and _shows(items[memory], text, expected.answer) for memory, text in expected.evidence.items()
-    )
+    shown = [item.id for item in answer.items]
     metadata = answer.metadata
     return ContextScore(
-        recall=shown / len(expected.evidence),
+        recall=recall_at(shown, evidence, len(shown)),
         tokens=recount(answer.context),
-        allowed=expected.budget + metadata.working_tokens,
+        allowed=budget + metadata.working_tokens,
         stated=metadata.total_tokens,
         utilization=metadata.utilization,
         left_out=metadata.trimmed_count,
     )
-
-
-def _shows(item: ContextItem, text: str, answer: str) -> bool:
-    if item.excerpt:
-        return answer_share(text, item.content, answer) >= SHOWN_SHARE
-    return not item.cut or kept_share(text, item.content) >= SHOWN_SHARE

@@ -31,7 +31,6 @@ _NOTES = (
     "Intervals are 95 %: percentile bootstrap over queries (2,000). hit@10: some of the evidence is there.",
     "own: only the set's memory types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
-    "A cut memory counts as shown with 80 % of its words, an excerpt with 80 % of the answer's words in the memory.",
     "full: contexts that left candidates out; utilization is their mean, least their minimum.",
     "violations: the context, recounted whole by tiktoken, is above the budget; understated: above the stated count.",
 )
@@ -49,10 +48,6 @@ class QualityRequest:
         default=None, metadata=flag("ask only N queries of each set with all budgets", int, least=0)
     )
     store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
-    oversize: str | None = field(
-        default=None,
-        metadata=flag("how memories larger than their room are shown", str, choices=("skip", "cut", "excerpt")),
-    )
     workers: int = field(default=cores(), metadata=flag("processes that ask at once", least=1))
     against: str | None = field(default=None, metadata=flag("paired test against this profile", str))
     ablate: bool = field(default=False, metadata=flag("rank without each signal and leg"))
@@ -99,7 +94,7 @@ async def measure_quality(request: QualityRequest) -> Report:
 async def _measure_set(request: QualityRequest, whole: EvaluationSet, directory: Path, results: _Results) -> None:
     limited = limit_questions(whole, request.limit_queries)
     progress(f"{whole.name}: {whole.memories} memories, {limited.questions} queries")
-    manner = Manner(request.profile, request.violation_sample, request.oversize)
+    manner = Manner(request.profile, request.violation_sample)
     compared = Comparisons(request.against, request.ablate, request.pooled)
     async with open_parts(settings_in(directory)) as opened:
         loaded = await kept_or_loaded(opened.ingestor, opened.store, whole, directory if request.store else None)

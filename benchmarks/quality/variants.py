@@ -105,7 +105,7 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
         )
         answer = await retriever.search(scope, request)
         evidence = evidence_of(question, conversation, loaded)
-        rankings.append(ranking_metrics([hit.id for hit in answer.hits], list(evidence)))
+        rankings.append(ranking_metrics([hit.id for hit in answer.hits], evidence))
     return rankings
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from benchmarks.harness.metrics import (
     bootstrap,
     hit_at,
-    kept_share,
     ndcg_at,
     paired_test,
     percentile,
@@ -136,21 +135,6 @@ def test_percentile_refuses_invalid_arguments(values: list[float], share: float)
     """No values, or a share outside of (0, 1], is an error."""
     with pytest.raises(ValueError, match="needs values"):
         percentile(values, share)
-
-
-@pytest.mark.parametrize(
-    ("original", "shown", "expected"),
-    [
-        ("one two three four", "one two three four", 1.0),
-        ("one two three four", "one  two\nthree fo… [cut]", 0.75),
-        ("one two three four", "two three four", 0.0),
-        ("one two", "", 0.0),
-        (" ", "", 1.0),
-    ],
-)
-def test_kept_share_counts_the_words_before_the_cut(original: str, shown: str, expected: float) -> None:
-    """Words count up to the first one that differs."""
-    assert kept_share(original, shown) == expected
 
 
 @given(GAINS)

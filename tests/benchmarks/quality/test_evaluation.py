@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality.evaluation import METRICS, Expected, Manner, Slice, evaluate, ranking_metrics, score_context
+from benchmarks.quality.evaluation import METRICS, Manner, Slice, evaluate, ranking_metrics, score_context
 from benchmarks.sets.data import EvaluationSet, read_set
 from benchmarks.sets.loading import load
 from memtypes.model.policy import MemoryType
@@ -80,51 +80,28 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
     return RetrieveAnswer(context=context, items=items, metadata=metadata)
 
 
-def _item(name: str, content: str, *, cut: bool) -> ContextItem:
-    return ContextItem(id=name, type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content=content, cut=cut or None)
-
-
-def test_a_cut_memory_counts_with_four_fifths_of_its_words() -> None:
-    """A cut memory shows its evidence if 80 % of its words are left."""
-    text = "a b c d e"
-    for shown, recall in (("a b c d …", 1.0), ("a b c …", 0.0)):
-        answer = _answer([_item("m", shown, cut=True)])
-        assert score_context(answer, Expected(10, {"m": text}), len).recall == recall
-    answer = _answer([_item("m", "anything", cut=False)])
-    assert score_context(answer, Expected(10, {"m": text, "n": text}), len).recall == 0.5
-
-
-def test_an_excerpt_counts_with_four_fifths_of_the_answers_words() -> None:
-    """Answer words that the memory has count; without an answer, every word of the memory."""
-    text = "It cost 40 crowns in Prague, paid late in May"
-    for shown, answer, recall in (
-        ("... 40 crowns in PRAGUE ...", "40 crowns, Prague, a Tuesday", 1.0),
-        ("... cost 40 crowns", "40 crowns, Prague", 0.0),
-        ("It cost 40 crowns in Prague, paid ...", "", 0.0),
-        ("It cost 40 crowns in Prague, paid late", "none of these", 1.0),
-    ):
-        item = _item("m", shown, cut=False).model_copy(update={"excerpt": True})
-        assert score_context(_answer([item]), Expected(10, {"m": text}, answer), len).recall == recall
-
-
-async def test_questions_are_asked_in_their_manner(small: EvaluationSet) -> None:
-    """The options of the manner reach the request; an invalid one is refused."""
+async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> None:
+    """The profile reaches the request; an unknown one is refused."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
-    cut = await evaluate(replace(parts.evaluation, manner=Manner(oversize="cut")), small, loaded)
-    assert cut[0].own_types.contexts[500].recall == 1.0
     with pytest.raises(ExceptionGroup) as failed:
-        await evaluate(replace(parts.evaluation, manner=Manner(oversize="shrink")), small, loaded)
-    assert "oversize" in str(failed.value.exceptions[0])
+        await evaluate(replace(parts.evaluation, manner=Manner(profile="unknown")), small, loaded)
+    assert "profile" in str(failed.value.exceptions[0])
+
+
+def test_evidence_counts_as_shown_by_id() -> None:
+    """Half of the evidence is in the context."""
+    item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
+    assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
 
 
 def test_violations_and_understatements_are_detected() -> None:
     """A recount above budget plus working memory violates; one above the stated total understates."""
-    score = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()) + 1)
+    score = score_context(_answer([]), ["m"], 2, lambda text: len(text.split()) + 1)
     assert (score.tokens, score.allowed, score.stated) == (4, 3, 3)
     assert score.violates
     assert score.understates
-    fine = score_context(_answer([]), Expected(2, {"m": "x"}), lambda text: len(text.split()))
+    fine = score_context(_answer([]), ["m"], 2, lambda text: len(text.split()))
     assert not fine.violates
     assert not fine.understates
 
@@ -132,4 +109,4 @@ def test_violations_and_understatements_are_detected() -> None:
 def test_only_a_context_of_one_text_is_recounted() -> None:
     """Messages cannot be recounted as a whole."""
     with pytest.raises(TypeError, match="one text"):
-        score_context(_answer([], context=[ContextMessage(content="a")]), Expected(10, {"m": "x"}), len)
+        score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
