@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -12,6 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import rich.box
+import rich.table
+from rich.console import Console
+from rich.text import Text
 
 Cell: TypeAlias = str | int | float | None
 
@@ -63,13 +69,16 @@ def render_report(command: str, report: Report) -> str:
 
 def render_table(table: Table) -> str:
     """`table` as an aligned Markdown table; columns with numbers to the right."""
-    shown = [[_shown(cell) for cell in row] for row in table.rows]
-    widths = [max(len(cell) for cell in column) for column in zip(table.columns, *shown, strict=True)]
-    numeric = [_is_numeric([row[index] for row in table.rows]) for index in range(len(table.columns))]
-    head = _aligned(table.columns, widths, numeric)
-    dashes = ("-" * (width + 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True))
-    rule = f"|{'|'.join(dashes)}|"
-    return "\n".join([table.title, "", head, rule, *(_aligned(row, widths, numeric) for row in shown)])
+    drawn = rich.table.Table(box=rich.box.MARKDOWN)
+    for index, column in enumerate(table.columns):
+        numeric = any(isinstance(row[index], int | float) for row in table.rows)
+        drawn.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*(Text(_shown(cell)) for cell in row))
+    console = Console(width=10_000, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(drawn)
+    return f"{table.title}\n\n{capture.get().strip()}"
 
 
 def spread_row(name: str, values: Sequence[float], digits: int = 3) -> tuple[Cell, ...]:
@@ -110,15 +119,3 @@ def _shown(cell: Cell) -> str:
     if abs(cell) < 10:
         return f"{cell:.3f}"
     return f"{cell:.1f}" if abs(cell) < 1_000 else f"{cell:,.0f}"
-
-
-def _is_numeric(cells: Sequence[Cell]) -> bool:
-    return any(isinstance(cell, int | float) for cell in cells)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    padded = [
-        cell.rjust(width) if to_right else cell.ljust(width)
-        for cell, width, to_right in zip(cells, widths, right, strict=True)
-    ]
-    return "| " + " | ".join(padded) + " |"
