@@ -29,8 +29,7 @@ from memtypes.llms.counting import EndpointCounter, LocalCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.working import LiveItemStore
-from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.maintenance.erasure import EdgeFiles
+from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from retrieval.receipts.recorder import ReceiptRecorder

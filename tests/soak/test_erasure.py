@@ -15,8 +15,7 @@ from benchmarks.harness.stores import TENANT, filled, namespace_of, open_parts
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
-from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.maintenance.erasure import EdgeFiles
+from memtypes.stores.edge import EdgeFiles, EdgeStore
 from tests.soak.service import Sizes
 
 pytestmark = [pytest.mark.soak, pytest.mark.anyio]

@@ -1,6 +1,6 @@
 """The embedded store: Qdrant Edge in a process of its own, shared by every program that opens the same directory."""
 
-from memtypes.stores.edge.process.client import EdgeStore
+from memtypes.stores.edge.process.client import EdgeFiles, EdgeStore
 from memtypes.stores.edge.process.starting import EdgeSettings
 
-__all__ = ["EdgeSettings", "EdgeStore"]
+__all__ = ["EdgeFiles", "EdgeSettings", "EdgeStore"]

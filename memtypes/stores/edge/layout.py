@@ -1,17 +1,18 @@
-"""The directory of an embedded store: what lies where, which version is current, and with what it was built.
+"""The directory of an embedded store: its files, the current version of each type, and the embedder it was built with.
 
-    store.json       current version of each type, the embedder's fingerprint and dimensions; replaced as a whole
+    store.json       current version of each type, the embedder's fingerprint and dimensions
     TYPE/VERSION/    one shard of the engine, with the sidecar's slots/, terms/ and tokens/
-    engine.json      who serves it now: process id, socket, protocol
-    engine.lock      held by that process for as long as it lives
-    opening.lock     held while someone looks whether there is an engine, and starts one
-    engine.log       what the engine wrote to its standard output and error
+    engine.json      the engine process: id, socket, protocol
+    engine.lock      held by that process while it runs
+    opening.lock     held while a process looks for an engine and starts one
+    engine.log       the engine's standard output and error
 
 Knows no engine and no vendor library.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from memtypes.stores.operations.schema import VERSION, mismatch
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """Which version of each type is current, and with what they were built."""
+    """The current version of each type, and the embedder of all of them."""
 
     fingerprint: str
     dimensions: int
@@ -33,7 +34,7 @@ class Alias(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The engine that serves a store."""
+    """The engine process that serves a store."""
 
     pid: int
     socket: str
@@ -42,37 +43,37 @@ class Holder(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places in one store's directory."""
+    """The paths in a store's directory."""
 
     directory: Path
 
     @property
     def alias_path(self) -> Path:
-        """Where the alias is."""
+        """The alias file."""
         return self.directory / "store.json"
 
     @property
     def holder_path(self) -> Path:
-        """Where the engine names itself."""
+        """The file that names the engine process."""
         return self.directory / "engine.json"
 
     @property
     def engine_lock(self) -> Path:
-        """What the engine holds while it lives."""
+        """The lock of the engine process."""
         return self.directory / "engine.lock"
 
     @property
     def opening_lock(self) -> Path:
-        """What an opener holds while it looks for an engine and starts one."""
+        """The lock of a process that looks for an engine and starts one."""
         return self.directory / "opening.lock"
 
     @property
     def log_path(self) -> Path:
-        """Where the engine's output goes."""
+        """The engine's log."""
         return self.directory / "engine.log"
 
     def shard_paths(self) -> Mapping[MemoryType, Path]:
-        """The current version's directory of each type."""
+        """The directory of the current version of each type."""
         alias = self.existing_alias()
         return {kind: self.directory / kind / version for kind, version in alias.current.items()}
 
@@ -86,27 +87,38 @@ class Layout:
             raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
 
     def existing_alias(self) -> Alias:
-        """The alias of a store that is there. Raises Unavailable."""
+        """The alias of an existing store. Raises Unavailable."""
         alias = self.read_alias()
         if alias is None:
             raise Unavailable(f"{self.alias_path} is missing")
         return alias
 
     def write_alias(self, alias: Alias) -> None:
-        """Put `alias` in the place of the one before, as a whole."""
+        """Replace the alias atomically."""
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
+    def next_path(self, kind: MemoryType) -> Path:
+        """Where the next version of a type goes, without what an unfinished one left there."""
+        path = self.directory / kind / next_version(self.existing_alias().current[kind])
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def use_version(self, kind: MemoryType, path: Path) -> None:
+        """Make the version in `path` the current one of its type."""
+        alias = self.existing_alias()
+        self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
+
     def read_holder(self) -> Holder | None:
-        """The engine that named itself last, alive or not."""
+        """The latest engine process, running or not."""
         try:
             return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Make a new store's directory and alias, or check an existing one's. Raises EmbedderMismatch; drops nothing.
+        """Create the alias of a new store, or check that of an existing one. Raises EmbedderMismatch; deletes nothing.
 
-        Call it with the opening lock held.
+        The caller holds the opening lock.
         """
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in MemoryType):
@@ -115,19 +127,18 @@ class Layout:
                 "changed. Put store.json back, or use another --data-dir."
             )
         if alias is None:
-            fresh = Alias(fingerprint, dimensions, dict.fromkeys(MemoryType, VERSION))
-            self.write_alias(fresh)
+            self.write_alias(Alias(fingerprint, dimensions, dict.fromkeys(MemoryType, VERSION)))
         elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
-            kept, given = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
-            raise EmbedderMismatch(mismatch(f"the store in {self.directory}", kept, given))
+            built, now = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
+            raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, now))
 
     def socket_path(self) -> Path:
-        """Where to listen: in the directory, or, where that path is too long, in an owner-only place for sockets."""
+        """Where the engine listens: in the directory, or in a private one for sockets where that path is too long."""
         return socket_in(self.directory, "engine.sock")
 
 
 def make_directory(path: Path) -> Layout:
-    """The layout of `path`, made for its owner alone where it does not exist. Raises Unavailable."""
+    """The layout of `path`, created for its owner alone where it does not exist. Raises Unavailable."""
     return Layout(private_directory(path))
 
 

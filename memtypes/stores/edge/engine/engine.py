@@ -23,10 +23,9 @@ from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
-from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.engine.shard import DeletionMarker, Shard
 from memtypes.stores.edge.engine.vendor import create_indexes, open_shard, translated
-from memtypes.stores.edge.maintenance.deletion_marker import Wear, delete_others
-from memtypes.stores.edge.maintenance.shard_copy import Successor
+from memtypes.stores.edge.maintenance.shard_rewrite import ShardCopy
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.passage_cache import PassageCache
 from memtypes.stores.edge.sidecar.slots import Slots
@@ -67,7 +66,7 @@ class EdgeEngine(EngineOperations):
         self._shards = dict(shards)
         self._columns = ColumnCache(self._payloads)
         self._passages = {kind: PassageCache(partial(self._payloads, kind)) for kind in shards}
-        self._successors: dict[MemoryType, Successor] = {}
+        self._copies: dict[MemoryType, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
         self._unsynced: set[MemoryType] = set()
@@ -135,7 +134,7 @@ class EdgeEngine(EngineOperations):
 
     @property
     def unflushed(self) -> bool:
-        """Whether something is in a log alone."""
+        """Whether a change is only in a log."""
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
@@ -181,69 +180,74 @@ class EdgeEngine(EngineOperations):
         return logs
 
     def flush_one(self) -> None:
-        """Write one changed shard's segments to disk, so that its log can be forgotten."""
+        """Write the segments of one changed shard to disk, so that its log can be truncated."""
         kind = next(iter(self._unflushed))
         with translated():
             self._shards[kind].engine.flush()
         self._unflushed.discard(kind)
 
-    def worn(self, removed_by: int) -> list[MemoryType]:
-        """The types that still hold bytes of what was removed at this time (in nanoseconds) or before."""
-        since = {kind: shard.wear.since for kind, shard in self._shards.items()}
-        return [kind for kind, began in since.items() if began is not None and began <= removed_by]
+    def with_deleted_bytes(self, removed_by: int) -> list[MemoryType]:
+        """The types that still contain bytes removed at this time (in nanoseconds) or before."""
+        since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
+        return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
-    def succeed(self, kind: MemoryType, path: Path) -> Generator[None, None, Shard]:
-        """A step at a time, write the shard of `kind` anew in `path`; the copy, which can take its place then."""
-        self._give_up(kind)
+    def copy_shard(self, kind: MemoryType, path: Path) -> Generator[None, None, Shard]:
+        """Copy the shard of a type to `path`, a step at a time; the copy, complete and synced.
+
+        Writes go on meanwhile and are made in both. Raises Unavailable when the copy could not follow one.
+        """
+        self._drop_copy(kind)
         with translated():
             engine = open_shard(path, self._dimensions, {})
             yield from create_indexes(engine, indexes_of(kind))
-            made = self._successors[kind] = Successor(Shard.of(path, engine, Wear(path, None)))
-            while not made.fill(self._shards[kind]):
+            copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, DeletionMarker(path)))
+            while not copy.copy_batch(self._shards[kind]):
                 yield
-                if self._successors.get(kind) is not made:
+                if self._copies.get(kind) is not copy:
                     raise Unavailable(f"the copy of the {kind} memories could not follow a change")
         self._unflushed.add(kind)
-        return made.shard
+        for directory in (*copy.shard.logs, path, path.parent):
+            sync_directory(directory)
+        return copy.shard
 
-    def replace(self, kind: MemoryType) -> None:
-        """Put a finished successor in the place of its shard, and delete that and every other version."""
-        made, before = self._successors.pop(kind), self._shards[kind]
-        moved = made.moved(before)
+    def use_copy(self, kind: MemoryType) -> None:
+        """Replace a shard by its complete copy, and delete every other version of the type."""
+        copy, before = self._copies.pop(kind), self._shards[kind]
+        moved = copy.new_slots(before)
         self._columns.renumber(kind, moved)
         self._passages[kind].renumber(moved)
-        self._shards[kind] = made.shard
+        self._shards[kind] = copy.shard
         with translated():
             before.close()
-        delete_others(made.shard.path)
+        copy.shard.delete_other_versions()
 
     def close(self) -> None:
         """Flush and close every shard."""
-        for kind in list(self._successors):
-            self._give_up(kind)
-        for log in self.take_unsynced():
-            sync_directory(log)
+        for kind in list(self._copies):
+            self._drop_copy(kind)
+        for directory in self.take_unsynced():
+            sync_directory(directory)
         with translated():
             for shard in self._shards.values():
                 shard.engine.flush()
                 shard.close()
 
-    def _give_up(self, kind: MemoryType) -> None:
-        made = self._successors.pop(kind, None)
-        if made is not None:
+    def _drop_copy(self, kind: MemoryType) -> None:
+        copy = self._copies.pop(kind, None)
+        if copy is not None:
             with translated():
-                made.shard.close()
+                copy.shard.close()
 
     def _write(self, kind: MemoryType, change: Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
-        made = False
+        shard, completed = self._shards[kind], False
         try:
-            slots = self._shards[kind].write(change)
-            made = True
+            slots = shard.write(change)
+            completed = True
         finally:
-            if not made:  # nobody knows what it has done
-                named = self._shards[kind].named(change)
+            if not completed:  # it may have been made in part
+                named = shard.named(change)
                 self._columns.forget(kind, named)
                 self._passages[kind].forget(named)
         self._columns.follow(kind, change, slots)
@@ -251,16 +255,16 @@ class EdgeEngine(EngineOperations):
         self._follow(kind, change, slots)
 
     def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Make the change in the shard's successor as well; one that can't follow is given up, not the write."""
-        successor = self._successors.get(kind)
-        if successor is None:
+        """Make a change in the shard's copy as well. A copy that can't follow is dropped, the write stands."""
+        copy = self._copies.get(kind)
+        if copy is None:
             return
         try:
             with translated():
-                successor.follow(change, slots)
+                copy.follow(change, slots)
         except RemembrancerError:
-            _log.exception("the copy of the %s memories is given up", kind)
-            self._give_up(kind)
+            _log.exception("the copy of the %s memories is dropped", kind)
+            self._drop_copy(kind)
 
     def _payloads(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
         return self._shards[kind].reader.payloads(slots, fields)

@@ -1,12 +1,14 @@
-"""The memories of one type: the engine's shard, and beside it the slots, the terms and the token vectors of its points.
+"""The memories of one type: the engine's shard, and the sidecar's slots, terms and token vectors of its points.
 
-Every change of a plan is made here. What comes is written to the files before the engine's log, and what goes is taken
-out of them after it: so whatever dies in between, no point is without its slot, and none loses its vectors.
+New rows are written to the sidecar's files before the engine's log, and removed rows are taken out after it. So every
+point has its slot and its vectors, whatever dies in between.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +19,10 @@ import qdrant_edge as edge
 
 from memtypes.stores.edge.engine.reader import Reader
 from memtypes.stores.edge.engine.vendor import Translator, to_point
-from memtypes.stores.edge.maintenance.deletion_marker import Wear
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
@@ -33,12 +33,38 @@ from memtypes.stores.operations.engine import (
 )
 
 _ID = "id"
-"""Where a memory names itself in its payload."""
+"""The payload field with the memory's id."""
 
-_MENDED_AT_ONCE = 1_000
-_TOLD = 10_000
+_MARK = "removed"
+"""A file in a shard's directory, present when something was removed from the shard."""
+
+_REPAIRED_AT_ONCE = 1_000
+_LOGGED = 10_000
+"""Reading the terms of more memories than this is announced in the log."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class DeletionMarker:
+    """Since when a shard contains deleted bytes, in nanoseconds of the clock; None when it contains none."""
+
+    path: Path
+    since: int | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> DeletionMarker:
+        """Deletion state of the shard at `path`; 0 if it is marked, or if another version exists beside it."""
+        other_version = any(other != path for other in path.parent.iterdir())
+        return cls(path, 0 if other_version or (path / _MARK).exists() else None)
+
+    def mark(self, at: int) -> None:
+        """Record, before a removal, that the shard will contain deleted bytes; the mark outlives the process."""
+        if self.since is None:
+            self.since = at
+            handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.fsync(handle)
+            os.close(handle)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,26 +76,26 @@ class Shard:
     slots: SlotFile
     tokens: TokenFile
     terms: TermFile
-    wear: Wear
+    deleted: DeletionMarker
     reader: Reader
 
     @classmethod
-    def of(cls, path: Path, engine: edge.EdgeShard, wear: Wear | None = None) -> Shard:
-        """The shard in `path`, which the engine has open, and its files, made where there are none."""
+    def of(cls, path: Path, engine: edge.EdgeShard, deleted: DeletionMarker | None = None) -> Shard:
+        """The shard in `path`, which the engine has open, with its files, created where there are none."""
         slots, terms = SlotFile(path), TermFile.beside(path)
         reader = Reader.of(engine, slots, terms)
-        shard = cls(path, engine, slots, TokenFile.beside(path), terms, wear or Wear.of(path), reader)
-        shard._mend()
-        shard._fill_terms()
+        shard = cls(path, engine, slots, TokenFile.beside(path), terms, deleted or DeletionMarker.of(path), reader)
+        shard._repair_slots()
+        shard._repair_terms()
         return shard
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories of what is written with each change."""
+        """The directories that each change is written to."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """The slots of what `change` was about, once it is made; None where only the engine knows."""
+        """Make a change; the slots of the changed memories, None where only the engine knows them."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -79,75 +105,73 @@ class Shard:
                 return self._remove(self.reader.matching(change.where), where)
             case SetFields(_, fields):
                 self.engine.update(edge.UpdateOperation.set_payload_by_filter(where, fields))
-            case DropFields(_, keys):
-                self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(keys)))
+            case DropFields(_, names):
+                self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
         return self.named(change)
 
     def named(self, change: Change) -> Slots | None:
-        """The slots of the memories that `change` names: all that it can be about; None where it names none."""
+        """The slots of the memories that a change names, the only ones it can apply to; None where it names none."""
         if isinstance(change, PutPoints):
             return self.slots.known([point.id for point in change.points])
-        ids = _named_in(change.where)
-        return None if ids is None else self.slots.known(ids)
+        for part in change.where.get("must", ()):
+            if "has_id" in part:
+                return self.slots.known(part["has_id"])
+        return None
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the engine's shard and the files."""
         self.engine.close()
         self.tokens.close()
         self.terms.close()
         self.slots.close()
 
+    def delete_other_versions(self) -> None:
+        """Delete every other version of the type."""
+        for other in self.path.parent.iterdir():
+            if other != self.path:
+                shutil.rmtree(other)
+
     def _put(self, points: Sequence[EnginePoint], where: edge.Filter) -> Slots:
-        """Its plan has made sure that no other scope's points are meant, so their token vectors may go first."""
+        # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
         slots = self.slots.claim([point.id for point in points])
         tokens = [point.vectors.tokens for point in points]
-        rich = np.array([one is not None and len(one) > 0 for one in tokens], dtype=np.bool_)
-        self.tokens.put(slots[rich], [one for one in tokens if one is not None and len(one)])
+        with_tokens = np.array([vectors is not None and len(vectors) > 0 for vectors in tokens], dtype=np.bool_)
+        self.tokens.put(slots[with_tokens], [vectors for vectors in tokens if vectors is not None and len(vectors)])
         self.terms.put(slots, [point.vectors.sparse for point in points])
-        made = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
-        self.engine.update(edge.UpdateOperation.upsert_points(made, condition=where))
-        self.tokens.remove(slots[~rich])
+        converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
+        self.engine.update(edge.UpdateOperation.upsert_points(converted, condition=where))
+        self.tokens.remove(slots[~with_tokens])
         return slots
 
-    def _remove(self, gone: Slots, where: edge.Filter) -> Slots:
-        if len(gone):
-            self.wear.note(time.time_ns())
+    def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
+        if len(slots):
+            self.deleted.mark(time.time_ns())
         self.engine.update(edge.UpdateOperation.delete_points_by_filter(where))
-        self.tokens.remove(gone)
-        self.terms.remove(gone)
-        self.slots.remove(gone)
-        return gone
+        self.tokens.remove(slots)
+        self.terms.remove(slots)
+        self.slots.remove(slots)
+        return slots
 
-    def _mend(self) -> None:
-        """Make the slots say what the engine has: of the last second a power cut may keep the one and not the other.
+    def _repair_slots(self) -> None:
+        """Make the slots agree with the engine's points after a power cut, which may keep the one and lose the other.
 
-        Asked for are the points of slots without an id, and those beyond the last slot. A memory names itself.
+        Looks at the points of slots without an id, and at those beyond the last slot.
         """
         doubtful = self.slots.doubtful()
-        known = self.reader.payloads(doubtful, (_ID,))
+        payloads = self.reader.payloads(doubtful, (_ID,))
         last = len(self.slots) - 1
-        while more := self.reader.after(last, _MENDED_AT_ONCE, (_ID,)):
-            known.update(more)
+        while more := self.reader.after(last, _REPAIRED_AT_ONCE, (_ID,)):
+            payloads.update(more)
             last = more[-1][0]
-        self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in known.items()})
+        self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
-    def _fill_terms(self) -> None:
-        """Have the terms of every point: one of an earlier version has none, and a power cut may have taken some."""
+    def _repair_terms(self) -> None:
+        """Read missing terms from the engine: a power cut may have taken some."""
         lacking = self.terms.lacking(self.slots.used())
-        if len(lacking) > _TOLD:
-            _log.warning("the terms of %d memories are read, which takes a few seconds for some 100,000", len(lacking))
-        for start in range(0, len(lacking), _MENDED_AT_ONCE):
-            slots = lacking[start : start + _MENDED_AT_ONCE]
-            vectors = self.reader.sparse_vectors(slots)
+        if len(lacking) > _LOGGED:
+            _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))
+        for start in range(0, len(lacking), _REPAIRED_AT_ONCE):
+            vectors = self.reader.sparse_vectors(lacking[start : start + _REPAIRED_AT_ONCE])
             self.terms.put(slots_of(vectors), list(vectors.values()))
         if len(lacking):
             sync_directory(self.terms.directory)
-
-
-def _named_in(where: Condition) -> list[str] | None:
-    """The only ids that can meet `where`, or None when it does not say."""
-    for part in where.get("must", ()):
-        if "has_id" in part:
-            ids: list[str] = part["has_id"]
-            return ids
-    return None

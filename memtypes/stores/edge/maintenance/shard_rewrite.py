@@ -1,35 +1,62 @@
-"""A shard written anew while it is in use, so that what was removed leaves the disk: a step at a time.
+"""Copies of shards, without the deleted bytes that the engine keeps in its segments and its log.
 
-Its successor is filled, the alias names it, and every other version of the type is deleted, those that embedding anew
-has left included: they hold what was removed, too.
+A copy is filled a batch at a time while its source is still written to. It contains exactly the points up to the slot
+that was copied last, as each change of the source is made in it as well. Its slots are new, without the gaps of removed
+memories.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import sys
+from dataclasses import dataclass
 
-import msgspec
+import numpy as np
+import qdrant_edge as edge
 
-from memtypes.model.policy import MemoryType
-from memtypes.stores.edge.engine.engine import EdgeEngine
+from memtypes.stores.edge.engine.reader import slots_in
 from memtypes.stores.edge.engine.shard import Shard
-from memtypes.stores.edge.layout import Layout, next_version
-from memtypes.stores.files import sync_directory
+from memtypes.stores.edge.sidecar.slots import Slots
+from memtypes.stores.operations.engine import Change, PutPoints
+
+BATCH = 32
+"""Points that are copied at once: a few milliseconds, in which no request is answered."""
+
+_NONE = -1
+_ALL = sys.maxsize
 
 
-def renewed(engine: EdgeEngine, layout: Layout, kind: MemoryType) -> Iterator[None]:
-    """Do it; whoever asks the engine something may do so between two steps."""
-    path = layout.directory / kind / next_version(layout.existing_alias().current[kind])
-    shutil.rmtree(path, ignore_errors=True)  # of one that did not end
-    made = yield from engine.succeed(kind, path)
-    adopt(layout, kind, made)
-    engine.replace(kind)
+@dataclass(slots=True)
+class ShardCopy:
+    """A copy in progress. copied: the last slot of the source that has been copied."""
 
+    shard: Shard
+    copied: int = _NONE
 
-def adopt(layout: Layout, kind: MemoryType, shard: Shard) -> None:
-    """Make a shard the current one of its type, once it is on the disk."""
-    for written in (*shard.logs, shard.path, shard.path.parent):
-        sync_directory(written)
-    alias = layout.existing_alias()
-    layout.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: shard.path.name}))
+    def copy_batch(self, source: Shard) -> bool:
+        """Copy the next points of `source` with all their vectors; whether the copy is complete."""
+        request = edge.ScrollRequest(offset=self.copied + 1, limit=BATCH + 1, with_payload=True, with_vector=True)
+        records, _ = source.engine.scroll(request)
+        old = slots_in(records)
+        if records:
+            new = self.shard.slots.claim_ids(source.slots.ids(old))
+            self.shard.tokens.copy(source.tokens, old, new)
+            self.shard.terms.copy(source.terms, old, new)
+            pairs = zip(new.tolist(), records, strict=True)
+            points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
+            self.shard.engine.update(edge.UpdateOperation.upsert_points(points))
+        complete = len(records) <= BATCH
+        self.copied = _ALL if complete else int(old[-1])
+        return complete
+
+    def follow(self, change: Change, slots: Slots | None) -> None:
+        """Make a change of the source here, as far as it is copied. slots: of the changed points in the source."""
+        if isinstance(change, PutPoints) and slots is not None:
+            copied = np.flatnonzero(slots <= self.copied).tolist()
+            change = PutPoints(tuple(change.points[place] for place in copied), change.where)
+            if not change.points:
+                return
+        self.shard.write(change)
+
+    def new_slots(self, source: Shard) -> Slots:
+        """The slot here of each slot of the source; -1 where its memory was removed."""
+        return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))

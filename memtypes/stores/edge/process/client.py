@@ -1,7 +1,8 @@
-"""The embedded store as its users see it: a client of the engine process that all of them share.
+"""The embedded store: a client of an engine process that all programs with the same directory share.
 
-The first opener of a directory starts the process; it leaves by itself after the last one. What was acknowledged is in
-the write-ahead log, so it survives the death of any process; a power cut loses the last second at most.
+The first program that opens a directory starts the process, which ends shortly after the last one has closed it. An
+acknowledged write is in the write-ahead log, so it survives the death of any process; a power cut loses the last second
+at most.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import time
 
 from memtypes.model.errors import StoreInUse, Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.layout import Layout, make_directory
 from memtypes.stores.edge.process.connection import Connection, ConnectionLostError
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
@@ -17,6 +20,10 @@ from memtypes.stores.edge.process.wire import PROTOCOL, Hello, RewriteShards
 from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request
 
+REWRITE_WAIT_S = 60.0
+"""Some 100,000 memories are rewritten in this time."""
+
+_POLL_S = 0.02
 _RETRY_S = 0.05
 _PING_S = 5.0
 
@@ -35,9 +42,9 @@ class EdgeStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """The store of `settings.directory`, made where there is none.
+        """The store of `settings.directory`, created where there is none.
 
-        Raises EmbedderMismatch, StoreInUse or Unavailable; nothing is changed then.
+        Raises EmbedderMismatch, StoreInUse or Unavailable, and has changed nothing then.
         """
         store = cls(settings, await asyncio.to_thread(make_directory, settings.directory))
         await store._connected()
@@ -52,9 +59,9 @@ class EdgeStore(MessageStore):
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
-        """Hang up; the engine leaves when nobody else is connected."""
+        """Disconnect. The engine process ends when no other client is connected."""
         self._closed = True
-        await self._hang_up()
+        await self._disconnect()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
         """The answer of the engine process."""
@@ -75,17 +82,17 @@ class EdgeStore(MessageStore):
             raise Unavailable(str(error), retry_after_s=5) from error
 
     async def _connected(self) -> Connection:
-        """The connection, made again when it was lost."""
+        """The connection, reopened when it was lost."""
         if self._closed:
             raise Unavailable("the store has been closed")
         async with self._opening:
             if self._connection is None or self._connection.lost:
-                await self._hang_up()
+                await self._disconnect()
                 self._connection = await self._connect()
             return self._connection
 
     async def _connect(self) -> Connection:
-        """A connection to the engine, which is started where there is none."""
+        """A connection to the engine process, which is started where there is none."""
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
             started = await asyncio.to_thread(ensure_engine, self._layout, self._settings, deadline)
@@ -96,10 +103,10 @@ class EdgeStore(MessageStore):
                 return connection
             if time.monotonic() > deadline:
                 raise in_use(self._layout)
-            await asyncio.sleep(_RETRY_S)  # an engine that is about to leave has stopped listening
+            await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
     async def _welcomed(self, deadline: float) -> Connection | None:
-        """A connection on which the engine answered, or None when it is not to be reached."""
+        """A connection on which the engine has answered, or None when it can't be reached."""
         holder = self._layout.read_holder()
         if holder is None:
             return None
@@ -123,9 +130,36 @@ class EdgeStore(MessageStore):
                 await connection.aclose()
         return connection
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         if self._connection is not None:
             await self._connection.aclose()
             self._connection = None
         for pid in self._started:
             reap(pid)
+
+
+class EdgeFiles(Erasable):
+    """The store's files in an erasure: every shard with deleted bytes is rewritten, whatever scope they belonged to.
+
+    wait_s: how long an erasure waits for that; the rest of a rewrite goes on in the background.
+    """
+
+    def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
+        self._store = store
+        self._wait_s = wait_s
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+        """The number of types that were rewritten."""
+        requested_at = time.time_ns()
+        return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+        """The number of types that still contain deleted bytes."""
+        return await self._left(time.time_ns())
+
+    async def _left(self, removed_by: int) -> int:
+        """The number of types with bytes deleted by then, as soon as it is 0 or the time is over."""
+        deadline = time.monotonic() + self._wait_s
+        while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
+            await asyncio.sleep(_POLL_S)
+        return left

@@ -1,8 +1,8 @@
 """`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
 
-Answers whoever connects to its socket, one question at a time, taking turns among connections; so a query waits for
-one piece of somebody's big write at most. Syncs the logs once a second, so a power cut loses at most the last second;
-flushes when nobody asks. Leaves when its last client has been gone for a while, or on SIGTERM.
+Answers one request at a time, in turns among its connections, so a query waits for at most one batch of another
+client's write. Syncs the logs every second, so a power cut loses at most the last second; flushes when idle. Ends some
+time after its last client has disconnected, or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any
 import msgspec
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
+from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.edge.maintenance.shard_rewrite import renewed
 from memtypes.stores.edge.process.wire import (
     PROTOCOL,
     Call,
@@ -46,40 +46,40 @@ from memtypes.stores.operations.messages import encode
 
 SYNC_S = 1.0
 QUIET_S = 0.5
-"""A flush holds everything up for some 100 ms, so it waits until nobody has asked for this long."""
+"""Without requests. A flush blocks the process for some 100 ms, so it waits for such a pause."""
 
 WARM_PAUSE_S = 0.005
-"""Between two steps of reading ahead, which then take a quarter of the time at most."""
+"""Between two warm-up steps, which so take at most a quarter of the time."""
 
 FLUSH_AT_LATEST_S = 60.0
 FIRST_CLIENT_S = 30.0
-RENEW_AGAIN_S = 1.0
+REWRITE_AGAIN_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class EngineServer:
-    """One engine and those who are connected to it. linger_s: how long to stay without a client."""
+    """One engine and its clients. linger_s: how long to run without a client."""
 
     engine: EdgeEngine
     layout: Layout
     linger_s: float
-    worn: asyncio.Event = field(default_factory=asyncio.Event)
+    rewrite: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     clients: set[asyncio.Task[None]] = field(default_factory=set)
-    asked_at: float = field(default_factory=time.monotonic)
+    requested_at: float = field(default_factory=time.monotonic)
     flushed_at: float = field(default_factory=time.monotonic)
     idle: asyncio.TimerHandle | None = None
 
     async def serve(self, listener: socket.socket) -> None:
-        """Answer until told to stop, or left alone."""
+        """Answer until a signal, or until there has been no client for a while."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
         self._stay(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        others = [asyncio.create_task(one) for one in (self._warm(), self._renewing())]
+        others = [asyncio.create_task(one) for one in (self._warm(), self._rewrite())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
             # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
@@ -91,7 +91,7 @@ class EngineServer:
             await _cancelled([upkeep, stopped, *others, *self.clients])
 
     def _stay(self, seconds: float) -> None:
-        """Leave after `seconds` unless a client comes."""
+        """Stop after `seconds` unless a client connects."""
         self.idle = asyncio.get_running_loop().call_later(seconds, self.stop.set)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,9 +105,9 @@ class EngineServer:
             while True:
                 writer.write(framed(await self._reply(await read_message(reader))))
                 await writer.drain()
-                await asyncio.sleep(0)  # the others' turn: reading what is buffered already would not yield
+                await asyncio.sleep(0)  # the other connections' turn: reading buffered bytes does not yield
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has gone, which is how every connection ends
+            pass  # the client has disconnected, as every client does
         finally:
             writer.close()
             self.clients.discard(task)
@@ -115,7 +115,7 @@ class EngineServer:
                 self._stay(self.linger_s)
 
     async def _reply(self, message: bytes) -> bytes:
-        self.asked_at = time.monotonic()
+        self.requested_at = time.monotonic()
         try:
             call = decode_call(message)
         except msgspec.MsgspecError as error:
@@ -125,7 +125,7 @@ class EngineServer:
             return encode(Reply(call.number, msgspec.Raw(encode(await self._answer(call)))))
         except RemembrancerError as error:
             return encode(Reply(call.number, failure=failure_of(error)))
-        except Exception:  # noqa: BLE001 - a fault of ours: the log has it in full, the asker is told, others go on
+        except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
             _log.exception("a request could not be answered")
             return encode(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
@@ -135,31 +135,37 @@ class EngineServer:
             case Hello():
                 return Welcome(os.getpid(), PROTOCOL)
             case RewriteShards(removed_by=removed_by):
-                self.worn.set()
-                return len(self.engine.worn(removed_by))
+                self.rewrite.set()
+                return len(self.engine.with_deleted_bytes(removed_by))
             case request:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Read ahead in the pauses between questions; a failure leaves that to the searches themselves."""
+        """Fill the caches in the pauses between requests; searches read what a failure leaves out."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
         except RemembrancerError:
-            _log.exception("payloads could not be read ahead")
+            _log.exception("the warm-up failed")
 
-    async def _renewing(self) -> None:
-        """Write worn types anew whenever somebody asks for it; what fails is done when it is asked for again."""
+    async def _rewrite(self) -> None:
+        """Rewrite the shards with deleted bytes on request; what fails is repeated on the next request."""
         while True:
-            await self.worn.wait()
-            self.worn.clear()
+            await self.rewrite.wait()
+            self.rewrite.clear()
             try:
-                for kind in self.engine.worn(time.time_ns()):
-                    for _ in renewed(self.engine, self.layout, kind):
-                        await asyncio.sleep(0)  # whoever asks something gets the next turn
+                for kind in self.engine.with_deleted_bytes(time.time_ns()):
+                    await self._rewrite_shard(kind)
             except (RemembrancerError, OSError):
-                _log.exception("what was removed could not be taken off the disk")
-                await asyncio.sleep(RENEW_AGAIN_S)
+                _log.exception("a shard with deleted bytes could not be rewritten")
+                await asyncio.sleep(REWRITE_AGAIN_S)
+
+    async def _rewrite_shard(self, kind: MemoryType) -> None:
+        path = self.layout.next_path(kind)
+        for _ in self.engine.copy_shard(kind, path):
+            await asyncio.sleep(0)  # requests come first
+        self.layout.use_version(kind, path)
+        self.engine.use_copy(kind)
 
     async def _upkeep(self) -> None:
         while True:
@@ -169,12 +175,12 @@ class EngineServer:
             now = time.monotonic()
             if not self.engine.unflushed:
                 self.flushed_at = now
-            elif now - self.asked_at > QUIET_S or now - self.flushed_at > FLUSH_AT_LATEST_S:
+            elif now - self.requested_at > QUIET_S or now - self.flushed_at > FLUSH_AT_LATEST_S:
                 self.engine.flush_one()
 
 
 def _number_of(message: bytes) -> int:
-    """The number of a call that can't be read otherwise; 0 when not even that can be."""
+    """The number of a call that can't be decoded; 0 where that can't be read either."""
     try:
         number, *_ = msgspec.msgpack.decode(message, type=tuple[int, Any])
     except (msgspec.MsgspecError, ValueError):
@@ -183,7 +189,7 @@ def _number_of(message: bytes) -> int:
 
 
 async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """Return when all have ended."""
+    """Cancel the tasks and wait for them."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,9 +197,9 @@ async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """A socket to listen on, told in the store's directory while it is open."""
+    """A socket to listen on, named in the holder file while it is open."""
     path = layout.socket_path()
-    path.unlink(missing_ok=True)  # of an engine that was killed: the lock says that none lives
+    path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(128)
@@ -212,10 +218,10 @@ async def _serve(layout: Layout, engine: EdgeEngine, linger_s: float, ready: Cal
 
 
 def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> None:
-    """Serve the store of `layout` until told to stop. Raises StoreInUse, Unavailable or InvalidRequest."""
+    """Serve the store of `layout` until it is stopped. Raises StoreInUse, Unavailable or InvalidRequest."""
     alias = layout.read_alias()
     if alias is None:
-        raise InvalidRequest(f"{layout.directory} is no store")
+        raise InvalidRequest(f"{layout.directory} is not a store")
     with locked(layout.engine_lock) as held:
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
@@ -227,12 +233,12 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
 
 
 def main() -> int:
-    """The exit code: 0 after a clean end, 1 after an error, which is told on standard output before the store opens."""
+    """The exit code: 0 after a clean end, 1 after an error in opening, which is reported on standard output."""
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
     options = parser.parse_args()
-    os.umask(0o077)  # memories are for their owner alone
+    os.umask(0o077)  # files are readable by their owner alone
     try:
         run_engine(Layout(options.directory.resolve()), options.linger, lambda: _report(b"{}"))
     except RemembrancerError as error:
@@ -242,8 +248,8 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Tell whoever started this process; from then on standard output is the log, as they stop listening."""
-    with contextlib.suppress(BrokenPipeError):  # they waited no longer; whoever opens next finds this engine ready
+    """Report to the process that started this one. From then on standard output is the log."""
+    with contextlib.suppress(BrokenPipeError):  # it has stopped waiting; the next client finds this engine ready
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

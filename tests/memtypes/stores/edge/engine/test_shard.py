@@ -70,7 +70,7 @@ def test_what_is_removed_is_told(written: Path) -> None:
     assert sorted(gone.tolist()) == [0, 1, 2, 3, 4, 6]
     assert len(shard.slots.known(IDS)) == 0
     assert shard.reader.payloads(slots_of(range(7))) == {}
-    assert shard.wear.since is not None
+    assert shard.deleted.since is not None
     shard.close()
 
 

@@ -13,11 +13,10 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.edge import EdgeStore
+from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.maintenance.erasure import EdgeFiles
 from memtypes.stores.edge.maintenance.rebuild import rebuild
-from memtypes.stores.edge.maintenance.shard_copy import PIECE
+from memtypes.stores.edge.maintenance.shard_rewrite import BATCH
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import kill_engine, settings_for, until
 
@@ -44,7 +43,7 @@ async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[
 async def test_removed_bytes_leave_the_disk_and_the_rest_stays(tmp_path: Path) -> None:
     """Another tenant's memories keep their texts and all of their vectors; nothing of what was removed is in a file."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    theirs = facts("kept", PIECE + 5, OTHER)
+    theirs = facts("kept", BATCH + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
     await store.upsert(OTHER, theirs)
     search = CandidateSearch({MemoryType.SEMANTIC: None}, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
@@ -74,7 +73,7 @@ async def test_nothing_is_written_anew_when_nothing_was_removed(tmp_path: Path) 
 async def test_writes_go_on_meanwhile(tmp_path: Path) -> None:
     """What is written, changed and removed while a shard is written anew is so afterwards."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    old = facts("kept", 6 * PIECE)
+    old = facts("kept", 6 * BATCH)
     await store.upsert(SCOPE, old)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)
@@ -96,7 +95,7 @@ async def test_writes_go_on_meanwhile(tmp_path: Path) -> None:
 async def test_a_kill_in_between_loses_nothing(tmp_path: Path) -> None:
     """The store before it is complete and still known to be worn; the next erasure takes the bytes away."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    kept = facts("kept", 20 * PIECE)
+    kept = facts("kept", 20 * BATCH)
     await store.upsert(SCOPE, kept)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)
