@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -24,7 +24,7 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import Submission, Submitted, submission_of
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor
-from ingest.writing.drafts import ArrivalOrder, Preparer, check_draft
+from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from ingest.writing.review import ReviewStage
 from ingest.writing.stages import Stages, WriteCall
@@ -50,6 +50,7 @@ _BUFFERED_PIECES = 1
 _EMBED_ATTEMPTS = 5
 """How often a batch asks an encoder whose queue is full."""
 
+_EntryT = TypeVar("_EntryT", PendingWrite | WriteOutcome, WriteOutcome)
 _Source: TypeAlias = MemoryObjectReceiveStream[list[Entry]]
 _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
@@ -130,7 +131,7 @@ class Ingestor:
             tasks.start_soon(_pump, prepared, self._embed_piece, embedded_in)
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
-                outcomes += await self._write_piece(call, piece)
+                outcomes += await _or_failed(self._stages.write(call, piece), piece)
         return outcomes
 
     async def _prepare_pieces(self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink) -> None:
@@ -165,12 +166,6 @@ class Ingestor:
             except Overloaded as error:
                 await anyio.sleep(error.retry_after_s)
         return await self._stages.embed(entries)
-
-    async def _write_piece(self, call: WriteCall, piece: list[Entry]) -> list[WriteOutcome]:
-        try:
-            return await self._stages.write(call, piece)
-        except RemembrancerError as error:
-            return _unfinished_failed(piece, error)
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
         """The memory after `changes`; see `MemoryEditor.revise`. Raises NotFound and InvalidRequest."""
@@ -234,16 +229,12 @@ async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[E
             await sink.send(await stage(piece))
 
 
-async def _or_failed(stage: Awaitable[list[Entry]], entries: list[Entry]) -> list[Entry]:
+async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
     """The result of `stage`; if it fails, the unfinished entries among `entries` fail with its reason."""
     try:
         return await stage
     except RemembrancerError as error:
-        return [*_unfinished_failed(entries, error)]
-
-
-def _unfinished_failed(entries: Iterable[Entry], error: RemembrancerError) -> list[WriteOutcome]:
-    return [entry if isinstance(entry, WriteOutcome) else _failed(error) for entry in entries]
+        return [entry if isinstance(entry, WriteOutcome) else _failed(error) for entry in entries]
 
 
 def _failed(error: RemembrancerError) -> WriteOutcome:
