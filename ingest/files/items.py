@@ -14,9 +14,8 @@ from pydantic import ValidationError
 
 from ingest.files.readers.exports import as_metadata
 from ingest.files.readers.rows import RawItem
-from ingest.screening.submission import ReviewMode, draft_of
+from ingest.screening.submission import ReviewMode, as_invalid, draft_of
 from ingest.writing.drafts import check_draft
-from ingest.writing.validation import as_invalid
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Source
 from memtypes.model.policy import MemoryType

@@ -1,16 +1,23 @@
-"""Submissions: drafts on their way in, with what screening finds out about them."""
+"""Submissions: drafts on their way in, with what screening finds out about them, and the errors of invalid fields."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from memtypes.config import message_of
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Draft
 from memtypes.model.policy import MemoryType
 from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.search.vectors import Embedding
+
+_MAX_MESSAGES = 5
 
 
 class ReviewMode(StrEnum):
@@ -79,3 +86,28 @@ def submission_from(item: Mapping[str, Any]) -> Submission:
     """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
     fields = {name: value for name, value in item.items() if name != "review"}
     return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
+
+
+def as_invalid(error: ValidationError) -> InvalidRequest:
+    """The InvalidRequest for `error`: the path and value of the first problem, and the messages of the first few."""
+    details = error.errors(include_url=False)
+    messages = [_message(detail) for detail in details[:_MAX_MESSAGES]]
+    if len(details) > _MAX_MESSAGES:
+        messages.append(f"and {len(details) - _MAX_MESSAGES} more")
+    first = details[0]
+    got = first["input"] if isinstance(first["input"], str | int | float | bool | None) else None
+    return InvalidRequest("; ".join(messages), path=_path(first["loc"]), got=got)
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """`location` as a path such as steps[2], without the type's name, which pydantic puts before a union's fields."""
+    parts = list(location)
+    if len(parts) > 1 and parts[0] in set(MemoryType):
+        parts = parts[1:]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return path.removeprefix(".")
+
+
+def _message(detail: ErrorDetails) -> str:
+    path, message = _path(detail["loc"]), message_of(detail)
+    return f"{path}: {message}" if path else message

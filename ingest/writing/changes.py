@@ -22,8 +22,8 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
+from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry, derived_fields
-from ingest.writing.validation import as_invalid
 from ingest.writing.writer import NOT_READ_BACK
 from memtypes.conversation_context import ConversationContext, by_position
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable

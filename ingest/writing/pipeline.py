@@ -26,8 +26,7 @@ from ingest.screening.submission import Submission, Submitted, submission_of
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
-from ingest.writing.review import ReviewStage
-from ingest.writing.stages import Stages, WriteCall
+from ingest.writing.stages import ReviewStage, Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable

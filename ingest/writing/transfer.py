@@ -15,9 +15,9 @@ import anyio
 from pydantic import ValidationError
 
 from ingest.screening.redaction.redactor import Redactor, SecretsRefused
+from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
-from ingest.writing.validation import as_invalid
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.errors import InvalidRequest

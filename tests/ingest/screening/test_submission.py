@@ -1,4 +1,4 @@
-"""Validation errors as InvalidRequest."""
+"""Submissions, and errors in their fields."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ingest.screening.submission import draft_of
-from ingest.writing.validation import as_invalid
+from ingest.screening.submission import as_invalid, draft_of
 from memtypes.model.errors import InvalidRequest
 
 
