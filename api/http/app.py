@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import ModuleType
+
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Scope
 from pydantic import BaseModel
 
@@ -31,20 +35,19 @@ from api.wiring.container import Services
 
 BODY_BYTES = 2 * 1024 * 1024
 
-ROUTES = (
-    memories.routes,
-    prospective.routes,
-    hooks.routes,
-    examination.routes,
-    retrieval.search_routes,
-    retrieval.receipt_routes,
-    working.routes,
-    hooks.todo_routes,
-    threads.routes,
-    workflows.routes,
-    admin.routes,
-    service.routes,
-)
+ROUTES: Mapping[str, ModuleType] = {
+    "Memories": memories,
+    "Prospective memory": prospective,
+    "Hooks": hooks,
+    "Ingestion without writing": examination,
+    "Search and retrieve": retrieval,
+    "Working memory": working,
+    "Threads": threads,
+    "Workflows": workflows,
+    "Admin": admin,
+    "Service": service,
+}
+"""Modules of handlers by their tag in the documentation."""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -61,7 +64,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     local_only: refuse calls that a browser makes for another site's page, for a service without keys.
     """
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[_router(tag, module) for tag, module in ROUTES.items()],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
         guards=[AccessGuard(services.keys, services.rate), *([require_local] if local_only else [])],
         middleware=[CountCalls(services.metrics), BodyDeadline()],
@@ -74,6 +77,12 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         openapi_config=openapi_config(),
         logging_config=None,
     )
+
+
+def _router(tag: str, module: ModuleType) -> Router:
+    """A router of every endpoint in `module`."""
+    handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+    return Router("/", tags=[tag], route_handlers=handlers)
 
 
 def _encoded(answer: BaseModel) -> msgspec.Raw:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from inspect import isclass
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Litestar, Router
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
@@ -189,73 +188,11 @@ def _needs_body(model: type[BaseModel]) -> bool:
     return False
 
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem} h2{margin-top:2.5rem;border-bottom:1px solid #ccc} code,pre{font:13px/1.45 ui-monospace,monospace}
-details{border:1px solid #ddd;border-radius:6px;margin:.5rem 0;padding:.4rem .8rem} summary{cursor:pointer}
-pre{background:#f6f6f6;padding:.6rem;overflow:auto} table{border-collapse:collapse}
-td,th{text-align:left;padding:.15rem 1rem .15rem 0}
-.m{display:inline-block;min-width:4.5rem;font-weight:600}
-"""
-
-
 def page(openapi: Mapping[str, Any]) -> str:
-    """The HTML of `openapi`, without scripts, fonts or styles from elsewhere, so that it works offline."""
-    info = openapi["info"]
-    body = [f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"]
-    body += ['<p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>']
-    for tag, operations in _by_tag(openapi).items():
-        body.append(f"<h2>{escape(tag)}</h2>")
-        body += [_operation_html(*operation) for operation in operations]
-    body.append("<h2>Components</h2>")
-    body += [_component_html(name, schema) for name, schema in openapi["components"]["schemas"].items()]
-    title = escape(info["title"])
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>'
-
-
-def _by_tag(openapi: Mapping[str, Any]) -> dict[str, list[tuple[str, str, Mapping[str, Any]]]]:
+    """The document as HTML, without scripts, fonts or styles from elsewhere, so that it works offline."""
     tags: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
-    for path, methods in openapi["paths"].items():
-        for method, operation in methods.items():
+    for path, operations in openapi["paths"].items():
+        for method, operation in operations.items():
             tags.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
-    return tags
-
-
-def _operation_html(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    parts = [f"<p>{escape(operation.get('description', 'No key needed.'))}</p>", *_parameters_html(operation)]
-    for kind, body in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(f"<p>Body, {escape(kind)}: {_schema_html(body['schema'])}</p>")
-    parts.append(
-        "<table>" + "".join(_response_html(*response) for response in operation["responses"].items()) + "</table>"
-    )
-    summary = f'<span class="m">{method}</span><code>{escape(path)}</code> {escape(operation["summary"])}'
-    return f"<details><summary>{summary}</summary>{''.join(parts)}</details>"
-
-
-def _parameters_html(operation: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])}</td>"
-        f"<td>{'required' if parameter['required'] else 'optional'}</td>"
-        f"<td>{_schema_html(parameter['schema'])}</td></tr>"
-        for parameter in operation["parameters"]
-    ]
-    if rows:
-        yield f"<table>{''.join(rows)}</table>"
-
-
-def _response_html(status: str, response: Mapping[str, Any]) -> str:
-    shapes = " ".join(_schema_html(media["schema"]) for media in response.get("content", {}).values())
-    return f"<tr><td>{escape(status)}</td><td>{escape(response['description'])}</td><td>{shapes}</td></tr>"
-
-
-def _schema_html(schema: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
-        name = escape(schema["$ref"].rsplit("/", 1)[1])
-        return f'<a href="#{name}">{name}</a>'
-    return f"<code>{escape(json.dumps(schema)[:400])}</code>"
-
-
-def _component_html(name: str, schema: Mapping[str, Any]) -> str:
-    text = escape(json.dumps(schema, indent=2))
-    return f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><pre>{text}</pre></details>'
+    environment = Environment(loader=PackageLoader("api.http", "."), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("docs.html").render(tags=tags, **openapi)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
-from litestar import Router
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
@@ -181,19 +180,3 @@ async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
     async for payload in exported(services.store, scope):
         yield msgspec.json.encode(payload) + b"\n"
-
-
-routes = Router(
-    "/",
-    tags=["Admin"],
-    route_handlers=[
-        post_key,
-        list_keys,
-        delete_key,
-        run_job,
-        post_reembed,
-        post_export,
-        post_import,
-        post_erase,
-    ],
-)

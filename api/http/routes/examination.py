@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint
@@ -68,6 +67,3 @@ def _examiner(services: Services) -> Examiner:
     if services.examiner is None:
         raise Unavailable("this service has no classifier and no reviewers")
     return services.examiner
-
-
-routes = Router("/", tags=["Ingestion without writing"], route_handlers=[post_classify, post_review])

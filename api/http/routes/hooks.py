@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litestar import Router
 from litestar.params import JSONBody
 from pydantic import Field
 
@@ -173,7 +172,3 @@ def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Seq
 def _submission(said: MessageDraft) -> Submission:
     """Nobody chose an event for storage, so the pre-filter may drop it; an intention was asked for."""
     return Submission(said.draft, captured=said.draft.type is MemoryType.EPISODIC)
-
-
-routes = Router("/", tags=["Hooks"], route_handlers=[session_stop, prompt_submit])
-todo_routes = Router("/", tags=["Working memory"], route_handlers=[todo_created, todo_completed])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from litestar import Response, Router
+from litestar import Response
 from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
@@ -234,19 +234,3 @@ def known_id(memory_id: str) -> str:
 
 def _unknown() -> NotFound:
     return NotFound("no memory of this id in this namespace")
-
-
-routes = Router(
-    "/",
-    tags=["Memories"],
-    route_handlers=[
-        post_memory,
-        post_batch,
-        list_memories,
-        erase_memories,
-        get_memory,
-        patch_memory,
-        delete_memory,
-        post_feedback,
-    ],
-)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Router
 from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
 
@@ -89,6 +88,3 @@ async def snooze(
     """The intention with its new due time."""
     scope = request.scope_in(params.namespace)
     return MemoryAnswer(await services.intentions.snooze(scope, known_id(memory_id), data.until))
-
-
-routes = Router("/", tags=["Prospective memory"], route_handlers=[get_due, complete, cancel, snooze])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Response, Router
+from litestar import Response
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint, Params, PathId
@@ -74,7 +74,3 @@ def _receipts(services: Services) -> Receipts:
     if services.receipts is None:
         raise Unavailable("receipts need the live store, and this service has none")
     return services.receipts
-
-
-search_routes = Router("/", tags=["Search"], route_handlers=[post_search, post_retrieve])
-receipt_routes = Router("/", tags=["Receipts"], route_handlers=[get_receipt, verify_receipt, replay_receipt])

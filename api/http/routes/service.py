@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import anyio
-from litestar import Response, Router
+from litestar import Response
 from prometheus_client.core import Metric
 
 from api.http.endpoint import Endpoint, Params
@@ -136,6 +136,3 @@ async def _check(ping: Ping) -> HealthCheck:
     except RemembrancerError as error:
         detail = str(error)
     return HealthCheck(ok=detail is None, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail)
-
-
-routes = Router("/", tags=["Service"], route_handlers=[stats, live, ready, metrics, openapi_json, docs])

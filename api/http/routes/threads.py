@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict
 
 from anyio import to_thread
-from litestar import Response, Router
+from litestar import Response
 from litestar.params import JSONBody
 
 from api.auth.keys import Role
@@ -261,23 +261,3 @@ def _backup_place(public_id: str) -> tuple[str, str]:
 
 def _no_backup() -> NotFound:
     return NotFound("there is no such backup; one is kept for 24 hours")
-
-
-routes = Router(
-    "/",
-    tags=["Threads"],
-    route_handlers=[
-        post_thread,
-        get_backup,
-        get_thread,
-        post_turn,
-        put_turns,
-        get_chain,
-        post_context,
-        post_flush,
-        post_clear,
-        get_stats,
-        get_health,
-        delete_thread,
-    ],
-)

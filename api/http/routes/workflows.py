@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from litestar import Router
 from litestar.params import JSONBody
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -271,18 +270,3 @@ async def post_continue(
     return ContinueAnswer(
         history=resumed.history, version=resumed.version, metadata=metadata, redactions=resumed.redactions
     )
-
-
-routes = Router(
-    "/",
-    tags=["Workflows"],
-    route_handlers=[
-        post_workflow,
-        post_event,
-        get_workflow,
-        get_workflow_chain,
-        get_workflow_resources,
-        get_events,
-        post_continue,
-    ],
-)

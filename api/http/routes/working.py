@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Self
 
-from litestar import Router
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
@@ -143,6 +142,3 @@ def working_memory(services: Services) -> WorkingMemory:
 
 def _shown(item: Working) -> WorkingItemAnswer:
     return WorkingItemAnswer.model_validate(item, from_attributes=True)
-
-
-routes = Router("/", tags=["Working memory"], route_handlers=[post_working, list_working, clear_working])
