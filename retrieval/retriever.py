@@ -25,8 +25,7 @@ from memtypes.ports.tokenizer import Tokenizer
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import passage_of
-from memtypes.search.terms import numbered
-from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
+from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
 from retrieval.answer import RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextWriter

@@ -1,6 +1,6 @@
 """The history of a workflow chain as text within a token budget.
 
-Every piece ends with a newline and begins with "-", "#" or "<", so token counts add up; see `memtypes.search.piece`.
+Every piece ends with a newline and begins with "-", "#" or "<", so token counts add up; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from memtypes.live.events import Event, WorkflowEventType
 from memtypes.live.workflow_state import StepStatus, WorkflowState
 from memtypes.model.times import rfc3339
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.piece import bullet
+from memtypes.search.passage import bullet
 
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"

@@ -23,7 +23,7 @@ from memtypes.model.types import MEMORY_CLASSES, AnyDraft
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import Record
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.piece import piece
+from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 
 MAX_AHEAD = timedelta(days=1)

@@ -1,7 +1,4 @@
-"""The ports: what ingestion, retrieval and the API ask of a store, an encoder and a tokenizer.
-
-Each contract is the docstrings here, and one suite in tests/contracts that runs on every implementation.
-"""
+"""The port of a memory store. Its contract is the docstrings here and the suite in tests/contracts."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A memory with its vectors, ready to be kept."""
+    """A memory with its vectors, ready to be stored."""
 
     memory: Memory
     vectors: Vectors
@@ -33,7 +30,7 @@ class Record:
 class Listing:
     """A page of memories: newest first by created_at, ties by id.
 
-    types: which collections; empty for all. limit: 1-500. cursor: what the page before gave, or None for the first.
+    types: empty for all. limit: 1-500. cursor: `next_cursor` of the page before, None for the first page.
     """
 
     types: tuple[MemoryType, ...] = ()
@@ -44,7 +41,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """memories: at most the limit. next_cursor: None on the last page. total: how many match in all."""
+    """memories: at most the limit. next_cursor: None on the last page. total: the number of all that match."""
 
     memories: tuple[Memory, ...]
     next_cursor: str | None
@@ -71,7 +68,7 @@ class CandidateSearch:
 
 @dataclass(frozen=True, slots=True)
 class TypeStats:
-    """How many memories of a type, and how many tokens their contents have."""
+    """The number of memories of a type, and of the tokens of their contents."""
 
     count: int
     tokens: int
@@ -79,7 +76,7 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A memory was used so many times, last at `at`."""
+    """Uses of a memory: their number, and the time of the last."""
 
     id: str
     type: MemoryType
@@ -88,20 +85,20 @@ class Use:
 
 
 class MemoryStore(ABC):
-    """Where memories are kept: one collection a type.
+    """Stores memories, one collection for each type.
 
-    Every call is bounded by its scope: no call reads, changes or removes anything outside its tenant and namespace,
-    and an id of another scope is as unknown as one that does not exist. Raises Unavailable when the engine is away or
-    too slow; an acknowledged write survives the death of every process.
+    Every call is bounded by its scope: it reads, changes and removes nothing outside its tenant and namespace, and an
+    id of another scope is as unknown as one that does not exist. Raises Unavailable when the engine is away or too
+    slow. An acknowledged write survives the death of every process.
     """
 
     @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Keep `records`, replacing those with the same id; all of a type or none."""
+        """Store `records`, replacing those with the same id; all of a type or none."""
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, by id: of whatever type, or each of the type that it is mapped to."""
+        """The memories of `ids` that exist, by id; of any type, or of the type that an id is mapped to."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
         """The memories of `listing` and of all pages after it, at most `most`."""
@@ -116,7 +113,7 @@ class MemoryStore(ABC):
             listing = replace(listing, cursor=page.next_cursor)
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """How a context shows those of `ids` that exist, by id: what `get` gives, in short."""
+        """The passages of those `ids` that exist, by id: the fields that a context shows."""
         return {one: passage_of(memory) for one, memory in (await self.get(scope, ids)).items()}
 
     @abstractmethod
@@ -130,12 +127,12 @@ class MemoryStore(ABC):
     ) -> None:
         """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
 
-        The values are JSON as in `Memory.to_payload`. Unknown ids are left out without an error. With the fence of a
-        lock a memory that was patched under a higher one stays as it is, and LockLost is raised at the end.
+        The values are JSON as in `Memory.to_payload`. Unknown ids are ignored. With the fence of a lock, a memory that
+        was patched under a higher fence stays as it is, and LockLost is raised at the end.
         """
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add uses, one an id, to the access counts of those that exist."""
+        """Add uses, at most one for each id, to the access counts of the memories that exist."""
         known = await self.get(scope, {one.id: one.type for one in uses})
         counts = {one.id: known[one.id].access_count + one.times for one in uses if one.id in known}
         times = {one.id: rfc3339(one.at) for one in uses}
@@ -143,36 +140,36 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`; how many there were."""
+        """Remove the memories of `ids`; the number that were removed."""
 
     @abstractmethod
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` (empty: all) that matches; how many there were."""
+        """Remove every memory of `types` (empty: all) that matches; the number that were removed."""
 
     @abstractmethod
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page of memories. Raises InvalidRequest for a cursor that this store did not give."""
+        """One page of memories. Raises InvalidRequest for a cursor that is not of this store."""
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
         """For each search the union of its legs' best of every type, in no particular order; one request for all.
 
-        Besides the search's own filter, a memory that only its session may see is found only when it is
-        `scope.session_id`. IDF is that of the scope's namespace, so other tenants' texts leave no trace.
+        A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
+        scope's namespace, so the texts of other tenants have no influence.
         """
 
     @abstractmethod
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Counts of every type in the scope; all five types are keys."""
+        """Counts of every type in the scope, zeros included."""
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
-        """The tenant's namespaces that hold any memory, in order. The one call that is bounded by a tenant alone."""
+        """The tenant's namespaces with any memory, in order. The only call that is not bounded by a namespace."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return when the store can answer; raise Unavailable when it can't."""
+        """Return when the store answers. Raises Unavailable."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Let go of everything that opening took."""
+        """Close connections and files."""

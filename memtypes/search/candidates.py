@@ -1,4 +1,4 @@
-"""Candidates of a search: as columns for whoever ranks them all, and one by one for whoever looks at a few."""
+"""Candidates of a search: as columns for ranking, and as single values for callers that need a few."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 class Candidate:
     """An id with its raw signals.
 
-    dense: cosine, -1..1; None when there was no dense leg. sparse: BM25, 0 and up; None when there was no sparse leg.
-    Every candidate has the score of every leg that was asked for, whichever leg found it.
-    payload: the COLUMN_FIELDS that the memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS.
-    late: the best cosine of each of the query's tokens with any of the memory's, shape (tokens,); NaN where the memory
-    has no token vectors; None when the search gave none.
+    dense: cosine, -1..1; None without a dense leg. sparse: BM25, 0 and up; None without a sparse leg. A candidate has
+    the score of every leg of the search, whichever leg found it. payload: the COLUMN_FIELDS that the memory has, as in
+    `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token with any of the
+    memory's tokens, shape (query tokens,); NaN for a memory without token vectors; None without late interaction.
     """
 
     id: str
@@ -38,8 +37,8 @@ class Candidate:
 class Candidates(Sequence[Candidate]):
     """Candidates as columns of equal length.
 
-    ids: as ASCII bytes, which sort as the ids do. kinds: places in TYPES. dense, sparse, late: as of a Candidate, NaN
-    where one has none, None where none has any.
+    ids: as ASCII bytes, which sort like the ids. kinds: positions in TYPES. dense, sparse, late: as in Candidate, NaN
+    for a candidate without a score, None where no candidate has one.
     """
 
     ids: NDArray[np.bytes_]
@@ -50,17 +49,17 @@ class Candidates(Sequence[Candidate]):
     late: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, found: Sequence[Candidate]) -> Candidates:
-        """`found` as columns."""
-        if isinstance(found, Candidates):
-            return found
+    def of(cls, candidates: Sequence[Candidate]) -> Candidates:
+        """`candidates` as columns."""
+        if isinstance(candidates, Candidates):
+            return candidates
         return cls(
-            np.array([one.id.encode() for one in found], dtype=np.bytes_),
-            np.array([TYPES.index(one.type) for one in found], dtype=np.int8),
-            _scores([one.dense for one in found]),
-            _scores([one.sparse for one in found]),
-            Columns.of([one.payload for one in found]),
-            _rows([one.late for one in found]),
+            np.array([one.id.encode() for one in candidates], dtype=np.bytes_),
+            np.array([TYPES.index(one.type) for one in candidates], dtype=np.int8),
+            _scores([one.dense for one in candidates]),
+            _scores([one.sparse for one in candidates]),
+            Columns.of([one.payload for one in candidates]),
+            _rows([one.late for one in candidates]),
         )
 
     @classmethod
@@ -80,7 +79,7 @@ class Candidates(Sequence[Candidate]):
         )
 
     def take(self, places: NDArray[Any]) -> Candidates:
-        """The candidates at these places, in this order."""
+        """The candidates in these rows, in this order."""
         dense, sparse, late = (None if own is None else own[places] for own in (self.dense, self.sparse, self.late))
         return Candidates(self.ids[places], self.kinds[places], dense, sparse, self.columns.take(places), late)
 
@@ -111,7 +110,7 @@ def _scores(given: Sequence[float | None]) -> NDArray[np.float64] | None:
 
 
 def _rows(given: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """The rows as one matrix, NaN where there is none; None when there is no row with a number."""
+    """The rows as one matrix, NaN for a missing row; None when no row has a number."""
     width = next((len(row) for row in given if row is not None and len(row)), 0)
     if not width:
         return None
@@ -120,7 +119,7 @@ def _rows(given: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | 
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """The columns one after the other, NaN for a part that has none; None when no part has one."""
+    """The columns one after the other, NaN for a part without one; None when no part has one."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

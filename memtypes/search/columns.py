@@ -1,7 +1,7 @@
-"""What ranking needs of memories, as columns: one array a field instead of one dictionary a memory.
+"""The fields that ranking needs, as columns: one array for each field instead of one dictionary for each memory.
 
-A search finds thousands of candidates, and Python takes longer over a thousand dictionaries than an engine over the
-search. Knows the fields and their kinds, not where they come from.
+A search returns thousands of candidates, and Python takes longer to read a thousand dictionaries than an engine takes
+for the search.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.times import rfc3339
-from memtypes.search import terms
+from memtypes.search import vectors
 
 
-class Kind(StrEnum):
-    """What a column holds, and how a memory without the field is marked in it."""
+class ColumnKind(StrEnum):
+    """The values of a column."""
 
     TIME = "time"
     WHOLE = "whole"
@@ -33,66 +33,66 @@ class Kind(StrEnum):
 
 Column = NDArray[Any]
 
-DTYPES: Mapping[Kind, np.dtype[Any]] = MappingProxyType(
+DTYPES: Mapping[ColumnKind, np.dtype[Any]] = MappingProxyType(
     {
-        Kind.TIME: np.dtype("datetime64[us]"),  # in UTC; NaT for none
-        Kind.WHOLE: np.dtype(np.int64),  # the least number for none
-        Kind.FLAG: np.dtype(np.int8),  # -1 for none
-        Kind.DIGEST: np.dtype("S64"),  # empty for none
-        Kind.TEXT: np.dtype(np.int32),  # a place in the table of texts; -1 for none
-        Kind.TERMS: np.dtype((np.uint16, (terms.KEPT,))),  # numbers, see `memtypes.search.terms`; 0 for none
+        ColumnKind.TIME: np.dtype("datetime64[us]"),  # in UTC; NaT for none
+        ColumnKind.WHOLE: np.dtype(np.int64),  # the least number for none
+        ColumnKind.FLAG: np.dtype(np.int8),  # -1 for none
+        ColumnKind.DIGEST: np.dtype("S64"),  # empty for none
+        ColumnKind.TEXT: np.dtype(np.int32),  # a position in the table of texts; -1 for none
+        ColumnKind.TERMS: np.dtype((np.uint16, (vectors.KEPT,))),  # numbers, see `memtypes.search.vectors`; 0 for none
     }
 )
-NONE: Mapping[Kind, Any] = MappingProxyType(
+NONE: Mapping[ColumnKind, Any] = MappingProxyType(
     {
-        Kind.TIME: np.datetime64("NaT"),
-        Kind.WHOLE: np.iinfo(np.int64).min,
-        Kind.FLAG: -1,
-        Kind.DIGEST: b"",
-        Kind.TEXT: -1,
-        Kind.TERMS: 0,
+        ColumnKind.TIME: np.datetime64("NaT"),
+        ColumnKind.WHOLE: np.iinfo(np.int64).min,
+        ColumnKind.FLAG: -1,
+        ColumnKind.DIGEST: b"",
+        ColumnKind.TEXT: -1,
+        ColumnKind.TERMS: 0,
     }
 )
 
 TERMS = "terms"
-"""The field that a store adds to what a memory says of itself: the heaviest terms of its sparse vector."""
+"""The payload field that a store adds to a memory: the heaviest terms of its sparse vector."""
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
-        "created_at": Kind.TIME,
-        "access_count": Kind.WHOLE,
-        "importance": Kind.WHOLE,
-        "tokens.count": Kind.WHOLE,
-        "tokens.line": Kind.WHOLE,
-        "tokens.tokenizer": Kind.TEXT,
-        "content_hash": Kind.DIGEST,
-        "speaker": Kind.TEXT,
-        "due_at": Kind.TIME,
-        "status": Kind.TEXT,
-        "priority": Kind.WHOLE,
-        "last_used_at": Kind.TIME,
-        "todo_id": Kind.TEXT,
-        "session_id": Kind.TEXT,
-        "seq": Kind.WHOLE,
-        "live": Kind.FLAG,
-        "gives_value": Kind.FLAG,
-        "valid_to": Kind.TIME,
-        "expires_at": Kind.TIME,
-        TERMS: Kind.TERMS,
+        "created_at": ColumnKind.TIME,
+        "access_count": ColumnKind.WHOLE,
+        "importance": ColumnKind.WHOLE,
+        "tokens.count": ColumnKind.WHOLE,
+        "tokens.line": ColumnKind.WHOLE,
+        "tokens.tokenizer": ColumnKind.TEXT,
+        "content_hash": ColumnKind.DIGEST,
+        "speaker": ColumnKind.TEXT,
+        "due_at": ColumnKind.TIME,
+        "status": ColumnKind.TEXT,
+        "priority": ColumnKind.WHOLE,
+        "last_used_at": ColumnKind.TIME,
+        "todo_id": ColumnKind.TEXT,
+        "session_id": ColumnKind.TEXT,
+        "seq": ColumnKind.WHOLE,
+        "live": ColumnKind.FLAG,
+        "gives_value": ColumnKind.FLAG,
+        "valid_to": ColumnKind.TIME,
+        "expires_at": ColumnKind.TIME,
+        TERMS: ColumnKind.TERMS,
     }
 )
-"""Every field by its path in a payload. A field that ranking comes to need is a row here."""
+"""Every column by its path in a payload. Add a row here for a field that ranking needs."""
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
-"""The top-level payload fields of these; the text of a memory is read for the winners only."""
+"""The top-level payload fields of the columns. Texts are read for the winners only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The light fields of `count` memories. columns: by path, one that no memory has left out. tables: of the texts.
+    """The columns of `count` memories, by path; those in which no memory has a value may be missing.
 
-    places: where in the columns the memories are, None where they are all of them, in their order. So to take some
-    memories moves no column; one is moved when it is asked for.
+    tables: the texts of each text column. places: the rows of the memories in `columns`; None for all rows in order. So
+    taking some of the memories copies no column before it is used.
     """
 
     count: int
@@ -102,14 +102,14 @@ class Columns:
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
-        """The columns of memories with these payloads, whole or light."""
+        """The columns of memories with these payloads."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
             values = values_at(path, payloads)
             if all(value is None for value in values):
                 continue
-            if kind is Kind.TEXT:
+            if kind is ColumnKind.TEXT:
                 places = {text: place for place, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
                 tables[path] = tuple(places)
                 columns[path] = np.array([-1 if v is None else places[v] for v in values], dtype=DTYPES[kind])
@@ -125,97 +125,97 @@ class Columns:
         for path in KINDS:
             if any(path in part.columns for part in parts):
                 own = [part.column(path) for part in parts]
-                if KINDS[path] is Kind.TEXT:
+                if KINDS[path] is ColumnKind.TEXT:
                     own, tables[path] = _one_table(own, [part.tables.get(path, ()) for part in parts])
                 columns[path] = np.concatenate(own)
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of a field, shape (count,); marked as none where a memory has none."""
+        """The values of a field, shape (count,), with NONE of its kind where a memory has none."""
         known = self.columns.get(path)
         if known is None:
             return np.full(self.count, NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
         return known if self.places is None else known[self.places]
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
-        """The numbers of a field, `default` where there is none."""
-        given: NDArray[np.int64] = self.column(path)
-        return np.where(given == NONE[Kind.WHOLE], default, given)
+        """The numbers of a field, `default` where a memory has none."""
+        numbers: NDArray[np.int64] = self.column(path)
+        return np.where(numbers == NONE[ColumnKind.WHOLE], default, numbers)
 
     def known(self, path: str) -> NDArray[np.bool_]:
         """Which memories have a field."""
-        kind, given = KINDS[path], self.column(path)
-        known: NDArray[np.bool_] = ~np.isnat(given) if kind is Kind.TIME else given != NONE[kind]
+        kind, values = KINDS[path], self.column(path)
+        known: NDArray[np.bool_] = ~np.isnat(values) if kind is ColumnKind.TIME else values != NONE[kind]
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """Which memories have a text of which `holds` says so; it is asked once a text."""
+        """The memories whose text meets `holds`, which is called once for each text."""
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
-        return held[self.column(path)]  # the last one is that of none, which -1 finds
+        return held[self.column(path)]  # the code -1, for no text, selects the last
 
     def take(self, places: NDArray[Any]) -> Columns:
-        """The memories at these places, in this order."""
+        """The memories in these rows, in this order."""
         return Columns(len(places), self.columns, self.tables, places if self.places is None else self.places[places])
 
     def changed(self, path: str, column: Column) -> Columns:
-        """The same memories with other values of a field that is no text."""
-        return Columns(self.count, {**{one: self.column(one) for one in self.columns}, path: column}, self.tables)
+        """The same memories with other values of a field, which is not a text."""
+        return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
 
     def payload(self, place: int) -> dict[str, Any]:
-        """The light payload of one memory, as in `Memory.to_payload`."""
-        made: dict[str, Any] = {}
+        """The fields of one memory, as in `Memory.to_payload`."""
+        payload: dict[str, Any] = {}
         at = place if self.places is None else self.places[place]
         for path, column in self.columns.items():
             value = _plain(KINDS[path], column[at], self.tables.get(path, ()))
             if value is not None:
                 outer, _, inner = path.partition(".")
                 if inner:
-                    made.setdefault(outer, {})[inner] = value
+                    payload.setdefault(outer, {})[inner] = value
                 else:
-                    made[path] = value
-        return made
+                    payload[path] = value
+        return payload
 
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """What each payload has at `path`; None where it has nothing."""
+    """The value at `path` in each payload; None where there is none."""
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
     return [None if value is None else value.get(inner) for value in values] if inner else values
 
 
-def column_of(kind: Kind, values: Sequence[Any]) -> Column:
-    """The column of plain values of any kind but text."""
-    if kind is Kind.TIME:
-        # Read all at once: numpy reads a thousand times in the time that datetime takes for a hundred.
+def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
+    """The column of JSON values of any kind but text."""
+    if kind is ColumnKind.TIME:
+        # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=DTYPES[kind])
-    if kind is Kind.DIGEST:
+    if kind is ColumnKind.DIGEST:
         return np.array([b"" if value is None else value.encode() for value in values], dtype=DTYPES[kind])
-    if kind is Kind.TERMS:
-        return terms.column(values)
+    if kind is ColumnKind.TERMS:
+        return vectors.term_column(values)
     return np.array([NONE[kind] if value is None else value for value in values], dtype=DTYPES[kind])
 
 
-def _plain(kind: Kind, value: Any, table: Sequence[str]) -> Any:
-    """`value` as a payload has it; None for none."""
-    if kind is Kind.TIME:
+def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
+    """`value` as in a payload; None for no value."""
+    if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
-    if kind is Kind.TERMS:
-        return terms.told(value)
+    if kind is ColumnKind.TERMS:
+        return vectors.term_text(value)
     if value == NONE[kind]:
         return None
-    if kind is Kind.TEXT:
+    if kind is ColumnKind.TEXT:
         return table[value]
-    if kind is Kind.DIGEST:
+    if kind is ColumnKind.DIGEST:
         return value.decode()
-    return bool(value) if kind is Kind.FLAG else int(value)
+    return bool(value) if kind is ColumnKind.FLAG else int(value)
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """The codes of all parts as places in one table of their texts."""
+    """The codes of all parts as positions in one common table."""
     places: dict[str, int] = {}
     moved: list[Column] = []
     for own, table in zip(codes, tables, strict=True):
-        # The last of the new places is that of none, which -1 finds.
-        new = np.array([*(places.setdefault(text, len(places)) for text in table), -1], dtype=DTYPES[Kind.TEXT])
+        # The code -1, for no text, selects the last.
+        new = np.array([*(places.setdefault(text, len(places)) for text in table), -1], dtype=DTYPES[ColumnKind.TEXT])
         moved.append(new[own])
     return moved, tuple(places)

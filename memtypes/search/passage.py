@@ -1,7 +1,14 @@
-"""A memory as a context shows it: the few things that rendering needs, without the rest of its fields."""
+"""A memory as a context shows it: the few fields that rendering needs, and its entry in a list.
+
+Every piece of a context ends with a newline, and begins with "-", "#" or "<". The pretokenisers of cl100k_base and
+o200k_base never join across such a border, so the tokens of a context are exactly the sum of the tokens of its pieces
+(a property test checks this). The count of a memory's piece is stored with it, so a budget is filled without
+tokenising.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +23,29 @@ from memtypes.model.times import to_utc
 from memtypes.model.types import MEMORY_CLASSES
 from memtypes.model.working import Working
 
+_FENCE_TAG = re.compile(r"<(?=/?(?:working_)?memor)", re.IGNORECASE)
+_OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
+"""Stands for "<" where recalled text would otherwise read as the tag that ends it."""
+
+
+def bullet(text: str) -> str:
+    """`text` as one entry of a list: after "- ", its further lines indented, so that it can't leave its entry."""
+    lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
+    if len(lines) == 1:
+        return f"- {lines[0].strip()}\n"
+    return "- " + "\n".join([lines[0].strip(), *(f"  {line.rstrip()}" for line in lines[1:] if line.strip())]) + "\n"
+
+
+def piece(memory: Memory) -> str:
+    """The entry of `memory` in a context."""
+    return bullet(memory.line())
+
 
 class Passage(NamedTuple):
-    """What a context shows of a memory.
+    """The fields of a memory that a context shows.
 
-    said: how it is shown, where that is more than its content. group: the heading that it stands under, where it needs
-    one. tokens: of its piece, by `tokenizer`. live: whether it is the copy of a live item.
+    said: the text to show, where it is more than the content. group: the heading that it stands under, if it needs one.
+    tokens: of its piece, by `tokenizer`. live: whether it is the copy of a live item.
     """
 
     id: str
@@ -37,7 +61,7 @@ class Passage(NamedTuple):
 
     @property
     def line(self) -> str:
-        """How it is shown, without a bullet, possibly in several lines."""
+        """The text to show, without a bullet, possibly of several lines."""
         return self.content if self.said is None else self.said
 
 
@@ -59,44 +83,44 @@ def passage_of(memory: Memory) -> Passage:
 
 
 def passage_in(payload: Mapping[str, Any]) -> Passage:
-    """The passage of the memory that `payload` holds, as `Memory.to_payload` wrote it.
+    """The passage of the memory in `payload`, as `Memory.to_payload` wrote it.
 
-    What was checked when it was written is not checked again: that takes ten times as long as to make the passage.
+    The payload was validated when it was written; validating it again would take ten times as long.
     """
     kind = MemoryType(payload["type"])
-    return passage_of(_FORMS[kind].filled(payload, kind))
+    return passage_of(_FORMS[kind].memory(payload, kind))
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One type's memories. defaults: of the fields that a payload may leave out. times: the fields that are times.
+    """Builds memories of one type without validation. defaults: of the optional fields. times: the fields with a time.
 
-    pydantic's own `model_construct` would do, but takes 24 microseconds, longer than to validate; this takes 2.
+    pydantic's `model_construct` takes 24 microseconds, longer than validation; this takes 2.
     """
 
-    made: type[Memory]
+    memory_class: type[Memory]
     defaults: Mapping[str, Any]
     times: tuple[str, ...]
 
     @classmethod
-    def of(cls, made: type[Memory]) -> _Form:
+    def of(cls, memory_class: type[Memory]) -> _Form:
         """The form of a type's class."""
-        fields = made.model_fields
+        fields = memory_class.model_fields
         defaults = {
             name: field.get_default(call_default_factory=True)
             for name, field in fields.items()
             if not field.is_required()
         }
         times = (name for name, field in fields.items() if _is_time(field.annotation))
-        return cls(made, MappingProxyType(defaults), tuple(times))
+        return cls(memory_class, MappingProxyType(defaults), tuple(times))
 
-    def filled(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
-        """The memory, for nothing but its passage: fields of other kinds than texts and times stay plain JSON."""
+    def memory(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
+        """The memory, only for making its passage: fields that are neither texts nor times stay plain JSON."""
         fields = {**self.defaults, **payload, "type": kind, "tokens": TokenCount.model_validate(payload["tokens"])}
         for name in self.times:
             if fields[name] is not None:
                 fields[name] = to_utc(datetime.fromisoformat(fields[name]))
-        memory = self.made.__new__(self.made)
+        memory = self.memory_class.__new__(self.memory_class)
         memory.__setstate__(
             {
                 "__dict__": fields,
@@ -112,4 +136,6 @@ def _is_time(annotation: Any) -> bool:
     return annotation is AwareDatetime or any(map(_is_time, get_args(annotation)))
 
 
-_FORMS: Mapping[MemoryType, _Form] = MappingProxyType({kind: _Form.of(made) for kind, made in MEMORY_CLASSES.items()})
+_FORMS: Mapping[MemoryType, _Form] = MappingProxyType(
+    {kind: _Form.of(memory_class) for kind, memory_class in MEMORY_CLASSES.items()}
+)

@@ -1,9 +1,15 @@
-"""The vectors of a text, as values: what an encoder gives and a store keeps."""
+"""The vectors of a text: what an encoder returns and a store keeps. And a memory's heaviest terms in 64 bytes.
+
+With its heaviest terms ranking compares the words of a thousand candidates. A term is a number from 1 to 65,535,
+derived from its id in the sparse vector. Two of the few thousand terms of a pool may share one, which ranking
+tolerates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +39,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A text to embed. before: what was said just before it, which colours its vectors and is no part of them."""
+    """A text to embed. before: the turns before it, which influence its vectors and are no part of them."""
 
     text: str
     before: str = ""
@@ -41,7 +47,7 @@ class InContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What one forward pass gives for one text."""
+    """The vectors that one forward pass computes for a text."""
 
     dense: DenseVector
     tokens: TokenVectors | None = None
@@ -49,8 +55,39 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """Everything that is kept for one memory."""
+    """The vectors of a memory."""
 
     dense: DenseVector
     sparse: SparseVector
     tokens: TokenVectors | None = None
+
+
+KEPT = 32
+"""Terms of a memory. Twice as many find no more evidence, half as many a little less."""
+
+NUMBERS = 1 << 16
+_DIGITS = 4
+
+Numbers: TypeAlias = NDArray[np.uint16]
+
+
+def numbered(ids: NDArray[np.uint32]) -> Numbers:
+    """The number of each term, from 1."""
+    return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
+
+
+def heaviest(vector: SparseVector) -> str:
+    """The numbers of the terms with the highest weights, in hexadecimal; ties by term id."""
+    order = np.lexsort((vector.indices, -vector.values))[:KEPT]
+    return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
+
+
+def term_column(texts: Sequence[str | None]) -> Numbers:
+    """The numbers in texts of `heaviest`, shape (memories, KEPT); 0 where there are no more."""
+    padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
+    return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
+
+
+def term_text(row: NDArray[Any]) -> str | None:
+    """A row of a term column as the text of `heaviest`; None for no terms."""
+    return row[row > 0].astype(">u2").tobytes().hex() or None

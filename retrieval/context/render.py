@@ -1,7 +1,7 @@
 """Chosen memories to the text of a context, in Markdown or JSON, with the exact tokens of each part.
 
 Every piece ends with a newline, and the next begins with a character that no tokenizer joins to a newline; therefore
-tokens add up exactly (see `memtypes.search.piece`).
+tokens add up exactly (see `memtypes.search.passage`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import NamedTuple
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.passage import Passage
-from memtypes.search.piece import bullet
+from memtypes.search.passage import Passage, bullet
 from retrieval.answer import ContextMessage
 from retrieval.context.excerpt import excerpt
 

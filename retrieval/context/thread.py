@@ -4,7 +4,7 @@ The context has four parts: system turns, custom (the initial context), long_ter
 short_term (the thread's own turns). With an allocation, each part has at most its share of the budget, heading
 included; only the list of files uses what is left. Without one, each part leaves the rest to the next: system, own
 turns, ancestors, initial context. Every piece ends with a newline and begins with a character that no tokenizer merges
-with it, so token counts add up; see `memtypes.search.piece`.
+with it, so token counts add up; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from memtypes.live.thread_policy import ContextAllocation
 from memtypes.live.turns import Turn
 from memtypes.ports.threads import ThreadContent
 from memtypes.ports.tokenizer import Tokenizer
-from memtypes.search.piece import bullet
+from memtypes.search.passage import bullet
 
 _HEADINGS = {
     "system": "## Instructions\n",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import Columns
-from memtypes.search.terms import Numbers
+from memtypes.search.vectors import Numbers
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.query.windows import Window
 from retrieval.ranking import signals

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import TERMS
-from memtypes.search.terms import NUMBERS, Numbers
+from memtypes.search.vectors import NUMBERS, Numbers
 from retrieval.ranking.sorting import top_positions
 
 SEEDS = 3

@@ -15,8 +15,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
 from memtypes.search.candidates import Candidate
 from memtypes.search.columns import COLUMN_FIELDS, TERMS
-from memtypes.search.terms import heaviest
-from memtypes.search.vectors import DenseVector
+from memtypes.search.vectors import DenseVector, heaviest
 from tests.builders import make_dense, make_memory, make_record, make_sparse
 
 pytestmark = pytest.mark.anyio

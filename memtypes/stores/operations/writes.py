@@ -19,7 +19,7 @@ from memtypes.model.times import rfc3339
 from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record, Use
 from memtypes.search.columns import TERMS
-from memtypes.search.terms import heaviest
+from memtypes.search.vectors import heaviest
 from memtypes.stores.operations.conditions import Condition, above, has_ids, negated, within
 from memtypes.stores.operations.engine import (
     Change,

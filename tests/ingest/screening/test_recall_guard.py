@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.screening.recall_guard import RecallGuard, without_contexts, without_quotes
-from memtypes.search.piece import bullet
+from memtypes.search.passage import bullet
 from tests.fakes import FakeSparse
 from tests.retrieval.builders import SCOPE, World
 

@@ -14,7 +14,7 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import Visibility
 from memtypes.model.scope import Scope
-from memtypes.search.piece import piece
+from memtypes.search.passage import piece
 from tests.ingest.doubles import NOW, SCOPE, CharTokenizer, LengthSparse, draft
 
 PREPARER = Preparer(LengthSparse(), CharTokenizer())

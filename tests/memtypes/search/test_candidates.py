@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidate, Candidates
-from memtypes.search.columns import KINDS, Columns, Kind
-from memtypes.search.terms import heaviest
+from memtypes.search.columns import KINDS, ColumnKind, Columns
+from memtypes.search.vectors import heaviest
 from tests.builders import make_sparse
 
-VALUES: dict[Kind, st.SearchStrategy[Any]] = {
-    Kind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
-    Kind.WHOLE: st.integers(0, 2**53),
-    Kind.FLAG: st.booleans(),
-    Kind.DIGEST: st.text("0123456789abcdef", min_size=1, max_size=64),
-    Kind.TEXT: st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
-    Kind.TERMS: st.sets(st.integers(0, 2**32 - 1), min_size=1).map(lambda ids: heaviest(make_sparse(sorted(ids)))),
+VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
+    ColumnKind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
+    ColumnKind.WHOLE: st.integers(0, 2**53),
+    ColumnKind.FLAG: st.booleans(),
+    ColumnKind.DIGEST: st.text("0123456789abcdef", min_size=1, max_size=64),
+    ColumnKind.TEXT: st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+    ColumnKind.TERMS: st.sets(st.integers(0, 2**32 - 1), min_size=1).map(
+        lambda ids: heaviest(make_sparse(sorted(ids)))
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidate, Candidates
-from memtypes.search.terms import heaviest, numbered
+from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, rank

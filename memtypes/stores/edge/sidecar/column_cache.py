@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import COLUMN_FIELDS, DTYPES, KINDS, NONE, Column, Columns, Kind, column_of, values_at
+from memtypes.search.columns import (
+    COLUMN_FIELDS,
+    DTYPES,
+    KINDS,
+    NONE,
+    Column,
+    ColumnKind,
+    Columns,
+    column_of,
+    values_at,
+)
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
@@ -47,7 +57,7 @@ class _Texts:
         used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
-        return (positions - absent).astype(DTYPES[Kind.TEXT]), table
+        return (positions - absent).astype(DTYPES[ColumnKind.TEXT]), table
 
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
@@ -90,7 +100,7 @@ class ColumnCache:
     def __init__(self, read_payloads: ReadPayloads) -> None:
         self._read_payloads = read_payloads
         self._types = {kind: _TypeColumns() for kind in MemoryType}
-        self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is Kind.TEXT}
+        self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def count(self, kind: MemoryType) -> int:
         """The number of cached memories of a type."""
@@ -165,7 +175,7 @@ class ColumnCache:
                 for column, wanted in parts
             ]
             columns[path] = np.concatenate(gathered)
-            if kind is Kind.TEXT:
+            if kind is ColumnKind.TEXT:
                 columns[path], tables[path] = self._texts[path].table(columns[path])
         return Columns(sum(map(len, slots.values())), columns, tables)
 
@@ -177,7 +187,9 @@ class ColumnCache:
             if path not in types.columns and all(value is None for value in values):
                 continue
             value_kind = KINDS[path]
-            written = self._texts[path].codes(values) if value_kind is Kind.TEXT else column_of(value_kind, values)
+            written = (
+                self._texts[path].codes(values) if value_kind is ColumnKind.TEXT else column_of(value_kind, values)
+            )
             types.column(path)[slots] = written
 
 

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.search.terms import KEPT, column, heaviest, numbered, told
-from memtypes.search.vectors import SparseVector
+from memtypes.search.vectors import KEPT, SparseVector, heaviest, numbered, term_column, term_text
 
 weights = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * KEPT)
 
@@ -22,11 +21,11 @@ def sparse(given_weights: dict[int, float]) -> SparseVector:
 def test_the_heaviest_terms_are_told(given_weights: dict[int, float]) -> None:
     """As many as are kept, none lighter than one that is left out, read back as they were told."""
     text = heaviest(sparse(given_weights))
-    (row,) = column([text])
+    (row,) = term_column([text])
     best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
     assert row[: len(best)].tolist() == numbered(np.array(best, np.uint32)).tolist()
     assert not row[len(best) :].any()
-    assert (told(row) or "") == text
+    assert (term_text(row) or "") == text
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
@@ -37,5 +36,5 @@ def test_no_term_has_the_number_of_none(ids: list[int]) -> None:
 
 def test_a_memory_that_tells_none_has_none() -> None:
     """Whether it was kept before terms were told, or has no words."""
-    assert column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
-    assert column([]).shape == (0, KEPT)
+    assert term_column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
+    assert term_column([]).shape == (0, KEPT)
