@@ -21,6 +21,7 @@ from benchmarks.sets.loading import NotLoaded
 from benchmarks.speed.ingest import IngestRequest, NotStored, measure_ingest
 from benchmarks.speed.latency import LatencyRequest, measure_latency
 from benchmarks.speed.scale import ScaleRequest, measure_scale
+from benchmarks.speed.sidecar import SidecarRequest, measure_sidecar
 from benchmarks.speed.startup import StartupRequest, measure_startup
 from benchmarks.speed.throughput import ThroughputRequest, measure_throughput
 from benchmarks.systems.compare import CompareRequest, measure_compare
@@ -54,6 +55,7 @@ COMMANDS = (
         measure_throughput,
     ),
     Command("ingest", "The write pipeline over the bare encoder.", IngestRequest, measure_ingest),
+    Command("sidecar", "What each part beside the embedded engine saves.", SidecarRequest, measure_sidecar),
     Command("startup", "Time to readiness and idle memory.", StartupRequest, measure_startup),
 )
 

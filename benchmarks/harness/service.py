@@ -179,6 +179,15 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
     return sorted(pids)
 
 
+def wait_until_closed(store_path: Path) -> None:
+    """Return once no other process has the store open. Raises TimeoutError."""
+    end = time.monotonic() + STOP_S
+    while processes_of(store_path, exclude={os.getpid()}):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{store_path} is still open after {STOP_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
 def _becomes_ready(child: subprocess.Popen[bytes], url: str) -> bool:
     end = time.monotonic() + READY_S
     while time.monotonic() < end and child.poll() is None:

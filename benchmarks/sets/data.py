@@ -155,9 +155,9 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
     if limit is None or whole.questions <= limit:
         return whole
     every = [question.id for _, question in whole.asked()]
-    kept = {every[index * len(every) // limit] for index in range(limit)}
+    selected = {every[index * len(every) // limit] for index in range(limit)}
     conversations = tuple(
-        replace(part, questions=tuple(question for question in part.questions if question.id in kept))
+        replace(part, questions=tuple(question for question in part.questions if question.id in selected))
         for part in whole.conversations
     )
     return replace(whole, conversations=conversations)

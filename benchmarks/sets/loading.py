@@ -48,9 +48,9 @@ def scope_of(set_name: str, conversation: str) -> Scope:
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 
-async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, kept: Path | None) -> Loaded:
-    """`whole` in the store: verified if the folder `kept` has its manifest, else loaded now. Raises NotLoaded."""
-    path = None if kept is None else manifest_path(kept, whole.name)
+async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path | None) -> Loaded:
+    """`whole` in the store: verified if `folder` has its manifest, else loaded now. Raises NotLoaded."""
+    path = None if folder is None else manifest_path(folder, whole.name)
     if path is not None and path.is_file():
         loaded = read_manifest(path)
         await verify(store, whole, loaded)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import time
 from collections import defaultdict
@@ -27,7 +26,7 @@ from api.wiring.resources import open_embedder
 from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
-from benchmarks.harness.service import KeepAliveClient, processes_of, running
+from benchmarks.harness.service import KeepAliveClient, running, wait_until_closed
 from benchmarks.harness.stores import TENANT, Opened, data_directory, filled, namespace_of, open_parts, settings_in
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
@@ -41,7 +40,6 @@ from retrieval.retriever import Retriever
 
 _ROUND = 10
 _WARM_UP = 20
-_CLOSING_S = 60.0
 _TIMEOUT_S = 60.0
 
 FLOOR = "floor: query embedding and engine queries"
@@ -104,7 +102,8 @@ async def measure_latency(request: LatencyRequest) -> Report:
 
 async def _measure_size(request: LatencyRequest, size: int, settings: Settings, copy: Path) -> Samples:
     await filled(settings, size, request.namespaces)
-    _copy_when_closed(settings.store_path, copy)
+    wait_until_closed(settings.store_path)
+    shutil.copytree(settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms"))
     bare_embedder = await open_embedder(settings)
     try:
         with BareEngine.open(copy, settings.candidate_depth) as engine, running(settings) as service:
@@ -120,16 +119,6 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
     finally:
         await bare_embedder.aclose()
     return sides.samples
-
-
-def _copy_when_closed(store_path: Path, target: Path) -> None:
-    """Copy the shards once no process has the store open. Raises TimeoutError."""
-    end = time.monotonic() + _CLOSING_S
-    while processes_of(store_path, exclude={os.getpid()}):
-        if time.monotonic() > end:
-            raise TimeoutError(f"{store_path} is still open after {_CLOSING_S:.0f} s")
-        time.sleep(0.1)
-    shutil.copytree(store_path, target, ignore=shutil.ignore_patterns("tokens", "terms"))
 
 
 async def _warm_up(opened: Opened, request: LatencyRequest) -> None:

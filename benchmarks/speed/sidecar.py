@@ -1,99 +1,123 @@
-"""`python -m benchmarks.speed.sidecar`: what each part beside the embedded engine saves, by switching it off.
+"""`sidecar`: what each part beside the embedded engine saves, by switching it off.
 
-Runs the engine in this process on random vectors: no encoder, no socket, no ranking. A request asks for the candidates
-of one namespace in all long-term types, with late interaction; then for the passages of 150 of them.
+Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request asks for the candidates
+of one namespace in all types, with late interaction; then for the passages of 150 of them. Query vectors are random.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from qdrant_edge import EdgeShard
 
+from api.settings import Settings
+from benchmarks.harness.metrics import percentile
+from benchmarks.harness.options import flag
+from benchmarks.harness.report import Cell, Report, Table
+from benchmarks.harness.service import wait_until_closed
+from benchmarks.harness.stores import (
+    DIMENSIONS,
+    TENANT,
+    TOKEN_DIMENSIONS,
+    data_directory,
+    filled,
+    namespace_of,
+    settings_in,
+)
+from benchmarks.harness.synthetic import questions
 from benchmarks.speed.bare_engine import BareEngine
-from memtypes.model.ids import content_hash, memory_id
-from memtypes.model.memory import TokenCount
-from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.times import system_clock
-from memtypes.model.types import MEMORY_CLASSES
-from memtypes.ports.memory_store import Record
-from memtypes.search.vectors import SparseVector, TokenVectors, Vectors
+from memtypes.search.vectors import Vectors
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
+from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.schema import indexes_of
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import MAX_RECORDS, Upsert, point_of
 
-DIMENSIONS = 384
-DEPTH = 200
 WINNERS = 150
+_QUERY_TOKENS = 10
 
 
-class RandomVectors:
-    """Random vectors of the default encoder's shapes, the same for the same seed."""
+@dataclass(frozen=True, slots=True)
+class SidecarRequest:
+    """Options of `sidecar`."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-
-    def vectors(self, terms: int, tokens: int) -> Vectors:
-        """Vectors of a text with about so many terms and so many tokens."""
-        dense = self._rng.standard_normal(DIMENSIONS).astype(np.float32)
-        numbers = np.unique((self._rng.zipf(1.3, terms) % 20_000).astype(np.uint32))
-        sparse = SparseVector(numbers, self._rng.uniform(0.5, 3, len(numbers)).astype(np.float32))
-        return Vectors(dense / np.linalg.norm(dense), sparse, self._tokens(tokens))
-
-    def _tokens(self, count: int) -> TokenVectors:
-        drawn = self._rng.standard_normal((count, 128))
-        tokens: TokenVectors = np.rint(drawn / np.linalg.norm(drawn, axis=1, keepdims=True) * 127).astype(np.int8)
-        return tokens
+    sizes: tuple[int, ...] = field(default=(10_000, 100_000), metadata=flag("memories in each store", int, least=5))
+    namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
+    queries: int = field(default=100, metadata=flag("timed requests", least=1))
+    store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
 
 
-async def fill(engine: EdgeEngine, namespaces: int, per_type: int) -> None:
-    """Write the memories of every namespace."""
-    random = RandomVectors(1)
-    for scope in (_scope(number) for number in range(namespaces)):
-        for kind in LONG_TERM:
-            records = [_record(scope, kind, f"{kind} number {n}", random) for n in range(per_type)]
-            for start in range(0, per_type, MAX_RECORDS):
-                points = [point_of(record) for record in records[start : start + MAX_RECORDS]]
-                await Upsert(scope=scope, type=kind, points=points).run(engine)
+async def measure_sidecar(request: SidecarRequest) -> Report:
+    """The report over all sizes."""
+    figures: dict[int, dict[str, float]] = {}
+    for size in request.sizes:
+        with data_directory(request.store and request.store / str(size)) as directory:
+            settings = settings_in(directory)
+            await filled(settings, size, request.namespaces)
+            wait_until_closed(settings.store_path)
+            figures[size] = await _measure_size(request, settings)
+    names = next(iter(figures.values()))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, *(measured[name] for measured in figures.values())) for name in names
+    )
+    columns = ("p50, ms", *(f"{size:,} memories" for size in figures))
+    notes = (f"{request.queries} requests over {request.namespaces} namespaces; caches are warm unless off.",)
+    return Report(
+        (Table("Parts beside the embedded engine", columns, rows),), notes, {str(k): v for k, v in figures.items()}
+    )
 
 
-def _record(scope: Scope, kind: MemoryType, content: str, random: RandomVectors) -> Record:
-    now = system_clock()
-    fields = {
-        "id": memory_id(scope, kind, (content,)),
-        "tenant": scope.tenant,
-        "namespace": scope.namespace,
-        "content": content,
-        "content_hash": content_hash(content),
-        "visibility": "namespace",
-        "tokens": TokenCount(count=4, tokenizer="words"),
-        **dict.fromkeys(("created_at", "updated_at", "valid_from"), now),
+async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str, float]:
+    paths = Layout(settings.store_path).shard_paths()
+    requests = _requests(request, settings.candidate_depth)
+    engine = EdgeEngine.open(paths, DIMENSIONS)
+    whole = Measured(engine, requests)
+    measured = {
+        "candidates": await whole.candidates(),
+        "candidates, column cache off": await whole.candidates_without_columns(),
+        f"passages of {WINNERS}": await whole.passages(),
+        f"passages of {WINNERS}, cache off": await whole.passages_without_cache(),
     }
-    return Record(MEMORY_CLASSES[kind].model_validate(fields), random.vectors(30, 25))
+    engine.close()
+    engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
+    measured["candidates, keyword search off"] = await Measured(engine, requests).candidates()
+    engine.close()
+    with BareEngine.open(settings.store_path, settings.candidate_depth) as shards:
+
+        async def bare(request: FindCandidates) -> None:
+            (search,) = request.searches
+            if search.dense is not None and search.sparse is not None:
+                shards.query(request.scope, Vectors(search.dense, search.sparse), ())
+
+        measured["bare queries, ids and scores alone"] = await p50(requests, bare)
+    return measured
 
 
-def _scope(number: int) -> Scope:
-    return Scope("tenant", f"namespace-{number}")
-
-
-def request_of(number: int, random: RandomVectors) -> FindCandidates:
-    """A request in one namespace."""
-    query = random.vectors(8, 10)
-    wheres = {kind: {"must": [{"key": "visibility", "match": {"value": "namespace"}}]} for kind in MemoryType}
-    search = TypedSearch(wheres, query.dense, query.sparse, DEPTH, query.tokens)
-    return FindCandidates(scope=_scope(number), searches=[search])
+def _requests(request: SidecarRequest, depth: int) -> list[FindCandidates]:
+    rng, encoder = np.random.default_rng(2), Bm25Encoder()
+    where = {"must": [{"key": "visibility", "match": {"value": "namespace"}}]}
+    requests = []
+    for index, question in enumerate(questions(request.queries, seed=23)):
+        dense = rng.standard_normal(DIMENSIONS).astype(np.float32)
+        tokens = np.clip(rng.standard_normal((_QUERY_TOKENS, TOKEN_DIMENSIONS)) * 11, -127, 127).astype(np.int8)
+        search = TypedSearch(
+            dict.fromkeys(MemoryType, where),
+            dense / np.linalg.norm(dense),
+            encoder.encode_query(question),
+            depth,
+            tokens,
+        )
+        scope = Scope(TENANT, namespace_of(index % request.namespaces))
+        requests.append(FindCandidates(scope=scope, searches=[search]))
+    return requests
 
 
 async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates], Awaitable[object]]) -> float:
@@ -105,7 +129,7 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
             await answer(request)
             if warm:
                 times.append((time.perf_counter() - began) * 1e3)
-    return float(np.median(times))
+    return percentile(times, 0.5)
 
 
 class Measured:
@@ -151,57 +175,8 @@ class Measured:
         await self._show(request)
 
 
-async def measure(directory: Path, namespaces: int, per_type: int) -> dict[str, float]:
-    """The figures by name, in milliseconds."""
-    paths = {kind: directory / kind for kind in MemoryType}
-    engine = EdgeEngine.open(paths, DIMENSIONS)
-    await fill(engine, namespaces, per_type)
-    engine.close()
-    random = RandomVectors(2)
-    requests = [request_of(number % namespaces, random) for number in range(max(60, 2 * namespaces))]
-    engine = EdgeEngine.open(paths, DIMENSIONS)
-    whole = Measured(engine, requests)
-    measured = {
-        "candidates": await whole.candidates(),
-        "candidates, column cache off": await whole.candidates_without_columns(),
-        f"passages of {WINNERS}": await whole.passages(),
-        f"passages of {WINNERS}, cache off": await whole.passages_without_cache(),
-    }
-    engine.close()
-    engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
-    measured["candidates, keyword search off"] = await Measured(engine, requests).candidates()
-    engine.close()
-    with BareEngine([EdgeShard.load(str(path)) for path in paths.values()], DEPTH) as shards:
-
-        async def bare(request: FindCandidates) -> None:
-            (search,) = request.searches
-            if search.dense is not None and search.sparse is not None:
-                shards.query(request.scope, Vectors(search.dense, search.sparse), ())
-
-        measured["bare queries, ids and scores alone"] = await p50(requests, bare)
-    return measured
-
-
 def without_keyword_search(kind: MemoryType, path: Path) -> Shard:
     """The shard in `path`, with every keyword search in the engine."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind)))
     namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), small=0)
     return replace(shard, reader=replace(shard.reader, namespaces=namespaces))
-
-
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.sidecar", description=__doc__)
-    parser.add_argument("--namespaces", type=int, default=10, help="to fill (default: 10)")
-    parser.add_argument("--per-type", type=int, nargs="+", default=[50, 500], help="memories of a type in each")
-    options = parser.parse_args()
-    for per_type in options.per_type:
-        with tempfile.TemporaryDirectory() as scratch:
-            measured = asyncio.run(measure(Path(scratch), options.namespaces, per_type))
-        print(f"{per_type} memories of a type in a namespace")
-        for name, milliseconds in measured.items():
-            print(f"  {name:<40} {milliseconds:8.2f} ms")
-
-
-if __name__ == "__main__":
-    main()

@@ -30,10 +30,10 @@ class Chroma(System):
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
         """Ids by cosine."""
-        found = self._collection.query(
+        answer = self._collection.query(
             query_embeddings=self._vectors.lists([query]), n_results=depth, where={"namespace": namespace}
         )
-        return list(found["ids"][0])
+        return list(answer["ids"][0])
 
 
 def open_chroma(home: Path, vectors: VectorFile) -> System:

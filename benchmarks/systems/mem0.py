@@ -27,8 +27,8 @@ class Mem0(System):
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
         """Ids by hybrid score, without a threshold."""
-        found = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
-        return [hit["metadata"]["item"] for hit in found["results"]]
+        answer = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
+        return [hit["metadata"]["item"] for hit in answer["results"]]
 
 
 def open_mem0(home: Path, vectors: VectorFile) -> System:

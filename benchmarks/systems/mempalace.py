@@ -36,10 +36,10 @@ class MemPalace(System):
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
         """Ids in the order of the answer. Raises RuntimeError if the answer is an error."""
-        found = self._search(query, self._palace, wing=namespace, n_results=depth)
-        if "error" in found:
-            raise RuntimeError(found["error"])
-        return [hit["source_path"] for hit in found["results"]]
+        answer = self._search(query, self._palace, wing=namespace, n_results=depth)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return [hit["source_path"] for hit in answer["results"]]
 
 
 def serve(vectors: VectorFile) -> str:

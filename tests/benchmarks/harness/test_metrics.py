@@ -125,9 +125,9 @@ def test_percentiles_are_named() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
 def test_percentile_is_one_of_the_values(values: list[float], share: float) -> None:
     """At least the share of the values does not exceed it, and it is one of them."""
-    found = percentile(values, share)
-    assert found in values
-    assert sum(value <= found for value in values) >= share * len(values) - 1e-6
+    chosen = percentile(values, share)
+    assert chosen in values
+    assert sum(value <= chosen for value in values) >= share * len(values) - 1e-6
 
 
 @pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.1)])

@@ -38,9 +38,9 @@ async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) ->
     loaded = await load(parts.ingestor, parts.store, small)
     path = manifest_path(tmp_path, "small")
     write_manifest(path, loaded)
-    kept = read_manifest(path)
-    assert kept == replace(loaded, seconds=0.0)
-    await verify(parts.store, small, kept)
+    manifest = read_manifest(path)
+    assert manifest == replace(loaded, seconds=0.0)
+    await verify(parts.store, small, manifest)
 
 
 async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:

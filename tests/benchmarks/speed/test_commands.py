@@ -61,6 +61,14 @@ def test_latency_measures_over_the_bare_engine(figures: Run) -> None:
 
 
 @slow
+def test_sidecar_switches_each_part_off(figures: Run) -> None:
+    """Every row has a median."""
+    result = figures("sidecar --sizes 40 --namespaces 2 --queries 4")["40"]
+    assert len(result) == 6
+    assert min(result.values()) > 0
+
+
+@slow
 def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
     """Both have a rate in each round."""
     assert len(figures("ingest --count 20 --rounds 2 --screened")["ratios"]) == 2
