@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing
 from api.cli.client import ApiClient
-from api.http import queries
+from api.http.routes.retrieval import run_retrieve, run_search
 from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
@@ -74,11 +74,11 @@ class LocalBackend:
 
     async def search(self, request: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return (await queries.search(self.services, self.tenant, request)).model_dump(mode="json")
+        return (await run_search(self.services, self.tenant, request)).model_dump(mode="json")
 
     async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return (await queries.retrieve(self.services, self.tenant, request)).model_dump(mode="json")
+        return (await run_retrieve(self.services, self.tenant, request)).model_dump(mode="json")
 
     async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from inspect import isclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
 from litestar.types import Method
 from litestar.typing import FieldDefinition
-from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import JsonSchemaMode
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from api.http.endpoint import Endpoint
 
@@ -48,6 +48,13 @@ class PydanticSchema(Schema):
         return self.content
 
 
+class _SchemaGenerator(GenerateJsonSchema):
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
+        """Every field of a dataclass is in its answer, with its default too."""
+        in_answer = self.mode == "serialization" and field["type"] == "dataclass-field"
+        return in_answer or super().field_is_required(field, total)
+
+
 class PydanticSchemas(OpenAPISchemaPlugin):
     """Pydantic's own JSON schemas in place of Litestar's, which lack validators' constraints and forbidden extras."""
 
@@ -56,22 +63,22 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
-        """Whether `value` is a pydantic model."""
-        return isclass(value) and issubclass(value, BaseModel)
+        """Whether `value` is a pydantic model or a dataclass."""
+        return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
         """A reference to the model's schema. Litestar prefers aliases in requests only, which tells the two apart."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
-    def reference(self, model: type[BaseModel], mode: JsonSchemaMode) -> Schema:
+    def reference(self, model: type[Any], mode: JsonSchemaMode) -> Schema:
         """A reference to the component of `model`."""
         self.definitions.setdefault(model.__name__, self.inline(model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
-    def inline(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
         """The schema of `model`; the models that it refers to become components."""
-        schema = model.model_json_schema(mode=mode, ref_template=_REF)
+        schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator)
         for name, definition in schema.pop("$defs", {}).items():
             self.definitions.setdefault(name, definition)
         return schema

@@ -8,6 +8,7 @@ import msgspec
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
+from api.auth.keybook import KnownKey
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.request import NDJSON, ApiRequest, parse_body
@@ -17,6 +18,7 @@ from api.http.shapes import InNamespace
 from api.http.validation import InvalidInput
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase_everywhere
+from ingest.upkeep.jobs import JobReport
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.transfer import exported, read_exported
 from memtypes.model.errors import Conflict, NotFound
@@ -44,28 +46,10 @@ class NewKey(Answer):
     role: Role
 
 
-class ListedKey(Answer):
-    """A key without its secret. created_at: null for a key of the keys file."""
-
-    id: str
-    tenant: str
-    role: Role
-    created_at: str | None
-
-
 class KeysAnswer(Answer):
     """All keys."""
 
-    keys: list[ListedKey]
-
-
-class JobAnswer(Answer):
-    """What a job did, or would do in a dry run. ids: the memories concerned."""
-
-    job: UpkeepJob
-    dry_run: bool
-    ids: list[str]
-    counts: dict[str, int]
+    keys: list[KnownKey]
 
 
 class ReembedAnswer(Answer):
@@ -73,12 +57,6 @@ class ReembedAnswer(Answer):
 
     types: dict[MemoryType, int]
     total: int
-
-
-class ExportPost(Model):
-    """Which namespace to export."""
-
-    namespace: Name
 
 
 class ErasePost(Model):
@@ -98,7 +76,7 @@ async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
 @Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)
 async def list_keys(services: AppServices) -> KeysAnswer:
     """The keys of the keys file, and those created here."""
-    return KeysAnswer(keys=[ListedKey.model_validate(key, from_attributes=True) for key in services.keys.known()])
+    return KeysAnswer(keys=services.keys.known())
 
 
 @Endpoint("DELETE /v1/admin/keys/{key_id}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
@@ -113,12 +91,11 @@ async def delete_key(services: AppServices, key_id: PathId) -> None:
     role=Role.ADMIN,
     errors=(404, 503),
 )
-async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobAnswer:
+async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobReport:
     """What the job did, or would do."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
-    report = await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
-    return JobAnswer.model_validate(report, from_attributes=True)
+    return await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
 
 
 @Endpoint(
@@ -143,7 +120,7 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
     errors=(503,),
     media_type=NDJSON,
 )
-async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[ExportPost]) -> Stream:
+async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
     """The memories, newest first."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)

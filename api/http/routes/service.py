@@ -18,6 +18,7 @@ from api.http.shapes import InNamespace, Omittable
 from api.wiring.container import AppServices, Ping, Services
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import TypeStats
 from retrieval.answer import Answer
 
 PING_S = 2.0
@@ -40,19 +41,12 @@ class HealthAnswer(Answer):
     checks: Omittable[dict[str, HealthCheck]] = None
 
 
-class Amount(Answer):
-    """How many memories, and the tokens of their contents."""
-
-    count: int
-    tokens: int
-
-
 class StatsAnswer(Answer):
     """The size of a namespace."""
 
     namespace: str
-    types: dict[MemoryType, Amount]
-    total: Amount
+    types: dict[MemoryType, TypeStats]
+    total: TypeStats
 
 
 @Endpoint("GET /health/live", "Whether the process runs", role=None)
@@ -92,11 +86,8 @@ def _metrics(services: Services) -> Iterator[Metric]:
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
     """Memories and tokens of each type, and in total."""
-    sizes = await services.store.stats(request.scope_in(params.namespace))
-    types = {kind: Amount(count=size.count, tokens=size.tokens) for kind, size in sizes.items()}
-    total = Amount(
-        count=sum(amount.count for amount in types.values()), tokens=sum(amount.tokens for amount in types.values())
-    )
+    types = await services.store.stats(request.scope_in(params.namespace))
+    total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
     return StatsAnswer(namespace=params.namespace, types=types, total=total)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,6 +18,7 @@ from memtypes.model.scope import Name
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
 from retrieval.answer import Answer
+from retrieval.context.thread import FileMention
 
 MAX_BUDGET = 1_000_000
 MAX_TURNS = 1_000
@@ -139,40 +141,18 @@ class ReferencesAnswer(Answer):
     threads: list[ReferenceAnswer]
 
 
-class TurnAnswer(Answer):
-    """A turn. index: its number in the thread, never reused."""
-
-    index: int
-    role: str
-    content: str
-    tokens: int
-    at: Timestamp
-    agent_id: str | None
-    files: list[str]
-    images: list[str]
-    tool: str | None
-    model: str | None
-    metadata: dict[str, Any]
-    pinned: bool
-
-    @classmethod
-    def of(cls, turn: Turn) -> Self:
-        """The answer for `turn`."""
-        return cls.model_validate(turn, from_attributes=True)
-
-
 class PageAnswer(Answer):
     """A thread and some of its turns, oldest first."""
 
     thread: ThreadAnswer
-    turns: list[TurnAnswer]
+    turns: Sequence[Turn]
     total: int
 
 
 class SaidAnswer(Answer):
     """An appended turn. flushed, evicted: how many others left for it. redactions: secrets removed from it, by kind."""
 
-    turn: TurnAnswer
+    turn: Turn
     version: int
     flushed: int
     evicted: int
@@ -201,14 +181,6 @@ class TurnPlace(Answer):
     index: int
 
 
-class FilePlace(Answer):
-    """A file and the turn that mentioned it last."""
-
-    path: str
-    thread_id: str
-    turn: int
-
-
 class OmittedCounts(Answer):
     """How many turns and files were left out."""
 
@@ -231,8 +203,8 @@ class ContextAnswer(Answer):
 
     context: str
     turns: list[TurnPlace]
-    files: list[FilePlace]
-    images: list[FilePlace]
+    files: Sequence[FileMention]
+    images: Sequence[FileMention]
     omitted: OmittedCounts
     metadata: ThreadContextMetadata
 
@@ -257,7 +229,7 @@ class ThreadCleared(Answer):
 class BackupAnswer(Answer):
     """The turns of a backup."""
 
-    turns: list[TurnAnswer]
+    turns: Sequence[Turn]
 
 
 class ThreadStatsAnswer(Answer):

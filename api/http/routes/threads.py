@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import asdict
 
 from anyio import to_thread
 from litestar import Response
@@ -20,7 +19,6 @@ from api.http.routes.thread_shapes import (
     ClearPost,
     ContextAnswer,
     ContextPost,
-    FilePlace,
     FlushAnswer,
     FlushPost,
     OmittedCounts,
@@ -37,7 +35,6 @@ from api.http.routes.thread_shapes import (
     ThreadHealthAnswer,
     ThreadPost,
     ThreadStatsAnswer,
-    TurnAnswer,
     TurnPlace,
     TurnPost,
     VersionAnswer,
@@ -102,8 +99,7 @@ async def get_thread(
     """A page of its turns, which count as used."""
     threads = _threads(services)
     content = await threads.store.page(request.scope_in(params.namespace), thread_id, params.offset, params.limit)
-    turns = [TurnAnswer.of(turn) for turn in content.turns]
-    return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=turns, total=content.thread.turns)
+    return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=content.turns, total=content.thread.turns)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
@@ -171,8 +167,8 @@ async def post_context(
     return ContextAnswer(
         context=built.text,
         turns=[TurnPlace(thread_id=owner, index=index) for owner, index in built.turns],
-        files=[FilePlace(**asdict(place)) for place in built.files],
-        images=[FilePlace(**asdict(place)) for place in built.images] if data.include_files else [],
+        files=built.files,
+        images=built.images if data.include_files else (),
         omitted=OmittedCounts(turns=built.omitted_turns, files=built.omitted_files),
         metadata=ThreadContextMetadata(
             total_tokens=math.ceil(built.tokens * (1.0 + margin)),
@@ -242,7 +238,7 @@ async def get_backup(
     if not local_id or params.namespace not in (None, namespace):
         raise _no_backup()
     turns = await _threads(services).store.backup(request.scope_in(namespace), local_id)
-    return BackupAnswer(turns=[TurnAnswer.of(turn) for turn in turns])
+    return BackupAnswer(turns=turns)
 
 
 def public_backup_id(namespace: str, backup_id: str) -> str:
