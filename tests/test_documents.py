@@ -1,0 +1,96 @@
+"""Documentation tests: code blocks run, and every file and make target that a page names exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.processes import Process
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", ".remembrancer", "node_modules"} & set(path.relative_to(ROOT).parts)
+)
+PACKAGES = "memtypes|ingest|retrieval|api|tests|benchmarks"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PORT = "8707"
+
+
+def blocks(language: str) -> Iterator[tuple[Path, str]]:
+    """The code blocks of all pages in one language."""
+    for page in PAGES:
+        for name, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            if name == language:
+                yield page, text
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
+    """A running service."""
+    started = Process(tmp_path_factory.mktemp("documents"), onnx_directory)
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        started.stop()
+
+
+def run(command: list[str], page: Path, folder: Path) -> str:
+    """The output of a block's program; fails with its errors."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, f"{page.name}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_shell_and_python_blocks_run_in_order_against_a_service(service: Process, tmp_path: Path) -> None:
+    """Each block of the README exits with 0, and what a curl call answers is no problem document."""
+    port = service.url.rpartition(":")[2]
+    for page in PAGES:
+        for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            program = text.replace(PORT, port)
+            if language == "bash":
+                assert '"status":4' not in run(["bash", "-euo", "pipefail", "-c", program], page, tmp_path)
+            elif language == "python":
+                run([sys.executable, "-c", program], page, tmp_path)
+
+
+def test_console_blocks_name_make_targets_that_exist() -> None:
+    """`make NAME` in a console block is a target of the Makefile."""
+    targets = set(re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {name for _, text in blocks("console") for name in re.findall(r"^\$? ?make ([\w-]+)", text, re.MULTILINE)}
+    assert named
+    assert named <= targets
+
+
+def test_json_and_yaml_blocks_parse() -> None:
+    """Every example document can be read."""
+    for _, text in blocks("json"):
+        json.loads(text)
+    for _, text in blocks("yaml"):
+        yaml.safe_load(text)
+
+
+def test_named_files_exist() -> None:
+    """Every path of the repository that a page names in backticks or links to is there."""
+    missing = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        paths = re.findall(rf"`((?:{PACKAGES})/[\w./-]+)`", text)
+        missing += [f"{page.name}: {path}" for path in paths if not (ROOT / path).exists()]
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+        missing += [f"{page.name}: {link}" for link in links if not (page.parent / link).exists()]
+    assert not missing
