@@ -1,4 +1,4 @@
-"""Files and directories of embedded stores: replaced as a whole, locked by one process, closed to others."""
+"""Files of embedded stores: atomic replacement, syncing, locks between processes, private directories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_SOCKET_BYTES = 100
 
 
 def private_directory(path: Path) -> Path:
-    """`path` without links, made for its owner alone where it does not exist. Raises Unavailable."""
+    """`path` with links resolved, created for its owner alone where it does not exist. Raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
@@ -31,15 +31,15 @@ def private_directory(path: Path) -> Path:
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """Where to listen: in `directory`, or, where that path is too long, in an owner-only place for sockets."""
-    own = directory / name
-    if len(os.fsencode(own)) <= MAX_SOCKET_BYTES:
-        return own
-    return _place_for_sockets() / f"{hashlib.sha256(os.fsencode(own)).hexdigest()[:24]}.sock"
+    """A path for a socket: in `directory`, or in a private directory for sockets where that path is too long."""
+    path = directory / name
+    if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
+        return path
+    return _socket_directory() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` as a whole: whoever reads sees the old or the new one, after a power cut too."""
+    """Replace the file at `path` atomically: a reader sees the old or the new content, also after a power cut."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
@@ -50,10 +50,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Return when a directory and the files in it are on the disk. Releases the GIL, so it may run in a thread.
+    """Sync a directory and the files in it to the disk. Releases the GIL, so it may run in a thread.
 
-    What its owner deletes meanwhile needs no syncing: a log that was flushed, a shard that was written anew. What is
-    gone may have been renamed though, so all other names are looked at again.
+    Files that are deleted meanwhile need no syncing. A missing file may have been renamed though, so the directory is
+    listed again until no file is missing.
     """
     with suppress(FileNotFoundError):
         gone: set[Path] = set()
@@ -63,7 +63,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def _sync(path: Path) -> bool:
-    """Whether it was there to be put on the disk."""
+    """Sync a file or directory; False if it is missing."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -77,7 +77,7 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path`, this process's id in it, if nobody does; whether it is held now."""
+    """Try to hold the lock file `path`, with this process's id in it; yields whether it is held."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -94,7 +94,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 @asynccontextmanager
 async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
-    """Hold the lock file `path` as `locked` does, and wait for it until `deadline`, of `time.monotonic`."""
+    """Like `locked`, but waits for the lock until `deadline`, a value of `time.monotonic`."""
     while True:
         with locked(path) as held:
             if held or time.monotonic() > deadline:
@@ -104,15 +104,15 @@ async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
 
 
 def holder_of(path: Path) -> str:
-    """The id of the process that took the lock file `path` last, as text."""
+    """The id of the process that last held the lock file `path`, as text."""
     return path.read_text(encoding="ascii").strip() or "unknown"
 
 
-def _place_for_sockets() -> Path:
+def _socket_directory() -> Path:
     """A directory for sockets that only this user can enter. Raises Unavailable when someone else made it."""
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise Unavailable(f"{path}, where sockets are made, must be a directory that only its owner can enter")
+        raise Unavailable(f"{path}, where sockets are created, must be a directory that only its owner can enter")
     return path

@@ -1,4 +1,4 @@
-"""The shape of a collection, the same for every engine: its vectors' names and its payload indexes."""
+"""The vectors and payload indexes of a collection, the same for every engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPARSE = "sparse"
 TOKENS = "tokens"
 
 VERSION = "v1"
-"""The version of a collection that is made new; another embedder makes the next one."""
+"""The version of a new collection; re-embedding creates the next one."""
 
 
 class Index(StrEnum):
@@ -33,7 +33,7 @@ _COMMON: Mapping[str, Index] = MappingProxyType(
         **dict.fromkeys(("importance", "tokens.count"), Index.INTEGER),
     }
 )
-_OWN: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
+_BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
     {
         MemoryType.EPISODIC: MappingProxyType({"seq": Index.INTEGER}),
         MemoryType.PROSPECTIVE: MappingProxyType({"status": Index.KEYWORD, "due_at": Index.TIME}),
@@ -43,23 +43,24 @@ _OWN: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 
 
 def indexes_of(kind: MemoryType) -> Mapping[str, Index]:
-    """The indexed fields of a type: what ranking, listing and counting filter by in every call, and the usual filters.
+    """The indexed fields of a type: those in the filter of every call, and those of common filters.
 
-    Each costs the embedded engine about 10 ms a start and a type; any other field is compared by reading the payloads
-    of one namespace, which is a few milliseconds a thousand.
+    Each index costs the embedded engine about 10 ms at start. Other fields are compared by reading the payloads of one
+    namespace, a few milliseconds per thousand.
     """
-    return {**_COMMON, **_OWN.get(kind, {})}
+    return {**_COMMON, **_BY_TYPE.get(kind, {})}
 
 
-def mismatch(where: str, kept: tuple[str, int], given: tuple[str, int]) -> str:
-    """What EmbedderMismatch says. kept, given: fingerprint and dimensions."""
+def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
+    """The message of EmbedderMismatch. built, configured: fingerprint and dimensions of the two embedders."""
     return (
-        f"{where} was built with the embedder {kept[0]} ({kept[1]} dimensions), and {given[0]} ({given[1]} dimensions) "
-        "was given. Nothing was changed. Use the embedder that it was built with, or another --data-dir or collection "
-        "prefix for the new one. `remembrancer reembed` moves an embedded store to the new embedder."
+        f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
+        "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "
+        "--data-dir or collection prefix for the new one. `remembrancer reembed` moves an embedded store to the new "
+        "embedder."
     )
 
 
 def collection_name(prefix: str, kind: MemoryType) -> str:
-    """The alias under which a server knows a type's collection."""
+    """The alias of a type's collection on a server."""
     return f"{prefix}_{kind}"

@@ -1,8 +1,8 @@
-"""The next version of a server's collections: every memory with new vectors, and then the aliases, all at once.
+"""Re-embedding of a server's collections: writes every memory to new collections, and then changes all aliases at once.
 
-Whoever uses the server must have stopped: what is written meanwhile is looked for at the end and copied too, but a
-service goes on with the embedder that it has. Until the aliases change everything is as it was; the collections before
-stay, for the operator to drop.
+Stop every service that uses the server first: memories that are written meanwhile are copied too, but a running service
+keeps using its embedder. Until the aliases change nothing has changed. The previous collections stay, for the operator
+to delete.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from memtypes.stores.qdrant.translate import to_point, translated
 
 PIECE = 64
 PASSES = 3
-"""Times that what changed meanwhile is copied again before the rebuild gives up."""
+"""Passes over the memories that have changed meanwhile, before the rebuild gives up."""
 
 VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
-"""The vectors of memories, in order, each as it is embedded (see `memtypes.conversation_context`)."""
+"""Computes the vectors of memories, each from its text in context (see `memtypes.conversation_context`)."""
 
 
 async def rebuild(
     settings: QdrantSettings, vectors_of: VectorsOf, client: AsyncQdrantClient | None = None
 ) -> dict[MemoryType, int]:
-    """How many memories of each type the next version has, which is current then.
+    """The number of memories of each type in the next version, which is the current one then.
 
     settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest where there is nothing to
-    embed again, Unavailable, and what `vectors_of` raises; nothing has changed then.
+    re-embed, Unavailable, and what `vectors_of` raises; nothing has changed then.
     """
     own = client or client_of(settings)
     try:
@@ -61,11 +61,11 @@ class _Rebuild:
         names = {kind: collection_name(self._settings.prefix, kind) for kind in MemoryType}
         missing = sorted(set(names.values()) - set(known))
         if missing:
-            raise InvalidRequest(f"{self._settings.url} has no {', '.join(missing)}; there is nothing to embed again")
+            raise InvalidRequest(f"{self._settings.url} has no {', '.join(missing)}; there is nothing to re-embed")
         counts, swaps = {}, list[models.AliasOperations]()
         for kind, alias in names.items():
             old, new = known[alias], _next(known[alias])
-            await self._client.delete_collection(new)  # of a rebuild that did not end: no alias names it
+            await self._client.delete_collection(new)  # left by an interrupted rebuild; no alias names it
             await self._store.create(new)
             await self._store.index(kind, new)
             counts[kind] = await self._copied(old, new)
@@ -77,7 +77,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, old: str, new: str) -> int:
-        """How many points the new collection has: those of the old one, each as it is now."""
+        """The number of points in the new collection, once it has every point of the old one in its current state."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -89,7 +89,7 @@ class _Rebuild:
                 await self._copy(old, new, changed[start : start + PIECE])
         if await self._states(old) == (after := await self._states(new)):
             return len(after)
-        raise Unavailable(f"{old} is written to all the while; stop every service that uses it and try again")
+        raise Unavailable(f"{old} is still being written to; stop every service that uses it and try again")
 
     async def _copy(self, old: str, new: str, ids: list[str]) -> None:
         found = await self._client.retrieve(old, list(ids), with_payload=True)
@@ -99,10 +99,10 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point_of(record)) for record in records], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """What tells each point's state from any other that it had or will have."""
-        return {one: state async for one, state in self._walked(collection)}
+        """A value for each point that changes with every write to it."""
+        return {one: state async for one, state in self._scrolled(collection)}
 
-    async def _walked(self, collection: str) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
+    async def _scrolled(self, collection: str) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
         fields = ["updated_at", "accessed_at", "access_count"]
         offset: models.ExtendedPointId | None = None
         while True:
@@ -117,5 +117,5 @@ class _Rebuild:
 def _next(collection: str) -> str:
     found = re.fullmatch(r"(.*_v)(\d+)", collection)
     if found is None:
-        raise InvalidRequest(f"the collection {collection} has no version in its name, so the next one has no name")
+        raise InvalidRequest(f"the collection {collection} has no version in its name")
     return f"{found[1]}{int(found[2]) + 1}"

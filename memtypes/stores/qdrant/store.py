@@ -1,9 +1,8 @@
-"""The store on a Qdrant server or cluster, through the vendor's own asynchronous client.
+"""The store on a Qdrant server or cluster.
 
-A type's memories are the collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; the embedder's fingerprint
-is in the collection's metadata. The url ":memory:" is the client's local mode, which is for tests: it is exact, keeps
-nothing, knows no indexes, and computes everything in Python. A write is acknowledged when the server has applied it
-(`wait`), on as many replicas as `write_consistency` says.
+The memories of a type are the collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, with the embedder's
+fingerprint in the collection's metadata. A write is acknowledged when the server has applied it on `write_consistency`
+replicas. The url ":memory:" selects the client's local mode, for tests: exact, in Python, without indexes.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class QdrantSettings:
-    """Which server, and how its collections are made.
+    """The server, the embedder, and the parameters of collections.
 
-    fingerprint, dimensions: of the embedder. timeout_s: of one call. shards, replicas, write_consistency,
-    quantization: of collections that are made new; those that exist stay as they are.
+    fingerprint, dimensions: of the embedder. timeout_s: for one call. shards, replicas, write_consistency,
+    quantization: of new collections; existing ones stay as they are.
     """
 
     url: str
@@ -77,7 +76,7 @@ class QdrantStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """The store of `settings`; collections that are missing are made. Raises EmbedderMismatch or Unavailable."""
+        """The store of `settings`; missing collections are created. Raises EmbedderMismatch or Unavailable."""
         store = cls(settings, client_of(settings))
         try:
             await store.prepare()
@@ -87,14 +86,14 @@ class QdrantStore(MessageStore):
         return store
 
     async def prepare(self) -> None:
-        """Make the collections that are missing and check those that exist. Nothing is dropped or made again."""
+        """Create missing collections and check existing ones. Nothing is deleted or recreated."""
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
             for kind in MemoryType:
                 await self._prepare_type(kind, known.get(self._name(kind)))
 
     async def ping(self) -> None:
-        """Return when the server knows the collections; raise Unavailable when it can't be asked."""
+        """Return when the server answers. Raises Unavailable."""
         with translated(self._settings.url):
             await self._client.get_collection(self._name(MemoryType.EPISODIC))
 
@@ -111,10 +110,10 @@ class QdrantStore(MessageStore):
         return collection_name(self._settings.prefix, kind)
 
     async def _prepare_type(self, kind: MemoryType, collection: str | None) -> None:
-        """Check the collection behind the alias, or make it, and the alias last: an alias names a finished one."""
+        """Check the collection behind the alias, or create it. The alias comes last: it names a finished collection."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
-            with tolerated_conflict():  # another process of the same service may be starting too
+            with tolerated_conflict():  # another process may be starting too
                 await self.create(wanted)
         await self._check(wanted)
         await self.index(kind, wanted)
@@ -123,15 +122,15 @@ class QdrantStore(MessageStore):
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
 
     async def _check(self, collection: str) -> None:
-        """Raise EmbedderMismatch unless the collection was made with the embedder of the settings."""
+        """Raise EmbedderMismatch unless the collection was created with the embedder of the settings."""
         metadata = (await self._client.get_collection(collection)).config.metadata or {}
-        kept = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
-        given = (self._settings.fingerprint, self._settings.dimensions)
-        if kept != given:
-            raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", kept, given))
+        built = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
+        configured = (self._settings.fingerprint, self._settings.dimensions)
+        if built != configured:
+            raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", built, configured))
 
     async def create(self, collection: str) -> None:
-        """Make a collection as the settings have it."""
+        """Create a collection with the parameters of the settings."""
         settings = self._settings
         await self._client.create_collection(
             collection,
@@ -140,13 +139,13 @@ class QdrantStore(MessageStore):
             shard_number=settings.shards,
             replication_factor=settings.replicas,
             write_consistency_factor=settings.write_consistency,
-            # No graph over everybody: each tenant and namespace gets its own, as every search stays in one.
+            # Graphs for each tenant and namespace instead of one over all, as a search stays in one namespace.
             hnsw_config=models.HnswConfigDiff(m=0, payload_m=16),
             metadata={"fingerprint": settings.fingerprint, "dimensions": settings.dimensions},
         )
 
     async def index(self, kind: MemoryType, collection: str) -> None:
-        """Make the indexes that a collection of this type lacks; the local mode knows none."""
+        """Create the missing indexes of a collection; the local mode has none."""
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
@@ -157,14 +156,14 @@ class QdrantStore(MessageStore):
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
     """A client of the server."""
-    # The check of versions would run in a thread and warn; the first call says what is wrong.
+    # The version check would run in a thread and warn; the first call reports what is wrong.
     return AsyncQdrantClient(
         location=settings.url, api_key=settings.api_key, timeout=settings.timeout_s, check_compatibility=False
     )
 
 
 def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
-    """The dense vector, and the place for token vectors, which only rerank and so need no graph."""
+    """The dense vector, and token vectors, which only rerank and so need no graph."""
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
     return {

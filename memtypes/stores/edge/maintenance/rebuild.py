@@ -1,7 +1,7 @@
-"""The next version of an embedded store: every memory with new vectors, in new directories, and then the alias.
+"""Re-embedding of an embedded store: writes every memory with new vectors to new shards, and then the alias.
 
-The store stands still meanwhile: its engine is stopped first and nobody can start another, so no write is missed. Until
-the alias is replaced everything is as it was; the version before stays on the disk and is never dropped.
+The engine is stopped first and can't be started meanwhile, so no write is missed. Until the alias is replaced the store
+is unchanged. The previous version stays on the disk.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.writes import Upsert, memory_of, point_of
 
 STOP_S = 60.0
-"""What an engine may take to flush and leave."""
+"""The time for an engine to flush and end."""
 
 _POLL_S = 0.05
 
 VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
-"""The vectors of memories, in order, each as it is embedded (see `memtypes.conversation_context`)."""
+"""Computes the vectors of memories, each from its text in context (see `memtypes.conversation_context`)."""
 
 
 async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine: bool) -> dict[MemoryType, int]:
-    """How many memories of each type the next version has, which is current then.
+    """The number of memories of each type in the next version, which is the current one then.
 
-    settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: send a running engine
-    away, and its clients wait; without it a store that is in use is refused. Raises StoreInUse, InvalidRequest,
-    Unavailable, and what `vectors_of` raises; nothing has changed then.
+    settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
+    while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
+    what `vectors_of` raises; nothing has changed then.
     """
     layout = await asyncio.to_thread(make_directory, settings.directory)
     with locked(layout.opening_lock) as opening:
@@ -62,7 +62,7 @@ async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine:
 
 
 async def _stop(layout: Layout) -> None:
-    """Return when no engine serves the store."""
+    """Stop the engine process and wait for its end."""
     deadline = time.monotonic() + STOP_S
     asked = False
     while True:
@@ -74,18 +74,18 @@ async def _stop(layout: Layout) -> None:
             os.kill(holder.pid, signal.SIGTERM)
             asked = True
         if time.monotonic() > deadline:
-            raise StoreInUse(f"the engine in {layout.directory} did not leave in time")
+            raise StoreInUse(f"the engine in {layout.directory} did not end in time")
         await asyncio.sleep(_POLL_S)
 
 
 async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf) -> dict[MemoryType, int]:
     alias = layout.read_alias()
     if alias is None:
-        raise InvalidRequest(f"{layout.directory} is no store; there is nothing to embed again")
+        raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
     current = {kind: next_version(version) for kind, version in alias.current.items()}
     paths = {kind: layout.directory / kind / version for kind, version in current.items()}
     for path in paths.values():
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # of a rebuild that did not end
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # left by an interrupted rebuild
     before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
     with _closing(before) as old, _closing(EdgeEngine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
@@ -98,7 +98,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
 
 @contextmanager
 def _closing(engine: EdgeEngine) -> Iterator[EdgeEngine]:
-    """An engine in this process, flushed and closed at the end."""
+    """An engine in this process, closed at the end."""
     try:
         yield engine
     finally:

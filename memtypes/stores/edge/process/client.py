@@ -113,7 +113,7 @@ class EdgeStore(MessageStore):
         if holder.protocol != PROTOCOL:
             raise StoreInUse(
                 f"the store in {self._layout.directory} is held by process {holder.pid}, an engine of another version "
-                "of this program. Stop that process, or ask the service that it belongs to with --url"
+                "of this program. Stop that process, or use its service with --url"
             )
         try:
             connection = await Connection.open(holder.socket)

@@ -1,4 +1,4 @@
-"""One connection to an engine process: many questions under way at once, each with a timeout."""
+"""A connection to the engine process: many concurrent requests, each with a timeout."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 class ConnectionLostError(Exception):
-    """The engine process has gone, so an answer will not come."""
+    """The engine process has ended before it answered."""
 
 
 class Connection:
-    """Questions out, answers back, matched by number."""
+    """Sends requests and matches replies by number."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -47,7 +47,7 @@ class Connection:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing more can be asked."""
+        """Whether no more requests can be sent."""
         return self._lost
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
@@ -69,11 +69,11 @@ class Connection:
         return decode_answer(request, reply.answer)
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._writer.close()
-        with contextlib.suppress(ConnectionError):  # it may have gone first
+        with contextlib.suppress(ConnectionError):  # the engine may have closed it first
             await self._writer.wait_closed()
 
     async def _exchange(self, message: bytes, future: asyncio.Future[Reply]) -> Reply:
@@ -81,7 +81,7 @@ class Connection:
             self._writer.write(message)
             await self._writer.drain()
         except ConnectionError as error:
-            self._lost = True  # the listener may not have noticed yet, and nobody shall ask here again
+            self._lost = True  # the listener may not have noticed yet
             raise ConnectionLostError from error
         return await future
 
@@ -93,7 +93,7 @@ class Connection:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError) as error:
-            _log.debug("the connection to the embedded engine ended: %r", error)  # those who wait are told below
+            _log.debug("the connection to the embedded engine ended: %r", error)  # pending requests fail below
         finally:
             self._lost = True
             for waiting in self._waiting.values():

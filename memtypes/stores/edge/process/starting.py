@@ -1,4 +1,4 @@
-"""Finding or starting the engine process of a store. Everything here blocks: call it in a thread."""
+"""Finds or starts the engine process of a store. Everything here blocks: call it in a thread."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SERVER = "memtypes.stores.edge.process.server"
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Which store, and how long to wait for it.
+    """The directory of a store, its embedder, and timeouts.
 
-    fingerprint, dimensions: of the embedder. timeout_s: of one question. start_timeout_s: of finding or starting the
-    engine, which reads its log again after a crash. linger_s: how long it stays after its last client.
+    fingerprint, dimensions: of the embedder. timeout_s: for a request. start_timeout_s: for finding or starting the
+    engine, which replays its log after a crash. linger_s: how long the engine runs after its last client.
     """
 
     directory: Path
@@ -41,11 +41,11 @@ class EdgeSettings:
 
 
 def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
-    """The id of the process that was started, or None when an engine lives already.
+    """The id of the started process, or None when an engine runs already.
 
-    Openers take turns, so two never start one each. Raises EmbedderMismatch, StoreInUse or Unavailable.
+    A lock makes concurrent openers start one engine only. Raises EmbedderMismatch, StoreInUse or Unavailable.
     """
-    with _soon(layout.opening_lock, deadline):
+    with _locked_in_time(layout.opening_lock, deadline):
         layout.prepare(settings.fingerprint, settings.dimensions)
         with locked(layout.engine_lock) as free:
             pass
@@ -54,7 +54,7 @@ def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> in
         try:
             return _start(layout, settings, deadline)
         except StoreInUse:
-            # The engine of an opener that gave up waiting may have come first: then that one is to be joined.
+            # The engine of an opener that has given up waiting may have come first: use that one.
             with locked(layout.engine_lock) as nobody_else:
                 if nobody_else:
                     raise
@@ -62,23 +62,23 @@ def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> in
 
 
 def in_use(layout: Layout) -> StoreInUse:
-    """The error for an engine that lives and can't be talked to: its process, and the way out."""
+    """The error for a running engine that does not answer: it names the process and the way out."""
     return StoreInUse(
         f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
-        f"(yet: {layout.log_path} may say why). Stop that process, or ask the service that it belongs to with --url"
+        f"(see {layout.log_path}). Stop that process, or use its service with --url"
     )
 
 
 def reap(pid: int) -> None:
-    """Let the system forget a child that has ended."""
+    """Release a child process that has ended."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return  # somebody else has waited for it
+        return  # another thread has waited for it
 
 
 @contextmanager
-def _soon(path: Path, deadline: float) -> Iterator[None]:
+def _locked_in_time(path: Path, deadline: float) -> Iterator[None]:
     """Hold the lock file `path`, waiting for it until `deadline`. Raises StoreInUse."""
     while True:
         with locked(path) as held:
@@ -87,7 +87,7 @@ def _soon(path: Path, deadline: float) -> Iterator[None]:
                 return
         if time.monotonic() > deadline:
             raise StoreInUse(
-                f"process {holder_of(path)} has been opening the store in {path.parent} for too long. Stop it, or ask "
+                f"process {holder_of(path)} has been opening the store in {path.parent} for too long. Stop it, or use "
                 "a running service with --url"
             )
         time.sleep(_POLL_S)
@@ -111,9 +111,9 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """A process in a session of its own, so that a Ctrl-C meant for its starter passes it by.
+    """The id of a process in its own session, so that Ctrl-C in its starter's terminal does not reach it.
 
-    It outlives its starter on purpose, so it is spawned without an object that would wait for it.
+    It outlives its starter, so it is spawned without an object that would wait for it.
     """
     root = str(Path(memtypes.__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -121,7 +121,7 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
     return os.posix_spawn(
         sys.executable,
         command,
-        {**os.environ, "PYTHONPATH": python_path, "OPENBLAS_NUM_THREADS": "1"},  # what it multiplies is small
+        {**os.environ, "PYTHONPATH": python_path, "OPENBLAS_NUM_THREADS": "1"},  # its matrices are small
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, stdout, 1),
@@ -132,7 +132,7 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
 
 
 def _read_line(handle: int, deadline: float) -> bytes:
-    """What was written up to a line's end; less at the end of the stream or of the time."""
+    """The next line; incomplete at the end of the stream or after the deadline."""
     line = b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
@@ -149,12 +149,12 @@ def _failed(layout: Layout, report: bytes) -> RemembrancerError:
     except msgspec.MsgspecError:
         free = shutil.disk_usage(layout.directory).free // 2**20
         return Unavailable(
-            f"the embedded engine did not start in time or at all; its log is {layout.log_path}, and {free} MiB of the "
-            "disk are free"
+            f"the embedded engine did not start in time; its log is {layout.log_path}, and {free} MiB of the disk are "
+            "free"
         )
     if isinstance(error, StoreInUse):
         return StoreInUse(
             f"the store in {layout.directory} is held by another process, which is not an engine of this program "
-            f"({error}). Stop that process, or ask a running service with --url"
+            f"({error}). Stop that process, or use a running service with --url"
         )
     return error

@@ -1,9 +1,9 @@
-"""Slots: the number by which a shard's engine knows a memory, given once and never again while the shard lasts.
+"""Slots: the number that identifies a memory in a shard's engine, assigned once and never again while the shard lasts.
 
-The engine makes a Python object for every UUID that it answers with, which took a third of every search; a number costs
-nothing, and finds whatever else is kept of a memory in an array. The file holds the 16 bytes of an id for each slot. It
-is written before the engine's point, so a slot may have no point, which harms nobody; but no point is without its slot,
-unless a power cut took that (see `Shard`). What is removed becomes zeros; a shard that is written anew has no gaps.
+The engine creates a Python object for every UUID in an answer, which took a third of every search; a number costs
+nothing, and is an index into the sidecar's arrays. The file has the 16 bytes of the id for each slot. It is written
+before the engine's point, so a slot may be without a point, but no point is without its slot unless a power cut took it
+(see `Shard`). Removed ids become zeros; a rewritten shard has no gaps.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from memtypes.stores.operations.uuids import ID, Ids, ids_of
 Slots: TypeAlias = NDArray[np.int64]
 
 DIRECTORY = "slots"
-"""Where in a shard's directory the file is; nothing else is there."""
+"""The directory of the file in a shard's directory."""
 
 RECENT = 1 << 16
-"""Slots that are found by a dictionary; before it takes as much memory as the rest, they are sorted in with that."""
+"""The most slots that are looked up in a dictionary; with more, the sorted index is rebuilt."""
 
 
 class SlotFile:
@@ -43,30 +43,30 @@ class SlotFile:
         return self.places(ids_of(texts))
 
     def places(self, ids: Ids) -> Slots:
-        """The same of ids in their other form."""
-        found = self._looked_up(ids)
+        """The same for ids as bytes."""
+        slots = self._looked_up(ids)
         if self._recent:
-            for place, one in enumerate(ids.tolist()):
-                found[place] = self._recent.get(one, found[place])
-        return found
+            for place, memory_id in enumerate(ids.tolist()):
+                slots[place] = self._recent.get(memory_id, slots[place])
+        return slots
 
     def known(self, texts: Sequence[str]) -> Slots:
         """The slots of those ids that have one."""
-        found = self.find(texts)
-        return found[found >= 0]
+        slots = self.find(texts)
+        return slots[slots >= 0]
 
     def claim(self, texts: Sequence[str]) -> Slots:
-        """The slot of each id, a new one where it has none."""
+        """The slot of each id, newly assigned where it has none."""
         return self.claim_ids(ids_of(texts))
 
     def claim_ids(self, ids: Ids) -> Slots:
-        """The same of ids in their other form."""
-        found = self.places(ids)
-        missing = ids[found < 0]
+        """The same for ids as bytes."""
+        slots = self.places(ids)
+        missing = ids[slots < 0]
         if not len(missing):
-            return found
+            return slots
         _, first = np.unique(missing, return_index=True)
-        new = missing[np.sort(first)]  # as they come: what is written together stays together
+        new = missing[np.sort(first)]  # in order: what is written together stays together
         start = self._file.append(new)
         self._recent.update(zip(new.tolist(), range(start, start + len(new)), strict=True))
         if len(self._recent) > RECENT:
@@ -74,7 +74,7 @@ class SlotFile:
         return self.places(ids)
 
     def ids(self, slots: Slots) -> Ids:
-        """The id of each slot; zeros for one that was removed."""
+        """The id of each slot; zeros for a removed memory."""
         return self._file.rows[slots]
 
     def used(self) -> Slots:
@@ -82,12 +82,12 @@ class SlotFile:
         return np.flatnonzero(self._file.rows != b"")
 
     def doubtful(self) -> Slots:
-        """The slots without an id, and those that share theirs with another: a power cut may leave such."""
+        """The slots without an id, and those that share an id with another; a power cut may leave such."""
         shared = self._sorted[:-1] == self._sorted[1:]
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
     def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Keep what is `known` of slots, and forget the ids of all others that are doubtful."""
+        """Set the ids of the slots in `known`, and forget the ids of all other doubtful slots."""
         lost = np.setdiff1d(doubtful, slots_of(known))
         if known or len(np.setdiff1d(lost, self._empty)):
             self._file.put(lost, np.zeros(len(lost), ID))
@@ -95,17 +95,17 @@ class SlotFile:
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Forget the ids of these slots, in the file as well."""
-        for one in self.ids(slots).tolist():
-            self._recent.pop(one, None)
+        """Forget the ids of these slots, and overwrite them in the file."""
+        for memory_id in self.ids(slots).tolist():
+            self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _index(self) -> None:
-        """Sort what is in the file; what comes later is few, and in a dictionary."""
+        """Sort the ids in the file. Later ones are few, and are in a dictionary."""
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]
@@ -113,7 +113,7 @@ class SlotFile:
         self._recent: dict[bytes, int] = {}
 
     def _looked_up(self, ids: Ids) -> Slots:
-        """The slot that each id had when the file was sorted, and has still; -1 for none."""
+        """The slot of each id in the sorted index, if it still has it; -1 for none."""
         if not len(self._sorted):
             return np.full(len(ids), -1, dtype=np.int64)
         last = np.searchsorted(self._sorted, ids, side="right") - 1
@@ -122,5 +122,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """Slots as the array in which they are used."""
+    """An array of slots."""
     return np.fromiter(numbers, dtype=np.int64)

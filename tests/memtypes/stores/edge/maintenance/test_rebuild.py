@@ -112,6 +112,6 @@ async def test_a_running_service_gets_its_store_back(tmp_path: Path) -> None:
 
 async def test_where_there_is_no_store_there_is_nothing_to_do(tmp_path: Path) -> None:
     """An empty directory is refused and stays empty of collections."""
-    with pytest.raises(InvalidRequest, match="is no store"):
+    with pytest.raises(InvalidRequest, match="is not a store"):
         await rebuild(settings_for(tmp_path), same, stop_engine=False)
     assert not (tmp_path / "semantic").exists()
