@@ -68,7 +68,7 @@ class PlannedWrite:
 class WritePlan:
     """What to write for a piece.
 
-    inserts: new memories by id. sources: by the same ids, the index of the arriving memory whose vectors are stored.
+    inserts: new memories by id. sources: by the same ids, the index of the arriving memory that is stored.
     patches: changed payload fields by id. writes: how each arriving memory ends, in order.
     """
 
@@ -78,7 +78,7 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Store `memory` with the vectors of the arriving memory at `index`."""
+        """Store `memory`, which comes from the arriving memory at `index`."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))

@@ -68,11 +68,12 @@ class MemoryWriter:
         if not pending:
             return []
         async with self.locks.of(scope):
-            pending, stored = await self._resolve_ids(scope, pending)
-            pending = await self._embed_missing(pending, stored)
-            neighbours = await self._find_neighbours(scope, pending, stored)
-            pending, stored = await _use_original_ids(pending, stored, neighbours)
             now = self.clock()
+            pending, stored = await self._resolve_ids(scope, pending)
+            new = _first_new(pending, stored, now)
+            pending = await self._embed_missing(pending, new)
+            neighbours = await self._find_neighbours(scope, pending, new)
+            pending, stored = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
             facts = await self._place_facts(scope, plan, neighbours, stored, now)
             await self._apply(scope, plan, pending)
@@ -105,9 +106,9 @@ class MemoryWriter:
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
-    async def _embed_missing(self, pending: Sequence[PendingWrite], stored: Mapping[str, Memory]) -> list[PendingWrite]:
+    async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
         """Embed what is new after all: it seemed to be known when its piece was embedded."""
-        missing = [index for index in _first_new(pending, stored, self.clock()) if pending[index].embedding is None]
+        missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []
         complete = list(pending)
@@ -115,11 +116,11 @@ class MemoryWriter:
             complete[index] = replace(pending[index], embedding=embedding)
         return complete
 
-    async def _find_neighbours(
-        self, scope: Scope, pending: Sequence[PendingWrite], stored: Mapping[str, Memory]
-    ) -> Neighbours:
-        new = {index: pending[index] for index in _first_new(pending, stored, self.clock())}
-        records = {index: entry.record(entry.embedding) for index, entry in new.items() if entry.embedding is not None}
+    async def _find_neighbours(self, scope: Scope, pending: Sequence[PendingWrite], new: Sequence[int]) -> Neighbours:
+        embeddings = {index: pending[index].embedding for index in new}
+        records = {
+            index: pending[index].record(embedding) for index, embedding in embeddings.items() if embedding is not None
+        }
         return await find_neighbours(self.store, scope, records)
 
     async def _place_facts(
@@ -147,10 +148,11 @@ class MemoryWriter:
         return timeline
 
     async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:
+        # Of entries with the same id only the first is embedded, and any of them may be the one that is stored.
+        embeddings = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
         records = [
-            replace(pending[plan.sources[memory.id]], memory=memory).record(embedding)
+            replace(pending[plan.sources[memory.id]], memory=memory).record(embeddings[memory.id])
             for memory in plan.inserts.values()
-            if (embedding := pending[plan.sources[memory.id]].embedding) is not None
         ]
         if records:
             await self.store.upsert(scope, records)

@@ -121,6 +121,20 @@ async def test_a_repetition_replaces_a_memory_that_is_over(kind: str, ended: dic
     assert not set(ended) & {name for name, value in again.memory.to_payload().items() if value == ended.get(name)}
 
 
+@pytest.mark.parametrize("stored_before", [False, True])
+async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored_before: bool) -> None:
+    """Whether or not the completed one is stored already."""
+    bench = Bench()
+    done = draft("Order labels.", "prospective", status="completed")
+    if stored_before:
+        await bench.ingestor.write_one(SCOPE, done)
+    outcomes = await bench.ingestor.write(SCOPE, [done, draft("Order labels.", "prospective")])
+    assert outcomes[1].status is WriteStatus.STORED
+    (memory,) = bench.store.memories().values()
+    assert memory.to_payload()["status"] == "pending"
+    assert memory.id in bench.store.vectors
+
+
 async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
     """The revised memory keeps its id, so the old text gets another one when it is written again."""
     bench = Bench()
