@@ -136,7 +136,7 @@ class UpkeepRound:
     async def run(self) -> int:
         """Run each job for each tenant; return how many memories were affected. Raises Unavailable.
 
-        What an interrupted round leaves is done by the next one.
+        The next round continues after an interruption.
         """
         affected = 0
         for tenant in sorted(self.tenants()):

@@ -124,7 +124,9 @@ def uses(group: Sequence[Memory]) -> int:
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Remove what is too old, unused for too long, or not among the best of its type; spare pinned and open ones.
+    """Remove memories that are too old, unused for too long or not among the best of their type.
+
+    Pinned memories and open intentions stay.
 
     The best are the most important, then the most used, then the newest; pinned ones count among them.
     """

@@ -107,7 +107,7 @@ class PendingWrite:
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The embedding that the classifier made of the same text, if it did."""
+        """The classifier's embedding, if it was made of the same text and without context."""
         if self.before or self.submission is None or self.submission.classified is None:
             return None
         same = self.memory.embedding_text() == self.submission.draft.content

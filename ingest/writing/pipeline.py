@@ -154,7 +154,7 @@ class Ingestor:
         return await _or_failed(self._embed_patiently(piece), piece)
 
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
-        """Review, and embed the turns again whose context was rejected."""
+        """Review, then embed turns again whose context was rejected."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
         return await _or_failed(self._embed_patiently(reviewed), reviewed)
 

@@ -91,7 +91,7 @@ class Stages:
         return with_results(entries, await self._with_context(call, pending))
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed what is neither known nor embedded yet, by the classifier or before."""
+        """Embed what is neither known nor embedded; reuse the classifier's embedding of the same text."""
         pending = [
             replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
             for entry in unfinished(entries)

@@ -77,7 +77,7 @@ def row(file: str, line: int, fields: dict[str, Any]) -> RawItem:
 
 @dataclass(frozen=True, slots=True)
 class _Conversation:
-    """Where messages of a conversation come from."""
+    """The place and the session of a conversation's messages."""
 
     file: str
     line: int
