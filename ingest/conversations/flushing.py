@@ -14,6 +14,7 @@ from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_go
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, RemembrancerError
+from memtypes.model.memory import Flag, Model
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import LockRequest, Locks
@@ -29,13 +30,12 @@ _SUMMARY_SHARE = 4
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class FlushRequest:
+class FlushRequest(Model):
     """A request to flush. strategy: replaces the policy's. dry_run: change nothing. force: also below the threshold."""
 
     strategy: FlushStrategy | None = None
-    dry_run: bool = False
-    force: bool = False
+    dry_run: Flag = False
+    force: Flag = False
 
 
 @dataclass(frozen=True, slots=True)

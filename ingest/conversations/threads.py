@@ -6,10 +6,11 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated
 
 import anyio
 from cachetools import LRUCache
+from pydantic import Field
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
@@ -18,13 +19,15 @@ from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.writing.pipeline import Ingestor
+from memtypes.live.events import JsonObject
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, Policies, PolicyType, ThreadPolicy
-from memtypes.live.turns import NewTurn, Turn
+from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, NotFound
-from memtypes.model.scope import Scope
+from memtypes.model.memory import Model
+from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.locks import Locks
 from memtypes.ports.threads import (
@@ -43,16 +46,15 @@ _CACHED_RESOURCES = 100_000
 """Threads whose resource is cached."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRequest:
+class OpenRequest(Model):
     """A thread to create or to find by its resource and key. variables: values for the key's template."""
 
-    key: str | None = None
-    parent_id: str | None = None
-    resource: str | None = None
-    agent_id: str | None = None
-    initial_context: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
+    parent_id: Name | None = None
+    resource: Name | None = None
+    agent_id: Name | None = None
+    initial_context: TurnText | None = None
+    variables: JsonObject = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ class Threads:
         for reference in references:
             key = _key(request.key or reference.key or self.policies.requested(reference.id).key, request)
             context = request.initial_context if reference.mode is AccessMode.READ_WRITE else None
-            requests.append(replace(request, key=key, resource=reference.id, initial_context=context))
+            changes = {"key": key, "resource": reference.id, "initial_context": context}
+            requests.append(request.model_copy(update=changes))
         opened = [await self.open(scope, each) for each in requests]
         return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]
 

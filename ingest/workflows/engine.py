@@ -11,13 +11,15 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field
 
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.events import Event, NewEvent, WorkflowEventType
+from memtypes.live.events import Event, JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
 from memtypes.live.workflow_state import (
     STATUS_AFTER,
     ResourceValue,
@@ -27,7 +29,8 @@ from memtypes.live.workflow_state import (
     needs_snapshot,
 )
 from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
-from memtypes.model.scope import Scope
+from memtypes.model.memory import Model, Whole
+from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
 from memtypes.ports.tokenizer import Tokenizer
@@ -36,16 +39,38 @@ from memtypes.ports.workflows import AppendEvent, ChainLink, IdempotentAnswer, N
 _ATTEMPTS = 8
 """Attempts of `resume` while other callers append events."""
 
+MAX_BUDGET = 1_000_000
+DEFAULT_BUDGET = 8_000
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowRequest:
-    """A workflow to create. workflow_id: None for a random one. data: its initial data."""
+class WorkflowRequest(Model):
+    """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
-    workflow_id: str | None = None
-    parent_id: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: of its first state.
+    """
+
+    workflow_id: WorkflowId | None = None
+    parent_id: WorkflowId | None = None
+    data: JsonObject = Field(default_factory=dict)
+
+
+def _not_blank_json(value: object) -> object:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("must not be blank")
+    return small_json(value)
+
+
+class ResumeRequest(Model):
+    """The next input of a workflow: any JSON, which becomes its next event. budget: tokens of the history.
+
+    idempotency_key: the same key and request get the same answer.
+    """
+
+    input: Annotated[Any, AfterValidator(_not_blank_json)]
+    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
+    idempotency_key: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +115,6 @@ class ChainResource:
     id: str
     resource: ResourceValue
     workflow_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRequest:
-    """A request to resume a workflow. input: any JSON, which becomes the next event. budget: tokens of the history."""
-
-    input: Any
-    budget: int
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +207,7 @@ class Workflows:
         append events meanwhile, the history is read again.
         """
         cleaned = await self._clean(scope, request.input)
-        request = replace(request, input=cleaned.value)
+        request = request.model_copy(update={"input": cleaned.value})
         attempt = 0
         while True:
             attempt += 1

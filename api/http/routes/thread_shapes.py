@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from api.http.shapes import InNamespace, Omittable, QueryWhole, Redactions, Timestamp
-from ingest.conversations.threads import OpenedThread, Threads
-from memtypes.live.events import JsonObject
-from memtypes.live.thread_policy import AccessMode, FlushStrategy, PolicyType
-from memtypes.live.turns import NewTurn, Turn, TurnText, Version
+from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
+from memtypes.live.thread_policy import AccessMode, PolicyType
+from memtypes.live.turns import NewTurn, Turn, Version
 from memtypes.model.memory import Flag, Model, Whole
 from memtypes.model.scope import Name
 from memtypes.model.times import rfc3339
@@ -24,16 +23,10 @@ MAX_BUDGET = 1_000_000
 MAX_TURNS = 1_000
 
 
-class ThreadPost(Model):
-    """A thread to create or to find. variables: read by the template of its key."""
+class ThreadPost(OpenRequest):
+    """A thread to create or to find in a namespace. variables: read by the template of its key."""
 
     namespace: Name
-    key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
-    parent_id: Name | None = None
-    resource: Name | None = None
-    agent_id: Name | None = None
-    initial_context: TurnText | None = None
-    variables: JsonObject = Field(default_factory=dict)
 
 
 class TurnPost(NewTurn):
@@ -56,14 +49,6 @@ class ContextPost(Model):
     tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
     model: Name | None = None
     include_files: Flag = True
-
-
-class FlushPost(Model):
-    """How to flush. dry_run: only report what would leave. force: flush below the threshold too."""
-
-    strategy: FlushStrategy | None = None
-    dry_run: Flag = False
-    force: Flag = False
 
 
 class ClearPost(Model):

@@ -20,7 +20,6 @@ from api.http.routes.thread_shapes import (
     ContextAnswer,
     ContextPost,
     FlushAnswer,
-    FlushPost,
     OmittedCounts,
     PageAnswer,
     PageQuery,
@@ -42,7 +41,7 @@ from api.http.routes.thread_shapes import (
 from api.http.shapes import InNamespace, MaybeNamespace
 from api.wiring.container import AppServices, Services
 from ingest.conversations.flushing import FlushRequest
-from ingest.conversations.threads import OpenRequest, Threads
+from ingest.conversations.threads import Threads
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
 from retrieval.context.thread import ThreadContext, thread_context
@@ -79,11 +78,10 @@ async def post_thread(
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """201 for a new thread, 200 for an existing one."""
     scope, threads = request.scope_in(data.namespace), _threads(services)
-    opening = OpenRequest(**data.model_dump(exclude={"namespace"}))
-    if not threads.opens_for_agent(opening):
-        opened = await threads.open(scope, opening)
+    if not threads.opens_for_agent(data):
+        opened = await threads.open(scope, data)
         return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
-    all_opened = await threads.open_for_agent(scope, opening)
+    all_opened = await threads.open_for_agent(scope, data)
     references = [
         ReferenceAnswer(resource=opened.thread.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
         for opened in all_opened
@@ -182,11 +180,15 @@ async def post_context(
 
 @Endpoint("POST /v1/threads/{thread_id}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_flush(
-    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[FlushPost]
+    request: ApiRequest,
+    services: AppServices,
+    params: Params[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[FlushRequest],
 ) -> FlushAnswer:
     """How many turns left, and the memories that they became."""
     scope = await _writable(request, services, params, thread_id)
-    flushed = await _threads(services).flush(scope, thread_id, FlushRequest(data.strategy, data.dry_run, data.force))
+    flushed = await _threads(services).flush(scope, thread_id, data)
     return FlushAnswer.model_validate(flushed, from_attributes=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar.params import JSONBody
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId
@@ -14,40 +14,20 @@ from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, QueryWhole, Redactions
 from api.wiring.container import AppServices, Services
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.events import JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
+from memtypes.live.events import NewEvent, WorkflowEventType
 from memtypes.live.workflow_state import WorkflowStatus
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Model, Whole
 from memtypes.model.scope import Name
 from retrieval.answer import Answer
 
-MAX_BUDGET = 1_000_000
-DEFAULT_BUDGET = 8_000
 _READ_ERRORS = (404, 503)
 _WRITE_ERRORS = (404, 409, 503)
 
 
-def _not_blank_json(value: object) -> object:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise ValueError("must not be blank")
-    return small_json(value)
-
-
-class WorkflowPost(Model):
-    """A workflow to begin. data: of its first state. parent_id: the workflow that it continues."""
+class WorkflowPost(WorkflowRequest):
+    """A workflow to create in a namespace."""
 
     namespace: Name
-    workflow_id: WorkflowId | None = None
-    parent_id: WorkflowId | None = None
-    data: JsonObject = Field(default_factory=dict)
-
-
-class ContinuePost(Model):
-    """The next input. budget: tokens of the history. idempotency_key: the same key and body get the same answer."""
-
-    input: Annotated[Any, AfterValidator(_not_blank_json)]
-    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
-    idempotency_key: Name | None = None
 
 
 class StateQuery(InNamespace):
@@ -180,8 +160,7 @@ def _workflows(services: Services) -> Workflows:
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Its id and version."""
-    scope = request.scope_in(data.namespace)
-    created = await _workflows(services).create(scope, WorkflowRequest(data.workflow_id, data.parent_id, data.data))
+    created = await _workflows(services).create(request.scope_in(data.namespace), data)
     return BegunAnswer(workflow_id=created.workflow_id, version=0, redactions=created.redactions)
 
 
@@ -261,11 +240,10 @@ async def post_continue(
     services: AppServices,
     params: Params[InNamespace],
     workflow_id: PathId,
-    data: JSONBody[ContinuePost],
+    data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
     """The history, and the version of the input."""
-    resumption = ResumeRequest(data.input, data.budget, data.idempotency_key)
-    resumed = await _workflows(services).resume(request.scope_in(params.namespace), workflow_id, resumption)
+    resumed = await _workflows(services).resume(request.scope_in(params.namespace), workflow_id, data)
     metadata = ContinueMetadata.model_validate(resumed, from_attributes=True)
     return ContinueAnswer(
         history=resumed.history, version=resumed.version, metadata=metadata, redactions=resumed.redactions

@@ -218,7 +218,7 @@ async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, 
         threads.append(scope, thread_id, new, None),
         threads.replace(scope, thread_id, [new], None),
         threads.check_write(scope, thread_id, "helper"),
-        threads.open(scope, replace(request, agent_id="helper", initial_context="x")),
+        threads.open(scope, request.model_copy(update={"agent_id": "helper", "initial_context": "x"})),
     ):
         with pytest.raises(ReadOnly):
             await call

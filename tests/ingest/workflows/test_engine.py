@@ -105,7 +105,7 @@ async def test_a_workflow_without_an_id_gets_a_new_one() -> None:
 async def test_version_0_is_the_initial_data() -> None:
     """Later events change the current state only."""
     engine = engine_over()
-    await engine.create(SCOPE, WorkflowRequest("w", data={"goal": "x"}))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="w", data={"goal": "x"}))
     await engine.append(SCOPE, "w", event("data_set", data={"goal": "y"}))
     assert (await engine.read(SCOPE, "w")).state.data == {"goal": "y"}
     initial = (await engine.read(SCOPE, "w", 0)).state
@@ -177,19 +177,19 @@ async def test_an_expired_ancestor_is_reported_as_a_gap() -> None:
     store = FakeWorkflows()
     engine = engine_over(store)
     for name, parent in (("a", None), ("b", "a"), ("c", "b")):
-        await engine.create(SCOPE, WorkflowRequest(name, parent))
+        await engine.create(SCOPE, WorkflowRequest(workflow_id=name, parent_id=parent))
     assert not (await engine.chain(SCOPE, "c")).gap
     store.expire(SCOPE, "b")
     chain = await engine.chain(SCOPE, "c")
     assert ([link.workflow_id for link in chain.links], chain.gap, chain.cycle) == (["a", "c"], True, False)
-    assert (await engine.resume(SCOPE, "c", ResumeRequest("on", 500))).version == 1
+    assert (await engine.resume(SCOPE, "c", ResumeRequest(input="on", budget=500))).version == 1
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
     """Whichever workflow set it; resources are sorted newest first."""
     engine = engine_over()
-    await engine.create(SCOPE, WorkflowRequest("parent"))
-    await engine.create(SCOPE, WorkflowRequest("child", "parent"))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
     await engine.append(SCOPE, "parent", event("resource_changed", resources={"file": 1, "port": 80}))
     await engine.append(SCOPE, "child", event("resource_changed", resources={"file": 2}))
     await engine.append(SCOPE, "parent", event("resource_changed", resources={"port": 81}))
@@ -204,14 +204,14 @@ async def test_the_newest_value_of_a_chains_resource_wins() -> None:
 async def test_resuming_returns_the_history_before_the_input() -> None:
     """The input becomes the next event; it starts a workflow that has no events yet."""
     engine = engine_over()
-    await engine.create(SCOPE, WorkflowRequest("parent"))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
-    await engine.create(SCOPE, WorkflowRequest("child", "parent"))
-    first = await engine.resume(SCOPE, "child", ResumeRequest("fill it", 500))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
+    first = await engine.resume(SCOPE, "child", ResumeRequest(input="fill it", budget=500))
     assert "a hole" in first.history
     assert "fill it" not in first.history
     assert (await engine.read(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
-    second = await engine.resume(SCOPE, "child", ResumeRequest("and plant", 500))
+    second = await engine.resume(SCOPE, "child", ResumeRequest(input="and plant", budget=500))
     assert "fill it" in second.history
     assert (first.version, second.version, second.omitted) == (1, 2, 0)
     assert second.total_tokens == FakeTokenizer().count(second.history) <= 500
@@ -223,7 +223,7 @@ async def test_a_long_history_has_the_newest_events() -> None:
     workflow_id = (await engine.create(SCOPE, WorkflowRequest())).workflow_id
     for number in range(3 * SNAPSHOT_EVERY):
         await engine.append(SCOPE, workflow_id, event("note", input=f"entry {number}"))
-    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 200))
+    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=200))
     assert f"entry {3 * SNAPSHOT_EVERY - 1}" in resumed.history
     shown = resumed.history.count("entry")
     assert resumed.omitted == 3 * SNAPSHOT_EVERY - shown > 0
@@ -233,12 +233,12 @@ async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None
     """Older versions are not found."""
     store = FakeWorkflows()
     engine = engine_over(store)
-    await engine.create(SCOPE, WorkflowRequest("parent"))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
     await engine.append(SCOPE, "parent", event("completed"))
-    await engine.create(SCOPE, WorkflowRequest("child", "parent"))
+    await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
     store.expire_log(SCOPE, "parent")
-    assert "a hole" in (await engine.resume(SCOPE, "child", ResumeRequest("on", 500))).history
+    assert "a hole" in (await engine.resume(SCOPE, "child", ResumeRequest(input="on", budget=500))).history
     assert (await engine.read(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
     with pytest.raises(NotFound):
         await engine.read(SCOPE, "parent", 1)
@@ -248,27 +248,32 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
     """The input is appended once, even if the workflow ends in between; another input is a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, "started")
-    first = await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 500, "key"))
+    request = ResumeRequest(input="on", budget=500, idempotency_key="key")
+    first = await engine.resume(SCOPE, workflow_id, request)
     await engine.append(SCOPE, workflow_id, event("note", input="meanwhile"))
-    assert await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 500, "key")) == first
+    assert (
+        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500, idempotency_key="key")) == first
+    )
     assert len(await engine.events(SCOPE, workflow_id, 0, 100)) == 3
     with pytest.raises(Conflict):
-        await engine.resume(SCOPE, workflow_id, ResumeRequest("off", 500, "key"))
+        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="off", budget=500, idempotency_key="key"))
     await engine.append(SCOPE, workflow_id, event("completed"))
-    assert await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 500, "key")) == first
+    assert (
+        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500, idempotency_key="key")) == first
+    )
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
     """It includes the events of other callers; after eight attempts the conflict is raised."""
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
-    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 500))
+    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
     assert resumed.version == 5
     assert resumed.history.count("note") == 3
     busy = engine_over(ContestedWorkflows(1_000))
     workflow_id = await started(busy)
     with pytest.raises(VersionConflict):
-        await busy.resume(SCOPE, workflow_id, ResumeRequest("on", 500))
+        await busy.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
@@ -277,4 +282,4 @@ async def test_an_ended_workflow_cannot_be_resumed(end: str) -> None:
     engine = engine_over()
     workflow_id = await started(engine, end)
     with pytest.raises(VersionConflict):
-        await engine.resume(SCOPE, workflow_id, ResumeRequest("on", 500))
+        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
