@@ -19,7 +19,7 @@ from memtypes.model.semantic import Category
 from memtypes.model.working import ContextType, WorkingScope
 from memtypes.ports.memory_store import Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory, make_record
-from tests.contracts.keeping import keep
+from tests.contracts.memory_steps import keep
 
 pytestmark = pytest.mark.anyio
 
@@ -86,8 +86,8 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", MemoryType)
-async def test_a_memory_comes_back_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
-    """What is kept is what is read, whatever the type, all fields given or none."""
+async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
+    """A stored memory reads back equal, with all fields set or none, for every type."""
     full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
     bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
@@ -97,7 +97,7 @@ async def test_a_memory_comes_back_with_every_field(store: MemoryStore, scope: S
 
 
 async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
-    """One call keeps memories of every type, and one call reads them, in the order in which they are asked for."""
+    """One call stores memories of every type, and one call reads them in the requested order."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     asked = [memory.id for memory in reversed(memories)]
@@ -106,8 +106,8 @@ async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
     assert list(found.values()) == memories[::-1]
 
 
-async def test_where_the_type_is_known_no_other_is_searched(store: MemoryStore, scope: Scope) -> None:
-    """Ids that are mapped to their types come back in order; one that is mapped to another type is not found."""
+async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, scope: Scope) -> None:
+    """Memories come back in the order of the ids; an id with the wrong type is not found."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     known = {memory.id: memory.type for memory in reversed(memories)}
@@ -118,7 +118,7 @@ async def test_where_the_type_is_known_no_other_is_searched(store: MemoryStore, 
 
 
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
-    """The same id again leaves nothing of the first one behind."""
+    """A second memory with the same id leaves nothing of the first."""
     old = make_memory(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")
     new = make_memory(MemoryType.SEMANTIC, "new", scope, id=old.id)
     await keep(store, scope, old)
@@ -127,15 +127,15 @@ async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Sc
     assert (await store.page(scope, Listing())).total == 1
 
 
-async def test_the_last_of_two_equal_ids_in_one_call_stays(store: MemoryStore, scope: Scope) -> None:
-    """A call that names an id twice keeps the later memory."""
+async def test_the_last_record_with_an_id_is_stored(store: MemoryStore, scope: Scope) -> None:
+    """Of two records with the same id in one call the later one is stored."""
     first = make_memory(MemoryType.SEMANTIC, "first", scope)
     await keep(store, scope, first, first.replace(importance=1))
     assert (await store.get(scope, [first.id]))[first.id].importance == 1
 
 
-async def test_many_records_and_a_large_one(store: MemoryStore, scope: Scope) -> None:
-    """More records than go out in one piece are all kept, half a million characters among them."""
+async def test_more_records_than_one_batch_are_stored(store: MemoryStore, scope: Scope) -> None:
+    """All records are stored, one of half a million characters among them."""
     memories = [make_memory(MemoryType.EPISODIC, f"number {n}", scope) for n in range(150)]
     large = make_memory(MemoryType.SEMANTIC, "ü" * 500_000, scope)
     await keep(store, scope, *memories, large)
@@ -143,8 +143,8 @@ async def test_many_records_and_a_large_one(store: MemoryStore, scope: Scope) ->
     assert await store.get(scope, [memory.id for memory in memories]) == {memory.id: memory for memory in memories}
 
 
-async def test_unknown_ids_are_left_out(store: MemoryStore, scope: Scope) -> None:
-    """Ids that do not exist, or can't, are no error anywhere."""
+async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None:
+    """Ids that do not exist, or can't exist, are no error in any call."""
     unknown = ["00000000-0000-4000-8000-000000000000", "no uuid", "", "ABCDEF00-0000-4000-8000-000000000000"]
     assert await store.get(scope, unknown) == {}
     assert await store.get(scope, []) == {}
@@ -156,8 +156,8 @@ async def test_unknown_ids_are_left_out(store: MemoryStore, scope: Scope) -> Non
     assert (await store.page(scope, Listing())).total == 0
 
 
-async def test_what_can_not_be_kept_is_refused_as_a_whole(store: MemoryStore, scope: Scope) -> None:
-    """A record of another scope, with a wrong vector, an odd id or a huge integer keeps all records out."""
+async def test_an_invalid_record_rejects_the_whole_call(store: MemoryStore, scope: Scope) -> None:
+    """A record of another scope, with a wrong vector, an invalid id or a huge integer stores no record."""
     good = make_record(make_memory(MemoryType.SEMANTIC, "good", scope))
     elsewhere = make_memory(MemoryType.SEMANTIC, "x", Scope(scope.tenant, "elsewhere"))
     bad = [
@@ -173,7 +173,7 @@ async def test_what_can_not_be_kept_is_refused_as_a_whole(store: MemoryStore, sc
 
 
 async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -> None:
-    """A patch replaces top-level fields as a whole, drops others, and leaves the rest and the other memories alone."""
+    """A patch replaces top-level fields, drops others, and leaves all other fields and memories unchanged."""
     before = make_memory(MemoryType.SEMANTIC, "a", scope, metadata={"old": 1, "k": 2}, session_id="s", tags=["t"])
     other = make_memory(MemoryType.EPISODIC, "b", scope, session_id="s")
     third = make_memory(MemoryType.EPISODIC, "c", scope, session_id="s")
@@ -189,8 +189,8 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
     assert found[third.id] == third
 
 
-async def test_a_patch_leaves_identity_alone(store: MemoryStore, scope: Scope) -> None:
-    """Neither a value nor a removal may touch what says whose memory it is."""
+async def test_a_patch_can_not_change_identity(store: MemoryStore, scope: Scope) -> None:
+    """Type, id, tenant and namespace can be neither set nor dropped."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope)
     await keep(store, scope, memory)
     with pytest.raises(InvalidRequest, match="tenant"):
@@ -201,7 +201,7 @@ async def test_a_patch_leaves_identity_alone(store: MemoryStore, scope: Scope) -
 
 
 async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, scope: Scope) -> None:
-    """Filters see what a patch wrote, and no longer what it replaced or dropped."""
+    """Filters match the new values and no longer the replaced or dropped ones."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, importance=2, tags=["old"])
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"importance": 8}}, removed=["tags"])
@@ -214,7 +214,7 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
 
 
 async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> None:
-    """Each memory that was there counts once, and is gone."""
+    """Each removed memory counts once."""
     memories = [make_memory(kind, "x", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     gone = [memories[0].id, memories[1].id, memories[0].id]
@@ -223,8 +223,8 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
     assert set(await store.get(scope, [memory.id for memory in memories])) == {one.id for one in memories[2:]}
 
 
-async def test_delete_where_removes_what_matches(store: MemoryStore, scope: Scope) -> None:
-    """A condition and types bound the removal; without them everything in the scope goes."""
+async def test_delete_where_removes_matching_memories(store: MemoryStore, scope: Scope) -> None:
+    """Types and a filter restrict the removal; without them everything in the scope is removed."""
     memories = [make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
     await keep(store, scope, *memories)
     low = parse_filter({"importance": {"eq": 1}})
@@ -237,7 +237,7 @@ async def test_delete_where_removes_what_matches(store: MemoryStore, scope: Scop
 
 
 async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> None:
-    """A memory may have token vectors, and may be kept again without them."""
+    """A memory may be stored with token vectors, and again without them."""
     memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
@@ -248,12 +248,12 @@ async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> N
 
 
 async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
-    """A store that was opened can be asked whether it is there."""
+    """An open store answers."""
     await store.ping()
 
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
-    """Keeping a memory under an id that belongs to another scope is refused, and the owner's stays as it was."""
+    """Storing a memory under an id of another scope is a conflict, and the existing memory is unchanged."""
     theirs = make_memory(MemoryType.SEMANTIC, "theirs", scope)
     await keep(store, scope, theirs)
     other = Scope("rival", scope.namespace)

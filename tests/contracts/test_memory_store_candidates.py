@@ -65,8 +65,8 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 
 
 @pytest.mark.parametrize("depth", [1, 3, 10, 100])
-async def test_the_union_of_both_legs_with_every_score(store: MemoryStore, scope: Scope, depth: int) -> None:
-    """Each leg gives its best `depth`, and every candidate has both scores, exact, whichever leg found it."""
+async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: Scope, depth: int) -> None:
+    """Each leg contributes its best `depth`, and every candidate has both exact scores, whichever leg found it."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
@@ -83,7 +83,7 @@ async def test_the_union_of_both_legs_with_every_score(store: MemoryStore, scope
 
 
 async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """A leg that is not asked for leaves None, and finds nothing."""
+    """A leg that is left out finds nothing, and its score is None."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
@@ -96,7 +96,7 @@ async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
-    """A sparse leg that was asked for and matches nothing gives 0, whether the query has no terms or unknown ones."""
+    """A sparse leg without a match scores 0, whether the query has no terms or unknown ones."""
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
         hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
@@ -106,10 +106,10 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
 
 @pytest.mark.parametrize("terms", [None, {2: 1.0, 5: 0.5}])
 @pytest.mark.parametrize("depth", [3, 100])
-async def test_a_search_may_do_without_what_ranking_needs(
+async def test_a_search_without_columns_finds_the_same(
     store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
 ) -> None:
-    """It finds the same ids with the same scores, beside one that has everything."""
+    """Ids and scores are equal to those of a search with columns."""
     await store.upsert(scope, corpus(scope, 40))
     asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
     whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
@@ -119,7 +119,7 @@ async def test_a_search_may_do_without_what_ranking_needs(
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
-    """One answer a search, also for two of one type and for a type that is empty."""
+    """One answer for each search, also for two of one type and for an empty type."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
     kept = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
     await store.upsert(scope, [make_record(memory) for memory in kept])
@@ -154,7 +154,7 @@ async def test_one_search_finds_candidates_of_every_type(
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
-    """Both legs give the best of what the filter lets through, not what is left of the best."""
+    """Both legs return the best of the memories that match, not the matching ones of the best."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
@@ -165,8 +165,8 @@ async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: S
     assert {hit.id for hit in hits} == best(dense, 3) | best(sparse, 3)
 
 
-async def test_other_scopes_leave_no_trace_in_idf(store: MemoryStore, scope: Scope) -> None:
-    """The sparse scores are those of the namespace alone, however common a term is in others."""
+async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Scope) -> None:
+    """Sparse scores do not depend on the memories of other namespaces or tenants."""
     records = corpus(scope, 20)
     await store.upsert(scope, records)
     asked = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)
@@ -178,8 +178,8 @@ async def test_other_scopes_leave_no_trace_in_idf(store: MemoryStore, scope: Sco
     assert before[records[7].memory.id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
 
 
-async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
-    """A candidate carries what ranking needs, as it was written, its heaviest terms, and no text."""
+async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Scope) -> None:
+    """A candidate has the fields that ranking needs, its heaviest terms, and no content."""
     memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
@@ -189,8 +189,8 @@ async def test_light_payloads_only(store: MemoryStore, scope: Scope) -> None:
     assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
 
 
-async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Scope) -> None:
-    """After a replacement old vectors find nothing, after a patch the vectors stay, after a removal nothing is left."""
+async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -> None:
+    """A replacement has new vectors, a patch keeps the vectors, a removed memory is not found."""
     memory = make_memory(KIND, "x", scope)
     asked = CandidateSearch({KIND: None}, QUERY, make_sparse([1, 2]), 5)
     await store.upsert(scope, [make_record(memory, QUERY, [1])])
@@ -209,8 +209,8 @@ async def test_what_changed_is_found_as_it_is_now(store: MemoryStore, scope: Sco
     assert await search(store, scope, asked) == []
 
 
-async def test_a_query_that_does_not_fit_is_refused(store: MemoryStore, scope: Scope) -> None:
-    """A dense query of another length, or a depth below 1, is an error."""
+async def test_an_invalid_query_is_refused(store: MemoryStore, scope: Scope) -> None:
+    """A dense query of the wrong length and a depth below 1 raise InvalidRequest."""
     with pytest.raises(InvalidRequest):
         await search(store, scope, CandidateSearch({KIND: None}, make_dense(1, 5), None, 5))
     with pytest.raises(InvalidRequest):

@@ -10,7 +10,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.working import Working
 from memtypes.ports.memory_store import MemoryStore
 from tests.builders import make_memory
-from tests.contracts.keeping import keep
+from tests.contracts.memory_steps import keep
 
 pytestmark = pytest.mark.anyio
 

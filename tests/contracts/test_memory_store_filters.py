@@ -21,8 +21,8 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory
 from tests.contracts.conftest import STORES, bench_of
-from tests.contracts.holding import holds
-from tests.contracts.keeping import keep
+from tests.contracts.memory_steps import keep
+from tests.contracts.reference_filter import holds
 
 pytestmark = pytest.mark.anyio
 
@@ -162,13 +162,13 @@ async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=FILTERS)
-async def test_any_filter_means_the_same_everywhere(shelf: Shelf, tree: Filter) -> None:
-    """Whatever is joined or negated, the store agrees with plain Python."""
+async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filter) -> None:
+    """Every combination of operators matches the same memories as the reference in Python."""
     await assert_lets_through(shelf, tree)
 
 
-async def test_large_whole_numbers_are_told_apart(shelf: Shelf) -> None:
-    """Equality is exact beyond what a float holds; an integer that no store can keep equals nothing."""
+async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
+    """Equality is exact beyond the precision of a float; an integer that can't be stored equals nothing."""
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
             await assert_lets_through(shelf, Compare("metadata.n8", op, value))
@@ -176,14 +176,14 @@ async def test_large_whole_numbers_are_told_apart(shelf: Shelf) -> None:
 
 
 async def test_times_are_compared_as_instants(shelf: Shelf) -> None:
-    """An offset changes how a time is written, not when it is."""
+    """The same instant with another offset is equal."""
     same = parse_filter({"created_at": {"eq": "2026-03-01T14:30:00+05:00"}})
     page = await shelf.store.page(shelf.scope, Listing(filter=same))
     assert {memory.created_at for memory in page.memories} == {NOW}
 
 
-async def test_candidates_take_the_same_filters(shelf: Shelf) -> None:
-    """A search's filter lets the same memories through as a page's."""
+async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
+    """A search's filter matches the same memories as a page's."""
     tree = parse_filter(
         {"or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}], "pinned": {"eq": True}}
     )
@@ -195,8 +195,8 @@ async def test_candidates_take_the_same_filters(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("key", ['quo"te', "back\\slash"])
-async def test_a_key_that_no_path_can_name_is_refused(shelf: Shelf, key: str) -> None:
-    """A metadata key with a quotation mark or a backslash gives an error that names the field, not a wrong answer."""
+async def test_a_metadata_key_with_quotes_is_refused(shelf: Shelf, key: str) -> None:
+    """A filter by a key with a quotation mark or a backslash raises an error that names the field."""
     with pytest.raises(InvalidRequest) as caught:
         await shelf.store.page(shelf.scope, Listing(filter=Compare(f"metadata.{key}", Op.EQ, 1)))
     assert caught.value.path == f"filters.metadata.{key}"

@@ -46,7 +46,7 @@ async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None)
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
-    """Whatever the numbers of tokens, each score is that of the best pair; without token vectors there is none."""
+    """Each score is that of the best pair of tokens; NaN for a memory without token vectors."""
     query = make_tokens(7, 3)
     kept = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
     records = [record_with(scope, n, tokens) for n, tokens in kept.items()] + [record_with(scope, 99, None)]
@@ -62,14 +62,14 @@ async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: Me
     assert bare.shape == (3,)
 
 
-async def test_late_interaction_is_left_out_where_it_is_not_asked_for(store: MemoryStore, scope: Scope) -> None:
-    """A search without token vectors gives no scores of theirs."""
+async def test_a_search_without_query_tokens_has_no_late_scores(store: MemoryStore, scope: Scope) -> None:
+    """Candidates have None."""
     await store.upsert(scope, [record_with(scope, 1, make_tokens(1, 4))])
     assert [candidate.late for candidate in (await late_of(store, scope, None)).values()] == [None]
 
 
-async def test_a_rewritten_memory_has_its_new_token_vectors(store: MemoryStore, scope: Scope) -> None:
-    """The same id with other token vectors is compared with those, and with none once it has none."""
+async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, scope: Scope) -> None:
+    """Scores are computed with the latest token vectors, or are NaN once there are none."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 40))
     await store.upsert(scope, [record])
     newer = make_tokens(2, 3)
@@ -83,8 +83,8 @@ async def test_a_rewritten_memory_has_its_new_token_vectors(store: MemoryStore, 
     assert np.isnan(late).all()
 
 
-async def test_what_was_removed_and_kept_again_is_compared_anew(store: MemoryStore, scope: Scope) -> None:
-    """Nothing of a removed memory's token vectors is left."""
+async def test_token_vectors_of_a_removed_memory_are_gone(store: MemoryStore, scope: Scope) -> None:
+    """A memory that is stored again under its id has only its new token vectors."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 4))
     await store.upsert(scope, [record])
     assert await store.delete(scope, [record.memory.id]) == 1

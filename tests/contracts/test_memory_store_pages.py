@@ -13,13 +13,13 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, MemoryStore, TypeStats
 from tests.builders import NOW, make_memory
-from tests.contracts.keeping import keep, listed
+from tests.contracts.memory_steps import keep, listed
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope) -> None:
-    """Every type has its count and the sum of its contents' tokens; an empty one has zeros."""
+    """Each type has its number of memories and of tokens, zeros for an empty type."""
     assert await store.stats(scope) == dict.fromkeys(MemoryType, TypeStats(0, 0))
     counts = [1, 7, 7, 120_000]
     await keep(
@@ -38,7 +38,7 @@ async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope)
 
 
 async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
-    """Newest first, ties by id, across types; no memory is lost or repeated at any page size."""
+    """Newest first, ties by id, across types; no memory is missing or repeated at any page size."""
     kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
     memories = [
         make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
@@ -52,8 +52,8 @@ async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStor
     assert first_nine == [memory.id for memory in expected[:9]]
 
 
-async def test_a_page_says_how_many_match_in_all(store: MemoryStore, scope: Scope) -> None:
-    """Total counts what the types and the filter let through, on every page; the last page has no cursor."""
+async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
+    """The total counts all memories that match, on every page; the last page has no cursor."""
     await keep(
         store, scope, *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3))
     )
@@ -66,8 +66,8 @@ async def test_a_page_says_how_many_match_in_all(store: MemoryStore, scope: Scop
     assert {memory.type for memory in (*first.memories, *second.memories)} == set(wanted.types)
 
 
-async def test_paging_goes_on_when_the_cursors_memory_is_gone(store: MemoryStore, scope: Scope) -> None:
-    """A cursor is a place in the order, so removing the memory it was made from loses and repeats nothing."""
+async def test_paging_continues_when_the_cursors_memory_was_removed(store: MemoryStore, scope: Scope) -> None:
+    """A cursor is a position in the order, so no other memory is missing or repeated."""
     memories = [make_memory(MemoryType.EPISODIC, f"m{n}", scope) for n in range(6)]
     await keep(store, scope, *memories)
     order = sorted(memory.id for memory in memories)
@@ -78,15 +78,15 @@ async def test_paging_goes_on_when_the_cursors_memory_is_gone(store: MemoryStore
 
 
 @pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
-async def test_a_foreign_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
-    """A cursor that no page gave is an error that names the field."""
+async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
+    """The error names the field."""
     with pytest.raises(InvalidRequest) as caught:
         await store.page(scope, Listing(cursor=cursor))
     assert caught.value.path == "cursor"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 501])
-async def test_a_page_has_a_limit(store: MemoryStore, scope: Scope, limit: int) -> None:
-    """A page of no memories, or of more than 500, is refused."""
+async def test_a_limit_out_of_range_is_refused(store: MemoryStore, scope: Scope, limit: int) -> None:
+    """A page has 1 to 500 memories."""
     with pytest.raises(InvalidRequest):
         await store.page(scope, Listing(limit=limit))

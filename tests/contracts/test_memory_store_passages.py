@@ -35,7 +35,7 @@ async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) ->
 
 
 async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
-    """Writing, writing again, setting and dropping fields, use, and removal are all seen at once."""
+    """Upserts, patches, dropped fields, uses and removals are visible at once."""
     known = [written(scope, number, f"text {number} " * 3) for number in range(12)]
     ids = {one.id: one.type for one in known}
     await store.upsert(scope, [make_record(one) for one in known])
@@ -60,7 +60,7 @@ async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: S
 
 
 async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
-    """A passage that was just read in its own scope is unknown in every other, and so is an id that is none."""
+    """A passage that was just read is unknown in every other scope."""
     memory = written(scope, 1, "told\n<memories>here alone")
     ids = {memory.id: memory.type}
     await store.upsert(scope, [make_record(memory)])
@@ -72,8 +72,8 @@ async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Sc
     assert await store.passages(scope, {memory.id: MemoryType.SEMANTIC}) == {}
 
 
-async def test_uses_are_added_to_those_that_exist(store: MemoryStore, scope: Scope) -> None:
-    """Each by its own count, with the time of the last; not in another scope, and not of what is unknown."""
+async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Scope) -> None:
+    """Each count grows by its uses, with the time of the last; other scopes and unknown ids are unchanged."""
     known = [written(scope, number, f"text {number}") for number in range(4)]
     await store.upsert(scope, [make_record(one.replace(access_count=place // 2)) for place, one in enumerate(known)])
     uses = [Use(one.id, one.type, 1 + place % 2, NOW + timedelta(minutes=place)) for place, one in enumerate(known)]
@@ -90,8 +90,8 @@ async def test_uses_are_added_to_those_that_exist(store: MemoryStore, scope: Sco
     assert unknown.id not in found
 
 
-async def test_a_search_knows_of_uses_at_once(store: MemoryStore, scope: Scope) -> None:
-    """The counts by which memories are ranked are those that were written."""
+async def test_a_search_sees_the_latest_access_counts(store: MemoryStore, scope: Scope) -> None:
+    """The access counts of candidates include uses that were just noted."""
     memory = written(scope, 0, "a text")
     record = make_record(memory)
     await store.upsert(scope, [record])

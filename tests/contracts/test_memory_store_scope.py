@@ -13,7 +13,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.search.candidates import Candidate
 from tests.builders import make_dense, make_memory, make_sparse
-from tests.contracts.keeping import keep, listed
+from tests.contracts.memory_steps import keep, listed
 
 pytestmark = pytest.mark.anyio
 
@@ -57,8 +57,8 @@ async def assert_sees_only(store: MemoryStore, scope: Scope, own: Memory, others
 
 
 @pytest.mark.parametrize("part", ["tenant", "namespace"])
-async def test_names_are_only_names(store: MemoryStore, part: str) -> None:
-    """Tenants and namespaces with marks, blanks and any script are kept apart by their exact characters."""
+async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, part: str) -> None:
+    """Quotation marks, blanks and any script have no special meaning in tenants and namespaces."""
     fixed = uuid.uuid4().hex
     scopes = [Scope(fixed, name) if part == "namespace" else Scope(name, fixed) for name in HOSTILE]
     memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
@@ -73,7 +73,7 @@ async def test_names_are_only_names(store: MemoryStore, part: str) -> None:
     [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
 )
 async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[str, str]) -> None:
-    """Removing and patching by id or by condition leaves a neighbour's memory exactly as it was."""
+    """Removing and patching by id or by filter leaves another scope's memory unchanged."""
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
     theirs = (
@@ -90,7 +90,7 @@ async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[s
 
 
 async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
-    """A cursor made in one namespace, used in another, pages through the other's own memories only."""
+    """A cursor of one namespace, used in another, pages through the other's memories only."""
     other = Scope(scope.tenant, f"{scope.namespace}-2")
     for owner in (scope, other):
         await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
@@ -100,8 +100,8 @@ async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope
     assert page.total == 4
 
 
-async def test_a_session_and_an_agent_do_not_bound_reads_by_id(store: MemoryStore, scope: Scope) -> None:
-    """session_id and agent_id of the caller filter neither reads by id nor pages."""
+async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore, scope: Scope) -> None:
+    """Neither reads by id nor pages depend on the caller's session and agent."""
     memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
     await keep(store, scope, memory)
     elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
@@ -109,8 +109,8 @@ async def test_a_session_and_an_agent_do_not_bound_reads_by_id(store: MemoryStor
     assert (await store.page(elsewhere, Listing())).total == 1
 
 
-async def test_what_only_a_session_may_see_is_found_in_it_alone(store: MemoryStore, scope: Scope) -> None:
-    """Candidates show a session's private memories in that session only, and public ones everywhere."""
+async def test_private_memories_are_found_in_their_session_only(store: MemoryStore, scope: Scope) -> None:
+    """Candidates include a session's private memories in that session only, and public ones everywhere."""
     first, second = (Scope(scope.tenant, scope.namespace, name) for name in ("s1", "s2"))
     private = make_memory(MemoryType.WORKING, "private", first)
     public = make_memory(MemoryType.SEMANTIC, "public", first)
@@ -122,7 +122,7 @@ async def test_what_only_a_session_may_see_is_found_in_it_alone(store: MemorySto
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
-    """In order, each once, whatever the type; another tenant's are not among them, and an empty one is none."""
+    """In order, each once, whatever the type; without empty ones and those of other tenants."""
     tenant = f"t {uuid.uuid4()}"
     assert await store.namespaces(tenant) == []
     for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):

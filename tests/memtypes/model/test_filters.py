@@ -143,7 +143,7 @@ def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> No
     assert kind_of_field(field) is kind
 
 
-def test_what_is_not_the_callers_is_no_filter_field() -> None:
+def test_internal_fields_can_not_be_filtered_by() -> None:
     """No filter can name the tenant, or what the service notes for itself; no error lists them either."""
     assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 

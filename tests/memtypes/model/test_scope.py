@@ -26,14 +26,14 @@ def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
         ("\ud800", "must not contain control characters"),
     ],
 )
-def test_a_name_that_could_be_mistaken_is_refused(name: str, why: str) -> None:
+def test_an_ambiguous_name_is_refused(name: str, why: str) -> None:
     """The message says which field and what was expected."""
     with pytest.raises(InvalidRequest, match=why) as caught:
         Scope("t", name)
     assert caught.value.path == "namespace"
 
 
-def test_a_scope_can_not_leave_out_its_tenant() -> None:
+def test_a_scope_needs_a_tenant() -> None:
     """An empty tenant is refused like an empty namespace."""
     with pytest.raises(InvalidRequest, match="tenant must have"):
         Scope("", "n")

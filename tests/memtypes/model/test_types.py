@@ -120,7 +120,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-def test_a_payload_gives_back_the_memory_that_made_it(kind: str) -> None:
+def test_payloads_round_trip(kind: str) -> None:
     """Encoding and decoding lose nothing, with every own field set and with none."""
     full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **OWN[kind])
     assert from_payload(full.to_payload()) == full
@@ -161,14 +161,14 @@ def test_recency_counts_from_what_matters_for_the_type() -> None:
     assert memory("episodic").reference_time() == AT
 
 
-def test_what_two_people_say_in_the_same_words_are_two_events() -> None:
+def test_the_speaker_is_part_of_an_events_identity() -> None:
     """The speaker belongs to an event's identity, the due time to an intention's, the to-do to a working item's."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
 
 
-def test_what_one_session_sees_is_its_own_memory() -> None:
+def test_the_session_is_part_of_a_private_memorys_identity() -> None:
     """The same words in two sessions are one memory where all see them, and two where only the session does."""
     shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
     private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
@@ -191,7 +191,7 @@ def test_a_first_line_is_never_blank_nor_long(text: str) -> None:
     assert 1 <= len(line) <= 500
 
 
-def test_the_shares_of_the_long_term_types_make_a_whole() -> None:
+def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
     """Nothing of a budget is left over by the table, and working memory takes no part in it."""
     assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
     assert MemoryType.WORKING not in LONG_TERM

@@ -48,8 +48,8 @@ def read_back(light: Columns) -> list[dict[str, Any]]:
 
 
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
-def test_columns_say_what_the_payloads_said(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
-    """Whichever fields are there, one by one, joined, and in another order."""
+def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    """For any fields; single, joined, and in another order."""
     assert read_back(Columns.of(one)) == one
     joined = Columns.joined([Columns.of(one), Columns.of(other)])
     assert read_back(joined) == one + other
@@ -65,8 +65,8 @@ def told(found: Candidates) -> list[tuple[Any, ...]]:
     ]
 
 
-def test_candidates_of_several_types_are_one_table() -> None:
-    """Scores that a part was not asked for stay unknown, and the order of taking counts."""
+def test_candidates_of_several_types_are_joined() -> None:
+    """Scores that a part lacks stay unknown, and rows are taken in order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
     facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
     tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]

@@ -29,8 +29,8 @@ OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 
 
 @given(st.data())
-def test_a_payload_reads_as_its_memory(data: st.DataObject) -> None:
-    """Of every type, whatever fields it has, and with what a store adds to it."""
+def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> None:
+    """For every type and any fields, with those that a store adds."""
     kind = data.draw(st.sampled_from(MemoryType))
     own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
@@ -40,8 +40,8 @@ def test_a_payload_reads_as_its_memory(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-def test_a_payload_of_few_fields_reads_by_the_defaults(kind: MemoryType) -> None:
-    """As an earlier version wrote it, which knew fewer; times may carry another offset."""
+def test_missing_payload_fields_have_their_defaults(kind: MemoryType) -> None:
+    """Times may have any offset."""
     whole = make_memory(kind, "Grace owns the pump.").to_payload()
     names = ("id", "type", "tenant", "namespace", "content", "visibility", "updated_at", "valid_from", "content_hash")
     few = {name: whole[name] for name in names}

@@ -18,8 +18,8 @@ def sparse(given_weights: dict[int, float]) -> SparseVector:
 
 
 @given(weights)
-def test_the_heaviest_terms_are_told(given_weights: dict[int, float]) -> None:
-    """As many as are kept, none lighter than one that is left out, read back as they were told."""
+def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
+    """At most KEPT terms, none lighter than one that is left out."""
     text = heaviest(sparse(given_weights))
     (row,) = term_column([text])
     best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
@@ -29,12 +29,12 @@ def test_the_heaviest_terms_are_told(given_weights: dict[int, float]) -> None:
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
-def test_no_term_has_the_number_of_none(ids: list[int]) -> None:
-    """Which is 0."""
+def test_no_term_has_the_number_zero(ids: list[int]) -> None:
+    """0 stands for no term."""
     assert numbered(np.array(ids, np.uint32)).all()
 
 
-def test_a_memory_that_tells_none_has_none() -> None:
-    """Whether it was kept before terms were told, or has no words."""
+def test_a_memory_without_terms_has_an_empty_row() -> None:
+    """With an empty text or None."""
     assert term_column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
     assert term_column([]).shape == (0, KEPT)

@@ -10,7 +10,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.stores.edge.layout import Layout
 
 
-def test_a_directory_without_an_alias_is_no_store(tmp_path: Path) -> None:
+def test_a_directory_without_an_alias_is_not_a_store(tmp_path: Path) -> None:
     """Its shards are an error, and a damaged holder file names nobody."""
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):

@@ -57,7 +57,7 @@ def parts(where: Condition) -> Iterator[Condition]:
 
 
 @given(TREES)
-def test_every_filter_is_plain_json_that_both_vendors_take(translator: Translator, tree: Filter) -> None:
+def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, tree: Filter) -> None:
     """Whatever is compared with whatever, the condition is finite JSON and a filter of both vendors."""
     where = to_condition(tree)
     assert json.loads(json.dumps(where, allow_nan=False)) == where
@@ -72,7 +72,7 @@ def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
 
 
 @given(NAMES, NAMES, TREES)
-def test_a_scope_is_always_both_names_exactly(tenant: str, namespace: str, tree: Filter) -> None:
+def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: str, tree: Filter) -> None:
     """A bounded condition demands the tenant and the namespace, character by character, before anything else."""
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
@@ -83,7 +83,7 @@ def test_a_scope_is_always_both_names_exactly(tenant: str, namespace: str, tree:
 
 
 @given(st.integers(), st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.floats(-1e9, 1e9))
-def test_whole_ends_let_the_same_whole_numbers_through(value: int, op: Op, end: float) -> None:
+def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) -> None:
     """A fraction as the end of a range of whole numbers is moved to the whole number that means the same."""
     value %= 10_000
     (bound,) = to_condition(Compare("importance", op, end))["range"].values()
@@ -110,20 +110,20 @@ def test_whole_ends_let_the_same_whole_numbers_through(value: int, op: Op, end: 
         (Compare("created_at", Op.LT, NOW), {"key": "created_at", "range": {"lt": "2026-03-01T09:30:00Z"}}),
     ],
 )
-def test_what_a_filter_becomes(tree: Filter | None, where: Condition) -> None:
+def test_filters_become_conditions(tree: Filter | None, where: Condition) -> None:
     """Each kind of condition has its form."""
     assert to_condition(tree) == where
 
 
 @pytest.mark.parametrize("key", ['"', 'a"b', "\\", "a\\n", "\ud800"])
-def test_keys_that_no_path_can_name(key: str) -> None:
+def test_metadata_keys_that_can_not_be_quoted_are_refused(key: str) -> None:
     """A quotation mark, a backslash or half a character in a metadata key is refused with the field's path."""
     with pytest.raises(InvalidRequest) as caught:
         conditions.path_of(f"metadata.{key}")
     assert (caught.value.path, caught.value.got) == (f"filters.metadata.{key}", key)
 
 
-def test_fields_are_paths_as_they_are() -> None:
+def test_metadata_keys_are_quoted_in_paths() -> None:
     """Only metadata keys are put in quotation marks."""
     assert [conditions.path_of(field) for field in ("tags", "tokens.count", "metadata.a b")] == [
         "tags",

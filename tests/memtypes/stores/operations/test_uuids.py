@@ -11,8 +11,8 @@ from memtypes.stores.operations.uuids import ids_of, strings_of, texts_of
 
 
 @given(st.lists(st.uuids(), max_size=5))
-def test_an_id_comes_back_as_it_was(ids: list[UUID]) -> None:
-    """All at once, leading and trailing zeros included, and in the same order when they are sorted."""
+def test_ids_round_trip(ids: list[UUID]) -> None:
+    """Leading and trailing zeros included; ids as bytes sort like their texts."""
     texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
     made = ids_of(texts)
     assert made.tobytes() == b"".join(UUID(one).bytes for one in texts)

@@ -65,7 +65,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
     assert await client.collection_exists("p_semantic_v3")
 
 
-async def test_a_rebuild_that_fails_changes_nothing(client: AsyncQdrantClient) -> None:
+async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
     """The store answers as before, and the next try begins anew."""
 
     async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
@@ -81,7 +81,7 @@ async def test_a_rebuild_that_fails_changes_nothing(client: AsyncQdrantClient) -
     assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(kept)
 
 
-async def test_what_changes_meanwhile_is_taken_along(client: AsyncQdrantClient) -> None:
+async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
     """A memory that is written, one that is removed and one that is used while others are embedded."""
     store, kept = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
@@ -103,7 +103,7 @@ async def test_what_changes_meanwhile_is_taken_along(client: AsyncQdrantClient) 
     assert found[kept[1].id].access_count == 9
 
 
-async def test_a_store_that_never_rests_is_left_as_it_is(client: AsyncQdrantClient) -> None:
+async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:
     """The rebuild gives up and says what to do."""
     store, _ = await filled(client)
     written: list[str] = []
@@ -118,7 +118,7 @@ async def test_a_store_that_never_rests_is_left_as_it_is(client: AsyncQdrantClie
     await store.prepare()
 
 
-async def test_where_there_are_no_collections_there_is_nothing_to_do(client: AsyncQdrantClient) -> None:
+async def test_a_rebuild_needs_existing_collections(client: AsyncQdrantClient) -> None:
     """The first missing name is told."""
     with pytest.raises(InvalidRequest, match="p_episodic"):
         await rebuild(WIDER, wider, client)

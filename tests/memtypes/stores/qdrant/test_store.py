@@ -50,8 +50,8 @@ def saying(said: Said) -> Any:
         (Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "is overloaded"),
     ],
 )
-async def test_what_a_servers_answer_becomes(said: Said, error: type[RemembrancerError], text: str) -> None:
-    """Each failing answer is an error of ours whose text names the server and says what was wrong."""
+async def test_error_answers_are_translated(said: Said, error: type[RemembrancerError], text: str) -> None:
+    """The error names the server and the reason."""
     async with stub_server(saying(said)) as url:
         with pytest.raises(error, match=text) as caught:
             await QdrantStore.open(settings_for(url))
@@ -66,15 +66,15 @@ async def test_an_overloaded_server_names_a_retry_time() -> None:
     assert caught.value.retry_after_s == 7
 
 
-async def test_a_server_that_is_not_there() -> None:
-    """A refused connection is told with the URL."""
+async def test_an_unreachable_server_is_unavailable() -> None:
+    """The error names the URL."""
     async with stub_server(saying(Said())) as url:
         pass
     with pytest.raises(Unavailable, match=f"{url} can't be reached"):
         await QdrantStore.open(settings_for(url))
 
 
-async def test_a_server_that_does_not_answer() -> None:
+async def test_a_server_that_does_not_answer_is_unavailable() -> None:
     """Waiting is bounded by the settings."""
     hung = asyncio.Event()
 
@@ -89,7 +89,7 @@ async def test_a_server_that_does_not_answer() -> None:
 
 
 async def test_another_embedder_is_refused_and_nothing_changes() -> None:
-    """A collection that was made with another embedder stays as it is, and the error says what to do."""
+    """The error for another fingerprint or dimension names both embedders and the way out."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -114,8 +114,8 @@ async def test_collections_have_versions_behind_aliases() -> None:
     await client.close()
 
 
-async def test_a_start_that_was_broken_off_is_completed() -> None:
-    """A collection without its alias, left by a start that did not finish, is checked and used."""
+async def test_an_interrupted_start_is_completed() -> None:
+    """A collection without its alias is checked and used."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -176,7 +176,7 @@ def _collection_info() -> dict[str, Any]:
     }
 
 
-async def test_settings_reach_the_server() -> None:
+async def test_collections_are_created_with_the_settings() -> None:
     """Key, shards, replicas, consistency, quantization, fingerprint and indexes are those of the settings."""
     server = FreshServer()
     chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
@@ -198,8 +198,8 @@ async def test_settings_reach_the_server() -> None:
     assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
 
 
-async def test_another_process_may_make_the_collections_first() -> None:
-    """Starting several services at once is no error: what one has made the others check and use."""
+async def test_another_process_may_create_the_collections_first() -> None:
+    """What one process has created the others check and use."""
     server = FreshServer(taken=True)
     async with stub_server(server.answers) as url:
         store = await QdrantStore.open(settings_for(url))
@@ -207,8 +207,8 @@ async def test_another_process_may_make_the_collections_first() -> None:
     assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
 
 
-async def test_a_failure_after_opening_is_translated_too() -> None:
-    """A server that goes away later is unavailable to every call."""
+async def test_later_failures_are_translated_too() -> None:
+    """A server that fails later is unavailable to every call."""
     async with stub_server(FreshServer().answers) as url:
         store = await QdrantStore.open(settings_for(url))
     memory = make_memory(MemoryType.EPISODIC, "x")
@@ -225,8 +225,8 @@ async def test_a_failure_after_opening_is_translated_too() -> None:
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_a_server_scores_by_the_vectors_themselves(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Quantized copies only find candidates; an exact score does not use them at all."""
+def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Quantized copies only find candidates; an exact search does not use them."""
     among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
     params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None

@@ -36,8 +36,8 @@ def written(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("damage", ["none", "end lost", "all lost", "one emptied", "removed comes back", "one doubled"])
-def test_the_slots_say_what_the_engine_has(written: Path, damage: str) -> None:
-    """Whichever of the last slots a power cut took or kept, each memory is found under its id, and no removed one."""
+def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> None:
+    """Whichever slots were lost or kept, each memory is found under its id, and no removed one is."""
     path = written / "slots" / "ids.bin"
     rows = [path.read_bytes()[start : start + 16] for start in range(0, 6 * 16, 16)]
     removed = bytes.fromhex(IDS[5].replace("-", ""))
@@ -59,8 +59,8 @@ def test_the_slots_say_what_the_engine_has(written: Path, damage: str) -> None:
     shard.close()
 
 
-def test_what_is_removed_is_told(written: Path) -> None:
-    """The slots of what a change was about are those of the memories that it named, and of those that it removed."""
+def test_a_write_returns_the_changed_slots(written: Path) -> None:
+    """The slots of stored points, or of removed memories."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
     gone = shard.write(RemovePoints(EVERYTHING))
@@ -74,8 +74,8 @@ def test_what_is_removed_is_told(written: Path) -> None:
     shard.close()
 
 
-def test_a_change_names_what_it_can_be_about(written: Path) -> None:
-    """Whether or not it is made: of a change that the engine refuses nobody knows what it has done."""
+def test_the_named_slots_of_a_change(written: Path) -> None:
+    """Those of its ids, known also for a change that the engine refuses; None for a change without ids."""
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

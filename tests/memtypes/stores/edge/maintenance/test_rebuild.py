@@ -59,8 +59,8 @@ async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> lis
     return await wider(memories, given)
 
 
-async def test_every_memory_of_every_tenant_is_in_the_next_version(tmp_path: Path) -> None:
-    """A rebuild that fails changes nothing; one that ends has all with new vectors, and the old embedder is out."""
+async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
+    """A failed rebuild changes nothing; a complete one has every memory with new vectors."""
     kept = await filled(tmp_path)
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
     with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
@@ -83,7 +83,7 @@ async def test_every_memory_of_every_tenant_is_in_the_next_version(tmp_path: Pat
         await EdgeStore.open(settings_for(tmp_path))
 
 
-async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
     """Unless its engine may be stopped."""
     store = await EdgeStore.open(settings_for(tmp_path))
     with pytest.raises(StoreInUse, match="stop the service first"):
@@ -92,8 +92,8 @@ async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_a_running_service_gets_its_store_back(tmp_path: Path) -> None:
-    """Its questions wait meanwhile, and it writes into the new version; nothing it had written before is lost."""
+async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
+    """Its requests wait meanwhile, and no write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts(100)
     await store.upsert(SCOPE, [make_record(one) for one in kept])
@@ -110,8 +110,8 @@ async def test_a_running_service_gets_its_store_back(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_where_there_is_no_store_there_is_nothing_to_do(tmp_path: Path) -> None:
-    """An empty directory is refused and stays empty of collections."""
+async def test_a_directory_without_a_store_is_not_rebuilt(tmp_path: Path) -> None:
+    """The error says so, and no collection is created."""
     with pytest.raises(InvalidRequest, match="is not a store"):
         await rebuild(settings_for(tmp_path), same, stop_engine=False)
     assert not (tmp_path / "semantic").exists()

@@ -40,8 +40,8 @@ async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[
     return [make_record(one).vectors for one in memories]
 
 
-async def test_removed_bytes_leave_the_disk_and_the_rest_stays(tmp_path: Path) -> None:
-    """Another tenant's memories keep their texts and all of their vectors; nothing of what was removed is in a file."""
+async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
+    """Other memories keep their texts and vectors; no file contains a removed text."""
     store = await EdgeStore.open(settings_for(tmp_path))
     theirs = facts("kept", BATCH + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
@@ -61,8 +61,8 @@ async def test_removed_bytes_leave_the_disk_and_the_rest_stays(tmp_path: Path) -
     await store.aclose()
 
 
-async def test_nothing_is_written_anew_when_nothing_was_removed(tmp_path: Path) -> None:
-    """An erasure that finds nothing leaves the files as they are."""
+async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) -> None:
+    """An erasure without removed memories leaves the versions unchanged."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
@@ -70,8 +70,8 @@ async def test_nothing_is_written_anew_when_nothing_was_removed(tmp_path: Path) 
     await store.aclose()
 
 
-async def test_writes_go_on_meanwhile(tmp_path: Path) -> None:
-    """What is written, changed and removed while a shard is written anew is so afterwards."""
+async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
+    """Memories that are written, changed or removed meanwhile are in the new version."""
     store = await EdgeStore.open(settings_for(tmp_path))
     old = facts("kept", 6 * BATCH)
     await store.upsert(SCOPE, old)
@@ -92,8 +92,8 @@ async def test_writes_go_on_meanwhile(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_a_kill_in_between_loses_nothing(tmp_path: Path) -> None:
-    """The store before it is complete and still known to be worn; the next erasure takes the bytes away."""
+async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
+    """The old version is complete and still marked; the next erasure rewrites it."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts("kept", 20 * BATCH)
     await store.upsert(SCOPE, kept)
@@ -111,8 +111,8 @@ async def test_a_kill_in_between_loses_nothing(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_a_version_before_goes_too(tmp_path: Path) -> None:
-    """What embedding anew has left on the disk holds what was removed as well."""
+async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
+    """The version that a rebuild has left contains removed texts too."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), same, stop_engine=True)

@@ -65,8 +65,8 @@ async def total(store: EdgeStore, scope: Scope = SCOPE) -> int:
     return (await store.page(scope, Listing(limit=1))).total
 
 
-async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """After client and engine are killed in the middle of writing, every acknowledged memory is there."""
+async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
+    """After client and engine were killed while writing, every acknowledged memory is there."""
     directory = tmp_path / "memories"
     with start_python(WRITER, str(directory), "100000", "w", "leave") as writer:
         assert writer.stdout is not None
@@ -84,8 +84,8 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         assert await store.stats(SCOPE)
 
 
-async def test_two_processes_use_one_store_at_the_same_time(tmp_path: Path) -> None:
-    """What one process writes another reads at once; one engine serves both and stays for the one that is left."""
+async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
+    """A write of one process is visible to the other at once, and the engine runs on for the remaining one."""
     async with opened(tmp_path) as store:
         engine = holder_in(tmp_path).pid
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
@@ -98,8 +98,8 @@ async def test_two_processes_use_one_store_at_the_same_time(tmp_path: Path) -> N
         await store.ping()
 
 
-async def test_openers_at_the_same_time_start_one_engine(tmp_path: Path) -> None:
-    """However many open a new directory at once, they share one engine."""
+async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
+    """Clients that open a new directory at the same time share an engine."""
     stores = await asyncio.gather(*(EdgeStore.open(settings_for(tmp_path)) for _ in range(4)))
     await stores[0].upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
     assert [await total(store) for store in stores] == [1] * 4
@@ -107,8 +107,8 @@ async def test_openers_at_the_same_time_start_one_engine(tmp_path: Path) -> None
         await store.aclose()
 
 
-async def test_the_engine_leaves_after_its_last_client_and_keeps_everything(tmp_path: Path) -> None:
-    """With nobody connected the process ends, takes its socket along, and the next opener finds all there was."""
+async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
+    """It removes its socket, and the next client finds every memory."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
         holder = holder_in(tmp_path)
@@ -120,8 +120,8 @@ async def test_the_engine_leaves_after_its_last_client_and_keeps_everything(tmp_
         assert await total(store) == 5
 
 
-async def test_calls_go_on_after_the_engine_died(tmp_path: Path) -> None:
-    """A killed engine leaves a stale socket; the next call starts another one and loses nothing."""
+async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
+    """The next call starts a new engine, and nothing is lost."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
         first = kill_engine(tmp_path)
@@ -135,8 +135,8 @@ async def test_calls_go_on_after_the_engine_died(tmp_path: Path) -> None:
         assert await total(store) == 1
 
 
-async def test_an_engine_that_dies_over_a_removal_is_told(tmp_path: Path) -> None:
-    """A removal is not asked twice: its count would be wrong; everything else simply goes on."""
+async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
+    """Its count would be wrong; other calls are repeated."""
     async with opened(tmp_path) as store:
         memory = make_memory(MemoryType.EPISODIC, "x")
         await store.upsert(SCOPE, [make_record(memory)])
@@ -151,8 +151,8 @@ async def test_an_engine_that_dies_over_a_removal_is_told(tmp_path: Path) -> Non
         assert set(await reading) == {memory.id}
 
 
-async def test_an_engine_that_is_too_slow_is_unavailable(tmp_path: Path) -> None:
-    """A call is bounded in time, and the store is usable again when the engine is."""
+async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
+    """A call has a timeout, and the store is usable again once the engine is."""
     async with opened(tmp_path, timeout_s=0.3) as store:
         kill_engine(tmp_path, signal.SIGSTOP)
         with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
@@ -162,8 +162,8 @@ async def test_an_engine_that_is_too_slow_is_unavailable(tmp_path: Path) -> None
         assert await total(store) == 0
 
 
-async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path) -> None:
-    """What the engine can't read or carry out is told to the asker, is in the log, and nobody else notices."""
+async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None:
+    """The client gets an error, the log has the details, and other clients are served."""
     async with opened(tmp_path) as store:
         holder = holder_in(tmp_path)
         reader, writer = await asyncio.open_unix_connection(holder.socket)
@@ -183,8 +183,8 @@ async def test_a_fault_over_one_question_leaves_the_engine_alone(tmp_path: Path)
         assert "a request could not be answered" in Layout(tmp_path).log_path.read_text()
 
 
-async def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:
-    """After aclose every call says so; closing twice is no error."""
+async def test_a_closed_store_raises(tmp_path: Path) -> None:
+    """Every call after aclose raises Unavailable; closing twice is no error."""
     async with opened(tmp_path) as store:
         pass
     await store.aclose()
@@ -193,7 +193,7 @@ async def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:
 
 
 async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A path that is too long for a socket works, and nothing of the store is readable by others."""
+    """A directory too long for a socket works, and its files are readable by their owner alone."""
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
         holder = holder_in(directory)

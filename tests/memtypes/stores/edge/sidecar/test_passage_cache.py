@@ -35,7 +35,7 @@ def contents(cache: PassageCache, slots: Sequence[int]) -> list[str]:
 
 
 def test_a_passage_is_read_once() -> None:
-    """In the order that is asked for; what does not exist is left out, and asked for again."""
+    """In the requested order; a memory that does not exist is looked up each time."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
     assert contents(cache, [shelf.slots[1], 5, shelf.slots[0]]) == ["two", "one"]
@@ -43,8 +43,8 @@ def test_a_passage_is_read_once() -> None:
     assert shelf.asked == [shelf.slots[1], 5, shelf.slots[0], 5]
 
 
-def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
-    """A condition without ids may mean any."""
+def test_changes_forget_passages_and_uses_do_not() -> None:
+    """A change of unknown memories forgets all passages."""
     shelf = Shelf("one", "two", "three")
     cache = PassageCache(shelf.read)
     contents(cache, shelf.slots)
@@ -59,8 +59,8 @@ def test_a_change_of_named_points_forgets_those_and_a_use_none() -> None:
     assert shelf.asked == []
 
 
-def test_passages_move_with_their_memories() -> None:
-    """In a shard that was written anew each is found under its new slot, and one that is gone under none."""
+def test_passages_move_with_a_shard_rewrite() -> None:
+    """Each is found under its new slot, a removed one under none."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
     contents(cache, shelf.slots)
@@ -73,8 +73,8 @@ def test_passages_move_with_their_memories() -> None:
     assert shelf.asked == []
 
 
-def test_the_oldest_leave_when_there_is_no_room() -> None:
-    """What was read last stays; what is too large is told and not kept."""
+def test_the_oldest_passages_are_evicted() -> None:
+    """Recently read passages stay; one that is too large is not cached."""
     shelf = Shelf(*(f"number {number} " + "x" * 600 for number in range(9)), "y" * LARGEST)
     cache = PassageCache(shelf.read, limit=7_000)
     assert len(contents(cache, shelf.slots[:3])) == 3

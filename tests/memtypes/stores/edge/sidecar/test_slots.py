@@ -26,10 +26,10 @@ def reopened(file: SlotFile) -> SlotFile:
 
 @settings(max_examples=60)
 @given(CHANGES)
-def test_a_slot_is_one_memorys_for_ever(
+def test_a_slot_is_never_assigned_twice(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
 ) -> None:
-    """After any changes each id has the slot that it got, or none since it was removed, and no slot comes twice."""
+    """After any changes each id has its slot, or none once it was removed."""
     file = SlotFile(tmp_path_factory.mktemp("shard"))
     wanted: dict[str, int] = {}
     given: list[int] = []
@@ -52,15 +52,15 @@ def test_a_slot_is_one_memorys_for_ever(
     file.close()
 
 
-def test_what_is_removed_leaves_no_trace(tmp_path: Path) -> None:
-    """A removed id is not in the file; those beside it are."""
+def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
+    """The file no longer contains them."""
     file = SlotFile(tmp_path)
     file.remove(file.claim(IDS[:3])[1:2])
     content = (file.directory / "ids.bin").read_bytes()
     assert [uuid.UUID(one).bytes in content for one in IDS[:3]] == [True, False, True]
 
 
-def test_an_id_that_comes_twice_gets_one_slot(tmp_path: Path) -> None:
+def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
     """In one write as in two."""
     file = SlotFile(tmp_path)
     first, other, again = file.claim([IDS[3], IDS[0], IDS[3]]).tolist()
@@ -69,7 +69,7 @@ def test_an_id_that_comes_twice_gets_one_slot(tmp_path: Path) -> None:
     assert len(file) == 2
 
 
-def test_many_new_slots_are_found_as_few_are(tmp_path: Path) -> None:
+def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -> None:
     """Also when they come to be sorted while the file is open."""
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
@@ -78,7 +78,7 @@ def test_many_new_slots_are_found_as_few_are(tmp_path: Path) -> None:
     assert sorted(file.find(ids).tolist()) == list(range(len(ids)))
 
 
-def test_a_torn_end_is_written_over(tmp_path: Path) -> None:
+def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
     """A record that was not written to its end is nobody's, and the next one takes its place."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:1])
@@ -91,7 +91,7 @@ def test_a_torn_end_is_written_over(tmp_path: Path) -> None:
     assert file.claim(IDS[2:3]).tolist() == [1]
 
 
-def test_a_power_cut_is_mended(tmp_path: Path) -> None:
+def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
     """Slots without an id and ids with two slots are doubtful; what is known of them is kept, the rest forgotten."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:2])
@@ -109,7 +109,7 @@ def test_a_power_cut_is_mended(tmp_path: Path) -> None:
         file = reopened(file)
 
 
-def test_rows_are_seen_as_they_are(tmp_path: Path) -> None:
+def test_rows_are_read_after_each_write(tmp_path: Path) -> None:
     """Rows that are written far apart have zeros between them, and views of earlier rows see what is written there."""
     file = RowFile(tmp_path / "own" / "rows.bin", np.dtype(np.int64))
     assert file.rows.tolist() == []
@@ -125,7 +125,7 @@ def test_rows_are_seen_as_they_are(tmp_path: Path) -> None:
     file.close()
 
 
-def test_ids_of_nothing_are_nothing(tmp_path: Path) -> None:
+def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:
     """No ids have no slots, in an empty file too."""
     file = SlotFile(tmp_path)
     assert file.claim([]).tolist() == file.find([]).tolist() == []

@@ -45,12 +45,12 @@ changes = st.lists(
 
 @settings(max_examples=50)
 @given(changes, st.booleans())
-def test_it_holds_what_was_put_last(
+def test_a_slot_has_its_last_token_vectors(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[tuple[int, tuple[int, int] | None]],
     reopened: bool,  # noqa: FBT001
 ) -> None:
-    """After any changes each slot has its last token vectors or none, now and after opening the files again."""
+    """After any changes, now and after the files were reopened."""
     path = tmp_path_factory.mktemp("tokens") / "own"
     file = TokenFile(path)
     wanted: list[tuple[int, int] | None] = [None] * len(SLOTS)
@@ -67,8 +67,8 @@ def test_it_holds_what_was_put_last(
     file.close()
 
 
-def test_vectors_that_a_power_cut_took_are_nobodys(tmp_path: Path) -> None:
-    """A slot whose vectors are not all there has none, and the next ones do not become its own."""
+def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
+    """A slot whose vectors are incomplete has none, and does not get the next ones."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, 2), (1, 2, 2))
     file.close()
@@ -81,8 +81,8 @@ def test_vectors_that_a_power_cut_took_are_nobodys(tmp_path: Path) -> None:
     assert content_of(TokenFile(file.directory)) == [(2, 1), None, (1, 3), None, None, None]
 
 
-def test_what_is_removed_leaves_no_trace(tmp_path: Path) -> None:
-    """The numbers of a removed memory are not left in the file, nor those that others took the place of."""
+def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
+    """The file no longer contains them."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 77, 3), (1, 5, 1), (2, 66, 1))
     file.remove(slots_of([0]))
@@ -92,16 +92,16 @@ def test_what_is_removed_leaves_no_trace(tmp_path: Path) -> None:
     assert content_of(file)[:3] == [None, (1, 5), (2, 6)]
 
 
-def test_what_a_copy_takes_over_is_the_same(tmp_path: Path) -> None:
-    """Under other slots, those without token vectors included."""
+def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
+    """Also for slots without token vectors."""
     file, copy = TokenFile(tmp_path / "own"), TokenFile(tmp_path / "copy")
     put(file, (0, 7, 3), (3, 5, 1))
     copy.copy(file, slots_of([3, 1, 0]), slots_of([0, 1, 2]))
     assert content_of(copy)[:3] == [(1, 5), None, (3, 7)]
 
 
-def test_mostly_dead_files_are_written_anew(tmp_path: Path) -> None:
-    """Opening files of which more than half is dead leaves only what is alive, also when that was broken off once."""
+def test_files_with_mostly_dead_rows_are_compacted(tmp_path: Path) -> None:
+    """On opening, also after an interrupted compaction."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, LEAST_DEAD + 1), (1, 2, 10))
     file.remove(slots_of([0]))
@@ -145,15 +145,15 @@ def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], l
 
 @settings(max_examples=60)
 @given(st.integers(0, 1_000), st.lists(st.integers(0, 5), max_size=8), st.integers(0, 4))
-def test_it_is_the_plain_formula(seed: int, counts: list[int], asked: int) -> None:
-    """Whatever the memories, those without tokens among them, the best cosines are those of plain numpy."""
+def test_maxima_agree_with_the_formula(seed: int, counts: list[int], asked: int) -> None:
+    """For any memories, including those without tokens, the maxima are those of numpy."""
     query, memories = drawn(seed, counts, asked)
     plain = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
     assert MATCHER.maxima(query, [laid_out(memories)]) == pytest.approx(plain, abs=1e-4, nan_ok=True)
 
 
-def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divided into small pieces, the work gives the same bytes."""
+def test_portions_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Divided into small portions, the scores are the same bytes."""
     query, memories = drawn(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     whole = MATCHER.maxima(query, [laid_out(memories)])
     monkeypatch.setattr(token_vectors, "PORTION", 4)
@@ -161,8 +161,8 @@ def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MATCHER.maxima(query, [laid_out(memories)]).tobytes() == whole.tobytes()
 
 
-def test_a_processor_that_cuts_sums_off_is_not_trusted() -> None:
-    """Without exact sums of whole numbers plain numpy does the work, with the same result."""
+def test_without_exact_integer_sums_numpy_computes_the_scores() -> None:
+    """The scores are the same."""
     query, memories = drawn(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [laid_out(memories)]) == pytest.approx(
         MATCHER.maxima(query, [laid_out(memories)])

@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
-    """Another fingerprint or length is refused with both names and the ways out, whether or not an engine runs."""
+    """The error for another fingerprint or dimension names both embedders and the way out."""
     memory = make_memory(MemoryType.EPISODIC, "x")
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
@@ -57,16 +57,16 @@ async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -
     await again.aclose()
 
 
-async def test_memories_without_their_alias_are_left_alone(tmp_path: Path) -> None:
-    """A directory that holds memories but not the name of their embedder is neither used nor made new."""
+async def test_a_store_without_its_alias_is_not_opened(tmp_path: Path) -> None:
+    """A directory with memories but without store.json is neither used nor initialised."""
     (tmp_path / "semantic").mkdir()
     with pytest.raises(EmbedderMismatch, match=r"store\.json"):
         await EdgeStore.open(settings_for(tmp_path))
     assert not Layout(tmp_path).alias_path.exists()
 
 
-async def test_a_damaged_alias_is_left_alone(tmp_path: Path) -> None:
-    """An alias that can't be read is told by its path and not replaced."""
+async def test_a_damaged_alias_is_not_replaced(tmp_path: Path) -> None:
+    """The error names the file."""
     path = Layout(tmp_path).alias_path
     path.write_text("{")
     with pytest.raises(Unavailable, match=r"store\.json"):
@@ -74,15 +74,15 @@ async def test_a_damaged_alias_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "{"
 
 
-async def test_a_directory_that_can_not_be_made(tmp_path: Path) -> None:
-    """A path where no directory can be is told."""
+async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
+    """A path below a file can't be a store."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="can't be used"):
         await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
 
 
 async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    """A store that somebody holds without answering is refused with the process and the way out."""
+    """The error for a held lock names the process and the way out."""
     for lock in ("engine.lock", "opening.lock"):
         with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
             assert other.stdout is not None
@@ -92,8 +92,8 @@ async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
             other.communicate()
 
 
-async def test_shards_that_something_else_has_open(tmp_path: Path) -> None:
-    """A shard in the hands of a program that is no engine of ours is refused with the way out."""
+async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
+    """The error says that it is not an engine of this program, and the way out."""
     store = await EdgeStore.open(settings_for(tmp_path))
     engine = holder_in(tmp_path).pid
     await store.aclose()
@@ -106,8 +106,8 @@ async def test_shards_that_something_else_has_open(tmp_path: Path) -> None:
         other.communicate()
 
 
-async def test_an_engine_of_another_version_is_named(tmp_path: Path) -> None:
-    """An engine that speaks another protocol is not talked to."""
+async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A client does not talk to an engine with another protocol version."""
     layout = Layout(tmp_path)
     layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
     with locked(layout.engine_lock) as held:
@@ -116,8 +116,8 @@ async def test_an_engine_of_another_version_is_named(tmp_path: Path) -> None:
             await EdgeStore.open(settings_for(tmp_path))
 
 
-async def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
-    """An engine that can't open a shard says so, and the shard stays as it is."""
+async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
+    """The engine reports it, and the shard is unchanged."""
     Layout(tmp_path).prepare("test-embedder", 8)
     shard = tmp_path / "episodic" / "v1"
     shard.mkdir(parents=True)
@@ -128,7 +128,7 @@ async def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
-    """Starting is bounded in time and the log is named; the engine goes on starting, and the next opener has it."""
+    """The error names the log; the engine continues to start, and the next client uses it."""
     with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
         await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))
     store = await EdgeStore.open(settings_for(tmp_path))

@@ -84,8 +84,8 @@ def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, 
     return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
-def test_words_find_what_the_engine_finds(shard: Shard) -> None:
-    """In each scope, under a filter, among some, and with a limit above and below what there is."""
+def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
+    """In each scope, with and without a filter, for some memories only, and for limits above and below their number."""
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
@@ -99,8 +99,8 @@ def test_words_find_what_the_engine_finds(shard: Shard) -> None:
             agree(shard, *both(where, 3, corpus))
 
 
-def test_what_is_written_is_found_at_once(shard: Shard) -> None:
-    """And what is removed is not; statistics follow."""
+def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
+    """Removed memories are not found, and term statistics follow."""
     corpus = within(SCOPE)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
@@ -115,8 +115,8 @@ def test_what_is_written_is_found_at_once(shard: Shard) -> None:
     assert [len(hits.keys) for hits in agree(shard, *both(corpus, 60, corpus))] == [0, 0]
 
 
-def test_terms_that_are_missing_are_read_again(tmp_path: Path) -> None:
-    """Those of a shard of an earlier version, and of one from which a power cut took some."""
+def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
+    """When the files are gone, and when a power cut took some of them."""
     corpus, shard = within(SCOPE), filled(tmp_path)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.close()
@@ -138,7 +138,7 @@ def test_terms_that_are_missing_are_read_again(tmp_path: Path) -> None:
 def test_scores_are_sums_over_shared_terms(
     tmp_path_factory: pytest.TempPathFactory, kept: list[dict[int, float]], limit: int, data: st.DataObject
 ) -> None:
-    """Of weights and IDF, the best first; only memories that share a term are found."""
+    """Of weight times IDF, best first; only memories that share a term are found."""
     file = TermFile(tmp_path_factory.mktemp("terms"))
     slots = slots_of(range(3, 3 + len(kept)))
     file.put(slots, [make_sparse(one) for one in kept])
@@ -173,8 +173,8 @@ class Read:
         return slots_of(range(min(self.count, limit)))
 
 
-def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
-    """Large ones too, of which nothing but that is remembered; a use or a change elsewhere changes nothing."""
+def test_a_namespace_is_read_once_until_a_write() -> None:
+    """Of a large namespace only its size class is cached; uses and writes elsewhere change nothing."""
     for count in (3, 4):
         read = Read(count)
         scopes = NamespaceCache(read.matching, small=3)
@@ -194,16 +194,16 @@ def test_a_scope_is_read_once_until_something_is_written_in_it() -> None:
             scopes.forget(change)
 
 
-def test_only_a_scope_and_nothing_else_has_members() -> None:
-    """A condition that says more, or less, is the engine's."""
+def test_only_a_plain_namespace_condition_has_members() -> None:
+    """A condition with more or less than a namespace is answered by the engine."""
     scopes = NamespaceCache(Read(3).matching)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
     assert scope_in({**within(SCOPE), "must_not": [has_ids(["x"])]})[0] is None
 
 
-def test_so_many_scopes_are_remembered() -> None:
-    """The one that was asked for longest ago is read again."""
+def test_the_least_recent_namespace_is_evicted() -> None:
+    """It is read again."""
     read = Read(3)
     scopes = NamespaceCache(read.matching, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
