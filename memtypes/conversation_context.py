@@ -66,10 +66,7 @@ def turns_at(positions: Iterable[TurnPosition]) -> Filter:
 
 def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memory]]:
     """The turns among `memories`, each with its position."""
-    for memory in memories:
-        position = position_of(memory)
-        if position is not None:
-            yield position, memory
+    return ((position, memory) for memory in memories if (position := position_of(memory)) is not None)
 
 
 def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:

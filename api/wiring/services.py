@@ -25,7 +25,7 @@ from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 from ingest.working.intentions import IntentionParts, Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from memtypes.llms.counting import EndpointCounter, LocalCounter
+from memtypes.llms.counting import TokenCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.working import LiveItemStore
@@ -86,7 +86,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
-        counter=counter_of(resources),
+        counter=TokenCounter(resources.http, resources.models, secret, resources.tokenizers),
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,
@@ -173,12 +173,6 @@ def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
         panel=screened.panel,
         recent=screened.recent,
     )
-
-
-def counter_of(resources: Resources) -> EndpointCounter:
-    """A counter by a provider's endpoint where the registry names one, else by the local tokenizers."""
-    models = resources.models
-    return EndpointCounter(resources.http, models, secret, LocalCounter(resources.tokenizers, models))
 
 
 _ALLOCATIONS = 20_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from memtypes.model.memory import Model, Whole
+from memtypes.model.memory import Model, Whole, check_json
 from memtypes.model.scope import Name
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -38,12 +37,7 @@ _REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.
 
 def small_json(value: object) -> object:
     """`value` itself, if it is plain JSON of at most MAX_EVENT_BYTES."""
-    try:
-        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
-    except (TypeError, ValueError, UnicodeEncodeError) as error:
-        raise ValueError(f"must be plain JSON: {error}") from error
-    if size > MAX_EVENT_BYTES:
-        raise ValueError(f"must have at most {MAX_EVENT_BYTES} bytes as JSON, has {size}")
+    check_json(value, MAX_EVENT_BYTES)
     return value
 
 

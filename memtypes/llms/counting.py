@@ -1,4 +1,4 @@
-"""Token counts for a model: by an available tokenizer, or by the provider's endpoint.
+"""Token counts for a model: by the provider's endpoint, or by an available tokenizer.
 
 An endpoint gets the text, so it is used only if a registry file names it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -35,58 +34,36 @@ class ModelTokens:
     exact: bool
 
 
-class TokenCounter(ABC):
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
     """Counts the tokens of a text for a model."""
 
-    @abstractmethod
-    async def count(self, text: str, model: str) -> ModelTokens:
-        """Count the tokens of `text` for `model`; never fails."""
-
-
-class LocalCounter(TokenCounter):
-    """Counts with the available tokenizers and adds the margin of models that have another one."""
-
-    def __init__(self, tokenizers: Mapping[str, Tokenizer], models: Models) -> None:
-        self._tokenizers = tokenizers
-        self._models = models
+    client: httpx.AsyncClient
+    models: Models
+    read_variable: ReadVariable
+    tokenizers: Mapping[str, Tokenizer]
 
     async def count(self, text: str, model: str) -> ModelTokens:
-        """Return the exact count, or the count of the stand-in plus the margin, rounded up."""
-        known = self._models().find(model)
-        tokens = self._tokenizers[known.tokenizer].count(text)
-        return ModelTokens(math.ceil(tokens * (1.0 + known.margin)), known.tokenizer, exact=known.margin == 0.0)
-
-
-class EndpointCounter(TokenCounter):
-    """Asks the provider's endpoint; `fallback` counts for models without one, and if the call fails."""
-
-    def __init__(
-        self, client: httpx.AsyncClient, models: Models, read_variable: ReadVariable, fallback: TokenCounter
-    ) -> None:
-        self._client = client
-        self._models = models
-        self._read_variable = read_variable
-        self._fallback = fallback
-
-    async def count(self, text: str, model: str) -> ModelTokens:
-        """Return the provider's count, or the fallback's."""
-        registry = self._models()
-        endpoint = registry.endpoint(model)
-        if endpoint is None:
-            return await self._fallback.count(text, model)
-        provider = registry.find(model).provider
-        try:
-            tokens = await self._ask(endpoint, text, model.rsplit("/", 1)[-1])
-        except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-            _log.warning("%s did not count tokens (%s); they are counted here", provider, type(error).__name__)
-            return await self._fallback.count(text, model)
-        return ModelTokens(tokens, provider, exact=True)
+        """Return the provider's count; without an endpoint, or if the call fails, the local one. Never fails."""
+        registry = self.models()
+        known, endpoint = registry.find(model), registry.endpoint(model)
+        if endpoint is not None:
+            try:
+                tokens = await self._ask(endpoint, text, model.rsplit("/", 1)[-1])
+            except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+                name = type(error).__name__
+                _log.warning("%s did not count tokens (%s); they are counted here", known.provider, name)
+            else:
+                return ModelTokens(tokens, known.provider, exact=True)
+        # A stand-in's count gets the margin on top, rounded up.
+        tokens = math.ceil(self.tokenizers[known.tokenizer].count(text) * (1.0 + known.margin))
+        return ModelTokens(tokens, known.tokenizer, exact=known.margin == 0.0)
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
-        key = self._read_variable(endpoint.key_env) if endpoint.key_env else None
+        key = self.read_variable(endpoint.key_env) if endpoint.key_env else None
         headers, body, answer_field = _REQUESTS[endpoint.kind](text, model, key)
         url = endpoint.url.replace("{model}", model)
-        response = await self._client.post(url, headers=headers, json=body, timeout=TIMEOUT_S)
+        response = await self.client.post(url, headers=headers, json=body, timeout=TIMEOUT_S)
         response.raise_for_status()
         tokens = response.json()[answer_field]
         if not isinstance(tokens, int) or tokens < 0:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.model.memory import Draft, Label, Line, Memory, Whole, first_line
+from memtypes.model.memory import Draft, Label, Line, Memory, Whole
 from memtypes.model.policy import MemoryType
 
 
@@ -41,13 +41,9 @@ class Episodic(EpisodicFields, Memory):
     """An event."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(EpisodicFields.model_fields)
+    title_field: ClassVar[str | None] = "title"
 
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
-
-    @classmethod
-    def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """A title from the content's first line."""
-        return {"title": first_line(draft.content)}
 
     def identity(self) -> tuple[str | None, ...]:
         """The speaker counts: two people who say the same are two events."""
@@ -59,9 +55,8 @@ class Episodic(EpisodicFields, Memory):
         Questions name dates and speakers in words; each of them is a measured gain in recall.
         """
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
-        title = f"{self.title}. " if self.title and self.title != first_line(self.content) else ""
         who = f"{self.speaker}: " if self.speaker else ""
-        return f"{when} {who}{title}{self.content}"
+        return f"{when} {who}{self.titled('. ')}"
 
     def group(self) -> str | None:
         """The day it happened."""

@@ -94,14 +94,10 @@ Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
 """The scope's own, and what the service notes for itself."""
-_KINDS: dict[Any, Kind] = {
-    int: Kind.INTEGER,
-    float: Kind.NUMBER,
-    bool: Kind.FLAG,
-    str: Kind.TEXT,
-    datetime: Kind.TIME,
+_KINDS: Mapping[Any, Kind] = {
+    int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.FLAG, str: Kind.TEXT, datetime: Kind.TIME,
     AwareDatetime: Kind.TIME,
-}
+}  # fmt: skip
 _ORDERED = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TIME, Kind.METADATA})
 _RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
 _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
@@ -151,10 +147,8 @@ def parse_filter(tree: object) -> Filter:
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
         raise InvalidRequest(f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters")
-    if (
-        sum(len(one.value) for one in conditions if isinstance(one, Compare) and one.op in (Op.ANY, Op.ALL))
-        > MAX_VALUES
-    ):
+    lists = [leaf.value for leaf in conditions if isinstance(leaf, Compare) and leaf.op in (Op.ANY, Op.ALL)]
+    if sum(map(len, lists)) > MAX_VALUES:
         raise InvalidRequest(f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters")
     return parsed
 
@@ -197,15 +191,13 @@ def _member(key: str, value: object, path: str, depth: int) -> Filter:
 def _comparisons(field: str, value: object, path: str) -> Filter:
     kind = kind_of_field(field)
     if not isinstance(value, dict) or not value:
-        known = ", ".join(Op)
-        raise InvalidRequest(f"needs an object of operators ({known})", path=path, got=value)
+        raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=path, got=value)
     return _joined([_compare(field, kind, op, operand, f"{path}.{op}") for op, operand in value.items()])
 
 
 def _compare(field: str, kind: Kind, op_name: str, operand: object, path: str) -> Compare:
     if op_name not in Op.__members__.values():
-        known = ", ".join(Op)
-        raise InvalidRequest(f"unknown operator {op_name!r}; known are {known}", path=path, got=op_name)
+        raise InvalidRequest(f"unknown operator {op_name!r}; known are {', '.join(Op)}", path=path, got=op_name)
     op = Op(op_name)
     if op in _RANGES and kind not in _ORDERED:
         raise InvalidRequest(f"{op} needs a number or a time; {field} holds {kind}", path=path, got=operand)
@@ -240,25 +232,19 @@ def _value(kind: Kind, value: object, path: str) -> Any:
     """`value` as `kind` compares it; a metadata text that is a time is compared as text, a number as a number."""
     if kind is Kind.TIME:
         return _time(value, path)
-    allowed: dict[Kind, tuple[type, ...]] = {
-        Kind.TEXT: (str,),
-        Kind.INTEGER: (int, float),
-        Kind.NUMBER: (int, float),
-        Kind.FLAG: (bool,),
-        Kind.METADATA: (str, int, float, bool),
-    }
-    wrong_flag = isinstance(value, bool) and bool not in allowed[kind]
-    if wrong_flag or not isinstance(value, allowed[kind]) or (isinstance(value, float) and math.isnan(value)):
-        raise InvalidRequest(f"needs {_NEEDS[kind]}", path=path, got=value)
+    types, needed = _ALLOWED[kind]
+    wrong_flag = isinstance(value, bool) and bool not in types
+    if wrong_flag or not isinstance(value, types) or (isinstance(value, float) and math.isnan(value)):
+        raise InvalidRequest(f"needs {needed}", path=path, got=value)
     return value
 
 
-_NEEDS = {
-    Kind.TEXT: "a text",
-    Kind.INTEGER: "a number",
-    Kind.NUMBER: "a number",
-    Kind.FLAG: "true or false",
-    Kind.METADATA: "a text, a number, true or false",
+_ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
+    Kind.TEXT: ((str,), "a text"),
+    Kind.INTEGER: ((int, float), "a number"),
+    Kind.NUMBER: ((int, float), "a number"),
+    Kind.FLAG: ((bool,), "true or false"),
+    Kind.METADATA: ((str, int, float, bool), "a text, a number, true or false"),
 }
 
 

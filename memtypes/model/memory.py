@@ -54,6 +54,16 @@ def not_blank(value: str) -> str:
     return value
 
 
+def check_json(value: object, max_bytes: int) -> None:
+    """Raise ValueError unless `value` is plain JSON of at most `max_bytes` bytes."""
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
+    if size > max_bytes:
+        raise ValueError(f"must have at most {max_bytes} bytes as JSON, has {size}")
+
+
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_CONTENT),
@@ -167,12 +177,7 @@ class Draft(Model):
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """`metadata` itself when it is JSON, at most 16 KiB of it, and names no field of a memory."""
-    try:
-        size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
-    except (TypeError, ValueError, UnicodeEncodeError) as error:
-        raise ValueError(f"must be plain JSON: {error}") from error
-    if size > MAX_METADATA_BYTES:
-        raise ValueError(f"must have at most {MAX_METADATA_BYTES} bytes as JSON, has {size}")
+    check_json(metadata, MAX_METADATA_BYTES)
     reserved = sorted(set(metadata) & set(Memory.model_fields))
     if reserved:
         raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
@@ -183,6 +188,8 @@ class Memory(Model):
     """A memory as it is kept: the fields that all types share."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
+    title_field: ClassVar[str | None] = None
+    """The field that is the content's first line when the caller leaves it out."""
 
     id: str
     type: MemoryType
@@ -215,9 +222,14 @@ class Memory(Model):
     reviewed: Reviewed | None = None
 
     @classmethod
-    def defaults(cls, draft: Draft) -> dict[str, Any]:  # noqa: ARG003 - most types have none
+    def defaults(cls, draft: Draft) -> dict[str, Any]:
         """The own fields that follow from the rest of `draft` when the caller left them out."""
-        return {}
+        return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
+
+    def titled(self, separator: str) -> str:
+        """The content, after the title and `separator` if the title is not the content's first line."""
+        title = getattr(self, self.title_field) if self.title_field else None
+        return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
 
     def identity(self) -> tuple[str | None, ...]:
         """What tells two memories of this type apart in one scope.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.model.memory import Draft, Label, Line, Memory, Number, Whole, first_line
+from memtypes.model.memory import Draft, Label, Line, Memory, Number, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
 
@@ -46,27 +46,18 @@ class Procedural(ProceduralFields, Memory):
     """A procedure."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProceduralFields.model_fields)
+    title_field: ClassVar[str | None] = "procedure_name"
 
     type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
 
-    @classmethod
-    def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """A name from the content's first line."""
-        return {"procedure_name": first_line(draft.content)}
-
     def embedding_text(self) -> str:
         """The name, where it says more than the content's first line, the content and the steps."""
-        return "\n".join([*self._named(), *self.steps])
+        return "\n".join([self.titled(": "), *self.steps])
 
     def line(self) -> str:
         """The name, the content and the numbered steps."""
-        return "\n".join([*self._named(), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])
+        return "\n".join([self.titled(": "), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])
 
     def reference_time(self) -> datetime:
         """When it was last used; when it was made, before the first use."""
         return self.last_used_at or self.created_at
-
-    def _named(self) -> list[str]:
-        if self.procedure_name and self.procedure_name != first_line(self.content):
-            return [f"{self.procedure_name}: {self.content}"]
-        return [self.content]

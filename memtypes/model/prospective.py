@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.model.memory import Draft, Label, Line, Memory, Whole, first_line
+from memtypes.model.memory import Draft, Label, Line, Memory, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant, rfc3339
 
@@ -71,13 +71,9 @@ class Prospective(ProspectiveFields, Memory):
     """An intention."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
+    title_field: ClassVar[str | None] = "title"
 
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
-
-    @classmethod
-    def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """A title from the content's first line."""
-        return {"title": first_line(draft.content)}
 
     def identity(self) -> tuple[str | None, ...]:
         """The due time counts: the same words for another day are another intention."""
@@ -86,10 +82,9 @@ class Prospective(ProspectiveFields, Memory):
 
     def embedding_text(self) -> str:
         """The title, where it says more than the content's first line, the content, the trigger and the due day."""
-        title = f"{self.title}. " if self.title and self.title != first_line(self.content) else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
-        return f"{title}{self.content}{when}{due}"
+        return f"{self.titled('. ')}{when}{due}"
 
     def line(self) -> str:
         """The state, the content and what makes it due."""

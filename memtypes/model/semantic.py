@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.model.memory import Draft, Label, Memory, Number, Whole, first_line
+from memtypes.model.memory import Draft, Label, Memory, Number, Whole
 from memtypes.model.policy import MemoryType
 
 
@@ -41,19 +41,13 @@ class Semantic(SemanticFields, Memory):
     """A fact."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(SemanticFields.model_fields)
+    title_field: ClassVar[str | None] = "concept"
 
     type: Literal[MemoryType.SEMANTIC] = MemoryType.SEMANTIC
 
-    @classmethod
-    def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """A concept from the content's first line."""
-        return {"concept": first_line(draft.content)}
-
     def embedding_text(self) -> str:
         """The concept, where it says more than the content's first line, and the content."""
-        if self.concept and self.concept != first_line(self.content):
-            return f"{self.concept}: {self.content}"
-        return self.content
+        return self.titled(": ")
 
     def line(self) -> str:
         """The same text as is embedded: a fact reads best under its concept."""

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from memtypes.llms.counting import EndpointCounter, LocalCounter, ModelTokens
+from memtypes.llms.counting import ModelTokens, TokenCounter
 from memtypes.llms.registry import Registry, default_file, parse_registry
 from tests.fakes import FakeTokenizer
 
@@ -66,8 +66,7 @@ async def count_four_words(url: str, kind: str, model: str) -> ModelTokens:
     registry = Registry.of(default_file(), file)
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": FakeTokenizer()}
     async with httpx.AsyncClient() as client:
-        local = LocalCounter(tokenizers, lambda: registry)
-        counter = EndpointCounter(client, lambda: registry, {"KEY": "the secret"}.get, local)
+        counter = TokenCounter(client, lambda: registry, {"KEY": "the secret"}.get, tokenizers)
         return await counter.count("one two three four", model)
 
 

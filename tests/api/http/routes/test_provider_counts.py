@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Any
 
+import httpx
 import pytest
 
 from api.wiring.container import Services
-from memtypes.llms.counting import ModelTokens, TokenCounter
+from memtypes.llms.counting import TokenCounter
 from memtypes.llms.registry import Registry, default_file, parse_registry
 from tests.api.conftest import connect
+from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
 
 
-class Counter(TokenCounter):
-    """Counts one for a character, exactly or not."""
+def length_of(request: httpx.Request) -> httpx.Response:
+    """The answer of a provider that counts a token for each character."""
+    text = json.loads(request.content)["messages"][0]["content"]
+    return httpx.Response(200, json={"input_tokens": len(text)})
 
-    def __init__(self, *, exact: bool) -> None:
-        self._exact = exact
 
-    async def count(self, text: str, _model: str) -> ModelTokens:
-        """Its length."""
-        return ModelTokens(len(text), "anthropic", self._exact)
+def refusal(_request: httpx.Request) -> httpx.Response:
+    """The answer of a provider that can't count."""
+    return httpx.Response(500)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,9 @@ async def test_only_the_providers_count_is_reported(
 ) -> None:
     """Estimates are not, and providers without a counting endpoint are not asked."""
     registry = Registry.of(default_file(), OWN)
-    given: dict[str, Any] = {"counter": Counter(exact=who == "provider"), "models": lambda: registry}
-    async with connect(replace(services, **given)) as client:
+    provider = httpx.AsyncClient(transport=httpx.MockTransport(length_of if who == "provider" else refusal))
+    counter = TokenCounter(provider, lambda: registry, lambda _: None, {"cl100k_base": FakeTokenizer()})
+    async with provider, connect(replace(services, counter=counter, models=lambda: registry)) as client:
         await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": "the tide is low"})
         asked = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
         answer = (await client.post("/v1/retrieve", json=asked)).json()
