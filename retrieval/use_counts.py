@@ -21,11 +21,11 @@ from memtypes.search.passage import Passage
 PERIOD_S = 2.0
 """Time between two rounds of writes, in which uses of one memory are added up."""
 
-MAX_WAITING = 50_000
+MAX_WAITING = 100_000
 """Used memories that may wait to be written; uses of more are dropped and counted in `lost`."""
 
-PAUSE_FACTOR = 9.0
-"""Pause after each write, as a multiple of the time that it took: use counts get a tenth of the store's time."""
+PAUSE_FACTOR = 19.0
+"""Pause after each write, as a multiple of the time that it took: use counts get a twentieth of the store's time."""
 
 _Uses: TypeAlias = tuple[MemoryType, int, datetime]
 """Type of a memory, number of its uses, and time of the last one."""

@@ -162,6 +162,9 @@ class ReceiptQueue(ReceiptStore):
 
     async def _wait_for_room(self) -> None:
         """Wait while the queue moves; raise Unavailable at once when the store is away."""
+        if not self._away and not self._room.locked():
+            await self._room.acquire()
+            return
         until = time.monotonic() + self._room_timeout_s
         while not self._away:
             with suppress(TimeoutError):

@@ -164,7 +164,8 @@ class MessageStore(MemoryStore):
             raise InvalidRequest("must be at least 1", path="depth", got=search.depth)
         if search.dense is not None:
             self._check_dense(search.dense)
-        wheres = {kind: to_condition(all_of(where, visible)) for kind, where in search.filters.items()}
+        conditions = {id(where): to_condition(all_of(where, visible)) for where in search.filters.values()}
+        wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}  # types often share a filter
         return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns)
 
 
