@@ -49,10 +49,23 @@ class PydanticSchema(Schema):
 
 
 class _SchemaGenerator(GenerateJsonSchema):
+    """A member that an answer may leave out is never null; every other field of a dataclass is always there."""
+
+    def model_field_schema(self, schema: Any) -> dict[str, Any]:
+        """The schema of a model's field."""
+        content = super().model_field_schema(schema)
+        return _without_null(content) if "serialization_exclude_if" in schema else content
+
+    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
+        """The schema of a dataclass's field."""
+        content = super().dataclass_field_schema(schema)
+        return _without_null(content) if "serialization_exclude_if" in schema else content
+
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        """Every field of a dataclass is in its answer, with its default too."""
-        in_answer = self.mode == "serialization" and field["type"] == "dataclass-field"
-        return in_answer or super().field_is_required(field, total)
+        """Whether the field is always there."""
+        if self.mode == "serialization" and field["type"] == "dataclass-field":
+            return "serialization_exclude_if" not in field
+        return super().field_is_required(field, total)
 
 
 class PydanticSchemas(OpenAPISchemaPlugin):
@@ -169,10 +182,12 @@ def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` for a query: a parameter can be left out but not null."""
+    """`schema` for a value that can be left out but not null."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
-    return {**rest, **options[0]} if len(options) == 1 else dict(schema)
+    if len(options) == 1:
+        return {**rest, **options[0]}
+    return {**rest, "anyOf": options} if options else rest
 
 
 def _header(name: str, description: str) -> Parameter:

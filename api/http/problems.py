@@ -13,7 +13,6 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from api.http.shapes import Omittable
 from api.http.validation import FieldError, InvalidInput, shown
 from ingest.screening.redaction.scan import redact
 from memtypes.model.errors import (
@@ -28,7 +27,7 @@ from memtypes.model.errors import (
     VersionConflict,
 )
 from memtypes.model.strict_json import MalformedJson
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
@@ -93,8 +92,8 @@ class ProblemAnswer(Answer):
     status: int
     detail: str
     instance: str
-    current_version: Omittable[int] = None
-    errors: Omittable[list[FieldError]] = None
+    current_version: OmittedIfNone[int] = None
+    errors: OmittedIfNone[list[FieldError]] = None
 
 
 def status_of(error: Exception) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -21,8 +21,6 @@ from memtypes.model.memory import Memory, Model
 from memtypes.model.scope import Name
 from memtypes.model.times import rfc3339
 from memtypes.model.types import MEMORY_CLASSES
-
-_Value = TypeVar("_Value")
 
 
 def _integer(text: object) -> object:
@@ -49,30 +47,11 @@ class MaybeNamespace(Model):
     namespace: Name | None = None
 
 
-class _NotNull:
-    """An optional member is left out of an answer, never null."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        content = dict(handler(schema))
-        options = [option for option in content.pop("anyOf", []) if option != {"type": "null"}]
-        if len(options) == 1:
-            return {**content, **options[0]}
-        return {**content, "anyOf": options} if options else content
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 def _is_empty(value: object) -> bool:
     return not value
 
 
-Omittable: TypeAlias = Annotated[_Value | None, Field(exclude_if=_is_none), _NotNull]
-"""A member that is left out of an answer instead of being null."""
-
-Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty), _NotNull]
+Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
 """Secrets that were taken out, by kind; left out where there were none."""
 
 Timestamp: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]

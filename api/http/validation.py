@@ -7,12 +7,11 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from api.http.shapes import Omittable
 from ingest.screening.redaction.scan import redact
 from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 MAX_SHOWN = 80
 MAX_ERRORS = 100
@@ -26,7 +25,7 @@ class FieldError(Answer):
 
     path: str
     message: str
-    got: Omittable[Any] = None
+    got: OmittedIfNone[Any] = None
 
     def redacted(self) -> Self:
         """The error without secrets in its path and message."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
-from api.http.routes.memory_shapes import ClassifyAnswer
 from api.wiring.container import AppServices, Services
 from ingest.screening.examine import Examiner
+from ingest.screening.submission import Classification
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.review import Decision, Tier, Vote
 from memtypes.model.scope import Name
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 
 class ClassifyBody(Model):
@@ -30,6 +33,41 @@ class ReviewBody(Model):
     content: Text
     namespace: Name
     type: MemoryType | None = None
+
+
+class Alternative(Answer):
+    """Another type that a text may have."""
+
+    type: MemoryType
+    confidence: float
+
+
+class TextPart(Answer):
+    """A part of a text that has a type of its own."""
+
+    type: MemoryType
+    content: str
+
+
+class ClassifyAnswer(Answer):
+    """The type of a text and the reason for it; the confidences of all types sum to 1."""
+
+    type: MemoryType
+    confidence: float
+    reason: str
+    alternatives: list[Alternative]
+    parts: OmittedIfNone[list[TextPart]] = None
+
+    @classmethod
+    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
+        """The answer for `classified`."""
+        return cls(
+            type=classified.type,
+            confidence=classified.confidence,
+            reason=classified.reason,
+            alternatives=[Alternative(type=kind, confidence=score) for kind, score in classified.alternatives],
+            parts=None if parts is None else [TextPart(type=kind, content=content) for kind, content in parts],
+        )
 
 
 class ReviewAnswer(Answer):

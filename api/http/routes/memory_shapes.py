@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag
 from pydantic_core import CoreSchema
 
-from api.http.shapes import InNamespace, MemoryAnswer, Omittable, QueryFlag, QueryWhole, Redactions
-from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
+from api.http.routes.examination import ClassifyAnswer
+from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag, QueryWhole, Redactions
+from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
@@ -24,7 +25,7 @@ from memtypes.model.semantic import SemanticDraft
 from memtypes.model.times import Instant
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
 from memtypes.model.working import WorkingDraft
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
@@ -206,58 +207,23 @@ class EraseQuery(InNamespace):
     session_id: Name | None = None
 
 
-class Alternative(Answer):
-    """Another type that a text may have."""
-
-    type: MemoryType
-    confidence: float
-
-
-class TextPart(Answer):
-    """A part of a text that has a type of its own."""
-
-    type: MemoryType
-    content: str
-
-
-class ClassifyAnswer(Answer):
-    """The type of a text and the reason for it; the confidences of all types sum to 1."""
-
-    type: MemoryType
-    confidence: float
-    reason: str
-    alternatives: list[Alternative]
-    parts: Omittable[list[TextPart]] = None
-
-    @classmethod
-    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for `classified`."""
-        return cls(
-            type=classified.type,
-            confidence=classified.confidence,
-            reason=classified.reason,
-            alternatives=[Alternative(type=kind, confidence=score) for kind, score in classified.alternatives],
-            parts=None if parts is None else [TextPart(type=kind, content=content) for kind, content in parts],
-        )
-
-
 class ItemResult(Answer):
     """What became of a memory, as read back from the store. supersedes: ids of the facts that it replaced."""
 
     id: str | None
     status: WriteStatus
-    reason: Omittable[str] = None
-    merged_into: Omittable[str] = None
-    supersedes: Omittable[list[str]] = None
+    reason: OmittedIfNone[str] = None
+    merged_into: OmittedIfNone[str] = None
+    supersedes: OmittedIfNone[list[str]] = None
     redactions: Redactions = None
-    classified: Omittable[ClassifyAnswer] = None
-    review: Omittable[Reviewed] = None
+    classified: OmittedIfNone[ClassifyAnswer] = None
+    review: OmittedIfNone[Reviewed] = None
 
 
 class WriteAnswer(ItemResult):
     """The result of one write, with the memory."""
 
-    memory: Omittable[MemoryAnswer] = None
+    memory: OmittedIfNone[MemoryAnswer] = None
 
     @classmethod
     def of(cls, outcome: WriteOutcome) -> Self:

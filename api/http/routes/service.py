@@ -14,12 +14,12 @@ from api.http.endpoint import Endpoint, Params
 from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
 from api.http.openapi import document, page
 from api.http.request import ApiRequest
-from api.http.shapes import InNamespace, Omittable
+from api.http.shapes import InNamespace
 from api.wiring.container import AppServices, Ping, Services
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import TypeStats
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 PING_S = 2.0
 RETRY_S = "1"
@@ -31,14 +31,14 @@ class HealthCheck(Answer):
 
     ok: bool
     ms: float
-    detail: Omittable[str] = None
+    detail: OmittedIfNone[str] = None
 
 
 class HealthAnswer(Answer):
     """Whether the process runs; whether every resource that it needs answers."""
 
     status: Literal["ok", "unavailable"]
-    checks: Omittable[dict[str, HealthCheck]] = None
+    checks: OmittedIfNone[dict[str, HealthCheck]] = None
 
 
 class StatsAnswer(Answer):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.shapes import InNamespace, Omittable, QueryWhole, Redactions, Timestamp
+from api.http.shapes import InNamespace, QueryWhole, Redactions, Timestamp
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import NewTurn, Turn, Version
@@ -16,7 +16,7 @@ from memtypes.model.memory import Flag, Model, Whole
 from memtypes.model.scope import Name
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 from retrieval.context.thread import FileMention
 
 MAX_BUDGET = 1_000_000
@@ -200,7 +200,7 @@ class FlushAnswer(Answer):
     flushed: int
     tokens_before: int
     tokens_after: int
-    summary: Omittable[str] = None
+    summary: OmittedIfNone[str] = None
     memory_ids: list[str]
 
 
@@ -208,7 +208,7 @@ class ThreadCleared(Answer):
     """How many turns there were."""
 
     cleared: int
-    backup_id: Omittable[str] = None
+    backup_id: OmittedIfNone[str] = None
 
 
 class BackupAnswer(Answer):
@@ -271,7 +271,7 @@ class ThreadCheck(Answer):
 
     name: str
     ok: bool
-    detail: Omittable[str] = None
+    detail: OmittedIfNone[str] = None
 
 
 class ThreadHealthAnswer(Answer):
