@@ -49,7 +49,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
-        BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.record_ended()),
+        BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
         BackgroundJob("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
     )
     return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))

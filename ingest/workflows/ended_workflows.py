@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ingest.workflows.history import value_text
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus, fold
+from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source
@@ -45,7 +45,7 @@ class EndedWorkflows:
             if not await self.store.claim(scope, workflow_id):
                 return {}
             log = await self.store.load(scope, workflow_id)
-            memory_ids = await self._write(scope, workflow_id, fold(log.base, log.events))
+            memory_ids = await self._write(scope, workflow_id, log.state)
             await self.store.recorded(scope, workflow_id)
         except NotFound:
             await self.store.recorded(scope, workflow_id)

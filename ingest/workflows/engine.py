@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
-from ingest.workflows.history import MIN_EVENT_TOKENS, WorkflowEvents, events_of_state, history
+from ingest.workflows.history import MIN_EVENT_TOKENS, events_of_state, history
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.events import Event, JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
 from memtypes.live.workflow_state import (
@@ -25,7 +25,6 @@ from memtypes.live.workflow_state import (
     ResourceValue,
     WorkflowState,
     WorkflowStatus,
-    fold,
     needs_snapshot,
 )
 from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
@@ -74,14 +73,6 @@ class ResumeRequest(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class CreatedWorkflow:
-    """A new workflow. redactions: secrets removed from its data, by kind."""
-
-    workflow_id: str
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class EventResult:
     """An appended event. memories: ids by type, if it ended the workflow. redactions: secrets removed, by kind."""
 
@@ -91,21 +82,11 @@ class EventResult:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowView:
-    """A workflow with its state at the requested version."""
-
-    workflow_id: str
-    parent_id: str | None
-    state: WorkflowState
-
-
-@dataclass(frozen=True, slots=True)
 class WorkflowChain:
     """The workflows of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
 
     links: tuple[ChainLink, ...]
     gap: bool
-    cycle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +137,18 @@ class Workflows:
     clock: Clock
     redactor: Redactor
 
-    async def create(self, scope: Scope, request: WorkflowRequest) -> CreatedWorkflow:
-        """The new workflow, at version 0."""
+    @property
+    def ended(self) -> EndedWorkflows:
+        """The recording of ended workflows."""
+        return EndedWorkflows(self.store, self.ingestor)
+
+    async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
+        """The id of the new workflow, and the number of secrets removed from its data, by kind."""
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         base = WorkflowState(data=cleaned.value)
         await self.store.create(scope, NewWorkflow(workflow_id, request.parent_id, base, to_utc(self.clock())))
-        return CreatedWorkflow(workflow_id, cleaned.counts)
+        return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
         """The version of the event, and the memories of the workflow if the event ended it."""
@@ -172,17 +158,8 @@ class Workflows:
         status = STATUS_AFTER.get(event.type, WorkflowStatus.PENDING)
         if needs_snapshot(appended.version, status):
             await self._snapshot(scope, workflow_id, appended.version)
-        memories = await self._ended.record(scope, workflow_id) if status.ended else {}
+        memories = await self.ended.record(scope, workflow_id) if status.ended else {}
         return EventResult(appended.version, memories, cleaned.counts)
-
-    async def read(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowView:
-        """The workflow's state now, or after the event `at_version`."""
-        log = await self.store.load(scope, workflow_id, at_version)
-        return WorkflowView(workflow_id, log.parent_id, fold(log.base, log.events))
-
-    async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """At most `limit` events after version `after`."""
-        return await self.store.events(scope, workflow_id, after, limit)
 
     async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
         """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""
@@ -194,7 +171,7 @@ class Workflows:
         """The newest value of each resource of the chain; newest first."""
         newest: dict[str, ChainResource] = {}
         for log in await self._logs(scope, workflow_id):
-            for name, value in fold(log.base, log.events).resources.items():
+            for name, value in log.state.resources.items():
                 older = newest.get(name)
                 if older is None or older.resource.at <= value.at:
                     newest[name] = ChainResource(name, value, log.workflow_id)
@@ -229,14 +206,6 @@ class Workflows:
             await self._snapshot(scope, workflow_id, appended.version)
         return replace(answer, version=appended.version, redactions=cleaned.counts)
 
-    async def record_ended(self) -> int:
-        """Number of ended workflows that were recorded late."""
-        return await self._ended.record_all()
-
-    @property
-    def _ended(self) -> EndedWorkflows:
-        return EndedWorkflows(self.store, self.ingestor)
-
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
         """`value` without secrets; ids are addresses and stay."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
@@ -245,7 +214,7 @@ class Workflows:
         """Store a snapshot of the state. A failure costs only a longer fold, so it does not fail the event."""
         try:
             log = await self.store.load(scope, workflow_id, version)
-            await self.store.snapshot(scope, workflow_id, fold(log.base, log.events))
+            await self.store.snapshot(scope, workflow_id, log.state)
         except RemembrancerError as error:
             _log.warning("no snapshot of a workflow at version %s: %s", version, type(error).__name__)
 
@@ -262,9 +231,9 @@ class Workflows:
 
     async def _history(self, scope: Scope, logs: list[WorkflowLog], budget: int) -> ResumedWorkflow:
         limit = budget // MIN_EVENT_TOKENS
-        chain = [WorkflowEvents(log.workflow_id, await self._newest(scope, log, limit)) for log in logs]
+        chain = {log.workflow_id: await self._newest(scope, log, limit) for log in logs}
         written = history(chain, budget, self.tokenizer)
-        unread = sum(max(0, log.version - len(read.events)) for log, read in zip(logs, chain, strict=True))
+        unread = sum(max(0, log.version - len(chain[log.workflow_id])) for log in logs)
         return ResumedWorkflow(written.text, written.tokens, budget, self.tokenizer.name, written.omitted + unread)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
@@ -277,7 +246,7 @@ class Workflows:
                 return await self.store.events(scope, log.workflow_id, after, log.version - after)
             except NotFound:
                 _log.debug("the log of an ended workflow expired while it was read")
-        return tuple(events_of_state(fold(log.base, log.events)))
+        return tuple(events_of_state(log.state))
 
 
 def _idempotent_answer(request: ResumeRequest, answer: ResumedWorkflow) -> IdempotentAnswer | None:

@@ -6,7 +6,7 @@ Every piece ends with a newline and begins with "-", "#" or "<", so token counts
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,6 @@ _STEP_EVENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowEvents:
-    """One workflow of a chain with its events, oldest first."""
-
-    workflow_id: str
-    events: Sequence[Event]
-
-
-@dataclass(frozen=True, slots=True)
 class WorkflowHistory:
     """A history as text. omitted: number of events that are cut or left out."""
 
@@ -58,17 +50,16 @@ class WorkflowHistory:
     omitted: int
 
 
-def history(chain: Sequence[WorkflowEvents], budget: int, tokenizer: Tokenizer) -> WorkflowHistory:
-    """The events of `chain`, which is oldest first, in at most `budget` tokens.
+def history(chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer) -> WorkflowHistory:
+    """The events of each workflow of `chain` by its id, all oldest first, in at most `budget` tokens.
 
     Events are collected newest first and shown oldest first. An event that takes more than half of the budget is cut.
     Collecting stops at the first event that does not fit, so the history has no gap.
     """
     builder = _HistoryBuilder(tokenizer, budget)
-    for workflow in reversed(chain):
-        builder.add(workflow)
-    text = builder.text()
-    total = sum(len(workflow.events) for workflow in chain)
+    for workflow_id, events in reversed(list(chain.items())):
+        builder.add(workflow_id, events)
+    text, total = builder.text(), sum(map(len, chain.values()))
     return WorkflowHistory(text, tokenizer.count(text), total - builder.whole_events)
 
 
@@ -80,12 +71,12 @@ class _HistoryBuilder:
         self._sections: list[tuple[str, list[str]]] = []
         self.whole_events = 0
 
-    def add(self, workflow: WorkflowEvents) -> None:
+    def add(self, workflow_id: str, events: Sequence[Event]) -> None:
         """Add the newest events that fit."""
-        heading = "#" + bullet(f"Workflow {workflow.workflow_id}")[1:]
+        heading = "#" + bullet(f"Workflow {workflow_id}")[1:]
         heading_tokens = self._tokenizer.count(heading)
         pieces: list[str] = []
-        for event in reversed(workflow.events):
+        for event in reversed(events):
             room = self._room - (0 if pieces else heading_tokens)
             piece, cut = self._fit(event_text(event), room)
             if piece is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memtypes.live.events import Event
-from memtypes.live.workflow_state import WorkflowState, WorkflowStatus
+from memtypes.live.workflow_state import WorkflowState, WorkflowStatus, fold
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
@@ -69,6 +69,11 @@ class WorkflowLog:
     base: WorkflowState
     events: tuple[Event, ...]
     lost: bool = False
+
+    @property
+    def state(self) -> WorkflowState:
+        """The state after the events."""
+        return fold(self.base, self.events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState, WorkflowStatus, fold
+from memtypes.live.workflow_state import WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import MAX_CHAIN, AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowStore
@@ -54,7 +54,7 @@ async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, s
     assert [(entry.input, entry.step_id, entry.data) for entry in log.events] == [
         (entry.input, entry.step_id, entry.data) for entry in sent
     ]
-    assert fold(log.base, log.events).data == {"about": "w", "k": "v"}
+    assert log.state.data == {"about": "w", "k": "v"}
 
 
 async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope: Scope) -> None:
@@ -129,10 +129,10 @@ async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore,
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
     log = await store.load(scope, "w", 4)
-    await store.snapshot(scope, "w", fold(log.base, log.events))
+    await store.snapshot(scope, "w", log.state)
     for version in range(7):
         log = await store.load(scope, "w", version)
-        state = fold(log.base, log.events)
+        state = log.state
         assert state.version == version
         assert state.data.get("n", -1) == version - 1
     assert (await store.load(scope, "w")).base.version == 4

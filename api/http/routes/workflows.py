@@ -160,8 +160,8 @@ def _workflows(services: Services) -> Workflows:
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Its id and version."""
-    created = await _workflows(services).create(request.scope_in(data.namespace), data)
-    return BegunAnswer(workflow_id=created.workflow_id, version=0, redactions=created.redactions)
+    workflow_id, redactions = await _workflows(services).create(request.scope_in(data.namespace), data)
+    return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
 
 @Endpoint(
@@ -188,9 +188,11 @@ async def get_workflow(
     request: ApiRequest, services: AppServices, params: Params[StateQuery], workflow_id: PathId
 ) -> WorkflowAnswer:
     """The state, now or at a version."""
-    seen = await _workflows(services).read(request.scope_in(params.namespace), workflow_id, params.at_version)
-    state = WorkflowStateAnswer(**seen.state.members())
-    return WorkflowAnswer(workflow_id=workflow_id, parent_id=seen.parent_id, version=seen.state.version, state=state)
+    scope = request.scope_in(params.namespace)
+    log = await _workflows(services).store.load(scope, workflow_id, params.at_version)
+    state = log.state
+    answer = WorkflowStateAnswer(**state.members())
+    return WorkflowAnswer(workflow_id=workflow_id, parent_id=log.parent_id, version=state.version, state=answer)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/chain", "The workflows it continues", errors=_READ_ERRORS)
@@ -200,7 +202,7 @@ async def get_workflow_chain(
     """Its ancestors and the workflow itself, oldest first."""
     chain = await _workflows(services).chain(request.scope_in(params.namespace), workflow_id)
     links = [WorkflowLink.model_validate(link, from_attributes=True) for link in chain.links]
-    return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=chain.cycle)
+    return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=False)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", "The resources of its chain", errors=_READ_ERRORS)
@@ -224,7 +226,7 @@ async def get_events(
 ) -> EventsAnswer:
     """The events in order."""
     scope = request.scope_in(params.namespace)
-    events = await _workflows(services).events(scope, workflow_id, params.after, params.limit)
+    events = await _workflows(services).store.events(scope, workflow_id, params.after, params.limit)
     next_after = events[-1].version if events else params.after
     return EventsAnswer(events=[LoggedEvent(**event.members()) for event in events], next_after=next_after)
 

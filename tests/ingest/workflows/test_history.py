@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.workflows.history import CUT_MARK, WorkflowEvents, event_text, events_of_state, history
+from ingest.workflows.history import CUT_MARK, event_text, events_of_state, history
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.events import Event, NewEvent, WorkflowEventType
 from memtypes.live.workflow_state import WorkflowState, fold
@@ -35,7 +35,7 @@ def notes(*texts: str) -> list[Event]:
 @pytest.mark.parametrize("tokenizer", [FakeTokenizer(), NonAdditiveTokenizer()])
 def test_a_history_never_exceeds_its_budget(tokenizer: Tokenizer, log: list[Event], budget: int, cut: int) -> None:
     """For any budget; the reported tokens are those of the text."""
-    result = history([WorkflowEvents("parent", log[:cut]), WorkflowEvents("child", log[cut:])], budget, tokenizer)
+    result = history({"parent": log[:cut], "child": log[cut:]}, budget, tokenizer)
     assert result.tokens == tokenizer.count(result.text) <= budget
     assert 0 <= result.omitted <= len(log)
 
@@ -51,7 +51,7 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path:
         budget=st.integers(0, 300),
     )
     def check(texts: list[str], budget: int) -> None:
-        result = history([WorkflowEvents("w", notes(*texts))], budget, tokenizer)
+        result = history({"w": notes(*texts)}, budget, tokenizer)
         assert tokenizer.count(result.text) == result.tokens <= budget
         assert result.text.count("</memories>") <= 1
 
@@ -61,7 +61,7 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path:
 def test_the_newest_events_are_kept_and_shown_in_order() -> None:
     """The oldest events are left out and counted."""
     log = notes(*(f"event number {number}" for number in range(40)))
-    result = history([WorkflowEvents("w", log)], 200, FakeTokenizer())
+    result = history({"w": log}, 200, FakeTokenizer())
     shown = [number for number in range(40) if f"number {number}\n" in result.text]
     assert shown == list(range(40 - len(shown), 40))
     assert result.omitted == 40 - len(shown) > 0
@@ -70,7 +70,7 @@ def test_the_newest_events_are_kept_and_shown_in_order() -> None:
 def test_a_history_has_no_gaps() -> None:
     """A short old event is left out if a newer one did not fit."""
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
-    result = history([WorkflowEvents("parent", notes("short")), WorkflowEvents("w", log)], 200, FakeTokenizer())
+    result = history({"parent": notes("short"), "w": log}, 200, FakeTokenizer())
     assert "entry 0" in result.text
     assert "short" not in result.text
     assert result.omitted == 3
@@ -78,7 +78,7 @@ def test_a_history_has_no_gaps() -> None:
 
 def test_parents_come_before_their_children() -> None:
     """Each workflow has a heading."""
-    chain = [WorkflowEvents("parent", notes("first")), WorkflowEvents("child", notes("second"))]
+    chain = {"parent": notes("first"), "child": notes("second")}
     result = history(chain, 500, FakeTokenizer())
     places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
     assert places == sorted(places)
@@ -87,7 +87,7 @@ def test_parents_come_before_their_children() -> None:
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
     """It ends with a mark, counts as omitted, and leaves room for others."""
     log = notes("the beginning", "word " * 1_000)
-    result = history([WorkflowEvents("w", log)], 200, FakeTokenizer())
+    result = history({"w": log}, 200, FakeTokenizer())
     assert CUT_MARK in result.text
     assert "the beginning" in result.text
     assert result.omitted == 1
@@ -98,7 +98,7 @@ async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
     """If only its time and the mark would fit, it is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
-    texts = [history([WorkflowEvents("w", events)], budget, tokenizer).text for budget in range(150)]
+    texts = [history({"w": events}, budget, tokenizer).text for budget in range(150)]
     assert sum(CUT_MARK in text for text in texts) > 90
     assert all("note\n  input: word" in text for text in texts if CUT_MARK in text)
 

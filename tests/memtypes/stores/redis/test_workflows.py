@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState, fold
+from memtypes.live.workflow_state import WorkflowState
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
@@ -93,7 +93,7 @@ async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     log = await store.load(scope, "a")
-    await store.snapshot(scope, "a", fold(log.base, log.events))
+    await store.snapshot(scope, "a", log.state)
     await live.run(lambda redis: redis.delete(live_key(scope, "workflow", "a") + ":log"), idempotent=True)
     expired = await store.load(scope, "a")
     assert (expired.lost, expired.base.version, expired.events) == (True, 2, ())
