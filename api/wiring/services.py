@@ -23,7 +23,7 @@ from api.wiring.screening import Screening, configured_screening
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
-from ingest.working.intentions import IntentionParts, Intentions
+from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.counting import TokenCounter
 from memtypes.model.times import system_clock
@@ -79,7 +79,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         store=store,
         ingestor=ingestor,
         upkeep=upkeep,
-        intentions=Intentions(IntentionParts(store, embedder, ingestor, writing.locks, system_clock, live.jobs.locks)),
+        intentions=Intentions(store, embedder, ingestor, writing.locks, system_clock, live.jobs.locks),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(store, resources.sparse, use_counts.write),
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},

@@ -12,13 +12,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, Unavailable
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, ends_after
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective, Status, TriggerType
@@ -56,8 +54,8 @@ class DueRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class IntentionParts:
-    """What intentions need. locks: those of the ingestor. process_locks: between processes; None for a single one."""
+class Intentions:
+    """Finds, fires and ends intentions. locks: the ingestor's. process_locks: None for a single process."""
 
     store: MemoryStore
     embedder: Embedder
@@ -66,16 +64,11 @@ class IntentionParts:
     clock: Clock
     process_locks: Locks | None = None
 
-
-class Intentions:
-    """Finds, fires and ends intentions."""
-
-    def __init__(self, parts: IntentionParts) -> None:
-        self._parts = parts
-
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
         """The intentions that are due and have not fired, longest due first."""
-        intentions = await self._open_intentions(scope, request)
+        listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
+        listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
+        intentions = [memory for memory in listed if isinstance(memory, Prospective)]
         visible = [memory for memory in intentions if _visible(memory, request.session_id)]
         by_context = await self._due_by_context(visible, request.context)
         due = [memory for memory in visible if is_due(memory, request) or memory.id in by_context]
@@ -83,14 +76,14 @@ class Intentions:
 
     async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
         """The due intentions, marked as fired: no other caller gets them."""
-        async with self._parts.locks.of(scope), self._process_lock(scope):
+        async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
     async def mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         """Those of `ids` that had not fired yet, marked as fired."""
         if not ids:
             return []
-        async with self._parts.locks.of(scope), self._process_lock(scope):
+        async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, ids)
 
     async def complete(self, scope: Scope, memory_id: str) -> Memory:
@@ -104,21 +97,21 @@ class Intentions:
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """The intention, due at `until`. Raises as `complete` does, and InvalidRequest for a time in the past."""
         await self._intention(scope, memory_id, Status.PENDING)
-        if until <= self._parts.clock():
+        if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
-        return await self._parts.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
+        return await self.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
 
     async def _end(self, scope: Scope, memory_id: str, status: Status) -> Memory:
         intention = await self._intention(scope, memory_id, status)
         if intention.status is status:
             return intention
-        completed_at = self._parts.clock() if status is Status.COMPLETED else None
-        return await self._parts.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
+        completed_at = self.clock() if status is Status.COMPLETED else None
+        return await self.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
 
     async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
         """The intention, if its status can become `status`."""
-        memory = await existing_memory(self._parts.store, scope, memory_id)
+        memory = await existing_memory(self.store, scope, memory_id)
         if not isinstance(memory, Prospective):
             raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
         if memory.status not in OPEN and memory.status is not status:
@@ -126,23 +119,23 @@ class Intentions:
         return memory
 
     async def _mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        now = rfc3339(self._parts.clock())
+        now = rfc3339(self.clock())
         unfired = [memory for memory in await self._get(scope, ids) if not _has_fired(memory)]
         if not unfired:
             return []
         change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
-        await self._parts.store.patch(scope, {memory.id: change for memory in unfired})
+        await self.store.patch(scope, {memory.id: change for memory in unfired})
         return await self._get(scope, [memory.id for memory in unfired])
 
     async def _get(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        stored = await self._parts.store.get(scope, ids)
+        stored = await self.store.get(scope, ids)
         memories = (stored.get(memory_id) for memory_id in ids)
         return [memory for memory in memories if isinstance(memory, Prospective)]
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
         """Keep other processes from firing. If the locks are unavailable it goes on: an intention may fire twice."""
-        locks, lease = self._parts.process_locks, None
+        locks, lease = self.process_locks, None
         if locks is not None:
             try:
                 lease = await locks.acquire(LockRequest("due", scope, ttl_s=LOCK_S, optional=True))
@@ -155,25 +148,15 @@ class Intentions:
                 with suppress(Unavailable):  # the lock expires by itself
                     await locks.release(lease)
 
-    async def _open_intentions(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self._parts.clock()), _PAGE)
-        memories = self._parts.store.list_all(scope, listing, most=MAX_OPEN)
-        return [memory async for memory in memories if isinstance(memory, Prospective)]
-
     async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
         """Ids of intentions whose condition is similar to `context`. Query embeddings are cached."""
-        waiting = [memory for memory in memories if memory.trigger_type is TriggerType.CONTEXT] if context else []
-        if not waiting or context is None:
+        waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
+        if not waiting or not context:
             return set()
-        embed = self._parts.embedder.embed_query
+        embed = self.embedder.embed_query
         vector = (await embed(context)).dense
-        conditions = [(await embed(_condition(memory))).dense for memory in waiting]
-        similarities = np.vstack(conditions) @ vector
-        return {
-            memory.id
-            for memory, similarity in zip(waiting, similarities, strict=True)
-            if similarity >= MIN_CONTEXT_SIMILARITY
-        }
+        similarity = {memory_id: (await embed(text)).dense @ vector for memory_id, text in waiting.items()}
+        return {memory_id for memory_id, cosine in similarity.items() if cosine >= MIN_CONTEXT_SIMILARITY}
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
@@ -181,7 +164,7 @@ def _may_be_due(request: DueRequest, now: datetime) -> Filter:
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
     kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
-    current = [AnyOf((Absent(name), Compare(name, Op.GT, now))) for name in ("valid_to", "expires_at")]
+    current = (ends_after(name, now) for name in ("valid_to", "expires_at"))
     is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
     return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), *current)
 

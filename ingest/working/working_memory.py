@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ingest.screening.redaction.redactor import RedactedValue
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, RemembrancerError
@@ -53,15 +54,7 @@ class NewItem:
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
     priority: int = 3
-    ttl: timedelta = field(default=timedelta(seconds=TTL_S))
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedItem:
-    """A live item. redactions: secrets removed from its content, by kind."""
-
-    item: Working
-    redactions: Mapping[str, int] = field(default_factory=dict)
+    ttl: timedelta = timedelta(seconds=TTL_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +120,7 @@ class WorkingMemory:
         """The synchronisation of the embedded copies."""
         return WorkingMemorySync(self.items, self.store, self.clock)
 
-    async def create(self, scope: Scope, new: NewItem) -> CreatedItem:
+    async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """The live item; if the session already has the same content, that item renewed. Raises InvalidRequest."""
         now = self.clock()
         draft = LiveDraft(
@@ -152,7 +145,7 @@ class WorkingMemory:
         await self.items.put(scope, LiveItem(item, new.ttl))
         if outcome.status is WriteStatus.MERGED:
             await self._try_sync(scope)
-        return CreatedItem(item, outcome.redactions)
+        return RedactedValue(item, outcome.redactions)
 
     async def list_items(self, scope: Scope, todo_id: str | None, *, include_cleared: bool) -> list[Working]:
         """The live items, oldest first, with the cleared ones on request."""
@@ -218,11 +211,7 @@ class WorkingMemory:
 
 def _copied_fields(memory: Working) -> dict[str, Any]:
     """The fields that the embedded copy takes over from the live item."""
-    times: dict[str, datetime | None] = {
-        "accessed_at": memory.accessed_at,
-        "expires_at": memory.expires_at,
-        "cleared_at": memory.cleared_at,
-    }
+    times = {name: getattr(memory, name) for name in ("accessed_at", "expires_at", "cleared_at")}
     return {"live": True} | {name: rfc3339(at) for name, at in times.items() if at is not None}
 
 

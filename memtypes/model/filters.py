@@ -92,6 +92,12 @@ class Not:
 
 Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
+
+def ends_after(field: str, instant: datetime) -> Filter:
+    """The condition that `field`, the end of something, is absent or after `instant`."""
+    return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
+
+
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
 """The scope's own, and what the service notes for itself."""
 _KINDS: Mapping[Any, Kind] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeAlias
 
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, leaves, parse_filter
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after, leaves, parse_filter
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
 from retrieval.query.request import RankedRequest, RetrieveRequest
@@ -47,7 +47,7 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 def valid_at(as_of: datetime) -> Filter:
     """Matches memories that are valid at `as_of`: begun, not superseded and not expired."""
     begun = Compare("valid_from", Op.LTE, as_of)
-    return all_of(begun, *(AnyOf((Absent(end), Compare(end, Op.GT, as_of))) for end in ("valid_to", "expires_at")))
+    return all_of(begun, ends_after("valid_to", as_of), ends_after("expires_at", as_of))
 
 
 def _callers_filter(request: RankedRequest) -> Filter | None:

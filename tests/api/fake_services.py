@@ -15,7 +15,7 @@ from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
-from ingest.working.intentions import IntentionParts, Intentions
+from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.registry import Registry
@@ -98,7 +98,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         store=kept,
         ingestor=ingestor,
         upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
-        intentions=Intentions(IntentionParts(kept, embedder, ingestor, parts.locks, clock)),
+        intentions=Intentions(kept, embedder, ingestor, parts.locks, clock),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(kept, sparse, use_counts.write),
         pings={"store": kept.ping, "embedder": embedder.ping},

@@ -141,7 +141,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
     """The id of the working item that lives while the to-do is active."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, NewItem(data.content, data.todo_id))
-    return TodoCreatedAnswer(working_id=created.item.id, redactions=created.redactions)
+    return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 
 @Endpoint("POST /v1/hooks/todo-completed", "A to-do was completed", role=Role.WRITER, errors=(429, 503))

@@ -32,7 +32,7 @@ from api.http.validation import InvalidInput, checked
 from api.wiring.container import AppServices, Services
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of
+from memtypes.model.filters import Compare, Filter, Op, all_of, ends_after
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.strict_json import MalformedJson, strict_json
@@ -217,12 +217,8 @@ def list_filter(query: ListQuery, now: datetime) -> Filter | None:
     if query.created_before:
         parts.append(Compare("created_at", Op.LT, query.created_before))
     if not query.include_expired:
-        parts += [_absent_or_after("expires_at", now), _absent_or_after("valid_to", now)]
+        parts += [ends_after("expires_at", now), ends_after("valid_to", now)]
     return all_of(*parts) if parts else None
-
-
-def _absent_or_after(field: str, now: datetime) -> Filter:
-    return AnyOf((Absent(field), Compare(field, Op.GT, now)))
 
 
 def known_id(memory_id: str) -> str:

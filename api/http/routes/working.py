@@ -115,7 +115,7 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
     ttl = timedelta(seconds=data.ttl_s)
     new = NewItem(data.content, data.todo_id, data.context_type, data.scope, data.priority, ttl)
     created = await working_memory(services).create(scope, new)
-    return WorkingCreated(**dict(_shown(created.item)), redactions=created.redactions)
+    return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
 
 
 @Endpoint("GET /v1/working", "List working items; this does not count as use", errors=(503,))

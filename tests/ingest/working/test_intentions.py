@@ -8,7 +8,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from ingest.working.intentions import DueRequest, IntentionParts, Intentions
+from ingest.working.intentions import DueRequest, Intentions
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound
@@ -41,7 +41,7 @@ class SlowStore(InMemoryStore):
 
 def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
     """Intentions of one process."""
-    return Intentions(IntentionParts(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks))
+    return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks)
 
 
 async def write(ingestor: Ingestor, content: str, **fields: object) -> str:

@@ -50,7 +50,7 @@ async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
     """In whole milliseconds, as the live store keeps it."""
     store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
-    item = (await working.create(SCOPE, NewItem("port the parser", ttl=timedelta(seconds=60)))).item
+    item = (await working.create(SCOPE, NewItem("port the parser", ttl=timedelta(seconds=60)))).value
     assert item.expires_at == NOW + timedelta(seconds=60, milliseconds=123)
     assert (await store.get(SCOPE, [item.id]))[item.id].expires_at == item.expires_at
 
@@ -74,7 +74,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
     """Clearing succeeds meanwhile."""
     store, now = UnpatchableStore(), [NOW]
     working = working_over(store, now)
-    item = (await working.create(SCOPE, NewItem("port the parser"))).item
+    item = (await working.create(SCOPE, NewItem("port the parser"))).value
     store.fails = True
     with caplog.at_level(logging.WARNING):
         assert await working.clear(SCOPE, ItemSelection()) == 1
@@ -107,7 +107,7 @@ async def test_forgetting_removes_live_items_before_their_memories_are_deleted()
     """One item by id, or all sessions of the namespace."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
-    first = (await working.create(SCOPE, NewItem("port the parser"))).item
+    first = (await working.create(SCOPE, NewItem("port the parser"))).value
     await working.create(SCOPE, NewItem("write the tests"))
     await working.forget(SCOPE, first.id)
     assert [item.content for item in await working.list_items(SCOPE, None, include_cleared=False)] == [
