@@ -210,7 +210,7 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
     first = await engine.resume(SCOPE, "child", ResumeRequest(input="fill it", budget=500))
     assert "a hole" in first.history
     assert "fill it" not in first.history
-    assert (await engine.read(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
+    assert (await engine.store.load(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
     second = await engine.resume(SCOPE, "child", ResumeRequest(input="and plant", budget=500))
     assert "fill it" in second.history
     assert (first.version, second.version, second.omitted) == (1, 2, 0)
@@ -239,7 +239,7 @@ async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
     store.expire_log(SCOPE, "parent")
     assert "a hole" in (await engine.resume(SCOPE, "child", ResumeRequest(input="on", budget=500))).history
-    assert (await engine.read(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
+    assert (await engine.store.load(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
     with pytest.raises(NotFound):
         await engine.store.load(SCOPE, "parent", 1)
 
@@ -254,7 +254,7 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
     assert (
         await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500, idempotency_key="key")) == first
     )
-    assert len(await engine.events(SCOPE, workflow_id, 0, 100)) == 3
+    assert len(await engine.store.events(SCOPE, workflow_id, 0, 100)) == 3
     with pytest.raises(Conflict):
         await engine.resume(SCOPE, workflow_id, ResumeRequest(input="off", budget=500, idempotency_key="key"))
     await engine.append(SCOPE, workflow_id, event("completed"))
