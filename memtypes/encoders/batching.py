@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 import anyio
@@ -183,11 +184,26 @@ class Batcher(Generic[In, Out]):
         return batch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettings:
+    """batch_size, query_batch_size: documents and queries in one batch.
+
+    waiting_queries, waiting_documents: texts in the queue before Overloaded. cached_queries: embeddings of distinct
+    queries that are remembered, least recently used out first.
+    """
+
+    batch_size: int = 8
+    query_batch_size: int = 1
+    waiting_queries: int = 256
+    waiting_documents: int = 8_192
+    cached_queries: int = 0
+
+
 class BatchedEmbedder(Embedder):
     """An embedder with separate batchers for queries and documents, so that queries never wait behind documents.
 
-    cached_queries: embeddings of distinct queries that are remembered, least recently used out first. Concurrent calls
-    with the same query share one computation. ping_s: how long a ping waits.
+    embed: embeds a batch; called by two threads. Concurrent calls with the same query share one computation.
+    ping_s: how long a ping waits.
     """
 
     ping_s = 5.0
@@ -196,17 +212,20 @@ class BatchedEmbedder(Embedder):
         self,
         fingerprint: str,
         dimensions: int,
-        queries: Batcher[str, Embedding],
-        documents: Batcher[InContext, Embedding],
-        cached_queries: int = 0,
+        embed: Callable[[Sequence[InContext]], Sequence[Embedding]],
+        settings: BatchSettings,
     ) -> None:
         self._fingerprint = fingerprint
         self._dimensions = dimensions
-        self._queries = queries
-        self._documents = documents
+        self._queries = Batcher(
+            "query embedding", embed, batch_size=settings.query_batch_size, max_waiting=settings.waiting_queries
+        )
+        self._documents = Batcher(
+            "document embedding", embed, batch_size=settings.batch_size, max_waiting=settings.waiting_documents
+        )
         # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
-        self._cache: LRUCache[bytes, Embedding] = LRUCache(cached_queries)
-        self._pending: dict[bytes, asyncio.Task[Embedding]] = {}
+        self._cache: LRUCache[bytes, Embedding] = LRUCache(settings.cached_queries)
+        self._pending: dict[bytes, asyncio.Task[list[Embedding]]] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -225,9 +244,10 @@ class BatchedEmbedder(Embedder):
         if cached is not None:
             return cached
         if key not in self._pending:
-            self._pending[key] = self._start(key, text)
+            task = self._pending[key] = asyncio.create_task(self._queries.run([InContext(text)]))
+            task.add_done_callback(partial(self._remember, key))
         # Shielded: cancelling one caller must not cancel the others.
-        return await asyncio.shield(self._pending[key])
+        return (await asyncio.shield(self._pending[key]))[0]
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """Return one embedding for each text; see the port."""
@@ -241,7 +261,7 @@ class BatchedEmbedder(Embedder):
         """Return when a query is embedded; raise Unavailable after `ping_s`."""
         try:
             with anyio.fail_after(self.ping_s):
-                await self._queries.run(["ping"])
+                await self._queries.run([InContext("ping")])
         except (TimeoutError, Overloaded) as error:
             raise Unavailable(f"the encoder did not answer in {self.ping_s:g} s") from error
 
@@ -250,17 +270,8 @@ class BatchedEmbedder(Embedder):
         await self._queries.aclose()
         await self._documents.aclose()
 
-    def _start(self, key: bytes, text: str) -> asyncio.Task[Embedding]:
-        task = asyncio.create_task(self._embed(text))
-
-        def remember(done: asyncio.Task[Embedding]) -> None:
-            del self._pending[key]
-            # exception() also marks it as retrieved, in case every caller was cancelled
-            if not done.cancelled() and done.exception() is None and self._cache.maxsize:
-                self._cache[key] = done.result()
-
-        task.add_done_callback(remember)
-        return task
-
-    async def _embed(self, text: str) -> Embedding:
-        return (await self._queries.run([text]))[0]
+    def _remember(self, key: bytes, done: asyncio.Task[list[Embedding]]) -> None:
+        del self._pending[key]
+        # exception() also marks it as retrieved, in case every caller was cancelled
+        if not done.cancelled() and done.exception() is None and self._cache.maxsize:
+            self._cache[key] = done.result()[0]

@@ -23,7 +23,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
-from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
+from memtypes.encoders.batching import BatchedEmbedder, BatchSettings, truncated
 from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext, TokenVectors
 
@@ -37,36 +37,21 @@ CONTEXT_TOKENS = 128
 _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
 """Characters at the end of a context that have at least that many tokens."""
 
-_ORT_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.ModelLoaded,
-    ort_errors.NoModel,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
+_ORT_ERRORS = tuple(
+    error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)
 )
+"""The errors of onnxruntime, which have no common base."""
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxSettings:
+class OnnxSettings(BatchSettings):
     """directory: of the prepared encoder; see `memtypes.encoders.setup.prepare`.
 
-    waiting_queries, waiting_documents: texts in the queue before Overloaded. batch_size: documents of one caller that
-    are embedded before the next caller's. token_vectors: also return vectors for late interaction. cached_queries:
-    embeddings of queries that are remembered.
+    token_vectors: also return vectors for late interaction.
     """
 
     directory: Path
-    waiting_queries: int = 256
-    waiting_documents: int = 8_192
-    batch_size: int = 8
     token_vectors: bool = False
-    cached_queries: int = 0
 
 
 class Manifest(BaseModel):
@@ -162,12 +147,8 @@ class _OnnxModel:
         digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
         return f"{self.manifest.fingerprint}:tokens-{digest[:16]}"
 
-    def embed_queries(self, texts: Sequence[str]) -> list[Embedding]:
-        """Return one embedding for each query."""
-        return [self.embed(InContext(text)) for text in texts]
-
-    def embed_documents(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each document."""
+    def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """Return one embedding for each text."""
         return [self.embed(text) for text in texts]
 
     def embed(self, text: InContext) -> Embedding:
@@ -215,14 +196,7 @@ class OnnxEmbedder(BatchedEmbedder):
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
         """Load the prepared encoder. Raises SetupRequired with the command that prepares it."""
         model = await to_thread.run_sync(_OnnxModel.load, settings)
-        queries = Batcher("query embedding", model.embed_queries, batch_size=1, max_waiting=settings.waiting_queries)
-        documents = Batcher(
-            "document embedding",
-            model.embed_documents,
-            batch_size=settings.batch_size,
-            max_waiting=settings.waiting_documents,
-        )
-        return cls(model.fingerprint, model.manifest.dimensions, queries, documents, settings.cached_queries)
+        return cls(model.fingerprint, model.manifest.dimensions, model.embed_all, settings)
 
 
 def token_projection(dimensions: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from anyio import to_thread
 from numpy.typing import NDArray
 
-from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
+from memtypes.encoders.batching import BatchedEmbedder, BatchSettings, truncated
 from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
@@ -28,19 +28,14 @@ DEFAULT_MAX_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class SentenceTransformersSettings:
-    """model: a directory or a name on the model hub. device: cpu, cuda, ...; None for a GPU if there is one.
-
-    waiting_queries, waiting_documents: texts in the queue before Overloaded. batch_size: texts in one run.
-    cached_queries: embeddings of queries that are remembered.
-    """
+class SentenceTransformersSettings(BatchSettings):
+    """model: a directory or a name on the model hub. device: cpu, cuda, ...; None for a GPU if there is one."""
 
     model: str
     device: str | None = None
-    waiting_queries: int = 256
-    waiting_documents: int = 8_192
+    _: KW_ONLY
     batch_size: int = 32
-    cached_queries: int = 0
+    query_batch_size: int = 32
 
 
 @contextmanager
@@ -83,17 +78,16 @@ class _TorchModel:
         dimensions = len(_encode(model, [""], settings.batch_size)[0])
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
-    def embed_queries(self, texts: Sequence[str]) -> list[Embedding]:
-        """Return one embedding for each text. Its arrays are read-only, because callers share them."""
-        prefixes = [truncated(text, self.max_tokens) for text in texts]
+    def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """Return one embedding for each text without its context: these models return no token states.
+
+        The arrays are read-only, because callers share them.
+        """
+        prefixes = [truncated(text.text, self.max_tokens) for text in texts]
         with self.lock, _translate_errors():
             matrix = _encode(self.model, prefixes, self.batch_size)
         matrix.setflags(write=False)
         return [Embedding(row) for row in matrix]
-
-    def embed_documents(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each document without its context: these models return no token states."""
-        return self.embed_queries([document.text for document in texts])
 
 
 def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32]:
@@ -122,12 +116,7 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
         """Load the model. Raises SetupRequired if the package or the model is missing."""
         model = await to_thread.run_sync(_TorchModel.load, settings)
-        size = settings.batch_size
-        queries = Batcher("query embedding", model.embed_queries, batch_size=size, max_waiting=settings.waiting_queries)
-        documents = Batcher(
-            "document embedding", model.embed_documents, batch_size=size, max_waiting=settings.waiting_documents
-        )
-        return cls(model.fingerprint, model.dimensions, queries, documents, settings.cached_queries)
+        return cls(model.fingerprint, model.dimensions, model.embed_all, settings)
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """Return one embedding for each text without its context; see the port."""

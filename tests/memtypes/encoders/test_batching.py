@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from memtypes.encoders.batching import BatchedEmbedder, Batcher, truncated
+from memtypes.encoders.batching import BatchedEmbedder, Batcher, BatchSettings, truncated
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
@@ -46,19 +46,15 @@ class CountingEmbedder(BatchedEmbedder):
         self.error: Exception | None = None
         self.open = threading.Event()
         self.open.set()
-        queries = Batcher("queries", self._embed_texts, batch_size=1, max_waiting=9)
-        documents = Batcher("documents", self._embed_documents, batch_size=4, max_waiting=9)
-        super().__init__("counting", 1, queries, documents, cached_queries)
+        settings = BatchSettings(batch_size=4, waiting_queries=9, waiting_documents=9, cached_queries=cached_queries)
+        super().__init__("counting", 1, self._embed, settings)
 
-    def _embed_texts(self, texts: Sequence[str]) -> list[Embedding]:
-        self.embedded.extend(texts)
+    def _embed(self, texts: Sequence[InContext]) -> list[Embedding]:
+        self.embedded.extend(text.text for text in texts)
         assert self.open.wait(WAIT_S)
         if self.error:
             raise self.error
         return [Embedding(np.ones(1, np.float32)) for _ in texts]
-
-    def _embed_documents(self, texts: Sequence[InContext]) -> list[Embedding]:
-        return self._embed_texts([text.text for text in texts])
 
 
 def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, waiting: int = 100) -> Batcher[int, int]:
