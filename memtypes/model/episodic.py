@@ -32,7 +32,7 @@ class EpisodicFields(BaseModel):
 
 
 class EpisodicDraft(EpisodicFields, Draft):
-    """An event on its way in."""
+    """An event as a caller sends it."""
 
     type: Literal[MemoryType.EPISODIC]
 

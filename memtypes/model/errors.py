@@ -20,11 +20,11 @@ from __future__ import annotations
 
 
 class RemembrancerError(Exception):
-    """The base of every error that Remembrancer raises on purpose; its text is fit for a caller to read."""
+    """The base of every error of Remembrancer; its text is meant for callers."""
 
 
 class InvalidRequest(RemembrancerError):
-    """What was asked for can't be done as asked."""
+    """The request is invalid."""
 
     def __init__(self, message: str, *, path: str = "", got: object = None) -> None:
         super().__init__(message)
@@ -37,15 +37,15 @@ class NotFound(RemembrancerError):
 
 
 class ReadOnly(RemembrancerError):
-    """The caller may read this and not write it; nothing was changed."""
+    """The caller may read this but not write it; nothing was changed."""
 
 
 class Conflict(RemembrancerError):
-    """It contradicts what is stored."""
+    """The request conflicts with stored data."""
 
 
 class VersionConflict(Conflict):
-    """Another version is current than the caller expected; nothing was changed."""
+    """The current version is not the one that the caller expected; nothing was changed."""
 
     def __init__(self, message: str, *, current_version: int) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class VersionConflict(Conflict):
 
 
 class LockLost(Conflict):
-    """The lock that guarded this write is another's by now; nothing was changed."""
+    """The lock of this write has a new holder; nothing was changed."""
 
 
 class _Retryable(RemembrancerError):
@@ -67,7 +67,7 @@ class Overloaded(_Retryable):
 
 
 class Unavailable(_Retryable):
-    """A store or an engine is away, or did not answer in time."""
+    """A store or an engine is not available, or did not answer in time."""
 
 
 class EmbedderMismatch(RemembrancerError):
@@ -75,8 +75,8 @@ class EmbedderMismatch(RemembrancerError):
 
 
 class StoreInUse(RemembrancerError):
-    """Another process holds the embedded store; the text names the holder and the way out."""
+    """Another process has the embedded store open; the text names it and the way out."""
 
 
 class SetupRequired(RemembrancerError):
-    """Something that set-up prepares is missing or damaged; the text names the command that prepares it."""
+    """A prepared file is missing or damaged; the text names the command that prepares it."""

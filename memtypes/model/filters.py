@@ -1,4 +1,4 @@
-"""Filters over a memory's fields, as values: parsed and checked here, translated by each store.
+"""Filters over the fields of memories: parsed and validated here, translated by each store.
 
 The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not": ..}`. Several fields in
 one object, and several operators on one field, must all hold.
@@ -43,7 +43,7 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a field holds, as far as comparing it goes."""
+    """The kind of value that a field is compared as."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`field` against `value`: one value; a tuple for any and all; a pair for between, both ends included."""
+    """`field` compared with `value`: a scalar; a tuple for any and all; a pair, ends included, for between."""
 
     field: str
     op: Op
@@ -99,7 +99,7 @@ def ends_after(field: str, instant: datetime) -> Filter:
 
 
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
-"""The scope's own, and what the service notes for itself."""
+"""Fields of the scope, and those for internal use."""
 _KINDS: Mapping[Any, Kind] = {
     int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.FLAG, str: Kind.TEXT, datetime: Kind.TIME,
     AwareDatetime: Kind.TIME,
@@ -134,11 +134,11 @@ def _field_kinds() -> dict[str, Kind]:
 
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
-"""Every field that a filter may name, with what it holds; `metadata.KEY` comes on top."""
+"""The kind of every field that a filter may name, besides `metadata.KEY`."""
 
 
 def kind_of_field(field: str) -> Kind:
-    """What `field` holds. Raises InvalidRequest for a field that no memory has."""
+    """The kind of `field`. Raises InvalidRequest for a field that no memory has."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
@@ -148,7 +148,7 @@ def kind_of_field(field: str) -> Kind:
 
 
 def parse_filter(tree: object) -> Filter:
-    """The filter that the JSON value `tree` stands for. Raises InvalidRequest with what was wrong and where."""
+    """The filter of a JSON value. Raises InvalidRequest with the error and its path."""
     parsed = _parse(tree, "filters", 0)
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
@@ -206,7 +206,7 @@ def _compare(field: str, kind: Kind, op_name: str, operand: object, path: str) -
         raise InvalidRequest(f"unknown operator {op_name!r}; known are {', '.join(Op)}", path=path, got=op_name)
     op = Op(op_name)
     if op in _RANGES and kind not in _ORDERED:
-        raise InvalidRequest(f"{op} needs a number or a time; {field} holds {kind}", path=path, got=operand)
+        raise InvalidRequest(f"{op} needs a number or a time; {field} is {kind}", path=path, got=operand)
     if op in (Op.ANY, Op.ALL):
         return Compare(field, op, _values(kind, operand, path))
     if op is Op.BETWEEN:
@@ -235,7 +235,7 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
 
 
 def _value(kind: Kind, value: object, path: str) -> Any:
-    """`value` as `kind` compares it; a metadata text that is a time is compared as text, a number as a number."""
+    """`value` as it is compared with a field of `kind`. In metadata, a time is compared as text."""
     if kind is Kind.TIME:
         return _time(value, path)
     types, needed = _ALLOWED[kind]
@@ -264,5 +264,5 @@ def _time(value: object, path: str) -> datetime:
 
 
 def all_of(*parts: Filter | None) -> Filter:
-    """A filter that holds when every given part does; None parts are left out."""
+    """A filter that holds when every part does; None parts are left out."""
     return _joined([part for part in parts if part is not None] or [All(())])

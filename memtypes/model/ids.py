@@ -13,7 +13,7 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` as it is compared: NFC, runs of white space as one blank, none at the ends.
+    """`content` in the form in which it is compared: NFC, white space as single blanks, none at the ends.
 
     Case stays: `tar -C` and `tar -c` are two instructions.
     """

@@ -1,6 +1,6 @@
-"""What every memory has, on its way in (a draft) and once it is kept (a memory).
+"""The fields that all memories share: of a draft, which a caller sends, and of a stored memory.
 
-Each type adds its own fields in a file of its own; see `memtypes.model.types` for the five together.
+Each type adds its fields in its own module; `memtypes.model.types` has the five together.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(value: str) -> str:
-    """`value` itself when it holds no control characters but tab, newline and return, and no lone surrogates."""
+    """`value`, if it has no control characters but tab, newline and return, and no lone surrogates."""
     if found := _REFUSED.search(value):
         raise ValueError(f"must not contain control characters (U+{ord(found[0]):04X} at character {found.start()})")
     return value
 
 
 def not_blank(value: str) -> str:
-    """`value` itself when it holds more than white space."""
+    """`value`, if it has more than white space."""
     if not value.strip():
         raise ValueError("must not be blank")
     return value
@@ -78,14 +78,14 @@ Label = Annotated[
 """A short name or title."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(printable)]
-"""One step, condition or other short text of a type's own field."""
+"""A step, condition or other short text in a field of one type."""
 
 Tag = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(not_blank), AfterValidator(printable)
 ]
 
 Whole = Annotated[int, Strict()]
-"""A whole number that is written as one: neither "5" nor true."""
+"""An integer; neither "5" nor true is accepted."""
 
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 
@@ -100,13 +100,13 @@ def first_line(content: str) -> str:
 
 
 class Model(BaseModel):
-    """The base of every value that enters: frozen, and a field that nobody asked for is refused."""
+    """The base of every model: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
 
 
 class Source(Model):
-    """Where a memory came from."""
+    """The origin of a memory."""
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -116,7 +116,7 @@ class Source(Model):
 
 
 class LinkType(StrEnum):
-    """What a memory has to do with the one that it points to."""
+    """The relation of a memory to the one that it links to."""
 
     REINFORCES = "reinforces"
     CONTRADICTS = "contradicts"
@@ -126,14 +126,14 @@ class LinkType(StrEnum):
 
 
 class Link(Model):
-    """From a memory to the memory `id` of its namespace."""
+    """A link from a memory to the memory `id` in its namespace."""
 
     type: LinkType
     id: Name
 
 
 class TokenCount(Model):
-    """count: tokens of the content. line: tokens of the memory as a context shows it. Both by `tokenizer`."""
+    """count: tokens of the content. line: tokens of the memory's entry in a context. Both by `tokenizer`."""
 
     count: Whole = Field(ge=0)
     tokenizer: str
@@ -141,7 +141,7 @@ class TokenCount(Model):
 
 
 class Draft(Model):
-    """A memory on its way in: what a caller may say about it, whatever its type."""
+    """A memory as a caller sends it: the fields that every type accepts."""
 
     content: Text
     session_id: Name | None = None
@@ -176,7 +176,7 @@ class Draft(Model):
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`metadata` itself when it is JSON, at most 16 KiB of it, and names no field of a memory."""
+    """`metadata`, if it is JSON of at most 16 KiB and names no field of a memory."""
     check_json(metadata, MAX_METADATA_BYTES)
     reserved = sorted(set(metadata) & set(Memory.model_fields))
     if reserved:
@@ -185,7 +185,7 @@ def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 class Memory(Model):
-    """A memory as it is kept: the fields that all types share."""
+    """A stored memory: the fields that all types share."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None
@@ -223,7 +223,7 @@ class Memory(Model):
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """The own fields that follow from the rest of `draft` when the caller left them out."""
+        """Values for fields of this type that the caller left out, derived from the rest of `draft`."""
         return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
 
     def titled(self, separator: str) -> str:
@@ -232,10 +232,10 @@ class Memory(Model):
         return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
 
     def identity(self) -> tuple[str | None, ...]:
-        """What tells two memories of this type apart in one scope.
+        """The values that distinguish two memories of this type in one scope.
 
-        The normalised content; and the session where only that session sees the memory, because a memory merged into
-        another session's would be lost to its own.
+        The normalised content, and the session of a private memory: merged into the memory of another session, it would
+        be lost to its own.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -249,7 +249,7 @@ class Memory(Model):
         return None
 
     def line(self) -> str:
-        """How a context shows this memory: one entry, without a bullet, possibly of several lines."""
+        """The entry of this memory in a context, without a bullet, possibly of several lines."""
         return self.content
 
     def reference_time(self) -> datetime:
@@ -257,7 +257,7 @@ class Memory(Model):
         return self.created_at
 
     def to_payload(self) -> dict[str, Any]:
-        """The payload of its point: plain JSON without absent fields; times as RFC 3339 text."""
+        """The memory as JSON without absent fields, times as RFC 3339 text: the payload of its point."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def replace(self, **changes: Any) -> Self:

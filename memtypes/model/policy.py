@@ -1,4 +1,4 @@
-"""The policy table: what differs between the types apart from their fields. One row a type."""
+"""The policy table: how the types differ apart from their fields, a row for each type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MemoryType(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who in a namespace sees a memory: everyone, or the session that wrote it."""
+    """Who sees a memory: the whole namespace, or only the session that wrote it."""
 
     SESSION = "session"
     NAMESPACE = "namespace"

@@ -37,7 +37,7 @@ class ProceduralFields(BaseModel):
 
 
 class ProceduralDraft(ProceduralFields, Draft):
-    """A procedure on its way in."""
+    """A procedure as a caller sends it."""
 
     type: Literal[MemoryType.PROCEDURAL]
 

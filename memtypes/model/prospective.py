@@ -31,7 +31,7 @@ class TriggerType(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an intention stands."""
+    """The state of an intention."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 
 OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
-"""The states in which an intention still asks for something."""
+"""The states of an unfinished intention."""
 
 
 class ProspectiveFields(BaseModel):
@@ -62,7 +62,7 @@ class ProspectiveFields(BaseModel):
 
 
 class ProspectiveDraft(ProspectiveFields, Draft):
-    """An intention on its way in."""
+    """An intention as a caller sends it."""
 
     type: Literal[MemoryType.PROSPECTIVE]
 
@@ -93,5 +93,5 @@ class Prospective(ProspectiveFields, Memory):
         return f"[{self.status}] {self.content}{due}{when}"
 
     def reference_time(self) -> datetime:
-        """When it is due; an intention without a due time counts from when it was made."""
+        """When it is due, or was created if it has no due time."""
         return self.due_at or self.created_at

@@ -32,7 +32,7 @@ class SemanticFields(BaseModel):
 
 
 class SemanticDraft(SemanticFields, Draft):
-    """A fact on its way in."""
+    """A fact as a caller sends it."""
 
     type: Literal[MemoryType.SEMANTIC]
 

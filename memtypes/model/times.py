@@ -13,11 +13,11 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Gives the present instant; injected everywhere, so that an answer can be replayed at its own time."""
+"""Returns the current time. It is injected everywhere, so an answer can be replayed at its original time."""
 
 
 def system_clock() -> datetime:
-    """The present instant in UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -46,4 +46,4 @@ Instant = Annotated[
     AfterValidator(to_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
-"""A time as it enters and leaves: any offset is accepted, a time without one is refused, UTC is kept."""
+"""A time with any offset, converted to UTC; one without an offset is refused."""

@@ -35,5 +35,5 @@ DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Memory:
-    """The memory that `payload` (see `Memory.to_payload`) holds."""
+    """The memory in a payload (see `Memory.to_payload`)."""
     return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

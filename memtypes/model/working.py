@@ -14,7 +14,7 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """What a working item holds."""
+    """The content of a working item."""
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -41,13 +41,13 @@ class WorkingFields(BaseModel):
 
 
 class WorkingDraft(WorkingFields, Draft):
-    """A working item on its way in."""
+    """A working item as a caller sends it."""
 
     type: Literal[MemoryType.WORKING]
 
 
 class LiveDraft(WorkingDraft):
-    """The embedded copy of a live item on its way in; callers can't send one."""
+    """The draft of the embedded copy of a live item; callers can't send one."""
 
     live: Flag = True
 
@@ -55,8 +55,8 @@ class LiveDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item.
 
-    live: whether it is the embedded copy of a live item, which is what contexts show in its place. fence: of the last
-    holder of the lock under which copies are brought into step.
+    live: whether it is the embedded copy of a live item; contexts show the live item instead. fence: of the last holder
+    of the lock under which copies are synchronised.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)

@@ -1,4 +1,4 @@
-"""Engine processes as tests see them: who serves a directory, and how to end it."""
+"""Engine processes in tests: which one serves a directory, and how to end it."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ ROOT = Path(__file__).parents[3]
 
 def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     """Settings with short waits."""
-    given: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "linger_s": 0.2}
-    return EdgeSettings(directory, **given | changes)
+    defaults: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "linger_s": 0.2}
+    return EdgeSettings(directory, **defaults | changes)
 
 
 def holder_in(directory: Path) -> Holder:
-    """The engine that serves `directory` now."""
+    """The engine that serves `directory`."""
     holder = Layout(directory).read_holder()
     assert holder is not None
     return holder
 
 
 def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
-    """The process id of the engine that was sent the signal."""
+    """Send the engine a signal; its process id."""
     pid = holder_in(directory).pid
     os.kill(pid, number)
     return pid
 
 
 async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Return when `holds` does; fail when it does not in time."""
+    """Return when `holds` returns true; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
@@ -49,21 +49,18 @@ async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def has_socket(holder: Holder) -> bool:
-    """Whether the engine's socket is there, answered or not."""
+    """Whether the engine's socket exists."""
     return Path(holder.socket).exists()
 
 
 def ended(pid: int) -> bool:
-    """Whether a process runs no more; a dead child that nobody has waited for counts as ended."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"
+    """Whether a process has ended, including one that nobody has waited for."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip() or state.startswith("Z")
 
 
 def start_python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python process that runs `code` in the repository, its output readable as lines."""
+    """A Python process that runs `code` in the repository; its output is read as lines."""
     return subprocess.Popen(
         dies_with_parent([sys.executable, "-c", code, *arguments]),
         cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,

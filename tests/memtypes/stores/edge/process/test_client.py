@@ -1,4 +1,4 @@
-"""When an embedded store can't be opened: what is said, and that nothing was changed."""
+"""Opening an embedded store: errors name the cause and the way out, and change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from memtypes.model.errors import EmbedderMismatch, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.layout import Holder, Layout
-from memtypes.stores.edge.process.wire import PROTOCOL
+from memtypes.stores.edge.process.client import Connection, ConnectionLostError
+from memtypes.stores.edge.process.wire import PROTOCOL, Hello
 from memtypes.stores.files import locked
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import ended, holder_in, settings_for, start_python, until
@@ -134,3 +135,20 @@ async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.aclose()
     assert Layout(tmp_path).log_path.read_text() == ""
+
+
+async def test_a_broken_connection_is_lost_at_once(tmp_path: Path) -> None:
+    """A caller that gets no answer finds the connection lost, so nothing more is sent on it."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    path = str(tmp_path / "socket")
+    async with await asyncio.start_unix_server(hang_up, path):
+        for pause in (0.0, 0.01):
+            connection = await Connection.open(path)
+            await asyncio.sleep(pause)
+            with pytest.raises(ConnectionLostError):
+                await connection.ask(Hello(protocol=1), 5.0)
+            assert connection.lost
+            await connection.aclose()
