@@ -17,6 +17,7 @@ import numpy as np
 
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
+from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Embedder, SparseEncoder
@@ -143,7 +144,9 @@ class Retriever:
         ranking = _Ranking(scope, request, search_filters(request, as_of), weights, as_of, depth, timings)
         ranked = await self._ranked(ranking)
         with timings.stage("texts"):
-            hits = await self._search_hits(scope, request, ranked.candidates)
+            memories = await self._best_memories(scope, ranked.candidates, request.top_k)
+        with timings.stage("render"):
+            hits = _search_hits(ranked.candidates, memories, explain=request.explain)
         self._report(timings)
         return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(ranked.degraded))
 
@@ -171,12 +174,12 @@ class Retriever:
         _, weights = weights_for(request)
         filters = context_filters(request, as_of)
         ended = ended_filters(request, as_of) if with_ended else None
-        found, live = await asyncio.gather(
+        result, live = await asyncio.gather(
             self._ranked(_Ranking(scope, request, filters, weights, as_of, self._parts.depth, timings, ended)),
             read_live(self._parts.live, scope, request, as_of),
         )
-        ranked = with_live(found.candidates, live)
-        degraded = (*found.degraded, LIVE_DEGRADED) if live.away else found.degraded
+        ranked = with_live(result.candidates, live)
+        degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
         writer = ContextWriter(self._parts.store, tokenizer, scope, settled, ranked)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
@@ -189,7 +192,9 @@ class Retriever:
             answer, shown = await writer.answer(fills, texts, as_of, degraded)
         self._report(timings)
         embedder = self._embedder_fingerprint
-        return Retrieval(scope, request, as_of, weights, embedder, tokenizer, ranked, found.ended, fills, shown, answer)
+        return Retrieval(
+            scope, request, as_of, weights, embedder, tokenizer, ranked, result.ended, fills, shown, answer
+        )
 
     async def _ranked(self, ranking: _Ranking) -> _Ranked:
         windows = await self._windows(ranking)
@@ -233,23 +238,11 @@ class Retriever:
             candidates = self._parts.adjust(candidates)
         return candidates, ended[0] if ended else Candidates.of([])
 
-    async def _search_hits(self, scope: Scope, request: SearchRequest, ranked: RankedCandidates) -> list[SearchHit]:
-        """The best hits with their memories; removed memories are left out, and ranks close up."""
-        ids = ranked.hit_ids[: request.top_k]
+    async def _best_memories(self, scope: Scope, ranked: RankedCandidates, top_k: int) -> dict[str, Memory]:
+        """The memories of the `top_k` best hits, best first; removed memories are left out."""
+        ids = ranked.hit_ids[:top_k]
         kinds = [TYPES[kind] for kind in ranked.candidates.kinds[: len(ids)].tolist()]
-        memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
-        positions = [position for position, memory_id in enumerate(ids) if memory_id in memories]
-        return [
-            SearchHit(
-                rank=rank,
-                id=ids[position],
-                type=kinds[position],
-                score=float(ranked.scores[position]),
-                signals=ranked.signals_at(position) if request.explain else None,
-                memory=memories[ids[position]].model_dump(mode="json", exclude={"tenant"}),
-            )
-            for rank, position in enumerate(positions, 1)
-        ]
+        return await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
 
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())
@@ -275,3 +268,20 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         ranking.request.min_similarity,
         ranking.request.min_score,
     )
+
+
+def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
+    """The hits with their memories; ranks close up where a memory is missing."""
+    ids = ranked.hit_ids
+    positions = [position for position, memory_id in enumerate(ids) if memory_id in memories]
+    return [
+        SearchHit(
+            rank=rank,
+            id=ids[position],
+            type=memories[ids[position]].type,
+            score=float(ranked.scores[position]),
+            signals=ranked.signals_at(position) if explain else None,
+            memory=memories[ids[position]].model_dump(mode="json", exclude={"tenant"}),
+        )
+        for rank, position in enumerate(positions, 1)
+    ]

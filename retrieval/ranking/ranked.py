@@ -70,7 +70,7 @@ class RankedCandidates:
             self.scores[positions],
             self.signals.take(positions, axis=1),
             int(mask[: self.hits].sum()),
-            tuple(hit for hit, kept in zip(self.duplicate_of, duplicates, strict=True) if kept),
+            tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked),
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:

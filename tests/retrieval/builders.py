@@ -68,7 +68,8 @@ class RecordedUses(UseCounts):
 class World:
     """A store with an ingestor and a retriever over it.
 
-    embedder: of queries. writer: embedder of what is written. shown: what contexts have shown. kept: store of receipts.
+    embedder: of queries. writer: embedder of what is written. shown: what contexts have shown. receipt_store: where
+    receipts are written, if anywhere.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
@@ -76,7 +77,7 @@ class World:
     store: InMemoryStore = field(default_factory=InMemoryStore)
     shown: list[Passage] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
-    kept: ReceiptStore | None = None
+    receipt_store: ReceiptStore | None = None
     writer: Embedder = field(default_factory=FakeEmbedder)
 
     def __post_init__(self) -> None:
@@ -90,8 +91,8 @@ class World:
             use_counts=RecordedUses(self.store, self.shown),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
-        queue = ReceiptQueue(self.kept or FakeReceipts())
-        if self.kept is not None:
+        queue = ReceiptQueue(self.receipt_store or FakeReceipts())
+        if self.receipt_store is not None:
             recorder = ReceiptRecorder(queue, clock)
             parts = replace(parts, receipts=recorder)
         self.retriever = Retriever(parts)

@@ -59,7 +59,7 @@ async def test_filters_and_types_narrow_a_search() -> None:
     assert [hit.memory["content"] for hit in found.hits] == ["red apples"]
 
 
-async def test_a_search_finds_what_was_valid_at_its_time() -> None:
+async def test_a_search_finds_memories_valid_at_its_time() -> None:
     """Not memories that had expired or did not exist yet."""
     world = World()
     await world.add(

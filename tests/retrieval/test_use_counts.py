@@ -48,7 +48,7 @@ async def test_uses_of_one_memory_are_added_up() -> None:
     assert (await stored(world, unused)).access_count == 0
 
 
-async def test_closing_writes_what_waits() -> None:
+async def test_closing_writes_waiting_uses() -> None:
     """No noted use is lost."""
     world = World()
     used = await world.add("semantic", "a fact")

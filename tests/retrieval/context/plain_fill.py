@@ -63,10 +63,10 @@ def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainE
 
 def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Overheads) -> int:
     """Tokens that all entries of a type would take."""
-    own = [entry for entry in entries if entry.type is kind]
-    headings = {entry.group for entry in own if entry.group}
-    whole = sum(entry.tokens for entry in own) + sum(overheads.groups[heading] for heading in headings)
-    return whole + overheads.headings[kind] if own else 0
+    of_type = [entry for entry in entries if entry.type is kind]
+    headings = {entry.group for entry in of_type if entry.group}
+    whole = sum(entry.tokens for entry in of_type) + sum(overheads.groups[heading] for heading in headings)
+    return whole + overheads.headings[kind] if of_type else 0
 
 
 def plain_fill(

@@ -164,7 +164,7 @@ def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[Plai
 
 @given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
 @settings(max_examples=300)
-def test_what_was_not_chosen_does_not_fit_into_the_rest(
+def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
     """Unless a cap keeps it out."""

@@ -35,8 +35,8 @@ def world(items: FakeItems) -> World:
 
 async def keep(items: FakeItems, content: str, **fields: object) -> Working:
     """A live item of session s1."""
-    given = {"session_id": "s1", "live": True, "created_at": NOW, "expires_at": NOW + timedelta(minutes=5)}
-    memory = make_memory(MemoryType.WORKING, content, SCOPE, **{**given, **fields})
+    defaults = {"session_id": "s1", "live": True, "created_at": NOW, "expires_at": NOW + timedelta(minutes=5)}
+    memory = make_memory(MemoryType.WORKING, content, SCOPE, **{**defaults, **fields})
     assert isinstance(memory, Working)
     await items.put(SCOPE, LiveItem(memory, timedelta(minutes=5)))
     return memory

@@ -56,16 +56,16 @@ def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> l
         has = one.type in ORDERED and {"seq", "session_id"} <= one.payload.keys()
         return (one.type, one.payload["session_id"]) if has else None
 
-    own = [session(one) for one in candidates]
+    sessions = [session(one) for one in candidates]
     return [
         float(
             max(
                 values[other]
                 for other in range(len(candidates))
-                if other == position or (own[other] and own[other] == mine)
+                if other == position or (sessions[other] and sessions[other] == mine)
             )
         )
-        for position, mine in enumerate(own)
+        for position, mine in enumerate(sessions)
     ]
 
 

@@ -27,7 +27,7 @@ def ranking() -> RankedCandidates:
     return rank(Candidates.of(candidates), scoring)
 
 
-def test_hits_come_first_then_duplicates_then_what_is_below_a_threshold() -> None:
+def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
     """The columns are in that order."""
     ranked = ranking()
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]

@@ -14,9 +14,9 @@ from tests.retrieval.builders import NOW, SCOPE, World
 QUERY = "how do I deploy the importer, and what is left to do"
 
 
-async def shop(entries: int = 40, kept: FakeReceipts | None = None) -> World:
+async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> World:
     """Memories of every type, more than fit, some superseded or expired."""
-    world = World(kept=kept or FakeReceipts())
+    world = World(receipt_store=receipt_store or FakeReceipts())
     for place in range(entries):
         made = rfc3339(NOW - timedelta(hours=5 * place))
         await world.add("episodic", f"the importer was deployed in round {place} " * (place % 4 + 1), created_at=made)

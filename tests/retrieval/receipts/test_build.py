@@ -43,7 +43,7 @@ async def test_every_candidate_has_an_outcome() -> None:
 
 async def test_thresholds_and_duplicates_are_recorded() -> None:
     """A candidate below a threshold, and a duplicate with the hit that it repeats."""
-    world = World(kept=FakeReceipts())
+    world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine", concept="hours")
     second = await world.add("semantic", "fish swim in the sea")
     repeated = await world.add("semantic", "The shop  opens at nine", session_id="s2", visibility="session")
@@ -59,7 +59,7 @@ async def test_thresholds_and_duplicates_are_recorded() -> None:
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
     """It was chosen and is not in the context; the receipt is valid."""
     store = VanishingStore()
-    world = World(store=store, kept=FakeReceipts())
+    world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
     store.leaky = True
     answer = await world.retrieve("importer")
@@ -69,7 +69,7 @@ async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
 
 async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
     """Up to a limit; the rest is counted."""
-    world = World(kept=FakeReceipts())
+    world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
     others = await world.add_all("semantic", [f"copy {place} of it" for place in range(OTHERS_LISTED + 3)])
@@ -109,7 +109,7 @@ async def test_a_receipt_can_be_declined() -> None:
 
 async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
     """It reports that it is degraded."""
-    world = World(kept=AwayReceipts())
+    world = World(receipt_store=AwayReceipts())
     await world.add("semantic", "the shop opens at nine")
     answer = await world.retrieve("when does the shop open")
     assert answer.receipt_id is None
@@ -128,12 +128,12 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
     """The answer reports both; the store is not asked again."""
-    kept, items = FakeReceipts(), FakeItems()
+    receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
-    world = World(kept=kept)
+    world = World(receipt_store=receipt_store)
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     await world.add("semantic", "a fact")
     answer = await world.retrieve("a fact")
     assert answer.receipt_id is None
     assert answer.metadata.degraded == ["live", "receipts"]
-    assert await kept.remaining(SCOPE, None) == 0
+    assert await receipt_store.remaining(SCOPE, None) == 0

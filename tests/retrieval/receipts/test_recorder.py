@@ -48,55 +48,55 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
     await queue.put(tenant, receipt_id, make)
 
 
-def in_touch(kept: FakeReceipts) -> ReceiptQueue:
+def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
     """A queue whose store is known to respond."""
-    return ReceiptQueue(kept, lambda: True)
+    return ReceiptQueue(receipt_store, lambda: True)
 
 
 async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> None:
     """A promised receipt is found once it is written."""
-    kept = GatedReceipts()
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts()
+    queue = in_touch(receipt_store)
     await put(queue, "one")
-    assert kept.texts == {}
+    assert receipt_store.texts == {}
     reading = asyncio.create_task(queue.get("acme", "one"))
     await asyncio.sleep(0.01)
     assert not reading.done()
-    kept.gate.set()
+    receipt_store.gate.set()
     assert json.loads(await reading or b"")["id"] == "one"
     assert await queue.get("other", "one") is None
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
     """One write for each tenant, chained in the order of the answers."""
-    kept = GatedReceipts()
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts()
+    queue = in_touch(receipt_store)
     await put(queue, "0")
     await asyncio.sleep(2 * LINGER_S)  # it is being written from here on
     for number in range(1, 6):
         await put(queue, str(number), "other" if number == 3 else "acme")
-    kept.gate.set()
+    receipt_store.gate.set()
     texts = [json.loads(await queue.get("acme", str(number)) or b"") for number in (0, 1, 2, 4, 5)]
     assert [one["previous_id"] for one in texts] == [None, "0", "1", "2", "4"]
-    assert sorted(kept.writes) == [1, 1, 4]
+    assert sorted(receipt_store.writes) == [1, 1, 4]
 
 
 async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
     """It is refused when the write fails."""
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
-    kept = FakeReceipts()
-    await put(ReceiptQueue(kept), "one")
-    assert ("acme", "one") in kept.texts
+    receipt_store = FakeReceipts()
+    await put(ReceiptQueue(receipt_store), "one")
+    assert ("acme", "one") in receipt_store.texts
 
 
 async def test_a_promised_receipt_outlives_a_short_outage() -> None:
     """It is written when the store is back; new receipts are refused meanwhile."""
-    kept = GatedReceipts(failures=1)
-    kept.gate.set()
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts(failures=1)
+    receipt_store.gate.set()
+    queue = in_touch(receipt_store)
     await put(queue, "one")
-    await kept.failed.wait()
+    await receipt_store.failed.wait()
     with pytest.raises(Unavailable):
         await put(queue, "two")
     assert await queue.get("acme", "one") is not None
@@ -107,23 +107,23 @@ async def test_a_promised_receipt_outlives_a_short_outage() -> None:
 
 async def test_erasing_includes_waiting_receipts() -> None:
     """None of the namespace is written after the erasure."""
-    kept = GatedReceipts()
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts()
+    queue = in_touch(receipt_store)
     await put(queue, "one")
-    asyncio.get_running_loop().call_later(0.01, kept.gate.set)
+    asyncio.get_running_loop().call_later(0.01, receipt_store.gate.set)
     assert await queue.erase(SCOPE, None) == 1
     assert await queue.remaining(SCOPE, None) == 0
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
     """A store that is away is tried once more."""
-    kept = GatedReceipts()
-    kept.gate.set()
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts()
+    receipt_store.gate.set()
+    queue = in_touch(receipt_store)
     for number in range(20):
         await put(queue, str(number))
     await queue.aclose()
-    assert (len(kept.texts), queue.lost) == (20, 0)
+    assert (len(receipt_store.texts), queue.lost) == (20, 0)
     away = in_touch(AwayReceipts())
     await put(away, "one")
     assert away.waiting == 1
@@ -134,17 +134,17 @@ async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
 
 async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
     """The rest of its batch is written, and its readers get an error."""
-    kept = GatedReceipts()
+    receipt_store = GatedReceipts()
 
     def broken() -> UnsealedReceipt:
         raise ZeroDivisionError
 
-    queue = in_touch(kept)
+    queue = in_touch(receipt_store)
     await queue.put("acme", "broken", broken)
     await put(queue, "whole")
     asked = asyncio.create_task(queue.get("acme", "broken"))
     await asyncio.sleep(0)
-    kept.gate.set()
+    receipt_store.gate.set()
     assert await queue.get("acme", "whole") is not None
     with pytest.raises(Unavailable):
         await asked
@@ -153,38 +153,38 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
 
 async def test_a_full_queue_is_refused() -> None:
     """After the timeout."""
-    queue = ReceiptQueue(kept := GatedReceipts(), lambda: True, room_timeout_s=0.05)
+    queue = ReceiptQueue(receipt_store := GatedReceipts(), lambda: True, room_timeout_s=0.05)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
     with pytest.raises(Unavailable):
         await put(queue, "one more")
-    kept.gate.set()
+    receipt_store.gate.set()
     await queue.aclose()
-    assert len(kept.texts) == MAX_WAITING
+    assert len(receipt_store.texts) == MAX_WAITING
 
 
 async def test_a_full_queue_that_moves_is_waited_for() -> None:
     """Many answers at once have their receipts, however long the first write takes."""
-    queue = in_touch(kept := GatedReceipts())
+    queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))
     more = [asyncio.create_task(put(queue, f"more {number}")) for number in range(8)]
     await asyncio.sleep(2.5 * ROOM_POLL_S)
-    kept.gate.set()
+    receipt_store.gate.set()
     await asyncio.gather(*more)
     await queue.aclose()
-    assert len(kept.texts) == MAX_WAITING + 8
+    assert len(receipt_store.texts) == MAX_WAITING + 8
 
 
 async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
     """As soon as that is known, not after the whole timeout."""
-    kept = GatedReceipts(failures=1)
-    queue = in_touch(kept)
+    receipt_store = GatedReceipts(failures=1)
+    queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
     more = asyncio.create_task(put(queue, "more"))
     await asyncio.sleep(0)
-    kept.gate.set()
+    receipt_store.gate.set()
     with pytest.raises(Unavailable, match="store of receipts is away"):
         await more
     await queue.aclose()

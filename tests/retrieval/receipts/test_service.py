@@ -35,32 +35,32 @@ class LateReceipts(FakeReceipts):
 async def test_a_receipt_promised_by_another_process_is_found() -> None:
     """Once it is written."""
     promised = receipt_id(NOW)
-    world = World(kept=(kept := LateReceipts(comes=promised)))
+    world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
     assert promised.encode() in await world.receipts.text(SCOPE.tenant, promised)
-    assert kept.looks == kept.after
+    assert receipt_store.looks == receipt_store.after
 
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
 async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> None:
     """One read, and it is unknown."""
-    world = World(kept=(kept := LateReceipts()))
+    world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
-    assert kept.looks == 1
+    assert receipt_store.looks == 1
 
 
 @pytest.mark.parametrize("away", [-2, 2])
 async def test_an_id_that_was_promised_at_another_time_is_not_waited_for(away: int) -> None:
     """Long ago, or by a clock that is ahead."""
-    world = World(kept=(kept := LateReceipts()))
+    world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
-    assert kept.looks == 1
+    assert receipt_store.looks == 1
 
 
 async def test_a_receipt_that_never_comes_is_given_up() -> None:
     """Even when the clock stands still."""
-    world = World(kept=(kept := LateReceipts()))
+    world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
-    assert kept.looks > 2
+    assert receipt_store.looks > 2
