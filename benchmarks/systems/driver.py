@@ -1,20 +1,20 @@
-"""The part that all drivers share: load the memories, time the questions, write the answer.
+"""Runs a memory system on a job: loads the memories, times the questions, writes the answer.
 
-A driver runs in the virtual environment of its system, so this file imports numpy and nothing else of the project.
-Vectors come from a file, so that no system waits for an encoder.
+A system runs in its own virtual environment, so this file imports numpy and nothing else of the project. Vectors come
+from a file, so that no system waits for an encoder.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,21 +38,19 @@ class Item:
 
 
 class VectorFile:
-    """The vectors of all memories and queries, by text."""
+    """The vectors of all memories and queries, by text. Unknown texts raise KeyError."""
 
     def __init__(self, texts: Sequence[str], vectors: Array) -> None:
         self._places = {text: place for place, text in enumerate(texts)}
         self._vectors = vectors
 
+    def __contains__(self, text: str) -> bool:
+        return text in self._places
+
     @property
     def dimensions(self) -> int:
         """Number of dimensions."""
         return int(self._vectors.shape[1])
-
-    def of(self, text: str) -> Array:
-        """The vector of `text`. Raises KeyError for an unknown text."""
-        vector: Array = self._vectors[self._places[text]]
-        return vector
 
     def all_of(self, texts: Sequence[str]) -> Array:
         """A matrix with a row for each text."""
@@ -65,10 +63,10 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system under test."""
+    """A memory system under test. package: its distribution; notes: differences from the system as it is shipped."""
 
-    notes: tuple[str, ...] = ()
-    """Differences from the system as it is shipped."""
+    package: ClassVar[str]
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def add(self, items: Sequence[Item]) -> None:
@@ -79,34 +77,25 @@ class System(ABC):
         """Ids of at most `depth` memories of the namespace, best first."""
 
 
-Open: TypeAlias = Callable[[Path, VectorFile], System]
-"""Opens a system in an empty folder with the vectors."""
-
-
-def drive(package: str, open_system: Open) -> None:
-    """Run the job file that the command line names and write the answer."""
-    job_path = Path(sys.argv[1])
-    job: dict[str, Any] = json.loads(job_path.read_text(encoding="utf-8"))
-    vectors = VectorFile(job["texts"], np.load(job_path.with_name("vectors.npy")))
-    home = Path(job["home"])
-    home.mkdir(parents=True)
-    system = open_system(home, vectors)
+def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], System]) -> None:
+    """Run the system `name` on the job in `folder` and write NAME.answer.json there."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    home = folder / name
+    home.mkdir()
+    system = open_system(home, VectorFile(job["texts"], np.load(folder / "vectors.npy")))
     seconds = _load(system, [Item(**item) for item in job["items"]])
     ms, ranked = _ask(system, job["queries"])
-    answer = {"version": version(package), "seconds": seconds, "ms": ms, "ranked": ranked, "notes": system.notes}
-    Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
+    answer = {"version": version(system.package), "seconds": seconds, "ms": ms, "ranked": ranked, "notes": system.notes}
+    (folder / f"{name}.answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
 def _load(system: System, items: Sequence[Item]) -> float:
     """Seconds of the loading."""
     began = time.perf_counter()
-    start = 0
-    while start < len(items):
-        end = start
-        while end < min(start + _PORTION, len(items)) and items[end].namespace == items[start].namespace:
-            end += 1
-        system.add(items[start:end])
-        start = end
+    for _, group in groupby(items, key=lambda item: item.namespace):
+        portion = list(group)
+        for start in range(0, len(portion), _PORTION):
+            system.add(portion[start : start + _PORTION])
     return time.perf_counter() - began
 
 

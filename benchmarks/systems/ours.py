@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -15,7 +15,6 @@ from benchmarks.quality.evaluation import Evaluation, Manner, evaluate
 from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
 from benchmarks.sets.loading import load, scope_of
 from benchmarks.systems.driver import TIMED_DEPTH, Item
-from benchmarks.systems.results import SystemScore
 from benchmarks.systems.running import Job
 from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
 from memtypes.model.times import system_clock
@@ -25,6 +24,18 @@ from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever
 
 BUDGET = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScore:
+    """One system on one set. recalls: R@10 of each question; shown: evidence recall of its context. seconds: load."""
+
+    version: str
+    recalls: Sequence[float]
+    shown: Sequence[float]
+    ms: Sequence[float]
+    seconds: float
+    notes: Sequence[str] = ()
 
 
 class PrecomputedEmbedder(WrappedEmbedder):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from benchmarks.systems.driver import Array, Item
@@ -25,7 +24,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """Packages of each system; none for what runs in the project's environment."""
 
-CONSTRAINTS = ("torch==2.13.0",)
+CONSTRAINT = "torch==2.13.0"
 """An open range of torch downloads gigabytes of GPU libraries."""
 
 _INSTALL_S = 900.0
@@ -46,15 +45,14 @@ class Job:
     vectors: Array
 
 
-@dataclass(frozen=True, slots=True)
-class DriverAnswer:
+class DriverAnswer(msgspec.Struct, frozen=True):
     """What a driver measured. seconds: of loading. ms: of each question. ranked: ids by question, best first."""
 
     version: str
     seconds: float
-    ms: Sequence[float]
-    ranked: Mapping[str, Sequence[str]]
-    notes: Sequence[str]
+    ms: list[float]
+    ranked: dict[str, list[str]]
+    notes: list[str]
 
 
 def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
@@ -67,7 +65,7 @@ def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
         return python
     home.mkdir(parents=True, exist_ok=True)
     constraints = home / "constraints.txt"
-    constraints.write_text("\n".join(CONSTRAINTS), encoding="utf-8")
+    constraints.write_text(CONSTRAINT, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
     _run([sys.executable, "-m", "venv", "--without-pip", str(home)], "install", _INSTALL_S)
     _run([*pip, "install", "-q", "-c", str(constraints), *packages], "install", _INSTALL_S)
@@ -78,22 +76,16 @@ def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
 def write_job(job: Job, folder: Path) -> None:
     """Write the files that all drivers read."""
     np.save(folder / "vectors.npy", job.vectors)
-    content = {
-        "items": [asdict(item) for item in job.items],
-        "queries": list(map(dict, job.queries)),
-        "texts": job.texts,
-    }
-    (folder / "job.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "job.json").write_bytes(
+        msgspec.json.encode({"items": job.items, "queries": job.queries, "texts": job.texts})
+    )
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
     """The answer of the system's driver to the job in `folder`. Raises NotMeasured."""
-    job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    answer, job_path = folder / f"{name}.answer.json", folder / f"{name}.json"
-    job_path.write_text(json.dumps({**job, "home": str(folder / name), "answer": str(answer)}), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
-    _run([str(python), "-m", f"benchmarks.systems.{name}", str(job_path)], "run", limit_s, environment)
-    return DriverAnswer(**json.loads(answer.read_text(encoding="utf-8")))
+    _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
+    return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)
 
 
 def _run(command: Sequence[str], what: str, limit_s: float, environment: Mapping[str, str] | None = None) -> None:

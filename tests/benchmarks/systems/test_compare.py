@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.harness.report import as_json, render_report
 from benchmarks.sets.data import read_set
-from benchmarks.systems.compare import CompareRequest, fit, measure_compare, score_answer
+from benchmarks.systems.compare import CompareRequest, SystemResult, compare_table, fit, measure_compare, score_answer
 from benchmarks.systems.driver import Item
-from benchmarks.systems.results import SystemResult, SystemScore, compare_table
+from benchmarks.systems.ours import SystemScore
 from benchmarks.systems.running import (
     DriverAnswer,
     Job,

@@ -8,9 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.systems.adapters import Mem0, MemPalace, serve
 from benchmarks.systems.driver import Item, VectorFile
-from benchmarks.systems.mem0 import Mem0
-from benchmarks.systems.mempalace import MemPalace, serve
 
 VECTORS = VectorFile(["north", "east"], np.array([[0, 1], [1, 0]], dtype=np.float32))
 ITEMS = [Item("a", "n", "s", "north"), Item("b", "n", "s", "east")]
@@ -34,10 +33,10 @@ class Recorded:
 def test_vectors_are_found_by_their_text() -> None:
     """In the order of the texts; an unknown text is an error."""
     assert VECTORS.dimensions == 2
-    assert VECTORS.of("east").tolist() == [1, 0]
+    assert VECTORS.all_of(["east"]).tolist() == [[1, 0]]
     assert VECTORS.lists(["east", "north"]) == [[1, 0], [0, 1]]
     with pytest.raises(KeyError):
-        VECTORS.of("up")
+        VECTORS.all_of(["up"])
 
 
 def test_mem0_adds_each_text_under_its_user() -> None:

@@ -1,0 +1,260 @@
+"""The other memory systems behind `System`; `python -m benchmarks.systems.adapters NAME FOLDER` runs one on a job.
+
+Each is imported when it is opened, because only its own virtual environment has it.
+"""
+# ruff: noqa: PLC0415 - a system is imported where it is opened
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.systems.driver import Array, Item, System, VectorFile, drive
+
+NO_KEY = "no LLM is asked"
+
+
+class Exact(System):
+    """Exact search: cosines by one numpy product over the namespace's matrix of vectors."""
+
+    package = "numpy"
+
+    def __init__(self, _home: Path, vectors: VectorFile) -> None:
+        self._vectors = vectors
+        self._ids: dict[str, list[str]] = defaultdict(list)
+        self._rows: dict[str, Array] = defaultdict(lambda: np.zeros((0, vectors.dimensions), dtype=np.float32))
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Append rows."""
+        namespace = items[0].namespace
+        self._ids[namespace] += [item.id for item in items]
+        self._rows[namespace] = np.vstack([self._rows[namespace], self._vectors.all_of([item.text for item in items])])
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids by cosine."""
+        order = np.argsort(-(self._rows[namespace] @ self._vectors.all_of([query])[0]), kind="stable")
+        return [self._ids[namespace][place] for place in order[:depth]]
+
+
+class Chroma(System):
+    """A Chroma collection on disk, without telemetry; queries filter by the namespace in the metadata."""
+
+    package = "chromadb"
+
+    def __init__(self, home: Path, vectors: VectorFile) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        client = chromadb.PersistentClient(str(home), settings=Settings(anonymized_telemetry=False))
+        space = {"hnsw:space": "cosine"}
+        self._collection = client.create_collection("memories", metadata=space, embedding_function=None)
+        self._vectors = vectors
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Add all items in one call."""
+        texts = [item.text for item in items]
+        self._collection.add(
+            ids=[item.id for item in items],
+            documents=texts,
+            embeddings=self._vectors.lists(texts),
+            metadatas=[{"namespace": item.namespace} for item in items],
+        )
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids by cosine."""
+        answer = self._collection.query(
+            query_embeddings=self._vectors.lists([query]), n_results=depth, where={"namespace": namespace}
+        )
+        return list(answer["ids"][0])
+
+
+class LangGraph(System):
+    """LangGraph's InMemoryStore with a vector index, its long-term memory."""
+
+    package = "langgraph"
+
+    def __init__(self, _home: Path, vectors: VectorFile) -> None:
+        from langgraph.store.memory import InMemoryStore
+
+        self._store = InMemoryStore(index={"dims": vectors.dimensions, "embed": vectors.lists, "fields": ["text"]})
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Put all items in one batch."""
+        from langgraph.store.base import PutOp
+
+        self._store.batch([PutOp((item.namespace,), item.id, {"text": item.text}) for item in items])
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids by cosine."""
+        return [hit.key for hit in self._store.search((namespace,), query=query, limit=depth)]
+
+
+class Txtai(System):
+    """Hybrid txtai indexes, one for each namespace since it filters after choosing candidates."""
+
+    package = "txtai"
+    notes = ("one index a namespace",)
+
+    def __init__(self, _home: Path, vectors: VectorFile) -> None:
+        from txtai import Embeddings
+
+        def embedded(texts: Sequence[str]) -> Array:  # txtai passes itself to a bound method
+            return vectors.all_of(texts)
+
+        self._indexes: dict[str, Embeddings] = defaultdict(
+            lambda: Embeddings(method="external", transform=embedded, hybrid=True)
+        )
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Upsert all items."""
+        self._indexes[items[0].namespace].upsert([(item.id, item.text, None) for item in items])
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids by hybrid score."""
+        return [name for name, _ in self._indexes[namespace].search(query, depth)]
+
+
+class Mem0(System):
+    """A mem0 memory whose users are the namespaces: Qdrant on disk, hybrid search, no LLM inference."""
+
+    package = "mem0ai"
+    notes = ("no spaCy model: no lemmas, no entities", "stop words from a package of that name")
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Add each text in a call; there is no call for several."""
+        for item in items:
+            self._memory.add(item.text, user_id=item.namespace, metadata={"item": item.id}, infer=False)
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids by hybrid score, without a threshold."""
+        answer = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
+        return [hit["metadata"]["item"] for hit in answer["results"]]
+
+
+def open_mem0(home: Path, vectors: VectorFile) -> System:
+    """A memory that embeds from the file and whose BM25 encoder needs no download."""
+    os.environ |= {"MEM0_DIR": str(home), "MEM0_TELEMETRY": "False"}  # read on import
+    from fastembed import SparseTextEmbedding
+    from mem0 import Memory
+    from mem0.embeddings.base import EmbeddingBase
+    from stop_words import get_stop_words
+
+    class FromFile(EmbeddingBase):  # type: ignore[misc]  # the base class has no types
+        def embed(self, text: str, memory_action: str | None = None) -> list[float]:  # noqa: ARG002 - mem0's name
+            return vectors.lists([text])[0]
+
+    store = {"path": str(home / "qdrant"), "on_disk": True, "embedding_model_dims": vectors.dimensions}
+    memory = Memory.from_config(
+        {
+            "vector_store": {"provider": "qdrant", "config": store},
+            "llm": {"provider": "openai", "config": {"api_key": NO_KEY}},
+            "embedder": {"provider": "openai", "config": {"api_key": NO_KEY, "embedding_dims": vectors.dimensions}},
+            "history_db_path": str(home / "history.db"),
+        }
+    )
+    memory.embedding_model = FromFile()
+    lists = home / "bm25"
+    lists.mkdir()
+    encoder = SparseTextEmbedding("Qdrant/bm25", specific_model_path=str(lists), stopwords=set(get_stop_words("en")))
+    memory.vector_store._bm25_encoder = encoder  # noqa: SLF001 - there is no setting for a local encoder
+    return Mem0(memory)
+
+
+class MemPalace(System):
+    """A palace whose drawers are the texts: a wing for each namespace, default search."""
+
+    package = "mempalace"
+    notes = ("vectors over a loopback endpoint",)
+
+    def __init__(self, palace: str, collection: Any, search: Any) -> None:
+        self._palace = palace
+        self._collection = collection
+        self._search = search
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Upsert all items in one call."""
+        self._collection.upsert(
+            ids=[item.id for item in items],
+            documents=[item.text for item in items],
+            metadatas=[
+                {"wing": item.namespace, "room": item.session, "source_file": item.id, "chunk_index": 0}
+                for item in items
+            ],
+        )
+
+    def search(self, namespace: str, query: str, depth: int) -> list[str]:
+        """Ids in the order of the answer. Raises RuntimeError if the answer is an error."""
+        answer = self._search(query, self._palace, wing=namespace, n_results=depth)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return [hit["source_path"] for hit in answer["results"]]
+
+
+def open_mempalace(home: Path, vectors: VectorFile) -> System:
+    """A palace in the folder `home`."""
+    os.environ |= {  # read on import
+        "HOME": str(home),
+        "MEMPALACE_EMBEDDING_MODEL": "openai-compat",
+        "MEMPALACE_EMBEDDING_API_URL": serve(vectors),
+        "MEMPALACE_EMBEDDING_API_MODEL": "minilm",
+    }
+    from mempalace.palace import get_collection
+    from mempalace.searcher import search_memories
+
+    palace = str(home / "palace")
+    return MemPalace(palace, get_collection(palace, create=True), search_memories)
+
+
+def serve(vectors: VectorFile) -> str:
+    """Start an OpenAI-compatible embeddings endpoint that answers from the file until the process ends; its URL."""
+    unit = [1.0] + [0.0] * (vectors.dimensions - 1)  # for the system's probe texts
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+            texts = [asked] if isinstance(asked, str) else asked
+            rows = [vectors.lists([text])[0] if text in vectors else unit for text in texts]
+            data = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
+            body = json.dumps({"object": "list", "model": "minilm", "data": data}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the library's name
+            """Log nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+SYSTEMS: Mapping[str, Callable[[Path, VectorFile], System]] = {
+    "exact": Exact,
+    "chroma": Chroma,
+    "langgraph": LangGraph,
+    "txtai": Txtai,
+    "mempalace": open_mempalace,
+    "mem0": open_mem0,
+}
+"""How each system is opened in an empty folder."""
+
+
+if __name__ == "__main__":
+    name, folder = sys.argv[1:]
+    drive(name, Path(folder), SYSTEMS[name])
