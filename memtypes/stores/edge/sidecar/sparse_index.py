@@ -1,8 +1,8 @@
 """Sparse vectors of one shard in files beside it, and keyword search over a namespace's vectors as arrays.
 
-For each query the engine looks up a namespace's memories among all others, and computes term statistics again; for some
-thousand memories, a pass over all their terms takes a fraction of that. Scores are the engine's up to the last digit of
-a float32, as terms may be added in another order.
+For each query the engine looks up a namespace's memories among all others, and computes term statistics again; an
+inverted index of some thousand memories takes a fraction of that. Scores are the engine's up to the last digit of a
+float32, as terms may be added in another order.
 """
 
 from __future__ import annotations
@@ -26,23 +26,22 @@ _ENTRY = np.dtype([(_TERM, np.uint32), (_WEIGHT, np.float32)])
 _NO_TERMS = np.zeros(1, _ENTRY)
 """Stands for a vector without terms, to tell it from one that was never written."""
 
-_LOW_BITS = np.uint32(0xFFFF)
-"""The bits of a term that tell it from most others."""
-
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseCorpus:
-    """The terms of at least one memory. slots: of the memories, ascending.
+    """An inverted index of some memories. slots: of the memories, ascending.
 
-    size: the memories that have terms. owners: of each entry, the position of its memory in `slots`.
+    size: the memories that have terms. terms: ascending, each as often as memories have it; owners and weights: of each
+    of these, the position of its memory in `slots` and the weight of the term there.
     """
 
     slots: Slots
     size: int
-    entries: NDArray[Any]
+    terms: NDArray[np.uint32]
     owners: NDArray[np.int64]
+    weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
         """The best of `among` that share a term with the query, ties by slot. Term statistics are the corpus's."""
@@ -64,25 +63,18 @@ class SparseCorpus:
 
         IDF as in the engine: ln(1 + (n - df + 0.5) / (df + 0.5)), where n counts the memories that have terms.
         """
-        positions, which = self._shared(query.indices)
-        frequency = np.bincount(which, minlength=len(query.indices)).astype(np.float32)
+        starts = np.searchsorted(self.terms, query.indices, side="left")
+        counts = np.searchsorted(self.terms, query.indices, side="right") - starts
+        frequency = counts.astype(np.float32)
         ratio = _ONE + (np.float32(self.size) - frequency + _HALF) / (frequency + _HALF)
         idf = np.log(ratio, dtype=np.float64).astype(np.float32)
-        owners = self.owners[positions]
+        rows = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+        rows += np.arange(len(rows))
+        owners = self.owners[rows]
         scores = np.zeros(len(self.slots), dtype=np.float32)
         # Added one after the other and rounded each time, as in the engine: so 19 of 20 scores are equal to its own.
-        np.add.at(scores, owners, (query.values * idf)[which] * self.entries[_WEIGHT][positions])
+        np.add.at(scores, owners, np.repeat(query.values * idf, counts) * self.weights[rows])
         return scores, np.bincount(owners, minlength=len(self.slots)) > 0
-
-    def _shared(self, terms: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries of these ascending terms, and for each entry the position of its term."""
-        corpus_terms = np.ascontiguousarray(self.entries[_TERM])
-        possible = np.zeros(_LOW_BITS + 1, dtype=np.bool_)
-        possible[terms & _LOW_BITS] = True
-        likely = np.flatnonzero(possible[corpus_terms & _LOW_BITS])  # few, and only these are looked up
-        which = np.minimum(np.searchsorted(terms, corpus_terms[likely]), len(terms) - 1)
-        equal = (terms[which] == corpus_terms[likely]) & (self.entries[_WEIGHT][likely] != 0)
-        return likely[equal], which[equal]
 
 
 class TermFile(RaggedFile):
@@ -105,15 +97,16 @@ class TermFile(RaggedFile):
         return lacking
 
     def corpus(self, slots: Slots) -> SparseCorpus:
-        """The terms of the memories in these slots, which are ascending."""
+        """The inverted index of the memories in these slots, which are ascending."""
         starts, lengths = self.places_of(slots).T
-        before = np.cumsum(lengths) - lengths
-        rows = np.repeat(starts - before, lengths)
+        rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         rows += np.arange(len(rows))
         entries = self.content.take(rows, mode="clip")
-        first = entries[_WEIGHT][before[lengths > 0]]
-        size = int(np.count_nonzero(first))  # the entry of a vector without terms has no weight
-        return SparseCorpus(slots, size, entries, np.repeat(np.arange(len(slots)), lengths))
+        owners = np.repeat(np.arange(len(slots)), lengths)
+        filled = np.flatnonzero(entries[_WEIGHT])  # the entry of a vector without terms has no weight
+        order = filled[np.argsort(entries[_TERM][filled], kind="stable")]
+        size = len(np.unique(owners[filled]))
+        return SparseCorpus(slots, size, entries[_TERM][order], owners[order], entries[_WEIGHT][order])
 
 
 def _entries(vector: SparseVector) -> NDArray[Any]:

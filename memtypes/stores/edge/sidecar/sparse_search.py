@@ -1,4 +1,4 @@
-"""Searches of one shard: by the engine, or for keywords in small namespaces by a pass over all their terms.
+"""Searches of one shard: by the engine, or for keywords in small namespaces by an inverted index.
 
 A keyword query needs no engine where its namespace is small and the memories that it can find are known: those that it
 is limited to, or all hits of a dense query with the same filter that asks for the whole namespace.
@@ -15,15 +15,21 @@ import numpy as np
 
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import Slots
-from memtypes.stores.edge.sidecar.sparse_index import TermFile
+from memtypes.stores.edge.sidecar.sparse_index import SparseCorpus, TermFile
 from memtypes.stores.operations.conditions import Condition, scope_in
 from memtypes.stores.operations.engine import Change, PutPoints, QueryHits, RemovePoints, VectorQuery
 
 SMALL = 2_000
-"""Memories of a namespace for which a pass over all terms takes less time than the engine's query."""
+"""Memories of a namespace for which an inverted index takes less time than the engine's query."""
 
 CACHED = 2_000
 """Namespaces; some 32 MB at most."""
+
+CACHED_TERMS = 2_000_000
+"""Terms of all cached inverted indexes: 32 MB."""
+
+ScopeKey: TypeAlias = tuple[str, str]
+"""Tenant and namespace."""
 
 Matching: TypeAlias = Callable[[Condition, int], Slots]
 """The slots of the points that meet a condition, at most so many, ascending."""
@@ -35,16 +41,20 @@ _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 class NamespaceCache:
-    """The slots of small namespaces of one shard. matching: how they are read.
+    """The slots and the inverted indexes of small namespaces of one shard.
 
     The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
+    matching: reads the slots. small, cached, terms: limits on the memories of a namespace, the namespaces, and the
+    terms of all inverted indexes.
     """
 
-    def __init__(self, matching: Matching, small: int = SMALL, cached: int = CACHED) -> None:
+    def __init__(self, matching: Matching, small: int = SMALL, cached: int = CACHED, terms: int = CACHED_TERMS) -> None:
         self._matching = matching
         self._small = small
         self._cached = cached
-        self._slots: OrderedDict[tuple[str, str], Slots | None] = OrderedDict()
+        self._most_terms = terms
+        self._slots: OrderedDict[ScopeKey, Slots | None] = OrderedDict()
+        self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
 
     def members(self, where: Condition) -> Slots | None:
         """The slots that meet a condition, ascending; None unless it is exactly a small namespace."""
@@ -59,14 +69,29 @@ class NamespaceCache:
         self._slots.move_to_end(scope)
         return self._slots[scope]
 
+    def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
+        """The inverted index of a namespace; None unless `where` is exactly a small one with any memory."""
+        slots = self.members(where)
+        scope, _ = scope_in(where)
+        if slots is None or not len(slots) or scope is None:
+            return None
+        if scope not in self._corpora:
+            self._corpora[scope] = terms.corpus(slots)
+            while len(self._corpora) > 1 and sum(len(each.terms) for each in self._corpora.values()) > self._most_terms:
+                self._corpora.popitem(last=False)
+        self._corpora.move_to_end(scope)
+        return self._corpora[scope]
+
     def forget(self, change: Change) -> None:
         """Forget the namespaces to which a change may add a memory, or from which it may remove one."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
                 self._slots.clear()
+                self._corpora.clear()
             else:
                 self._slots.pop(scope, None)
+                self._corpora.pop(scope, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +116,11 @@ class ShardSearch:
         if asked:
             hits |= zip(asked, self.engine_hits([queries[place] for place in asked]), strict=True)
         for place, among in passes.items():
-            query, slots = queries[place], members[place]
-            if isinstance(query.vector, SparseVector) and slots is not None:
+            query = queries[place]
+            corpus = self.namespaces.corpus(query.corpus, self.terms)
+            if isinstance(query.vector, SparseVector) and corpus is not None:
                 limited = hits[among].keys if isinstance(among, int) else among
-                hits[place] = self.terms.corpus(slots).search(query.vector, limited, query.limit)
+                hits[place] = corpus.search(query.vector, limited, query.limit)
         return [hits[place] for place in range(len(queries))]
 
 

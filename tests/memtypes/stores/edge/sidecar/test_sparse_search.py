@@ -209,3 +209,18 @@ def test_the_least_recent_namespace_is_evicted() -> None:
     for name in ("a", "b", "a", "c", "a", "b"):
         scopes.members(within(Scope("acme", name)))
     assert read.asked == 4
+
+
+def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
+    """The least recent one is evicted, and is built again with the same hits."""
+    cache = NamespaceCache(shard.reader.namespaces._matching, terms=1)
+    first = cache.corpus(within(SCOPE), shard.terms)
+    assert first is not None
+    assert cache.corpus(within(SCOPE), shard.terms) is first
+    assert cache.corpus(within(OTHER), shard.terms) is not None
+    again = cache.corpus(within(SCOPE), shard.terms)
+    assert again is not None
+    assert again is not first
+    hits = [corpus.search(QUERY, corpus.slots, 50) for corpus in (first, again)]
+    assert hits[0].keys.tolist() == hits[1].keys.tolist()
+    assert cache.corpus(within(Scope("acme", "empty")), shard.terms) is None
