@@ -20,9 +20,8 @@ from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import passage_of

@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from memtypes.model.errors import Unavailable
-from memtypes.ports.encoders import Embedder, SparseEncoder
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.search.vectors import Embedding, SparseVector
 
 _WORD = re.compile(r"\w+")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from memtypes.live.events import Event
-from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import STATUS_AFTER, Event, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import (

@@ -16,7 +16,7 @@ from api.cli.tables import context_view, hits_table, verdict_view
 from api.http.validation import checked
 from api.wiring.resources import open_tokenizers
 from memtypes.model.errors import InvalidRequest
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.receipts.file import counter_for, verify_file
 

@@ -26,9 +26,9 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.llms.counting import TokenCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.times import Clock, system_clock
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.tokenizer import Tokenizer
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 

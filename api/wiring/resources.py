@@ -26,9 +26,8 @@ from memtypes.live.thread_policy import Policies
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock
-from memtypes.ports.encoders import Embedder
+from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
 from memtypes.stores.redis.receipts import RedisReceipts

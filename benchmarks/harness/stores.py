@@ -30,9 +30,8 @@ from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.model.types import DRAFT, AnyDraft
-from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore, Record
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from retrieval.retriever import Retriever, RetrieverParts
 

@@ -17,9 +17,9 @@ from memtypes.model.errors import Overloaded, RemembrancerError
 from memtypes.model.memory import Flag, Model
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
-from memtypes.ports.tokenizer import Tokenizer
 
 _ATTEMPTS = 5
 """Attempts of a flush while other callers remove the turns that it selected."""

@@ -15,7 +15,7 @@ from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 
 REDACTED = "[redacted]"
 KIND = "policy"

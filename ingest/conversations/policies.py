@@ -12,8 +12,8 @@ from memtypes.live.eviction import ThreadLimits
 from memtypes.live.thread_policy import AccessMode, Policies, ResourceReference, ThreadPolicy
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import Thread
-from memtypes.ports.tokenizer import Tokenizer
 
 UNKNOWN_WINDOW = 8_192
 """Context window assumed for an unknown model, so that a share of it is still a limit."""

@@ -15,7 +15,7 @@ from ingest.screening.completions import CompletionClient, CompletionFailed, Com
 from memtypes.live.turns import Turn
 from memtypes.model.memory import not_blank, printable
 from memtypes.offload import offload
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 
 TIME_LIMIT_S = 5.0
 """Time limit of the language model; the append that caused the flush waits for the summary."""

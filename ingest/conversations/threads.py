@@ -19,16 +19,17 @@ from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import Summariser
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.events import JsonObject
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, Policies, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
+from memtypes.live.workflows import JsonObject
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.locks import Locks
 from memtypes.ports.threads import (
     AppendTurn,
@@ -40,7 +41,6 @@ from memtypes.ports.threads import (
     ThreadStore,
     TurnAppended,
 )
-from memtypes.ports.tokenizer import Tokenizer
 
 _CACHED_RESOURCES = 100_000
 """Threads whose resource is cached."""

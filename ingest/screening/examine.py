@@ -10,8 +10,8 @@ from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.submission import Classification
+from memtypes.model.memory import Reviewed
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Reviewed
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ingest.workflows.history import value_text
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflow_state import Step, StepStatus, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import Step, StepStatus, WorkflowState, WorkflowStatus
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source

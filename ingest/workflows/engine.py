@@ -19,20 +19,25 @@ from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, events_of_state, history
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.events import Event, JsonObject, NewEvent, WorkflowEventType, WorkflowId, small_json
-from memtypes.live.workflow_state import (
+from memtypes.live.workflows import (
     STATUS_AFTER,
+    Event,
+    JsonObject,
+    NewEvent,
     ResourceValue,
+    WorkflowEventType,
+    WorkflowId,
     WorkflowState,
     WorkflowStatus,
     needs_snapshot,
+    small_json,
 )
 from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
 from memtypes.model.memory import Model, Whole
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import AppendEvent, ChainLink, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
 
 _ATTEMPTS = 8

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.workflow_state import StepStatus, WorkflowState
+from memtypes.live.workflows import Event, StepStatus, WorkflowEventType, WorkflowState
 from memtypes.model.times import rfc3339
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import bullet
 
 OPENING = "<memories>\n"

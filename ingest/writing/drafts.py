@@ -20,9 +20,8 @@ from memtypes.model.policy import POLICIES, Visibility
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import MEMORY_CLASSES, AnyDraft
-from memtypes.ports.encoders import SparseEncoder
+from memtypes.ports.encoders import SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 

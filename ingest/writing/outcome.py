@@ -10,8 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from ingest.screening.submission import Classification
 from ingest.writing.drafts import PendingWrite
-from memtypes.model.memory import Memory
-from memtypes.model.review import Reviewed
+from memtypes.model.memory import Memory, Reviewed
 
 
 class WriteStatus(StrEnum):

@@ -36,9 +36,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.offload import offload
-from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.tokenizer import Tokenizer
 
 PIECE = 32
 """Drafts that travel together: enough to fill the encoder's batches, few enough to let queries in between."""

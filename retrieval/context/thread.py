@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.live.turns import Turn
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadContent
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import bullet
 
 _HEADINGS = {

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import canonical, digest
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import TYPES, Candidates
 from retrieval.answer import ContextMessage, RetrieveAnswer
 from retrieval.context.budget import BudgetFill, ChosenEntry, demand_of

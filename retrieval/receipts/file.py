@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memtypes.model.errors import InvalidRequest
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import canonical, digest
-from memtypes.ports.tokenizer import Tokenizer
 from retrieval.answer import ContextMessage
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.receipts.checks import ReceiptContents, TokenCounter, verify

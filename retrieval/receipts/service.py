@@ -13,8 +13,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import passage_of
 from retrieval.answer import ContextMessage
 from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of

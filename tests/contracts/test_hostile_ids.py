@@ -9,10 +9,9 @@ from itertools import combinations
 
 import pytest
 
-from memtypes.live.events import Event, WorkflowEventType
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
-from memtypes.live.workflow_state import WorkflowState
+from memtypes.live.workflows import Event, WorkflowEventType, WorkflowState
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working

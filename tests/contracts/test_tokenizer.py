@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.encoders.tiktoken import SHA256, TiktokenTokenizer
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.ports.encoders import Tokenizer
 
 TOKENIZERS = {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
 each = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState, WorkflowStatus
+from memtypes.live.workflows import Event, WorkflowEventType, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import MAX_CHAIN, AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowStore

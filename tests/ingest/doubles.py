@@ -20,9 +20,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, AnyDraft
-from memtypes.ports.encoders import Embedder, SparseEncoder
+from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.stores.memory import InMemoryStore

@@ -11,10 +11,9 @@ from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT
-from memtypes.ports.encoders import Embedder
+from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
-from memtypes.ports.tokenizer import Tokenizer
 from memtypes.search.passage import Passage
 from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer

@@ -13,9 +13,8 @@ from api.wiring.container import AppServices, Services
 from ingest.screening.examine import Examiner
 from ingest.screening.submission import Classification
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Model, Text
+from memtypes.model.memory import Decision, Model, Text, Tier, Vote
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Decision, Tier, Vote
 from memtypes.model.scope import Name
 from retrieval.answer import Answer, OmittedIfNone
 

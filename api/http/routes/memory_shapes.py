@@ -15,11 +15,10 @@ from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
-from memtypes.model.memory import Draft, Model
+from memtypes.model.memory import Draft, Model, Reviewed
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
-from memtypes.model.review import Reviewed
 from memtypes.model.scope import Name
 from memtypes.model.semantic import SemanticDraft
 from memtypes.model.times import Instant

@@ -14,8 +14,7 @@ from api.http.request import ApiRequest
 from api.http.shapes import InNamespace, QueryWhole, Redactions
 from api.wiring.container import AppServices, Services
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.events import NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowStatus
+from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowStatus
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Name
 from retrieval.answer import Answer

@@ -16,8 +16,8 @@ import anyio
 
 from ingest.screening.prefilter import objection
 from memtypes.model.errors import RemembrancerError
+from memtypes.model.memory import Decision, Reviewed, Tier, Vote
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Decision, Reviewed, Tier, Vote
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import DenseVector
 

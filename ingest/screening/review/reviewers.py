@@ -12,8 +12,8 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, Field
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
 from ingest.screening.prefilter import objection
 from ingest.screening.review.panel import IMPORTANCE, NOVELTY, RELEVANCE, Reviewer, ReviewFailed, ReviewRequest
+from memtypes.model.memory import Vote
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.model.review import Vote
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.vectors import DenseVector

@@ -10,8 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from memtypes.live.events import Event
-from memtypes.live.workflow_state import STATUS_AFTER, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import STATUS_AFTER, Event, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, EndedWorkflows, drafts, episode, procedure
-from memtypes.live.events import NewEvent
-from memtypes.live.workflow_state import WorkflowState, fold
+from memtypes.live.workflows import NewEvent, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from memtypes.stores.memory import InMemoryStore

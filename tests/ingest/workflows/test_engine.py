@@ -9,8 +9,7 @@ import pytest
 
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.events import NewEvent
-from memtypes.live.workflow_state import SNAPSHOT_EVERY, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import SNAPSHOT_EVERY, NewEvent, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from ingest.workflows.history import CUT_MARK, event_text, events_of_state, history
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.live.events import Event, NewEvent, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState, fold
-from memtypes.ports.tokenizer import Tokenizer
+from memtypes.live.workflows import Event, NewEvent, WorkflowEventType, WorkflowState, fold
+from memtypes.ports.encoders import Tokenizer
 from tests.fakes import FakeTokenizer
 from tests.memtypes.live.logs import LOGS, START, logged
 

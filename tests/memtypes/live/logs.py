@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from memtypes.live.events import Event, NewEvent, WorkflowEventType
+from memtypes.live.workflows import Event, NewEvent, WorkflowEventType
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = st.sampled_from(["a", "b", "c", "résumé"])

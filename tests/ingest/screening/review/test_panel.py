@@ -17,8 +17,8 @@ from ingest.screening.review.panel import (
     ReviewRequest,
     decide,
 )
+from memtypes.model.memory import Decision, Tier, Vote
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Decision, Tier, Vote
 from tests.ingest.doubles import SCOPE
 
 FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."

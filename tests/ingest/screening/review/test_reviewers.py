@@ -19,8 +19,8 @@ from ingest.screening.review.reviewers import (
     addresses_reviewer,
     nearest_similarities,
 )
+from memtypes.model.memory import Decision, Tier
 from memtypes.model.policy import MemoryType
-from memtypes.model.review import Decision, Tier
 from memtypes.stores.memory import InMemoryStore
 from tests.fakes import FakeEmbedder
 from tests.ingest.model_server import Answer, ModelServer, says, serving

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from memtypes.live.events import Event, WorkflowEventType
-from memtypes.live.workflow_state import WorkflowState
+from memtypes.live.workflows import Event, WorkflowEventType, WorkflowState
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
