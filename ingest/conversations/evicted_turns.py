@@ -23,7 +23,7 @@ from memtypes.model.memory import Source
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339, to_utc
-from memtypes.ports.threads import EvictedBacklog, EvictedTurns, EvictedTurnStore
+from memtypes.ports.threads import EvictedTurns, EvictedTurnStore
 
 TRIES = 3
 """Rejections, at most one for each `persist`, before a batch is set aside."""
@@ -62,7 +62,7 @@ class EvictedTurnWriter:
 
     def __init__(self, store: EvictedTurnStore, ingestor: Ingestor, clock: Clock) -> None:
         self.counts = EvictedTurnCounts()
-        self._store = store
+        self.store = store
         self._ingestor = ingestor
         self._clock = clock
         self._locks = ScopeLocks()
@@ -73,8 +73,8 @@ class EvictedTurnWriter:
         memory_ids: dict[str, list[str]] = {}
         async with self._locks.of(scope):
             try:
-                left = (await self._store.backlog(scope)).waiting
-                while left > 0 and (batches := await self._store.pending(scope, min(left, _PAGE))):
+                left = (await self.store.backlog(scope)).waiting
+                while left > 0 and (batches := await self.store.pending(scope, min(left, _PAGE))):
                     left -= len(batches)
                     for batch in batches:
                         memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
@@ -87,21 +87,17 @@ class EvictedTurnWriter:
 
         Includes batches that were set aside and are due; the first call includes all of them.
         """
-        self.counts.recalled += await self._store.requeue(to_utc(self._clock()) if self._started else None)
+        self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
-        scopes = [scope async for scope in self._store.scopes()]
+        scopes = [scope async for scope in self.store.scopes()]
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
-
-    async def backlog(self, scope: Scope, thread_id: str) -> EvictedBacklog:
-        """Batches waiting in the namespace, and those of the thread that are set aside."""
-        return await self._store.backlog(scope, thread_id)
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Memory ids; none if the batch is rejected. Raises Unavailable and Overloaded."""
         try:
             memory_ids = await self._write(scope, batch)
         except (Unavailable, Overloaded):
-            await self._store.postpone(scope, batch, batch.tries)
+            await self.store.postpone(scope, batch, batch.tries)
             self.counts.postponed += 1
             raise
         except RemembrancerError as error:
@@ -111,7 +107,7 @@ class EvictedTurnWriter:
             _log.exception("unexpected error while storing turns of thread %s", batch.thread_id)
             await self._reject(scope, batch, type(error).__name__)
             return []
-        await self._store.acknowledge(scope, batch)
+        await self.store.acknowledge(scope, batch)
         self.counts.kept += 1
         return memory_ids
 
@@ -138,11 +134,11 @@ class EvictedTurnWriter:
     async def _reject(self, scope: Scope, batch: EvictedTurns, reason: str) -> None:
         tries = batch.tries + 1
         if tries < TRIES and not batch.rounds:
-            await self._store.postpone(scope, batch, tries)
+            await self.store.postpone(scope, batch, tries)
             self.counts.postponed += 1
             return
         retry_at = to_utc(self._clock()) + pause(batch.rounds)
-        await self._store.set_aside(scope, batch, reason, retry_at)
+        await self.store.set_aside(scope, batch, reason, retry_at)
         self.counts.set_aside += 1
         _log.error(
             "%d turns evicted from thread %s are set aside until %s after %d tries: %s",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import re2
 
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
+from ingest.screening.redaction.scan import replace_leaves
 from memtypes.live.thread_policy import Privacy
 from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
@@ -25,12 +26,8 @@ _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
 """Fields of a turn that may contain secrets; agent ids are addresses and stay."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenedTurns:
-    """Turns as they are stored. redactions: secrets removed, by kind."""
-
-    turns: tuple[Turn, ...]
-    redactions: Mapping[str, int]
+ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
+"""Turns as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class TurnScreen:
             cleaned = self.clean(tenant, privacy, fields)
             redactions.update(cleaned.counts)
             turns.append(self._turn(turn, dict(zip(_REDACTED_FIELDS, cleaned.value, strict=True)), tokenizer))
-        return ScreenedTurns(tuple(turns), dict(redactions))
+        return RedactedValue(turns, dict(redactions))
 
     def _turn(self, new: NewTurn, fields: dict[str, Any], tokenizer: Tokenizer) -> Turn:
         content: str = fields["content"]
@@ -79,38 +76,13 @@ class TurnScreen:
 
 def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue[Any]:
     """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
-    redaction = _PatternRedaction(patterns)
-    return RedactedValue(redaction.value(value), +redaction.counts)
+    counts: Counter[str] = Counter()
 
+    def replace(leaf: Any, _: str | None) -> Any:
+        if isinstance(leaf, str):
+            for pattern in patterns:
+                leaf, matches = re2.subn(pattern, REDACTED, leaf)
+                counts[KIND] += matches
+        return leaf
 
-@dataclass(frozen=True, slots=True)
-class _PatternRedaction:
-    patterns: Sequence[str]
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def value(self, value: Any) -> Any:
-        match value:
-            case str():
-                return self.text(value)
-            case list():
-                return [self.value(element) for element in value]
-            case dict():
-                return self._members(value)
-            case _:
-                return value
-
-    def text(self, text: str) -> str:
-        for pattern in self.patterns:
-            text, matches = re2.subn(pattern, REDACTED, text)
-            self.counts[KIND] += matches
-        return text
-
-    def _members(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Names that become equal are numbered, so that no member is lost."""
-        cleaned: dict[str, Any] = {}
-        for name, value in members.items():
-            unique = text = self.text(name)
-            while unique in cleaned:
-                unique = f"{text} {len(cleaned) + 1}"
-            cleaned[unique] = self.value(value)
-        return cleaned
+    return RedactedValue(replace_leaves(value, replace), +counts)

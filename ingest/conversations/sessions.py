@@ -8,17 +8,16 @@ about the user become facts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from memtypes.model.episodic import EpisodicDraft, EventType
-from memtypes.model.memory import Source, Text
+from memtypes.model.memory import Label, Model, Source, Text
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import IntentionType, ProspectiveDraft
 from memtypes.model.semantic import Category, SemanticDraft
+from memtypes.model.times import Instant
 from memtypes.model.types import AnyDraft
 
 CALLER = "session-stop"
@@ -32,27 +31,21 @@ ABOUT_USER = "about-user"
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
 
-@dataclass(frozen=True, slots=True)
-class SessionMessage:
+class SessionMessage(Model):
     """A message of a session."""
 
-    role: str
+    role: Label
     content: Text
-    timestamp: datetime | None = None
+    timestamp: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDraft:
-    """A draft, and the index of its message."""
+def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[tuple[int, AnyDraft]]:
+    """For each message an event, followed by its intentions, procedures and facts, each with the message's index.
 
-    index: int
-    draft: AnyDraft
-
-
-def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[MessageDraft]:
-    """For each message an event, followed by its intentions, procedures and facts; nothing for an empty message."""
+    Nothing for an empty message.
+    """
     return [
-        MessageDraft(index, draft)
+        (index, draft)
         for index, message in enumerate(messages)
         if message.content
         for draft in _drafts(session_id, index, message)

@@ -79,20 +79,11 @@ class TurnResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplacedTurns:
-    """The version after all turns were replaced. redactions: in the new turns, by kind."""
-
-    version: int
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class ThreadChain:
     """The threads of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
 
     threads: tuple[ThreadContent, ...]
     gap: bool
-    cycle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +166,7 @@ class Threads:
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self._screened(scope, policy, [new])
-            turn = screened.turns[0]
+            (turn,) = screened.value
             appended = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
@@ -185,22 +176,25 @@ class Threads:
             if appended.evicted or flushed:
                 await self.evicted_turns.persist(scope)
         turn = replace(turn, index=appended.index)
-        return TurnResult(turn, appended.version, flushed, appended.evicted, screened.redactions)
+        return TurnResult(turn, appended.version, flushed, appended.evicted, screened.counts)
 
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
-    ) -> ReplacedTurns:
-        """Replace all turns. The new ones must be within the limits: nothing is evicted."""
+    ) -> tuple[int, Mapping[str, int]]:
+        """Replace all turns. Returns the new version, and the number of secrets removed, by kind.
+
+        The new turns must be within the limits: nothing is evicted.
+        """
         resource = await self._resource(scope, thread_id)
         policy = self.policies.of_resource(resource)
         for agent_id in {turn.agent_id for turn in turns}:
             self.policies.check_write(resource, agent_id)
         with time_limit(policy.locks.append, "append"):
             screened = await self._screened(scope, policy, turns)
-            self._check_limits(policy, screened.turns)
-            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.turns]
+            self._check_limits(policy, screened.value)
+            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.value]
             version = await self.store.replace(scope, Replacement(thread_id, ranked, expected))
-        return ReplacedTurns(version, screened.redactions)
+        return version, screened.counts
 
     async def chain(self, scope: Scope, thread_id: str) -> ThreadChain:
         """The thread and its ancestors with their turns."""

@@ -15,16 +15,16 @@ from api.http.routes.retrieval import redact_query
 from api.http.routes.working import InSession, working_memory
 from api.http.shapes import Redactions
 from api.wiring.container import AppServices
-from ingest.conversations.sessions import MessageDraft, SessionMessage, session_drafts
+from ingest.conversations.sessions import SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
 from ingest.screening.submission import Submission
 from ingest.working.intentions import DueRequest
 from ingest.working.working_memory import NewItem
 from ingest.writing.outcome import WriteStatus
-from memtypes.model.memory import Label, Line, Model, Text
+from memtypes.model.memory import Line, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
-from memtypes.model.times import Instant
+from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
 from retrieval.answer import Answer, RetrieveAnswer
 from retrieval.query.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRequest
@@ -32,18 +32,10 @@ from retrieval.query.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRe
 MAX_STEPS = 200
 
 
-class MessageIn(Model):
-    """One message of a conversation."""
-
-    role: Label
-    content: Text
-    timestamp: Instant | None = None
-
-
 class SessionStop(InSession):
     """A conversation that has ended, oldest message first."""
 
-    messages: list[MessageIn] = Field(max_length=MAX_BATCH)
+    messages: list[SessionMessage] = Field(max_length=MAX_BATCH)
 
 
 class PromptSubmit(InSession):
@@ -108,12 +100,10 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     scope = request.scope_in(data.namespace, data.session_id)
     contents = [message.content for message in data.messages]
     rests = await services.recall_guard.without_recalled(scope, contents)
-    messages = [
-        SessionMessage(sent.role, rest, sent.timestamp) for sent, rest in zip(data.messages, rests, strict=True)
-    ]
+    messages = [sent.model_copy(update={"content": rest}) for sent, rest in zip(data.messages, rests, strict=True)]
     drafts = await offload(rests, lambda: session_drafts(data.session_id, messages))
-    outcomes = await services.ingestor.write(scope, [_submission(draft) for draft in drafts])
-    results = [BatchItem.of(draft.index, outcome) for draft, outcome in zip(drafts, outcomes, strict=True)]
+    outcomes = await services.ingestor.write(scope, [_submission(draft) for _, draft in drafts])
+    results = [BatchItem.of(index, outcome) for (index, _), outcome in zip(drafts, outcomes, strict=True)]
     return BatchAnswer.counted(_with_recalled(results, contents, rests))
 
 
@@ -169,6 +159,6 @@ def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Seq
     return [result for of_message in by_message.values() for result in of_message]
 
 
-def _submission(said: MessageDraft) -> Submission:
+def _submission(draft: AnyDraft) -> Submission:
     """Nobody chose an event for storage, so the pre-filter may drop it; an intention was asked for."""
-    return Submission(said.draft, captured=said.draft.type is MemoryType.EPISODIC)
+    return Submission(draft, captured=draft.type is MemoryType.EPISODIC)

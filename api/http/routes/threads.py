@@ -120,8 +120,8 @@ async def put_turns(
 ) -> VersionAnswer:
     """The version afterwards."""
     scope = await _writable(request, services, params, thread_id)
-    replaced = await _threads(services).replace(scope, thread_id, data.turns, data.expected_version)
-    return VersionAnswer.model_validate(replaced, from_attributes=True)
+    version, redactions = await _threads(services).replace(scope, thread_id, data.turns, data.expected_version)
+    return VersionAnswer(version=version, redactions=redactions)
 
 
 @Endpoint("GET /v1/threads/{thread_id}/chain", "The threads it continues", errors=_READ_ERRORS)
@@ -132,7 +132,7 @@ async def get_chain(
     threads = _threads(services)
     chain = await threads.chain(request.scope_in(params.namespace), thread_id)
     answers = [ThreadAnswer.of(threads, content.thread) for content in chain.threads]
-    return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=chain.cycle)
+    return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
@@ -209,7 +209,7 @@ async def get_stats(
     """Its tokens, limits and time to live."""
     scope, threads = request.scope_in(params.namespace), _threads(services)
     thread = await threads.store.get(scope, thread_id)
-    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.backlog(scope, thread_id))
+    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(scope, thread_id))
 
 
 @Endpoint("GET /v1/threads/{thread_id}/health", "Checks of a thread", errors=_READ_ERRORS)
@@ -219,7 +219,7 @@ async def get_health(
     """Whether it is within its limits and all evicted turns are stored."""
     scope, threads = request.scope_in(params.namespace), _threads(services)
     content = await threads.store.read(scope, thread_id)
-    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.backlog(scope, thread_id))
+    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(scope, thread_id))
 
 
 @Endpoint("DELETE /v1/threads/{thread_id}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -77,6 +77,24 @@ def _lines(value: Any) -> Iterator[str]:
                     yield f"{key}={member}"
 
 
+def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: str | None = None) -> Any:
+    """`value`, any JSON, with `replace(leaf, key)` for each leaf, and `replace(key, None)` for each key.
+
+    key: of the member that the leaf is; None in a list. Keys that become equal are numbered, so that no member is lost.
+    """
+    if isinstance(value, list):
+        return [replace_leaves(element, replace) for element in value]
+    if not isinstance(value, dict):
+        return replace(value, key)
+    members: dict[str, Any] = {}
+    for name, member in value.items():
+        unique = replaced = replace(name, None)
+        while unique in members:
+            unique = f"{replaced} {len(members) + 1}"
+        members[unique] = replace_leaves(member, replace, name)
+    return members
+
+
 def redact(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> str:
     """`text` with a marker in place of each secret; the same object if there is none."""
     return Redaction(patterns).text(text)
@@ -106,39 +124,20 @@ class Redaction:
         return "".join([*pieces, text[last:]])
 
     def value(self, value: Any) -> Any:
-        """`value`, any JSON, with every text redacted; numbers as well, since one may be a card number."""
-        match value:
-            case Enum() | bool() | None:
-                return value
-            case str():
-                return self.text(value)
-            case int():
-                return self._number(value)
-            case list():
-                return [self.value(element) for element in value]
-            case dict():
-                return self._members(value)
-            case _:
-                return value
+        """`value`, any JSON, with every text and key redacted; numbers as well, since one may be a card number."""
+        return replace_leaves(value, self._leaf)
 
-    def _number(self, number: int) -> int | str:
-        digits = str(number)
-        redacted = self.text(digits)
-        return number if redacted == digits else redacted
+    def _leaf(self, leaf: Any, key: str | None) -> Any:
+        if isinstance(leaf, Enum | bool) or not isinstance(leaf, str | int):
+            return leaf
+        text = self.text(str(leaf))
+        if isinstance(leaf, int) and text == str(leaf):
+            return leaf
+        return text if key is None else self._member(key, text)
 
-    def _members(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Keys are redacted too; keys that become equal are numbered."""
-        clean: dict[str, Any] = {}
-        for key, value in members.items():
-            name = redacted = self.text(key)
-            while name in clean:
-                name = f"{redacted} {len(clean) + 1}"
-            clean[name] = self._member(key, self.value(value))
-        return clean
-
-    def _member(self, key: str, value: Any) -> Any:
+    def _member(self, key: str, value: str) -> str:
         """`value`, or a marker if its key says that it is a password: {"password": ...}."""
-        if not isinstance(value, str) or len(value) > _MAX_PASSWORD:
+        if len(value) > _MAX_PASSWORD:
             return value
         line = f"{key}={value}"
         whole = [s for s in secrets_in(line, self.patterns) if s.start == len(key) + 1 and s.end == len(line)]

@@ -88,7 +88,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
             assert [batch.tries for batch in await threads.pending(SCOPE, 9)] == [tried]
             assert await writer.persist(SCOPE) == {"t": []}
     assert await stored_turns(store) == [1, 2]
-    backlog = await writer.backlog(SCOPE, "t")
+    backlog = await writer.store.backlog(SCOPE, "t")
     assert backlog.waiting == 0
     assert [(batch.turns[0].content, batch.retry_at) for batch in backlog.set_aside] == [("poison", NOW + FIRST_PAUSE)]
     assert (writer.counts.kept, writer.counts.postponed, writer.counts.set_aside) == (2, TRIES - 1, 1)
@@ -104,7 +104,7 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
     for _ in range(3 * TRIES):
         await writer.persist(SCOPE)
     assert await stored_turns(store) == [1, 2]
-    assert (await writer.backlog(SCOPE, "t")).waiting == 1
+    assert (await writer.store.backlog(SCOPE, "t")).waiting == 1
     gate.error = None
     assert len((await writer.persist(SCOPE))["t"]) == 1
     assert await stored_turns(store) == [0, 1, 2]
@@ -118,10 +118,10 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
     for _ in range(TRIES):
         await writer.persist(SCOPE)
     assert await writer.persist_all() == 0
-    assert len((await writer.backlog(SCOPE, "t")).set_aside) == 1
+    assert len((await writer.store.backlog(SCOPE, "t")).set_aside) == 1
     gate.error = None
     assert await EvictedTurnWriter(threads, ingestor, lambda: NOW).persist_all() == 1
-    assert await writer.backlog(SCOPE, "t") == EvictedBacklog(0)
+    assert await writer.store.backlog(SCOPE, "t") == EvictedBacklog(0)
 
 
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
@@ -133,12 +133,12 @@ async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
         await writer.persist(SCOPE)
     pauses = []
     for _ in range(10):
-        (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+        (batch,) = (await writer.store.backlog(SCOPE, "t")).set_aside
         assert batch.retry_at is not None
         pauses.append(batch.retry_at - now[0])
         now[0] = batch.retry_at - timedelta(seconds=1)
         await writer.persist_all()
-        assert (await writer.backlog(SCOPE, "t")).set_aside == (batch,)
+        assert (await writer.store.backlog(SCOPE, "t")).set_aside == (batch,)
         now[0] = batch.retry_at
         await writer.persist_all()
     assert pauses == [min(timedelta(minutes=10 * 2**times), timedelta(days=1)) for times in range(10)]
@@ -156,7 +156,7 @@ async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rule
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: NOW)
     for _ in range(TRIES):
         assert await writer.persist(SCOPE) == {"t": []}
-    (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+    (batch,) = (await writer.store.backlog(SCOPE, "t")).set_aside
     assert batch.reason.startswith("the memory of evicted turns was rejected: ")
     assert "ann@" not in batch.reason
 
@@ -194,7 +194,7 @@ async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
         await writer.persist(SCOPE)
-    (batch,) = (await writer.backlog(SCOPE, "t")).set_aside
+    (batch,) = (await writer.store.backlog(SCOPE, "t")).set_aside
     assert batch.reason.startswith("evicted turns do not form a valid memory: ")
 
 

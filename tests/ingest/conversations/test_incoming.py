@@ -33,10 +33,10 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
     """By the tenant's rules and the policy's patterns; large turns too, which are screened in a worker thread."""
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
     screened = await screen().turns("t", PRIVACY, FakeTokenizer(), new)
-    (turn,) = screened.turns
+    (turn,) = screened.value
     assert (turn.content, turn.tool) == (f"[redacted:email] has [redacted]{padding}", "[redacted]")
     assert turn.tokens == FakeTokenizer().count(turn.content)
-    assert screened.redactions == {"email": 1, "policy": 2}
+    assert screened.counts == {"email": 1, "policy": 2}
 
 
 @pytest.mark.anyio

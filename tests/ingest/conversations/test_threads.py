@@ -232,7 +232,7 @@ async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scop
         await threads.append(scope, thread_id, turn("a b c d e f g"), None)
     with pytest.raises(InvalidRequest, match="3 messages exceed the limit of 2"):
         await threads.replace(scope, thread_id, [turn("a")] * 3, None)
-    assert (await threads.replace(scope, thread_id, [turn("a")] * 2, None)).version == 1
+    assert await threads.replace(scope, thread_id, [turn("a")] * 2, None) == (1, {})
 
 
 async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope) -> None:
