@@ -16,9 +16,9 @@ from rich.text import Text
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
-from ingest.files.items import RowOptions
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportProgress, ImportReport, ProgressBar
+from ingest.files.row_to_item import RowOptions
 from ingest.files.run import ImportRequest, run_import
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType

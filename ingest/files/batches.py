@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from ingest.files.items import RowOptions, to_item
 from ingest.files.readers.rows import BadLine, Reading
 from ingest.files.readers.sources import READERS, SourceFile
 from ingest.files.report import RowProblem
+from ingest.files.row_to_item import RowOptions, to_item
 from ingest.screening.redaction.scan import redact
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, Protocol
 import anyio
 
 from ingest.files.batches import BatchReader, ItemBatch, open_readings
-from ingest.files.items import RowOptions, check_mapping
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportProgress, ImportReport, RowProblem
+from ingest.files.row_to_item import RowOptions, check_mapping
 from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import Ingestor

@@ -1,5 +1,5 @@
 """Read files into rows: one reader per format, each a generator over a binary stream.
 
-Readers know no memories: a row is what the file says, with its place. A place that cannot be read is reported in the
-same sequence, with the reason, so nothing is dropped silently.
+A row is what the file says, with its place; `ingest.files.row_to_item` turns it into the fields of a memory. A place
+that cannot be read is reported in the same sequence, with the reason, so nothing is dropped silently.
 """

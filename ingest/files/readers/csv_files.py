@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem, Reading, read_lines
+from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, read_lines
 
 _SEPARATORS = ",;\t"
 
@@ -52,7 +52,7 @@ def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
     if len(cells) > len(header):
         return BadLine(file, line, f"has {len(cells)} cells, the header has {len(header)}")
     fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
-    return RawItem(fields, file, line, textual=True)
+    return FileRow(fields, file, line, textual=True)
 
 
 class _CsvLines:

@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeAlias
 
 from ingest.files.readers.json_files import read_jsonl, read_objects
-from ingest.files.readers.rows import BadLine, RawItem, Reading
-from memtypes.model.memory import Memory
+from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, row
+from memtypes.model.memory import MAX_LABEL
 
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
-_MAX_TITLE = 500
 
 Convert: TypeAlias = Callable[[dict[str, Any], str, int], Iterator[Reading]]
 """Takes one object of an export, the file's name and the line; returns its rows."""
@@ -65,16 +64,6 @@ def _converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert
             yield BadLine(file, reading.line, f"does not have the form of this export: {problem[:120]}")
 
 
-def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` as metadata; those with the name of a memory's field are renamed."""
-    return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
-
-
-def row(file: str, line: int, fields: dict[str, Any]) -> RawItem:
-    """A row of those `fields` that have a value."""
-    return RawItem({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
-
-
 @dataclass(frozen=True, slots=True)
 class _Conversation:
     """The place and the session of a conversation's messages."""
@@ -84,7 +73,7 @@ class _Conversation:
     session: str
     title: object
 
-    def message(self, turn: int, role: str, text: str, at: str | None) -> RawItem:
+    def message(self, turn: int, role: str, text: str, at: str | None) -> FileRow:
         """The row for a message; `turn` is its number."""
         fields = {
             "type": "episodic",
@@ -93,7 +82,7 @@ class _Conversation:
             "speaker": role,
             "event_type": _EVENTS[role],
             "created_at": at,
-            "context": " ".join(str(self.title or "").split())[:_MAX_TITLE],
+            "context": " ".join(str(self.title or "").split())[:MAX_LABEL],
             "source": {"thread_id": self.session, "turns": [turn], "line": None},
         }
         return row(self.file, self.line, fields)
@@ -178,7 +167,7 @@ def _as_utc(time: str | None) -> str | None:
     return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
 
 
-def _mcp_facts(line: RawItem) -> Iterator[Reading]:
+def _mcp_facts(line: FileRow) -> Iterator[Reading]:
     record = line.fields
     if record["type"] == "entity":
         name, kind = str(record["name"]), str(record.get("entityType") or "")
@@ -192,9 +181,15 @@ def _mcp_facts(line: RawItem) -> Iterator[Reading]:
         yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
 
 
-def _mcp_fact(line: RawItem, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
+def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
     metadata = {name: value for name, value in metadata.items() if value != ""}
     # Several facts come from one line, so the line alone does not identify the source.
     source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
-    fields = {"type": "semantic", "content": text, "concept": concept[:500], "metadata": metadata, "source": source}
+    fields = {
+        "type": "semantic",
+        "content": text,
+        "concept": concept[:MAX_LABEL],
+        "metadata": metadata,
+        "source": source,
+    }
     return row(line.file, line.line, fields)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from ingest.files.readers.rows import BadLine, RawItem, Reading, TextLine, read_lines, read_utf8
+from ingest.files.readers.rows import BadLine, FileRow, Reading, TextLine, read_lines, read_utf8
 from memtypes.model.strict_json import MalformedJson, skip_blank, value_at, whole_value
 
 MAX_FILE = 256 * 1024 * 1024
@@ -54,7 +54,7 @@ def _jsonl_row(line: TextLine, file: str) -> Reading:
 def _row(value: Any, file: str, line: int) -> Reading:
     if not isinstance(value, dict):
         return BadLine(file, line, f"must be a JSON object, is {_TYPE_NAMES.get(type(value), 'a number')}")
-    return RawItem(value, file, line)
+    return FileRow(value, file, line)
 
 
 class _JsonWalk:
@@ -99,7 +99,7 @@ class _JsonWalk:
             self._comma_or("}")
         self._expect("}")
         if not has_list:
-            yield RawItem(fields, self._file, first_line)
+            yield FileRow(fields, self._file, first_line)
 
     def _list(self) -> Iterator[Reading]:
         self._expect("[")

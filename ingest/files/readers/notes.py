@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from ingest.files.readers.exports import as_metadata, row
-from ingest.files.readers.rows import BadLine, Reading, read_utf8
+from ingest.files.readers.rows import BadLine, Reading, as_metadata, read_utf8, row
+from memtypes.model.memory import MAX_LABEL, MAX_TAG, MAX_TAGS
 
 MAX_NOTE = 8 * 1024 * 1024
 LONG_NOTE = 4_000
@@ -69,7 +69,7 @@ def _fields(front: dict[str, Any]) -> dict[str, Any]:
     dates = (_instant(front[name]) for name in _DATES if name in front)
     return {
         "type": "semantic",
-        "concept": str(front.get("title") or "")[:500],
+        "concept": str(front.get("title") or "")[:MAX_LABEL],
         "tags": _tags(front.get("tags") or front.get("tag")),
         "created_at": next((instant for instant in dates if instant), None),
         "metadata": as_metadata({name: _plain(value) for name, value in front.items() if name not in _KNOWN}),
@@ -78,7 +78,9 @@ def _fields(front: dict[str, Any]) -> dict[str, Any]:
 
 def _tags(value: Any) -> list[str]:
     words = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
-    return list(dict.fromkeys(str(word).lstrip("#").strip()[:128] for word in words if str(word).strip("# ")))[:64]
+    return list(dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# ")))[
+        :MAX_TAGS
+    ]
 
 
 def _instant(value: Any) -> str | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
+from memtypes.model.memory import Memory
+
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of a line: three times the longest content with every character escaped."""
 
@@ -14,7 +16,7 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
-class RawItem:
+class FileRow:
     """The fields of one row, and its place.
 
     heading: the title that the file's structure gives it. textual: all values are text (CSV, front matter), so numbers,
@@ -37,10 +39,20 @@ class BadLine:
     reason: str
 
 
-Reading: TypeAlias = RawItem | BadLine
+Reading: TypeAlias = FileRow | BadLine
 
 Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
 """Takes a binary stream and the file's name as reported."""
+
+
+def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
+    """A row of those `fields` that have a value."""
+    return FileRow({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
+
+
+def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` as metadata; those with the name of a memory's field are renamed."""
+    return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
 
 
 @dataclass(frozen=True, slots=True)

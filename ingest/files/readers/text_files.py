@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, BinaryIO
 
-from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem, Reading, TextLine, read_lines
+from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, read_lines
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
@@ -45,7 +45,7 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
     lines = read_lines(stream, file)
     head, front = _front_matter(lines)
     for reading in _sections(chain(head, lines), file):
-        if isinstance(reading, RawItem):
+        if isinstance(reading, FileRow):
             # Front matter is text, parsed like CSV cells, and never replaces the content.
             yield replace(reading, fields={**front, **reading.fields}, textual=True)
         else:
@@ -73,7 +73,7 @@ class _TextBlock:
         if self._size > MAX_LINE:
             yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
         elif content.strip():
-            yield RawItem({"content": content}, file, self.line, heading=self.heading)
+            yield FileRow({"content": content}, file, self.line, heading=self.heading)
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:

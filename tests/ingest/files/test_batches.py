@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ingest.files.batches import BATCH_ROWS, BatchReader, open_readings
-from ingest.files.items import RowOptions
-from ingest.files.readers.rows import BadLine, RawItem, Reading
+from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import Format, SourceFile
+from ingest.files.row_to_item import RowOptions
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import NOW
 
@@ -20,7 +20,7 @@ FACTS = RowOptions(type=MemoryType.SEMANTIC)
 def batch_reader(rows: int, bad: int | None = None) -> BatchReader:
     """A reader over so many rows, of which row number `bad` is a bad line."""
     readings: list[Reading] = [
-        BadLine("f", row, "broken") if row == bad else RawItem({"content": f"row {row}"}, "f", row)
+        BadLine("f", row, "broken") if row == bad else FileRow({"content": f"row {row}"}, "f", row)
         for row in range(rows)
     ]
     return BatchReader(iter(readings), FACTS, lambda: NOW)
@@ -69,4 +69,4 @@ def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
 def test_standard_input_is_read_from_the_stream() -> None:
     """Its rows have the name of the pipe."""
     with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (readings, _):
-        assert list(readings) == [RawItem({"content": "text"}, "-", 1)]
+        assert list(readings) == [FileRow({"content": "text"}, "-", 1)]

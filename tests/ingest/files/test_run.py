@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.files.batches import BATCH_ROWS
-from ingest.files.items import RowOptions
 from ingest.files.report import ImportProgress, ImportReport
+from ingest.files.row_to_item import RowOptions
 from ingest.files.run import ImportRequest, Sink, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable

@@ -7,8 +7,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.files.items import RowOptions, to_item
-from ingest.files.readers.rows import BadLine, RawItem, Reader, Reading
+from ingest.files.readers.rows import BadLine, FileRow, Reader, Reading
+from ingest.files.row_to_item import RowOptions, to_item
 
 
 def read(reader: Reader, data: str | bytes) -> list[Reading]:
@@ -20,8 +20,8 @@ def read(reader: Reader, data: str | bytes) -> list[Reading]:
 def rows(reader: Reader, data: str | bytes) -> list[tuple[int, dict[str, Any]]]:
     """Line and fields of each row; fails if there is a bad line."""
     readings = read(reader, data)
-    assert all(isinstance(reading, RawItem) for reading in readings), readings
-    return [(reading.line, reading.fields) for reading in readings if isinstance(reading, RawItem)]
+    assert all(isinstance(reading, FileRow) for reading in readings), readings
+    return [(reading.line, reading.fields) for reading in readings if isinstance(reading, FileRow)]
 
 
 def bad(reader: Reader, data: str | bytes) -> list[tuple[int | None, str]]:
@@ -33,5 +33,5 @@ def read_items(reader: Reader, data: Any) -> tuple[list[dict[str, Any]], list[Ba
     """The rows as valid items, and the bad lines. data: text, or what to write as JSON."""
     readings = read(reader, data if isinstance(data, str) else json.dumps(data, indent=1))
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    items = [to_item(reading, RowOptions(), now) for reading in readings if isinstance(reading, RawItem)]
+    items = [to_item(reading, RowOptions(), now) for reading in readings if isinstance(reading, FileRow)]
     return items, [reading for reading in readings if isinstance(reading, BadLine)]

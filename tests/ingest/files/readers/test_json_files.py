@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.readers.json_files import read_json, read_jsonl
-from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem
+from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow
 from tests.ingest.files.readers.reading import bad, read, rows
 
 
@@ -52,7 +52,7 @@ def test_a_too_long_line_is_skipped() -> None:
     """The next line is read, with the right number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
     assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes")
-    assert readings[1] == RawItem({"a": 2}, "f", 2)
+    assert readings[1] == FileRow({"a": 2}, "f", 2)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_single_json_object_is_one_row() -> None:
 def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) -> None:
     """The error has its line, and says that the rest was not read."""
     readings = read(read_json, text)
-    assert readings[0] == RawItem({"a": 1}, "f", 1)
+    assert readings[0] == FileRow({"a": 1}, "f", 1)
     assert isinstance(readings[-1], BadLine)
     assert readings[-1].line == line
     assert readings[-1].reason.startswith(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.files.readers.rows import MAX_LINE, BadLine, RawItem
+from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow
 from ingest.files.readers.text_files import read_markdown, read_text
 from tests.ingest.files.readers.reading import bad, read, rows
 
@@ -32,7 +32,7 @@ The end.
 
 def test_markdown_has_one_row_per_section() -> None:
     """Fenced blocks are text, and front matter applies to every section."""
-    readings = [reading for reading in read(read_markdown, MARKDOWN) if isinstance(reading, RawItem)]
+    readings = [reading for reading in read(read_markdown, MARKDOWN) if isinstance(reading, FileRow)]
     assert [(reading.line, reading.heading) for reading in readings] == [(8, None), (10, "Deploy"), (18, "Last")]
     assert readings[1].fields["content"] == "Run it.\n\n```sh\n# no heading\n```"
     assert all(
@@ -45,7 +45,7 @@ def test_markdown_has_one_row_per_section() -> None:
 def test_headings_include_those_above_them() -> None:
     """A section has the path of its headings; a higher heading ends the ones below it."""
     text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
-    readings = [reading for reading in read(read_markdown, text) if isinstance(reading, RawItem)]
+    readings = [reading for reading in read(read_markdown, text) if isinstance(reading, FileRow)]
     assert [reading.heading for reading in readings] == ["A > B", "A > B > C", "A > D", "E"]
 
 
@@ -72,4 +72,4 @@ def test_a_too_long_paragraph_is_skipped() -> None:
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
     assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")
-    assert readings[1] == RawItem({"content": "next"}, "f", 11)
+    assert readings[1] == FileRow({"content": "next"}, "f", 11)

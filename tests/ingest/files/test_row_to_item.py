@@ -1,4 +1,4 @@
-"""Turning rows into items."""
+"""Turning rows of files into items."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingest.files.items import RowOptions, check_mapping, to_item
-from ingest.files.readers.rows import RawItem
+from ingest.files.readers.rows import FileRow
+from ingest.files.row_to_item import RowOptions, check_mapping, to_item
 from ingest.screening.submission import ReviewMode, submission_from
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -18,7 +18,7 @@ SEMANTIC = RowOptions(type=MemoryType.SEMANTIC)
 
 def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> dict[str, Any]:
     """The item for a row with `fields`."""
-    return to_item(RawItem(fields, "f.csv", 3, **raw), options, NOW)
+    return to_item(FileRow(fields, "f.csv", 3, **raw), options, NOW)
 
 
 def refusal(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:

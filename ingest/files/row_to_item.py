@@ -1,0 +1,177 @@
+"""Turn a row of a file into the item of POST /v1/memories/batch that stores it: the fields of one memory.
+
+Fields are renamed by the caller's mapping; the cells of a CSV file are parsed; the caller's type, session and agent are
+filled in; the heading becomes the title; extra fields become metadata; the place in the file becomes the source. The
+result is validated like a draft, so a bad row is found before it is sent.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from ingest.files.readers.rows import FileRow, as_metadata
+from ingest.screening.submission import ReviewMode, as_invalid, draft_of
+from ingest.writing.drafts import check_draft
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.memory import MAX_LABEL, Memory, Source
+from memtypes.model.policy import MemoryType
+from memtypes.model.strict_json import MalformedJson, whole_value
+from memtypes.model.types import MEMORY_CLASSES, AnyDraft
+
+_METADATA = "metadata."
+_REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The class in `annotation`: without Annotated, "| None" and the parameters of a generic class."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Annotated, typing.Union, types.UnionType):
+        return _plain_type(typing.get_args(annotation)[0])
+    return origin or annotation
+
+
+_FIELDS: Mapping[str, Any] = {
+    name: _plain_type(info.annotation)
+    for draft in typing.get_args(typing.get_args(AnyDraft)[0])
+    for name, info in draft.model_fields.items()
+}
+"""The class of every field that a draft of some type has."""
+
+_CLASSES = tuple(MEMORY_CLASSES.values())
+_TITLE_FIELDS = {memory_class.title_field for memory_class in _CLASSES if memory_class.title_field}
+_COMMON_FIELDS = {*_FIELDS, "review"}.difference(*(memory_class.own_fields for memory_class in _CLASSES))
+
+
+@dataclass(frozen=True, slots=True)
+class RowOptions:
+    """How rows become items.
+
+    type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: foreign field
+    names to ours, which may be metadata.KEY. extra_to_metadata: put fields that no memory has into metadata instead of
+    rejecting the row.
+    """
+
+    type: MemoryType | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    extra_to_metadata: bool = False
+
+
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """Raise InvalidRequest unless `mapping` leads to existing fields, each once."""
+    targets = list(mapping.values())
+    for foreign, target in mapping.items():
+        if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
+            known = ", ".join(sorted(_FIELDS))
+            message = f"no memory has a field {target!r}; known are {known} and metadata.KEY"
+            raise InvalidRequest(message, path="map", got=target)
+        if targets.count(target) > 1:
+            raise InvalidRequest(f"two fields are mapped to {target}", path="map", got=foreign)
+
+
+def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
+    """The item for `row`, valid as a draft at `now`. Raises InvalidRequest."""
+    fields = _renamed(row.fields, options.mapping)
+    if row.textual:
+        fields = {name: _parsed_cell(name, value) for name, value in fields.items()}
+    for name in ("type", "session_id", "agent_id"):
+        default = getattr(options, name)
+        if default is not None and fields.get(name) is None:
+            fields[name] = str(default)
+    if row.heading is not None:
+        _set_heading(fields, row.heading)
+    if options.extra_to_metadata:
+        allowed = _COMMON_FIELDS | _class_of(fields).own_fields
+        extra = {name: fields.pop(name) for name in list(fields) if name not in allowed}
+        _add_metadata(fields, as_metadata(extra))
+    fields["source"] = _source(fields.get("source"), row)
+    draft_fields = {name: value for name, value in fields.items() if name != "review" or value not in _REVIEWS}
+    try:
+        draft = draft_of(draft_fields)
+    except ValidationError as error:
+        raise as_invalid(error) from error
+    check_draft(draft, now)
+    return fields
+
+
+def _renamed(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if name not in mapping}
+    metadata: dict[str, Any] = {}
+    for foreign, target in mapping.items():
+        if foreign not in row:
+            continue
+        if target.startswith(_METADATA):
+            metadata[target.removeprefix(_METADATA)] = row[foreign]
+        elif target in fields:
+            raise InvalidRequest(f"has both {foreign} and {target}, to which {foreign} is mapped", path=target)
+        else:
+            fields[target] = row[foreign]
+    _add_metadata(fields, metadata)
+    return fields
+
+
+def _add_metadata(fields: dict[str, Any], added: Mapping[str, Any]) -> None:
+    metadata = fields.get("metadata") or {}
+    if added and isinstance(metadata, dict):  # validation reports metadata of another kind
+        fields["metadata"] = {**metadata, **added}
+
+
+def _parsed_cell(name: str, value: Any) -> Any:
+    """A text parsed as its field needs; one that cannot be parsed stays text, which validation reports."""
+    kind = _FIELDS.get(name)
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if kind is list:
+        return _parsed_list(text)
+    if kind not in (int, float, bool, dict, Source):
+        return value
+    try:
+        return whole_value(text.lower() if text.lower() in ("true", "false") else text)
+    except MalformedJson:
+        return value
+
+
+def _parsed_list(text: str) -> Any:
+    """A JSON list; else the parts between semicolons, or between commas if there is no semicolon."""
+    if text.startswith("["):
+        try:
+            return whole_value(text)
+        except MalformedJson:
+            text = text.strip("[]")
+    parts = text.split(";" if ";" in text else ",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _set_heading(fields: dict[str, Any], heading: str) -> None:
+    """Make the heading the title of the row's type; put it before the content if the type has no title."""
+    title_field = _class_of(fields).title_field
+    if title_field is None:
+        fields["content"] = f"{heading}: {fields['content']}"
+        return
+    for name in _TITLE_FIELDS & fields.keys():
+        del fields[name]
+    fields[title_field] = heading[:MAX_LABEL].strip()
+
+
+def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
+    """The class of the row's type; the base class if it has none or an unknown one."""
+    return next((memory_class for kind, memory_class in MEMORY_CLASSES.items() if kind == fields.get("type")), Memory)
+
+
+def _source(source: Any, row: FileRow) -> Any:
+    """The row's place, with what the row says about its source itself."""
+    place = {"file": row.file, "line": row.line}
+    if source is None:
+        return place
+    if isinstance(source, str):
+        return {**place, "caller": source}
+    return {**place, **source} if isinstance(source, dict) else source
