@@ -29,7 +29,7 @@ MEMORY_CLASSES: Mapping[MemoryType, type[Memory]] = MappingProxyType(
 AnyDraft: TypeAlias = Annotated[
     EpisodicDraft | SemanticDraft | ProspectiveDraft | ProceduralDraft | WorkingDraft, Field(discriminator="type")
 ]
-"""A draft of any type, told apart by its `type`."""
+"""A draft of any type, discriminated by `type`."""
 
 DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 

@@ -103,19 +103,19 @@ def _score(own: NDArray[np.float64] | None, place: int) -> float | None:
     return None if own is None or np.isnan(own[place]) else float(own[place])
 
 
-def _scores(given: Sequence[float | None]) -> NDArray[np.float64] | None:
-    if all(score is None for score in given):
+def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
+    if all(score is None for score in values):
         return None
-    return np.array([np.nan if score is None else score for score in given], dtype=np.float64)
+    return np.array([np.nan if score is None else score for score in values], dtype=np.float64)
 
 
-def _rows(given: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
     """The rows as one matrix, NaN for a missing row; None when no row has a number."""
-    width = next((len(row) for row in given if row is not None and len(row)), 0)
+    width = next((len(row) for row in values if row is not None and len(row)), 0)
     if not width:
         return None
     nothing = np.full(width, np.nan, dtype=np.float32)
-    return np.vstack([nothing if row is None else row for row in given])
+    return np.vstack([nothing if row is None else row for row in values])
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:

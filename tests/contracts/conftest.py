@@ -1,4 +1,4 @@
-"""The stores that the contract of MemoryStore is held against, and a scope of its own for every test.
+"""The stores on which the contract of MemoryStore is tested, and a new scope for every test.
 
 A genuine Qdrant server is used when QDRANT_TEST_URL names one (and QDRANT_TEST_API_KEY its key); else it is skipped.
 """
@@ -40,14 +40,14 @@ STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
 @pytest.fixture(scope="package", params=STORES)
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """Each store in turn; one for the whole package, so every test finds other tests' memories around its own."""
+    """Each store in turn, one for the whole package, so other tests' memories are in it too."""
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
         yield one
 
 
 @asynccontextmanager
 async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
-    """The store of this name, empty; nothing of it is left at the end."""
+    """The store of this name, empty; it is deleted at the end."""
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
         pytest.skip("no Qdrant server: start one and set QDRANT_TEST_URL")

@@ -1,4 +1,4 @@
-"""Small steps that the suites of MemoryStore share."""
+"""Steps that the suites of MemoryStore share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.builders import make_record
 
 
 async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
-    """Keep memories with vectors that follow from their ids."""
+    """Store memories with vectors derived from their ids."""
     await store.upsert(scope, [make_record(memory) for memory in memories])
 
 

@@ -1,4 +1,4 @@
-"""What a filter means, said in plain Python: the reference that every store is compared with."""
+"""Filters evaluated in plain Python: the reference that every store is compared with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: keeping, reading, changing and removing, on every implementation."""
+"""The contract of MemoryStore: storing, reading, changing and removing, on every implementation."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -> None:
-    """What was patched under a higher fence stays as it is, and the one that came late is told; the rest is changed."""
+    """A memory patched under a higher fence is unchanged and LockLost is raised; other memories are changed."""
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
     await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
@@ -33,7 +33,7 @@ async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -
 
 
 async def test_the_same_and_a_later_holder_go_on(store: MemoryStore, scope: Scope) -> None:
-    """A fence holds back only those before it; without one nothing is checked; what is missing stays missing."""
+    """A patch without a fence is not checked, and missing memories stay missing."""
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)
     await keep(store, scope, memory)

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: what filters let through, compared with plain Python, on every implementation."""
+"""The contract of MemoryStore: filters, compared with a reference in Python, on every implementation."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
-    """The store lists, counts and finds what plain Python lets through."""
+    """The store lists, counts and finds the memories that match in the reference."""
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
     assert {memory.content for memory in page.memories} == expected
@@ -149,7 +149,7 @@ async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
 
 @pytest.mark.parametrize("field", sorted(OPERANDS))
 async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
-    """Each operator with each operand lets through what plain Python does, absent fields included."""
+    """Each operator with each operand matches the same memories as the reference, absent fields included."""
     await assert_lets_through(shelf, Absent(field))
     for value in OPERANDS[field]:
         ranges = () if isinstance(value, bool | str) else (Op.GT, Op.GTE, Op.LT, Op.LTE)

@@ -1,4 +1,4 @@
-"""The contract of passages: they say what the memories say, whatever has been written since they were last read."""
+"""The contract of MemoryStore: passages agree with the memories as they are, on every implementation."""
 
 from __future__ import annotations
 

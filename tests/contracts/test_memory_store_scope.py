@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: nothing reaches beyond its tenant and namespace, on every implementation."""
+"""The contract of MemoryStore: every call is bounded by tenant and namespace, on every implementation."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Payload: TypeAlias = dict[str, Any]
 """A memory as JSON (see `Memory.to_payload`)."""
 
 Keys: TypeAlias = NDArray[Any]
-"""How an engine identifies memories: by id, or by numbers of its own. Sortable; opaque to its callers."""
+"""How an engine identifies memories: by id, or by internal numbers. Sortable; opaque to callers."""
 
 
 class EnginePoint(msgspec.Struct, frozen=True, array_like=True, eq=False):

@@ -1,4 +1,4 @@
-"""Columns fields and candidates as columns: they say what the payloads and the candidates said one by one."""
+"""Columns and candidates: they have the values of the single payloads and candidates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
 
 @st.composite
 def payloads(draw: st.DrawFn) -> dict[str, Any]:
-    """A light payload with any of its fields."""
+    """A payload with any of the columns' fields."""
     made: dict[str, Any] = {}
     for path in draw(st.sets(st.sampled_from(sorted(KINDS)))):
         outer, _, inner = path.partition(".")
@@ -57,7 +57,7 @@ def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], othe
     assert read_back(joined.take(places)) == (one + other)[::-1]
 
 
-def told(found: Candidates) -> list[tuple[Any, ...]]:
+def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
     """Every part of every candidate."""
     return [
         (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
@@ -71,7 +71,7 @@ def test_candidates_of_several_types_are_joined() -> None:
     facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
     tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]
     joined = Candidates.joined([facts, [], tasks])
-    assert [part[:5] for part in told(joined)] == [
+    assert [part[:5] for part in parts_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),
         ("aa", "prospective", None, 2.0, {"status": "open"}),
     ]

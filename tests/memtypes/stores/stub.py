@@ -1,4 +1,4 @@
-"""A loopback HTTP server that answers as it is told, in place of a Qdrant server."""
+"""A loopback HTTP server with scripted answers, in place of a Qdrant server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that came in."""
+    """A received request."""
 
     method: str
     path: str

@@ -37,7 +37,7 @@ def test_a_directory_that_is_gone_needs_no_syncing(tmp_path: Path) -> None:
 
 
 def test_a_lock_has_one_holder(tmp_path: Path) -> None:
-    """While a lock is held nobody else gets it, and the file names its holder."""
+    """A held lock can't be taken again, and its file names the holder."""
     path = tmp_path / "lock"
     with locked(path) as first, locked(path) as second:
         assert (first, second) == (True, False)

@@ -1,6 +1,6 @@
 """The embedded engine: a shard for each memory type, and the engine operations on them.
 
-The library never releases the GIL, so this runs in a process of its own (see `server`). Its operations never suspend:
+The library never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend:
 a request is answered in one piece. An update is in the write-ahead log before it is acknowledged, so it survives the
 death of this process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
 """

@@ -11,7 +11,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 def test_a_directory_without_an_alias_is_not_a_store(tmp_path: Path) -> None:
-    """Its shards are an error, and a damaged holder file names nobody."""
+    """Its shards are an error, and a damaged holder file names no process."""
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):
         layout.shard_paths()

@@ -66,7 +66,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
-    """The store answers as before, and the next try begins anew."""
+    """The store answers as before, and the next rebuild starts from the beginning."""
 
     async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
         if len(memories) < PIECE:
@@ -119,6 +119,6 @@ async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdr
 
 
 async def test_a_rebuild_needs_existing_collections(client: AsyncQdrantClient) -> None:
-    """The first missing name is told."""
+    """The error names the first missing collection."""
     with pytest.raises(InvalidRequest, match="p_episodic"):
         await rebuild(WIDER, wider, client)

@@ -1,4 +1,4 @@
-"""One shard with its files: what a power cut has parted is put together when it is opened."""
+"""A shard and its files: repaired on opening after a power cut."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def opened(path: Path) -> Shard:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """A closed shard of six facts, written one after the other, of which the last is removed again."""
+    """A closed shard of six facts, of which the last is removed again."""
     shard = opened(tmp_path)
     for one in POINTS:
         shard.write(PutPoints((one,), EVERYTHING))

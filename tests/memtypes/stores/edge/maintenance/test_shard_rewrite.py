@@ -1,4 +1,4 @@
-"""What was removed leaves the disk: shards are written anew while they are in use."""
+"""Erasures remove bytes from the disk: shards are rewritten while they are in use."""
 
 from __future__ import annotations
 

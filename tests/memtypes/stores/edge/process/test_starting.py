@@ -1,4 +1,4 @@
-"""The engine process: shared, durable, found again after any death, and gone when nobody needs it."""
+"""The engine process: shared, durable, restarted after a crash, and ended after its last client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slots: one a memory, never given twice, found again after any death, without a trace of what was removed."""
+"""Slots: one for each memory, never assigned twice, repaired after a crash, overwritten on removal."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -
 
 
 def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
-    """A record that was not written to its end is nobody's, and the next one takes its place."""
+    """A row that was not written completely is ignored, and the next one takes its place."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:1])
     file.claim(IDS[1:2])

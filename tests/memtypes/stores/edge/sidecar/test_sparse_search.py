@@ -1,4 +1,4 @@
-"""Word search beside the engine: the same hits as the engine's, whatever was written before."""
+"""Keyword search beside the engine: the same hits as the engine's, whatever was written before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125
 
 
 def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
-    """Facts with some of the query's terms; every fifth has no term at all."""
+    """Facts with some of the query's terms; every fifth has no term."""
     made = []
     for number in range(start, start + count):
         memory = make_memory(MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10)
@@ -51,7 +51,7 @@ def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
 
 
 def filled(tmp_path: Path) -> Shard:
-    """A shard of two scopes, of which some memories were written twice and some removed."""
+    """A shard of two scopes, in which some memories were written twice and some removed."""
     made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
     made.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
     made.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))

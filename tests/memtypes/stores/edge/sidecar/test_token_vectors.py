@@ -1,4 +1,4 @@
-"""The files of token vectors: found again after any death, overwritten on removal, written anew when mostly dead."""
+"""Files of token vectors: repaired after a crash, overwritten on removal, compacted; and the maxima of their tokens."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ MATCHER = Matcher()
 
 
 def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
-    """The memories in a file, each after a row that is nobody's."""
+    """The rows of memories in a file, each after a row that belongs to none."""
     content = [np.full((1, 128), 0x55, dtype=np.uint8)]
     starts = []
     for tokens in memories:
