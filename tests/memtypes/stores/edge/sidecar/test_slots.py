@@ -5,12 +5,10 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.stores.edge.sidecar.array_files import RowFile
 from memtypes.stores.edge.sidecar.slots import RECENT, SlotFile, slots_of
 from memtypes.stores.operations.uuids import ids_of, strings_of
 
@@ -92,7 +90,7 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
-    """Slots without an id and ids with two slots are doubtful; what is known of them is kept, the rest forgotten."""
+    """Slots without an id and ids with two slots are doubtful; known ids are set, the others forgotten."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:2])
     file.close()
@@ -107,22 +105,6 @@ def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
         assert file.find([*twice, IDS[4], IDS[5]]).tolist() == [0, 2, 4]
         assert file.doubtful().tolist() == [3]
         file = reopened(file)
-
-
-def test_rows_are_read_after_each_write(tmp_path: Path) -> None:
-    """Rows that are written far apart have zeros between them, and views of earlier rows see what is written there."""
-    file = RowFile(tmp_path / "own" / "rows.bin", np.dtype(np.int64))
-    assert file.rows.tolist() == []
-    file.put(slots_of([4, 1, 2]), np.array([40, 10, 20]))
-    before = file.rows
-    assert before.tolist() == [0, 10, 20, 0, 40]
-    assert file.append(np.array([50])) == 5
-    file.zero(1, 2)
-    assert before.tolist() == [0, 0, 0, 0, 40]
-    assert file.rows.tolist() == [0, 0, 0, 0, 40, 50]
-    with pytest.raises(ValueError, match="read-only"):
-        file.rows[0] = 1
-    file.close()
 
 
 def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""Arrays in files: rows by number, read through a mapping. `test_token_vectors` covers several rows for each slot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtypes.stores.edge.sidecar.array_files import RowFile
+from memtypes.stores.edge.sidecar.slots import slots_of
+
+
+def test_rows_are_read_after_each_write(tmp_path: Path) -> None:
+    """Rows that are written far apart have zeros between them, and views of earlier rows see what is written there."""
+    file = RowFile(tmp_path / "own" / "rows.bin", np.dtype(np.int64))
+    assert file.rows.tolist() == []
+    file.put(slots_of([4, 1, 2]), np.array([40, 10, 20]))
+    before = file.rows
+    assert before.tolist() == [0, 10, 20, 0, 40]
+    assert file.append(np.array([50])) == 5
+    file.zero(1, 2)
+    assert before.tolist() == [0, 0, 0, 0, 40]
+    assert file.rows.tolist() == [0, 0, 0, 0, 40, 50]
+    with pytest.raises(ValueError, match="read-only"):
+        file.rows[0] = 1
+    file.close()
