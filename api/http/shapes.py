@@ -52,7 +52,7 @@ def _is_empty(value: object) -> bool:
 
 
 Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
-"""Secrets that were taken out, by kind; left out where there were none."""
+"""Secrets that were removed, by kind; left out when there were none."""
 
 Timestamp: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 """An instant as RFC 3339 text."""

@@ -46,7 +46,7 @@ async def connect(services: Services, *, local_only: bool = False, **options: An
 
 @pytest.fixture
 def services() -> Services:
-    """Services over fakes, at a fixed time, without keys."""
+    """Services over an in-memory store, at a fixed time, without keys."""
     return fake_services(lambda: NOW)
 
 
@@ -65,24 +65,24 @@ def guarded(services: Services) -> Services:
 
 
 def bearer(tenant: str, role: Role) -> dict[str, str]:
-    """The header of a key."""
+    """The Authorization header for a key."""
     return {"Authorization": f"Bearer {KEYS[tenant, role]}"}
 
 
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[World]:
-    """A fresh one."""
+    """A client of working memory in a new namespace."""
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
-    made: list[World] = []
-    services = with_live(fake_services(lambda: made[0].now, InMemoryStore()), live)
+    worlds: list[World] = []
+    services = with_live(fake_services(lambda: worlds[0].now, InMemoryStore()), live)
     assert services.working is not None
     async with connect(services) as client:
-        made.append(World(client, services.working, services.retriever, datetime(2026, 3, 1, 12, 0, tzinfo=UTC), space))
-        yield made[0]
+        worlds.append(World(client, services.working, services.retriever, NOW, space))
+        yield worlds[0]
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem in `response`, when it is one of `status`."""
+    """The problem in `response`, which must have `status`."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"

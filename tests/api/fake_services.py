@@ -40,35 +40,35 @@ from tests.fakes_working import FakeItems
 
 
 class AwayStore(InMemoryStore):
-    """A store that is not there."""
+    """A store that is unavailable."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
-        """Nothing: it is away."""
+        """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
     async def page(self, _scope: Scope, _listing: Listing) -> Page:
-        """Nothing: it is away."""
+        """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
     async def stats(self, _scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Nothing: it is away."""
+        """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
     async def ping(self) -> None:
-        """Nothing: it is away."""
+        """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
 
 def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook | None = None) -> Services:
-    """Real ingestion and retrieval over `store`, or over an empty one in memory, by the redaction rules of `book`."""
-    kept, embedder, sparse, tokenizer = store or InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    """Real ingestion and retrieval over `store` (by default an empty one) with the redaction rules of `book`."""
+    stored, embedder, sparse, tokenizer = store or InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())
     recorder = ReceiptRecorder(chain, clock)
-    use_counts = UseCounts(kept)
+    use_counts = UseCounts(stored)
     retrieving = RetrieverParts(
-        kept,
+        stored,
         embedder,
         sparse,
         {"cl100k_base": tokenizer},
@@ -77,9 +77,9 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         live=items,
         receipts=recorder,
     )
-    screened = screening_of(book or RuleBook(), local_panel(kept), embedder)
+    screened = screening_of(book or RuleBook(), local_panel(stored), embedder)
     gates = (*screened.gates, DueTimes(clock))
-    parts = IngestorParts(kept, embedder, sparse, tokenizer, clock, gates)
+    parts = IngestorParts(stored, embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     ingestor = Ingestor(parts)
     kept_live = FakeThreads()
@@ -95,20 +95,20 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         redactor=screened.redactor,
     )
     return Services(
-        store=kept,
+        store=stored,
         ingestor=ingestor,
-        upkeep=Upkeep(kept, embedder, ingestor, parts.locks, clock),
-        intentions=Intentions(kept, embedder, ingestor, parts.locks, clock),
+        upkeep=Upkeep(stored, embedder, ingestor, parts.locks, clock),
+        intentions=Intentions(stored, embedder, ingestor, parts.locks, clock),
         retriever=Retriever(retrieving),
-        recall_guard=RecallGuard(kept, sparse, use_counts.write),
-        pings={"store": kept.ping, "embedder": embedder.ping},
+        recall_guard=RecallGuard(stored, sparse, use_counts.write),
+        pings={"store": stored.ping, "embedder": embedder.ping},
         clock=clock,
         threads=Threads(threads),
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
-        working=WorkingMemory(items, ingestor, kept, clock),
+        working=WorkingMemory(items, ingestor, stored, clock),
         idempotency=IdempotentCalls(answers),
         erasable={
-            "memories": ErasableMemories(kept, ingestor),
+            "memories": ErasableMemories(stored, ingestor),
             "answers": answers,
             "receipts": chain,
             "recent": ErasableTexts(screened.recent),

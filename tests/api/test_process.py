@@ -44,8 +44,8 @@ def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> Non
     second = Process(tmp_path, onnx_directory)
     try:
         second.wait_until_ready()
-        asked = {"query": "stock counter", "namespace": "secret-place", "budget": 100}
-        answer = httpx.post(f"{second.url}/v1/retrieve", json=asked, timeout=10).json()
+        request = {"query": "stock counter", "namespace": "secret-place", "budget": 100}
+        answer = httpx.post(f"{second.url}/v1/retrieve", json=request, timeout=10).json()
     finally:
         assert second.stop() == 0
     assert content in answer["context"]
@@ -94,7 +94,7 @@ def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) 
             stats = httpx.get(f"{running.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
         finally:
             assert running.stop() == 0
-        assert all(one["count"] for one in stats["types"].values())
+        assert all(item["count"] for item in stats["types"].values())
     shown = running.log.read_text()
     assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
 

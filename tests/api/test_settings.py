@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the machine's own settings."""
+    """Remove the machine's settings from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
 

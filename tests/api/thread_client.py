@@ -20,7 +20,7 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 @asynccontextmanager
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """The application with threads by these policies. parts: see `threads_over`."""
+    """A client of an application with the thread `policies`. parts: see `threads_over`."""
     store = services.store
     assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
@@ -48,11 +48,11 @@ async def say(client: httpx.AsyncClient, thread: str, content: str, status: int 
 
 
 async def kept_turns(client: httpx.AsyncClient) -> list[int]:
-    """The indices in the sources of all episodic memories."""
-    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
-    return sorted(index for memory in found["memories"] for index in memory["source"]["turns"])
+    """Turn indices in the sources of all episodic memories."""
+    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    return sorted(index for memory in results["memories"] for index in memory["source"]["turns"])
 
 
 def words(number: int) -> str:
-    """A text of so many tokens."""
+    """A text of `number` tokens."""
     return " ".join(["word"] * number)

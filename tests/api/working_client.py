@@ -18,7 +18,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 @dataclass
 class World:
-    """A service over fakes and real live state, with a clock of its own, and a namespace that no other test has."""
+    """A client of working memory on a real live store, with an adjustable clock and a new namespace."""
 
     client: httpx.AsyncClient
     working: WorkingMemory
@@ -27,14 +27,14 @@ class World:
     space: dict[str, Any]
 
     async def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
-        """The answer of a call."""
+        """The answer to a POST."""
         got = await self.client.post(path, json={**self.space, **body})
         assert got.status_code == status, got.text
         answer: dict[str, Any] = got.json()
         return answer
 
     async def make(self, content: str, **body: Any) -> dict[str, Any]:
-        """A new item."""
+        """Create an item."""
         return await self.post("/v1/working", 201, content=content, **body)
 
     async def listed(self, **query: Any) -> list[dict[str, Any]]:
@@ -45,13 +45,13 @@ class World:
         return items
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
-        """A retrieval."""
+        """Retrieve, and wait until the uses are recorded."""
         answer = await self.post("/v1/retrieve", query=query, **body)
         await self.retriever.live_uses.noted()
         return answer
 
     def later(self, seconds: float) -> None:
-        """Let time go by."""
+        """Advance the clock."""
         self.now += timedelta(seconds=seconds)
 
 

@@ -42,7 +42,7 @@ class Alternative(Answer):
 
 
 class TextPart(Answer):
-    """A part of a text that has a type of its own."""
+    """A part of a text with another type."""
 
     type: MemoryType
     content: str
@@ -70,7 +70,7 @@ class ClassifyAnswer(Answer):
 
 
 class ReviewAnswer(Answer):
-    """The decision on a text, with each vote. redacted: secrets were taken out before anyone read it."""
+    """The decision on a text, with each vote. redacted: secrets were removed before the review."""
 
     decision: Decision
     importance: float | None

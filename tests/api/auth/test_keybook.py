@@ -32,11 +32,11 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
     other = KeyBook(KeyRing(), path)
     book = KeyBook(KeyRing(), path)
     key_id, key = await book.create("acme", Role.WRITER, clock)
-    for one in (book, other, KeyBook(KeyRing(), path)):
-        assert one.caller(key) == Caller("acme", Role.WRITER, key_id)
+    for item in (book, other, KeyBook(KeyRing(), path)):
+        assert item.caller(key) == Caller("acme", Role.WRITER, key_id)
     await book.remove(key_id)
-    for one in (book, other, KeyBook(KeyRing(), path)):
-        assert one.caller(key) == Caller("default", Role.ADMIN)
+    for item in (book, other, KeyBook(KeyRing(), path)):
+        assert item.caller(key) == Caller("default", Role.ADMIN)
     with pytest.raises(NotFound):
         await book.remove(key_id)
 
@@ -101,19 +101,19 @@ async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
     """The key is shown once, and stops working when it is revoked."""
     admin = bearer("acme", Role.ADMIN)
     async with connect(guarded) as client:
-        made = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
-        own = {"X-API-Key": made["key"]}
+        created = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
+        local = {"X-API-Key": created["key"]}
         body = {"namespace": "n", "type": "semantic", "content": "the tide is low"}
-        assert (await client.post("/v1/memories", json=body, headers=own)).status_code == 201
+        assert (await client.post("/v1/memories", json=body, headers=local)).status_code == 201
         assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
         listed = await client.get("/v1/admin/keys", headers=admin)
-        assert made["key"] not in listed.text
-        shown = {"id": made["id"], "tenant": "new", "role": "writer", "created_at": "2026-03-01T12:00:00Z"}
+        assert created["key"] not in listed.text
+        shown = {"id": created["id"], "tenant": "new", "role": "writer", "created_at": "2026-03-01T12:00:00Z"}
         assert listed.json()["keys"][-1] == shown
-        path = f"/v1/admin/keys/{made['id']}"
+        path = f"/v1/admin/keys/{created['id']}"
         assert (await client.delete(path, headers=admin)).status_code == 204
         assert (await client.delete(path, headers=admin)).status_code == 404
-        assert (await client.get("/v1/memories?namespace=n", headers=own)).status_code == 401
+        assert (await client.get("/v1/memories?namespace=n", headers=local)).status_code == 401
 
 
 @pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
@@ -121,10 +121,10 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
     """Readers and writers get a 403 on each call."""
     headers = bearer("acme", role)
     async with connect(guarded) as client:
-        made = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
+        created = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
         listed = await client.get("/v1/admin/keys", headers=headers)
         taken = await client.delete("/v1/admin/keys/any", headers=headers)
-    assert [made.status_code, listed.status_code, taken.status_code] == [403, 403, 403]
+    assert [created.status_code, listed.status_code, taken.status_code] == [403, 403, 403]
 
 
 @pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])

@@ -16,10 +16,10 @@ ASK = {"namespace": "me", "query": f"which service takes {SECRET}?", "budget": 2
 
 async def test_local_queries_are_redacted_like_http_queries(services: Services) -> None:
     """Both receipts contain the same redacted query."""
-    told = await LocalBackend(services, "default").retrieve(RetrieveRequest.model_validate(ASK))
+    answer = await LocalBackend(services, "default").retrieve(RetrieveRequest.model_validate(ASK))
     async with connect(services) as client:
-        asked = (await client.post("/v1/retrieve", json=ASK)).json()
-        receipts = [(await client.get(f"/v1/receipts/{one['receipt_id']}")).json() for one in (told, asked)]
+        remote = (await client.post("/v1/retrieve", json=ASK)).json()
+        receipts = [(await client.get(f"/v1/receipts/{item['receipt_id']}")).json() for item in (answer, remote)]
     assert receipts[0]["request"] == receipts[1]["request"]
     assert SECRET not in str(receipts[0])
     assert "[redacted:" in receipts[0]["request"]["query"]
@@ -31,6 +31,6 @@ async def test_local_search_equals_http_search(services: Services) -> None:
     async with connect(services) as client:
         fact = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
         assert (await client.post("/v1/memories", json=fact)).status_code == 201
-        told = await LocalBackend(services, "default").search(SearchRequest.model_validate(question))
-        assert told == (await client.post("/v1/search", json=question)).json()
-    assert told["hits"]
+        answer = await LocalBackend(services, "default").search(SearchRequest.model_validate(question))
+        assert answer == (await client.post("/v1/search", json=question)).json()
+    assert answer["hits"]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def answered(response: httpx.Response | Exception) -> dict[str, object]:
-    """What the client makes of `response`."""
+    """The client's result for `response`."""
 
     def reply(_request: httpx.Request) -> httpx.Response:
         if isinstance(response, Exception):

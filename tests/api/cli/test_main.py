@@ -23,19 +23,19 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder whose encoder is prepared already."""
+    """A data folder with a prepared encoder."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
 
 def call(*arguments: str, sent: str | None = None) -> Result:
-    """What `remembrancer` does with `arguments`."""
+    """The result of `remembrancer ARGUMENTS`."""
     return CliRunner().invoke(app, list(arguments), input=sent)
 
 
 def as_json(*arguments: str) -> Any:
-    """The JSON that `remembrancer` prints."""
+    """The JSON output of a command."""
     done = call(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)

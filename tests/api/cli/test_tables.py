@@ -17,7 +17,7 @@ def test_shortened_text_is_one_line() -> None:
 
 
 def printed(view: Any) -> str:
-    """What a terminal shows of `view`."""
+    """`view` as terminal text."""
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(view)
     return " ".join(console.export_text().split())

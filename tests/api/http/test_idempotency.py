@@ -21,13 +21,13 @@ SCOPE = Scope("t", "n")
 
 
 class Maker:
-    """Counts how often it is asked."""
+    """A call that counts its runs."""
 
     def __init__(self) -> None:
         self.asked = 0
 
     async def __call__(self) -> bytes:
-        """The next answer."""
+        """The number of the run."""
         self.asked += 1
         await anyio.lowlevel.checkpoint()
         return str(self.asked).encode()
@@ -35,7 +35,7 @@ class Maker:
 
 @pytest.fixture
 def once() -> IdempotentCalls:
-    """Over an empty store."""
+    """Idempotent calls over an empty store."""
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 

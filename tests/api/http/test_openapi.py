@@ -37,7 +37,7 @@ CHECKS = [
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """One line of whatever was generated."""
+    """A generated value as one line."""
     return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
 
 

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 
 
 class FailingRetriever:
-    """Raises what it is given."""
+    """A retriever that raises an error."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
     async def search(self, _scope: Scope, _request: Any) -> Any:
-        """No answer."""
+        """Raise the error."""
         raise self._error
 
 

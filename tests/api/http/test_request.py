@@ -208,8 +208,8 @@ async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, 
     assert await count(client, name) == 1
     if name != "elsewhere":
         assert await count(client, "elsewhere") == elsewhere
-    found = await client.get(f"/v1/memories/{written.json()['id']}", params={"namespace": name})
-    assert found.json()["namespace"] == name
+    results = await client.get(f"/v1/memories/{written.json()['id']}", params={"namespace": name})
+    assert results.json()["namespace"] == name
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -22,31 +22,31 @@ SOON = 20.0
 
 
 class HastyProtocol(TimedProtocol):
-    """The same, with less patience."""
+    """The protocol with a short timeout."""
 
     head_s = 0.3
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The server is asyncio's."""
+    """Uvicorn runs on asyncio."""
     return "asyncio"
 
 
 @post("/v1/memories")
 async def swallow(request: Request) -> dict[str, int]:  # type: ignore[type-arg]  # any request will do
-    """How much was sent."""
+    """The size of the body."""
     return {"size": len(await request.body())}
 
 
 @post("/early")
 async def early() -> None:
-    """An answer that does not wait for the body."""
+    """An answer before the body is read."""
 
 
 @asynccontextmanager
 async def serving(body_s: float) -> AsyncIterator[int]:
-    """The port of a server that is soon out of patience."""
+    """The port of a server with short timeouts."""
     app = Litestar([swallow, early], middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
     server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
     with socket.socket() as bound:
@@ -61,7 +61,7 @@ async def serving(body_s: float) -> AsyncIterator[int]:
 
 
 async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """What the server says until it closes the connection; each piece is sent after a pause."""
+    """Everything the server sends until it closes; each piece is sent after a pause."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:

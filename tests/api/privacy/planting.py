@@ -31,7 +31,7 @@ _COMMON: dict[str, Any] = {
 
 
 def doors(namespace: str) -> Iterator[Door]:
-    """Every call that writes, and some that must not quote what they refuse."""
+    """Every call that writes, and calls whose problems must not quote the secret."""
     yield from _memories(namespace)
     yield from _sessions(namespace)
     yield from _threads(namespace)
@@ -40,8 +40,8 @@ def doors(namespace: str) -> Iterator[Door]:
 
 def _memories(namespace: str) -> Iterator[Door]:
     ns = {"namespace": namespace}
-    for kind, own in _OWN.items():
-        yield "POST", "/v1/memories", {"type": kind, "content": f"{SAID} {kind}", **_COMMON, **own, **ns}
+    for kind, headers in _OWN.items():
+        yield "POST", "/v1/memories", {"type": kind, "content": f"{SAID} {kind}", **_COMMON, **headers, **ns}
         changed = {"content": f"{SAID} changed {kind}", "tags": [SECRET], "metadata": {SECRET: SECRET}}
         yield "PATCH", f"/v1/memories/{{ID}}?namespace={namespace}", changed
     yield "POST", "/v1/memories", {"content": f"Always push with {SECRET}", "review": "auto", **ns}
@@ -61,25 +61,25 @@ def _sessions(namespace: str) -> Iterator[Door]:
     yield "POST", "/v1/hooks/todo-created", {"content": SAID, "todo_id": "u", **ns}
     steps = [f"step {number}: {SAID}" for number in range(7)]
     yield "POST", "/v1/hooks/todo-completed", {"todo_id": "u", "steps": steps, **ns}
-    told = (
+    answer = (
         f"{SAID}. To deploy: 1. use {SECRET} 2. push. Remind me to rotate {SECRET} tomorrow. My password is {SECRET}."
     )
-    messages = [{"role": role, "content": told} for role in ("user", "assistant")]
+    messages = [{"role": role, "content": answer} for role in ("user", "assistant")]
     yield "POST", "/v1/hooks/session-stop", {"messages": messages, **ns}
     yield "POST", "/v1/hooks/prompt-submit", {"prompt": f"why {SAID}?", **ns}
-    asked = {"query": SAID, "filters": {"metadata.a": {"ne": SECRET}}, "namespace": namespace}
-    yield "POST", "/v1/search", asked
-    yield "POST", "/v1/retrieve", asked
+    request = {"query": SAID, "filters": {"metadata.a": {"ne": SECRET}}, "namespace": namespace}
+    yield "POST", "/v1/search", request
+    yield "POST", "/v1/retrieve", request
     yield "GET", "/v1/receipts/{ID}", None
 
 
 def _threads(namespace: str) -> Iterator[Door]:
     turn = {"role": "user", "content": SAID, "files": [f"/x/{SECRET}.py"], "images": [f"/x/{SECRET}.png"]}
-    told = {**turn, "tool": SECRET, "model": SECRET, "metadata": {SECRET: SECRET}}
+    answer = {**turn, "tool": SECRET, "model": SECRET, "metadata": {SECRET: SECRET}}
     here = f"?namespace={namespace}"
     yield "POST", "/v1/threads", {"initial_context": SAID, "variables": {"user": {"x": SECRET}}, "namespace": namespace}
-    yield "POST", f"/v1/threads/{{ID}}/turns{here}", told
-    yield "PUT", f"/v1/threads/{{ID}}/turns{here}", {"turns": [told, {**told, "content": f"{SAID} again"}]}
+    yield "POST", f"/v1/threads/{{ID}}/turns{here}", answer
+    yield "PUT", f"/v1/threads/{{ID}}/turns{here}", {"turns": [answer, {**answer, "content": f"{SAID} again"}]}
     yield "POST", f"/v1/threads/{{ID}}/flush{here}", {"force": True}
     yield "POST", f"/v1/threads/{{ID}}/clear{here}", {"confirm": True, "backup": True}
 
@@ -95,7 +95,7 @@ def _workflows(namespace: str) -> Iterator[Door]:
 
 
 def plant_files(folder: Path) -> None:
-    """The exports of other programs, and rows that are refused."""
+    """Write exports of other programs, and invalid rows."""
     at = "2024-01-01T00:00:00Z"
     message: dict[str, Any] = {
         "author": {"role": "user", "name": SECRET},

@@ -35,16 +35,16 @@ TENANTS = ("usual", "strict", "open")
 
 @pytest.fixture
 def space() -> dict[str, str]:
-    """A session that no other test has."""
+    """A new namespace and session."""
     return {"namespace": f"n {uuid.uuid4()}", "session_id": "s"}
 
 
 @pytest.fixture
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with a tenant of each policy; the tenant is its key."""
+    """A client of a service with a tenant for each treatment of secrets."""
     services = with_live(fake_services(lambda: NOW, book=BOOK), live)
     workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor(BOOK))
-    keys = KeyRing.of([KeyEntry(key=f"{one}-key-of-it", tenant=one, role=Role.ADMIN) for one in TENANTS])
+    keys = KeyRing.of([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
     async with connect(replace(services, workflows=workflows, keys=KeyBook(keys))) as client:
         yield client
 
@@ -52,12 +52,12 @@ async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
 async def post(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], tenant: str = "usual", **query: str
 ) -> httpx.Response:
-    """The answer of a call by a tenant."""
+    """The answer to a tenant's call."""
     return await client.post(path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"})
 
 
 async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") -> str:
-    """Everything that Redis holds of the namespace."""
+    """Everything that Redis stores for the namespace."""
     return str(await everything(live, Scope(tenant, space["namespace"])))
 
 
@@ -65,16 +65,16 @@ async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
     """The answer counts them, and the to-do's id is not redacted."""
-    made = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
-    assert made["content"].startswith(f"ask {MARK}, pay [redacted:")
-    assert made["redactions"] == {"email": 1, "card": 1}
+    result = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
+    assert result["content"].startswith(f"ask {MARK}, pay [redacted:")
+    assert result["redactions"] == {"email": 1, "card": 1}
     todo = {**space, "todo_id": "t 7", "content": f"write to {MAIL}"}
     created = (await post(client, "/v1/hooks/todo-created", todo)).json()
     assert created["redactions"] == {"email": 1}
-    kept = await raw(live, space)
-    assert MARK in kept
-    assert MAIL not in kept
-    assert CARD not in kept
+    stored = await raw(live, space)
+    assert MARK in stored
+    assert MAIL not in stored
+    assert CARD not in stored
     steps = [f"step {number} by {MAIL}" for number in range(6)]
     done = {**space, "todo_id": "t 7", "steps": steps}
     completed = (await post(client, "/v1/hooks/todo-completed", done)).json()
@@ -158,9 +158,9 @@ async def test_allowing_tenant_stores_text_unchanged(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
     """Nothing is redacted."""
-    made = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
-    assert made.json()["content"] == f"ask {MAIL}"
-    assert "redactions" not in made.json()
+    created = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
+    assert created.json()["content"] == f"ask {MAIL}"
+    assert "redactions" not in created.json()
     begun = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     assert (await post(client, "/v1/workflows", begun, tenant="open")).status_code == 201
     assert (await raw(live, space, "open")).count(MAIL) >= 2

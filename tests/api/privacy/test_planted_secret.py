@@ -19,24 +19,24 @@ ORDINARY = "is kept in the vault until"
 
 
 def files_with(folder: Path, text: str) -> list[Path]:
-    """The files that hold `text`; sockets hold nothing."""
-    return [one for one in folder.rglob("*") if one.is_file() and text.encode() in one.read_bytes()]
+    """The files that contain `text`."""
+    return [item for item in folder.rglob("*") if item.is_file() and text.encode() in item.read_bytes()]
 
 
 def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
-    """What every call answered."""
-    told, one = [], ""
+    """The answers of all calls."""
+    report, item = [], ""
     for method, path, body in doors(namespace):
-        answer = client.request(method, path.format(ID=one), json=body)
+        answer = client.request(method, path.format(ID=item), json=body)
         assert answer.status_code < 500, answer.text
-        told.append(answer.text)
-        found = answer.json()
-        one = next((found[name] for name in ("id", "receipt_id", "workflow_id") if found.get(name)), one)
-    return told
+        report.append(answer.text)
+        results = answer.json()
+        item = next((results[name] for name in ("id", "receipt_id", "workflow_id") if results.get(name)), item)
+    return report
 
 
 def imported(service: Process, folder: Path) -> str:
-    """What the import of a folder said."""
+    """The report of importing a folder."""
     command = [sys.executable, "-m", "ingest", str(folder), "--from", "auto", "--url", service.url, "-n", "files"]
     journal = ["--journal", str(folder.parent / "data" / "journal"), "--json"]
     done = subprocess.run(
@@ -47,7 +47,7 @@ def imported(service: Process, folder: Path) -> str:
 
 
 def moved(client: httpx.Client, namespace: str) -> str:
-    """What an export says that was changed by hand and put in again."""
+    """The answers to an export and the import of its edited lines."""
     lines = client.post("/v1/admin/export", json={"namespace": namespace}).text
     assert SECRET not in lines
     ndjson = {"Content-Type": "application/x-ndjson"}
@@ -65,10 +65,10 @@ def test_secrets_are_never_stored_and_erased_text_is_gone(tmp_path: Path, onnx_d
     try:
         service.wait_until_ready()
         with httpx.Client(base_url=service.url, timeout=120) as client:
-            told = [*through_every_door(client, "planted"), imported(service, folder), moved(client, "planted")]
-            leaks = [one for one in told if SECRET in one]
+            answer = [*through_every_door(client, "planted"), imported(service, folder), moved(client, "planted")]
+            leaks = [item for item in answer if SECRET in item]
             assert not leaks
-            assert ORDINARY in "".join(told)
+            assert ORDINARY in "".join(answer)
             data = tmp_path / "data"
             assert files_with(data, ORDINARY)
             assert not files_with(data, SECRET)

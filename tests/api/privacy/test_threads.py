@@ -37,22 +37,22 @@ BOOK = RuleBook(
 
 
 class OfTenant(Redactor):
-    """Redacts as for this tenant, whoever asks."""
+    """Redacts by the rules of one tenant for every caller."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(BOOK)
         self._tenant = tenant
 
     def clean(self, _tenant: str, value: Any) -> RedactedValue[Any]:
-        """By the tenant's rules."""
+        """Redact by the rules of the tenant."""
         return super().clean(self._tenant, value)
 
 
 class Broken(Redactor):
-    """Can't run."""
+    """Redaction that fails."""
 
     def clean(self, _tenant: str, _value: Any) -> RedactedValue[Any]:
-        """Never."""
+        """Raise an error."""
         raise Unavailable("not stored: redaction could not run")
 
 
@@ -64,14 +64,14 @@ async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.As
 
 
 async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
-    """Everything that Redis holds of the namespace."""
+    """Everything that Redis stores for the namespace."""
     return str(await everything(live, Scope("default", client.params["namespace"])))
 
 
 async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
     """In every field; the answer counts them by kind."""
     thread = (await begun(client))["id"]
-    said = await say(
+    turn_answer = await say(
         client,
         thread,
         f"Write to {MAIL}",
@@ -80,9 +80,9 @@ async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.
         tool=f"mail {MAIL}",
         metadata={"to": [MAIL]},
     )
-    assert said["redactions"] == {"email": 5}
-    assert said["turn"]["content"] == "Write to [redacted:email]"
-    assert MAIL not in str(said)
+    assert turn_answer["redactions"] == {"email": 5}
+    assert turn_answer["turn"]["content"] == "Write to [redacted:email]"
+    assert MAIL not in str(turn_answer)
     assert MAIL not in await raw(live, client)
     assert "redactions" not in await say(client, thread, "nothing of the kind")
 
@@ -95,9 +95,9 @@ async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, 
     turns = [{"role": "user", "content": f"my secret-42, {MAIL}", "files": ["secret-1.txt"]}]
     answer = (await client.put(f"/v1/threads/{opened['id']}/turns", json={"turns": turns})).json()
     assert answer["redactions"] == {"email": 1, "policy": 2}
-    kept = await raw(live, client)
-    assert MAIL not in kept
-    assert "secret-" not in kept
+    stored = await raw(live, client)
+    assert MAIL not in stored
+    assert "secret-" not in stored
 
 
 async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
@@ -113,8 +113,8 @@ async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
     """In a worker thread; a turn that its markers make too long is refused."""
     thread = (await begun(client))["id"]
-    said = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
-    assert said["redactions"] == {"email": 1}
+    answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
+    assert answer["redactions"] == {"email": 1}
     assert MAIL not in await raw(live, client)
     await say(client, thread, "a@b.io " * 28_000, status=422)
     assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 1
@@ -127,10 +127,10 @@ async def test_tenants_may_refuse_or_allow_secrets(
     """A refusal names the kind of secret, and stores nothing."""
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
-        said = await say(client, thread, f"Pay with {CARD}", status=status)
-        assert (CARD in str(said)) == (shown is not None)
+        answer = await say(client, thread, f"Pay with {CARD}", status=status)
+        assert (CARD in str(answer)) == (shown is not None)
         assert (CARD in await raw(live, client)) == (shown is not None)
-        assert "redactions" not in said
+        assert "redactions" not in answer
 
 
 async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
@@ -166,4 +166,4 @@ async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: 
 async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
     """A read-only resource does not get it."""
     opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
-    assert [one["thread"]["initial_context"] for one in opened["threads"]] == [None, "hello"]
+    assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> BackgroundJob:
-    """A job of a name of its own."""
+    """A job with a unique name."""
     return BackgroundJob(f"test {uuid.uuid4()}", 0.01, work, limit_s)
 
 
@@ -36,15 +36,15 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
             thrice.set()
         return 2
 
-    one = job(work)
-    jobs = BackgroundJobs(RedisLocks(live), [one])
+    item = job(work)
+    jobs = BackgroundJobs(RedisLocks(live), [item])
     with anyio.fail_after(30):
         async with jobs.running():
             await thrice.wait()
     assert fences == sorted(set(fences))
-    tally = jobs.tallies[one.name]
+    tally = jobs.tallies[item.name]
     assert tally.done == 2 * tally.runs >= 4
-    assert f'remembrancer_job_runs_total{{job="{one.name}"}} {tally.runs:.1f}' in exposition(jobs.collect())
+    assert f'remembrancer_job_runs_total{{job="{item.name}"}} {tally.runs:.1f}' in exposition(jobs.collect())
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
@@ -53,11 +53,11 @@ async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
     async def work(_: int) -> int:
         raise AssertionError
 
-    one = job(work)
-    jobs = BackgroundJobs(RedisLocks(live), [one])
-    async with RedisLocks(live).held(LockRequest(f"job {one.name}")):
-        await jobs.run_once(one)
-    assert (jobs.tallies[one.name].busy, jobs.tallies[one.name].failures) == (1, 0)
+    item = job(work)
+    jobs = BackgroundJobs(RedisLocks(live), [item])
+    async with RedisLocks(live).held(LockRequest(f"job {item.name}")):
+        await jobs.run_once(item)
+    assert (jobs.tallies[item.name].busy, jobs.tallies[item.name].failures) == (1, 0)
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
@@ -67,11 +67,11 @@ async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) 
     async def work(_: int) -> int:
         raise error
 
-    one = job(work)
-    jobs = BackgroundJobs(RedisLocks(live), [one])
-    await jobs.run_once(one)
-    await jobs.run_once(one)
-    assert (jobs.tallies[one.name].failures, jobs.tallies[one.name].busy) == (2, 0)
+    item = job(work)
+    jobs = BackgroundJobs(RedisLocks(live), [item])
+    await jobs.run_once(item)
+    await jobs.run_once(item)
+    assert (jobs.tallies[item.name].failures, jobs.tallies[item.name].busy) == (2, 0)
 
 
 async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
@@ -81,11 +81,11 @@ async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
         await anyio.sleep_forever()
         return 0
 
-    one = job(work, limit_s=0.05)
-    jobs = BackgroundJobs(RedisLocks(live), [one])
+    item = job(work, limit_s=0.05)
+    jobs = BackgroundJobs(RedisLocks(live), [item])
     with anyio.fail_after(30):
-        await jobs.run_once(one)
-    assert jobs.tallies[one.name].failures == 1
+        await jobs.run_once(item)
+    assert jobs.tallies[item.name].failures == 1
 
 
 async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:

@@ -67,8 +67,8 @@ async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncCli
 
 async def test_erase_forgets_recent_texts(client: httpx.AsyncClient) -> None:
     """The same conversation is stored again after an erasure."""
-    said = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
-    body = {"namespace": "a", "session_id": "s", "messages": [{"role": "user", "content": said}]}
+    text = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
+    body = {"namespace": "a", "session_id": "s", "messages": [{"role": "user", "content": text}]}
     first = (await client.post("/v1/hooks/session-stop", json=body)).json()
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
     assert (erased["erased"]["recent"], erased["remaining"]["recent"]) == (1, 0)
@@ -86,7 +86,7 @@ async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) 
         erased = (await client.post("/v1/admin/erase", json={"namespace": "a", "memory_id": chosen})).json()
         assert (erased["erased"]["memories"], erased["remaining"]["memories"]) == (count, 0)
     left = (await client.get("/v1/memories?namespace=a")).json()["memories"]
-    assert [one["id"] for one in left] == [listed[1]["id"]]
+    assert [item["id"] for item in left] == [listed[1]["id"]]
 
 
 @pytest.mark.parametrize(
@@ -146,21 +146,21 @@ async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -
 
 async def _write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
     body = {"type": "episodic", "namespace": "ann", "content": content, **fields}
-    made = await client.post("/v1/memories", json=body)
-    assert made.status_code in (200, 201), made.text
-    one: str = made.json()["id"]
-    return one
+    created = await client.post("/v1/memories", json=body)
+    assert created.status_code in (200, 201), created.text
+    item: str = created.json()["id"]
+    return item
 
 
 async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str, Any]:
     done = await client.post(f"/v1/admin/jobs/{name}", json={"namespace": "ann", **fields})
     assert done.status_code == 200, done.text
-    told: dict[str, Any] = done.json()
-    return told
+    answer: dict[str, Any] = done.json()
+    return answer
 
 
 async def _repeat(client: httpx.AsyncClient) -> None:
-    """Two facts in the same words: one was given them later, as a write would have merged it."""
+    """Two facts with the same text, of which one is edited later, because a write would merge it."""
     await _write(client, "Rex likes long walks", type="semantic")
     other = await _write(client, "The vet is on Elm Street", type="semantic")
     changed = await client.patch(f"/v1/memories/{other}?namespace=ann", json={"content": "Rex likes long walks."})
@@ -193,8 +193,8 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
     old = await _write(client, "old", created_at="2025-01-01T00:00:00Z")
     await _write(client, "old and pinned", created_at="2025-01-01T00:00:00Z", pinned=True)
     await _write(client, "new")
-    told = await _job(client, "forget", max_age_days=90)
-    assert (told["dry_run"], told["ids"], await _total(client)) == (True, [old], 3)
+    answer = await _job(client, "forget", max_age_days=90)
+    assert (answer["dry_run"], answer["ids"], await _total(client)) == (True, [old], 3)
     assert (await _job(client, "forget", max_age_days=90, dry_run=False))["ids"] == [old]
     assert await _total(client) == 2
 
@@ -213,26 +213,26 @@ async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None
     await _repeat(client)
     for content in ("Rex is 4 years old", "Rex is 5 years old"):
         await _write(client, content, type="semantic")
-    told = await _job(client, "compact", dry_run=False, similarity=0.6)
-    assert told["counts"] == {"removed": 1, "changed": 1, "made": 0}
+    answer = await _job(client, "compact", dry_run=False, similarity=0.6)
+    assert answer["counts"] == {"removed": 1, "changed": 1, "made": 0}
     listed = await client.get("/v1/memories", params={"namespace": "ann", "include_expired": "true"})
-    assert sorted(one["evidence_count"] for one in listed.json()["memories"]) == [1, 1, 2]
+    assert sorted(item["evidence_count"] for item in listed.json()["memories"]) == [1, 1, 2]
 
 
 async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services) -> None:
     """Its reports are added up; other tenants are untouched."""
     old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
-    made: dict[str, str] = {}
+    created: dict[str, str] = {}
     async with connect(guarded) as client:
         for tenant, namespace in (("acme", "ann"), ("acme", "bob"), ("other", "ann")):
             body = {**old, "namespace": namespace, "content": f"{tenant} of {namespace}"}
             answer = await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
-            made[body["content"]] = answer.json()["id"]
-        path, asked, headers = "/v1/admin/jobs/forget", {"max_age_days": 90}, bearer("acme", Role.ADMIN)
-        told = (await client.post(path, json=asked, headers=headers)).json()
-        assert (told["dry_run"], told["ids"]) == (True, [made["acme of ann"], made["acme of bob"]])
-        done = (await client.post(path, json=asked | {"dry_run": False}, headers=headers)).json()
-        assert (done["ids"], done["counts"]) == (told["ids"], {"removed": 2, "changed": 0, "made": 0})
+            created[body["content"]] = answer.json()["id"]
+        path, request, headers = "/v1/admin/jobs/forget", {"max_age_days": 90}, bearer("acme", Role.ADMIN)
+        report = (await client.post(path, json=request, headers=headers)).json()
+        assert (report["dry_run"], report["ids"]) == (True, [created["acme of ann"], created["acme of bob"]])
+        done = (await client.post(path, json=request | {"dry_run": False}, headers=headers)).json()
+        assert (done["ids"], done["counts"]) == (report["ids"], {"removed": 2, "changed": 0, "made": 0})
         left = await client.get("/v1/stats?namespace=ann", headers=bearer("other", Role.ADMIN))
         assert left.json()["total"]["count"] == 1
         nothing = (await client.post(path, headers=headers)).json()
@@ -249,14 +249,14 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
             for content, ends in texts.items():
                 body = {**past, "content": content, "expires_at": ends}
                 await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
-        kept = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=30, promote=True))
-        assert (await kept.run(), await kept.run()) == (2, 0)
+        stored = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=30, promote=True))
+        assert (await stored.run(), await stored.run()) == (2, 0)
         all_over = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0))
         assert await all_over.run() == 2
         for tenant in tenants:
             headers = bearer(tenant, Role.ADMIN)
             left = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
-            assert [one["content"] for one in left.json()["memories"]] == ["open"]
+            assert [item["content"] for item in left.json()["memories"]] == ["open"]
         forgets = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0, forget_days=90))
         assert await forgets.run() == 2
 
@@ -287,9 +287,9 @@ async def test_run_does_what_its_dry_run_listed(client: httpx.AsyncClient, job: 
     await _repeat(client)
     limits_of: dict[str, dict[str, Any]] = {"forget": {"max_age_days": 90}, "compact": {"similarity": 0.6}}
     limits = limits_of.get(job, {})
-    told = await _job(client, job, **limits)
+    answer = await _job(client, job, **limits)
     done = await _job(client, job, dry_run=False, **limits)
-    assert (done["ids"], done["counts"]) == (told["ids"], told["counts"])
+    assert (done["ids"], done["counts"]) == (answer["ids"], answer["counts"])
     assert done["ids"]
     assert (await _job(client, job, **limits))["ids"] == []
 

@@ -19,21 +19,21 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 
 def items(number: int) -> list[dict[str, Any]]:
-    """So many different facts."""
-    return [{"type": "semantic", "content": f"Fact number {one}"} for one in range(number)]
+    """Distinct facts."""
+    return [{"type": "semantic", "content": f"Fact number {item}"} for item in range(number)]
 
 
 def lines(listed: list[dict[str, Any]]) -> bytes:
     """The items as newline-delimited JSON."""
-    return "\n".join(json.dumps(one) for one in listed).encode()
+    return "\n".join(json.dumps(item) for item in listed).encode()
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
     """Each item has its result, and the counts add up."""
     listed = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
     answer = (await client.post(BATCH, json={"namespace": "n", "items": listed})).json()
-    assert [one["index"] for one in answer["results"]] == [0, 1, 2, 3, 4]
-    assert [one["status"] for one in answer["results"]] == ["stored", "stored", "stored", "merged", "stored"]
+    assert [item["index"] for item in answer["results"]] == [0, 1, 2, 3, 4]
+    assert [item["status"] for item in answer["results"]] == ["stored", "stored", "stored", "merged", "stored"]
     assert answer["results"][3]["merged_into"] == answer["results"][0]["id"]
     assert answer["counts"] == {"stored": 4, "merged": 1, "rejected": 0, "failed": 0}
     assert await count(client) == 4
@@ -51,7 +51,7 @@ async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> Non
     listed[3]["importance"] = 11
     listed[4]["nonsense"] = 1
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
-    assert [(one["path"], one["got"]) for one in members["errors"]] == [
+    assert [(item["path"], item["got"]) for item in members["errors"]] == [
         ("items[3].importance", 11),
         ("items[4].nonsense", 1),
     ]
@@ -114,7 +114,7 @@ async def test_namespace_is_in_the_body_for_json_and_the_query_for_ndjson(client
 
 async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
     """A body above 2 MiB is accepted, one above 32 MiB is a 413."""
-    big = [{"type": "semantic", "content": f"{one} " + "x" * 400_000} for one in range(6)]
+    big = [{"type": "semantic", "content": f"{item} " + "x" * 400_000} for item in range(6)]
     answer = await client.post(BATCH, json={"namespace": "n", "items": big})
     assert answer.json()["counts"]["stored"] == 6
     problem(

@@ -11,9 +11,9 @@ MAIL = "nora" + "@" + "example.com"
 
 async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncClient) -> None:
     """Confidences sum to 1, and a context decides an ambiguous text."""
-    told = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
-    assert told["type"] == "prospective"
-    assert {told["type"], *(other["type"] for other in told["alternatives"])} == {
+    answer = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
+    assert answer["type"] == "prospective"
+    assert {answer["type"], *(other["type"] for other in answer["alternatives"])} == {
         "episodic", "semantic", "prospective", "procedural"
     }  # fmt: skip
     unsure = await client.post("/v1/classify", json={"content": "blue", "context": "remind me to call Tom"})
@@ -22,9 +22,9 @@ async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncC
 
 async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
     """A request, a how-to and a fact are separate parts, without the secret."""
-    said = f"We met {MAIL}. I live in Lisbon. To deploy: 1. build 2. push. Remind me to ask {MAIL} tomorrow."
-    told = (await client.post("/v1/classify", json={"content": said})).json()
-    assert [(one["type"], one["content"]) for one in told["parts"]] == [
+    text = f"We met {MAIL}. I live in Lisbon. To deploy: 1. build 2. push. Remind me to ask {MAIL} tomorrow."
+    answer = (await client.post("/v1/classify", json={"content": text})).json()
+    assert [(item["type"], item["content"]) for item in answer["parts"]] == [
         ("prospective", "Remind me to ask [redacted:email] tomorrow."),
         ("procedural", "To deploy: 1. build 2. push"),
         ("semantic", "I live in Lisbon."),
@@ -35,18 +35,22 @@ async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) 
 async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
     """Secrets are removed before the reviewers see the text."""
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
-    told = (await client.post("/v1/review", json=body)).json()
-    assert (told["decision"], told["tier"], told["redacted"]) == ("store", "consensus", True)
-    assert [vote["reviewer"] for vote in told["votes"]] == ["importance", "relevance", "novelty"]
-    assert MAIL not in str(told)
+    answer = (await client.post("/v1/review", json=body)).json()
+    assert (answer["decision"], answer["tier"], answer["redacted"]) == ("store", "consensus", True)
+    assert [vote["reviewer"] for vote in answer["votes"]] == ["importance", "relevance", "novelty"]
+    assert MAIL not in str(answer)
     assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 0
     assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()["decision"] == "reject"
 
 
 async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
     """The answer explains the type, in a batch too."""
-    told = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
-    assert (told["status"], told["memory"]["type"], told["classified"]["type"]) == ("stored", "semantic", "semantic")
+    answer = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
+    assert (answer["status"], answer["memory"]["type"], answer["classified"]["type"]) == (
+        "stored",
+        "semantic",
+        "semantic",
+    )
     items = [{"content": "remind me to pay Tom"}, {"type": "episodic", "content": "Tom was paid."}]
     batch = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
     assert batch["counts"]["stored"] == 2
@@ -62,10 +66,10 @@ async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> No
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
     """Ordinary text is unchanged."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
-    told = (await client.post("/v1/memories", json=body)).json()
-    assert told["redactions"] == {"email": 2}
-    assert told["memory"]["content"] == "Ask [redacted:email]"
-    path = f"/v1/memories/{told['id']}?namespace=n"
+    answer = (await client.post("/v1/memories", json=body)).json()
+    assert answer["redactions"] == {"email": 2}
+    assert answer["memory"]["content"] == "Ask [redacted:email]"
+    path = f"/v1/memories/{answer['id']}?namespace=n"
     assert (await client.patch(path, json={"content": f"Or {MAIL}"})).json()["content"] == "Or [redacted:email]"
     wrong = await client.post("/v1/memories", json={**body, "importance": MAIL})
     assert wrong.status_code == 422
@@ -76,9 +80,9 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(client: http
 async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review: str | None, status: str) -> None:
     """Without review filler is stored; with it the decision is in the answer and the memory."""
     body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
-    told = (await client.post("/v1/memories", json=body)).json()
-    assert told["status"] == status
-    assert ("review" in told) is (review == "auto")
+    answer = (await client.post("/v1/memories", json=body)).json()
+    assert answer["status"] == status
+    assert ("review" in answer) is (review == "auto")
     fact = {"namespace": "n", "type": "semantic", "content": "Alice likes tea", "review": "auto"}
-    kept = (await client.post("/v1/memories", json=fact)).json()
-    assert kept["memory"]["reviewed"]["decision"] == kept["review"]["decision"] == "store"
+    stored = (await client.post("/v1/memories", json=fact)).json()
+    assert stored["memory"]["reviewed"]["decision"] == stored["review"]["decision"] == "store"

@@ -35,8 +35,8 @@ async def _stop(client: httpx.AsyncClient, messages: list[dict[str, Any]], sessi
     body = {"namespace": "ann", "session_id": session_id, "messages": messages}
     sent = await client.post("/v1/hooks/session-stop", json=body)
     assert sent.status_code == 200, sent.text
-    told: dict[str, Any] = sent.json()
-    return told
+    answer: dict[str, Any] = sent.json()
+    return answer
 
 
 async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
@@ -47,16 +47,16 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
 
 async def test_session_stop_stores_events_and_intentions(client: httpx.AsyncClient) -> None:
     """Each message is an event of its speaker; intentions become memories of their own."""
-    told = await _stop(client, TALK)
-    assert [one["index"] for one in told["results"]] == [0, 1, 2, 2]
-    assert told["counts"]["stored"] == 4
-    events = sorted(await _listed(client, "episodic"), key=lambda one: one["seq"])
-    assert [(one["speaker"], one["session_id"]) for one in events] == [
+    answer = await _stop(client, TALK)
+    assert [item["index"] for item in answer["results"]] == [0, 1, 2, 2]
+    assert answer["counts"]["stored"] == 4
+    events = sorted(await _listed(client, "episodic"), key=lambda item: item["seq"])
+    assert [(item["speaker"], item["session_id"]) for item in events] == [
         ("user", "s1"),
         ("assistant", "s1"),
         ("user", "s1"),
     ]
-    assert [one["event_type"] for one in events] == ["user_query", "agent_response", "user_query"]
+    assert [item["event_type"] for item in events] == ["user_query", "agent_response", "user_query"]
     assert events[0]["created_at"] == "2026-03-01T10:00:00Z"
     (later,) = await _listed(client, "prospective")
     assert later["content"] == "Remind me to rotate the keys tomorrow at 3pm."
@@ -68,7 +68,7 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
     await _stop(client, TALK[:2])
     again = await _stop(client, TALK)
     assert again["counts"] == {"stored": 2, "merged": 2, "rejected": 0, "failed": 0}
-    assert all(one["evidence_count"] == 1 for one in await _listed(client, "episodic"))
+    assert all(item["evidence_count"] == 1 for item in await _listed(client, "episodic"))
     assert (await _stop(client, TALK))["counts"]["merged"] == 4
 
 
@@ -81,7 +81,7 @@ async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.A
     sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
     assert sent.status_code == 200, sent.text
     assert "pay the rent" in sent.json()["context"]
-    states = {one["content"]: one["status"] for one in await _listed(client, "prospective")}
+    states = {item["content"]: item["status"] for item in await _listed(client, "prospective")}
     assert states == {"pay the rent": "active", "pay the tax": "pending"}
 
 
@@ -92,7 +92,7 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
     sent = await client.post("/v1/hooks/prompt-submit", json=prompt)
     assert sent.json()["metadata"]["outcome"] == "nothing_fits"
-    assert [one["status"] for one in await _listed(client, "prospective")] == ["pending"]
+    assert [item["status"] for item in await _listed(client, "prospective")] == ["pending"]
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: di
 async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -> None:
     """Each result says so, whether the context is the whole message or a part."""
     await _stop(client, TALK[:2])
-    asked = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
-    context = asked.json()["context"]
+    response = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
+    context = response.json()["context"]
     assert "Postgres" in context
-    told = await _stop(
+    answer = await _stop(
         client,
         [
             {"role": "tool", "content": context, "timestamp": "2026-03-01T11:00:00Z"},
@@ -122,10 +122,10 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
             },
         ],
     )
-    assert [(one["index"], one["status"]) for one in told["results"]] == [(0, "rejected"), (1, "stored")]
-    assert told["results"][0]["reason"] == "it contains only text that was recalled from memory"
-    assert told["results"][1]["reason"] == "text that was recalled from memory was removed"
-    assert told["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
+    assert [(item["index"], item["status"]) for item in answer["results"]] == [(0, "rejected"), (1, "stored")]
+    assert answer["results"][0]["reason"] == "it contains only text that was recalled from memory"
+    assert answer["results"][1]["reason"] == "text that was recalled from memory was removed"
+    assert answer["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
     texts = [memory["content"] for memory in await _listed(client, "episodic")]
     assert "From all this I take it that the invoices live elsewhere." in texts
     assert context not in texts
@@ -137,7 +137,7 @@ async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> N
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     (known,) = [memory["content"] for memory in await _listed(client, "episodic")]
     quoting = {"role": "assistant", "content": f"You said: {known}", "timestamp": "2026-03-02T11:00:00Z"}
-    told = await _stop(client, [quoting], session_id="s2")
-    assert told["results"][0]["status"] == "rejected"
+    answer = await _stop(client, [quoting], session_id="s2")
+    assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"
     assert len(await _listed(client, "episodic")) == 1

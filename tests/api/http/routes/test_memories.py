@@ -199,7 +199,7 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
     assert stats["types"].keys() == set(MemoryType)
     assert [stats["types"][kind]["count"] for kind in ("semantic", "episodic", "working")] == [1, 1, 0]
     assert stats["total"]["count"] == 2
-    assert stats["total"]["tokens"] == sum(one["tokens"] for one in stats["types"].values()) > 0
+    assert stats["total"]["tokens"] == sum(item["tokens"] for item in stats["types"].values()) > 0
 
 
 async def test_unavailable_store_is_503_with_retry_after(services: Services) -> None:
@@ -221,12 +221,12 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
     fact["content"] = "The deadline of the sprint is April 12"
     new = (await client.post("/v1/memories", json=fact | {"created_at": "2026-02-01T00:00:00Z"})).json()
     assert new["supersedes"] == [old["id"]]
-    found = {}
+    results = {}
     for as_of in ("2026-01-15T00:00:00Z", "2026-02-15T00:00:00Z"):
         question = {"namespace": "ann", "query": "deadline of the sprint", "as_of": as_of}
         hits = (await client.post("/v1/search", json=question)).json()["hits"]
-        found[as_of] = [hit["id"] for hit in hits]
-    assert list(found.values()) == [[old["id"]], [new["id"]]]
+        results[as_of] = [hit["id"] for hit in hits]
+    assert list(results.values()) == [[old["id"]], [new["id"]]]
 
 
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:

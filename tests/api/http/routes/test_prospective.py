@@ -20,22 +20,22 @@ LATER = (NOW + timedelta(hours=3)).isoformat()
 
 async def _write(client: httpx.AsyncClient, content: str, **fields: Any) -> dict[str, Any]:
     body = {"type": "prospective", "namespace": "ann", "content": content, **fields}
-    made = await client.post("/v1/memories", json=body)
-    assert made.status_code == 201, made.text
-    memory: dict[str, Any] = made.json()["memory"]
+    created = await client.post("/v1/memories", json=body)
+    assert created.status_code == 201, created.text
+    memory: dict[str, Any] = created.json()["memory"]
     return memory
 
 
 async def _due(client: httpx.AsyncClient, **params: str) -> list[str]:
     got = await client.get("/v1/prospective/due", params={"namespace": "ann", **params})
     assert got.status_code == 200, got.text
-    return [one["content"] for one in got.json()["due"]]
+    return [item["content"] for item in got.json()["due"]]
 
 
 async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None:
     """The words are kept."""
-    made = await _write(client, "Call the dentist tomorrow at 3pm")
-    assert (made["due_at"], made["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
+    created = await _write(client, "Call the dentist tomorrow at 3pm")
+    assert (created["due_at"], created["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
     assert await _due(client) == []
     assert await _due(client, at="2026-03-02T15:00:00Z") == ["Call the dentist tomorrow at 3pm"]
 
@@ -61,7 +61,7 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
 
 async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
     """Of concurrent callers one gets it; then it is active."""
-    made = await _write(client, "once", due_at=NOW.isoformat())
+    created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
     async def ask() -> None:
@@ -71,15 +71,15 @@ async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
         for _ in range(8):
             group.start_soon(ask)
     assert got == ["once"]
-    kept = (await client.get(f"/v1/memories/{made['id']}", params={"namespace": "ann"})).json()
-    assert (kept["status"], kept["fired_at"]) == ("active", "2026-03-01T12:00:00Z")
+    stored = (await client.get(f"/v1/memories/{created['id']}", params={"namespace": "ann"})).json()
+    assert (stored["status"], stored["fired_at"]) == ("active", "2026-03-01T12:00:00Z")
 
 
 async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None:
     """It is pending until then, whether or not it had fired."""
-    made = await _write(client, "again", due_at=NOW.isoformat())
+    created = await _write(client, "again", due_at=NOW.isoformat())
     await _due(client, mark="true")
-    url = f"/v1/memories/{made['id']}/snooze"
+    url = f"/v1/memories/{created['id']}/snooze"
     put_off = await client.post(url, params={"namespace": "ann"}, json={"until": LATER})
     assert put_off.status_code == 200, put_off.text
     assert (put_off.json()["status"], put_off.json()["fired_at"]) == ("pending", None)
@@ -94,23 +94,23 @@ async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None
 )
 async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
     """Ending it again the same way is accepted, the other way is a 409."""
-    made = await _write(client, "end me", due_at=NOW.isoformat())
+    created = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
-        ended = await client.post(f"/v1/memories/{made['id']}/{verb}", params={"namespace": "ann"})
+        ended = await client.post(f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"})
         assert (ended.status_code, ended.json()["status"]) == (200, status)
     assert (ended.json()["completed_at"] is not None) == (verb == "complete")
     assert await _due(client) == []
-    assert (await client.post(f"/v1/memories/{made['id']}/{other}", params={"namespace": "ann"})).status_code == 409
+    assert (await client.post(f"/v1/memories/{created['id']}/{other}", params={"namespace": "ann"})).status_code == 409
 
 
 async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
     """Another type is a 409; an unknown id is a 404."""
     fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
-    made = await _write(client, "mine")
+    created = await _write(client, "mine")
     wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
     assert wrong.status_code == 422
     assert (await client.post("/v1/memories/nothing/complete", params={"namespace": "ann"})).status_code == 404
-    assert (await client.post(f"/v1/memories/{made['id']}/cancel", params={"namespace": "bob"})).status_code == 404
+    assert (await client.post(f"/v1/memories/{created['id']}/cancel", params={"namespace": "bob"})).status_code == 404
 
 
 async def test_readers_cannot_mark_intentions(guarded: Services) -> None:

@@ -25,7 +25,7 @@ def length_of(request: httpx.Request) -> httpx.Response:
 
 
 def refusal(_request: httpx.Request) -> httpx.Response:
-    """The answer of a provider that can't count."""
+    """The answer of a provider that cannot count."""
     return httpx.Response(500)
 
 
@@ -43,7 +43,7 @@ async def test_only_the_providers_count_is_reported(
     counter = TokenCounter(provider, lambda: registry, lambda _: None, {"cl100k_base": FakeTokenizer()})
     async with provider, connect(replace(services, counter=counter, models=lambda: registry)) as client:
         await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": "the tide is low"})
-        asked = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
-        answer = (await client.post("/v1/retrieve", json=asked)).json()
+        request = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
+        answer = (await client.post("/v1/retrieve", json=request)).json()
     texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
     assert answer["metadata"].get("model_tokens") == (len(texts) if told else None)

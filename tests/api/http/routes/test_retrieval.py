@@ -80,7 +80,7 @@ QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 20
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
-    """The id of the receipt of a question about one memory."""
+    """The receipt id of a retrieval of one memory."""
     assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
     answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200
@@ -89,7 +89,7 @@ async def asked(client: httpx.AsyncClient, **options: Any) -> str:
 
 
 async def verified(file: Path) -> Result:
-    """What the command says of `file`; a command has an event loop of its own."""
+    """The result of `remembrancer verify FILE`, run in a thread because it starts an event loop."""
     return await anyio.to_thread.run_sync(
         lambda: CliRunner().invoke(app, ["verify", str(file), "--data-dir", str(file.parent)])
     )
@@ -103,7 +103,7 @@ async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClie
         *("id", "created_at", "request", "as_of", "embedder", "tokenizer", "budgets", "candidates"),
         *("context_sha256", "previous_sha256", "sha256"),
     }
-    assert [one["outcome"] for one in receipt["candidates"]] == ["included"]
+    assert [item["outcome"] for item in receipt["candidates"]] == ["included"]
     verdict = (await client.post(f"/v1/receipts/{receipt_id}/verify")).json()
     assert verdict["valid"] is True
     replay = (await client.post(f"/v1/receipts/{receipt_id}/replay")).json()
@@ -121,7 +121,7 @@ async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
                 await client.post(f"/v1/receipts/{receipt_id}/verify", headers=headers),
                 await client.post(f"/v1/receipts/{receipt_id}/replay", headers=headers),
             ]
-            assert [one.status_code for one in answers] == [wanted] * 3
+            assert [item.status_code for item in answers] == [wanted] * 3
 
 
 async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:

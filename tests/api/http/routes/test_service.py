@@ -75,11 +75,11 @@ async def test_readiness_503_has_retry_after(services: Services) -> None:
 async def test_optional_members_are_left_out(client: httpx.AsyncClient) -> None:
     """They are absent instead of null; `explain` adds the signals."""
     await client.post("/v1/memories", json=FACT)
-    for asked in ({}, {"explain": True}):
-        (hit,) = (await client.post("/v1/search", json=ASK | asked)).json()["hits"]
-        retrieved = (await client.post("/v1/retrieve", json=ASK | asked | {"receipt": False})).json()
+    for request in ({}, {"explain": True}):
+        (hit,) = (await client.post("/v1/search", json=ASK | request)).json()["hits"]
+        retrieved = (await client.post("/v1/retrieve", json=ASK | request | {"receipt": False})).json()
         (item,) = retrieved["items"]
-        assert ("signals" in hit, "signals" in item) == (bool(asked), bool(asked))
+        assert ("signals" in hit, "signals" in item) == (bool(request), bool(request))
         assert not {"cut", "excerpt"} & item.keys()
         assert "receipt_id" not in retrieved
         assert "model" not in retrieved["metadata"]

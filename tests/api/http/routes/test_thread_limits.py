@@ -34,13 +34,13 @@ SIZES = (10, 10, 30, 10, 10, 10)
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client in a namespace of its own."""
+    """A client with a new namespace."""
     async with served(live, services, POLICIES) as client:
         yield client
 
 
 async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
-    """Of the turns that are there."""
+    """The indices of the thread's turns."""
     return [turn["index"] for turn in (await client.get(f"/v1/threads/{thread}")).json()["turns"]]
 
 
@@ -57,8 +57,8 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
     assert (stats["tokens"], stats["turns"], stats["distance_to_flush"]) == (1_000, 11, 600)
     assert stats["last_flush_at"] is not None
-    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
-    assert [memory["source"]["thread_id"] for memory in found] == [thread]
+    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
+    assert [memory["source"]["thread_id"] for memory in results] == [thread]
     assert await kept_turns(client) == list(range(6))
 
 
@@ -111,14 +111,14 @@ async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen of a thread while others wrote."""
+    """Observations of a thread during concurrent writes."""
 
     tokens: int = 0
     turns: int = 0
-    said: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
 
     async def look(self, client: httpx.AsyncClient, thread: str) -> None:
-        """Read it once."""
+        """Read the thread once."""
         page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
         counted = sum(turn["tokens"] for turn in page["turns"])
         self.tokens = max(self.tokens, counted, page["thread"]["tokens"])
@@ -145,7 +145,7 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
         for number in range(4):
             mark = f"<{writer}.{number}>"
             await say(client, thread, f"{mark} {words(1 + (writer + number) % 7)}")
-            watch.said.append(mark)
+            watch.marks.append(mark)
             await watch.look(client, thread)
 
     async with anyio.create_task_group() as tasks:
@@ -153,12 +153,12 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
             tasks.start_soon(write, writer)
     assert watch.tokens <= tokens
     assert watch.turns <= turns
-    found = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
     page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
-    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in found["memories"]]
-    marks = [mark for mark in watch.said for text in texts for _ in range(text.count(mark))]
-    assert sorted(marks) == sorted(watch.said)
-    assert len(marks) == 40
+    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in results["memories"]]
+    stored = [mark for mark in watch.marks for text in texts for _ in range(text.count(mark))]
+    assert sorted(stored) == sorted(watch.marks)
+    assert len(stored) == 40
     assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(range(40))
     assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
 

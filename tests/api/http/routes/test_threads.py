@@ -28,7 +28,7 @@ agents:
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client in a namespace of its own."""
+    """A client with a new namespace."""
     async with served(live, services, POLICIES) as client:
         yield client
 
@@ -110,9 +110,9 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
     """Without a resource it is null."""
     notes, plain = await begun(client, resource="notes"), await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
-    for one, policy in ((notes, "notes"), (plain, None)):
-        assert (await client.get(f"/v1/threads/{one['id']}")).json()["thread"]["policy"] == policy
-        assert (await client.get(f"/v1/threads/{one['id']}/stats")).json()["policy"] == policy
+    for item, policy in ((notes, "notes"), (plain, None)):
+        assert (await client.get(f"/v1/threads/{item['id']}")).json()["thread"]["policy"] == policy
+        assert (await client.get(f"/v1/threads/{item['id']}/stats")).json()["policy"] == policy
 
 
 async def test_requested_key_applies_to_all_references(client: httpx.AsyncClient) -> None:
@@ -130,7 +130,7 @@ async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncCl
     await begun(client, status=422, parent_id=ids[-1])
     await begun(client, status=404, parent_id="nobody")
     chain = (await client.get(f"/v1/threads/{ids[-1]}/chain")).json()
-    assert [one["id"] for one in chain["threads"]] == ids
+    assert [item["id"] for item in chain["threads"]] == ids
     assert (chain["gap"], chain["cycle"]) == (False, False)
     assert (await client.delete(f"/v1/threads/{ids[5]}")).status_code == 204
     chain = (await client.get(f"/v1/threads/{ids[-1]}/chain")).json()
@@ -150,13 +150,13 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
     for number in range(8):
         await say(client, child, f"turn number {number}", files=["a.py"])
     for budget in (0, 5, 30, 60, 1_000):
-        found = (await client.post(f"/v1/threads/{child}/context", json={"budget": budget})).json()
-        assert found["metadata"]["total_tokens"] <= budget
-        indices = [turn["index"] for turn in found["turns"] if turn["thread_id"] == child]
+        results = (await client.post(f"/v1/threads/{child}/context", json={"budget": budget})).json()
+        assert results["metadata"]["total_tokens"] <= budget
+        indices = [turn["index"] for turn in results["turns"] if turn["thread_id"] == child]
         assert indices == list(range(8))[8 - len(indices) :]
-        assert found["omitted"]["turns"] == 9 - len(found["turns"])
-    assert {"path": "a.py", "thread_id": child, "turn": 7} in found["files"]
-    assert [one["path"] for one in found["files"]] == ["a.py", "b.py"]
+        assert results["omitted"]["turns"] == 9 - len(results["turns"])
+    assert {"path": "a.py", "thread_id": child, "turn": 7} in results["files"]
+    assert [item["path"] for item in results["files"]] == ["a.py", "b.py"]
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:

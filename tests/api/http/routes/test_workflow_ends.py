@@ -26,30 +26,30 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def scope() -> Scope:
-    """A namespace that no other test has, of the tenant that calls without a key."""
+    """A new namespace of the default tenant."""
     return replace(fresh_scope(), tenant="default")
 
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service whose workflows are on a real server."""
+    """A client of a service with workflows on a real live store."""
     workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor())
     async with connect(replace(services, workflows=workflows)) as client:
         yield client
 
 
 async def post(client: httpx.AsyncClient, scope: Scope, path: str, body: dict[str, Any]) -> httpx.Response:
-    """The answer of a call on a workflow."""
+    """The answer to a POST."""
     return await client.post(f"/v1/workflows/{path}", params={"namespace": scope.namespace}, json=body)
 
 
 async def get(client: httpx.AsyncClient, scope: Scope, part: str = "", **query: int) -> httpx.Response:
-    """The answer of a read of the workflow `w`."""
+    """The answer to a GET on workflow `w`."""
     return await client.get(f"/v1/workflows/w{part}", params={"namespace": scope.namespace, **query})
 
 
 async def seconds_left(live: LiveClient, key: str) -> int:
-    """How long the key lives."""
+    """The time to live of a Redis key."""
 
     async def ask(redis: Redis) -> int:
         return int(await redis.ttl(key))
@@ -58,7 +58,7 @@ async def seconds_left(live: LiveClient, key: str) -> int:
 
 
 async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
-    """The workflow `w` ended after so many notes."""
+    """End the workflow `w` after some notes."""
     begun = await client.post("/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w"})
     assert begun.status_code == 201, begun.text
     for number in range(events):

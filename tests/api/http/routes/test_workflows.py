@@ -31,7 +31,7 @@ async def report(client: httpx.AsyncClient, workflow_id: str, kind: str, **field
 
 
 async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **query: Any) -> httpx.Response:
-    """The answer of a read."""
+    """The answer to a GET."""
     return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
 
 
@@ -80,7 +80,7 @@ async def test_version_conflict_has_the_current_version(client: httpx.AsyncClien
 
 
 async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Response:
-    """A second beginning of the same id."""
+    """Create a workflow with an existing id."""
     return await client.post("/v1/workflows", json={**IN, "workflow_id": workflow_id})
 
 
@@ -91,13 +91,13 @@ async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
     await report(client, "a", "resource_changed", resources={"x": 1, "y": 1})
     await report(client, "b", "resource_changed", resources={"x": 2})
     chain = (await look(client, "b", "/chain")).json()
-    assert [(one["workflow_id"], one["parent_id"], one["status"]) for one in chain["workflows"]] == [
+    assert [(item["workflow_id"], item["parent_id"], item["status"]) for item in chain["workflows"]] == [
         ("a", None, "pending"),
         ("b", "a", "pending"),
     ]
     assert (chain["gap"], chain["cycle"]) == (False, False)
-    found = (await look(client, "b", "/resources")).json()["resources"]
-    assert {one["id"]: one["value"] for one in found} == {"x": 2, "y": 1}
+    results = (await look(client, "b", "/resources")).json()["resources"]
+    assert {item["id"]: item["value"] for item in results} == {"x": 2, "y": 1}
 
 
 async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
@@ -118,9 +118,9 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
     first = (await look(client, workflow_id, "/events", limit=3)).json()
-    assert ([one["input"] for one in first["events"]], first["next_after"]) == ([0, 1, 2], 3)
+    assert ([item["input"] for item in first["events"]], first["next_after"]) == ([0, 1, 2], 3)
     rest = (await look(client, workflow_id, "/events", after=3)).json()
-    assert ([one["version"] for one in rest["events"]], rest["next_after"]) == ([4, 5], 5)
+    assert ([item["version"] for item in rest["events"]], rest["next_after"]) == ([4, 5], 5)
     assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": 5}
 
 
@@ -132,10 +132,10 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
     for budget in (0, 10, 60, 300, 10_000):
         path = f"/v1/workflows/{workflow_id}/continue"
         answer = await client.post(path, params=IN, json={"input": "go on", "budget": budget})
-        told = answer.json()
-        assert told["metadata"]["total_tokens"] == FakeTokenizer().count(told["history"]) <= budget
-        assert told["metadata"]["budget"] == budget
-    assert "entry 0" in told["history"]
+        outcome = answer.json()
+        assert outcome["metadata"]["total_tokens"] == FakeTokenizer().count(outcome["history"]) <= budget
+        assert outcome["metadata"]["budget"] == budget
+    assert "entry 0" in outcome["history"]
 
 
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
@@ -186,12 +186,12 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
     """Another tenant or namespace gets a 404, and a reader may not write."""
     async with connect(guarded) as client:
         body = {**IN, "workflow_id": "w"}
-        own = bearer("acme", Role.WRITER)
-        assert (await client.post("/v1/workflows", json=body, headers=own)).status_code == 201
+        local = bearer("acme", Role.WRITER)
+        assert (await client.post("/v1/workflows", json=body, headers=local)).status_code == 201
         for headers, namespace, name in (
             (bearer("other", Role.ADMIN), "n", "w"),
-            (own, "another", "w"),
-            (own, "n", "nobody"),
+            (local, "another", "w"),
+            (local, "n", "nobody"),
         ):
             query = {"namespace": namespace}
             for part in ("", "/chain", "/resources", "/events"):

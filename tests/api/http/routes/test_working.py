@@ -108,19 +108,19 @@ async def test_working_budget_is_never_exceeded(world: World) -> None:
 
 async def test_todo_hooks_create_and_clear_an_item(world: World) -> None:
     """The stored item has its time of clearing."""
-    made = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
-    assert [item["id"] for item in await world.listed(todo_id="t1")] == [made["working_id"]]
+    created = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    assert [item["id"] for item in await world.listed(todo_id="t1")] == [created["working_id"]]
     world.later(10)
     done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=["read", "write"])
     assert done == {"cleared": 1, "procedural_id": None}
     assert await world.listed() == []
     assert (await world.recall())["context"] == ""
-    (kept,) = await world.listed(include_cleared="true")
-    assert kept["cleared_at"] == "2026-03-01T12:00:10Z"
+    (stored,) = await world.listed(include_cleared="true")
+    assert stored["cleared_at"] == "2026-03-01T12:00:10Z"
     copy = (
-        await world.client.get(f"/v1/memories/{made['working_id']}", params={"namespace": kept["namespace"]})
+        await world.client.get(f"/v1/memories/{created['working_id']}", params={"namespace": stored["namespace"]})
     ).json()
-    assert copy["cleared_at"] == kept["cleared_at"]
+    assert copy["cleared_at"] == stored["cleared_at"]
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
 
 
@@ -138,11 +138,11 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: World) ->
 
 async def test_clear_takes_an_item_a_todo_or_the_session(world: World) -> None:
     """The answer counts live items."""
-    one = await world.make("one")
+    item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
         await world.make(content, todo_id=todo)
-    assert await world.post("/v1/working/clear", id=one["id"]) == {"cleared": 1}
-    assert await world.post("/v1/working/clear", id=one["id"]) == {"cleared": 0}
+    assert await world.post("/v1/working/clear", id=item["id"]) == {"cleared": 1}
+    assert await world.post("/v1/working/clear", id=item["id"]) == {"cleared": 0}
     assert await world.post("/v1/working/clear", todo_id="t") == {"cleared": 2}
     assert await world.post("/v1/working/clear") == {"cleared": 1}
     assert await world.post("/v1/working/clear", 422, todo_id="t", id="x")
@@ -172,7 +172,7 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: World)
     world.later(1_000)
     await world.working.sync.sweep(2)
     due = await world.working.items.due_namespaces(world.now, 1_000)
-    assert item["namespace"] not in [one.scope.namespace for one in due]
+    assert item["namespace"] not in [entry.scope.namespace for entry in due]
     assert (await world.client.get(path, params=where)).json()["fence"] == 2
 
 
@@ -225,7 +225,7 @@ async def test_deleting_another_session_or_type_keeps_items(world: World) -> Non
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}
         assert (await world.client.delete("/v1/memories", params=params)).status_code == 200
-    assert [one["id"] for one in await world.listed()] == [item["id"]]
+    assert [entry["id"] for entry in await world.listed()] == [item["id"]]
 
 
 async def test_erasing_a_memory_removes_its_live_item(world: World, live: LiveClient) -> None:
