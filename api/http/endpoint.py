@@ -41,7 +41,7 @@ _WITH_ROLE = (401, 403, 429)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawBodies:
-    """A body that the handler reads itself. models: its media types; a list model is sent as one item a line."""
+    """A body that the handler parses itself. models: by media type; None for newline-delimited JSON."""
 
     models: Mapping[str, type[BaseModel] | None]
     max_bytes: int

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
-    PlainSerializer,
     RootModel,
     model_serializer,
 )
@@ -19,7 +17,6 @@ from pydantic_core import CoreSchema
 
 from memtypes.model.memory import Memory, Model
 from memtypes.model.scope import Name
-from memtypes.model.times import rfc3339
 from memtypes.model.types import MEMORY_CLASSES
 
 
@@ -53,9 +50,6 @@ def _is_empty(value: object) -> bool:
 
 Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
 """Secrets that were removed, by kind; left out when there were none."""
-
-Timestamp: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
-"""An instant as RFC 3339 text."""
 
 
 class MemoryAnswer(RootModel[Memory]):

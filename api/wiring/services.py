@@ -6,7 +6,10 @@ import gc
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from api.auth.guards import RateLimit
 from api.auth.keybook import KeyBook
@@ -19,15 +22,24 @@ from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
-from api.wiring.screening import Screening, configured_screening
+from ingest.screening.classification.classifier import ClassificationGate, Classifier
+from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.due.reading import DueTimes
+from ingest.screening.examine import Examiner
+from ingest.screening.gates import ScreeningGate
+from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
+from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
+from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.counting import TokenCounter
 from memtypes.model.times import system_clock
+from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
+from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
@@ -98,6 +110,50 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """Parts of screening. gates: in the order in which they run."""
+
+    redactor: Redactor
+    gates: tuple[ScreeningGate, ...]
+    panel: Panel
+    examiner: Examiner
+    recent: RecentTexts
+
+
+def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
+    """Screening by the redaction rules of `book` and the reviewers of `panel`."""
+    redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder)
+    gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
+    return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
+
+
+def configured_screening(
+    settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient
+) -> Screening:
+    """Screening by the settings. Raises InvalidConfigFile."""
+    book = read_rules(settings.redaction_rules, settings.redaction)
+    return screening_of(book, panel_of(store, settings, http), embedder)
+
+
+def local_panel(store: MemoryStore) -> Panel:
+    """The built-in reviewers."""
+    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)))
+
+
+def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
+    """The configured reviewers. Novelty is always measured against the store."""
+    if settings.reviewer_url is None:
+        return local_panel(store)
+    key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
+    endpoint = CompletionEndpoint(settings.reviewer_url, settings.reviewer_model, key)
+    client = CompletionClient(http, endpoint, TIME_LIMIT_S)
+    local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
+    remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
+    scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
+    return Panel((*scoring, NoveltyReviewer(store)))
 
 
 def erasable_stores(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.wiring.resources import open_embedder
-from api.wiring.screening import local_panel, screening_of
+from api.wiring.services import local_panel, screening_of
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Report, Table, spread_row
 from benchmarks.harness.stores import Opened, data_directory, open_parts, settings_in

@@ -7,7 +7,7 @@ from dataclasses import replace
 from api.http.idempotency import IdempotentCalls
 from api.wiring.container import Services
 from api.wiring.erasure import ErasableMemories, ErasableTexts
-from api.wiring.screening import local_panel, screening_of
+from api.wiring.services import local_panel, screening_of
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
 from ingest.screening.due.reading import DueTimes

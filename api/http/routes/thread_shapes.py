@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.shapes import InNamespace, QueryWhole, Redactions, Timestamp
+from api.http.shapes import InNamespace, QueryWhole, Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import NewTurn, Turn, Version
 from memtypes.model.memory import Flag, Model, Whole
 from memtypes.model.scope import Name
-from memtypes.model.times import rfc3339
+from memtypes.model.times import Instant, rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
 from retrieval.answer import Answer, OmittedIfNone
 from retrieval.context.thread import FileMention
@@ -96,7 +96,7 @@ class ThreadAnswer(Answer):
     summary: str | None
     last_flush_at: str | None
     ttl_s: int
-    created_at: Timestamp
+    created_at: Instant
     redactions: Redactions = None
 
     @classmethod
