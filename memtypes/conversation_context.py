@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeAlias
 
 from memtypes.model.filters import All, AnyOf, Compare, Filter, Op
@@ -80,9 +79,6 @@ def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
     return " ".join(turn.embedding_text() for turn in visible)
 
 
-NO_TURNS: Mapping[TurnPosition, Memory] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class CallTurns:
     """The turns of one write call. rejected: positions of turns that a review rejected."""
@@ -116,14 +112,14 @@ class ConversationContext:
         self,
         scope: Scope,
         memories: Sequence[Memory],
-        turns: Mapping[TurnPosition, Memory] = NO_TURNS,
+        turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
         """The text of each of `memories` with its context.
 
         turns: take precedence over stored ones. ignored: ids of stored turns that are no context.
         """
-        known = {**dict(by_position(memories)), **turns}
+        known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in missing if position not in known])
         known |= dict(by_position(turn for turn in stored if turn.id not in ignored))

@@ -19,7 +19,6 @@ from memtypes.ports.threads import (
     EvictedTurnStore,
     NewThread,
     Removal,
-    Replacement,
     Thread,
     ThreadContent,
     ThreadStore,
@@ -151,13 +150,15 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._set(stored, [turn for turn in stored.turns if turn not in evicted])
         return True
 
-    async def replace(self, scope: Scope, replacement: Replacement) -> int:
+    async def replace(
+        self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
+    ) -> int:
         """See the port."""
-        stored = self._get(scope, replacement.thread_id)
-        self._check(stored, replacement.expected)
-        turns = [stored.number(turn, rank) for turn, rank in replacement.turns]
+        stored = self._get(scope, thread_id)
+        self._check(stored, expected)
+        numbered = [stored.number(turn, rank) for turn, rank in turns]
         stored.thread = replace(stored.thread, summary="", summary_tokens=0)
-        self._set(stored, turns)
+        self._set(stored, numbered)
         return stored.thread.version
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
@@ -166,7 +167,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         count = len(stored.turns)
         if backup_id is not None:
             self._backups[scope.tenant, scope.namespace, backup_id] = tuple(stored.turns)
-        await self.replace(scope, Replacement(thread_id, ()))
+        await self.replace(scope, thread_id, ())
         return count
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:

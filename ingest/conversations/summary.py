@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
 from memtypes.live.turns import Turn
-from memtypes.model.memory import not_blank, printable
+from memtypes.model.memory import readable
 from memtypes.offload import offload
 from memtypes.ports.encoders import Tokenizer
 
@@ -72,9 +72,7 @@ class ModelSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    summary: Annotated[
-        str, StringConstraints(max_length=MAX_TEXT), AfterValidator(not_blank), AfterValidator(printable)
-    ]
+    summary: Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(readable)]
 
 
 class EndpointSummariser(Summariser):

@@ -35,7 +35,6 @@ from memtypes.ports.threads import (
     AppendTurn,
     EvictedTurnStore,
     NewThread,
-    Replacement,
     Thread,
     ThreadContent,
     ThreadStore,
@@ -193,7 +192,7 @@ class Threads:
             screened = await self._screened(scope, policy, turns)
             self._check_limits(policy, screened.value)
             ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.value]
-            version = await self.store.replace(scope, Replacement(thread_id, ranked, expected))
+            version = await self.store.replace(scope, thread_id, ranked, expected)
         return version, screened.counts
 
     async def chain(self, scope: Scope, thread_id: str) -> ThreadChain:

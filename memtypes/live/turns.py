@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
-from memtypes.model.memory import Flag, Model, Whole, check_metadata, not_blank, printable
+from memtypes.model.memory import Flag, Metadata, Model, Whole, readable
 from memtypes.model.scope import Name
 
 MAX_TURN = 200_000
@@ -17,12 +17,8 @@ MAX_TURN = 200_000
 
 MAX_REFERENCES = 100
 
-TurnText = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(not_blank), AfterValidator(printable)
-]
-Path = Annotated[
-    str, StringConstraints(min_length=1, max_length=4_096), AfterValidator(not_blank), AfterValidator(printable)
-]
+TurnText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(readable)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=4_096), AfterValidator(readable)]
 Role = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,63}$")]
 Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
@@ -46,7 +42,7 @@ class NewTurn(Model):
     images: FileReferences = Field(default_factory=list)
     tool: Name | None = None
     model: Name | None = None
-    metadata: Annotated[dict[str, Any], AfterValidator(check_metadata)] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     pinned: Flag = False
 
 

@@ -63,25 +63,21 @@ def check_json(value: object, max_bytes: int) -> None:
         raise ValueError(f"must have at most {max_bytes} bytes as JSON, has {size}")
 
 
-Text = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_CONTENT),
-    AfterValidator(not_blank),
-    AfterValidator(printable),
-]
+def readable(value: str) -> str:
+    """`value` itself when it is not blank and printable."""
+    return printable(not_blank(value))
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT), AfterValidator(readable)]
 """The content of a memory."""
 
-Label = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(not_blank), AfterValidator(printable)
-]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(readable)]
 """A short name or title."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(printable)]
 """A step, condition or other short text in a field of one type."""
 
-Tag = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(not_blank), AfterValidator(printable)
-]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(readable)]
 
 Whole = Annotated[int, Strict()]
 """An integer; neither "5" nor true is accepted."""
@@ -177,6 +173,23 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
+def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """`metadata`, if it is JSON of at most 16 KiB and names no field of a memory."""
+    check_json(metadata, MAX_METADATA_BYTES)
+    reserved = sorted(set(metadata) & set(Memory.model_fields))
+    if reserved:
+        raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
+    return metadata
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
+"""The caller's own fields of a memory or a turn."""
+
+
+def _distinct(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
 class Draft(Model):
     """A memory as a caller sends it: the fields that every type accepts."""
 
@@ -184,9 +197,9 @@ class Draft(Model):
     session_id: Name | None = None
     agent_id: Name | None = None
     importance: Importance = 5
-    tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
+    tags: Annotated[list[Tag], AfterValidator(_distinct)] = Field(default_factory=list, max_length=MAX_TAGS)
     source: Source | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
     pinned: Flag = False
     created_at: Instant | None = None
@@ -200,25 +213,6 @@ class Draft(Model):
     @classmethod
     def _named_source(cls, source: object) -> object:
         return {"caller": source} if isinstance(source, str) else source
-
-    @field_validator("tags")
-    @classmethod
-    def _unique_tags(cls, tags: list[str]) -> list[str]:
-        return list(dict.fromkeys(tags))
-
-    @field_validator("metadata")
-    @classmethod
-    def _small_metadata(cls, metadata: dict[str, Any]) -> dict[str, Any]:
-        return check_metadata(metadata)
-
-
-def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`metadata`, if it is JSON of at most 16 KiB and names no field of a memory."""
-    check_json(metadata, MAX_METADATA_BYTES)
-    reserved = sorted(set(metadata) & set(Memory.model_fields))
-    if reserved:
-        raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
-    return metadata
 
 
 class Memory(Model):

@@ -97,15 +97,6 @@ class Removal:
     summary_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """The new turns of a thread, each with its rank."""
-
-    thread_id: str
-    turns: Sequence[tuple[Turn, str | None]]
-    expected: int | None = None
-
-
 class ThreadStore(ABC):
     """Stores threads. Each change is atomic; an unknown thread raises NotFound.
 
@@ -148,8 +139,10 @@ class ThreadStore(ABC):
         """Remove turns from the thread; False, and no change, if one of them is not there."""
 
     @abstractmethod
-    async def replace(self, scope: Scope, replacement: Replacement) -> int:
-        """Replace all turns; the new version. Raises VersionConflict."""
+    async def replace(
+        self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
+    ) -> int:
+        """Replace all turns by these, each with its rank; the new version. Raises VersionConflict."""
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:

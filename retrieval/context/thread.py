@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memtypes.live.thread_policy import ContextAllocation
-from memtypes.live.turns import Turn
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadContent
 from memtypes.search.passage import bullet
@@ -79,10 +78,6 @@ class _ContextPart:
         self.tokens = share - room if self.selected else 0
         return self.tokens
 
-    def text(self) -> str:
-        """The selected pieces, oldest first."""
-        return "".join(piece.text for piece in reversed(self.selected))
-
 
 def thread_context(
     chain: Sequence[ThreadContent],
@@ -119,18 +114,14 @@ def _parts(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, _C
     for content in reversed(chain):
         turns_part = "short_term" if content is chain[-1] else "long_term"
         for turn in reversed(content.turns):
-            text = _turn_text(turn)
+            speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
+            text = bullet(f"{speaker}: {turn.content}")
             piece = _ThreadPiece(text, tokenizer.count(text), (content.thread.id, turn.index))
             parts["system" if turn.role == "system" else turns_part].candidates.append(piece)
         for name, note in (("long_term", content.thread.summary), ("custom", content.thread.initial_context)):
             if note:
                 parts[name].candidates.append(_ThreadPiece(bullet(note), tokenizer.count(bullet(note))))
     return parts
-
-
-def _turn_text(turn: Turn) -> str:
-    speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
-    return bullet(f"{speaker}: {turn.content}")
 
 
 def _newest_mentions(chain: Sequence[ThreadContent], kind: str) -> list[FileMention]:
@@ -156,7 +147,10 @@ def _fitting(mentions: Sequence[FileMention], room: int, tokenizer: Tokenizer) -
 
 
 def _text(parts: Mapping[str, _ContextPart], listed: Sequence[FileMention]) -> str:
-    sections = [_HEADINGS[name] + part.text() for name, part in parts.items() if part.selected]
+    lines: list[str] = []
+    for name, part in parts.items():
+        if part.selected:
+            lines += [_HEADINGS[name], *(piece.text for piece in reversed(part.selected))]
     if listed:
-        sections.append(_FILES + "".join(bullet(mention.path) for mention in listed))
-    return _OPENING + "".join(sections) + _CLOSING if sections else ""
+        lines += [_FILES, *(bullet(mention.path) for mention in listed)]
+    return "".join([_OPENING, *lines, _CLOSING]) if lines else ""

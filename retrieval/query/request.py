@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
 
-from memtypes.model.memory import Flag, Model, Whole, not_blank, printable
+from memtypes.model.memory import Flag, Model, Whole, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -17,12 +17,7 @@ MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
 DEFAULT_WORKING_BUDGET = 2_000
 
-Query: TypeAlias = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_QUERY),
-    AfterValidator(not_blank),
-    AfterValidator(printable),
-]
+Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]

@@ -12,7 +12,7 @@ from memtypes.live.eviction import USE_ORDER, ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import MAX_CHAIN, AppendTurn, EvictedTurnStore, NewThread, Removal, Replacement, ThreadStore
+from memtypes.ports.threads import MAX_CHAIN, AppendTurn, EvictedTurnStore, NewThread, Removal, ThreadStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.threads import RedisThreads
@@ -89,7 +89,7 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
             stores.threads.read(where, thread_id),
             stores.threads.page(where, thread_id, 0, 1),
             stores.threads.remove(where, Removal(thread_id, (0,), NOW)),
-            stores.threads.replace(where, Replacement(thread_id, ())),
+            stores.threads.replace(where, thread_id, ()),
             stores.threads.clear(where, thread_id, None),
             stores.threads.delete(where, thread_id),
             stores.threads.backup(where, "none"),
@@ -186,10 +186,8 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
     await stores.create()
     await stores.append("old")
     with pytest.raises(VersionConflict):
-        await stores.threads.replace(stores.scope, Replacement("t", (), expected=0))
-    version = await stores.threads.replace(
-        stores.scope, Replacement("t", [(turn("new", 4), "0"), (turn("er", 5), None)])
-    )
+        await stores.threads.replace(stores.scope, "t", (), expected=0)
+    version = await stores.threads.replace(stores.scope, "t", [(turn("new", 4), "0"), (turn("er", 5), None)])
     assert (version, await stores.indices()) == (2, [1, 2])
     assert (await stores.threads.get(stores.scope, "t")).tokens == 9
     assert await stores.threads.clear(stores.scope, "t", "b") == 2

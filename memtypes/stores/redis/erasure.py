@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from operator import methodcaller
 from pathlib import Path
 
 from memtypes.model.errors import Unavailable
@@ -32,7 +32,11 @@ class LiveState(Erasable):
         if memory_id is not None:
             return await self._count_items(scope, "hdel", memory_id)
         keys = [key async for key in self._live.keys_of(scope)]
-        return sum([await self._unlink(keys[start : start + _BATCH]) for start in range(0, len(keys), _BATCH)])
+        removed = 0
+        for start in range(0, len(keys), _BATCH):
+            unlink = methodcaller("unlink", *keys[start : start + _BATCH])
+            removed += await self._live.run(unlink, idempotent=True, key=keys[start])
+        return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Count the keys of the namespace, or the live items of one memory."""
@@ -40,24 +44,14 @@ class LiveState(Erasable):
             return await self._count_items(scope, "hexists", memory_id)
         return len([key async for key in self._live.keys_of(scope)])
 
-    async def _unlink(self, keys: list[str]) -> int:
-        return await self._live.run(lambda redis: redis.unlink(*keys), idempotent=True, key=keys[0])
-
     async def _count_items(self, scope: Scope, command: str, memory_id: str) -> int:
         """Sum of what the command answers for the memory's item in each session: 0 or 1."""
-        return sum([await self._on_item(command, key, memory_id) async for key in self._sessions(scope)])
-
-    async def _on_item(self, command: str, key: str, memory_id: str) -> int:
-        return await self._live.run(
-            lambda redis: redis.execute_command(command, key, memory_id), idempotent=True, key=key
-        )
-
-    async def _sessions(self, scope: Scope) -> AsyncIterator[str]:
-        """Keys of the sessions with live items."""
-        prefix = live_key(scope, "working", "")
+        sessions, count = live_key(scope, "working", ""), 0
         async for key in self._live.keys_of(scope):
-            if key.startswith(prefix):
-                yield key
+            if key.startswith(sessions):
+                call = methodcaller("execute_command", command, key, memory_id)
+                count += await self._live.run(call, idempotent=True, key=key)
+        return count
 
 
 class LiveLog(Erasable):

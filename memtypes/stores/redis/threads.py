@@ -21,7 +21,6 @@ from memtypes.ports.threads import (
     AppendTurn,
     NewThread,
     Removal,
-    Replacement,
     Thread,
     ThreadContent,
     ThreadStore,
@@ -117,14 +116,16 @@ class RedisThreads(ThreadStore):
         _raise_refusal(removal.thread_id, answer)
         return bool(answer[0] == "ok")
 
-    async def replace(self, scope: Scope, replacement: Replacement) -> int:
+    async def replace(
+        self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
+    ) -> int:
         """Replace all turns; see the port."""
-        arguments: list[Argument] = [_or_empty(replacement.expected), BACKUP_S]
-        for turn, rank in replacement.turns:
+        arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
+        for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank)]
-        thread = _key(scope, replacement.thread_id)
+        thread = _key(scope, thread_id)
         answer = await self._live.script(_REPLACE, [thread, thread], arguments, idempotent=False)
-        _raise_refusal(replacement.thread_id, answer)
+        _raise_refusal(thread_id, answer)
         return int(answer[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:

@@ -69,9 +69,8 @@ class RedisWorkflows(WorkflowStore):
             case ["no_parent"]:
                 raise NotFound(f"the parent workflow {new.parent_id!r} is not in this namespace; it may have expired")
             case ["cycle"]:
-                raise InvalidRequest(
-                    f"{new.workflow_id!r} would be its own ancestor", path="parent_id", got=new.parent_id
-                )
+                message = f"{new.workflow_id!r} would be its own ancestor"
+                raise InvalidRequest(message, path="parent_id", got=new.parent_id)
             case ["deep"]:
                 raise InvalidRequest(f"a chain has at most {MAX_CHAIN} workflows", path="parent_id", got=new.parent_id)
 
@@ -133,7 +132,7 @@ class RedisWorkflows(WorkflowStore):
         answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], idempotent=True)
         if answer[0] == "missing":
             raise _unknown(workflow_id)
-        ids = [*_ids(answer[1]), workflow_id]
+        ids = [*json.loads(answer[1]), workflow_id]  # Lua encodes an empty list as {}
         return tuple(_link(link_id, fields) for link_id, fields in zip(ids, answer[2], strict=True))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
@@ -190,10 +189,6 @@ def _log_expired(workflow_id: str) -> NotFound:
     return NotFound(f"workflow {workflow_id!r} has ended and its events have expired; its last state can still be read")
 
 
-def _ids(ancestors: str) -> list[str]:
-    return list(json.loads(ancestors))  # Lua encodes an empty list as {}
-
-
 def _events(log: list[str], after: int) -> tuple[Event, ...]:
     return tuple(Event.from_json(event, version) for version, event in enumerate(log, after + 1))
 
@@ -229,7 +224,8 @@ def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> Workflo
     if expired and len(log) < requested - int(base_version):
         raise _log_expired(workflow_id)
     state, events = WorkflowState.from_json(base), _events(log, int(base_version))
-    return WorkflowLog(workflow_id, parent or None, int(newest), tuple(_ids(ancestors)), state, events, bool(expired))
+    ids = tuple(json.loads(ancestors))  # Lua encodes an empty list as {}
+    return WorkflowLog(workflow_id, parent or None, int(newest), ids, state, events, bool(expired))
 
 
 def _link(workflow_id: str, fields: list[str | None]) -> ChainLink:
