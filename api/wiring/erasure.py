@@ -41,9 +41,7 @@ class ErasableTexts(Erasable):
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
         """How many texts were dropped."""
-        dropped = self._recent.count(scope)
-        self._recent.forget(scope)
-        return dropped
+        return self._recent.forget(scope)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
         """How many texts are left."""

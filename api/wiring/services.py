@@ -26,12 +26,12 @@ from ingest.screening.classification.classifier import ClassificationGate, Class
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.examine import Examiner
-from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
+from ingest.screening.submission import ScreeningGate
 from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.screening.classification.classifier import Classifier
@@ -18,14 +17,6 @@ from memtypes.ports.encoders import Embedder
 
 _CONFIDENT = 0.6
 """Confidence from which a text is classified without its context."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewPreview:
-    """The decision on a text. redactions: secrets removed before the review, by kind."""
-
-    reviewed: Reviewed
-    redactions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +43,8 @@ class Examiner:
         text = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 
-    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> ReviewPreview:
-        """The panel's decision on `content`. kind: the type of the memory; None classifies it.
+    async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
+        """The panel's decision on `content` without its secrets. kind: the type of the memory; None classifies it.
 
         Raises Overloaded or Unavailable if the embedder is away.
         """
@@ -66,7 +57,7 @@ class Examiner:
         if embedding is None:
             (embedding,) = await self.embedder.embed_documents([text])
         reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
-        return ReviewPreview(reviewed, cleaned.counts)
+        return RedactedValue(reviewed, cleaned.counts)
 
     async def _clean(self, tenant: str, content: str) -> RedactedValue[str]:
         return await offload([content], lambda: self.redactor.clean(tenant, content))

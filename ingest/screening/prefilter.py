@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
-from ingest.screening.gates import Rejection
-from ingest.screening.submission import ReviewMode, Submission
+from ingest.screening.submission import Rejection, ReviewMode, Submission
 from memtypes.model.ids import normalise
 from memtypes.model.scope import Scope
 
@@ -139,9 +138,9 @@ class RecentTexts:
         """How many texts of `scope` are remembered."""
         return len(self._texts.get(_key(scope), ()))
 
-    def forget(self, scope: Scope) -> None:
-        """Forget the texts of `scope`."""
-        self._texts.pop(_key(scope), None)
+    def forget(self, scope: Scope) -> int:
+        """How many texts of `scope` were forgotten."""
+        return len(self._texts.pop(_key(scope), ()))
 
 
 def _key(scope: Scope) -> tuple[str, str]:

@@ -1,11 +1,11 @@
-"""Submissions: drafts on their way in, with what screening finds out about them, and the errors of invalid fields."""
+"""Submissions: drafts on their way in, the gates that they pass, and the errors of invalid fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +14,7 @@ from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Draft
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.search.vectors import Embedding
 
@@ -86,6 +87,34 @@ def submission_from(item: Mapping[str, Any]) -> Submission:
     """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
     fields = {name: value for name, value in item.items() if name != "review"}
     return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a draft is not stored."""
+
+    reason: str
+
+
+class ScreeningGate(Protocol):
+    """A step that may change or reject a draft before it is embedded; review needs the embedding, so it is no gate.
+
+    Redaction, the pre-filter, classification and due times are gates. They run in the order given, redaction first.
+    """
+
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
+        """The submission, changed or not, or a rejection. Raises RemembrancerError if the gate cannot do its work."""
+        ...
+
+
+async def through_gates(gates: Sequence[ScreeningGate], scope: Scope, submission: Submission) -> Submission | Rejection:
+    """The submission after all `gates`, or the first rejection."""
+    for gate in gates:
+        verdict = await gate.examine(scope, submission)
+        if isinstance(verdict, Rejection):
+            return verdict
+        submission = verdict
+    return submission
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:

@@ -18,11 +18,10 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest.screening.gates import ScreeningGate
 from ingest.screening.prefilter import RecentTexts
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
-from ingest.screening.submission import Submission, Submitted, submission_of
+from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
@@ -57,8 +56,8 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 class IngestorParts:
     """What an ingestor works with.
 
-    gates: what drafts pass first, see `ingest.screening.gates`. locks: shared by everything that writes. redactor: for
-    revisions and restored memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
+    gates: what drafts pass first. locks: shared by everything that writes. redactor: for revisions and restored
+    memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
     """
 
     store: MemoryStore

@@ -12,11 +12,10 @@ from datetime import datetime
 
 import anyio
 
-from ingest.screening.gates import Rejection, ScreeningGate, through_gates
 from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
-from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
+from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Submission, UntypedDraft, through_gates
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.intent import asks_for_latest, asks_for_value
@@ -27,29 +26,27 @@ CURRENT_SHARE = 0.3
 
 
 def _weights(**weights: float) -> Mapping[str, float]:
-    return MappingProxyType({signal: weights.get(signal, 0.0) for signal in SIGNALS})
+    return {signal: weights.get(signal, 0.0) for signal in SIGNALS}
 
 
-PROFILES: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {
-        # Context, speaker and the terms shared with the best hits help to find a memory. The other signals only
-        # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
-        # what is due and leaves all other order as it was.
-        DEFAULT_PROFILE: _weights(
-            similarity=0.533,
-            context=0.107,
-            mention=0.143,
-            expansion=0.133,
-            recency=0.002,
-            importance=0.024,
-            access=0.008,
-            due=0.05,
-        ),
-        "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
-        "relevance": _weights(similarity=1.0),
-        "recent": _weights(similarity=0.6, recency=0.4),
-    }
-)
+PROFILES: Mapping[str, Mapping[str, float]] = {
+    # Context, speaker and the terms shared with the best hits help to find a memory. The other signals only
+    # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
+    # what is due and leaves all other order as it was.
+    DEFAULT_PROFILE: _weights(
+        similarity=0.533,
+        context=0.107,
+        mention=0.143,
+        expansion=0.133,
+        recency=0.002,
+        importance=0.024,
+        access=0.008,
+        due=0.05,
+    ),
+    "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
+    "relevance": _weights(similarity=1.0),
+    "recent": _weights(similarity=0.6, recency=0.4),
+}
 
 
 def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:

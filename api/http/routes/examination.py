@@ -96,8 +96,8 @@ async def post_review(request: ApiRequest, services: AppServices, data: JSONBody
     """The decision with each vote."""
     scope = request.scope_in(data.namespace)
     examined = await _examiner(services).review(scope, data.content, data.type)
-    redactions = dict(examined.redactions)
-    return ReviewAnswer(**dict(examined.reviewed), redacted=bool(redactions), redactions=redactions)
+    redactions = dict(examined.counts)
+    return ReviewAnswer(**dict(examined.value), redacted=bool(redactions), redactions=redactions)
 
 
 def _examiner(services: Services) -> Examiner:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from memtypes.model.policy import MemoryType
 
@@ -71,92 +70,90 @@ _FOREIGN_FACTS = (
 )
 
 
-_PATTERNS: Mapping[tuple[MemoryType, float, str], str] = MappingProxyType(
-    {
-        (_PROCEDURAL, 4.0, "it lists steps"): r"(?m)^\s*(?:[-*]|\d+[.)]) .+\n\s*(?:[-*]|\d+[.)]) ",
-        (_PROCEDURAL, 4.0, "it lists the uses of a tool"): r"(?m)^[\w.+ -]{1,60}: .+\n+\s*- ",
-        (_PROCEDURAL, 3.0, "it says how"): r"(?ims)^\s*how to\b|\bsteps? to\b|\bfirst,? .{3,200}\bthen\b",
-        (_PROCEDURAL, 3.0, "it names a goal and how to reach it"): (
-            r"(?i)^(?:to|in order to) \w+[^.?!\n]{2,120}[,:] ?(?:first |you )?\w+"
-        ),
-        (_PROCEDURAL, 3.0, "it holds commands"): r"(?m)```|`[^`\n]+ [^`\n]+`|^\s*\$ |\s--?[a-z][\w-]+\b.*\s--?[a-z]",
-        (_PROCEDURAL, 2.5, "it says what to run"): (
-            r"(?i)^(?:always |before \w+ing,? |when \w+ing,? )?(?:run|install|open|click|deploy|restart|configure|"
-            r"build|copy|export|press|execute)\b .{3,}\b(?:then|and then|with|before|after|using|by)\b"
-        ),
-        (_PROCEDURAL, 3.0, "it gives steps in order"): (
-            r"(?i)^(?!I\b|we\b|he\b|she\b|they\b)\w+ (?:the|a|an|your|all) [^.?!]{3,120}, (?:and )?then \w+"
-        ),
-        (_PROSPECTIVE, 5.0, "it asks to be reminded"): (
-            r"(?i)^(?:please )?remind(?:er)?\b|\bremind (?:me|us) (?!of|why)|\bbe reminded\b|\breminders? (?:to|for|"
-            r"at|on|about)\b|\b(?:set|add|create|make|delete|cancel|give|what|any)\b.{0,30}\breminders?\b(?! of|"
-            r" that)|\bremember to\b|\bdon'?t (?:let me )?forget (?:to|about|that)\b|\bwake me\b|"
-            r"\bto[ -]?do(?: list)?\b(?! (?:with|that|it|this))"
-        ),
-        (_PROSPECTIVE, 4.0, "it asks for an alarm, an appointment or an entry in a list"): (
-            r"(?i)\b(?:set|start|make|create|add|put|cancel|delete|remove|change|move|reset|stop|schedule|book|have|"
-            r"need|want|check|show|mark|update|clear|turn)\b.{0,60}\b(?:alarms?|timers?|calendars?|appointments?|"
-            r"meetings?|meeting rooms?|events?|chores|agenda|lists?|schedule|reservations?)\b"
-        ),
-        (_PROSPECTIVE, 4.0, "it is about a calendar, a timer or a list"): (
-            r"(?i)\b(?:on|in|to|off|from) my (?:calendar|schedule|agenda|list|to[ -]?do|shopping list|grocery list)\b|"
-            r"^(?:please )?(?:schedule|reschedule|arrange)\b|\b(?:what|when|which)\b.{0,30}\b(?:meetings?|"
-            r"appointments?|alarms?|timers?)\b|\btimer\b|\balarm\b|\b(?:meeting|conference) (?:room|time)s?\b|"
-            r"\b(?:meet|meeting) with \w+ (?:at|on|for)\b"
-        ),
-        (_PROSPECTIVE, 3.5, "it has a time by which to do it"): (
-            r"(?i)\b(?:need|needs|have|has|must|should|ought|want|going|plan|plans|promised|"
-            r"agreed)\b(?: to)? .{2,120}\b(?:by|before|until|tomorrow|tonight|next (?:week|month|year|\w+day)|"
-            r"on \w+day|at \d|in \d+ (?:minutes|hours|days|weeks))\b"
-        ),
-        (_PROSPECTIVE, 4.0, "it waits for an event"): (
-            r"(?i)^(?:when|once|as soon as|after|next time)\b[^.?!,]{3,80}, (?:please )?(?:ask|tell|remind|check|send|"
-            r"call|show|give|mention|write|bring|look)\b"
-        ),
-        (_PROSPECTIVE, 3.0, "it is a task with a time"): (
-            r"(?i)^(?:follow[ -]?up|call|email|buy|pay|send|submit|renew|pick up|return|finish|ask|"
-            r"check)\b .{2,120}\b(?:by|before|tomorrow|tonight|next|on \w+day|at \d|this (?:week|evening|afternoon))\b"
-        ),
-        (_PROSPECTIVE, 2.0, "it has a due time"): (
-            r"(?i)\b(?:due|deadline|follow[ -]?up|when (?:we|i|you) (?:next|get|arrive))\b"
-        ),
-        (_EPISODIC, 2.5, "it uses I, we or you"): (
-            r"(?i)\b(?:I|I'?m|I'?ve|I'?d|I'?ll|me|we|we'?re|we'?ve|us|you|your|you'?re|my|our)\b"
-        ),
-        (_EPISODIC, 2.0, "it asks or exclaims"): r"[!?]",
-        (_EPISODIC, 1.5, "it answers somebody"): (
-            r"(?i)^(?:hi|hey|hello|wow|thanks|thank|yeah|yes|no|oh|sure|absolutely|congrats|great|cool|awesome|nice|"
-            r"sounds|glad|good|that'?s|aww?|haha|bye|take care|same here|definitely|for sure|totally)\b"
-        ),
-        (_EPISODIC, 3.0, "it says when it happened"): (
-            r"(?i)\b(?:yesterday|this morning|last (?:night|week|month|year|\w+day)|\d+ (?:days|weeks|hours) ago|"
-            r"an hour ago|just now|earlier today)\b"
-        ),
-        (_EPISODIC, 1.5, "it says when it happened"): (
-            r"(?i)\b(?:today|on \w+day,?)\b.*\w+ed\b|\w+ed\b.*\b(?:today|on \w+day)\b"
-        ),
-        (_SEMANTIC, 6.0, "it states a lasting fact about someone"): (
-            r"(?i)^(?:my (?:name|email|birthday|favou?rite [\w ]+|timezone|time zone|job|wife|husband|partner|"
-            r"\w+'s name) (?:is|are)|I (?:prefer|(?:am|'m) allergic|live in|come from|work (?:as|at|for)|speak|"
-            r"(?:always|never) \w+|use|drink|like|hate|dislike|love|(?:don't|do not|can't|cannot) (?:eat|drink|like|"
-            r"use|want|speak|work)) )(?!to see|that you)[^!?]{2,120}$|^(?:the user|user(?! \w+ed\b| said| told| sent|"
-            r" wrote)|we use|our \w+ (?:is|are|uses?|runs?)) [^!?]{2,200}$"
-        ),
-        (_SEMANTIC, 3.0, "it states something about someone or something"): (
-            r"^(?!I\b|We\b|You\b|My\b|Our\b|If\b|How\b|What\b|"
-            r"That\b)[A-Z][\w'\u2019.-]*(?: [\w'\u2019.-]+){0,5}? (?:is|are|was|were|has|have|had|does|do|can|cannot|"
-            r"will|would|must|uses?|means|\w+s|\w+ed|found|went|made|got|took|felt|won|wrote|began|gave|bought|met|"
-            r"saw|thinks|knows)\b"
-        ),
-        (_SEMANTIC, 1.0, "it says what something is"): (
-            r"(?i)\b(?:is|are) (?:a|an|the|not|called|known|defined|always|never|usually)\b|\bmeans\b|\bbecause\b"
-        ),
-        (_EPISODIC, 4.0, "it says when it happened"): f"(?i){'|'.join(_FOREIGN_PAST)}",
-        (_PROSPECTIVE, 5.0, "it is still to be done"): f"(?i){'|'.join(_FOREIGN_TASKS)}",
-        (_PROCEDURAL, 5.0, "it gives steps"): f"(?i){'|'.join(_FOREIGN_STEPS)}",
-        (_SEMANTIC, 3.5, "it states something about someone or something"): f"(?i){'|'.join(_FOREIGN_FACTS)}",
-    }
-)
+_PATTERNS: Mapping[tuple[MemoryType, float, str], str] = {
+    (_PROCEDURAL, 4.0, "it lists steps"): r"(?m)^\s*(?:[-*]|\d+[.)]) .+\n\s*(?:[-*]|\d+[.)]) ",
+    (_PROCEDURAL, 4.0, "it lists the uses of a tool"): r"(?m)^[\w.+ -]{1,60}: .+\n+\s*- ",
+    (_PROCEDURAL, 3.0, "it says how"): r"(?ims)^\s*how to\b|\bsteps? to\b|\bfirst,? .{3,200}\bthen\b",
+    (_PROCEDURAL, 3.0, "it names a goal and how to reach it"): (
+        r"(?i)^(?:to|in order to) \w+[^.?!\n]{2,120}[,:] ?(?:first |you )?\w+"
+    ),
+    (_PROCEDURAL, 3.0, "it holds commands"): r"(?m)```|`[^`\n]+ [^`\n]+`|^\s*\$ |\s--?[a-z][\w-]+\b.*\s--?[a-z]",
+    (_PROCEDURAL, 2.5, "it says what to run"): (
+        r"(?i)^(?:always |before \w+ing,? |when \w+ing,? )?(?:run|install|open|click|deploy|restart|configure|"
+        r"build|copy|export|press|execute)\b .{3,}\b(?:then|and then|with|before|after|using|by)\b"
+    ),
+    (_PROCEDURAL, 3.0, "it gives steps in order"): (
+        r"(?i)^(?!I\b|we\b|he\b|she\b|they\b)\w+ (?:the|a|an|your|all) [^.?!]{3,120}, (?:and )?then \w+"
+    ),
+    (_PROSPECTIVE, 5.0, "it asks to be reminded"): (
+        r"(?i)^(?:please )?remind(?:er)?\b|\bremind (?:me|us) (?!of|why)|\bbe reminded\b|\breminders? (?:to|for|"
+        r"at|on|about)\b|\b(?:set|add|create|make|delete|cancel|give|what|any)\b.{0,30}\breminders?\b(?! of|"
+        r" that)|\bremember to\b|\bdon'?t (?:let me )?forget (?:to|about|that)\b|\bwake me\b|"
+        r"\bto[ -]?do(?: list)?\b(?! (?:with|that|it|this))"
+    ),
+    (_PROSPECTIVE, 4.0, "it asks for an alarm, an appointment or an entry in a list"): (
+        r"(?i)\b(?:set|start|make|create|add|put|cancel|delete|remove|change|move|reset|stop|schedule|book|have|"
+        r"need|want|check|show|mark|update|clear|turn)\b.{0,60}\b(?:alarms?|timers?|calendars?|appointments?|"
+        r"meetings?|meeting rooms?|events?|chores|agenda|lists?|schedule|reservations?)\b"
+    ),
+    (_PROSPECTIVE, 4.0, "it is about a calendar, a timer or a list"): (
+        r"(?i)\b(?:on|in|to|off|from) my (?:calendar|schedule|agenda|list|to[ -]?do|shopping list|grocery list)\b|"
+        r"^(?:please )?(?:schedule|reschedule|arrange)\b|\b(?:what|when|which)\b.{0,30}\b(?:meetings?|"
+        r"appointments?|alarms?|timers?)\b|\btimer\b|\balarm\b|\b(?:meeting|conference) (?:room|time)s?\b|"
+        r"\b(?:meet|meeting) with \w+ (?:at|on|for)\b"
+    ),
+    (_PROSPECTIVE, 3.5, "it has a time by which to do it"): (
+        r"(?i)\b(?:need|needs|have|has|must|should|ought|want|going|plan|plans|promised|"
+        r"agreed)\b(?: to)? .{2,120}\b(?:by|before|until|tomorrow|tonight|next (?:week|month|year|\w+day)|"
+        r"on \w+day|at \d|in \d+ (?:minutes|hours|days|weeks))\b"
+    ),
+    (_PROSPECTIVE, 4.0, "it waits for an event"): (
+        r"(?i)^(?:when|once|as soon as|after|next time)\b[^.?!,]{3,80}, (?:please )?(?:ask|tell|remind|check|send|"
+        r"call|show|give|mention|write|bring|look)\b"
+    ),
+    (_PROSPECTIVE, 3.0, "it is a task with a time"): (
+        r"(?i)^(?:follow[ -]?up|call|email|buy|pay|send|submit|renew|pick up|return|finish|ask|"
+        r"check)\b .{2,120}\b(?:by|before|tomorrow|tonight|next|on \w+day|at \d|this (?:week|evening|afternoon))\b"
+    ),
+    (_PROSPECTIVE, 2.0, "it has a due time"): (
+        r"(?i)\b(?:due|deadline|follow[ -]?up|when (?:we|i|you) (?:next|get|arrive))\b"
+    ),
+    (_EPISODIC, 2.5, "it uses I, we or you"): (
+        r"(?i)\b(?:I|I'?m|I'?ve|I'?d|I'?ll|me|we|we'?re|we'?ve|us|you|your|you'?re|my|our)\b"
+    ),
+    (_EPISODIC, 2.0, "it asks or exclaims"): r"[!?]",
+    (_EPISODIC, 1.5, "it answers somebody"): (
+        r"(?i)^(?:hi|hey|hello|wow|thanks|thank|yeah|yes|no|oh|sure|absolutely|congrats|great|cool|awesome|nice|"
+        r"sounds|glad|good|that'?s|aww?|haha|bye|take care|same here|definitely|for sure|totally)\b"
+    ),
+    (_EPISODIC, 3.0, "it says when it happened"): (
+        r"(?i)\b(?:yesterday|this morning|last (?:night|week|month|year|\w+day)|\d+ (?:days|weeks|hours) ago|"
+        r"an hour ago|just now|earlier today)\b"
+    ),
+    (_EPISODIC, 1.5, "it says when it happened"): (
+        r"(?i)\b(?:today|on \w+day,?)\b.*\w+ed\b|\w+ed\b.*\b(?:today|on \w+day)\b"
+    ),
+    (_SEMANTIC, 6.0, "it states a lasting fact about someone"): (
+        r"(?i)^(?:my (?:name|email|birthday|favou?rite [\w ]+|timezone|time zone|job|wife|husband|partner|"
+        r"\w+'s name) (?:is|are)|I (?:prefer|(?:am|'m) allergic|live in|come from|work (?:as|at|for)|speak|"
+        r"(?:always|never) \w+|use|drink|like|hate|dislike|love|(?:don't|do not|can't|cannot) (?:eat|drink|like|"
+        r"use|want|speak|work)) )(?!to see|that you)[^!?]{2,120}$|^(?:the user|user(?! \w+ed\b| said| told| sent|"
+        r" wrote)|we use|our \w+ (?:is|are|uses?|runs?)) [^!?]{2,200}$"
+    ),
+    (_SEMANTIC, 3.0, "it states something about someone or something"): (
+        r"^(?!I\b|We\b|You\b|My\b|Our\b|If\b|How\b|What\b|"
+        r"That\b)[A-Z][\w'\u2019.-]*(?: [\w'\u2019.-]+){0,5}? (?:is|are|was|were|has|have|had|does|do|can|cannot|"
+        r"will|would|must|uses?|means|\w+s|\w+ed|found|went|made|got|took|felt|won|wrote|began|gave|bought|met|"
+        r"saw|thinks|knows)\b"
+    ),
+    (_SEMANTIC, 1.0, "it says what something is"): (
+        r"(?i)\b(?:is|are) (?:a|an|the|not|called|known|defined|always|never|usually)\b|\bmeans\b|\bbecause\b"
+    ),
+    (_EPISODIC, 4.0, "it says when it happened"): f"(?i){'|'.join(_FOREIGN_PAST)}",
+    (_PROSPECTIVE, 5.0, "it is still to be done"): f"(?i){'|'.join(_FOREIGN_TASKS)}",
+    (_PROCEDURAL, 5.0, "it gives steps"): f"(?i){'|'.join(_FOREIGN_STEPS)}",
+    (_SEMANTIC, 3.5, "it states something about someone or something"): f"(?i){'|'.join(_FOREIGN_FACTS)}",
+}
 """Regular expressions by type, weight and reason."""
 
 

@@ -11,15 +11,13 @@ from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio.to_thread
 
 from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_duration
 from ingest.screening.due.translation import in_english
-from ingest.screening.gates import Rejection, ScreeningGate
-from ingest.screening.submission import Submission
+from ingest.screening.submission import Rejection, Submission
 from memtypes.calendar import MONTH, month_of, months_later, number_of, weekday_of
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
 from memtypes.model.scope import Scope
@@ -34,12 +32,10 @@ _MAX_TEXT = 500
 _MORNING = time(9)
 _LAST_HOUR = time(17)
 _LATE = time(20)
-_TIMES_OF_DAY: Mapping[str, time] = MappingProxyType(
-    {
-        "noon": time(12), "midday": time(12), "lunchtime": time(12), "midnight": time(0), "morning": _MORNING,
-        "afternoon": time(15), "evening": time(18), "night": _LATE, "tonight": _LATE,
-    }
-)  # fmt: skip
+_TIMES_OF_DAY: Mapping[str, time] = {
+    "noon": time(12), "midday": time(12), "lunchtime": time(12), "midnight": time(0), "morning": _MORNING,
+    "afternoon": time(15), "evening": time(18), "night": _LATE, "tonight": _LATE,
+}  # fmt: skip
 _EARLIEST_BARE = 8
 """"At 7" is in the evening, "at 8" in the morning."""
 
@@ -54,14 +50,14 @@ class DueTime:
     text: str
 
 
-class DueTimes(ScreeningGate):
+@dataclass(frozen=True, slots=True)
+class DueTimes:
     """Sets due_at and due_text of a prospective draft whose text names a time and that has no due time yet.
 
     Relative words count from created_at, or else from the clock, in the zone that the metadata names, or else in UTC.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
         """The submission, with a due time if its text names one; unchanged if it waits for an event or a context."""
@@ -75,7 +71,7 @@ class DueTimes(ScreeningGate):
         return replace(submission, draft=timed)
 
     def _due(self, draft: ProspectiveDraft) -> DueTime | None:
-        now, zone = draft.created_at or self._clock(), zone_of(draft.metadata.get(TIMEZONE))
+        now, zone = draft.created_at or self.clock(), zone_of(draft.metadata.get(TIMEZONE))
         texts = (text for text in (draft.trigger_condition, draft.content, draft.title) if text)
         return next((due for text in texts if (due := due_in(text[:_MAX_READ], now, zone))), None)
 
@@ -114,7 +110,7 @@ def _instant(phrase: TimePhrase, now: datetime) -> datetime | None:
         return _next(clock, now)
     if phrase.day["duration"]:
         return _after(phrase.day["duration"], now, clock)
-    day = _day(phrase.day, now.date())
+    day = next((read(phrase.day, now.date()) for group, read in _DAY_READERS.items() if phrase.day[group]), None)
     if day is None:
         return None
     if clock is None:
@@ -153,10 +149,6 @@ def _after(words: str, now: datetime, clock: time | None) -> datetime:
     else:
         day = months_later(now.date(), int(duration.count)) + timedelta(days=round(duration.count % 1 * 30))
     return datetime.combine(day, clock or now.time(), now.tzinfo)
-
-
-def _day(match: re.Match[str], today: date) -> date | None:
-    return next((read(match, today) for group, read in _DAY_READERS.items() if match[group]), None)
 
 
 def _end_of_period(match: re.Match[str], today: date) -> date:
@@ -227,20 +219,18 @@ def _from_day(match: re.Match[str], today: date) -> date:
     return start + timedelta(days=round(days))
 
 
-_DAY_READERS: Mapping[str, Callable[[re.Match[str], date], date | None]] = MappingProxyType(
-    {
-        "end": _end_of_period,
-        "iso": lambda match, _: date.fromisoformat(match["iso"]),
-        "date": _date,
-        "from_day": _from_day,
-        "overmorrow": lambda _, today: today + timedelta(days=2),
-        "near": lambda match, today: today + timedelta(days=int(match["near"].lower() == "tomorrow")),
-        "weekend": _weekend,
-        "weekday": _weekday,
-        "next": _next_period,
-        "of_month": _day_of_month,
-    }
-)
+_DAY_READERS: Mapping[str, Callable[[re.Match[str], date], date | None]] = {
+    "end": _end_of_period,
+    "iso": lambda match, _: date.fromisoformat(match["iso"]),
+    "date": _date,
+    "from_day": _from_day,
+    "overmorrow": lambda _, today: today + timedelta(days=2),
+    "near": lambda match, today: today + timedelta(days=int(match["near"].lower() == "tomorrow")),
+    "weekend": _weekend,
+    "weekday": _weekday,
+    "next": _next_period,
+    "of_month": _day_of_month,
+}
 """The reader of each kind of day, by its group in the pattern."""
 
 

@@ -5,6 +5,7 @@ A reviewer that fails, is too slow or answers nonsense loses its own vote and no
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import statistics
 import time
@@ -77,16 +78,9 @@ class Panel:
 
     async def review(self, request: ReviewRequest) -> Reviewed:
         """The decision, with the votes in the order of the reviewers."""
-        request, votes = replace(request, text=request.text[:MAX_READ]), dict[int, Vote]()
-
-        async def vote(position: int, reviewer: Reviewer) -> None:
-            votes[position] = await self._vote(reviewer, request)
-
-        async with anyio.create_task_group() as tasks:
-            for position, reviewer in enumerate(self.reviewers):
-                tasks.start_soon(vote, position, reviewer)
-        ordered = [votes[position] for position in sorted(votes)]
-        return decide(ordered, None if any(vote.ok for vote in ordered) else objection(request.text))
+        request = replace(request, text=request.text[:MAX_READ])
+        votes = await asyncio.gather(*(self._vote(reviewer, request) for reviewer in self.reviewers))
+        return decide(votes, None if any(vote.ok for vote in votes) else objection(request.text))
 
     async def _vote(self, reviewer: Reviewer, request: ReviewRequest) -> Vote:
         began = time.perf_counter()

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import ThreadParts, Threads
-from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import Redactor
+from ingest.screening.submission import ScreeningGate
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config import parse_policies
 from memtypes.llms.registry import Registry

@@ -10,9 +10,8 @@ import pytest
 
 from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
 from ingest.conversations.threads import OpenRequest, Threads
-from ingest.screening.gates import ScreeningGate
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
-from ingest.screening.submission import Submission
+from ingest.screening.submission import ScreeningGate, Submission
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.model.errors import InvalidRequest, Unavailable

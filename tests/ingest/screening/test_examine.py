@@ -43,7 +43,7 @@ async def test_a_review_removes_and_counts_secrets() -> None:
     """The text is reviewed without its secrets, and embedded once even if it has to be classified."""
     embedder = CountingEmbedder()
     examined = await examiner(embedder).review(SCOPE, f"Blue green {MAIL}")
-    assert examined.redactions == {"email": 1}
+    assert examined.counts == {"email": 1}
     assert embedder.texts.count("Blue green [redacted:email]") == 1
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from ingest.screening.gates import Rejection
-from ingest.screening.submission import Submission
+from ingest.screening.submission import Rejection, Submission
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import PIECE
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.screening.due.reading import DueTimes, due_in, zone_of
-from ingest.screening.gates import Rejection
-from ingest.screening.submission import Submission, UntypedDraft
+from ingest.screening.submission import Rejection, Submission, UntypedDraft
 from memtypes.model.prospective import ProspectiveDraft
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, AnyDraft

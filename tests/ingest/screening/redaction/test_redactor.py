@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.gates import Rejection
 from ingest.screening.redaction.redactor import (
     CustomPattern,
     RedactionGate,
@@ -20,7 +19,7 @@ from ingest.screening.redaction.redactor import (
     read_rules,
 )
 from ingest.screening.redaction.scan import Redaction
-from ingest.screening.submission import Submission
+from ingest.screening.submission import Rejection, Submission
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.procedural import ProceduralDraft
