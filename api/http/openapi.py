@@ -86,15 +86,19 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> Schema:
         """A reference to the component of `model`."""
-        self.definitions.setdefault(model.__name__, self.inline(model, mode))
+        self._define(model.__name__, self.inline(model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
     def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
         """The schema of `model`; the models that it refers to become components."""
         schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator)
         for name, definition in schema.pop("$defs", {}).items():
-            self.definitions.setdefault(name, definition)
+            self._define(name, definition)
         return schema
+
+    def _define(self, name: str, schema: dict[str, Any]) -> None:
+        if self.definitions.setdefault(name, schema) != schema:
+            raise ValueError(f"two different schemas are named {name}")
 
 
 class _NoRoutes(Router):

@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from litestar.routes import HTTPRoute
+from pydantic import create_model
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -21,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.http.app import create_app
-from api.http.openapi import document
+from api.http.openapi import PydanticSchemas, document
 from tests.api.fake_services import fake_services
 
 CHECKS = [
@@ -92,3 +93,11 @@ async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> No
     (episodic, *_) = described["components"]["schemas"]["MemoryAnswer"]["anyOf"]
     assert "content" in episodic["properties"]
     assert "tenant" not in episodic["properties"]
+
+
+def test_two_schemas_cannot_share_a_name() -> None:
+    """Building the document fails, where one would silently replace the other."""
+    schemas = PydanticSchemas()
+    schemas.reference(create_model("Twin", value=(int, 1)), "validation")
+    with pytest.raises(ValueError, match="named Twin"):
+        schemas.reference(create_model("Twin", value=(str, "")), "validation")
