@@ -52,8 +52,7 @@ class RankedCandidates:
     @property
     def hit_ids(self) -> list[str]:
         """Ids of the hits, best first."""
-        ids: list[str] = self.candidates.ids[: self.hits].astype(np.str_).tolist()
-        return ids
+        return [memory_id.decode() for memory_id in self.candidates.ids[: self.hits].tolist()]
 
     def signals_at(self, position: int) -> dict[str, float]:
         """The signals of one candidate, by name."""

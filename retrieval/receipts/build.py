@@ -262,7 +262,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     members = zip(
-        ranked.candidates.ids[positions].astype(np.str_).tolist(),
+        [memory_id.decode() for memory_id in ranked.candidates.ids[positions].tolist()],
         ranked.candidates.kinds[positions].tolist(),
         ranked.scores[positions].tolist(),
         np.round(signals.T, 9).tolist(),
