@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.resources import Resources
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.flushing import Flusher
+from ingest.conversations.incoming import TurnScreen
+from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
-from ingest.conversations.threads import ThreadParts, Threads
+from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import Workflows
@@ -57,21 +61,12 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
 
 def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor) -> Threads:
     """Threads under the configured policies."""
-    return Threads(
-        ThreadParts(
-            store=RedisThreads(resources.live),
-            evicted=RedisEvictedTurns(resources.live),
-            ingestor=ingestor,
-            tokenizer=resources.tokenizer,
-            summariser=summariser_of(resources),
-            locks=locks,
-            clock=system_clock,
-            models=resources.models,
-            redactor=redactor,
-            policies=resources.policies,
-            tokenizers=resources.tokenizers,
-        )
-    )
+    store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
+    policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers)
+    screen = TurnScreen(redactor, policies, tokenizer, clock)
+    flusher = Flusher(store, policies, summariser_of(resources), tokenizer, locks, clock)
+    evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)
+    return Threads(store, policies, screen, flusher, evicted_turns, clock)
 
 
 def summariser_of(resources: Resources) -> Summariser:

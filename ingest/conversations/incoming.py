@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import re2
 
+from ingest.conversations.policies import PolicyLookup
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.redaction.scan import replace_leaves
-from memtypes.live.thread_policy import Privacy
+from memtypes.live.thread_policy import Privacy, ThreadPolicy
 from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
@@ -32,15 +33,19 @@ ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
-    """Turns callers' turns into stored ones, by the rules of the tenant and of the thread's policy."""
+    """Turns callers' turns into stored ones, by the rules of the tenant and of the thread's policy.
+
+    tokenizer: for policies without a model.
+    """
 
     redactor: Redactor
+    policies: PolicyLookup
+    tokenizer: Tokenizer
     clock: Clock
 
-    async def turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
+    async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> ScreenedTurns:
         """The turns without secrets, with their tokens. Raises InvalidRequest for a refused one, and Unavailable."""
-        contents = (turn.content for turn in new)
-        return await offload(contents, lambda: self._turns(tenant, privacy, tokenizer, new))
+        return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
         """`value`, any JSON, without secrets and without matches of the policy's patterns."""
@@ -48,7 +53,8 @@ class TurnScreen:
         matched = redacted(cleaned.value, privacy.redact)
         return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
 
-    def _turns(self, tenant: str, privacy: Privacy, tokenizer: Tokenizer, new: Sequence[NewTurn]) -> ScreenedTurns:
+    def _turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> ScreenedTurns:
+        privacy, tokenizer = policy.privacy, self.policies.tokenizer(policy, self.tokenizer)
         redactions: Counter[str] = Counter()
         turns = []
         for turn in new:

@@ -14,26 +14,20 @@ from pydantic import Field
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
-from ingest.conversations.incoming import ScreenedTurns, TurnScreen
+from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
-from ingest.conversations.summary import Summariser
-from ingest.screening.redaction.redactor import RedactedValue, Redactor
-from ingest.writing.pipeline import Ingestor
+from ingest.screening.redaction.redactor import RedactedValue
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
-from memtypes.live.thread_policy import AccessMode, EvictionPolicy, Policies, PolicyType, ThreadPolicy
+from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.live.workflows import JsonObject
-from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.locks import Locks
 from memtypes.ports.threads import (
     AppendTurn,
-    EvictedTurnStore,
     NewThread,
     Thread,
     ThreadContent,
@@ -85,35 +79,17 @@ class ThreadChain:
     gap: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadParts:
-    """What threads need. tokenizer: for policies without a model. tokenizers: by name, for policies with one."""
-
-    store: ThreadStore
-    evicted: EvictedTurnStore
-    ingestor: Ingestor
-    tokenizer: Tokenizer
-    summariser: Summariser
-    locks: Locks
-    clock: Clock
-    models: Models
-    redactor: Redactor
-    policies: Policies = field(default_factory=Policies)
-    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
-
-
+@dataclass(frozen=True, slots=True)
 class Threads:
     """The operations on threads. They raise NotFound, Conflict, InvalidRequest, ReadOnly and Unavailable."""
 
-    def __init__(self, parts: ThreadParts) -> None:
-        self.store = parts.store
-        self.policies = PolicyLookup(parts.models, parts.policies, parts.tokenizers)
-        self.evicted_turns = EvictedTurnWriter(parts.evicted, parts.ingestor, parts.clock)
-        self._tokenizer = parts.tokenizer
-        self._clock = parts.clock
-        self._screen = TurnScreen(parts.redactor, parts.clock)
-        self._flusher = Flusher(parts.store, self.policies, parts.summariser, parts.tokenizer, parts.locks, parts.clock)
-        self._resources: LRUCache[tuple[str, str, str], str | None] = LRUCache(_CACHED_RESOURCES)
+    store: ThreadStore
+    policies: PolicyLookup
+    screen: TurnScreen
+    flusher: Flusher
+    evicted_turns: EvictedTurnWriter
+    clock: Clock
+    _resources: LRUCache[tuple[str, str, str], str | None] = field(default_factory=lambda: LRUCache(_CACHED_RESOURCES))
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
         """Whether `request` opens all resources of its agent. Without agents in the file, the id is only recorded."""
@@ -125,11 +101,11 @@ class Threads:
         context = RedactedValue(None, {})
         if request.initial_context is not None:
             self.policies.check_write(request.resource, request.agent_id)
-            context = self._screen.clean(scope.tenant, policy.privacy, request.initial_context)
+            context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             thread_id=str(uuid.uuid4()),
             ttl_s=round(policy.ttl),
-            created_at=to_utc(self._clock()),
+            created_at=to_utc(self.clock()),
             parent_id=request.parent_id,
             resource=request.resource,
             key=_key(request.key or policy.key, request),
@@ -164,14 +140,14 @@ class Threads:
         self.policies.check_write(resource, new.agent_id)
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
-            screened = await self._screened(scope, policy, [new])
+            screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
             appended = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
             if self._flush_due(policy, appended):
-                flushed = await self._flusher.try_flush(scope, thread_id)
+                flushed = await self.flusher.try_flush(scope, thread_id)
             if appended.evicted or flushed:
                 await self.evicted_turns.persist(scope)
         turn = replace(turn, index=appended.index)
@@ -189,7 +165,7 @@ class Threads:
         for agent_id in {turn.agent_id for turn in turns}:
             self.policies.check_write(resource, agent_id)
         with time_limit(policy.locks.append, "append"):
-            screened = await self._screened(scope, policy, turns)
+            screened = await self.screen.turns(scope.tenant, policy, turns)
             self._check_limits(policy, screened.value)
             ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.value]
             version = await self.store.replace(scope, thread_id, ranked, expected)
@@ -204,7 +180,7 @@ class Threads:
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Flush the thread as its policy says, and store the flushed turns as memories."""
-        result = await self._flusher.flush(scope, thread_id, request)
+        result = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
             return result
         memory_ids = await self.evicted_turns.persist(scope)
@@ -221,10 +197,6 @@ class Threads:
         """Raise ReadOnly if the agent may not change this thread, NotFound if there is no such thread."""
         if agent_id is not None:
             self.policies.check_write(await self._resource(scope, thread_id), agent_id)
-
-    async def _screened(self, scope: Scope, policy: ThreadPolicy, turns: Sequence[NewTurn]) -> ScreenedTurns:
-        tokenizer = self.policies.tokenizer(policy, self._tokenizer)
-        return await self._screen.turns(scope.tenant, policy.privacy, tokenizer, turns)
 
     def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> AppendTurn:
         limits = self.policies.limits(policy)

@@ -8,8 +8,12 @@ from api.http.idempotency import IdempotentCalls
 from api.wiring.container import Services
 from api.wiring.erasure import ErasableMemories, ErasableTexts
 from api.wiring.services import local_panel, screening_of
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.flushing import Flusher
+from ingest.conversations.incoming import TurnScreen
+from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import RuleSummariser
-from ingest.conversations.threads import ThreadParts, Threads
+from ingest.conversations.threads import Threads
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
@@ -82,18 +86,10 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     parts = IngestorParts(stored, embedder, sparse, tokenizer, clock, gates)
     parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     ingestor = Ingestor(parts)
-    kept_live = FakeThreads()
-    threads = ThreadParts(
-        store=kept_live,
-        evicted=kept_live,
-        ingestor=ingestor,
-        tokenizer=tokenizer,
-        summariser=RuleSummariser(tokenizer),
-        locks=FakeLocks(),
-        clock=clock,
-        models=Registry,
-        redactor=screened.redactor,
-    )
+    live, policies = FakeThreads(), PolicyLookup(Registry)
+    screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
+    flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, FakeLocks(), clock)
+    threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock)
     return Services(
         store=stored,
         ingestor=ingestor,
@@ -103,7 +99,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         recall_guard=RecallGuard(stored, sparse, use_counts.write),
         pings={"store": stored.ping, "embedder": embedder.ping},
         clock=clock,
-        threads=Threads(threads),
+        threads=threads,
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
         working=WorkingMemory(items, ingestor, stored, clock),
         idempotency=IdempotentCalls(answers),

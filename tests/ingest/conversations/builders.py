@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.flushing import Flusher
+from ingest.conversations.incoming import TurnScreen
+from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import RuleSummariser
-from ingest.conversations.threads import ThreadParts, Threads
+from ingest.conversations.threads import Threads
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import ScreeningGate
 from ingest.writing.pipeline import Ingestor, IngestorParts
@@ -30,18 +34,10 @@ def threads_over(
     live: LiveClient, policies: str = "", ingestor: Ingestor | None = None, redactor: Redactor | None = None
 ) -> Threads:
     """Threads with the policies of a YAML text."""
-    tokenizer = FakeTokenizer()
-    return Threads(
-        ThreadParts(
-            store=RedisThreads(live),
-            evicted=RedisEvictedTurns(live),
-            ingestor=ingestor or ingestor_over(InMemoryStore()),
-            tokenizer=tokenizer,
-            summariser=RuleSummariser(tokenizer),
-            locks=RedisLocks(live),
-            clock=lambda: NOW,
-            models=Registry,
-            redactor=redactor or Redactor(),
-            policies=parse_policies(policies, "test.yaml"),
-        )
-    )
+    store, tokenizer = RedisThreads(live), FakeTokenizer()
+    lookup = PolicyLookup(Registry, parse_policies(policies, "test.yaml"))
+    screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)
+    flusher = Flusher(store, lookup, RuleSummariser(tokenizer), tokenizer, RedisLocks(live), lambda: NOW)
+    ingestor = ingestor or ingestor_over(InMemoryStore())
+    evicted_turns = EvictedTurnWriter(RedisEvictedTurns(live), ingestor, lambda: NOW)
+    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW)

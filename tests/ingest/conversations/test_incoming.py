@@ -5,24 +5,26 @@ from __future__ import annotations
 import pytest
 
 from ingest.conversations.incoming import TurnScreen, redacted
+from ingest.conversations.policies import PolicyLookup
 from ingest.screening.redaction.redactor import Redactor
-from memtypes.live.thread_policy import Privacy
+from memtypes.live.thread_policy import Privacy, ThreadPolicy
 from memtypes.live.turns import MAX_TURN, NewTurn
+from memtypes.llms.registry import Registry
 from memtypes.model.errors import InvalidRequest
 from tests.fakes import FakeTokenizer
 from tests.ingest.conversations.builders import NOW
 
-PRIVACY = Privacy(redact=["B-[0-9]{3}"], never_keep_roles=["tool"])
+POLICY = ThreadPolicy(privacy=Privacy(redact=["B-[0-9]{3}"], never_keep_roles=["tool"]))
 
 
 def screen() -> TurnScreen:
     """A screen with the default rules."""
-    return TurnScreen(Redactor(), lambda: NOW)
+    return TurnScreen(Redactor(), PolicyLookup(Registry), FakeTokenizer(), lambda: NOW)
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
     """Names of members too, which stay distinct; other values stay."""
-    cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, PRIVACY.redact)
+    cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, POLICY.privacy.redact)
     assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}
     assert cleaned.counts == {"policy": 3}
 
@@ -32,7 +34,7 @@ def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
 async def test_turns_are_redacted_and_counted(padding: str) -> None:
     """By the tenant's rules and the policy's patterns; large turns too, which are screened in a worker thread."""
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
-    screened = await screen().turns("t", PRIVACY, FakeTokenizer(), new)
+    screened = await screen().turns("t", POLICY, new)
     (turn,) = screened.value
     assert (turn.content, turn.tool) == (f"[redacted:email] has [redacted]{padding}", "[redacted]")
     assert turn.tokens == FakeTokenizer().count(turn.content)
@@ -43,7 +45,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
 async def test_turns_that_must_not_be_stored_are_refused() -> None:
     """For their role, or for their length after redaction."""
     with pytest.raises(InvalidRequest, match="role 'tool'"):
-        await screen().turns("t", PRIVACY, FakeTokenizer(), [NewTurn(role="tool", content="x")])
+        await screen().turns("t", POLICY, [NewTurn(role="tool", content="x")])
     long = "B-123" * (MAX_TURN // 5)
     with pytest.raises(InvalidRequest, match="after redaction the turn has"):
-        await screen().turns("t", PRIVACY, FakeTokenizer(), [NewTurn(role="user", content=long)])
+        await screen().turns("t", POLICY, [NewTurn(role="user", content=long)])

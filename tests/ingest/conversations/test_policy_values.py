@@ -11,9 +11,12 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from ingest.conversations.flushing import FlushRequest
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.flushing import Flusher, FlushRequest
+from ingest.conversations.incoming import TurnScreen
+from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import Summariser
-from ingest.conversations.threads import OpenRequest, ThreadParts, Threads
+from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.config import parse_policies
 from memtypes.live.thread_policy import ThreadPolicy
@@ -152,21 +155,13 @@ class SlowThreads(FakeThreads):
 
 def threads_with(policy: str, store: FakeThreads) -> Threads:
     """Threads with one resource and this policy."""
-    return Threads(
-        ThreadParts(
-            store=store,
-            evicted=store,
-            ingestor=ingestor_over(InMemoryStore()),
-            tokenizer=FakeTokenizer(),
-            summariser=FixedSummariser(),
-            locks=FakeLocks(),
-            clock=lambda: NOW,
-            models=lambda: Registry.of(default_file()),
-            redactor=Redactor(),
-            policies=parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml"),
-            tokenizers={"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()},
-        )
-    )
+    tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
+    policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
+    lookup = PolicyLookup(lambda: Registry.of(default_file()), policies, tokenizers)
+    screen = TurnScreen(Redactor(), lookup, FakeTokenizer(), lambda: NOW)
+    flusher = Flusher(store, lookup, FixedSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
+    evicted_turns = EvictedTurnWriter(store, ingestor_over(InMemoryStore()), lambda: NOW)
+    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW)
 
 
 TURNS = [
