@@ -6,11 +6,11 @@ Relevance is binary: an id is evidence or it is not.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 RESAMPLES = 2_000
 """Bootstrap samples: enough that the ends of an interval repeat to about 0.002."""
@@ -91,7 +91,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
         raise ValueError("a mean needs at least one value")
     sample = np.asarray(values, dtype=np.float64)
     rng = np.random.default_rng(_SEED)
-    means = np.array([sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(resamples)])
+    means = [sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(sample.mean()), float(low), float(high))
 
@@ -112,16 +112,11 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
     return {f"p{round(share * 100)}": percentile(values, share) for share in shares}
 
 
-def paired_test(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> PairedTest:
-    """Comparison of two lists of metrics in the same order of questions. Raises ValueError for unequal lengths."""
-    gains = [b["R@10"] - a["R@10"] for a, b in zip(before, after, strict=True)]
-    return PairedTest(
-        n=len(gains),
-        before=sum(metrics["R@10"] for metrics in before) / len(gains),
-        after=sum(metrics["R@10"] for metrics in after) / len(gains),
-        difference=bootstrap(gains),
-        p=sign_flip(gains),
-    )
+def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
+    """Comparison of the metrics of each question before and after."""
+    before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
+    gains = [b - a for a, b in zip(before, after, strict=True)]
+    return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))
 
 
 def sign_flip(differences: Sequence[float]) -> float:
@@ -129,15 +124,13 @@ def sign_flip(differences: Sequence[float]) -> float:
     changed = np.array([difference for difference in differences if difference != 0.0], dtype=np.float64)
     if not changed.size:
         return 1.0
-    observed = abs(float(changed.sum()))
+    observed = abs(changed.sum())
     rng = np.random.default_rng(_SEED)
-    extreme = sum(_as_extreme(changed, observed, rng) for _ in range(FLIPS // _FLIPS_AT_ONCE))
-    return float(1 + extreme) / (1 + FLIPS)
-
-
-def _as_extreme(changed: NDArray[np.float64], observed: float, rng: np.random.Generator) -> int:
-    signs = rng.integers(0, 2, size=(_FLIPS_AT_ONCE, changed.size)) * 2 - 1
-    return int(np.count_nonzero(np.abs(signs @ changed) >= observed - 1e-9))
+    extreme = 0
+    for _ in range(FLIPS // _FLIPS_AT_ONCE):
+        signs = rng.integers(0, 2, size=(_FLIPS_AT_ONCE, changed.size)) * 2 - 1
+        extreme += int(np.count_nonzero(np.abs(signs @ changed) >= observed - 1e-9))
+    return (1 + extreme) / (1 + FLIPS)
 
 
 def _discount(rank: int) -> float:

@@ -1,56 +1,47 @@
 """Asks the questions of a set, once of its own memory types and once of all types, and scores rankings and contexts.
 
-Evidence is a set of memories: corpus entries that were merged into one memory are one piece of evidence.
+Evidence is a set of memories: corpus entries that were merged into one memory are one piece of evidence. Questions can
+be shared among processes, each with an encoder on the same store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from pathlib import Path
 
 import anyio
+import anyio.to_process
 
-from benchmarks.harness.metrics import (
-    hit_at,
-    ndcg_at,
-    recall_at,
-    reciprocal_rank,
-)
-from benchmarks.sets.data import Conversation, EvaluationSet, Question
-from benchmarks.sets.loading import Loaded, scope_of
-from memtypes.model.policy import MemoryType
+from benchmarks.harness.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
+from benchmarks.harness.stores import open_parts, settings_in
+from benchmarks.sets.data import EvaluationSet, Question
+from benchmarks.sets.loading import TENANT, Loaded, scope_of
 from memtypes.model.scope import Scope
 from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
-VIOLATION_BUDGETS = (0, 1, 50, 500, 1_000, 4_000, 8_000)
+BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
+"""Budgets of the contexts that are recounted; evidence recall is shown for four of them."""
+
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
+UPDATE_DEPTH = 200
 _AT_ONCE = 2
 """Questions under way: one is ranked here while the engine searches for the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How questions are asked; None leaves it to the service.
-
-    violation_sample: number of questions asked with the budgets that only violations need; None for all.
-    """
-
-    profile: str | None = None
-    violation_sample: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Who is asked, how tokens are counted independently, and how questions are asked."""
+    """Who is asked, how tokens are counted independently, the profile of weights, and the budgets of the contexts."""
 
     retriever: Retriever
     recount: Callable[[str], int]
-    manner: Manner = Manner()
+    profile: str | None = None
+    budgets: tuple[int, ...] = BUDGETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,80 +87,118 @@ class QuestionScore:
     all_types: WayScore
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Every `of`-th question from `first` on."""
-
-    first: int = 0
-    of: int = 1
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A question to ask. as_of: the same for every call, so that the store's answer is cached."""
+async def evaluate_shared(
+    directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
+) -> list[QuestionScore]:
+    """A score for each question, in the order of the set, from `workers` processes on the store in `directory`."""
+    parts: dict[int, list[QuestionScore]] = {}
+    limiter = anyio.CapacityLimiter(workers)
 
-    question: Question
-    scope: Scope
-    as_of: datetime
-    evidence: list[str]
-    budgets: tuple[int, ...]
+    async def score(first: int) -> None:
+        every = slice(first, None, workers)
+        parts[first] = await anyio.to_process.run_sync(
+            _evaluate_part, directory, whole, loaded, profile, every, limiter=limiter
+        )
+
+    async with anyio.create_task_group() as tasks:
+        for first in range(workers):
+            tasks.start_soon(score, first)
+    return [parts[index % workers][index // workers] for index in range(len(whole.questions))]
+
+
+def _evaluate_part(
+    directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, part: slice
+) -> list[QuestionScore]:
+    async def score() -> list[QuestionScore]:
+        async with open_parts(settings_in(directory)) as opened:
+            evaluation = Evaluation(opened.retriever, opened.tokenizer.count, profile)
+            return await evaluate(evaluation, whole, loaded, part)
+
+    return anyio.run(score)
 
 
 async def evaluate(
-    evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: Slice = Slice()
+    evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
 ) -> list[QuestionScore]:
     """A score for each question of `part`, in the order of the set."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
+    now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
 
-    async def score(index: int, task: _Task) -> None:
+    async def score(index: int, question: Question) -> None:
+        evidence = evidence_of(question, loaded)
+        asked = {"profile": evaluation.profile, "as_of": question.asked_at or now}
         async with limiter:
-            own = await _score_way(evaluation, task, list(whole.types))
-            every = await _score_way(evaluation, task, None)
-            scores[index] = QuestionScore(task.question, own, every)
+            own = await _score_way(evaluation, evidence, _members(whole, question, asked))
+            every = await _score_way(evaluation, evidence, _members(whole, question, asked | {"types": None}))
+        scores[index] = QuestionScore(question, own, every)
 
     async with anyio.create_task_group() as tasks:
-        for index, task in enumerate(islice(_tasks(evaluation, whole, loaded), part.first, None, part.of)):
-            tasks.start_soon(score, index, task)
+        for index, question in enumerate(whole.questions[part]):
+            tasks.start_soon(score, index, question)
     return [scores[index] for index in range(len(scores))]
 
 
-def _tasks(evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded) -> Iterator[_Task]:
-    sample = evaluation.manner.violation_sample
-    limit = whole.questions if sample is None else sample
-    chosen = {index * whole.questions // limit for index in range(limit)} if limit else set()
-    every, now = tuple(sorted({*RECALL_BUDGETS, *VIOLATION_BUDGETS})), datetime.now(UTC)
-    for index, (conversation, question) in enumerate(whole.asked()):
-        budgets = every if index in chosen else RECALL_BUDGETS
-        scope = scope_of(whole.name, conversation.name)
-        evidence = evidence_of(question, conversation, loaded)
-        yield _Task(question, scope, question.asked_at or now, evidence, budgets)
-
-
-def evidence_of(question: Question, conversation: Conversation, loaded: Loaded) -> list[str]:
-    """Ids of the memories that answer `question`, each once."""
-    ids = loaded.ids[conversation.name]
-    return list(dict.fromkeys(ids[entry] for entry in question.evidence or ()))
-
-
-async def _score_way(evaluation: Evaluation, task: _Task, types: list[MemoryType] | None) -> WayScore:
-    common = {
-        "query": task.question.text,
-        "namespace": task.scope.namespace,
-        "types": types,
-        "as_of": task.as_of,
-        "profile": evaluation.manner.profile,
-    }
-    ranked = await evaluation.retriever.search(task.scope, SearchRequest(**common, top_k=10))
+async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: Mapping[str, object]) -> WayScore:
+    ranking = await _search(evaluation.retriever, members)
     contexts = {}
-    for budget in task.budgets:
-        request = RetrieveRequest.model_validate({**common, "budget": budget})
-        answer = await evaluation.retriever.retrieve(task.scope, request)
-        contexts[budget] = score_context(answer, task.evidence, budget, evaluation.recount)
-    return WayScore(ranking_metrics([hit.id for hit in ranked.hits], task.evidence), contexts)
+    for budget in evaluation.budgets:
+        request = RetrieveRequest.model_validate({**members, "budget": budget})
+        answer = await evaluation.retriever.retrieve(Scope(TENANT, request.namespace), request)
+        contexts[budget] = score_context(answer, evidence, budget, evaluation.recount)
+    return WayScore(ranking_metrics(ranking, evidence), contexts)
 
 
-def ranking_metrics(ranking: list[str], evidence: list[str]) -> dict[str, float]:
+async def rank(
+    retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
+) -> list[str]:
+    """Ids of the best memories of the set's types. ranking: members of the request that decide on ranks."""
+    return await _search(retriever, _members(whole, question, ranking or {}))
+
+
+async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[str]:
+    request = SearchRequest.model_validate(members)
+    return [hit.id for hit in (await retriever.search(Scope(TENANT, request.namespace), request)).hits]
+
+
+def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
+    """The members of a request that asks `question` in its conversation."""
+    namespace = scope_of(whole.name, question.conversation).namespace
+    common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
+    return {**common, **others}
+
+
+async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
+    """For each question with current and stale evidence: its id, and the ranks of the best of either.
+
+    A statement that is not among UPDATE_DEPTH hits ranks after them.
+    """
+    ranks = []
+    for question in whole.questions:
+        current = {loaded.ids[entry] for entry in question.current_evidence or ()}
+        stale = set(evidence_of(question, loaded)) - current
+        if current and stale:
+            ranking = await rank(retriever, whole, question, {"top_k": UPDATE_DEPTH})
+            ranks.append((question.id, _best(ranking, current), _best(ranking, stale)))
+    return ranks
+
+
+def _best(ranking: Sequence[str], wanted: set[str]) -> int:
+    """The rank of the first of `wanted`; UPDATE_DEPTH + 1 if there is none."""
+    return next((place for place, name in enumerate(ranking, start=1) if name in wanted), UPDATE_DEPTH + 1)
+
+
+def evidence_of(question: Question, loaded: Loaded) -> list[str]:
+    """Ids of the memories that answer `question`, each once."""
+    return list(dict.fromkeys(loaded.ids[entry] for entry in question.evidence or ()))
+
+
+def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
     """METRICS of a ranking; MRR is that of the first ten ranks."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
@@ -187,12 +216,11 @@ def score_context(
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]
-    metadata = answer.metadata
     return ContextScore(
         recall=recall_at(shown, evidence, len(shown)),
         tokens=recount(answer.context),
-        allowed=budget + metadata.working_tokens,
-        stated=metadata.total_tokens,
-        utilization=metadata.utilization,
-        left_out=metadata.trimmed_count,
+        allowed=budget + answer.metadata.working_tokens,
+        stated=answer.metadata.total_tokens,
+        utilization=answer.metadata.utilization,
+        left_out=answer.metadata.trimmed_count,
     )

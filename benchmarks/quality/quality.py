@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table, progress
 from benchmarks.harness.stores import data_directory, open_parts, settings_in
-from benchmarks.quality.evaluation import Manner
-from benchmarks.quality.tables import SetScores, quality_figures, quality_tables
-from benchmarks.quality.updates import COLUMNS, UpdateScores, score_updates
-from benchmarks.quality.variants import (
-    PAIRED_NOTES,
-    Comparison,
-    Comparisons,
-    compare_variants,
-    paired_figures,
-    paired_table,
+from benchmarks.quality.evaluation import cores, evaluate_shared, rank_updates
+from benchmarks.quality.tables import (
+    SetScores,
+    budget_table,
+    context_table,
+    quality_figures,
+    ranking_table,
+    updates_table,
 )
-from benchmarks.quality.workers import Work, cores, evaluate_shared
+from benchmarks.quality.variants import PAIRED_NOTES, Comparison, Comparisons, compare_variants, paired_table
 from benchmarks.sets.data import EvaluationSet, find_sets, limit_questions, read_set
 from benchmarks.sets.loading import kept_or_loaded
 
@@ -44,9 +42,6 @@ class QualityRequest:
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
     profile: str | None = field(default=None, metadata=flag("profile of weights", str))
     limit_queries: int | None = field(default=None, metadata=flag("at most N queries of each set", int, least=1))
-    violation_sample: int | None = field(
-        default=None, metadata=flag("ask only N queries of each set with all budgets", int, least=0)
-    )
     store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
     workers: int = field(default=cores(), metadata=flag("processes that ask at once", least=1))
     against: str | None = field(default=None, metadata=flag("paired test against this profile", str))
@@ -58,26 +53,26 @@ class QualityRequest:
 class _Results:
     scores: list[SetScores] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
-    updates: list[UpdateScores] = field(default_factory=list)
+    updates: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
     work: list[tuple[Cell, ...]] = field(default_factory=list)
 
     def tables(self) -> tuple[Table, ...]:
-        updates = Table("Knowledge updates", COLUMNS, tuple(each.row() for each in self.updates))
         columns = ("set", "memories", "merged", "queries", "ingestion s", "evaluation s")
         return (
-            *quality_tables(self.scores),
-            *((updates,) if self.updates else ()),
+            ranking_table(self.scores),
+            context_table(self.scores),
+            budget_table(self.scores),
+            *((updates_table(self.updates),) if self.updates else ()),
             *((paired_table(self.compared),) if self.compared else ()),
             Table("Work", columns, tuple(self.work)),
         )
 
     def figures(self) -> Mapping[str, Any]:
-        figures: dict[str, Any] = {each.name: quality_figures(each) for each in self.scores}
-        if self.updates:
-            figures["updates"] = {each.set_name: each.ranks for each in self.updates}
-        if self.compared:
-            figures["comparisons"] = paired_figures(self.compared)
-        return figures
+        return {
+            **{each.name: quality_figures(each) for each in self.scores},
+            **({"updates": self.updates} if self.updates else {}),
+            **({"comparisons": [asdict(each) for each in self.compared]} if self.compared else {}),
+        }
 
 
 async def measure_quality(request: QualityRequest) -> Report:
@@ -88,30 +83,23 @@ async def measure_quality(request: QualityRequest) -> Report:
         for whole in sets:
             if whole.questions:
                 await _measure_set(request, whole, directory, results)
-    return Report(results.tables(), _notes(request, sets), results.figures())
+    left_out = (f"{each.name} has no answerable query with evidence: left out." for each in sets if not each.questions)
+    notes = (*_NOTES, *(PAIRED_NOTES if results.compared else ()), *left_out)
+    return Report(results.tables(), notes, results.figures())
 
 
 async def _measure_set(request: QualityRequest, whole: EvaluationSet, directory: Path, results: _Results) -> None:
     limited = limit_questions(whole, request.limit_queries)
-    progress(f"{whole.name}: {whole.memories} memories, {limited.questions} queries")
-    manner = Manner(request.profile, request.violation_sample)
-    compared = Comparisons(request.against, request.ablate, request.pooled)
+    progress(f"{whole.name}: {whole.memories} memories, {len(limited.questions)} queries")
+    wanted = Comparisons(request.profile, request.against, request.ablate, request.pooled)
     async with open_parts(settings_in(directory)) as opened:
-        loaded = await kept_or_loaded(opened.ingestor, opened.store, whole, directory if request.store else None)
+        loaded = await kept_or_loaded(opened.ingestor, opened.store, whole, directory)
         began = time.perf_counter()
-        scores = await evaluate_shared(Work(directory, limited, loaded, manner), request.workers)
+        scores = await evaluate_shared(directory, limited, loaded, request.profile, request.workers)
         seconds = time.perf_counter() - began
         results.scores.append(SetScores(whole.name, tuple(scores)))
-        results.compared += await compare_variants(compared, opened, limited, loaded, request.profile)
-        updates = await score_updates(opened.retriever, limited, loaded)
-    if updates.ranks:
-        results.updates.append(updates)
-    results.work.append((whole.name, whole.memories, loaded.merged, limited.questions, loaded.seconds, seconds))
-
-
-def _notes(request: QualityRequest, sets: list[EvaluationSet]) -> tuple[str, ...]:
-    return (
-        *_NOTES,
-        *(PAIRED_NOTES if request.against or request.ablate or request.pooled else ()),
-        *(f"{whole.name} has no answerable query with evidence: left out." for whole in sets if not whole.questions),
-    )
+        results.compared += await compare_variants(wanted, opened, limited, loaded)
+        updates = await rank_updates(opened.retriever, limited, loaded)
+    if updates:
+        results.updates[whole.name] = updates
+    results.work.append((whole.name, whole.memories, loaded.merged, len(scores), loaded.seconds, seconds))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.harness.metrics import Interval, bootstrap
 from benchmarks.harness.report import Cell, Table
 from benchmarks.quality.evaluation import METRICS, RECALL_BUDGETS, QuestionScore, WayScore
+
+T = TypeVar("T")
 
 ALL = "(all)"
 """The row of a whole set; no category has this name."""
@@ -25,12 +27,8 @@ class SetScores:
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """All scores under ALL, then those of each category if there are several."""
-        yield ALL, list(self.scores)
-        names = sorted({score.question.label for score in self.scores})
-        if len(names) > 1:
-            for name in names:
-                yield name, [score for score in self.scores if score.question.label == name]
+        """The scores of the whole set, then of each category."""
+        return by_category(self.scores, [score.question.label for score in self.scores])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,12 @@ class BudgetFigures:
     least: float | None
 
 
-def quality_tables(sets: Sequence[SetScores]) -> tuple[Table, ...]:
-    """Rankings, evidence recall and budgets of the sets."""
-    return (ranking_table(sets), context_table(sets), budget_table(sets))
+def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
+    """All values under ALL, then those of each category if there are several."""
+    yield ALL, list(values)
+    names = sorted(set(labels))
+    for name in names if len(names) > 1 else ():
+        yield name, [value for value, label in zip(values, labels, strict=True) if label == name]
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
@@ -109,6 +110,15 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
         utilization=sum(used) / len(used) if used else None,
         least=min(used, default=None),
     )
+
+
+def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
+    """How often a current statement ranks above the one that it replaced, by set; a pair without hits is lost."""
+    rows = []
+    for name, ranks in updates.items():
+        won = sum(current < stale for _, current, stale in ranks)
+        rows.append((name, len(ranks), won, won / len(ranks)))
+    return Table("Knowledge updates", ("set", "pairs", "won", "share won"), tuple(rows))
 
 
 def quality_figures(scores: SetScores) -> dict[str, Any]:

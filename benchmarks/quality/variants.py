@@ -6,23 +6,23 @@ conversations with a store for each. Rankings are those of the set's own types.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from benchmarks.harness.metrics import PairedTest, paired_test
 from benchmarks.harness.report import Cell, Table
 from benchmarks.harness.stores import Opened, WrappedEmbedder, data_directory, open_parts, settings_in
-from benchmarks.quality.evaluation import evidence_of, ranking_metrics
-from benchmarks.quality.tables import ALL
+from benchmarks.quality.evaluation import evidence_of, rank, ranking_metrics
+from benchmarks.quality.tables import by_category
 from benchmarks.sets.data import EvaluationSet
-from benchmarks.sets.loading import Loaded, load, scope_of
+from benchmarks.sets.loading import Loaded, load
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import Embedding, SparseVector
 from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
-from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever, RetrieverParts
 
 Rankings: TypeAlias = list[Mapping[str, float]]
@@ -36,8 +36,9 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What is compared: another profile, each part left out, a store for each conversation."""
+    """What is compared with `profile`: another profile, each part left out, a store for each conversation."""
 
+    profile: str | None = None
     against: str | None = None
     ablate: bool = False
     pooled: bool = False
@@ -45,7 +46,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A paired test of one set, by category with ALL first."""
+    """Paired tests of one set, by category with the whole set first."""
 
     set_name: str
     kind: str
@@ -64,9 +65,10 @@ class Variant:
 
 
 async def compare_variants(
-    wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded, profile: str | None
+    wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """Every comparison that is wanted of one set."""
+    """Every comparison of one set that is asked for."""
+    profile = wanted.profile
     usual = Variant("usual", opened.parts, profile)
     compared = []
     if wanted.against:
@@ -90,30 +92,17 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
     """The ranking metrics of each question."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
-    for conversation, question in whole.asked():
-        scope = scope_of(whole.name, conversation.name)
-        request = SearchRequest.model_validate(
-            {
-                "query": question.text,
-                "namespace": scope.namespace,
-                "types": list(whole.types),
-                "as_of": question.asked_at,
-                "profile": variant.profile,
-                "weights": None if variant.weights is None else dict(variant.weights),
-                "top_k": 10,
-            }
-        )
-        answer = await retriever.search(scope, request)
-        evidence = evidence_of(question, conversation, loaded)
-        rankings.append(ranking_metrics([hit.id for hit in answer.hits], evidence))
+    for question in whole.questions:
+        ranking = await rank(retriever, whole, question, {"profile": variant.profile, "weights": variant.weights})
+        rankings.append(ranking_metrics(ranking, evidence_of(question, loaded)))
     return rankings
 
 
 async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
     """The rankings of each conversation in a store that holds nothing else."""
     rankings: Rankings = []
-    for conversation in (each for each in whole.conversations if each.questions):
-        part = replace(whole, conversations=(conversation,))
+    for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
+        part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))
         with data_directory() as directory:
             async with open_parts(settings_in(directory)) as opened:
                 loaded = await load(opened.ingestor, opened.store, part)
@@ -150,27 +139,10 @@ def paired_table(compared: Sequence[Comparison]) -> Table:
     return Table("Paired comparisons [95 % interval]", columns, tuple(rows))
 
 
-def paired_figures(compared: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The comparisons as plain JSON."""
-    return [asdict(each) for each in compared]
-
-
 def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, after: Rankings) -> Comparison:
-    tests = {
-        name: paired_test([before[place] for place in places], [after[place] for place in places])
-        for name, places in _places(whole)
-    }
-    return Comparison(whole.name, kind, what, tests)
-
-
-def _places(whole: EvaluationSet) -> Iterator[tuple[str, list[int]]]:
-    """Positions of all questions, then of those of each category if there are several."""
-    categories = [question.label for _, question in whole.asked()]
-    yield ALL, list(range(len(categories)))
-    names = sorted(set(categories))
-    if len(names) > 1:
-        for name in names:
-            yield name, [place for place, category in enumerate(categories) if category == name]
+    labels = [question.label for question in whole.questions]
+    pairs = by_category(list(zip(before, after, strict=True)), labels)
+    return Comparison(whole.name, kind, what, {name: paired_test(both) for name, both in pairs})
 
 
 class Wordless(SparseEncoder):

@@ -7,9 +7,10 @@ searches its own conversation only. Other members are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -60,43 +61,31 @@ class Question(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """What is searched together, in one namespace."""
-
-    name: str
-    corpus: tuple[CorpusEntry, ...]
-    questions: tuple[Question, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """A corpus in conversations with its answerable queries. dropped: number of the other queries."""
+    """A corpus by conversation with its answerable queries in the same order. dropped: number of the other queries.
+
+    A conversation is searched together, in one namespace.
+    """
 
     name: str
-    conversations: tuple[Conversation, ...]
+    corpus: Mapping[str, tuple[CorpusEntry, ...]]
+    questions: tuple[Question, ...]
     dropped: int
 
-    @property
-    def types(self) -> tuple[MemoryType, ...]:
-        """The memory types of the corpus."""
-        present = {entry.memory_type for conversation in self.conversations for entry in conversation.corpus}
-        return tuple(kind for kind in MemoryType if kind in present)
-
-    @property
-    def questions(self) -> int:
-        """Number of answerable queries."""
-        return sum(len(conversation.questions) for conversation in self.conversations)
+    def entries(self) -> Iterator[CorpusEntry]:
+        """The entries of all conversations."""
+        return chain.from_iterable(self.corpus.values())
 
     @property
     def memories(self) -> int:
         """Number of corpus entries."""
-        return sum(len(conversation.corpus) for conversation in self.conversations)
+        return sum(map(len, self.corpus.values()))
 
-    def asked(self) -> Iterator[tuple[Conversation, Question]]:
-        """Every question with its conversation."""
-        for conversation in self.conversations:
-            for question in conversation.questions:
-                yield conversation, question
+    @property
+    def types(self) -> list[MemoryType]:
+        """The memory types of the corpus."""
+        present = {entry.memory_type for entry in self.entries()}
+        return [kind for kind in MemoryType if kind in present]
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
@@ -130,10 +119,8 @@ def read_set(folder: Path) -> EvaluationSet:
             if conversation_of.get(evidence) != question.conversation:
                 raise BadSet(f"{place}: evidence {evidence!r} is not in the conversation {question.conversation!r}")
         questions.setdefault(question.conversation, []).append(question)
-    conversations = tuple(
-        Conversation(name, tuple(corpus), tuple(questions.get(name, ()))) for name, corpus in entries.items()
-    )
-    return EvaluationSet(folder.name, conversations, dropped)
+    in_order = tuple(question for name in entries for question in questions.get(name, ()))
+    return EvaluationSet(folder.name, {name: tuple(corpus) for name, corpus in entries.items()}, in_order, dropped)
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
@@ -152,15 +139,10 @@ def to_draft(entry: CorpusEntry) -> AnyDraft:
 
 def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
     """`whole` with at most `limit` queries, spread evenly over the file; None keeps all."""
-    if limit is None or whole.questions <= limit:
+    total = len(whole.questions)
+    if limit is None or total <= limit:
         return whole
-    every = [question.id for _, question in whole.asked()]
-    selected = {every[index * len(every) // limit] for index in range(limit)}
-    conversations = tuple(
-        replace(part, questions=tuple(question for question in part.questions if question.id in selected))
-        for part in whole.conversations
-    )
-    return replace(whole, conversations=conversations)
+    return replace(whole, questions=tuple(whole.questions[index * total // limit] for index in range(limit)))
 
 
 def _is_set(path: Path) -> bool:

@@ -48,7 +48,7 @@ def prepare(name: str, source: Path, out: Path, conversations: int | None) -> li
     for prepared in FORMATS[name](source, conversations):
         written = read_set(write_set(prepared, out))
         left_out = "; ".join(f"{count} {what}" for what, count in sorted(prepared.left_out.items()) if count)
-        counts = (len(written.conversations), written.memories, written.questions, written.dropped)
+        counts = (len(written.corpus), written.memories, len(written.questions), written.dropped)
         rows.append((written.name, *counts, left_out))
     return rows
 

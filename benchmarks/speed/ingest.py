@@ -142,7 +142,7 @@ def _drafts(request: IngestRequest) -> list[AnyDraft]:
         rows = ({"type": "episodic", "content": turn.text, "speaker": turn.speaker} for turn in turns(wanted, seed=17))
         return [DRAFT.validate_python({**row, "created_at": "2026-01-01T00:00:00Z"}) for row in rows]
     sets = (read_set(folder) for folder in find_sets(request.data))
-    drafts = (to_draft(entry) for each in sets for part in each.conversations for entry in part.corpus)
+    drafts = (to_draft(entry) for each in sets for entry in each.entries())
     return list({" ".join(draft.content.split()): draft for draft in drafts}.values())[:wanted]
 
 

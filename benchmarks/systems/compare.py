@@ -103,7 +103,7 @@ def score_answer(
     """The score of a driver's answer. count: tokens of a text."""
     texts = {item.id: item.text for item in items}
     recalls, shown = [], []
-    for _, question in whole.asked():
+    for question in whole.questions:
         ranked = answer.ranked[question.id]
         recalls.append(recall_at(ranked, question.evidence or (), 10))
         fitting = fit(ranked, texts, count)

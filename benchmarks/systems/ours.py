@@ -11,8 +11,8 @@ from importlib.metadata import version
 import numpy as np
 
 from benchmarks.harness.stores import Opened, WrappedEmbedder
-from benchmarks.quality.evaluation import Evaluation, Manner, evaluate
-from benchmarks.sets.data import Conversation, EvaluationSet, Question, to_draft
+from benchmarks.quality.evaluation import Evaluation, evaluate, rank
+from benchmarks.sets.data import EvaluationSet, to_draft
 from benchmarks.sets.loading import load, scope_of
 from benchmarks.systems.driver import TIMED_DEPTH, Item
 from benchmarks.systems.running import Job
@@ -20,7 +20,6 @@ from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Embedding
-from retrieval.query.request import SearchRequest
 from retrieval.retriever import Retriever
 
 BUDGET = 1_000
@@ -57,11 +56,11 @@ class PrecomputedEmbedder(WrappedEmbedder):
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
     """The memories with their embedding texts."""
     items: list[Item] = []
-    for conversation in whole.conversations:
-        scope = scope_of(whole.name, conversation.name)
-        for entry in conversation.corpus:
-            memory = opened.preparer.prepare(to_draft(entry), scope, datetime.now(UTC), 0).memory
-            items.append(Item(entry.id, conversation.name, entry.session or conversation.name, memory.embedding_text()))
+    for entry in whole.entries():
+        scope = scope_of(whole.name, entry.conversation)
+        memory = opened.preparer.prepare(to_draft(entry), scope, datetime.now(UTC), 0).memory
+        session = entry.session or entry.conversation
+        items.append(Item(entry.id, entry.conversation, session, memory.embedding_text()))
     return items
 
 
@@ -72,17 +71,14 @@ async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet)
     for start in range(0, len(texts), PIECE):
         piece = texts[start : start + PIECE]
         known |= dict(zip(piece, await embedder.embed_documents(piece), strict=True))
-    for _, question in whole.asked():
+    for question in whole.questions:
         known[question.text] = await embedder.embed_query(question.text)
     return known
 
 
 def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
     """The job of the other systems."""
-    queries = tuple(
-        {"id": question.id, "namespace": conversation.name, "text": question.text}
-        for conversation, question in whole.asked()
-    )
+    queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
     vectors = np.vstack([embedding.dense for embedding in known.values()])
     return Job(tuple(items), queries, tuple(known), vectors)
 
@@ -93,25 +89,13 @@ async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str,
     ingestor = Ingestor(IngestorParts(opened.store, embedder, opened.sparse, opened.tokenizer, system_clock))
     loaded = await load(ingestor, opened.store, whole)
     retriever = Retriever(replace(opened.parts, embedder=embedder))
-    ms = [await _timed_search(retriever, whole, *pair) for pair in whole.asked()]
-    scores = await evaluate(Evaluation(retriever, opened.tokenizer.count, Manner(violation_sample=0)), whole, loaded)
+    ms = []
+    for question in whole.questions:
+        began = time.perf_counter()
+        await rank(retriever, whole, question, {"top_k": TIMED_DEPTH})
+        ms.append((time.perf_counter() - began) * 1e3)
+    evaluation = Evaluation(retriever, opened.tokenizer.count, budgets=(BUDGET,))
+    scores = await evaluate(evaluation, whole, loaded)
     recalls = [score.own_types.metrics["R@10"] for score in scores]
     shown = [score.own_types.contexts[BUDGET].recall for score in scores]
     return SystemScore(version("remembrancer"), recalls, shown, ms, loaded.seconds)
-
-
-async def _timed_search(
-    retriever: Retriever, whole: EvaluationSet, conversation: Conversation, question: Question
-) -> float:
-    """Milliseconds of a search for ten."""
-    scope = scope_of(whole.name, conversation.name)
-    request = SearchRequest(
-        query=question.text,
-        namespace=scope.namespace,
-        types=list(whole.types),
-        as_of=question.asked_at,
-        top_k=TIMED_DEPTH,
-    )
-    began = time.perf_counter()
-    await retriever.search(scope, request)
-    return (time.perf_counter() - began) * 1e3

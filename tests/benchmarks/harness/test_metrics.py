@@ -152,22 +152,13 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
 
 def test_equal_rankings_differ_by_nothing() -> None:
     """The difference is 0 and the p-value is 1."""
-    figures = [{"R@10": 0.5}, {"R@10": 0.0}]
-    pair = paired_test(figures, figures)
+    pair = paired_test([({"R@10": recall}, {"R@10": recall}) for recall in (0.5, 0.0)])
     assert (pair.n, pair.before, pair.after) == (2, 0.25, 0.25)
     assert (pair.difference.mean, pair.p) == (0.0, 1.0)
 
 
 def test_a_better_ranking_is_significant() -> None:
     """Twelve questions won and none lost have a small p-value."""
-    lost = [{"R@10": 0.0}] * 12
-    won = [{"R@10": 1.0}] * 12
-    pair = paired_test(lost, won)
+    pair = paired_test([({"R@10": 0.0}, {"R@10": 1.0})] * 12)
     assert pair.difference.mean == 1.0
     assert pair.p < 0.005
-
-
-def test_unequal_numbers_of_questions_are_refused() -> None:
-    """Every question needs both rankings."""
-    with pytest.raises(ValueError, match="zip"):
-        paired_test([{"R@10": 0.0}], [])

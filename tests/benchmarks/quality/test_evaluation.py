@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality.evaluation import METRICS, Manner, Slice, evaluate, ranking_metrics, score_context
+from benchmarks.quality.evaluation import (
+    METRICS,
+    RECALL_BUDGETS,
+    evaluate,
+    rank_updates,
+    ranking_metrics,
+    score_context,
+)
+from benchmarks.quality.tables import updates_table
 from benchmarks.sets.data import EvaluationSet, read_set
 from benchmarks.sets.loading import load
 from memtypes.model.policy import MemoryType
@@ -38,14 +46,14 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
             assert not any(context.violates or context.understates for context in way.contexts.values())
 
 
-async def test_a_sample_limits_the_budgets_that_only_violations_need(small: EvaluationSet) -> None:
-    """Questions outside of the sample are asked with the budgets of evidence recall only."""
+async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
+    """Every budget without a choice, else those of the evaluation."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
-    scores = await evaluate(replace(parts.evaluation, manner=Manner(violation_sample=1)), small, loaded)
-    assert [len(score.own_types.contexts) for score in scores] == [8, 4, 4]
-    none = await evaluate(replace(parts.evaluation, manner=Manner(violation_sample=0)), small, loaded)
-    assert [len(score.own_types.contexts) for score in none] == [4, 4, 4]
+    scores = await evaluate(parts.evaluation, small, loaded)
+    assert [len(score.own_types.contexts) for score in scores] == [8, 8, 8]
+    some = await evaluate(replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded)
+    assert [list(score.own_types.contexts) for score in some] == [list(RECALL_BUDGETS)] * 3
 
 
 async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
@@ -53,7 +61,7 @@ async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     whole = await evaluate(parts.evaluation, small, loaded)
-    slices = [await evaluate(parts.evaluation, small, loaded, Slice(first, 2)) for first in range(2)]
+    slices = [await evaluate(parts.evaluation, small, loaded, slice(first, None, 2)) for first in range(2)]
     assert [whole[0::2], whole[1::2]] == slices
 
 
@@ -85,7 +93,7 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     with pytest.raises(ExceptionGroup) as failed:
-        await evaluate(replace(parts.evaluation, manner=Manner(profile="unknown")), small, loaded)
+        await evaluate(replace(parts.evaluation, profile="unknown"), small, loaded)
     assert "profile" in str(failed.value.exceptions[0])
 
 
@@ -110,3 +118,42 @@ def test_only_a_context_of_one_text_is_recounted() -> None:
     """Messages cannot be recounted as a whole."""
     with pytest.raises(TypeError, match="one text"):
         score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
+
+
+def _turn(number: int, text: str) -> dict[str, str]:
+    """A corpus line: what Ada said at minute `number`."""
+    return {
+        "id": f"c:{number}",
+        "conversation": "c",
+        "session": "s",
+        "timestamp": f"2024-01-02T10:{number:02}:00Z",
+        "speaker": "Ada",
+        "text": text,
+        "memory_type": "episodic",
+    }
+
+
+async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> None:
+    """Only a question with current and stale evidence is a pair."""
+    corpus = [
+        _turn(1, "My budget for sneakers is 600"),
+        _turn(2, "Tea is green"),
+        _turn(3, "My budget for sneakers is 650"),
+    ]
+    asked = {"conversation": "c", "answerable": True, "category": "k", "asked_at": "2024-01-03T00:00:00Z"}
+    queries = [
+        {
+            **asked,
+            "id": "1",
+            "text": "What is my budget for sneakers?",
+            "evidence": ["c:1", "c:3"],
+            "current_evidence": ["c:3"],
+        },
+        {**asked, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
+    ]
+    write_set(tmp_path / "small", corpus, queries)
+    whole, parts = read_set(tmp_path / "small"), FakeParts()
+    loaded = await load(parts.ingestor, parts.store, whole)
+    ranks = await rank_updates(parts.evaluation.retriever, whole, loaded)
+    assert ranks == [("1", 1, 2)]
+    assert updates_table({"small": ranks}).rows == (("small", 1, 1, 1.0),)

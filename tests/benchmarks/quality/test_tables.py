@@ -8,7 +8,14 @@ import pytest
 
 from benchmarks.harness.report import render_table
 from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, WayScore
-from benchmarks.quality.tables import SetScores, budget_figures, quality_figures, quality_tables
+from benchmarks.quality.tables import (
+    SetScores,
+    budget_figures,
+    budget_table,
+    context_table,
+    quality_figures,
+    ranking_table,
+)
 from benchmarks.sets.data import read_set
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 
@@ -41,10 +48,10 @@ def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     scores = tuple(
         QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))
-        for (_, question), recall in zip(small.asked(), (1.0, 0.5, 0.0), strict=True)
+        for question, recall in zip(small.questions, (1.0, 0.5, 0.0), strict=True)
     )
     each = SetScores("small", scores)
-    ranking, context, budgets = quality_tables([each])
+    ranking, context, budgets = (table([each]) for table in (ranking_table, context_table, budget_table))
     assert [row[1] for row in ranking.rows] == ["(all)", "colour", "none", "place"]
     assert str(ranking.rows[0][4]).startswith("0.500 [0.")
     assert len(context.rows) == 2 * 4

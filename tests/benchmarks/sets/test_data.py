@@ -25,11 +25,11 @@ from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 def test_conversations_have_their_questions(tmp_path: Path) -> None:
     """Each conversation has its memories in the order of the file and its answerable queries."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
-    assert [conversation.name for conversation in whole.conversations] == ["c1", "c2"]
-    assert [entry.id for entry in whole.conversations[0].corpus] == ["c1:1", "c1:2", "c1:3"]
-    assert [question.id for question in whole.conversations[0].questions] == ["q1", "q2"]
-    assert (whole.name, whole.memories, whole.questions) == ("small", 4, 3)
-    assert whole.types == (MemoryType.EPISODIC, MemoryType.SEMANTIC)
+    assert list(whole.corpus) == ["c1", "c2"]
+    assert [entry.id for entry in whole.corpus["c1"]] == ["c1:1", "c1:2", "c1:3"]
+    assert [question.id for question in whole.questions if question.conversation == "c1"] == ["q1", "q2"]
+    assert (whole.name, whole.memories, len(whole.questions)) == ("small", 4, 3)
+    assert whole.types == [MemoryType.EPISODIC, MemoryType.SEMANTIC]
 
 
 def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
     unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
     without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
     whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
-    assert (whole.questions, whole.dropped) == (3, 2)
+    assert (len(whole.questions), whole.dropped) == (3, 2)
 
 
 def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
     """A limit keeps queries of all conversations and every memory."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     limited = limit_questions(whole, 2)
-    assert [q.id for c in limited.conversations for q in c.questions] == ["q1", "q2"]
+    assert [question.id for question in limited.questions] == ["q1", "q2"]
     assert limited.memories == whole.memories
     assert limit_questions(whole, 3) is whole
     assert limit_questions(whole, None) is whole

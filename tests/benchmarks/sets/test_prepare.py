@@ -222,8 +222,7 @@ def test_conversations_can_be_limited(tmp_path: Path) -> None:
     """Only the first N are prepared."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     prepare("longmemeval", source, tmp_path / "sets", 1)
-    conversations = read_set(tmp_path / "sets" / "longmemeval_s").conversations
-    assert [conversation.name for conversation in conversations] == ["lme-q1"]
+    assert list(read_set(tmp_path / "sets" / "longmemeval_s").corpus) == ["lme-q1"]
 
 
 def _without(*path: str | int) -> Callable[[Any], None]:
