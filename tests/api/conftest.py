@@ -19,7 +19,7 @@ from api.wiring.container import Services
 from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.fake_services import fake_services
-from tests.api.working_client import World, with_live
+from tests.api.working_client import WorkingClient, with_live
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = {
@@ -70,14 +70,14 @@ def bearer(tenant: str, role: Role) -> dict[str, str]:
 
 
 @pytest.fixture
-async def world(live: LiveClient) -> AsyncIterator[World]:
+async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
     """A client of working memory in a new namespace."""
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
-    worlds: list[World] = []
+    worlds: list[WorkingClient] = []
     services = with_live(fake_services(lambda: worlds[0].now, InMemoryStore()), live)
     assert services.working is not None
     async with connect(services) as client:
-        worlds.append(World(client, services.working, services.retriever, NOW, space))
+        worlds.append(WorkingClient(client, services.working, services.retriever, NOW, space))
         yield worlds[0]
 
 

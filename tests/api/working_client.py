@@ -17,7 +17,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 
 @dataclass
-class World:
+class WorkingClient:
     """A client of working memory on a real live store, with an adjustable clock and a new namespace."""
 
     client: httpx.AsyncClient

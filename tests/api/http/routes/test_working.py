@@ -12,12 +12,12 @@ from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveState
 from tests.api.conftest import connect
-from tests.api.working_client import World
+from tests.api.working_client import WorkingClient
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_new_item_has_every_field(world: World) -> None:
+async def test_new_item_has_every_field(world: WorkingClient) -> None:
     """Fields that were left out have their defaults."""
     item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
     assert item == {
@@ -39,7 +39,7 @@ async def test_new_item_has_every_field(world: World) -> None:
     assert await world.listed() == [item]
 
 
-async def test_expires_at_is_the_same_when_read_again(world: World) -> None:
+async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
     """The live store has a precision of milliseconds."""
     world.later(0.123_456)
     item = await world.make("port the parser")
@@ -47,7 +47,7 @@ async def test_expires_at_is_the_same_when_read_again(world: World) -> None:
     assert await world.listed() == [item]
 
 
-async def test_retrieval_extends_the_life_of_an_item(world: World) -> None:
+async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> None:
     """An unused item expires after five minutes; listing does not extend it."""
     await world.make("port the parser")
     world.later(200)
@@ -61,7 +61,7 @@ async def test_retrieval_extends_the_life_of_an_item(world: World) -> None:
     assert (await world.recall())["context"] == ""
 
 
-async def test_items_survive_a_clock_that_is_set_back(world: World) -> None:
+async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> None:
     """They can be used and cleared, and their lives are not shortened."""
     await world.make("port the parser")
     world.later(-3_600)
@@ -71,7 +71,7 @@ async def test_items_survive_a_clock_that_is_set_back(world: World) -> None:
     assert (await world.recall())["context"] == ""
 
 
-async def test_live_items_are_in_every_retrieval(world: World) -> None:
+async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
     """Neither thresholds nor the query exclude them; the current to-do comes first."""
     await world.make("urgent other thing", priority=5, todo_id="t2")
     await world.make("the task at hand", priority=1, todo_id="t1")
@@ -84,7 +84,7 @@ async def test_live_items_are_in_every_retrieval(world: World) -> None:
     assert unasked["context"] == ""
 
 
-async def test_live_items_are_visible_in_their_session_only(world: World) -> None:
+async def test_live_items_are_visible_in_their_session_only(world: WorkingClient) -> None:
     """Other sessions and namespaces do not see them."""
     await world.make("secret of session one")
     other = {**world.space, "session_id": "s 2"}
@@ -94,7 +94,7 @@ async def test_live_items_are_visible_in_their_session_only(world: World) -> Non
         assert (await world.client.get("/v1/working", params=space)).json() == {"items": []}
 
 
-async def test_working_budget_is_never_exceeded(world: World) -> None:
+async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
     """An item that does not fit is left out and does not count as used."""
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
@@ -106,7 +106,7 @@ async def test_working_budget_is_never_exceeded(world: World) -> None:
     assert 0 < len(shown) < 30
 
 
-async def test_todo_hooks_create_and_clear_an_item(world: World) -> None:
+async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None:
     """The stored item has its time of clearing."""
     created = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     assert [item["id"] for item in await world.listed(todo_id="t1")] == [created["working_id"]]
@@ -124,7 +124,7 @@ async def test_todo_hooks_create_and_clear_an_item(world: World) -> None:
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
 
 
-async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: World) -> None:
+async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:
     """Reporting it again finds the same procedure."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     steps = ["read", "list", "write", "test", "measure", "ship"]
@@ -136,7 +136,7 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: World) ->
     assert again == {"cleared": 0, "procedural_id": done["procedural_id"]}
 
 
-async def test_clear_takes_an_item_a_todo_or_the_session(world: World) -> None:
+async def test_clear_takes_an_item_a_todo_or_the_session(world: WorkingClient) -> None:
     """The answer counts live items."""
     item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
@@ -148,7 +148,7 @@ async def test_clear_takes_an_item_a_todo_or_the_session(world: World) -> None:
     assert await world.post("/v1/working/clear", 422, todo_id="t", id="x")
 
 
-async def test_cleared_item_can_be_created_again(world: World) -> None:
+async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
     """The same content in the session is the same item."""
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
@@ -160,7 +160,7 @@ async def test_cleared_item_can_be_created_again(world: World) -> None:
     assert "port the parser" in (await world.recall())["context"]
 
 
-async def test_sweep_updates_stored_items_and_removes_expired_ones(world: World) -> None:
+async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
     """Uses reach the stored item; an expired item leaves the live store."""
     item = await world.make("port the parser")
     world.later(100)
@@ -176,7 +176,7 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: World)
     assert (await world.client.get(path, params=where)).json()["fence"] == 2
 
 
-async def test_retrieval_of_the_past_does_not_count_as_use(world: World) -> None:
+async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
     """It shows what was live then."""
     await world.make("port the parser")
     world.later(100)
@@ -190,7 +190,7 @@ async def test_retrieval_of_the_past_does_not_count_as_use(world: World) -> None
 @pytest.mark.parametrize(
     "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
 )
-async def test_invalid_items_are_422(world: World, body: dict[str, Any]) -> None:
+async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any]) -> None:
     """Nothing is created."""
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
@@ -205,7 +205,7 @@ async def test_working_memory_without_live_state_is_503(services: Services) -> N
 
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
-async def test_deleting_a_memory_removes_its_live_item(world: World, how: str) -> None:
+async def test_deleting_a_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
     """Other items stay."""
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
@@ -219,7 +219,7 @@ async def test_deleting_a_memory_removes_its_live_item(world: World, how: str) -
     assert (await world.recall("a secret"))["context"] == ""
 
 
-async def test_deleting_another_session_or_type_keeps_items(world: World) -> None:
+async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient) -> None:
     """Only matching items are removed."""
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
@@ -228,7 +228,7 @@ async def test_deleting_another_session_or_type_keeps_items(world: World) -> Non
     assert [entry["id"] for entry in await world.listed()] == [item["id"]]
 
 
-async def test_erasing_a_memory_removes_its_live_item(world: World, live: LiveClient) -> None:
+async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live: LiveClient) -> None:
     """It is counted, and checked afterwards."""
     item = await world.make("a secret")
     state, scope = LiveState(live), Scope("default", item["namespace"])
