@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from memtypes.model.scope import Scope
-from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient
 
 LIVE = ("live", "live_cluster", "live_packaged")
 """Fixtures: clients of the embedded server, of a cluster and of a packaged redis-server."""
@@ -20,7 +20,7 @@ LIVE = ("live", "live_cluster", "live_packaged")
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[LiveClient]:
     """A client of the servers at `url`."""
-    client = await LiveClient.open(LiveSettings(Path("unused"), url))
+    client = await LiveClient.open(Path("unused"), url)
     try:
         yield client
     finally:
@@ -30,7 +30,7 @@ async def client_of(url: str) -> AsyncIterator[LiveClient]:
 @asynccontextmanager
 async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
     """A client of a new embedded server in `directory`."""
-    client = await LiveClient.open(LiveSettings(directory))
+    client = await LiveClient.open(directory)
     try:
         yield client
     finally:

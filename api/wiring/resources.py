@@ -29,7 +29,7 @@ from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
 
@@ -78,7 +78,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     opened.callback(loading.cancel)
     store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
     opened.push_async_callback(store.aclose)
-    live = await LiveClient.open(LiveSettings(settings.live_path, settings.redis_url))
+    live = await LiveClient.open(settings.live_path, settings.redis_url)
     opened.push_async_callback(live.aclose)
     tokenizers = await loading
     http = await opened.enter_async_context(httpx.AsyncClient())

@@ -19,13 +19,10 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import Stemmer
 
-from memtypes.model.errors import InvalidRequest
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import SparseVector
 
@@ -35,11 +32,19 @@ VERSION = 1
 CACHED_WORDS = 200_000
 """Words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""
 
-_ENGLISH = (
+LANGUAGE = "english"
+K1, B = 1.2, 0.75
+AVERAGE_LENGTH = 40.0
+"""Words of an average document; facts have 15, turns 30, how-tos 75.
+
+A larger value gains up to .01 R@10 on how-tos and loses .03 on messages of 300 words.
+"""
+
+_QUESTION = (
     "what when where which who whom whose how why do does did is are was were has have had can could will would should"
 )
-QUESTION_WORDS: Mapping[str, frozenset[str]] = MappingProxyType({"english": frozenset(_ENGLISH.split())})
-"""Words that make a text a question, by language; they are left out of queries.
+QUESTION_WORDS = frozenset(_QUESTION.split())
+"""Words that make a text a question; they are left out of queries.
 
 R@10 without and with them in the query: LoCoMo turns .645 and .607, observations .721 and .696, tldr .712 and .712. A
 usual list of stop words costs tldr .026, where `from`, `all` and `to` distinguish one how-to from another.
@@ -68,42 +73,21 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Bm25Settings:
-    """language: name of a Snowball stemmer. k1, b: parameters of BM25.
-
-    average_length: words of an average document; facts have 15, turns 30, how-tos 75. A larger value gains up to .01
-    R@10 on how-tos and loses .03 on messages of 300 words.
-    """
-
-    language: str = "english"
-    k1: float = 1.2
-    b: float = 0.75
-    average_length: float = 40.0
-
-
 class Bm25Encoder(SparseEncoder):
     """Text to terms and weights. Thread-safe."""
 
-    def __init__(self, settings: Bm25Settings | None = None) -> None:
-        self._settings = settings or Bm25Settings()
-        if self._settings.language not in Stemmer.algorithms():
-            raise InvalidRequest(f"no stemmer for {self._settings.language!r}", got=self._settings.language)
-        self._stemmer = Stemmer.Stemmer(self._settings.language, 0)  # 0: without its cache
+    fingerprint = f"bm25-{VERSION}:{LANGUAGE}:k1={K1:g}:b={B:g}:avg={AVERAGE_LENGTH:g}"
+    """Identifies the weights: documents and queries must be encoded with the same fingerprint."""
+
+    def __init__(self) -> None:
+        self._stemmer = Stemmer.Stemmer(LANGUAGE, 0)  # 0: without its cache
         self._stemming = threading.Lock()  # stemmers are not thread-safe
         self._terms: dict[str, int] = {}
-        self._question_words = QUESTION_WORDS.get(self._settings.language, frozenset())
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the weights: documents and queries must be encoded with the same fingerprint."""
-        settings = self._settings
-        return f"bm25-{VERSION}:{settings.language}:k1={settings.k1:g}:b={settings.b:g}:avg={settings.average_length:g}"
 
     def encode_query(self, text: str) -> SparseVector:
         """Return weight 1 for each distinct term, without question words unless there are no other words."""
         query = list(words(text))
-        content = [word for word in query if word not in self._question_words] or query
+        content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
 
     def encode_document(self, text: str) -> SparseVector:
@@ -112,9 +96,8 @@ class Bm25Encoder(SparseEncoder):
         tf (k1 + 1) / (tf + k1 (1 - b + b length / average)); Robertson and Zaragoza 2009.
         """
         counts = Counter(self._terms_of(words(text)))
-        k1, b = self._settings.k1, self._settings.b
-        norm = k1 * (1 - b + b * counts.total() / self._settings.average_length)
-        return _vector({term: count * (k1 + 1) / (count + norm) for term, count in counts.items()})
+        norm = K1 * (1 - B + B * counts.total() / AVERAGE_LENGTH)
+        return _vector({term: count * (K1 + 1) / (count + norm) for term, count in counts.items()})
 
     def _terms_of(self, tokens: Iterable[str]) -> list[int]:
         return [self._terms.get(word) or self._learn(word) for word in tokens]

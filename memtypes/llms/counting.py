@@ -45,11 +45,10 @@ class TokenCounter:
 
     async def count(self, text: str, model: str) -> ModelTokens:
         """Return the provider's count; without an endpoint, or if the call fails, the local one. Never fails."""
-        registry = self.models()
-        known, endpoint = registry.find(model), registry.endpoint(model)
-        if endpoint is not None:
+        known = self.models().find(model)
+        if known.endpoint is not None:
             try:
-                tokens = await self._ask(endpoint, text, model.rsplit("/", 1)[-1])
+                tokens = await self._ask(known.endpoint, text, model.rsplit("/", 1)[-1])
             except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
                 name = type(error).__name__
                 _log.warning("%s did not count tokens (%s); they are counted here", known.provider, name)

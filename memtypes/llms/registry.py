@@ -95,7 +95,7 @@ class KnownModel:
     """A model by its name in a request.
 
     window: None if unknown. tokenizer: the available one that counts. margin: 0 if it counts exactly, else the share
-    by which the model's own count may be higher.
+    by which the model's own count may be higher. endpoint: the provider's, which counts tokens.
     """
 
     name: str
@@ -103,6 +103,7 @@ class KnownModel:
     window: int | None
     tokenizer: str
     margin: float
+    endpoint: CountEndpoint | None = None
 
     @property
     def memory_budget(self) -> int | None:
@@ -143,21 +144,17 @@ class Registry:
         """
         bare = name.lower().rsplit("/", 1)[-1]
         entry = self.models.get(name.lower()) or self._listed(bare)
-        provider = entry.provider if entry else self.provider_of(name)
+        provider = entry.provider if entry else self._provider_of(name)
         defaults = self.providers.get(provider, ProviderEntry())
         if entry is None:
-            return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin)
+            return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
+        tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
-            return KnownModel(entry.names[0], provider, entry.window, entry.tokenizer, entry.margin or 0.0)
-        margin = defaults.margin if entry.margin is None else entry.margin
-        return KnownModel(entry.names[0], provider, entry.window, defaults.tokenizer, margin)
+            tokenizer, margin = entry.tokenizer, 0.0
+        margin = margin if entry.margin is None else entry.margin
+        return KnownModel(entry.names[0], provider, entry.window, tokenizer, margin, defaults.count)
 
-    def endpoint(self, name: str) -> CountEndpoint | None:
-        """Return the endpoint that counts tokens for the model, if its provider has one."""
-        provider = self.providers.get(self.find(name).provider)
-        return provider.count if provider else None
-
-    def provider_of(self, name: str) -> str:
+    def _provider_of(self, name: str) -> str:
         """Return the provider of a model name by its prefix or its first letters, or "unknown"."""
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:

@@ -11,16 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    AfterValidator,
-    AllowInfNan,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator
 
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
@@ -82,7 +73,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterV
 Whole = Annotated[int, Strict()]
 """An integer; neither "5" nor true is accepted."""
 
-Number = Annotated[float, Strict(), AllowInfNan(False)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
 Flag = Annotated[bool, Strict()]
 

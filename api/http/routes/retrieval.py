@@ -93,7 +93,7 @@ async def count_by_provider(services: Services, model: str | None, answer: Retri
 
     Unchanged where the registry names no endpoint for the model, or the provider does not answer.
     """
-    if model is None or services.counter is None or services.models().endpoint(model) is None:
+    if model is None or services.counter is None or services.models().find(model).endpoint is None:
         return answer
     context = answer.context
     text = context if isinstance(context, str) else "\n".join(message.content for message in context)

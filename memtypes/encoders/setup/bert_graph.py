@@ -105,17 +105,14 @@ def build_graph(weights: Weights, *, int8: bool) -> Any:
     bias = _attention_bias(writer, mask)
     states = _embeddings(writer)
     normed_by = "embeddings.LayerNorm"
-    for layer in range(_layers(weights)):
+    layers = {key.split(".")[2] for key in weights if key.startswith("encoder.layer.")}
+    for layer in range(len(layers)):
         key = f"encoder.layer.{layer}"
         attended = _attention(writer, key, states, bias, normed_by)
         states = _feed_forward(writer, key, attended)
         normed_by = f"{key}.output.LayerNorm"
     _pool(writer, states, mask)
     return _model(writer)
-
-
-def _layers(weights: Weights) -> int:
-    return 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("encoder.layer."))
 
 
 def _width(weights: Weights) -> int:
@@ -183,14 +180,14 @@ def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by:
         )
     ]
     mixed = _mix(writer, heads, bias, name)
-    out = writer.linear(
-        writer.entry(mixed, f"{name}_mixed_entry"),
-        weights[f"{key}.attention.output.dense.weight"].T,
-        weights[f"{key}.attention.output.dense.bias"],
-        f"{name}_attention_out",
-    )
+    out = _dense(writer, f"{key}.attention.output.dense", f"{name}_mixed_entry", mixed, f"{name}_attention_out")
     residual = writer.node("Add", [states, out], f"{name}_attention_residual")
     return writer.normalised(residual, f"{key}.attention.output.LayerNorm", f"{name}_attended")
+
+
+def _dense(writer: GraphWriter, key: str, entry: str, source: str, name: str) -> str:
+    weights = writer.weights
+    return writer.linear(writer.entry(source, entry), weights[f"{key}.weight"].T, weights[f"{key}.bias"], name)
 
 
 def _heads(writer: GraphWriter, source: str, order: tuple[int, ...]) -> str:
@@ -215,12 +212,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
     entry = writer.entry(source, f"{name}_wide_entry")
     widened = writer.linear(entry, wide[0], weights[f"{key}.intermediate.dense.bias"], f"{name}_wide")
     active = writer.node("Gelu", [widened], f"{name}_active")
-    narrowed = writer.linear(
-        writer.entry(active, f"{name}_narrow_entry"),
-        weights[f"{key}.output.dense.weight"].T,
-        weights[f"{key}.output.dense.bias"],
-        f"{name}_narrow",
-    )
+    narrowed = _dense(writer, f"{key}.output.dense", f"{name}_narrow_entry", active, f"{name}_narrow")
     residual = writer.node("Add", [states, narrowed], f"{name}_residual")
     return writer.normalised(residual, f"{key}.output.LayerNorm", f"{name}_states")
 

@@ -5,9 +5,12 @@ Every part is percent-encoded, so different scopes, kinds or parts never share a
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 from memtypes.model.scope import Scope
+
+_part = partial(quote, safe="", errors="surrogatepass")
 
 
 def scope_prefix(scope: Scope) -> str:
@@ -28,7 +31,3 @@ def tenant_key(tenant: str, kind: str, *parts: str) -> str:
 def service_key(kind: str, *parts: str) -> str:
     """Key of the whole service. No namespace has its hash tag, because a part is never empty."""
     return "rm:{/}:" + ":".join([kind, *map(_part, parts)])
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from operator import methodcaller
 from typing import Any
 
 from memtypes.live.workflows import STATUS_AFTER, Event, WorkflowState, WorkflowStatus
@@ -158,12 +159,10 @@ class RedisWorkflows(WorkflowStore):
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Every ended workflow that is not recorded yet; see the port."""
         for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
-            for member in await self._members(key):
+            members: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
+            for member in members:
                 tenant, namespace, workflow_id = json.loads(member)
                 yield Scope(tenant, namespace), workflow_id
-
-    async def _members(self, key: str) -> set[str]:
-        return await self._live.run(lambda redis: redis.smembers(key), idempotent=True, key=key)
 
 
 def _key(scope: Scope, workflow_id: str) -> str:

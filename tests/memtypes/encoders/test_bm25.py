@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from memtypes.encoders.bm25 import MAX_WORD, Bm25Encoder, Bm25Settings, words
-from memtypes.model.errors import InvalidRequest
+from memtypes.encoders.bm25 import MAX_WORD, Bm25Encoder, words
 from memtypes.search.vectors import SparseVector
 
 ENCODER = Bm25Encoder()
@@ -54,9 +53,8 @@ def test_long_words_are_truncated() -> None:
 
 def test_weights_follow_the_formula_of_bm25() -> None:
     """Tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
-    encoder = Bm25Encoder(Bm25Settings(average_length=4))
-    vector = encoder.encode_document("cat cat dog")
-    norm = 1.2 * (0.25 + 0.75 * 3 / 4)
+    vector = ENCODER.encode_document("cat cat dog")
+    norm = 1.2 * (0.25 + 0.75 * 3 / 40)
     assert sorted(vector.values.tolist()) == pytest.approx([2.2 / (1 + norm), 2 * 2.2 / (2 + norm)])
 
 
@@ -84,10 +82,9 @@ def test_different_forms_of_a_word_match(query: str, document: str) -> None:
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """Unless there are no other words. Documents and other languages keep them."""
+    """Unless there are no other words. Documents keep them."""
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
-    assert Bm25Encoder(Bm25Settings("german")).encode_query("what is love").indices.size == 3
 
 
 def test_term_ids_are_the_crc32_of_the_stem() -> None:
@@ -119,19 +116,6 @@ def test_an_encoder_is_thread_safe() -> None:
     assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(together, texts, strict=True))
 
 
-def test_every_setting_changes_the_fingerprint() -> None:
-    """Language, k1, b and average length."""
-    variants = [
-        Bm25Settings(),
-        Bm25Settings("german"),
-        Bm25Settings(k1=1),
-        Bm25Settings(b=0.5),
-        Bm25Settings(average_length=9),
-    ]
-    assert len({Bm25Encoder(settings).fingerprint for settings in variants}) == len(variants)
-
-
-def test_a_language_without_a_stemmer_is_refused() -> None:
-    """The error names it."""
-    with pytest.raises(InvalidRequest, match="no stemmer for 'klingon'"):
-        Bm25Encoder(Bm25Settings("klingon"))
+def test_the_fingerprint_names_every_parameter() -> None:
+    """Version, language, k1, b and average length."""
+    assert ENCODER.fingerprint == "bm25-1:english:k1=1.2:b=0.75:avg=40"

@@ -89,15 +89,9 @@ async def with_deadline(call: Coroutine[Any, Any, T], timeout_s: float) -> T:
     finally:
         if not task.done():
             task.cancel()
-            task.add_done_callback(_retrieve_exception)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, or asyncio logs it
             await asyncio.wait({task}, timeout=CANCEL_S)
     return task.result()
-
-
-def _retrieve_exception(task: asyncio.Future[T]) -> None:
-    """Mark the exception of a cancelled call as retrieved; asyncio logs it otherwise."""
-    if not task.cancelled():
-        task.exception()
 
 
 @dataclass(slots=True)

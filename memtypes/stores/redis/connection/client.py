@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,18 +21,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
+from memtypes.stores.redis.connection import topology
 from memtypes.stores.redis.connection.availability import COMMAND, Bulkhead, HealthProbe, Workload, with_deadline
 from memtypes.stores.redis.connection.server import EmbeddedServer
-from memtypes.stores.redis.connection.topology import (
-    Connection,
-    connect,
-    disconnect,
-    discover_nodes,
-    keys_matching,
-    node_of,
-    ping_node,
-    scan_prefix,
-)
+from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import scope_prefix
 from memtypes.stores.redis.scripts import Argument, Script
 
@@ -41,14 +32,6 @@ T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
 """Seconds after an answer in which the server counts as present; background jobs call it every second."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSettings:
-    """url: of the server; None for the embedded one, whose files are in `directory`."""
-
-    directory: Path
-    url: str | None = None
 
 
 class _ConnectionLostError(Exception):
@@ -74,16 +57,18 @@ class LiveClient:
         return self._clock() - self._answered_at < IN_TOUCH_S
 
     @classmethod
-    async def open(cls, settings: LiveSettings, clock: Callable[[], float] = time.monotonic) -> LiveClient:
-        """Return a client of the embedded server, started if needed, or of the server at the URL, which may be away.
+    async def open(
+        cls, directory: Path, url: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> LiveClient:
+        """Return a client of the server at `url`, which may be away, or else of the embedded one, started if needed.
 
-        Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
+        directory: of the embedded server's files. Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
         """
-        if settings.url is not None:
-            return cls(connect(settings.url), None, clock)
-        server = EmbeddedServer.at(settings.directory)
+        if url is not None:
+            return cls(topology.connect(url), None, clock)
+        server = EmbeddedServer.at(directory)
         await server.ensure()
-        return cls(connect(f"unix://{server.socket}"), server, clock)
+        return cls(topology.connect(f"unix://{server.socket}"), server, clock)
 
     async def run(
         self,
@@ -125,7 +110,7 @@ class LiveClient:
         """Every key of a namespace."""
         prefix, cursor = scope_prefix(scope), 0
         while True:
-            call = partial(scan_prefix, cursor=cursor, prefix=prefix)
+            call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
             cursor, keys = await self.run(call, idempotent=True, key=prefix)
             for key in keys:
                 yield key
@@ -134,7 +119,7 @@ class LiveClient:
 
     async def keys_matching(self, pattern: str) -> list[str]:
         """Every key of any namespace that matches `pattern`, without those on unreachable cluster nodes."""
-        return await self.run(partial(keys_matching, pattern=pattern), idempotent=True)
+        return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable."""
@@ -144,14 +129,14 @@ class LiveClient:
         """Close all connections and stop the embedded server if it is a child of this process."""
         for probe in self._probes.values():
             await probe.aclose()
-        await disconnect(self._redis)
+        await topology.disconnect(self._redis)
         if self._reconnecting is not None:
             await asyncio.wait({self._reconnecting})
         if self._server is not None:
             await self._server.stop()
 
     def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
-        node = node_of(self._redis, key)
+        node = topology.node_of(self._redis, key)
         if (node, workload) not in self._bulkheads:
             probe = self._probes.setdefault(node, HealthProbe(partial(self._probe, key), self._clock))
             self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
@@ -159,7 +144,7 @@ class LiveClient:
 
     async def _probe(self, key: str | None) -> None:
         """Ping past the bulkheads, with the longest deadline: no caller waits for it."""
-        await self._run(partial(ping_node, key=key), COMMAND.timeout_s, tries=2)
+        await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, tries=2)
 
     async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int) -> T:
         for remaining in reversed(range(tries)):
@@ -181,7 +166,7 @@ class LiveClient:
 
     async def _call(self, call: Callable[[Connection], Awaitable[T]]) -> T:
         with _translate_errors():
-            await discover_nodes(self._redis)
+            await topology.discover_nodes(self._redis)
             return await call(self._redis)
 
     async def _reconnect(self, timeout_s: float) -> None:

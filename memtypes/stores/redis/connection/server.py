@@ -14,8 +14,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,8 +84,12 @@ class EmbeddedServer:
         Raises SetupRequired, StoreInUse or Unavailable.
         """
         async with self._starting:
-            deadline = time.monotonic() + START_S
-            async with self._opening_lock(deadline):
+            deadline, path = time.monotonic() + START_S, self.directory / "opening.lock"
+            async with locked_by(path, deadline) as held:
+                if not held:
+                    raise StoreInUse(
+                        f"process {holder_of(path)} has been starting the live store for too long. Stop it"
+                    )
                 if not await self._answers():
                     await self._start(deadline)
 
@@ -102,14 +104,6 @@ class EmbeddedServer:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
-
-    @asynccontextmanager
-    async def _opening_lock(self, deadline: float) -> AsyncIterator[None]:
-        path = self.directory / "opening.lock"
-        async with locked_by(path, deadline) as held:
-            if not held:
-                raise StoreInUse(f"process {holder_of(path)} has been starting the live store for too long. Stop it")
-            yield
 
     async def _answers(self) -> bool:
         with contextlib.suppress(OSError, TimeoutError):
@@ -130,11 +124,7 @@ class EmbeddedServer:
         with (self.directory / "server.log").open("ab") as log:
             # asyncio's subprocesses may be forked by another thread, and the child ends with the thread that forks it.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a known binary; starting takes a millisecond
-                dies_with_parent(command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                dies_with_parent(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         while not await self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

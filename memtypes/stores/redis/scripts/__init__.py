@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from importlib import resources
 from typing import TypeAlias
 
 Argument: TypeAlias = str | bytes | int | float
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script and its SHA-1, by which the server caches it."""
 
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
     def load(cls, *names: str) -> Script:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from memtypes.model.scope import Scope
 from memtypes.ports.locks import LockRequest
-from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.scripts import Script
@@ -56,7 +56,7 @@ async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
 
 async def main(socket: str, name: str, ttl: str, turns: str = "") -> None:
     """Run one holder, or one contender if `turns` is given."""
-    live = await LiveClient.open(LiveSettings(Path("unused"), f"unix://{socket}"))
+    live = await LiveClient.open(Path("unused"), f"unix://{socket}")
     request = LockRequest(name, SCOPE, float(ttl), wait_s=60.0)
     try:
         if not turns:

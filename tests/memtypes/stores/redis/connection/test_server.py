@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import connect
 from tests.live import running_server
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.anyio
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from memtypes.stores.redis.connection.client import LiveClient, LiveSettings
+from memtypes.stores.redis.connection.client import LiveClient
 
 async def main():
-    live = await LiveClient.open(LiveSettings(Path(sys.argv[1])))
+    live = await LiveClient.open(Path(sys.argv[1]))
     for n in range(200):
         await live.run(lambda redis: redis.rpush("numbers", n), idempotent=False)
         print(n, flush=True)
@@ -101,7 +101,7 @@ async def test_two_processes_share_one_server(tmp_path: Path) -> None:
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         await asyncio.to_thread(writer.stdout.readline)
-        live = await LiveClient.open(LiveSettings(tmp_path))
+        live = await LiveClient.open(tmp_path)
         first = await pid_of(live)
         await asyncio.to_thread(lambda: [writer.stdout.readline() for _ in range(199)])  # type: ignore[union-attr]
         assert await live.run(lambda redis: redis.llen("numbers"), idempotent=True) == 200
