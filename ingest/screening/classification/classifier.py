@@ -10,7 +10,7 @@ from typing import TypeAlias
 import anyio
 import numpy as np
 
-from ingest.screening.classification.rules import RuleScores, score_by_rules
+from ingest.screening.classification.rules import score_by_rules
 from ingest.screening.submission import Classification, Rejection, Submission, UntypedDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -83,11 +83,17 @@ class Classifier:
         rules = await offload([text], lambda: score_by_rules(text))
         first, second = sorted(rules.scores.values(), reverse=True)[:2]
         if first - second >= CLEAR_LEAD:
-            return _by_rules(rules)
+            classified = _classified(rules.scores)
+            return replace(classified, reason=rules.reasons[classified.type])
         prototypes = await self._prototypes()
         (embedding,) = await self._embedder.embed_documents([text])
-        classified = _by_rules_and_similarity(rules, _similarities(embedding.dense, prototypes))
-        return replace(classified, embedding=embedding)
+        similarities = _similarities(embedding.dense, prototypes)
+        classified = _classified(
+            {kind: rules.scores[kind] + _COSINE_WEIGHT * similarities[kind] for kind in similarities}
+        )
+        kind = classified.type
+        reasons = (f"it is most similar to typical {kind} texts", rules.reasons.get(kind))
+        return replace(classified, reason=", and ".join(filter(None, reasons)), embedding=embedding)
 
     async def _prototypes(self) -> Mapping[MemoryType, list[DenseVector]]:
         async with self._lock:
@@ -100,18 +106,6 @@ class Classifier:
             return self._vectors
 
 
-def _by_rules(rules: RuleScores) -> Classification:
-    best = max(rules.scores, key=lambda kind: rules.scores[kind])
-    return _classified(rules.scores, rules.reasons[best])
-
-
-def _by_rules_and_similarity(rules: RuleScores, similarities: Scores) -> Classification:
-    scores = {kind: score + _COSINE_WEIGHT * similarities[kind] for kind, score in rules.scores.items()}
-    best = max(scores, key=lambda kind: scores[kind])
-    reason, rule_reason = f"it is most similar to typical {best} texts", rules.reasons.get(best)
-    return _classified(scores, f"{reason}, and {rule_reason}" if rule_reason else reason)
-
-
 def _similarities(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseVector]]) -> Scores:
     """For each type the mean cosine of `text` with its nearest prototypes."""
     return {
@@ -120,14 +114,14 @@ def _similarities(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseV
     }
 
 
-def _classified(scores: Scores, reason: str) -> Classification:
-    """The best type first, with confidences that sum to 1: a softmax over the scores."""
+def _classified(scores: Scores) -> Classification:
+    """The best type, still without a reason; the confidences of all types sum to 1: a softmax over the scores."""
     top = max(scores.values())
     powers = {kind: math.exp(score - top) for kind, score in scores.items()}
     total = sum(powers.values())
     ranked = sorted(((kind, round(power / total, 4)) for kind, power in powers.items()), key=lambda pair: -pair[1])
     (kind, confidence), *others = ranked
-    return Classification(kind, confidence, reason, tuple(others))
+    return Classification(kind, confidence, "", tuple(others))
 
 
 @dataclass(frozen=True, slots=True)
