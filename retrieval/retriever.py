@@ -27,6 +27,7 @@ from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
 from retrieval.answer import RetrieveAnswer, SearchAnswer, SearchHit
+from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextWriter
 from retrieval.query.model_budget import settle
@@ -133,6 +134,11 @@ class Retriever:
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
         self._embedder_fingerprint = parts.embedder.fingerprint
+        self._renderers = {
+            (form, name): Renderer(layout, tokenizer)
+            for form, layout in LAYOUTS.items()
+            for name, tokenizer in parts.tokenizers.items()
+        }
         self.live_uses = LiveUses(parts.live)
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
@@ -169,7 +175,7 @@ class Retriever:
         """
         timings, as_of = StageTimings(), self._as_of(request)
         settled = settle(request, self._parts.models())
-        request, tokenizer = settled.request, self._tokenizer(settled.request)
+        request, renderer = settled.request, self._renderer(settled.request)
         _, weights = weights_for(request)
         filters = context_filters(request, as_of)
         ended = ended_filters(request, as_of) if with_ended else None
@@ -179,7 +185,7 @@ class Retriever:
         )
         ranked = with_live(result.candidates, live)
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
-        writer = ContextWriter(self._parts.store, tokenizer, scope, settled, ranked)
+        writer = ContextWriter(self._parts.store, renderer, scope, settled, ranked)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -192,7 +198,7 @@ class Retriever:
         self._report(timings)
         embedder = self._embedder_fingerprint
         return Retrieval(
-            scope, request, as_of, weights, embedder, tokenizer, ranked, result.ended, fills, shown, answer
+            scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
         )
 
     async def _ranked(self, ranking: _Ranking) -> _Ranked:
@@ -246,11 +252,11 @@ class Retriever:
     def _as_of(self, request: RankedRequest) -> datetime:
         return request.as_of or to_utc(self._parts.clock())
 
-    def _tokenizer(self, request: RetrieveRequest) -> Tokenizer:
+    def _renderer(self, request: RetrieveRequest) -> Renderer:
         if request.tokenizer not in self._parts.tokenizers:
             known = ", ".join(sorted(self._parts.tokenizers))
             raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
-        return self._parts.tokenizers[request.tokenizer]
+        return self._renderers[request.format, request.tokenizer]
 
     def _report(self, timings: StageTimings) -> None:
         if self._parts.on_timings:

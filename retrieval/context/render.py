@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
 
 CUT_MARK = " [cut]"
+
+HEADINGS_REMEMBERED = 4_096
+"""Headings and tags whose token counts are remembered: they repeat, and a context has one for each day."""
 
 ORDER: tuple[MemoryType, ...] = (
     MemoryType.WORKING,
@@ -152,11 +156,12 @@ class RenderedBlock:
 
 
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer."""
+    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: `cost`, remembered."""
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
+        self.heading_cost = lru_cache(maxsize=HEADINGS_REMEMBERED)(self.cost)
         self._frame_tokens = self.cost("".join(layout.frame))
 
     def cost(self, piece: str) -> int:
@@ -164,16 +169,16 @@ class Renderer:
         if not piece:
             return 0
         first = self.layout.first(piece)
-        alone = self._tokenizer.count(first)
-        return alone if first == piece else max(alone, self._tokenizer.count(piece))
+        alone = self.tokenizer.count(first)
+        return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block."""
-        return self._frame_tokens + sum(map(self.cost, self.layout.around_block(block)))
+        return self._frame_tokens + sum(map(self.heading_cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
         """Tokens of the pieces around a type's part."""
-        return sum(map(self.cost, self.layout.around_type(kind)))
+        return sum(map(self.heading_cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
         """All of `passage`. tokens: of its entry, where they are known."""
@@ -184,7 +189,7 @@ class Renderer:
         """The beginning of `passage` in at most `allowed` tokens; None when not even the mark fits."""
         room = allowed
         while room > 0:
-            text = self._tokenizer.truncate(passage.line, room) + CUT_MARK
+            text = self.tokenizer.truncate(passage.line, room) + CUT_MARK
             entry = self.layout.entry(passage, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
@@ -229,7 +234,7 @@ class Renderer:
             day = self.layout.group(memory.passage)
             if day is not None and day != group:
                 pieces.append(day)
-                tokens += self.cost(day)
+                tokens += self.heading_cost(day)
                 group = day
             pieces.append(memory.entry)
             tokens += memory.tokens

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
-from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, ChosenEntry, Overheads, fill
-from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
+from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.model_budget import SettledRequest
@@ -48,14 +47,13 @@ class ContextWriter:
     """Writes the context of one request from its ranked candidates."""
 
     def __init__(
-        self, store: MemoryStore, tokenizer: Tokenizer, scope: Scope, settled: SettledRequest, ranked: RankedCandidates
+        self, store: MemoryStore, renderer: Renderer, scope: Scope, settled: SettledRequest, ranked: RankedCandidates
     ) -> None:
         self._store = store
-        self._tokenizer = tokenizer
         self._scope = scope
         self._settled = settled
         self._request = settled.request
-        self._renderer = Renderer(LAYOUTS[settled.request.format], tokenizer)
+        self._renderer = renderer
         self._ranked = ranked
         self._ids = ranked.hit_ids
         self._kinds = ranked.candidates.kinds[: ranked.hits]
@@ -116,7 +114,7 @@ class ContextWriter:
             working_tokens=working_block.tokens,
             trimmed_count=self._ranked.hits - len(shown),
             candidates=self._ranked.hits,
-            tokenizer=self._tokenizer.name,
+            tokenizer=self._renderer.tokenizer.name,
             model=self._request.model,
             margin=self._settled.margin,
             outcome=outcome,
@@ -133,7 +131,7 @@ class ContextWriter:
         if not self._renderer.layout.has_stored_counts:
             return False
         columns = self._ranked.candidates.columns
-        return bool(columns.where("tokens.tokenizer", self._tokenizer.name.__eq__)[: self._ranked.hits].all())
+        return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self._ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
         """The hits at `positions` as the budget sees them; without stored counts only those with a text."""
@@ -162,7 +160,7 @@ class ContextWriter:
         overheads = Overheads(
             self._renderer.wrapper_tokens(block),
             {kind: self._renderer.heading_tokens(kind) for kind in plan.types},
-            {heading: self._renderer.cost(heading) for heading in entries.headings},
+            {heading: self._renderer.heading_cost(heading) for heading in entries.headings},
         )
         return fill(plan, entries, overheads)
 
@@ -175,7 +173,7 @@ class ContextWriter:
         if passage is None:
             return None
         if not entry.cut:
-            stored_by = self._tokenizer.name if self._renderer.layout.has_stored_counts else None
+            stored_by = self._renderer.tokenizer.name if self._renderer.layout.has_stored_counts else None
             rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
             return self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
         if self._request.oversize == "excerpt":
