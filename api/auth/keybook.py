@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
 
-from api.auth.keys import BadKeys, Caller, KeyRing, Role
+from api.auth.keys import BadKeys, Caller, KeyRing, Role, key_digest
 from memtypes.model.errors import Conflict, NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
@@ -72,7 +71,7 @@ class KeyBook:
         """The caller with `key`, or None. Without any keys file every other call is the default tenant's admin."""
         self._refresh()
         if key and self._stored:
-            digest = _sha256(key)
+            digest = key_digest(key).hex()
             matches = [stored for stored in self._stored if hmac.compare_digest(stored.sha256, digest)]
             if matches:
                 return Caller(matches[0].tenant, matches[0].role, matches[0].id)
@@ -88,7 +87,7 @@ class KeyBook:
     async def create(self, tenant: str, role: Role, clock: Clock) -> tuple[str, str]:
         """(id, key) of a new key; the key itself is not stored and cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
-        digest = _sha256(key)
+        digest = key_digest(key).hex()
         created = StoredKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
         async with self._exclusive():
             await self._store([*self._stored, created])
@@ -110,12 +109,19 @@ class KeyBook:
 
         Raises Unavailable when the keys cannot be written.
         """
-        async with self._changing, AsyncExitStack() as stack:
-            stack.enter_context(_translated())
-            if self._path is not None:
-                await stack.enter_async_context(_locked(self._path.with_suffix(".lock"), self._wait_s))
-            self._refresh()
-            yield
+        async with self._changing:
+            if self._path is None:
+                yield
+                return
+            lock = self._path.with_suffix(".lock")
+            try:
+                async with locked_by(lock, time.monotonic() + self._wait_s) as held:
+                    if not held:
+                        raise Unavailable(f"process {holder_of(lock)} does not release the keys; try again")
+                    self._refresh()
+                    yield
+            except OSError as error:
+                raise Unavailable(f"the keys cannot be written: {error.strerror}; nothing was changed") from error
 
     async def _store(self, keys: Sequence[StoredKey]) -> None:
         if self._path is not None:
@@ -144,29 +150,8 @@ class KeyBook:
         return stat.st_mtime_ns, stat.st_ino
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(f"the keys cannot be written: {error.strerror}; nothing was changed") from error
-
-
-@asynccontextmanager
-async def _locked(path: Path, wait_s: float) -> AsyncIterator[None]:
-    """Hold the lock file `path`. Raises Unavailable when another process does not release it."""
-    async with locked_by(path, time.monotonic() + wait_s) as held:
-        if not held:
-            raise Unavailable(f"process {holder_of(path)} does not release the keys; try again")
-        yield
-
-
 def _read(path: Path) -> list[StoredKey]:
     try:
         return _STORED.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise BadKeys(f"created keys {path}: cannot be read; restore the file, or delete it") from error
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

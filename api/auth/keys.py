@@ -64,14 +64,14 @@ class KeyRing:
     @classmethod
     def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
         """The ring of `entries`."""
-        hashed = ((_sha256(entry.key), entry) for entry in entries)
+        hashed = ((key_digest(entry.key), entry) for entry in entries)
         return cls(tuple((digest, Caller(entry.tenant, entry.role, digest.hex()[:12])) for digest, entry in hashed))
 
     def caller(self, key: str | None) -> Caller | None:
         """The caller with `key`, or None. Compares every entry, so that the time does not depend on the match."""
         if not self.entries:
             return Caller(DEFAULT_TENANT, Role.ADMIN)
-        digest = _sha256(key or "")
+        digest = key_digest(key or "")
         callers = [caller for known, caller in self.entries if hmac.compare_digest(known, digest)]
         return callers[0] if callers and key else None
 
@@ -106,5 +106,6 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
     return entries
 
 
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+def key_digest(key: str) -> bytes:
+    """The SHA-256 of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing
 from api.cli.client import ApiClient
@@ -32,37 +32,20 @@ class Place:
     tenant: str = DEFAULT_TENANT
 
 
-class Backend(Protocol):
-    """Calls with the requests and answers of the HTTP API."""
+@dataclass(frozen=True, slots=True)
+class HttpSink:
+    """Writes an import in batches over HTTP."""
 
-    async def search(self, request: SearchRequest) -> dict[str, Any]:
-        """The answer of POST /v1/search."""
-        ...
+    client: ApiClient
+    namespace: str
 
-    async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
-        """The answer of POST /v1/retrieve."""
-        ...
-
-    async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
-        """The answer of POST /v1/admin/jobs/NAME."""
-        ...
-
-    def sink(self, namespace: str) -> Sink:
-        """The destination of an import."""
-        ...
-
-
-@asynccontextmanager
-async def open_backend(place: Place) -> AsyncIterator[Backend]:
-    """The backend at `place`, closed at the end."""
-    if place.url:
-        if place.tenant != DEFAULT_TENANT:
-            raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")
-        async with ApiClient.open(place.url, place.key) as client:
-            yield RemoteBackend(client)
-    else:
-        async with open_services(place.settings, KeyRing()) as services:
-            yield LocalBackend(services, place.tenant)
+    async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+        """The result of each item."""
+        answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
+        return [
+            WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+            for item in answer["results"]
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,37 +80,41 @@ class RemoteBackend:
 
     async def search(self, request: SearchRequest) -> dict[str, Any]:
         """The answer of POST /v1/search."""
-        return await self.client.post("/v1/search", _body(request))
+        return await self._post("/v1/search", request)
 
     async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """The answer of POST /v1/retrieve."""
-        return await self.client.post("/v1/retrieve", _body(request))
+        return await self._post("/v1/retrieve", request)
 
     async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """The answer of POST /v1/admin/jobs/NAME."""
-        return await self.client.post(f"/v1/admin/jobs/{job}", _body(request))
+        return await self._post(f"/v1/admin/jobs/{job}", request)
 
     def sink(self, namespace: str) -> Sink:
         """Writes in batches over HTTP."""
         return HttpSink(self.client, namespace)
 
-
-@dataclass(frozen=True, slots=True)
-class HttpSink:
-    """Writes an import in batches over HTTP."""
-
-    client: ApiClient
-    namespace: str
-
-    async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        """The result of each item."""
-        answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
-        return [
-            WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
-            for item in answer["results"]
-        ]
+    async def _post(self, path: str, request: Model) -> dict[str, Any]:
+        """Send the fields that were set; the service has the defaults."""
+        return await self.client.post(path, request.model_dump(mode="json", exclude_unset=True))
 
 
-def _body(request: Model) -> dict[str, Any]:
-    """The body for a request, with the fields that were set; the service has the defaults."""
-    return request.model_dump(mode="json", exclude_unset=True)
+def body_of(**members: Any) -> dict[str, Any]:
+    """The body of a request: the options that were set."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+Backend: TypeAlias = LocalBackend | RemoteBackend
+
+
+@asynccontextmanager
+async def open_backend(place: Place) -> AsyncIterator[Backend]:
+    """The backend at `place`, closed at the end."""
+    if place.url:
+        if place.tenant != DEFAULT_TENANT:
+            raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")
+        async with ApiClient.open(place.url, place.key) as client:
+            yield RemoteBackend(client)
+    else:
+        async with open_services(place.settings, KeyRing()) as services:
+            yield LocalBackend(services, place.tenant)

@@ -10,12 +10,12 @@ from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from api.cli.tables import names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportProgress, ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
@@ -117,17 +117,15 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def _view(report: ImportReport) -> RenderableType:
-    table = Table(show_header=False, box=None)
-    for status, count in report.counts.items():
-        table.add_row(str(status), str(count))
     rate = report.read / report.seconds if report.seconds else 0.0
-    table.add_row("read", f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s")
+    rows: dict[str, object] = {str(status): count for status, count in report.counts.items()}
+    rows["read"] = f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s"
     if report.resumed:
-        table.add_row("resumed", f"{report.resumed} of them by an earlier run")
+        rows["resumed"] = f"{report.resumed} of them by an earlier run"
     listed = [Text(str(problem)) for problem in report.problems[:MAX_LISTED]]
     more = len(report.problems) + report.omitted - len(listed)
     if more:
         listed.append(Text(f"... and {more} more; --json lists them"))
     skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
     stopped = [Text(report.stopped)] if report.stopped else []
-    return Group(table, *listed, *skipped, *stopped)
+    return Group(names_table(rows), *listed, *skipped, *stopped)

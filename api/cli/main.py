@@ -18,11 +18,5 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("run")(run_samples)
-app.command("ingest")(ingest)
-app.command()(search)
-app.command()(retrieve)
-app.command()(verify)
-app.command()(jobs)
-app.command()(doctor)
-app.command()(reembed)
-app.command()(settings)
+for command in (ingest, search, retrieve, verify, jobs, doctor, reembed, settings):
+    app.command()(command)

@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.auth.keys import DEFAULT_TENANT
-from api.cli.backend import open_backend
+from api.cli.backend import body_of, open_backend
 from api.cli.doctor import Diagnosis, diagnose, diagnose_service
 from api.cli.options import FAILED, AsJson, DataDir, Key, Tenant, Url, place, present, run, settings_from
-from api.cli.tables import checks_table, counts_table
+from api.cli.tables import checks_table, names_table
 from api.http.validation import checked
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import prepared_embedder
@@ -44,18 +44,11 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Promote, forget, expire or compact the memories of one namespace, or of all."""
-    options = {
-        "namespace": namespace,
-        "max_age_days": max_age_days,
-        "inactive_days": inactive_days,
-        "keep_top": keep_top,
-        "min_sessions": min_sessions,
-        "min_uses": min_uses,
-    }
-    limits = {name: value for name, value in options.items() if value is not None}
 
     async def work() -> dict[str, Any]:
-        request = checked(JobRequest, {"dry_run": not apply, **limits})
+        body = body_of(namespace=namespace, dry_run=not apply, max_age_days=max_age_days, inactive_days=inactive_days)
+        body |= body_of(keep_top=keep_top, min_sessions=min_sessions, min_uses=min_uses)
+        request = checked(JobRequest, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.job(job, request)
 
@@ -82,7 +75,7 @@ def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa:
             await embedder.aclose()
 
     counts = run(work)
-    present({str(kind): count for kind, count in counts.items()}, counts_table, as_json=as_json)
+    present({str(kind): count for kind, count in counts.items()}, names_table, as_json=as_json)
 
 
 def doctor(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from api.auth.keys import DEFAULT_TENANT
-from api.cli.backend import open_backend
+from api.cli.backend import body_of, open_backend
 from api.cli.options import FAILED, AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run, settings_from
 from api.cli.tables import context_view, hits_table, verdict_view
 from api.http.validation import checked
@@ -50,8 +50,8 @@ def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     """The best memories for a query, ranked."""
 
     async def work() -> dict[str, Any]:
-        body = _body(query=query, namespace=namespace, types=types or None, session_id=session)
-        body |= _body(top_k=top_k, filters=_filters(filters), profile=profile, as_of=as_of, explain=explain)
+        body = body_of(query=query, namespace=namespace, types=types or None, session_id=session)
+        body |= body_of(top_k=top_k, filters=_filters(filters), profile=profile, as_of=as_of, explain=explain)
         request = checked(SearchRequest, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.search(request)
@@ -82,18 +82,14 @@ def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from i
     """A context for a query that fits a budget of tokens."""
 
     async def work() -> dict[str, Any]:
-        body = _body(query=query, namespace=namespace, types=types or None, session_id=session, todo_id=todo)
-        body |= _body(budget=budget, filters=_filters(filters), profile=profile, as_of=as_of, tokenizer=tokenizer)
-        body |= _body(format=form, oversize=oversize, explain=explain)
+        body = body_of(query=query, namespace=namespace, types=types or None, session_id=session, todo_id=todo)
+        body |= body_of(budget=budget, filters=_filters(filters), profile=profile, as_of=as_of, tokenizer=tokenizer)
+        body |= body_of(format=form, oversize=oversize, explain=explain)
         request = checked(RetrieveRequest, body)
         async with open_backend(place(data_dir, url, key, tenant)) as backend:
             return await backend.retrieve(request)
 
     present(run(work), context_view, as_json=as_json)
-
-
-def _body(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _filters(text: str | None) -> Any:

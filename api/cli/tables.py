@@ -45,7 +45,6 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
 
 def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
     """The cost of a context."""
-    table = Table(show_header=False, box=None)
     per_type = ", ".join(f"{kind} {tokens}" for kind, tokens in metadata["per_type"].items())
     rows = {
         "tokens": f"{metadata['total_tokens']} by {metadata['tokenizer']}, working memory {metadata['working_tokens']}",
@@ -54,9 +53,7 @@ def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
         "candidates": f"{metadata['candidates']}, left out {metadata['trimmed_count']}",
         "outcome": str(metadata["outcome"]) + _degraded(metadata["degraded"]),
     }
-    for name, value in rows.items():
-        table.add_row(name, escape(value))
-    return table
+    return names_table(rows)
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
@@ -85,9 +82,9 @@ def _degraded(degraded: list[str]) -> str:
     return f" (without {', '.join(degraded)})" if degraded else ""
 
 
-def counts_table(counts: Mapping[str, Any]) -> RenderableType:
-    """Counts by name."""
+def names_table(values: Mapping[str, object]) -> Table:
+    """Names and their values, one per row."""
     table = Table(show_header=False, box=None)
-    for name, count in counts.items():
-        table.add_row(escape(name), str(count))
+    for name, value in values.items():
+        table.add_row(escape(name), escape(str(value)))
     return table

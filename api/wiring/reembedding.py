@@ -62,19 +62,16 @@ class Reembedding:
                 raise Conflict(
                     "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
                 )
-            return await self._on_server(self._settings.qdrant_url, fingerprint)
+            from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
+
+            server = server_settings(self._settings, self._settings.qdrant_url, fingerprint, self._embedder.dimensions)
+            return await rebuild_server(server, self._vectors_of)
         store = EdgeSettings(self._settings.store_path, fingerprint, self._embedder.dimensions)
         return await rebuild(store, self._vectors_of, stop_engine=stop_engine)
 
-    async def _on_server(self, url: str, fingerprint: str) -> dict[MemoryType, int]:
-        from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
-
-        server = server_settings(self._settings, url, fingerprint, self._embedder.dimensions)
-        return await rebuild_server(server, self._vectors_of)
-
-    async def _vectors_of(self, _memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
-        embedded = await self._embedder.embed_in_context(given)
+    async def _vectors_of(self, _memories: Sequence[Memory], texts: Sequence[InContext]) -> list[Vectors]:
+        embeddings = await self._embedder.embed_in_context(texts)
         return [
-            Vectors(one.dense, self._sparse.encode_document(read.text), one.tokens)
-            for one, read in zip(embedded, given, strict=True)
+            Vectors(embedding.dense, self._sparse.encode_document(text.text), embedding.tokens)
+            for embedding, text in zip(embeddings, texts, strict=True)
         ]

@@ -122,10 +122,6 @@ async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -
     """The embedded store, or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
     if settings.qdrant_url is None:
         return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
-    return await _open_server(settings, settings.qdrant_url, embedder, fingerprint)
-
-
-async def _open_server(settings: Settings, url: str, embedder: Embedder, fingerprint: str) -> MemoryStore:
     from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`
 
-    return await QdrantStore.open(server_settings(settings, url, fingerprint, embedder.dimensions))
+    return await QdrantStore.open(server_settings(settings, settings.qdrant_url, fingerprint, embedder.dimensions))

@@ -32,7 +32,7 @@ from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBoo
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.screening.submission import ScreeningGate
-from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
+from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.llms.counting import TokenCounter
@@ -40,7 +40,6 @@ from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
@@ -81,10 +80,31 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     """All services over the opened resources; the jobs are not running yet."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     screened = configured_screening(settings, store, embedder, resources.http)
-    writing = ingestor_parts(resources, screened)
+    writing = IngestorParts(
+        store,
+        embedder,
+        resources.sparse,
+        resources.tokenizer,
+        system_clock,
+        gates=(*screened.gates, DueTimes(system_clock)),
+        redactor=screened.redactor,
+        panel=screened.panel,
+        recent=screened.recent,
+    )
     ingestor = Ingestor(writing)
     live = live_services(resources, ingestor, screened.redactor)
-    retrieving = retriever_parts(resources, live.items, use_counts)
+    retrieving = RetrieverParts(
+        store,
+        embedder,
+        resources.sparse,
+        resources.tokenizers,
+        system_clock,
+        depth=settings.candidate_depth,
+        use_counts=use_counts,
+        models=resources.models,
+        live=live.items,
+        receipts=ReceiptRecorder(resources.receipts, system_clock),
+    )
     answers = RedisAnswers(resources.live, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
     return Services(
@@ -195,40 +215,11 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
         promote=settings.promote,
         compact=settings.compact,
     )
-    rounds = UpkeepRound(upkeep, lambda: {DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
-    first_s = min(every_s, UPKEEP_FIRST_S)
-    return (BackgroundJob("upkeep", every_s, lambda _: rounds.run(), UPKEEP_LIMIT_S, first_s),)
 
+    async def run_round(_fence: int) -> int:
+        return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
 
-def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
-    """The parts of retrieval; `use_counts` counts the memories that it returns."""
-    return RetrieverParts(
-        resources.store,
-        resources.embedder,
-        resources.sparse,
-        resources.tokenizers,
-        system_clock,
-        depth=resources.settings.candidate_depth,
-        use_counts=use_counts,
-        models=resources.models,
-        live=items,
-        receipts=ReceiptRecorder(resources.receipts, system_clock),
-    )
-
-
-def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
-    """The parts of ingestion, with screening."""
-    return IngestorParts(
-        resources.store,
-        resources.embedder,
-        resources.sparse,
-        resources.tokenizer,
-        system_clock,
-        gates=(*screened.gates, DueTimes(system_clock)),
-        redactor=screened.redactor,
-        panel=screened.panel,
-        recent=screened.recent,
-    )
+    return (BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),)
 
 
 _ALLOCATIONS = 20_000

@@ -77,6 +77,17 @@ class Upkeep:
         counts = {name: sum(report.counts[name] for report in reports) for name in UpkeepPlan().counts}
         return JobReport(job, request.dry_run, ids, counts)
 
+    async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
+        """Run each job for each tenant; return how many memories were affected. Raises Unavailable.
+
+        The next round continues after an interruption.
+        """
+        affected = 0
+        for tenant in sorted(tenants):
+            for job, request in requests.items():
+                affected += len((await self.run_all(tenant, job, request)).ids)
+        return affected
+
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` in one namespace; a dry run only plans."""
         memories = await self._read(scope, job, request)
@@ -123,26 +134,6 @@ class Upkeep:
             for memory, hits in zip(page, await self.store.candidates(scope, searches), strict=True):
                 neighbours[memory.id] = [(hit.id, hit.dense) for hit in hits if hit.dense is not None]
         return neighbours
-
-
-@dataclass(frozen=True, slots=True)
-class UpkeepRound:
-    """The jobs that run by themselves, for every tenant. tenants: those that exist now."""
-
-    upkeep: Upkeep
-    tenants: Callable[[], Collection[str]]
-    requests: Mapping[UpkeepJob, JobRequest]
-
-    async def run(self) -> int:
-        """Run each job for each tenant; return how many memories were affected. Raises Unavailable.
-
-        The next round continues after an interruption.
-        """
-        affected = 0
-        for tenant in sorted(self.tenants()):
-            for job, request in self.requests.items():
-                affected += len((await self.upkeep.run_all(tenant, job, request)).ids)
-        return affected
 
 
 def round_requests(

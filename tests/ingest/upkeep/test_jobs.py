@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.upkeep.jobs import Upkeep, UpkeepRound, round_requests
+from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.scope import Scope
@@ -67,7 +67,7 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
         await write_expiring(bench, scope)
     bench.clock.move(timedelta(hours=2))
     requests = round_requests(expired_days=0)
-    assert await UpkeepRound(upkeep_of(bench), lambda: {"acme", "globex"}, requests).run() == 3
+    assert await upkeep_of(bench).run_round({"acme", "globex"}, requests) == 3
     assert bench.store.engine.points == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.reembedding import Reembedding
 from api.wiring.services import upkeep_jobs
-from ingest.upkeep.jobs import UpkeepRound, round_requests
+from ingest.upkeep.jobs import round_requests
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import Conflict, Unavailable
 from tests.api.conftest import bearer, connect
@@ -249,16 +250,15 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
             for content, ends in texts.items():
                 body = {**past, "content": content, "expires_at": ends}
                 await client.post("/v1/memories", json=body, headers=bearer(tenant, Role.ADMIN))
-        stored = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=30, promote=True))
-        assert (await stored.run(), await stored.run()) == (2, 0)
-        all_over = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0))
-        assert await all_over.run() == 2
+        run_round = partial(guarded.upkeep.run_round, tenants)
+        long_expired = round_requests(expired_days=30, promote=True)
+        assert (await run_round(long_expired), await run_round(long_expired)) == (2, 0)
+        assert await run_round(round_requests(expired_days=0)) == 2
         for tenant in tenants:
             headers = bearer(tenant, Role.ADMIN)
             left = await client.get("/v1/memories?namespace=ann&include_expired=true", headers=headers)
             assert [item["content"] for item in left.json()["memories"]] == ["open"]
-        forgets = UpkeepRound(guarded.upkeep, lambda: tenants, round_requests(expired_days=0, forget_days=90))
-        assert await forgets.run() == 2
+        assert await run_round(round_requests(expired_days=0, forget_days=90)) == 2
 
 
 def test_upkeep_round_runs_the_configured_jobs() -> None:
