@@ -13,8 +13,6 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """The read timeout is long: a batch of a thousand texts is embedded before it is answered."""
 
-_RETRY_AFTER_S = 1
-
 
 class Refused(RemembrancerError):
     """The key is unknown, or its role is not enough."""
@@ -103,8 +101,6 @@ def _translated(url: str) -> Iterator[None]:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise InvalidRequest(f"--url {url}: {error}") from error
     except httpx.TimeoutException as error:
-        raise Unavailable(f"{url} did not answer in time", retry_after_s=_RETRY_AFTER_S) from error
+        raise Unavailable(f"{url} did not answer in time") from error
     except httpx.TransportError as error:
-        raise Unavailable(
-            f"{url} cannot be reached: {error}; is a service running there?", retry_after_s=_RETRY_AFTER_S
-        ) from error
+        raise Unavailable(f"{url} cannot be reached: {error}; is a service running there?") from error

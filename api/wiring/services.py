@@ -40,6 +40,7 @@ from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
@@ -80,31 +81,10 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     """All services over the opened resources; the jobs are not running yet."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     screened = configured_screening(settings, store, embedder, resources.http)
-    writing = IngestorParts(
-        store,
-        embedder,
-        resources.sparse,
-        resources.tokenizer,
-        system_clock,
-        gates=(*screened.gates, DueTimes(system_clock)),
-        redactor=screened.redactor,
-        panel=screened.panel,
-        recent=screened.recent,
-    )
+    writing = ingestor_parts(resources, screened)
     ingestor = Ingestor(writing)
     live = live_services(resources, ingestor, screened.redactor)
-    retrieving = RetrieverParts(
-        store,
-        embedder,
-        resources.sparse,
-        resources.tokenizers,
-        system_clock,
-        depth=settings.candidate_depth,
-        use_counts=use_counts,
-        models=resources.models,
-        live=live.items,
-        receipts=ReceiptRecorder(resources.receipts, system_clock),
-    )
+    retrieving = retriever_parts(resources, live.items, use_counts)
     answers = RedisAnswers(resources.live, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
     return Services(
@@ -174,6 +154,37 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
     scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
     return Panel((*scoring, NoveltyReviewer(store)))
+
+
+def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
+    """The parts of ingestion, with screening."""
+    return IngestorParts(
+        resources.store,
+        resources.embedder,
+        resources.sparse,
+        resources.tokenizer,
+        system_clock,
+        gates=(*screened.gates, DueTimes(system_clock)),
+        redactor=screened.redactor,
+        panel=screened.panel,
+        recent=screened.recent,
+    )
+
+
+def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
+    """The parts of retrieval; `use_counts` counts the memories that it returns."""
+    return RetrieverParts(
+        resources.store,
+        resources.embedder,
+        resources.sparse,
+        resources.tokenizers,
+        system_clock,
+        depth=resources.settings.candidate_depth,
+        use_counts=use_counts,
+        models=resources.models,
+        live=items,
+        receipts=ReceiptRecorder(resources.receipts, system_clock),
+    )
 
 
 def erasable_stores(

@@ -58,30 +58,26 @@ class ItemBatch:
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 
-class BatchReader:
-    """The batches of one file."""
-
-    def __init__(self, readings: Iterator[Reading], options: RowOptions, clock: Clock) -> None:
-        self._readings = readings
-        self._options = options
-        self._clock = clock
-        self._row = 0
-
-    def next_batch(self, finished: Sequence[tuple[int, int]], *, strict: bool) -> ItemBatch | None:
-        """The next rows outside the `finished` spans; None at the end. strict: a bad row ends the batch."""
-        batch: ItemBatch | None = None
-        for reading in self._readings:
-            row = self._row
-            self._row += 1
-            if any(first <= row < end for first, end in finished):
-                if batch is not None:
-                    return batch
-                continue
+def read_batches(
+    readings: Iterator[Reading],
+    options: RowOptions,
+    clock: Clock,
+    finished: Sequence[tuple[int, int]] = (),
+    *,
+    strict: bool = False,
+) -> Iterator[ItemBatch]:
+    """The rows outside the `finished` spans, in batches. strict: a bad row ends its batch."""
+    batch: ItemBatch | None = None
+    for row, reading in enumerate(readings):
+        is_finished = any(first <= row < end for first, end in finished)
+        if not is_finished:
             batch = batch or ItemBatch(row, row)
-            batch.add(reading, self._options, self._clock())
-            if batch.is_full() or (strict and batch.problems):
-                return batch
-        return batch
+            batch.add(reading, options, clock())
+        if batch is not None and (is_finished or batch.is_full() or (strict and batch.problems)):
+            yield batch
+            batch = None
+    if batch is not None:
+        yield batch
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 import anyio
 
-from ingest.files.batches import BatchReader, ItemBatch, open_readings
+from ingest.files.batches import ItemBatch, open_readings, read_batches
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportProgress, ImportReport, RowProblem
@@ -124,9 +124,9 @@ class _Import:
             self.report.add(rows.counts, rows.problems)
             self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
-            reader = BatchReader(readings, self.request.rows, self.clock)
+            batches = read_batches(readings, self.request.rows, self.clock, spans(finished), strict=self.request.strict)
+            next_batch = partial(next, batches, None)
             # A pipe may block the reader, so it runs in a worker thread.
-            next_batch = partial(reader.next_batch, spans(finished), strict=self.request.strict)
             while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
                 await self._import_batch(batch, identity)
                 position = stream.tell() if source.size is not None else 0

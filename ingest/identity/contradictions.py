@@ -177,14 +177,10 @@ def replaces(newer: ParsedFact, older: ParsedFact) -> bool:
     """Whether `newer` gives another value for what `older` states."""
     if newer.asks or older.asks:
         return False
-    if _negates(newer, older) or _leaves(newer, older):
+    negated = newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
+    if negated or _leaves(newer, older):
         return True
     return newer.stated is not None and older.stated is not None and _has_other_value(newer.stated, older.stated)
-
-
-def _negates(newer: ParsedFact, older: ParsedFact) -> bool:
-    """Whether the texts differ in a negation alone."""
-    return newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
 
 
 def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:

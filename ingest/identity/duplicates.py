@@ -149,9 +149,14 @@ def same_place(memory: Memory, other: Memory) -> bool:
     return False
 
 
+def has_ended(memory: Memory, now: datetime) -> bool:
+    """Whether `memory` is no longer valid or has expired at `now`."""
+    return any(end is not None and end <= now for end in (memory.valid_to, memory.expires_at))
+
+
 def is_over(memory: Memory, now: datetime) -> bool:
     """Whether `memory` has left the current view at `now`, so that a repetition is stored again."""
-    if any(end is not None and end <= now for end in (memory.valid_to, memory.expires_at)):
+    if has_ended(memory, now):
         return True
     if isinstance(memory, Prospective):
         return memory.status not in OPEN

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ingest.identity.duplicates import MAX_SESSIONS
+from ingest.identity.duplicates import MAX_SESSIONS, has_ended
 from memtypes.model.episodic import Episodic
 from memtypes.model.ids import normalise
-from memtypes.model.memory import MAX_LINKS, Flag, Link, LinkType, Memory, Model, Number, Whole
+from memtypes.model.memory import MAX_LINKS, MAX_TAGS, Flag, Link, LinkType, Memory, Model, Number, Whole
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
@@ -26,7 +26,6 @@ from memtypes.model.working import Working
 
 MAX_DAYS = 36_500
 MAX_KEPT = 10_000_000
-MAX_TAGS = 64
 
 FULL_CONFIDENCE = 5
 """Sessions from which on a promoted statement has confidence 1."""
@@ -102,7 +101,7 @@ def promotions(memories: Sequence[Memory], request: JobRequest, now: datetime) -
     An event from which a fact is derived is not promoted again.
     """
     promoted = {link.id for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
-    current = [memory for memory in memories if _is_current(memory, now)]
+    current = [memory for memory in memories if not has_ended(memory, now)]
     events = _same_content(memory for memory in current if isinstance(memory, Episodic))
     facts = [
         _fact(group)
@@ -171,7 +170,7 @@ def compactions(
     so a chain of near-duplicates never merges texts that differ. The words must be the same too: "Monday" is as near to
     "Tuesday" as a repetition is.
     """
-    by_id = {memory.id: memory for memory in memories if _is_removable(memory) and _is_current(memory, now)}
+    by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}
     repetitions: dict[str, list[Memory]] = defaultdict(list)
     for memory in sorted(by_id.values(), key=_best_first):
@@ -192,7 +191,9 @@ def _same_content(memories: Iterable[Memory]) -> list[list[Memory]]:
     groups: dict[str, list[Memory]] = defaultdict(list)
     for memory in memories:
         groups[normalise(memory.content)].append(memory)
-    ordered = [sorted(group, key=_newest_first) for group in groups.values()]
+    ordered = [
+        sorted(group, key=lambda memory: (-memory.created_at.timestamp(), memory.id)) for group in groups.values()
+    ]
     return sorted(ordered, key=lambda group: min(memory.id for memory in group))
 
 
@@ -240,10 +241,6 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
     return list(dict.fromkeys(session for memory in memories for session in memory.source_sessions))
 
 
-def _is_current(memory: Memory, now: datetime) -> bool:
-    return not any(end is not None and end <= now for end in (memory.valid_to, memory.expires_at))
-
-
 def _is_removable(memory: Memory) -> bool:
     return not memory.pinned and not (isinstance(memory, Prospective) and memory.status in OPEN)
 
@@ -265,7 +262,3 @@ def _below_top(memories: Sequence[Memory], keep: int) -> set[str]:
 
 def _best_first(memory: Memory) -> tuple[bool, int, int, float, str]:
     return (not memory.pinned, -memory.importance, -memory.access_count, -memory.created_at.timestamp(), memory.id)
-
-
-def _newest_first(memory: Memory) -> tuple[float, str]:
-    return (-memory.created_at.timestamp(), memory.id)

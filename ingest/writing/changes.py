@@ -23,7 +23,7 @@ import anyio
 from pydantic import ValidationError
 
 from ingest.screening.submission import as_invalid
-from ingest.writing.drafts import PendingWrite, Preparer, check_expiry, derived_fields
+from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
 from ingest.writing.writer import NOT_READ_BACK
 from memtypes.conversation_context import ConversationContext, by_position
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
@@ -149,12 +149,12 @@ def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
     """
     _refuse_unchangeable(memory, changes)
     old = {"type": memory.type, **memory.model_dump(include=set(CHANGEABLE | memory.own_fields))}
-    derived = {name for name, value in derived_fields(_draft(old)).items() if old.get(name) == value}
+    derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
     fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
     draft = _draft(fields)
     check_expiry(memory.created_at, draft.expires_at)
     dumped = draft.model_dump(include=set(old))
-    defaults = {name: value for name, value in derived_fields(draft).items() if dumped.get(name) is None}
+    defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
     return memory.replace(**{**dumped, **defaults})
 
 

@@ -126,13 +126,12 @@ class Preparer:
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
         """The memory that `draft` becomes when it arrives at `at` as number `seq` of its session."""
-        fields = {
-            **_common_fields(draft, scope, at, seq),
-            **derived_fields(draft),
-            **draft.model_dump(exclude_none=True),
-        }
-        fields["source_sessions"] = _source_sessions(draft, fields.get("session_id"))
-        memory = MEMORY_CLASSES[draft.type].model_validate(fields)
+        memory_class = MEMORY_CLASSES[draft.type]
+        fields = _common_fields(draft, scope, at, seq) | memory_class.defaults(draft)
+        fields |= draft.model_dump(exclude_none=True)
+        session = [fields["session_id"]] if fields["session_id"] else []
+        fields["source_sessions"] = list(dict.fromkeys([*fields.get("source_sessions", ()), *session]))
+        memory = memory_class.model_validate(fields)
         identity = memory_id(scope, memory.type, memory.identity())
         return self.prepare_memory(memory.model_copy(update={"id": identity}))
 
@@ -157,11 +156,6 @@ def gives_value(text: str) -> bool:
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
 
 
-def derived_fields(draft: AnyDraft) -> dict[str, Any]:
-    """The type's own fields that follow from the rest of `draft`, whether or not the caller set them."""
-    return MEMORY_CLASSES[draft.type].defaults(draft)
-
-
 def _common_fields(draft: AnyDraft, scope: Scope, now: datetime, seq: int) -> dict[str, Any]:
     session_id = draft.session_id or scope.session_id
     created_at = draft.created_at or now
@@ -180,8 +174,3 @@ def _common_fields(draft: AnyDraft, scope: Scope, now: datetime, seq: int) -> di
         "content_hash": "",
         "tokens": TokenCount(count=0, tokenizer=""),
     }
-
-
-def _source_sessions(draft: AnyDraft, session_id: str | None) -> list[str]:
-    sessions = getattr(draft, "source_sessions", [])
-    return list(dict.fromkeys([*sessions, *([session_id] if session_id else [])]))

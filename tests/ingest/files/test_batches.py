@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ingest.files.batches import BATCH_ROWS, BatchReader, open_readings
+from ingest.files.batches import BATCH_ROWS, open_readings, read_batches
 from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import Format, SourceFile
 from ingest.files.row_to_item import RowOptions
@@ -17,46 +18,38 @@ from tests.ingest.doubles import NOW
 FACTS = RowOptions(type=MemoryType.SEMANTIC)
 
 
-def batch_reader(rows: int, bad: int | None = None) -> BatchReader:
-    """A reader over so many rows, of which row number `bad` is a bad line."""
+def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
+    """So many rows, of which row number `bad` is a bad line."""
     readings: list[Reading] = [
         BadLine("f", row, "broken") if row == bad else FileRow({"content": f"row {row}"}, "f", row)
         for row in range(rows)
     ]
-    return BatchReader(iter(readings), FACTS, lambda: NOW)
+    return iter(readings)
 
 
 def test_a_batch_has_a_limited_number_of_rows() -> None:
     """The next batch continues after it, and there is none after the last."""
-    reader = batch_reader(BATCH_ROWS + 3)
-    batches = [reader.next_batch((), strict=False) for _ in range(3)]
-    assert [batch and (batch.first, batch.end) for batch in batches] == [
-        (0, BATCH_ROWS),
-        (BATCH_ROWS, BATCH_ROWS + 3),
-        None,
-    ]
+    batches = read_batches(readings_of(BATCH_ROWS + 3), FACTS, lambda: NOW)
+    assert [(batch.first, batch.end) for batch in batches] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS + 3)]
 
 
 @pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
 def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
     """A batch ends before finished rows, and the next one begins after them."""
-    reader = batch_reader(5)
-    batches = [reader.next_batch(finished, strict=False) for _ in expected]
-    assert [batch and (batch.first, batch.end) for batch in batches] == expected
+    batches = read_batches(readings_of(5), FACTS, lambda: NOW, finished)
+    assert [(batch.first, batch.end) for batch in batches] == expected
 
 
 def test_a_strict_batch_ends_at_a_bad_row() -> None:
     """The bad row is its last."""
-    batch = batch_reader(5, bad=2).next_batch((), strict=True)
-    assert batch is not None
+    batch = next(read_batches(readings_of(5, bad=2), FACTS, lambda: NOW, strict=True))
     assert (batch.end, len(batch.items), batch.problems[0].line) == (3, 2, 2)
 
 
 def test_reasons_do_not_quote_secrets() -> None:
     """A reason that quotes the row is redacted."""
     readings = iter([BadLine("f", 1, "unknown field ann@example.org")])
-    batch = BatchReader(readings, FACTS, lambda: NOW).next_batch((), strict=False)
-    assert batch is not None
+    (batch,) = read_batches(readings, FACTS, lambda: NOW)
     assert "ann@example.org" not in batch.problems[0].reason
 
 
