@@ -181,8 +181,8 @@ class _TypePart:
         tokens = entries.tokens[positions]
         most = max(MIN_EXCERPT, limit // EXCERPT_DIVISOR)
         self._type = kind
-        self._positions = positions
-        self._ranks = entries.ranks[positions]
+        self._positions: list[int] = positions.tolist()
+        self._ranks: list[int] = entries.ranks[positions].tolist()
         self._tokens: list[int] = tokens.tolist()
         self._wanted = np.minimum(tokens, most).tolist() if plan.oversize == "excerpt" else self._tokens
         self._groups: list[int] = entries.groups[positions].tolist()
@@ -217,5 +217,5 @@ class _TypePart:
     def _take(self, index: int, allowed: int, overhead: int) -> None:
         self.used += overhead + allowed
         self._group_cost[self._groups[index]] = 0  # its heading is paid for
-        entry = ChosenEntry(int(self._ranks[index]), self._type, allowed, cut=allowed < self._tokens[index])
-        self.chosen.append((int(self._positions[index]), entry))
+        entry = ChosenEntry(self._ranks[index], self._type, allowed, cut=allowed < self._tokens[index])
+        self.chosen.append((self._positions[index], entry))
