@@ -16,10 +16,10 @@ from api.auth.keybook import KeyBook
 from api.auth.keys import KeyEntry, KeyRing, Role
 from api.http.app import create_app
 from api.wiring.container import Services
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.fake_services import fake_services
 from tests.api.working_client import WorkingClient, with_live
+from tests.fakes_memories import InMemoryStore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = {

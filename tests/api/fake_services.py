@@ -29,7 +29,6 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
-from memtypes.stores.memory import InMemoryStore
 from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -37,6 +36,7 @@ from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
 from tests.fakes_locks import FakeLocks
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
 from tests.fakes_threads import FakeThreads
 from tests.fakes_workflows import FakeWorkflows

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 
 from api.wiring.container import Services
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
 from tests.fakes import FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks.quality.evaluation import Evaluation
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.times import system_clock
-from memtypes.stores.memory import InMemoryStore
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 
 CORPUS: tuple[dict[str, Any], ...] = (
     {

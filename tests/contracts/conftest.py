@@ -19,9 +19,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS
+from tests.fakes_memories import InMemoryStore
 
 FINGERPRINT = "test-embedder"
 

@@ -16,9 +16,9 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder
-from memtypes.stores.memory import InMemoryStore
 from tests.data.labelled import count, rows
 from tests.fakes import FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 
 TOLD = datetime(2026, 3, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d+")

@@ -24,8 +24,8 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.operations.writes import memory_of
+from tests.fakes_memories import InMemoryStore
 
 SCOPE = Scope("acme", "shop")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

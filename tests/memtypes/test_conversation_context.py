@@ -22,8 +22,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import InContext
-from memtypes.stores.memory import InMemoryStore
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
+from tests.fakes_memories import InMemoryStore
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

@@ -15,7 +15,6 @@ from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
 from memtypes.search.passage import Passage
-from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
@@ -24,6 +23,7 @@ from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

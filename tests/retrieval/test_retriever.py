@@ -11,8 +11,8 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.candidates import Candidates
-from memtypes.stores.memory import InMemoryStore
 from tests.fakes import AwayEmbedder
+from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import World, filled
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Use
 from memtypes.search.passage import Passage, passage_of
-from memtypes.stores.memory import InMemoryStore
 from retrieval.use_counts import MAX_WAITING, PAUSE_FACTOR, UseCounts
+from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import NOW, SCOPE, World
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,10 @@ from benchmarks.sets.loading import load
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
-from memtypes.stores.memory import InMemoryStore
 from retrieval.retriever import RetrieverParts
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 

@@ -15,12 +15,12 @@ from ingest.screening.submission import ScreeningGate
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.config import parse_policies
 from memtypes.llms.registry import Registry
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -20,8 +20,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, Record
 from memtypes.ports.threads import AppendTurn, EvictedBacklog, NewThread
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_threads import FakeThreads
 from tests.ingest.conversations.builders import NOW, ingestor_over, threads_over
 from tests.live import fresh_scope

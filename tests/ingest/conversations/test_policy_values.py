@@ -25,10 +25,10 @@ from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppended
-from memtypes.stores.memory import InMemoryStore
 from retrieval.context.thread import thread_context
 from tests.fakes import FakeTokenizer
 from tests.fakes_locks import FakeLocks
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_threads import FakeThreads
 from tests.ingest.conversations.builders import ingestor_over
 

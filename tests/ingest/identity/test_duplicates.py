@@ -16,9 +16,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.search.vectors import Embedding, InContext
-from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from ingest.identity.neighbours import find_neighbours
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.ports.memory_store import Record
-from memtypes.stores.memory import InMemoryStore
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 

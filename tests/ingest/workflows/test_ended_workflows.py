@@ -10,7 +10,7 @@ from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, EndedWorkflows,
 from memtypes.live.workflows import NewEvent, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
-from memtypes.stores.memory import InMemoryStore
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
 from tests.ingest.conversations.builders import ingestor_over
 from tests.memtypes.live.logs import logged

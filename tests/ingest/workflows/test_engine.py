@@ -15,8 +15,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, Record
 from memtypes.ports.workflows import AppendEvent, EventAppended
-from memtypes.stores.memory import InMemoryStore
 from tests.fakes import FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
 from tests.ingest.conversations.builders import NOW, ingestor_over
 

@@ -17,11 +17,11 @@ from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import ProspectiveDraft, Status, TriggerType
 from memtypes.model.scope import Scope
 from memtypes.ports.locks import Locks
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from tests.fakes import FakeEmbedder
 from tests.fakes_locks import UnavailableLocks
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
 from memtypes.ports.working import ItemSelection
-from memtypes.stores.memory import InMemoryStore
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_working import FakeItems
 from tests.ingest.conversations.builders import NOW, ingestor_over
 

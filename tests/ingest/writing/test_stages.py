@@ -13,7 +13,7 @@ from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
 from ingest.writing.stages import ReviewStage
 from memtypes.model.errors import Unavailable
-from memtypes.stores.memory import InMemoryStore
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import SCOPE, Bench, Hook, ObservedStore, context_of, draft, failing, no_trouble, write_turns
 
 pytestmark = pytest.mark.anyio

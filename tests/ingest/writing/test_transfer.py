@@ -19,9 +19,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.stores.memory import InMemoryStore
 from tests.builders import NOW
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import Bench, draft
 
 pytestmark = pytest.mark.anyio

@@ -14,12 +14,12 @@ from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
-from memtypes.stores.memory import InMemoryStore
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import World, filled
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ import pytest
 from api.wiring.container import Services
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from memtypes.model.policy import MemoryType
-from memtypes.stores.memory import InMemoryStore
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.thread_client import begun, kept_turns, say, served, words
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import ingestor_over
 
 pytestmark = pytest.mark.anyio

@@ -21,8 +21,8 @@ from ingest.screening.review.reviewers import (
 )
 from memtypes.model.memory import Decision, Tier
 from memtypes.model.policy import MemoryType
-from memtypes.stores.memory import InMemoryStore
 from tests.fakes import FakeEmbedder
+from tests.fakes_memories import InMemoryStore
 from tests.ingest.model_server import Answer, ModelServer, says, serving
 from tests.retrieval.builders import SCOPE, World
 

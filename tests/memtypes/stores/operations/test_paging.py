@@ -17,12 +17,12 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.vectors import Vectors
-from memtypes.stores.memory import InMemoryEngine
 from memtypes.stores.operations.conditions import within
 from memtypes.stores.operations.engine import EnginePoint, Payload, PutPoints, Scroll, ScrollOrder
 from memtypes.stores.operations.paging import Position, cursor_of, in_order, parse_cursor, split_at_cut
 from memtypes.stores.operations.reads import ListPage
 from tests.builders import SCOPE, make_dense, make_sparse
+from tests.fakes_memories import InMemoryEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from memtypes.stores.edge.sidecar import token_vectors
 from memtypes.stores.edge.sidecar.array_files import LEAST_DEAD
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.edge.sidecar.token_vectors import FLIP, Matcher, TokenFile, TokenRows
-from memtypes.stores.memory import token_maxima
+from tests.fakes_memories import token_maxima
 
 SLOTS = range(6)
 

@@ -1,4 +1,4 @@
-"""A store in the memory of this process: exact, unindexed, gone with the process. For tests and small experiments.
+"""A memory store in the memory of the test process: exact, unindexed, and a further parameter of the contract suite.
 
 Conditions are evaluated by the filter of qdrant-client's local mode, so they mean what they mean on a server.
 """
