@@ -57,3 +57,8 @@ def test_templates_with_anything_but_members_are_refused(template: str, message:
     """The message says what a template may contain."""
     with pytest.raises(ValueError, match=message):
         checked_template(template)
+
+
+def test_members_may_be_named_like_methods() -> None:
+    """A member is looked up in the object that the caller sent, not in Python's dict."""
+    assert rendered_key("{{ user.items }}-{{ user.a.b }}", {"user": {"items": 1, "a": {"b": "c"}}}) == "1-c"
