@@ -30,10 +30,9 @@ from retrieval.answer import RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextWriter
-from retrieval.query.model_budget import settle
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
-from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
+from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
 from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates

@@ -32,7 +32,6 @@ from memtypes.ports.threads import (
     Thread,
     ThreadContent,
     ThreadStore,
-    TurnAppended,
 )
 
 _CACHED_RESOURCES = 100_000
@@ -146,7 +145,8 @@ class Threads:
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
-            if self._flush_due(policy, appended):
+            due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
+            if due and policy.type is not PolicyType.BUFFER:
                 flushed = await self.flusher.try_flush(scope, thread_id)
             if appended.evicted or flushed:
                 await self.evicted_turns.persist(scope)
@@ -205,10 +205,6 @@ class Threads:
                 f"the turn has {turn.tokens} tokens; the limit of the thread is {limits.tokens}", path="content"
             )
         return AppendTurn(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
-
-    def _flush_due(self, policy: ThreadPolicy, appended: TurnAppended) -> bool:
-        due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
-        return due and policy.type is not PolicyType.BUFFER
 
     def _check_limits(self, policy: ThreadPolicy, turns: Sequence[Turn]) -> None:
         limits = self.policies.limits(policy)

@@ -157,13 +157,8 @@ class Prefilter:
         """The submission unchanged, or why it is trivial."""
         if not submission.captured or submission.review is ReviewMode.SKIP:
             return submission
-        text = submission.draft.content
-        repeated = self.recent.holds(scope, text) and not _has_turns(submission)
+        text, source = submission.draft.content, submission.draft.source
+        # A repetition that names its turns is recognised by them and merged.
+        repeated = self.recent.holds(scope, text) and (source is None or not source.turns)
         reason = "the same text is among the last stored" if repeated else objection(text)
         return Rejection(f"trivial: {reason}") if reason else submission
-
-
-def _has_turns(submission: Submission) -> bool:
-    """Whether it names the turns that it comes from: a repetition is then recognised by them and merged."""
-    source = submission.draft.source
-    return source is not None and bool(source.turns)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -67,7 +66,8 @@ class RecallGuard:
             return texts
         ids = {hit.id: hit.type for hits in await self.store.candidates(scope, searches) for hit in hits}
         memories = await self.store.get(scope, ids) if ids else {}
-        quotable = [memory.content for memory in memories.values() if _is_quotable(memory, scope)]
+        others = [memory.content for memory in memories.values() if memory.session_id != scope.session_id]
+        quotable = [content for content in others if MIN_LENGTH <= len(content) <= MAX_LENGTH]
         return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
 
     def _searches(self, texts: list[str]) -> list[CandidateSearch]:
@@ -93,7 +93,3 @@ def without_quotes(text: str, quotable: Sequence[str]) -> str:
     if rest == text:
         return text
     return rest.strip() if _WORD.search(rest) else ""
-
-
-def _is_quotable(memory: Memory, scope: Scope) -> bool:
-    return memory.session_id != scope.session_id and MIN_LENGTH <= len(memory.content) <= MAX_LENGTH

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
@@ -120,7 +119,8 @@ async def through_gates(gates: Sequence[ScreeningGate], scope: Scope, submission
 def as_invalid(error: ValidationError) -> InvalidRequest:
     """The InvalidRequest for `error`: the path and value of the first problem, and the messages of the first few."""
     details = error.errors(include_url=False)
-    messages = [_message(detail) for detail in details[:_MAX_MESSAGES]]
+    located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]
+    messages = [f"{path}: {message}" if path else message for path, message in located]
     if len(details) > _MAX_MESSAGES:
         messages.append(f"and {len(details) - _MAX_MESSAGES} more")
     first = details[0]
@@ -135,8 +135,3 @@ def _path(location: Sequence[str | int]) -> str:
         parts = parts[1:]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return path.removeprefix(".")
-
-
-def _message(detail: ErrorDetails) -> str:
-    path, message = _path(detail["loc"]), message_of(detail)
-    return f"{path}: {message}" if path else message

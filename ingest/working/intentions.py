@@ -120,7 +120,8 @@ class Intentions:
 
     async def _mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         now = rfc3339(self.clock())
-        unfired = [memory for memory in await self._get(scope, ids) if not _has_fired(memory)]
+        stored = await self._get(scope, ids)
+        unfired = [memory for memory in stored if memory.fired_at is None and memory.status in OPEN]
         if not unfired:
             return []
         change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -180,10 +181,6 @@ def is_due(intention: Prospective, request: DueRequest) -> bool:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _has_fired(intention: Prospective) -> bool:
-    return intention.fired_at is not None or intention.status not in OPEN
 
 
 def _visible(memory: Memory, session_id: str | None) -> bool:

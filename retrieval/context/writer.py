@@ -23,7 +23,7 @@ from retrieval.context.budget import BudgetEntries, BudgetFill, ChosenEntry, Ove
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
-from retrieval.query.model_budget import SettledRequest
+from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
 
 DEFAULT_PRIORITY = 3

@@ -1,11 +1,13 @@
-"""The requests of search and retrieve, validated, with the fields of the HTTP contract."""
+"""The requests of search and retrieve, validated, with the fields of the HTTP contract, and budgets by model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
 
+from memtypes.llms.registry import KnownModel, Registry
 from memtypes.model.memory import Flag, Model, Whole, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
@@ -80,13 +82,9 @@ class Budget(Model):
         return caps
 
 
-def _form(budget: object) -> str:
-    return "parts" if isinstance(budget, dict | Budget) else "total"
-
-
 AnyBudget: TypeAlias = Annotated[
     Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
-    Discriminator(_form),
+    Discriminator(lambda budget: "parts" if isinstance(budget, dict | Budget) else "total"),
 ]
 """A total, or a total with caps; discriminated by form, so that errors are about the form that was sent."""
 
@@ -108,3 +106,53 @@ class RetrieveRequest(RankedRequest):
     def allowance(self) -> Budget:
         """The budget with its caps."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRequest:
+    """A request with its tokenizer and budgets decided; settling `request` again changes nothing.
+
+    total: the long-term budget in tokens of the model. margin: see KnownModel.
+    """
+
+    request: RetrieveRequest
+    total: int
+    margin: float
+
+
+def settle(request: RetrieveRequest, registry: Registry) -> SettledRequest:
+    """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
+
+    A tokenizer in the request is used without a margin; a total in the request stays. A model without a local tokenizer
+    is counted with another one, in budgets that are reduced by a margin: a context that fits by that count also fits by
+    the model's own, as long as the two differ by no more than the margin.
+    """
+    if request.model is None:
+        return SettledRequest(request, request.allowance.total, 0.0)
+    model = registry.find(request.model)
+    names_tokenizer = "tokenizer" in request.model_fields_set
+    margin = 0.0 if names_tokenizer else model.margin
+    budget = _model_budget(request, model)
+    caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
+    changes = {
+        "tokenizer": request.tokenizer if names_tokenizer else model.tokenizer,
+        "budget": Budget(total=reduced(budget.total, margin), per_type=caps),
+        "working_budget": reduced(request.working_budget, margin),
+    }
+    return SettledRequest(request.model_copy(update=changes), budget.total, margin)
+
+
+def reduced(tokens: int, margin: float) -> int:
+    """The most stand-in tokens that stay within `tokens` when each may count for 1 + margin."""
+    return int(tokens / (1.0 + margin))
+
+
+def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
+    """The request's budget; without a total, the memory's part of the model's window where that is known."""
+    budget = request.allowance
+    names_total = "budget" in request.model_fields_set and (
+        not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
+    )
+    if names_total or model.memory_budget is None:
+        return budget
+    return Budget(total=min(model.memory_budget, MAX_BUDGET), per_type=budget.per_type)

@@ -67,10 +67,6 @@ def _date(match: re.Match[str], as_of: datetime) -> Window:
     return Window.day_of(datetime(year, month, day, tzinfo=UTC))
 
 
-def _month_of_year(match: re.Match[str], _: datetime) -> Window:
-    return _month(int(match["year"]), month_of(match["month"]))
-
-
 def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
     """The month as it last began; after "last", the last one that is over."""
     month = month_of(match["month"])
@@ -91,10 +87,6 @@ def _season(match: re.Match[str], as_of: datetime) -> Window:
 
 def _three_months(year: int, first: int) -> Window:
     return Window(_month(year, first).start, _month(year + (first + 2) // 13, (first + 1) % 12 + 1).end)
-
-
-def _bare_year(match: re.Match[str], _: datetime) -> Window:
-    return _year(int(match["year"]))
 
 
 def _near_day(match: re.Match[str], as_of: datetime) -> Window:
@@ -142,12 +134,12 @@ READERS: tuple[tuple[re.Pattern[str], Reader], ...] = tuple(
         (r"\b(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?!\d)", _iso_date),
         (rf"\b{_NTH}\s+(?:of\s+)?{_MONTH}(?:,?\s+(?:of\s+)?{_YEAR})?", _date),
         (rf"\b{_MONTH}\s+(?:the\s+)?{_NTH}(?:,?\s+{_YEAR})?", _date),
-        (rf"\b{_MONTH},?\s+(?:of\s+)?{_YEAR}", _month_of_year),
+        (rf"\b{_MONTH},?\s+(?:of\s+)?{_YEAR}", lambda match, _: _month(int(match["year"]), month_of(match["month"]))),
         (rf"\b{_SEASON}(?:\s+of)?,?\s+{_YEAR}(?P<which>)", _season),
         (rf"\b(?P<which>last|this)\s+{_SEASON}(?P<year>)\b", _season),
         # A month without a year needs a word before it: "may" and "march" are verbs as well.
         (rf"\b(?P<lead>(?:{_PREPOSITIONS}|(?P<which>last|this))\s+){_MONTH}", _bare_month),
-        (rf"\b(?P<lead>(?:{_PREPOSITIONS})\s+){_YEAR}", _bare_year),
+        (rf"\b(?P<lead>(?:{_PREPOSITIONS})\s+){_YEAR}", lambda match, _: _year(int(match["year"]))),
         (r"\b(?P<day>yesterday|today|tonight|last night)\b", _near_day),
         (rf"\b(?P<lead>(?:last|on|this past|since)\s+)(?P<day>{WEEKDAY})\b", _weekday),
         (rf"\b{COUNT}\s+{_UNIT}s?\s+ago\b", _ago),

@@ -1,16 +1,20 @@
-"""Validation of the requests of search and retrieve."""
+"""Requests of search and retrieve, and what their model decides."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from memtypes.llms.registry import Registry, default_file
 from memtypes.model.policy import MemoryType
-from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest, SearchRequest
+from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest, SearchRequest, reduced, settle
 
 BASE = {"query": "what", "namespace": "n"}
+REGISTRY = Registry.of(default_file())
 
 
 def test_types_are_listed_once() -> None:
@@ -41,3 +45,86 @@ def test_a_malformed_request_is_refused(fields: dict[str, Any], message: str) ->
     """With a message that says what is wrong."""
     with pytest.raises(ValidationError, match=message):
         RetrieveRequest.model_validate({**BASE, **fields})
+
+
+def request(**fields: Any) -> RetrieveRequest:
+    """A retrieval with `fields`."""
+    return RetrieveRequest(query="what", namespace="n", **fields)
+
+
+def total(asked: RetrieveRequest) -> int:
+    """The total of `asked`."""
+    assert isinstance(asked.budget, Budget)
+    return asked.budget.total
+
+
+@given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
+def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
+    """Each stand-in token may count for 1 + margin, and all are within the budget."""
+    assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
+    assert reduced(tokens, 0.0) == tokens
+
+
+def test_without_a_model_the_request_stays() -> None:
+    """No margin, and the same total."""
+    asked = request(budget=500)
+    settled = settle(asked, REGISTRY)
+    assert settled.request is asked
+    assert (settled.total, settled.margin) == (500, 0.0)
+
+
+def test_a_known_model_sets_tokenizer_and_budget() -> None:
+    """A window of 128,000 tokens gives memory 7,680; the count is exact."""
+    settled = settle(request(model="gpt-4o"), REGISTRY)
+    assert settled.request.tokenizer == "o200k_base"
+    assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
+
+
+def test_a_small_window_gives_a_small_budget() -> None:
+    """A model with 8,192 tokens does not get 8,000."""
+    assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
+
+
+def test_a_total_in_the_request_stays() -> None:
+    """As a number or as a member."""
+    assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
+    assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
+
+
+def test_caps_without_a_total_leave_it_to_the_model() -> None:
+    """Only what the request omits is decided."""
+    settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
+    assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
+
+
+def test_a_stand_in_tokenizer_reduces_the_budgets() -> None:
+    """Total, caps and working budget shrink by the margin; the total of the caller is kept for the answer."""
+    asked = request(
+        model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
+    )
+    settled = settle(asked, REGISTRY)
+    assert settled.request.tokenizer == "cl100k_base"
+    assert settled.margin == 0.4
+    assert settled.request.budget == Budget(total=1_000, per_type={MemoryType.SEMANTIC: 500})
+    assert (settled.request.working_budget, settled.total) == (100, 1_400)
+
+
+def test_a_tokenizer_in_the_request_has_no_margin() -> None:
+    """The budget is exact in its tokens."""
+    settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
+    assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
+
+
+def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
+    """Its window is not known."""
+    settled = settle(request(model="nobody-knows"), REGISTRY)
+    assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
+def test_settling_is_idempotent(model: str) -> None:
+    """A recorded request asks for the same."""
+    once = settle(request(model=model, budget=1_000), REGISTRY).request
+    again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
+    assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)
+    assert again.request.working_budget == once.working_budget
