@@ -23,16 +23,10 @@ class ServiceFault(RemembrancerError):
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
-    400: InvalidRequest,
-    401: Refused,
-    403: Refused,
-    404: NotFound,
-    409: Conflict,
-    413: InvalidRequest,
-    422: InvalidRequest,
-    429: Overloaded,
-    503: Unavailable,
-}
+    400: InvalidRequest, 413: InvalidRequest, 422: InvalidRequest,
+    401: Refused, 403: Refused,
+    404: NotFound, 409: Conflict, 429: Overloaded, 503: Unavailable,
+}  # fmt: skip
 
 
 class ApiClient:

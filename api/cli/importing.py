@@ -6,7 +6,7 @@ import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -27,40 +27,23 @@ MAX_LISTED = 50
 AUTO = "auto"
 
 
-Paths: TypeAlias = Annotated[
-    list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")
-]
-Kind: TypeAlias = Annotated[
-    MemoryType | None, typer.Option("--type", help="Type of rows without one; by default classified by their text.")
-]
-Session: TypeAlias = Annotated[str | None, typer.Option(help="Session of rows without one.")]
-Agent: TypeAlias = Annotated[str | None, typer.Option(help="Agent of rows without one.")]
-Mapped: TypeAlias = Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")]
-Form: TypeAlias = Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")]
-Exporter: TypeAlias = Annotated[
-    str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to detect it.")
-]
-Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
-Extra: TypeAlias = Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")]
-JournalDir: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")
-]
-NoResume: TypeAlias = Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")]
-
-
 def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
-    paths: Paths,
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
     namespace: Namespace,
-    kind: Kind = None,
-    session: Session = None,
-    agent: Agent = None,
-    mapping: Mapped = None,
-    form: Form = None,
-    origin: Exporter = None,
-    strict: Strict = False,  # noqa: FBT002 - a flag
-    extra: Extra = False,  # noqa: FBT002 - a flag
-    journal: JournalDir = None,
-    no_resume: NoResume = False,  # noqa: FBT002 - a flag
+    kind: Annotated[
+        MemoryType | None, typer.Option("--type", help="Type of rows without one; by default classified by their text.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="Session of rows without one.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Agent of rows without one.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to detect it.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
+    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
+    journal: Annotated[Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")] = None,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")] = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -25,27 +25,21 @@ SAMPLE_NAMESPACE = "sample"
 SAMPLE_QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
 SAMPLE_BUDGET = 700
 
-Host: TypeAlias = Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)]
-Port: TypeAlias = Annotated[int | None, typer.Option(help="Port to listen on.", show_default=False)]
-Keys: TypeAlias = Annotated[
-    Path | None, typer.Option(help='JSON list of {"key", "tenant", "role"}.', show_default=False)
-]
-Models: TypeAlias = Annotated[Path | None, typer.Option(help="YAML registry of models.", show_default=False)]
-Policies: TypeAlias = Annotated[
-    Path | None, typer.Option(help="YAML file of thread policies and agents.", show_default=False)
-]
-
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
     """A command that runs `before` and then serves."""
 
     def command(
-        host: Host = None,
-        port: Port = None,
+        host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
+        port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default=False)] = None,
         data_dir: DataDir = None,
-        keys: Keys = None,
-        models: Models = None,
-        policies: Policies = None,
+        keys: Annotated[
+            Path | None, typer.Option(help='JSON list of {"key", "tenant", "role"}.', show_default=False)
+        ] = None,
+        models: Annotated[Path | None, typer.Option(help="YAML registry of models.", show_default=False)] = None,
+        policies: Annotated[
+            Path | None, typer.Option(help="YAML file of thread policies and agents.", show_default=False)
+        ] = None,
     ) -> None:
         flags = {"host": host, "port": port, "data_dir": data_dir, "keys": keys, "models": models, "policies": policies}
 

@@ -37,14 +37,6 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
     context = answer["context"]
     shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
     metadata = answer["metadata"]
-    return Group(
-        Panel(Text(shown or "(empty)"), title="context", title_align="left"),
-        metadata_table(metadata),
-    )
-
-
-def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
-    """The cost of a context."""
     per_type = ", ".join(f"{kind} {tokens}" for kind, tokens in metadata["per_type"].items())
     rows = {
         "tokens": f"{metadata['total_tokens']} by {metadata['tokenizer']}, working memory {metadata['working_tokens']}",
@@ -53,7 +45,7 @@ def metadata_table(metadata: Mapping[str, Any]) -> RenderableType:
         "candidates": f"{metadata['candidates']}, left out {metadata['trimmed_count']}",
         "outcome": str(metadata["outcome"]) + _degraded(metadata["degraded"]),
     }
-    return names_table(rows)
+    return Group(Panel(Text(shown or "(empty)"), title="context", title_align="left"), names_table(rows))
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:

@@ -53,13 +53,6 @@ class JobTally:
     ended: float = 0.0
     failing: str = ""
 
-    def failed(self, job: str, reason: str) -> None:
-        """Count a failure, and log its reason when it is new."""
-        self.failures += 1
-        if reason != self.failing:
-            _log.warning("the job %s failed: %s", job, reason)
-        self.failing = reason
-
 
 @dataclass(slots=True)
 class BackgroundJobs(Collector):
@@ -96,7 +89,11 @@ class BackgroundJobs(Collector):
         except Overloaded:
             tally.busy += 1
         except (RemembrancerError, TimeoutError) as error:
-            tally.failed(job.name, str(error) or f"not done after {job.limit_s:g} s")
+            tally.failures += 1
+            reason = str(error) or f"not done after {job.limit_s:g} s"
+            if reason != tally.failing:
+                _log.warning("the job %s failed: %s", job.name, reason)
+            tally.failing = reason
         except Exception:  # noqa: BLE001 - a bug in one run must not end all later ones; it is counted and logged
             tally.failures += 1
             _log.exception("the job %s failed unexpectedly", job.name)

@@ -80,7 +80,8 @@ def make_folder(folder: Path) -> None:
 def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
     """All services over the opened resources; the jobs are not running yet."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
-    screened = configured_screening(settings, store, embedder, resources.http)
+    rules = read_rules(settings.redaction_rules, settings.redaction)
+    screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
     writing = ingestor_parts(resources, screened)
     ingestor = Ingestor(writing)
     live = live_services(resources, ingestor, screened.redactor)
@@ -128,14 +129,6 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
-
-
-def configured_screening(
-    settings: Settings, store: MemoryStore, embedder: Embedder, http: httpx.AsyncClient
-) -> Screening:
-    """Screening by the settings. Raises InvalidConfigFile."""
-    book = read_rules(settings.redaction_rules, settings.redaction)
-    return screening_of(book, panel_of(store, settings, http), embedder)
 
 
 def local_panel(store: MemoryStore) -> Panel:

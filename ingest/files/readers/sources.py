@@ -38,35 +38,23 @@ class Format(StrEnum):
 
 READERS: Mapping[Format, Reader] = MappingProxyType(
     {
-        Format.JSON: read_json,
-        Format.JSONL: read_jsonl,
-        Format.CSV: read_csv,
-        Format.MARKDOWN: read_markdown,
-        Format.TEXT: read_text,
-        Format.CHATGPT: read_chatgpt,
-        Format.CLAUDE: read_claude,
-        Format.MEM0: read_mem0,
-        Format.MCP: read_mcp,
-        Format.NOTES: read_notes,
+        Format.JSON: read_json, Format.JSONL: read_jsonl, Format.CSV: read_csv,
+        Format.MARKDOWN: read_markdown, Format.TEXT: read_text, Format.NOTES: read_notes,
+        Format.CHATGPT: read_chatgpt, Format.CLAUDE: read_claude, Format.MEM0: read_mem0, Format.MCP: read_mcp,
     }
-)
+)  # fmt: skip
 
 EXPORTS = (Format.CHATGPT, Format.CLAUDE, Format.MEM0, Format.MCP, Format.NOTES)
 """The formats of other programs' exports, which are recognised by their contents."""
 
 SUFFIXES: Mapping[str, Format] = MappingProxyType(
     {
-        ".json": Format.JSON,
-        ".jsonl": Format.JSONL,
-        ".ndjson": Format.JSONL,
-        ".csv": Format.CSV,
-        ".tsv": Format.CSV,
-        ".md": Format.MARKDOWN,
-        ".markdown": Format.MARKDOWN,
-        ".txt": Format.TEXT,
-        ".text": Format.TEXT,
+        ".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL,
+        ".csv": Format.CSV, ".tsv": Format.CSV,
+        ".md": Format.MARKDOWN, ".markdown": Format.MARKDOWN,
+        ".txt": Format.TEXT, ".text": Format.TEXT,
     }
-)
+)  # fmt: skip
 
 _BEGINNING = 64 * 1024
 _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
