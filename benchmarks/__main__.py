@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,45 +30,26 @@ _REPORTED = (BadSet, NotLoaded, NotReady, NotStored, RemembrancerError)
 """Errors that end a command with one line instead of a traceback."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A benchmark. request: dataclass of its options; measure: plain or async function of the request."""
-
-    name: str
-    text: str
-    request: type[Any]
-    measure: Callable[[Any], Any]
-
-
-COMMANDS = (
-    Command("quality", "Recall and budgets on evaluation sets.", QualityRequest, measure_quality),
-    Command("compare", "Other memory systems on the same texts and vectors.", CompareRequest, measure_compare),
-    Command(
-        "latency", "Retrievals, writes and live state over the engine's bare queries.", LatencyRequest, measure_latency
-    ),
-    Command("scale", "Retrieval in a small store and in a large one.", ScaleRequest, measure_scale),
-    Command(
-        "throughput",
-        "Retrievals a second over HTTP, in process, and while a batch is written.",
-        ThroughputRequest,
-        measure_throughput,
-    ),
-    Command("ingest", "The write pipeline over the bare encoder.", IngestRequest, measure_ingest),
-    Command("sidecar", "What each part beside the embedded engine saves.", SidecarRequest, measure_sidecar),
-    Command("startup", "Time to readiness and idle memory.", StartupRequest, measure_startup),
-)
+COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
+    "quality": (QualityRequest, measure_quality),
+    "compare": (CompareRequest, measure_compare),
+    "latency": (LatencyRequest, measure_latency),
+    "scale": (ScaleRequest, measure_scale),
+    "throughput": (ThroughputRequest, measure_throughput),
+    "ingest": (IngestRequest, measure_ingest),
+    "sidecar": (SidecarRequest, measure_sidecar),
+    "startup": (StartupRequest, measure_startup),
+}
+"""The dataclass of each command's options, and the plain or async function that measures."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 when everything was measured, else 1 with the reason on standard error."""
     parsed = parser().parse_args(arguments)
-    command: Command = parsed.command
-    request = request_of(parsed, command.request)
+    options, measure = COMMANDS[parsed.command]
+    request = request_of(parsed, options)
     try:
-        if inspect.iscoroutinefunction(command.measure):
-            report = anyio.run(command.measure, request)
-        else:
-            report = command.measure(request)
+        report = anyio.run(measure, request) if inspect.iscoroutinefunction(measure) else measure(request)
     except _REPORTED as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
@@ -80,12 +60,13 @@ def main(arguments: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        added = commands.add_parser(command.name, help=command.text, description=command.text)
-        add_options(added, command.request)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (options, measure) in COMMANDS.items():
+        module = inspect.getdoc(inspect.getmodule(measure)) or ""
+        text = module.partition("\n")[0].partition(": ")[2]  # a command's module begins with its name and its text
+        added = commands.add_parser(name, help=text, description=text)
+        add_options(added, options)
         added.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
-        added.set_defaults(command=command)
     return whole
 
 

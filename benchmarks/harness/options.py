@@ -6,34 +6,11 @@ A field with the metadata of `flag` becomes `--field-name`; the rest of the benc
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """How an option is read. text: help; least: smallest number; choices: allowed words."""
-
-    text: str
-    kind: Callable[[str], Any] | None
-    least: float | None
-    choices: tuple[str, ...] | None
-
-    def converter(self, default: object) -> Callable[[str], Any]:
-        """Converts a word, or raises ArgumentTypeError for a number below `least`."""
-        kind: Any = self.kind or type(default)
-
-        def convert(word: str) -> Any:
-            value = kind(word)
-            if self.least is not None and value < self.least:
-                raise argparse.ArgumentTypeError(f"must be {self.least:g} or more")
-            return value
-
-        convert.__name__ = kind.__name__  # named in argparse's message for a word that does not convert
-        return convert
 
 
 def flag(
@@ -42,41 +19,51 @@ def flag(
     *,
     least: float | None = None,
     choices: Sequence[str] | None = None,
-) -> dict[str, Flag]:
-    """Metadata of a dataclass field that is an option. kind: converts a word; None for the type of the default."""
-    return {"flag": Flag(text, kind, least, tuple(choices) if choices else None)}
+) -> Mapping[str, Any]:
+    """Metadata of a dataclass field that is an option.
+
+    text: help; kind: converts a word, None for the type of the default; least: smallest number; choices: allowed words.
+    """
+    return {"text": text, "kind": kind, "least": least, "choices": choices}
 
 
 def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
     """Add an option for each field of the dataclass `request`."""
     for each in fields(request):
-        each_flag: Flag = each.metadata["flag"]
         name = f"--{each.name.replace('_', '-')}"
+        text, choices = each.metadata["text"], each.metadata["choices"]
         if isinstance(each.default, bool):
-            parser.add_argument(name, action="store_true", help=each_flag.text)
+            parser.add_argument(name, action="store_true", help=text)
             continue
         default = None if each.default is MISSING else each.default
+        kind = each.metadata["kind"] or type(default)
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         parser.add_argument(
             name,
             required=each.default is MISSING,
             default=default,
-            type=each_flag.converter(default),
-            choices=each_flag.choices,
+            type=_converter(kind, each.metadata["least"]),
+            choices=choices,
             nargs="+" if isinstance(default, tuple) else None,
-            metavar=None if each_flag.choices else _metavar(each_flag.kind or type(default)),
-            help=each_flag.text if default in (None, ()) else f"{each_flag.text} (default: {_shown(default)})",
+            metavar=None if choices else "N" if kind in (int, float) else "NAME" if kind is str else "DIR",
+            help=text if default in (None, ()) else f"{text} (default: {shown})",
         )
+
+
+def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
+    """Converts a word, or raises ArgumentTypeError for a number below `least`."""
+
+    def convert(word: str) -> Any:
+        value = kind(word)
+        if least is not None and value < least:
+            raise argparse.ArgumentTypeError(f"must be {least:g} or more")
+        return value
+
+    convert.__name__ = kind.__name__  # named in argparse's message for a word that does not convert
+    return convert
 
 
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
     """The request with the parsed values."""
     values = {each.name: getattr(parsed, each.name) for each in fields(request)}  # type: ignore[arg-type]
     return request(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def _metavar(kind: Callable[[str], Any]) -> str:
-    return "N" if kind in (int, float) else "NAME" if kind is str else "DIR"
-
-
-def _shown(default: object) -> str:
-    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)

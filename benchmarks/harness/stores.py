@@ -11,9 +11,10 @@ import itertools
 import json
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,15 @@ from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
 from api.wiring.services import freeze_loaded_objects
 from benchmarks.harness.synthetic import Turn, turns
+from benchmarks.sets.data import CorpusEntry, to_draft
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.pipeline import Ingestor, IngestorParts
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.ids import memory_id
-from memtypes.model.policy import POLICIES, MemoryType, Visibility
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
-from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.model.types import AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
@@ -39,25 +41,14 @@ TENANT = "default"
 DIMENSIONS = 384
 TOKEN_DIMENSIONS = 128
 _BATCH = 320
-_PORTION = 50_000
 _ENDLESS = 1 << 40
 _POOL = 8_192
-
-
-@dataclass(slots=True)
-class Stages:
-    """Milliseconds of each stage of the last retrieval."""
-
-    last: Mapping[str, float] = field(default_factory=dict)
-
-    def record(self, timings: Mapping[str, float]) -> None:
-        """Replace the stages; called by the retriever."""
-        self.last = dict(timings)
+_SEED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The open parts of the service. tokenizers: by name. stages: of retrievals through `parts`."""
+    """The open parts of the service. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
 
     store: MemoryStore
     embedder: Embedder
@@ -65,7 +56,7 @@ class Opened:
     tokenizers: Mapping[str, Tokenizer]
     ingestor: Ingestor
     parts: RetrieverParts
-    stages: Stages
+    stages: dict[str, float]
 
     @property
     def retriever(self) -> Retriever:
@@ -121,7 +112,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)
-        sparse, stages = Bm25Encoder(), Stages()
+        sparse = Bm25Encoder()
+        stages: dict[str, float] = {}
+
+        def record(timings: Mapping[str, float]) -> None:
+            stages.clear()
+            stages.update(timings)
+
         tokenizers = await open_tokenizers(settings)
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         stack.push_async_callback(store.aclose)
@@ -133,7 +130,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             tokenizers=tokenizers,
             ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)),
             parts=RetrieverParts(
-                store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=stages.record
+                store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=record
             ),
             stages=stages,
         )
@@ -162,51 +159,45 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` memories; seconds that it took, 0 for a store that was filled before.
-
-    An interrupted fill is resumed.
-    """
+    """Fill the store with `count` memories; seconds that it took, 0 for a store that was filled before."""
     marker = settings.data_dir / "filled.json"
-    done = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
-    start = done["memories"] if done.get("namespaces") == namespaces and done["memories"] <= count else 0
-    if start == count:
+    state = {"memories": count, "namespaces": namespaces}
+    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
         return 0.0
     began = time.perf_counter()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with open_parts(settings) as opened:
-        while start < count:
-            end = min(start + _PORTION, count)
-            await fill(opened, end, namespaces, start=start)
-            marker.write_text(json.dumps({"memories": end, "namespaces": namespaces}), encoding="utf-8")
-            start = end
+        await _fill(opened, count, namespaces)
+    marker.write_text(json.dumps(state), encoding="utf-8")
     return time.perf_counter() - began
 
 
-async def fill(opened: Opened, count: int, namespaces: int, *, seed: int = 3, start: int = 0) -> None:
-    """Write the memories from `start` to `count`, spread evenly over types and namespaces."""
-    rng = np.random.default_rng([seed, 2, start])
+async def _fill(opened: Opened, count: int, namespaces: int) -> None:
+    """Write `count` memories, spread evenly over types and namespaces."""
+    rng = np.random.default_rng([_SEED, 2])
     pool = _token_pool(rng)
-    pending: dict[Scope, list[Record]] = {}
-    for scope, prepared in itertools.islice(_memories(opened.preparer, namespaces, seed), start, count):
-        pending.setdefault(scope, []).append(_record(prepared, rng, pool))
+    pending: dict[Scope, list[Record]] = defaultdict(list)
+    for scope, prepared in itertools.islice(_memories(opened.preparer, namespaces), count):
+        pending[scope].append(_record(prepared, rng, pool))
         if len(pending[scope]) == _BATCH:
             await opened.store.upsert(scope, pending.pop(scope))
     for scope, records in pending.items():
         await opened.store.upsert(scope, records)
 
 
-def _memories(preparer: Preparer, namespaces: int, seed: int) -> Iterator[tuple[Scope, PendingWrite]]:
+def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
     """Endless memories: one text of each type to every namespace, then the next texts."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
-    texts = enumerate(turns(_ENDLESS, seed=seed))
+    texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
-        prepared = [_prepared(preparer, scopes[0], kind, *next(texts)) for kind in MemoryType]
+        batch = zip(MemoryType, itertools.islice(texts, len(MemoryType)), strict=True)
+        prepared = [preparer.prepare(draft_of(turn, kind), scopes[0], turn.at, index) for kind, (index, turn) in batch]
         for scope in scopes:
             yield from ((scope, _moved(memory, scope)) for memory in prepared)
 
 
-def _prepared(preparer: Preparer, scope: Scope, kind: MemoryType, index: int, turn: Turn) -> PendingWrite:
-    return preparer.prepare(_draft(turn, kind), scope, turn.at, index)
+def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
+    """The draft of a synthetic text."""
+    return to_draft(CorpusEntry("", "", turn.text, kind, speaker=turn.speaker, timestamp=turn.at.isoformat()))
 
 
 def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
@@ -214,15 +205,6 @@ def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))
-
-
-def _draft(turn: Turn, kind: MemoryType) -> AnyDraft:
-    fields: dict[str, object] = {"type": kind.value, "content": turn.text, "created_at": turn.at}
-    if kind is MemoryType.EPISODIC:
-        fields["speaker"] = turn.speaker
-    if POLICIES[kind].visibility is Visibility.SESSION:
-        fields["visibility"] = Visibility.NAMESPACE.value
-    return DRAFT.validate_python(fields)
 
 
 def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors) -> Record:

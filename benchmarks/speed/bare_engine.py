@@ -6,20 +6,12 @@ for each type, in the scope, to the same depth.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from qdrant_edge import (
-    EdgeShard,
-    FieldCondition,
-    Filter,
-    IdfParams,
-    MatchValue,
-    Query,
-    QueryRequest,
-    SearchParams,
-)
+from qdrant_edge import EdgeShard, FieldCondition, Filter, IdfParams, MatchValue, Query, QueryRequest, SearchParams
 from qdrant_edge import SparseVector as EdgeSparseVector
 
 from memtypes.model.scope import Scope
@@ -36,20 +28,12 @@ class BareEngine:
         self._depth = depth
 
     @classmethod
-    def open(cls, store_path: Path, depth: int) -> Self:
-        """The engine over the shards in `store_path`, which no other process may have open."""
-        return cls([EdgeShard.load(str(path)) for path in Layout(store_path).shard_paths().values()], depth)
-
-    def __enter__(self) -> Self:
-        """Return self."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close every shard."""
-        for shard in self._shards:
-            shard.close()
+    @contextmanager
+    def open(cls, store_path: Path, depth: int) -> Iterator[Self]:
+        """The engine over the shards in `store_path`, which no other process may have open; closed at the end."""
+        with ExitStack() as stack:
+            paths = Layout(store_path).shard_paths().values()
+            yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
         """Number of points that the queries of one retrieval return, each with the payload `fields`."""

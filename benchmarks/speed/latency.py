@@ -14,12 +14,10 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import httpx
 
 from api.settings import Settings
 from api.wiring.resources import open_embedder
@@ -40,7 +38,6 @@ from retrieval.retriever import Retriever
 
 _ROUND = 10
 _WARM_UP = 20
-_TIMEOUT_S = 60.0
 
 FLOOR = "floor: query embedding and engine queries"
 ENGINE = "engine queries"
@@ -104,20 +101,22 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
     await filled(settings, size, request.namespaces)
     wait_until_closed(settings.store_path)
     shutil.copytree(settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms"))
-    bare_embedder = await open_embedder(settings)
-    try:
-        with BareEngine.open(copy, settings.candidate_depth) as engine, running(settings) as service:
-            async with open_parts(settings) as opened:
-                await _warm_up(opened, request)
-                async with aclosing(await KeepAliveClient.open(service.url)) as client:
-                    plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-                    sides = Sides(opened, plain, client, bare_embedder, engine)
-                    asked = questions(_WARM_UP + request.queries, seed=23)
-                    await _take_turns(replace(sides, samples=defaultdict(list)), asked[:_WARM_UP], request.namespaces)
-                    await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
-            sides.samples["HTTP write"] = timed_writes(service.url, request.writes, request.namespaces)
-    finally:
-        await bare_embedder.aclose()
+    async with AsyncExitStack() as stack:
+        bare_embedder = await open_embedder(settings)
+        stack.push_async_callback(bare_embedder.aclose)
+        engine = stack.enter_context(BareEngine.open(copy, settings.candidate_depth))
+        client = await KeepAliveClient.open(stack.enter_context(running(settings)).url)
+        stack.push_async_callback(client.aclose)
+        async with open_parts(settings) as opened:
+            await _warm_up(opened, request)
+            plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
+            sides = Sides(opened, plain, client, bare_embedder, engine)
+            warm_up = replace(sides, samples=defaultdict(list))
+            asked = questions(_WARM_UP + request.queries, seed=23)
+            await _take_turns(warm_up, asked[:_WARM_UP], request.namespaces)
+            await _take_turns(sides, asked[_WARM_UP:], request.namespaces)
+        await _write(warm_up, _WARM_UP, request.namespaces)
+        await _write(sides, request.writes, request.namespaces)
     return sides.samples
 
 
@@ -129,7 +128,8 @@ async def _warm_up(opened: Opened, request: LatencyRequest) -> None:
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
-    steps: tuple[Step, ...] = (_floor, _retrieve_pair, _http, _http_cached, _http_without_receipt, _http_live)
+    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live)
+    steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http)
     for start in range(0, len(asked), _ROUND):
         for step in steps:
             for index, question in enumerate(asked[start : start + _ROUND], start):
@@ -160,7 +160,7 @@ async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
 async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     await sides.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    taken, stages = sides.add("retrieve", began), sides.opened.stages.last
+    taken, stages = sides.add("retrieve", began), sides.opened.stages
     sides.samples[PLAIN].append(taken - stages["embed"])
     for stage, milliseconds in stages.items():
         sides.samples[f"retrieve: {stage}"].append(milliseconds)
@@ -169,21 +169,16 @@ async def _retrieve(sides: Sides, scope: Scope, question: str) -> None:
 async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> None:
     began = time.perf_counter()
     await sides.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
-    taken = (time.perf_counter() - began) * 1e3
-    sides.samples[WITHOUT_LATE].append(taken - sides.opened.stages.last["embed"])
+    sides.samples[WITHOUT_LATE].append((time.perf_counter() - began) * 1e3 - sides.opened.stages["embed"])
 
 
-async def _http(sides: Sides, scope: Scope, question: str) -> None:
-    await _post(sides, "retrieve", "HTTP retrieve", {"query": question, "namespace": scope.namespace})
+def _http(name: str, **others: object) -> Step:
+    """A retrieval over HTTP. others: members of its body."""
 
+    async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
+        await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})
 
-async def _http_cached(sides: Sides, scope: Scope, question: str) -> None:
-    await _post(sides, "retrieve", HTTP_CACHED, {"query": question, "namespace": scope.namespace})
-
-
-async def _http_without_receipt(sides: Sides, scope: Scope, question: str) -> None:
-    body = {"query": question, "namespace": scope.namespace, "receipt": False}
-    await _post(sides, "retrieve", WITHOUT_RECEIPT, body)
+    return retrieve
 
 
 async def _http_live(sides: Sides, scope: Scope, question: str) -> None:
@@ -201,19 +196,13 @@ async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> byt
     return answer
 
 
-def timed_writes(url: str, count: int, namespaces: int) -> list[float]:
-    """Milliseconds of each write of a new text, reviewed, read back, one after the other. Raises HTTPStatusError."""
-    taken: list[float] = []
+async def _write(sides: Sides, count: int, namespaces: int) -> None:
+    """Write new texts, each reviewed and read back, one after the other. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
-    with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
-        for index, turn in enumerate(turns(_WARM_UP + count, seed=seed)):
-            namespace, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
-            body = {"namespace": namespace, "type": kind.value, "content": turn.text, "review": "auto"}
-            began = time.perf_counter()
-            answer = client.post("/v1/memories", json=body)
-            taken.append((time.perf_counter() - began) * 1e3)
-            answer.raise_for_status()
-    return taken[_WARM_UP:]
+    for index, turn in enumerate(turns(count, seed=seed)):
+        space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
+        body = {"namespace": space, "type": kind.value, "content": turn.text, "review": "auto"}
+        await _post(sides, "memories", "HTTP write", body)
 
 
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:

@@ -58,7 +58,7 @@ class Side:
         request = RetrieveRequest(query=question, namespace=namespace)
         await self.opened.retriever.retrieve(Scope(TENANT, namespace), request)
         self.samples[phase].append((time.perf_counter() - began) * 1e3)
-        for stage, taken in self.opened.stages.last.items():
+        for stage, taken in self.opened.stages.items():
             self.samples[f"{phase}: {stage}"].append(taken)
 
     def footprint(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ of one namespace in all types, with late interaction; then for the passages of 1
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,9 +83,9 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     whole = Measured(engine, requests)
     measured = {
         "candidates": await whole.candidates(),
-        "candidates, column cache off": await whole.candidates_without_columns(),
+        "candidates, column cache off": await whole.candidates(cold=True),
         f"passages of {WINNERS}": await whole.passages(),
-        f"passages of {WINNERS}, cache off": await whole.passages_without_cache(),
+        f"passages of {WINNERS}, cache off": await whole.passages(cold=True),
     }
     engine.close()
     engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
@@ -133,46 +134,36 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
 
 
 class Measured:
-    """The requests that are timed against one engine."""
+    """The requests that are timed against one engine, each with a median in milliseconds. cold: without caches."""
 
     def __init__(self, engine: EdgeEngine, requests: list[FindCandidates]) -> None:
         self._engine = engine
         self._requests = requests
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
-    async def candidates(self) -> float:
-        """Milliseconds of a search with warm caches."""
-        return await p50(self._requests, self._find)
+    async def candidates(self, *, cold: bool = False) -> float:
+        """A search; a cold one reads every payload."""
 
-    async def candidates_without_columns(self) -> float:
-        """Milliseconds of a search that reads every payload."""
-        return await p50(self._requests, self._find_cold)
+        async def find(request: FindCandidates) -> None:
+            if cold:
+                self._engine.forget_caches()
+            (candidates,) = await request.run(self._engine)
+            if request.scope.namespace not in self._winners:
+                winners = self._winners[request.scope.namespace] = defaultdict(list)
+                for hit in list(candidates[:WINNERS]):
+                    winners[hit.type].append(hit.id)
 
-    async def passages(self) -> float:
-        """Milliseconds for the passages of the winners."""
-        return await p50(self._requests, self._show)
+        return await p50(self._requests, find)
 
-    async def passages_without_cache(self) -> float:
-        """Milliseconds for the passages of the winners, read from their payloads."""
-        return await p50(self._requests, self._show_cold)
+    async def passages(self, *, cold: bool = False) -> float:
+        """The passages of the winners, which a search finds before; cold ones are read from their payloads."""
 
-    async def _find(self, request: FindCandidates) -> None:
-        (candidates,) = await request.run(self._engine)
-        winners: dict[MemoryType, list[str]] = {}
-        for hit in list(candidates[:WINNERS]) if request.scope.namespace not in self._winners else ():
-            winners.setdefault(hit.type, []).append(hit.id)
-        self._winners.setdefault(request.scope.namespace, winners)
+        async def show(request: FindCandidates) -> None:
+            if cold:
+                self._engine.forget_caches()
+            await self._engine.passages(request.scope, self._winners[request.scope.namespace])
 
-    async def _find_cold(self, request: FindCandidates) -> None:
-        self._engine.forget_caches()
-        await self._find(request)
-
-    async def _show(self, request: FindCandidates) -> None:
-        await self._engine.passages(request.scope, self._winners[request.scope.namespace])
-
-    async def _show_cold(self, request: FindCandidates) -> None:
-        self._engine.forget_caches()
-        await self._show(request)
+        return await p50(self._requests, show)
 
 
 def without_keyword_search(kind: MemoryType, path: Path) -> Shard:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.report import render_table
-from benchmarks.harness.stores import Opened, Stages
+from benchmarks.harness.stores import Opened
 from benchmarks.quality.variants import (
     Comparisons,
     Tokenless,
@@ -52,7 +52,7 @@ def opened() -> Opened:
         tokenizers={tokenizer.name: tokenizer},
         ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizer, system_clock)),
         parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
-        stages=Stages(),
+        stages={},
     )
 
 
