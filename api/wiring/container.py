@@ -23,7 +23,7 @@ from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
-from memtypes.llms.counting import TokenCounter
+from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Tokenizer
@@ -56,7 +56,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock
     models: Models = Registry
-    counter: TokenCounter | None = None
+    counter: ProviderCounter | None = None
     workflows: Workflows | None = None
     working: WorkingMemory | None = None
     threads: Threads | None = None

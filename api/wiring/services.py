@@ -35,7 +35,7 @@ from ingest.screening.submission import ScreeningGate
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor, IngestorParts
-from memtypes.llms.counting import TokenCounter
+from memtypes.llms.counting import ProviderCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
@@ -99,7 +99,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
-        counter=TokenCounter(resources.http, resources.models, secret, resources.tokenizers),
+        counter=ProviderCounter(resources.http, resources.models, secret),
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,

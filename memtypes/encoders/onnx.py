@@ -10,8 +10,7 @@ The encoder is a directory of files with a manifest; `memtypes.encoders.setup.pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,14 +97,6 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except _ORT_ERRORS as error:
-        raise Unavailable(f"the encoder failed: {error}") from error
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
     """A loaded encoder; several threads may embed at once. start, end: special tokens around every text."""
@@ -125,13 +116,11 @@ class _OnnxModel:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only, which are raised too
+        path = str(settings.directory / MODEL_FILE)
         try:
-            with _translate_errors():
-                session = onnxruntime.InferenceSession(
-                    str(settings.directory / MODEL_FILE), options, providers=["CPUExecutionProvider"]
-                )
-        except Unavailable as error:
-            raise SetupRequired(f"{error}; {prepare_command(settings.directory)}") from error
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except _ORT_ERRORS as error:
+            raise SetupRequired(f"the encoder failed: {error}; {prepare_command(settings.directory)}") from error
         tokenizer = Tokenizer.from_file(str(settings.directory / TOKENIZER_FILE))
         tokenizer.no_padding()
         tokenizer.no_truncation()  # contexts are cut at the start, texts at the end
@@ -173,10 +162,11 @@ class _OnnxModel:
     def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the sentence vector and the states of `tokens`, all of unit length."""
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
-        with _translate_errors():
-            sentence, states = self.session.run(
-                ["sentence", "tokens"], {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-            )
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        try:
+            sentence, states = self.session.run(["sentence", "tokens"], inputs)
+        except _ORT_ERRORS as error:
+            raise Unavailable(f"the encoder failed: {error}") from error
         return sentence[0], states[0][1:-1]
 
 

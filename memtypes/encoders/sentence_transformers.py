@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -36,15 +35,6 @@ class SentenceTransformersSettings(BatchSettings):
     _: KW_ONLY
     batch_size: int = 32
     query_batch_size: int = 32
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    """Translate torch's errors, which are RuntimeErrors, out of memory included."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise Unavailable(f"the encoder failed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +74,11 @@ class _TorchModel:
         The arrays are read-only, because callers share them.
         """
         prefixes = [truncated(text.text, self.max_tokens) for text in texts]
-        with self.lock, _translate_errors():
-            matrix = _encode(self.model, prefixes, self.batch_size)
+        try:
+            with self.lock:
+                matrix = _encode(self.model, prefixes, self.batch_size)
+        except RuntimeError as error:  # any error of torch, out of memory included
+            raise Unavailable(f"the encoder failed: {error}") from error
         matrix.setflags(write=False)
         return [Embedding(row) for row in matrix]
 

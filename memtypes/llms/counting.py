@@ -1,4 +1,4 @@
-"""Token counts for a model: by the provider's endpoint, or by an available tokenizer.
+"""Token counts by a model's provider.
 
 An endpoint gets the text, so it is used only if a registry file names it.
 """
@@ -6,15 +6,13 @@ An endpoint gets the text, so it is used only if a registry file names it.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httpx
 
 from memtypes.llms.registry import CountEndpoint, Models
-from memtypes.ports.encoders import Tokenizer
 
 TIMEOUT_S = 5.0
 """Seconds for the whole call of an endpoint."""
@@ -26,37 +24,23 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelTokens:
-    """tokens: of a text for a model, plus the margin if the count is not exact. by: tokenizer or provider."""
-
-    tokens: int
-    by: str
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCounter:
-    """Counts the tokens of a text for a model."""
+class ProviderCounter:
+    """Counts the tokens of a text for a model at the endpoint of its provider."""
 
     client: httpx.AsyncClient
     models: Models
     read_variable: ReadVariable
-    tokenizers: Mapping[str, Tokenizer]
 
-    async def count(self, text: str, model: str) -> ModelTokens:
-        """Return the provider's count; without an endpoint, or if the call fails, the local one. Never fails."""
+    async def count(self, text: str, model: str) -> int | None:
+        """The provider's count; None if the registry names no endpoint, or if the call fails, which is logged."""
         known = self.models().find(model)
-        if known.endpoint is not None:
-            try:
-                tokens = await self._ask(known.endpoint, text, model.rsplit("/", 1)[-1])
-            except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-                name = type(error).__name__
-                _log.warning("%s did not count tokens (%s); they are counted here", known.provider, name)
-            else:
-                return ModelTokens(tokens, known.provider, exact=True)
-        # A stand-in's count gets the margin on top, rounded up.
-        tokens = math.ceil(self.tokenizers[known.tokenizer].count(text) * (1.0 + known.margin))
-        return ModelTokens(tokens, known.tokenizer, exact=known.margin == 0.0)
+        if known.endpoint is None:
+            return None
+        try:
+            return await self._ask(known.endpoint, text, model.rsplit("/", 1)[-1])
+        except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+            _log.warning("%s did not count tokens: %s", known.provider, type(error).__name__)
+            return None
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None

@@ -93,14 +93,14 @@ async def count_by_provider(services: Services, model: str | None, answer: Retri
 
     Unchanged where the registry names no endpoint for the model, or the provider does not answer.
     """
-    if model is None or services.counter is None or services.models().find(model).endpoint is None:
+    if model is None or services.counter is None:
         return answer
     context = answer.context
     text = context if isinstance(context, str) else "\n".join(message.content for message in context)
-    counted = await services.counter.count(text, model)
-    if not counted.exact:
+    tokens = await services.counter.count(text, model)
+    if tokens is None:
         return answer
-    metadata = answer.metadata.model_copy(update={"model_tokens": counted.tokens})
+    metadata = answer.metadata.model_copy(update={"model_tokens": tokens})
     return answer.model_copy(update={"metadata": metadata})
 
 

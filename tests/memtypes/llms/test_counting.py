@@ -1,4 +1,4 @@
-"""Token counts by a provider's endpoint, a server on the loopback interface, and by the local fallback."""
+"""Token counts by a provider's endpoint, a server on the loopback interface."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from memtypes.llms.counting import ModelTokens, TokenCounter
+from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Registry, default_file, parse_registry
-from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +54,7 @@ def serving(provider: Provider) -> Iterator[str]:
         thread.join()
 
 
-async def count_four_words(url: str, kind: str, model: str) -> ModelTokens:
+async def count_four_words(url: str, kind: str, model: str) -> int | None:
     """Count four words, with the provider's endpoint at `url`."""
     name = {"anthropic": "anthropic", "google": "google"}[kind]
     file = parse_registry(
@@ -64,9 +63,8 @@ async def count_four_words(url: str, kind: str, model: str) -> ModelTokens:
         "models.yaml",
     )
     registry = Registry.of(default_file(), file)
-    tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": FakeTokenizer()}
     async with httpx.AsyncClient() as client:
-        counter = TokenCounter(client, lambda: registry, {"KEY": "the secret"}.get, tokenizers)
+        counter = ProviderCounter(client, lambda: registry, {"KEY": "the secret"}.get)
         return await counter.count("one two three four", model)
 
 
@@ -74,9 +72,7 @@ async def test_anthropic_counts_exactly() -> None:
     """The API key is read from the environment variable that the registry names."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
-        assert await count_four_words(url, "anthropic", "anthropic/claude-sonnet-4-5") == ModelTokens(
-            11, "anthropic", exact=True
-        )
+        assert await count_four_words(url, "anthropic", "anthropic/claude-sonnet-4-5") == 11
     path, headers, body = provider.requests[0]
     assert (path, headers["x-api-key"]) == ("/claude-sonnet-4-5", "the secret")
     assert body["messages"] == [{"role": "user", "content": "one two three four"}]
@@ -86,7 +82,7 @@ async def test_google_counts_exactly() -> None:
     """By its own form of request."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
-        assert await count_four_words(url, "google", "gemini-2.5-pro") == ModelTokens(5, "google", exact=True)
+        assert await count_four_words(url, "google", "gemini-2.5-pro") == 5
     assert provider.requests[0][2] == {"contents": [{"parts": [{"text": "one two three four"}]}]}
 
 
@@ -94,22 +90,20 @@ async def test_google_counts_exactly() -> None:
     ("status", "answer"),
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
-async def test_invalid_answers_fall_back_to_the_local_count(status: int, answer: object) -> None:
-    """Of the stand-in tokenizer, with the margin, rounded up."""
+async def test_an_invalid_answer_is_no_count(status: int, answer: object) -> None:
+    """The caller sees no error."""
     with serving(Provider(status, answer)) as url:
-        assert await count_four_words(url, "anthropic", "claude-x") == ModelTokens(6, "cl100k_base", exact=False)
+        assert await count_four_words(url, "anthropic", "claude-x") is None
 
 
-async def test_an_unreachable_provider_falls_back_to_the_local_count() -> None:
+async def test_an_unreachable_provider_gives_no_count() -> None:
     """The port is closed."""
-    assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") == ModelTokens(
-        6, "cl100k_base", exact=False
-    )
+    assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") is None
 
 
-async def test_models_without_an_endpoint_are_counted_locally() -> None:
+async def test_models_without_an_endpoint_are_not_counted() -> None:
     """Their text is not sent anywhere."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
-        assert await count_four_words(url, "anthropic", "gpt-4o") == ModelTokens(4, "o200k_base", exact=True)
+        assert await count_four_words(url, "anthropic", "gpt-4o") is None
     assert provider.requests == []

@@ -117,11 +117,10 @@ class CircuitBreaker:
 
     def allow(self) -> bool:
         """Whether a call may be tried. After OPEN_S one call may; its outcome decides about the others."""
-        if self._opened_at is None:
-            return True
         if self.open:
             return False
-        self._opened_at = self.clock()
+        if self._opened_at is not None:
+            self._opened_at = self.clock()
         return True
 
     def record(self, *, success: bool) -> None:

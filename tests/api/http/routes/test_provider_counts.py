@@ -9,10 +9,9 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from memtypes.llms.counting import TokenCounter
+from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Registry, default_file, parse_registry
 from tests.api.conftest import connect
-from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
@@ -31,16 +30,16 @@ def refusal(_request: httpx.Request) -> httpx.Response:
 
 @pytest.mark.parametrize(
     ("model", "who", "told"),
-    [("claude-x", "provider", True), ("claude-x", "stand-in", False), ("gpt-4o", "provider", False)],
+    [("claude-x", "provider", True), ("claude-x", "nobody", False), ("gpt-4o", "provider", False)],
 )
 @pytest.mark.parametrize("form", ["markdown", "messages"])
 async def test_only_the_providers_count_is_reported(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
-    """Estimates are not, and providers without a counting endpoint are not asked."""
+    """Without an endpoint, or if the provider does not answer, there is none."""
     registry = Registry.of(default_file(), OWN)
     provider = httpx.AsyncClient(transport=httpx.MockTransport(length_of if who == "provider" else refusal))
-    counter = TokenCounter(provider, lambda: registry, lambda _: None, {"cl100k_base": FakeTokenizer()})
+    counter = ProviderCounter(provider, lambda: registry, lambda _: None)
     async with provider, connect(replace(services, counter=counter, models=lambda: registry)) as client:
         await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": "the tide is low"})
         request = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
