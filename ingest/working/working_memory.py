@@ -13,14 +13,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import Field
+
 from ingest.screening.redaction.redactor import RedactedValue
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.model.filters import Absent, Compare, Filter, Not, Op, all_of
+from memtypes.model.memory import Model, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
-from memtypes.model.scope import Scope
+from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
 from memtypes.ports.memory_store import Listing, MemoryStore
@@ -28,6 +31,7 @@ from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
 
 TTL_S = 300
 """Default seconds without use after which an item expires."""
+MAX_TTL_S = 7 * 24 * 3600
 
 COMPLEX_STEPS = 5
 """A to-do that took more steps than this is also stored as a procedure."""
@@ -45,16 +49,15 @@ _FAR_FUTURE = timedelta(days=3_650)
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """An item to create. ttl: time to live after the last use."""
+class NewItem(Model):
+    """An item to create."""
 
-    content: str
-    todo_id: str | None = None
+    content: Text
+    todo_id: Name | None = None
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
-    priority: int = 3
-    ttl: timedelta = timedelta(seconds=TTL_S)
+    priority: Whole = Field(default=3, ge=1, le=5)
+    ttl_s: Whole = Field(default=TTL_S, ge=1, le=MAX_TTL_S, description="Seconds that it lives without use.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +125,13 @@ class WorkingMemory:
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """The live item; if the session already has the same content, that item renewed. Raises InvalidRequest."""
-        now = self.clock()
+        now, ttl = self.clock(), timedelta(seconds=new.ttl_s)
         draft = LiveDraft(
             type=MemoryType.WORKING,
             content=new.content,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
-            expires_at=_whole_ms(now + new.ttl),
+            expires_at=_whole_ms(now + ttl),
             todo_id=new.todo_id,
             context_type=new.context_type,
             scope=new.scope,
@@ -142,7 +145,7 @@ class WorkingMemory:
         fields = {name: getattr(draft, name) for name in names}
         fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
         item = outcome.memory.model_copy(update=fields)
-        await self.items.put(scope, LiveItem(item, new.ttl))
+        await self.items.put(scope, LiveItem(item, ttl))
         if outcome.status is WriteStatus.MERGED:
             await self._try_sync(scope)
         return RedactedValue(item, outcome.redactions)

@@ -130,7 +130,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
     """The id of the working item that lives while the to-do is active."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
-    created = await working_memory(services).create(scope, NewItem(data.content, data.todo_id))
+    created = await working_memory(services).create(scope, NewItem(content=data.content, todo_id=data.todo_id))
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 

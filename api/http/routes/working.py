@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Self
 
 from litestar.params import JSONBody
@@ -13,16 +12,14 @@ from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest
 from api.http.shapes import QueryFlag, Redactions
 from api.wiring.container import AppServices, Services
-from ingest.working.working_memory import TTL_S, NewItem, WorkingMemory
+from ingest.working.working_memory import NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Model, Text, Whole
+from memtypes.model.memory import Model
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from memtypes.model.working import ContextType, Working, WorkingScope
 from memtypes.ports.working import ItemSelection
 from retrieval.answer import Answer
-
-MAX_TTL_S = 7 * 24 * 3600
 
 
 class InSession(Model):
@@ -32,16 +29,10 @@ class InSession(Model):
     session_id: Name
 
 
-class WorkingIn(InSession):
+class WorkingIn(NewItem, InSession):
     """A new working item."""
 
-    content: Text
     agent_id: Name | None = None
-    todo_id: Name | None = None
-    context_type: ContextType = ContextType.TASK_CONTEXT
-    scope: WorkingScope = WorkingScope.TASK
-    priority: Whole = Field(default=3, ge=1, le=5)
-    ttl_s: Whole = Field(default=TTL_S, ge=1, le=MAX_TTL_S, description="Seconds that it lives without use.")
 
 
 class WorkingQuery(InSession):
@@ -112,9 +103,7 @@ class WorkingCleared(Answer):
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
     """The new item."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
-    ttl = timedelta(seconds=data.ttl_s)
-    new = NewItem(data.content, data.todo_id, data.context_type, data.scope, data.priority, ttl)
-    created = await working_memory(services).create(scope, new)
+    created = await working_memory(services).create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
 
 

@@ -58,7 +58,7 @@ _FOREIGN_FACTS = (
 )
 
 
-_PATTERNS: Mapping[tuple[MemoryType, float, str], str] = {
+_RULES: Mapping[tuple[MemoryType, float, str], str] = {
     (_PROCEDURAL, 4.0, "it lists steps"): r"(?m)^\s*(?:[-*]|\d+[.)]) .+\n\s*(?:[-*]|\d+[.)]) ",
     (_PROCEDURAL, 4.0, "it lists the uses of a tool"): r"(?m)^[\w.+ -]{1,60}: .+\n+\s*- ",
     (_PROCEDURAL, 3.0, "it says how"): r"(?ims)^\s*how to\b|\bsteps? to\b|\bfirst,? .{3,200}\bthen\b",
@@ -144,18 +144,7 @@ _PATTERNS: Mapping[tuple[MemoryType, float, str], str] = {
 }
 """Regular expressions by type, weight and reason."""
 
-
-@dataclass(frozen=True, slots=True)
-class TypeRule:
-    """Adds `weight` to the score of `type` for a text that matches `pattern`."""
-
-    type: MemoryType
-    weight: float
-    reason: str
-    pattern: re.Pattern[str]
-
-
-RULES = tuple(TypeRule(*key, re.compile(pattern)) for key, pattern in _PATTERNS.items())
+_COMPILED = tuple((*rule, re.compile(pattern)) for rule, pattern in _RULES.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +161,7 @@ class RuleScores:
 def score_by_rules(text: str) -> RuleScores:
     """The scores of the four long-term types for `text`."""
     head = text[:MAX_READ]
-    matching = [rule for rule in RULES if rule.pattern.search(head)]
-    scores = {kind: sum(rule.weight for rule in matching if rule.type is kind) for kind in _TYPES}
-    heaviest_first = sorted(matching, key=lambda rule: rule.weight, reverse=True)
-    return RuleScores(scores, {rule.type: rule.reason for rule in reversed(heaviest_first)})
+    matching = [(kind, weight, reason) for kind, weight, reason, pattern in _COMPILED if pattern.search(head)]
+    scores = {kind: sum(weight for matched, weight, _ in matching if matched is kind) for kind in _TYPES}
+    heaviest_first = sorted(matching, key=lambda rule: rule[1], reverse=True)
+    return RuleScores(scores, {kind: reason for kind, _, reason in reversed(heaviest_first)})

@@ -31,29 +31,17 @@ _AUXILIARIES = _set("do does did")
 _STATE_VERBS = {
     verb: relation
     for relation, verbs in {
-        "be": "is are am equals",
-        "live": "lives live resides",
-        "work": "works work",
-        "cost": "costs cost",
-        "weigh": "weighs",
-        "start": "starts begins",
-        "end": "ends expires",
-        "have": "has have",
-        "prefer": "prefers prefer",
-        "use": "uses use",
-        "run": "runs run",
+        "be": "is are am equals", "live": "lives live resides", "work": "works work", "cost": "costs cost",
+        "weigh": "weighs", "start": "starts begins", "end": "ends expires", "have": "has have",
+        "prefer": "prefers prefer", "use": "uses use", "run": "runs run",
     }.items()
     for verb in verbs.split()
-}
+}  # fmt: skip
 """Verbs of state, with the relation that each expresses."""
 
 _CHANGE_VERBS = {
-    "moved": _set("be live"),
-    "relocated": _set("be live"),
-    "changed": _set("be"),
-    "rose": _set("be"),
-    "dropped": _set("be"),
-    "grew": _set("be"),
+    **dict.fromkeys(("moved", "relocated"), _set("be live")),
+    **dict.fromkeys(("changed", "rose", "dropped", "grew"), _set("be")),
 }
 """Verbs of change before "to", with their relations: "moved to Friday" is a date, "moved to Rome" a home."""
 

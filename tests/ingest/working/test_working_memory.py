@@ -50,7 +50,7 @@ async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
     """In whole milliseconds, as the live store keeps it."""
     store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
-    item = (await working.create(SCOPE, NewItem("port the parser", ttl=timedelta(seconds=60)))).value
+    item = (await working.create(SCOPE, NewItem(content="port the parser", ttl_s=60))).value
     assert item.expires_at == NOW + timedelta(seconds=60, milliseconds=123)
     assert (await store.get(SCOPE, [item.id]))[item.id].expires_at == item.expires_at
 
@@ -59,8 +59,8 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
     """An expired item is not listed at all."""
     store, now = InMemoryStore(), [NOW]
     working = working_over(store, now)
-    await working.create(SCOPE, NewItem("port the parser", todo_id="t1"))
-    await working.create(SCOPE, NewItem("write the tests", todo_id="t2"))
+    await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
+    await working.create(SCOPE, NewItem(content="write the tests", todo_id="t2"))
     assert await working.clear(SCOPE, ItemSelection(todo_id="t1")) == 1
     live = await working.list_items(SCOPE, None, include_cleared=False)
     everything = await working.list_items(SCOPE, None, include_cleared=True)
@@ -74,7 +74,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
     """Clearing succeeds meanwhile."""
     store, now = UnpatchableStore(), [NOW]
     working = working_over(store, now)
-    item = (await working.create(SCOPE, NewItem("port the parser"))).value
+    item = (await working.create(SCOPE, NewItem(content="port the parser"))).value
     store.fails = True
     with caplog.at_level(logging.WARNING):
         assert await working.clear(SCOPE, ItemSelection()) == 1
@@ -90,7 +90,7 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
     """Its items are cleared in any case. Completing it again adds no second procedure."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
-    await working.create(SCOPE, NewItem("port the parser", todo_id="t1"))
+    await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
     names = [f"step {number}" for number in range(steps)]
     completed = await working.complete(SCOPE, "t1", names)
     assert completed.cleared == 1
@@ -107,8 +107,8 @@ async def test_forgetting_removes_live_items_before_their_memories_are_deleted()
     """One item by id, or all sessions of the namespace."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
-    first = (await working.create(SCOPE, NewItem("port the parser"))).value
-    await working.create(SCOPE, NewItem("write the tests"))
+    first = (await working.create(SCOPE, NewItem(content="port the parser"))).value
+    await working.create(SCOPE, NewItem(content="write the tests"))
     await working.forget(SCOPE, first.id)
     assert [item.content for item in await working.list_items(SCOPE, None, include_cleared=False)] == [
         "write the tests"
