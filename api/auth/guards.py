@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from api.auth.keybook import KeyBook
+from api.auth.keys import KeyBook
 from api.http.endpoint import Endpoint
 from api.http.problems import Forbidden, TooMany, Unauthorized
 from api.http.request import refuse_query

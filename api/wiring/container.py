@@ -9,8 +9,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 
 from api.auth.guards import RateLimit
-from api.auth.keybook import KeyBook
-from api.auth.keys import KeyRing
+from api.auth.keys import KeyBook, KeyRing
 from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs

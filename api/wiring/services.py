@@ -12,8 +12,7 @@ from pathlib import Path
 import httpx
 
 from api.auth.guards import RateLimit
-from api.auth.keybook import KeyBook
-from api.auth.keys import DEFAULT_TENANT, KeyRing
+from api.auth.keys import DEFAULT_TENANT, KeyBook, KeyRing
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services

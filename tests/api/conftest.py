@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from api.auth.keybook import KeyBook
-from api.auth.keys import KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from api.http.app import create_app
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient

@@ -8,8 +8,7 @@ import msgspec
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
-from api.auth.keybook import KnownKey
-from api.auth.keys import Role
+from api.auth.keys import KnownKey, Role
 from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.request import NDJSON, ApiRequest, parse_body
 from api.http.routes.memories import BATCH_BYTES, read_lines

@@ -1,16 +1,25 @@
-"""API keys, and the keys file."""
+"""API keys, the keys file, and keys that are created while the service runs."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.auth.keys import BadKeys, Caller, KeyEntry, KeyRing, Role, load_keys
+from api.auth.keys import BadKeys, Caller, KeyBook, KeyEntry, KeyRing, Role, load_keys
+from api.wiring.container import Services
+from memtypes.model.errors import Conflict, NotFound, Unavailable
+from memtypes.stores.files import locked
+from tests.api.conftest import KEYS, bearer, connect
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RING = KeyRing.of(
     [
         KeyEntry(key="reader-key-1", tenant="acme", role=Role.READER),
@@ -90,3 +99,127 @@ def test_keys_file_is_loaded(tmp_path: Path) -> None:
     caller = load_keys(path).caller("abcdefgh")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("acme", Role.ADMIN)
+
+
+def clock() -> datetime:
+    """A fixed time."""
+    return NOW
+
+
+@pytest.mark.anyio
+async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
+    """It works in other processes and after a restart, until it is removed."""
+    path = tmp_path / "keys.json"
+    other = KeyBook(KeyRing(), path)
+    book = KeyBook(KeyRing(), path)
+    key_id, key = await book.create("acme", Role.WRITER, clock)
+    for item in (book, other, KeyBook(KeyRing(), path)):
+        assert item.caller(key) == Caller("acme", Role.WRITER, key_id)
+    await book.remove(key_id)
+    for item in (book, other, KeyBook(KeyRing(), path)):
+        assert item.caller(key) == Caller("default", Role.ADMIN)
+    with pytest.raises(NotFound):
+        await book.remove(key_id)
+
+
+@pytest.mark.anyio
+async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
+    """The file contains no key, and only its owner can read it."""
+    path = tmp_path / "keys.json"
+    _, key = await KeyBook(KeyRing(), path).create("acme", Role.READER, clock)
+    assert key not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.anyio
+async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
+    """The error names the cause, and the key is not known afterwards."""
+    book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
+    with pytest.raises(Unavailable, match="cannot be written: No such file"):
+        await book.create("acme", Role.READER, clock)
+    assert book.known() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("books", [1, 3])
+async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, books: int) -> None:
+    """No key is lost, whether one process creates them or several."""
+    path = tmp_path / "keys.json"
+    making = [KeyBook(KeyRing(), path) for _ in range(books)]
+    async with anyio.create_task_group() as tasks:
+        for number in range(12):
+            tasks.start_soon(making[number % books].create, f"tenant {number}", Role.READER, clock)
+    assert len(KeyBook(KeyRing(), path).known()) == 12
+
+
+@pytest.mark.anyio
+async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
+    """A lock that is not released is Unavailable after the wait."""
+    book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
+    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
+        await book.create("acme", Role.READER, clock)
+
+
+@pytest.mark.anyio
+async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A running service keeps its keys and logs the error."""
+    path = tmp_path / "keys.json"
+    book = KeyBook(KeyRing(), path)
+    _, key = await book.create("acme", Role.READER, clock)
+    path.write_text("[{]")
+    with caplog.at_level(logging.ERROR):
+        assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)
+    assert "cannot be read" in caplog.text
+    with pytest.raises(BadKeys, match="cannot be read"):
+        KeyBook(KeyRing(), path)
+
+
+@pytest.mark.anyio
+async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
+    """They are listed without a creation time."""
+    known = guarded.keys.known()
+    assert len(known) == len(KEYS)
+    assert known[0].created_at is None
+    with pytest.raises(Conflict, match="keys file"):
+        await guarded.keys.remove(known[0].id)
+
+
+@pytest.mark.anyio
+async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
+    """The key is shown once, and stops working when it is revoked."""
+    admin = bearer("acme", Role.ADMIN)
+    async with connect(guarded) as client:
+        created = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
+        local = {"X-API-Key": created["key"]}
+        body = {"namespace": "n", "type": "semantic", "content": "the tide is low"}
+        assert (await client.post("/v1/memories", json=body, headers=local)).status_code == 201
+        assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
+        listed = await client.get("/v1/admin/keys", headers=admin)
+        assert created["key"] not in listed.text
+        shown = {"id": created["id"], "tenant": "new", "role": "writer", "created_at": "2026-03-01T12:00:00Z"}
+        assert listed.json()["keys"][-1] == shown
+        path = f"/v1/admin/keys/{created['id']}"
+        assert (await client.delete(path, headers=admin)).status_code == 204
+        assert (await client.delete(path, headers=admin)).status_code == 404
+        assert (await client.get("/v1/memories?namespace=n", headers=local)).status_code == 401
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
+async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
+    """Readers and writers get a 403 on each call."""
+    headers = bearer("acme", role)
+    async with connect(guarded) as client:
+        created = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
+        listed = await client.get("/v1/admin/keys", headers=headers)
+        taken = await client.delete("/v1/admin/keys/any", headers=headers)
+    assert [created.status_code, listed.status_code, taken.status_code] == [403, 403, 403]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
+async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, str]) -> None:
+    """Tenant and role are both required and checked."""
+    async with connect(guarded) as client:
+        answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
+    assert answer.status_code == 422

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth.keybook import KeyBook
-from api.auth.keys import KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
