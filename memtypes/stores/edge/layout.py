@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -41,36 +40,21 @@ class Holder(msgspec.Struct, frozen=True):
     protocol: int
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths in a store's directory."""
+    """The files in a store's directory, which the module's docstring lists."""
 
-    directory: Path
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.alias_path = directory / "store.json"
+        self.holder_path = directory / "engine.json"
+        self.engine_lock = directory / "engine.lock"
+        self.opening_lock = directory / "opening.lock"
+        self.log_path = directory / "engine.log"
 
-    @property
-    def alias_path(self) -> Path:
-        """The alias file."""
-        return self.directory / "store.json"
-
-    @property
-    def holder_path(self) -> Path:
-        """The file that names the engine process."""
-        return self.directory / "engine.json"
-
-    @property
-    def engine_lock(self) -> Path:
-        """The lock of the engine process."""
-        return self.directory / "engine.lock"
-
-    @property
-    def opening_lock(self) -> Path:
-        """The lock of a process that looks for an engine and starts one."""
-        return self.directory / "opening.lock"
-
-    @property
-    def log_path(self) -> Path:
-        """The engine's log."""
-        return self.directory / "engine.log"
+    @classmethod
+    def create(cls, path: Path) -> Layout:
+        """The layout of `path`, created for its owner alone where it does not exist. Raises Unavailable."""
+        return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[MemoryType, Path]:
         """The directory of the current version of each type."""
@@ -135,11 +119,6 @@ class Layout:
     def socket_path(self) -> Path:
         """Where the engine listens: in the directory, or in a private one for sockets where that path is too long."""
         return socket_in(self.directory, "engine.sock")
-
-
-def make_directory(path: Path) -> Layout:
-    """The layout of `path`, created for its owner alone where it does not exist. Raises Unavailable."""
-    return Layout(private_directory(path))
 
 
 def next_version(version: str) -> str:

@@ -44,9 +44,13 @@ def encode(message: object) -> bytes:
     return _encode(message)
 
 
+def decode(content: bytes | msgspec.Raw, message_type: Any) -> Any:
+    """A message of this type. Raises msgspec.MsgspecError."""
+    return _decoder(message_type).decode(content)
+
+
 @cache
-def decoder(message_type: Any) -> msgspec.msgpack.Decoder[Any]:
-    """Decodes messages of a type."""
+def _decoder(message_type: Any) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(message_type, dec_hook=_decode_array)
 
 

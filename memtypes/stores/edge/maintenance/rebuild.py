@@ -23,7 +23,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge.engine.engine import EdgeEngine
-from memtypes.stores.edge.layout import Alias, Layout, make_directory, next_version
+from memtypes.stores.edge.layout import Alias, Layout, next_version
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
@@ -48,7 +48,7 @@ async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine:
     while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
     what `vectors_of` raises; nothing has changed then.
     """
-    layout = await asyncio.to_thread(make_directory, settings.directory)
+    layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as opening:
         if not opening:
             raise StoreInUse(f"process {holder_of(layout.opening_lock)} is opening the store; try again")

@@ -18,22 +18,19 @@ import msgspec
 from memtypes.model.errors import StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
-from memtypes.stores.edge.layout import Layout, make_directory
+from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
 from memtypes.stores.edge.process.wire import (
     PROTOCOL,
     Hello,
     Reply,
     RewriteShards,
-    decode_answer,
-    decode_reply,
-    encode_call,
     error_of,
     framed,
     read_message,
 )
 from memtypes.stores.operations.message_store import MessageStore
-from memtypes.stores.operations.messages import Answer, EngineRequest, Request
+from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode, encode
 
 REWRITE_WAIT_S = 60.0
 """Some 100,000 memories are rewritten in this time."""
@@ -76,7 +73,7 @@ class Connection:
         if self._lost:
             raise ConnectionLostError
         number = next(self._numbers)
-        message = framed(encode_call(number, request))
+        message = framed(encode((number, request)))
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
@@ -87,7 +84,8 @@ class Connection:
             self._waiting.pop(number).cancel()
         if reply.failure is not None:
             raise error_of(reply.failure)
-        return decode_answer(request, reply.answer)
+        answer: Answer = decode(reply.answer, answer_type(type(request)))
+        return answer
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -109,7 +107,7 @@ class Connection:
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
-                reply = decode_reply(await read_message(reader))
+                reply: Reply = decode(await read_message(reader), Reply)
                 waiting = self._waiting.get(reply.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
@@ -140,13 +138,13 @@ class EdgeStore(MessageStore):
 
         Raises EmbedderMismatch, StoreInUse or Unavailable, and has changed nothing then.
         """
-        store = cls(settings, await asyncio.to_thread(make_directory, settings.directory))
+        store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
         await store._connected()
         return store
 
     async def ping(self) -> None:
         """Return when the engine answers; raise Unavailable when it can't."""
-        await self._send(Hello(protocol=PROTOCOL), min(_PING_S, self._settings.timeout_s))
+        await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
         """Have shards rewritten; the number of types that still contain bytes removed by this time, in nanoseconds."""
@@ -209,20 +207,14 @@ class EdgeStore(MessageStore):
                 f"the store in {self._layout.directory} is held by process {holder.pid}, an engine of another version "
                 "of this program. Stop that process, or use its service with --url"
             )
-        try:
-            connection = await Connection.open(holder.socket)
-        except OSError:
-            return None
-        answered = False
-        try:
-            await connection.ask(Hello(protocol=PROTOCOL), max(0.0, deadline - time.monotonic()))
-            answered = True
-        except (ConnectionLostError, Unavailable):
-            return None
-        finally:
-            if not answered:
-                await connection.aclose()
-        return connection
+        async with contextlib.AsyncExitStack() as stack:
+            with contextlib.suppress(OSError, ConnectionLostError, Unavailable):
+                connection = await Connection.open(holder.socket)
+                stack.push_async_callback(connection.aclose)
+                await connection.ask(Hello(), max(0.0, deadline - time.monotonic()))
+                stack.pop_all()
+                return connection
+        return None
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -30,19 +30,18 @@ from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.process.wire import (
     PROTOCOL,
+    AnyRequest,
     Call,
     Failure,
     Hello,
     Reply,
     RewriteShards,
-    Welcome,
-    decode_call,
     failure_of,
     framed,
     read_message,
 )
 from memtypes.stores.files import locked, replace_file, sync_directory
-from memtypes.stores.operations.messages import encode
+from memtypes.stores.operations.messages import decode, encode
 
 SYNC_S = 1.0
 QUIET_S = 0.5
@@ -79,7 +78,7 @@ class EngineServer:
         self._stay(FIRST_CLIENT_S)
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         upkeep = asyncio.create_task(self._upkeep())
-        others = [asyncio.create_task(one) for one in (self._warm(), self._rewrite())]
+        others = [asyncio.create_task(task) for task in (self._warm(), self._rewrite())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
             # Upkeep ends only by an error, and an engine that can't sync must not go on acknowledging.
@@ -103,41 +102,43 @@ class EngineServer:
             self.idle.cancel()
         try:
             while True:
-                writer.write(framed(await self._reply(await read_message(reader))))
+                call: Call = decode(await read_message(reader), Call)
+                writer.write(framed(encode(await self._reply(call))))
                 await writer.drain()
                 await asyncio.sleep(0)  # the other connections' turn: reading buffered bytes does not yield
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client has disconnected, as every client does
+        except (ValueError, msgspec.MsgspecError) as error:
+            _log.warning("a connection is closed, as it sends something other than calls: %s", error)
         finally:
             writer.close()
             self.clients.discard(task)
             if not self.clients:
                 self._stay(self.linger_s)
 
-    async def _reply(self, message: bytes) -> bytes:
+    async def _reply(self, call: Call) -> Reply:
         self.requested_at = time.monotonic()
         try:
-            call = decode_call(message)
+            request: AnyRequest = decode(call.request, AnyRequest)
         except msgspec.MsgspecError as error:
-            unread = Failure("Unavailable", f"the engine can't read the request: {error}")
-            return encode(Reply(_number_of(message), failure=unread))
+            return Reply(call.number, failure=Failure("Unavailable", f"the engine can't read the request: {error}"))
         try:
-            return encode(Reply(call.number, msgspec.Raw(encode(await self._answer(call)))))
+            return Reply(call.number, msgspec.Raw(encode(await self._answer(request))))
         except RemembrancerError as error:
-            return encode(Reply(call.number, failure=failure_of(error)))
+            return Reply(call.number, failure=failure_of(error))
         except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
             _log.exception("a request could not be answered")
-            return encode(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
+            return Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log"))
 
-    async def _answer(self, call: Call) -> object:
-        """The answer to a call. No engine request suspends, so each is atomic."""
-        match call.request:
+    async def _answer(self, request: AnyRequest) -> object:
+        """The answer to a request. No engine request suspends, so each is atomic."""
+        match request:
             case Hello():
-                return Welcome(os.getpid(), PROTOCOL)
+                return None
             case RewriteShards(removed_by=removed_by):
                 self.rewrite.set()
                 return len(self.engine.with_deleted_bytes(removed_by))
-            case request:
+            case _:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
@@ -177,15 +178,6 @@ class EngineServer:
                 self.flushed_at = now
             elif now - self.requested_at > QUIET_S or now - self.flushed_at > FLUSH_AT_LATEST_S:
                 self.engine.flush_one()
-
-
-def _number_of(message: bytes) -> int:
-    """The number of a call that can't be decoded; 0 where that can't be read either."""
-    try:
-        number, *_ = msgspec.msgpack.decode(message, type=tuple[int, Any])
-    except (msgspec.MsgspecError, ValueError):
-        return 0
-    return number
 
 
 async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:

@@ -14,27 +14,18 @@ import msgspec
 
 from memtypes.model import errors
 from memtypes.stores.operations import reads, writes
-from memtypes.stores.operations.messages import Answer, Request, answer_type, decoder, encode
+from memtypes.stores.operations.messages import Request
 from memtypes.stores.operations.searching import FindCandidates
 
-PROTOCOL = 8
+PROTOCOL = 9
 """Raised whenever a message changes its form, so that two versions of the program refuse to talk to each other."""
 
 MAX_MESSAGE = 1 << 30
 _LENGTH = 4
 
 
-class Welcome(msgspec.Struct, frozen=True):
-    """The answer to Hello."""
-
-    pid: int
-    protocol: int
-
-
-class Hello(Request[Welcome], frozen=True, kw_only=True, tag=True):
+class Hello(Request[None], frozen=True, kw_only=True, tag=True):
     """The first message on a connection, and the way to ask whether the engine still answers."""
-
-    protocol: int
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
@@ -46,8 +37,10 @@ class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
     removed_by: int
 
 
-AnyEngineRequest: TypeAlias = (
-    writes.Upsert
+AnyRequest: TypeAlias = (
+    Hello
+    | RewriteShards
+    | writes.Upsert
     | writes.Patch
     | writes.NoteUses
     | writes.Delete
@@ -62,10 +55,10 @@ AnyEngineRequest: TypeAlias = (
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """A request with the number of its reply."""
+    """An encoded request with the number of its reply."""
 
     number: int
-    request: AnyEngineRequest | Hello | RewriteShards
+    request: msgspec.Raw
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -76,14 +69,11 @@ class Failure(msgspec.Struct, frozen=True):
     path: str = ""
 
 
-NO_ANSWER = msgspec.Raw(msgspec.msgpack.encode(None))
-
-
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The encoded answer to a call, or its failure."""
 
     number: int
-    answer: msgspec.Raw = NO_ANSWER
+    answer: msgspec.Raw = msgspec.Raw(msgspec.msgpack.encode(None))
     failure: Failure | None = None
 
 
@@ -93,29 +83,6 @@ _ERRORS: Mapping[str, type[errors.RemembrancerError]] = MappingProxyType(
         for kind in (errors.InvalidRequest, errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInUse)
     }
 )
-
-
-def encode_call(number: int, request: Request[Answer]) -> bytes:
-    """A call as bytes."""
-    return encode((number, request))
-
-
-def decode_call(message: bytes) -> Call:
-    """The call in a message. Raises msgspec.MsgspecError."""
-    call: Call = decoder(Call).decode(message)
-    return call
-
-
-def decode_reply(message: bytes) -> Reply:
-    """The reply in a message. Raises msgspec.MsgspecError."""
-    reply: Reply = decoder(Reply).decode(message)
-    return reply
-
-
-def decode_answer(request: Request[Answer], raw: msgspec.Raw) -> Answer:
-    """The answer to a request."""
-    answer: Answer = decoder(answer_type(type(request))).decode(raw)
-    return answer
 
 
 def failure_of(error: errors.RemembrancerError) -> Failure:

@@ -14,7 +14,7 @@ from memtypes.ports.memory_store import TypeStats
 from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.engine import EnginePoint, Payload
-from memtypes.stores.operations.messages import answer_type, decoder, encode
+from memtypes.stores.operations.messages import answer_type, decode, encode
 from memtypes.stores.operations.reads import CountTokens, ListPage, PayloadPage
 from memtypes.stores.operations.searching import FindCandidates
 from memtypes.stores.operations.writes import Upsert
@@ -31,7 +31,7 @@ def test_vectors_survive_encoding(
 ) -> None:
     """A point comes back with the same arrays, types and shapes."""
     point = EnginePoint("id", Vectors(dense, make_sparse(terms), tokens), {"content": "text", "n": [1, None]})
-    back = decoder(EnginePoint).decode(encode(point))
+    back = decode(encode(point), EnginePoint)
     assert (back.id, back.payload) == (point.id, point.payload)
     for array, other in (
         (back.vectors.dense, dense),
@@ -52,7 +52,7 @@ def test_candidates_survive_encoding() -> None:
     candidates = Candidates.of(
         [Candidate(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
     )
-    back = decoder(Candidates).decode(encode(candidates))
+    back = decode(encode(candidates), Candidates)
     assert [one.payload for one in back] == payloads
     assert [(one.id, one.dense, one.sparse, one.late) for one in back] == [
         ("id-0", 0.5, None, None),
@@ -65,7 +65,7 @@ def test_a_request_names_the_type_of_its_answer() -> None:
     assert answer_type(FindCandidates) == list[Candidates]
     assert answer_type(ListPage) is PayloadPage
     assert answer_type(CountTokens) == dict[MemoryType, TypeStats]
-    assert decoder(answer_type(Upsert)).decode(encode(None)) is None
+    assert decode(encode(None), answer_type(Upsert)) is None
 
 
 def test_what_can_not_be_encoded_is_an_error() -> None:

@@ -149,6 +149,6 @@ async def test_a_broken_connection_is_lost_at_once(tmp_path: Path) -> None:
             connection = await Connection.open(path)
             await asyncio.sleep(pause)
             with pytest.raises(ConnectionLostError):
-                await connection.ask(Hello(protocol=1), 5.0)
+                await connection.ask(Hello(), 5.0)
             assert connection.lost
             await connection.aclose()

@@ -19,9 +19,9 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.wire import decode_reply, encode_call, framed, read_message
+from memtypes.stores.edge.process.wire import Reply, framed, read_message
 from memtypes.stores.files import MAX_SOCKET_BYTES, locked
-from memtypes.stores.operations.messages import encode
+from memtypes.stores.operations.messages import decode, encode
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
@@ -171,11 +171,12 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         await store.upsert(SCOPE, [replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))])
         broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
         request = FindCandidates(scope=SCOPE, searches=[broken])
-        for message in (encode_call(7, request), encode([8, {"request": "Nonsense"}]), encode("no call")):
+        for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):
             writer.write(framed(message))
-        replies = [decode_reply(await read_message(reader)) for _ in range(3)]
-        assert [reply.number for reply in replies] == [7, 8, 0]
-        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 3
+        replies = [decode(await read_message(reader), Reply) for _ in range(2)]
+        assert [reply.number for reply in replies] == [7, 8]
+        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 2
+        assert await reader.read() == b"", "what is not a call ends the connection"
         writer.close()
         await writer.wait_closed()
         await store.ping()

@@ -11,6 +11,7 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Remembranc
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.process import wire
 from memtypes.stores.operations.engine import EnginePoint
+from memtypes.stores.operations.messages import decode, encode
 from memtypes.stores.operations.reads import ListPage
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 from memtypes.stores.operations.writes import Upsert
@@ -36,24 +37,28 @@ def test_an_invalid_request_keeps_its_path() -> None:
     assert back.path == "filters.x"
 
 
+def sent(request: wire.AnyRequest) -> wire.AnyRequest:
+    """The request that the engine gets."""
+    call: wire.Call = decode(encode((3, request)), wire.Call)
+    assert call.number == 3
+    received: wire.AnyRequest = decode(call.request, wire.AnyRequest)
+    return received
+
+
 def test_requests_are_decoded_as_they_were_encoded() -> None:
     """Scopes, vectors and nested conditions included."""
     vectors = make_record(make_memory(MemoryType.EPISODIC, "x")).vectors
     search = TypedSearch({MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5)
-    find = FindCandidates(scope=SCOPE, searches=[search])
-    back = wire.decode_call(wire.encode_call(3, find))
-    assert back.number == 3
-    assert isinstance(back.request, FindCandidates)
-    assert back.request.scope == SCOPE
-    assert back.request.searches[0].wheres == search.wheres
-    assert np.array_equal(np.asarray(back.request.searches[0].dense), vectors.dense)
-    upsert = Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[EnginePoint("i", vectors, {"a": [1]})])
-    upserted = wire.decode_call(wire.encode_call(4, upsert)).request
-    assert isinstance(upserted, Upsert)
-    assert upserted.points[0].payload == {"a": [1]}
+    find = sent(FindCandidates(scope=SCOPE, searches=[search]))
+    assert isinstance(find, FindCandidates)
+    assert find.scope == SCOPE
+    assert find.searches[0].wheres == search.wheres
+    assert np.array_equal(np.asarray(find.searches[0].dense), vectors.dense)
+    upsert = sent(Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[EnginePoint("i", vectors, {"a": [1]})]))
+    assert isinstance(upsert, Upsert)
+    assert upsert.points[0].payload == {"a": [1]}
     page = ListPage(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))
-    assert wire.decode_call(wire.encode_call(5, page)).request == page
-    assert wire.decode_call(wire.encode_call(6, wire.Hello(protocol=1))).request == wire.Hello(protocol=1)
+    assert [sent(page), sent(wire.Hello())] == [page, wire.Hello()]
 
 
 async def test_messages_are_framed_by_their_length() -> None:
