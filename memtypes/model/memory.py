@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
@@ -273,10 +272,6 @@ class Memory(Model):
     def line(self) -> str:
         """The entry of this memory in a context, without a bullet, possibly of several lines."""
         return self.content
-
-    def reference_time(self) -> datetime:
-        """The instant from which recency is measured."""
-        return self.created_at
 
     def to_payload(self) -> dict[str, Any]:
         """The memory as JSON without absent fields, times as RFC 3339 text: the payload of its point."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Literal
 
@@ -57,7 +56,3 @@ class Procedural(ProceduralFields, Memory):
     def line(self) -> str:
         """The name, the content and the numbered steps."""
         return "\n".join([self.titled(": "), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])
-
-    def reference_time(self) -> datetime:
-        """When it was last used; when it was made, before the first use."""
-        return self.last_used_at or self.created_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Literal
 
@@ -91,7 +90,3 @@ class Prospective(ProspectiveFields, Memory):
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         return f"[{self.status}] {self.content}{due}{when}"
-
-    def reference_time(self) -> datetime:
-        """When it is due, or was created if it has no due time."""
-        return self.due_at or self.created_at

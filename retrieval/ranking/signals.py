@@ -127,7 +127,7 @@ def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
-    """The time from which each candidate ages, as in `Memory.reference_time`, in UTC."""
+    """The time from which each candidate ages: a task's due time, a procedure's last use, else its creation; in UTC."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
     for kind, path in _REFERENCE_FIELDS.items():
         has_own = (candidates.kinds == TYPES.index(kind)) & candidates.columns.known(path)

@@ -153,14 +153,6 @@ def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
     assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
 
-def test_recency_counts_from_what_matters_for_the_type() -> None:
-    """A procedure ages from its last use, an intention from its due time."""
-    later = datetime(2024, 1, 1, tzinfo=UTC)
-    assert memory("procedural", last_used_at=later).reference_time() == later
-    assert memory("prospective", due_at=later).reference_time() == later
-    assert memory("episodic").reference_time() == AT
-
-
 def test_the_speaker_is_part_of_an_events_identity() -> None:
     """The speaker belongs to an event's identity, the due time to an intention's, the to-do to a working item's."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()

@@ -28,6 +28,7 @@ from retrieval.ranking.signals import (
     names,
     nearness,
     recency,
+    reference_times,
 )
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -104,6 +105,16 @@ def test_open_intentions_are_due_from_their_due_time_on(fields: dict[str, Any], 
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]
+
+
+def test_recency_counts_from_what_matters_for_the_type() -> None:
+    """A procedure ages from its last use, a task from its due time, an event from its creation."""
+    later = "2026-03-05T00:00:00Z"
+    fields = {MemoryType.PROCEDURAL: {"last_used_at": later}, MemoryType.PROSPECTIVE: {"due_at": later}}
+    kinds = (*fields, MemoryType.EPISODIC)
+    candidates = [Candidate(kind, kind, 0.1, None, payload() | fields.get(kind, {})) for kind in kinds]
+    times = reference_times(Candidates.of(candidates)).tolist()
+    assert [rfc3339(time.replace(tzinfo=UTC)) for time in times] == [later, later, payload()["created_at"]]
 
 
 def turns(count: int) -> Candidates:
