@@ -76,7 +76,7 @@ class TurnScreen:
     def _check_role(self, tenant: str, privacy: Privacy, role: str) -> None:
         if role in privacy.never_keep_roles:
             raise InvalidRequest(f"turns of role {role!r} are not stored by this thread's policy", path="role")
-        if not self.redactor.allows_role(tenant, role):
+        if role.casefold() in self.redactor.rules(tenant).never_keep_roles:
             raise InvalidRequest(f"turns of role {role!r} are not stored here", path="role")
 
 

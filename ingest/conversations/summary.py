@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -55,16 +56,16 @@ class Summariser(ABC):
         """A text of at most `limit` tokens about `turns` and about `before`, the previous summary."""
 
 
+@dataclass(frozen=True, slots=True)
 class RuleSummariser(Summariser):
     """Selects sentences by rule; deterministic."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
         """See `extract`. Large turns are summarised in a worker thread."""
         contents = (turn.content for turn in turns)
-        return await offload(contents, lambda: extract(before, turns, limit, self._tokenizer))
+        return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 
 
 class ModelSummary(BaseModel):
@@ -75,13 +76,12 @@ class ModelSummary(BaseModel):
     summary: Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(readable)]
 
 
+@dataclass(frozen=True, slots=True)
 class EndpointSummariser(Summariser):
     """Asks a language model; falls back to the rules if it fails."""
 
-    def __init__(self, completions: CompletionClient, tokenizer: Tokenizer) -> None:
-        self._completions = completions
-        self._tokenizer = tokenizer
-        self._rules = RuleSummariser(tokenizer)
+    completions: CompletionClient
+    tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
         """The model's summary, truncated to `limit` tokens."""
@@ -90,11 +90,11 @@ class EndpointSummariser(Summariser):
         instructions, data = _INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}
         request = CompletionRequest(instructions, data, "summary", _SCHEMA)
         try:
-            text = (await self._completions.complete(request, ModelSummary)).summary.strip()
+            text = (await self.completions.complete(request, ModelSummary)).summary.strip()
         except CompletionFailed as error:
             _log.warning("falling back to a summary by rule: %s", error)
-            return await self._rules.summary(before, turns, limit)
-        return text if self._tokenizer.count(text) <= limit else self._tokenizer.truncate(text, limit).strip()
+            return await RuleSummariser(self.tokenizer).summary(before, turns, limit)
+        return text if self.tokenizer.count(text) <= limit else self.tokenizer.truncate(text, limit).strip()
 
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:

@@ -13,13 +13,10 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 
-MAX_QUERY = 20_000
-MAX_TOP_K = 1_000
 MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
-DEFAULT_WORKING_BUDGET = 2_000
 
-Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)]
+Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
@@ -65,7 +62,7 @@ class RankedRequest(Model):
 class SearchRequest(RankedRequest):
     """A search for the best memories."""
 
-    top_k: Annotated[Whole, Field(ge=0, le=MAX_TOP_K)] = 10
+    top_k: Annotated[Whole, Field(ge=0, le=1_000)] = 10
 
 
 class Budget(Model):
@@ -97,7 +94,7 @@ class RetrieveRequest(RankedRequest):
     model: str | None = Field(default=None, min_length=1, max_length=256)
     tokenizer: Encoding = "cl100k_base"
     include_working: Flag = True
-    working_budget: Tokens = DEFAULT_WORKING_BUDGET
+    working_budget: Tokens = 2_000
     format: Literal["markdown", "json", "messages"] = "markdown"
     oversize: Literal["skip", "cut", "excerpt"] = "skip"
     receipt: Flag = True

@@ -93,10 +93,6 @@ class RedactionRules(Model):
     def _casefolded(cls, roles: frozenset[str]) -> frozenset[str]:
         return frozenset(role.casefold() for role in roles)
 
-    def unknown_kinds(self) -> set[str]:
-        """The names in `kinds` that are neither built in nor custom patterns."""
-        return set(self.kinds) - KINDS - {pattern.name for pattern in self.patterns}
-
     def treatment(self, kind: str) -> Treatment:
         """What happens to secrets of `kind`."""
         return self.kinds.get(kind, self.policy)
@@ -136,7 +132,7 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
     name = f"redaction rules {path}"
     book = parse_yaml(read_text(path, "redaction rules"), RuleBook, name)
     for rules in (book.default, *(book.of(tenant) for tenant in book.tenants)):
-        if unknown := sorted(rules.unknown_kinds()):
+        if unknown := sorted(set(rules.kinds) - KINDS - {pattern.name for pattern in rules.patterns}):
             raise InvalidConfigFile(f"{name}: no kind {unknown[0]!r}; known are {', '.join(sorted(KINDS))}")
     if "policy" in book.default.model_fields_set:
         return book
@@ -162,14 +158,9 @@ class Redactor:
         """The rules of `tenant`."""
         return self._book.of(tenant)
 
-    def allows_role(self, tenant: str, role: str) -> bool:
-        """Whether texts of this role may be stored at all."""
-        return role.casefold() not in self.rules(tenant).never_keep_roles
-
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
         """`value`, any JSON, without secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
-        cleaned = self.clean_query(tenant, value)
-        rules = self.rules(tenant)
+        cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
         if refused:
             kinds = ", ".join(refused)
