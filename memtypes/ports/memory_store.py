@@ -12,9 +12,8 @@ from memtypes.model.filters import Filter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
-from memtypes.search.passage import Passage, passage_of
+from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vectors
 
 
@@ -112,9 +111,9 @@ class MemoryStore(ABC):
                 return
             listing = replace(listing, cursor=page.next_cursor)
 
+    @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         """The passages of those `ids` that exist, by id: the fields that a context shows."""
-        return {one: passage_of(memory) for one, memory in (await self.get(scope, ids)).items()}
 
     @abstractmethod
     async def patch(
@@ -131,12 +130,9 @@ class MemoryStore(ABC):
         was patched under a higher fence stays as it is, and LockLost is raised at the end.
         """
 
+    @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Add uses, at most one for each id, to the access counts of the memories that exist."""
-        known = await self.get(scope, {one.id: one.type for one in uses})
-        counts = {one.id: known[one.id].access_count + one.times for one in uses if one.id in known}
-        times = {one.id: rfc3339(one.at) for one in uses}
-        await self.patch(scope, {one: {"access_count": n, "accessed_at": times[one]} for one, n in counts.items()})
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
