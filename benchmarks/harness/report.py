@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -49,13 +50,12 @@ class Report:
 
 def machine() -> dict[str, str]:
     """Cores, processor, system and versions."""
-    versions = {name: importlib.metadata.version(name) for name in _SHOWN_VERSIONS}
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **versions,
+        **{name: importlib.metadata.version(name) for name in _SHOWN_VERSIONS},
     }
 
 
@@ -81,9 +81,13 @@ def render_table(table: Table) -> str:
     return f"{table.title}\n\n{capture.get().strip()}"
 
 
-def spread_row(name: str, values: Sequence[float], digits: int = 3) -> tuple[Cell, ...]:
-    """A row with the median, the least and the most of `values`."""
-    return (name, *(round(value, digits) for value in (statistics.median(values), min(values), max(values))))
+def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
+    """A row with the median, the least and the most of each figure."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, values in figures.items():
+        spread = (statistics.median(values), min(values), max(values))
+        rows.append((name, *(round(value, 3) for value in spread)))
+    return Table(title, ("", "median", "least", "most"), tuple(rows))
 
 
 def publish(command: str, report: Report, path: Path | None) -> None:
@@ -104,12 +108,8 @@ def as_json(command: str, report: Report) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    models = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return models[0] if models else platform.processor() or "unknown"
 
 
 def _shown(cell: Cell) -> str:

@@ -53,14 +53,6 @@ class Service:
         """Process ids: the service itself, then the processes that have its store open."""
         return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
 
-    def resident_mb(self) -> list[float]:
-        """Resident memory of each process in MB, pages of mapped files included."""
-        return [memory_mb(pid) for pid in self.pids()]
-
-    def anonymous_mb(self) -> float:
-        """Memory of all processes in MB, without the pages of mapped files."""
-        return sum(memory_mb(pid, "RssAnon") for pid in self.pids())
-
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
         if self.child.poll() is None:
@@ -88,13 +80,9 @@ class KeepAliveClient:
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
     async def post(self, path: str, body: Mapping[str, object]) -> bytes:
-        """The body of the answer to a POST. Raises Refused."""
-        return await self.send("POST", path, body)
-
-    async def send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
-        """The body of the answer. Raises Refused for a status other than 2xx."""
-        content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        """The body of the answer to a POST. Raises Refused for a status other than 2xx."""
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
         length = next(int(line.partition(b":")[2]) for line in headers if line.startswith(b"content-length:"))
@@ -160,7 +148,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """A memory field of /proc/PID/status in MB; 0 when the process is gone."""
+    """A memory field of /proc/PID/status in MB; 0 when the process is gone. RssAnon: without pages of mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):

@@ -6,7 +6,6 @@ be shared among processes, each with an encoder on the same store.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,11 +84,6 @@ class QuestionScore:
     question: Question
     own_types: WayScore
     all_types: WayScore
-
-
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 async def evaluate_shared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table, progress
 from benchmarks.harness.stores import data_directory, open_parts, settings_in
-from benchmarks.quality.evaluation import cores, evaluate_shared, rank_updates
+from benchmarks.quality.evaluation import evaluate_shared, rank_updates
 from benchmarks.quality.tables import (
     SetScores,
     budget_table,
@@ -43,7 +44,7 @@ class QualityRequest:
     profile: str | None = field(default=None, metadata=flag("profile of weights", str))
     limit_queries: int | None = field(default=None, metadata=flag("at most N queries of each set", int, least=1))
     store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
-    workers: int = field(default=cores(), metadata=flag("processes that ask at once", least=1))
+    workers: int = field(default=len(os.sched_getaffinity(0)), metadata=flag("processes that ask at once", least=1))
     against: str | None = field(default=None, metadata=flag("paired test against this profile", str))
     ablate: bool = field(default=False, metadata=flag("rank without each signal and leg"))
     pooled: bool = field(default=False, metadata=flag("compare with a store for each conversation"))

@@ -91,16 +91,15 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for label, ways in _ways(list(each.scores)):
-            rows += [
-                (each.name, label, budget, *asdict(budget_figures(ways, budget)).values()) for budget in _budgets(ways)
-            ]
+            figures = {budget: budget_figures(ways, budget) for budget in ways[0].contexts}
+            rows += [(each.name, label, budget, *asdict(kept).values()) for budget, kept in figures.items()]
     columns = ("contexts", "violations", "understated", "full", "utilization", "least")
     return Table("Budgets, every context recounted", ("set", "types", "budget", *columns), tuple(rows))
 
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
     """How `budget` was kept and used by the contexts that were asked for with it."""
-    contexts = [way.contexts[budget] for way in ways if budget in way.contexts]
+    contexts = [way.contexts[budget] for way in ways]
     used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
         contexts=len(contexts),
@@ -133,13 +132,9 @@ def _way_figures(ways: Sequence[WayScore]) -> dict[str, Any]:
     return {
         "ranking": {name: asdict(interval) for name, interval in ranking_intervals(ways).items()},
         "evidence_recall": {str(budget): asdict(recall_interval(ways, budget)) for budget in RECALL_BUDGETS},
-        "budgets": {str(budget): asdict(budget_figures(ways, budget)) for budget in _budgets(ways)},
+        "budgets": {str(budget): asdict(budget_figures(ways, budget)) for budget in ways[0].contexts},
     }
 
 
 def _ways(scores: Sequence[QuestionScore]) -> tuple[tuple[str, list[WayScore]], ...]:
     return ("own", [score.own_types for score in scores]), ("all", [score.all_types for score in scores])
-
-
-def _budgets(ways: Sequence[WayScore]) -> list[int]:
-    return sorted({budget for way in ways for budget in way.contexts})

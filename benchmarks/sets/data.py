@@ -90,7 +90,8 @@ class EvaluationSet:
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
     """The set folders in `directory`, sorted, or those of `names`. Raises BadSet if there is none."""
-    folders = {path.name: path for path in sorted(directory.glob("*")) if _is_set(path)}
+    sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
+    folders = {folder.name: folder for folder in sets}
     for name in names:
         if name not in folders:
             known = ", ".join(folders) or "none"
@@ -143,10 +144,6 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
     if limit is None or total <= limit:
         return whole
     return replace(whole, questions=tuple(whole.questions[index * total // limit] for index in range(limit)))
-
-
-def _is_set(path: Path) -> bool:
-    return (path / CORPUS).is_file() and (path / QUERIES).is_file()
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:

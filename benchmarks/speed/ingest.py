@@ -13,7 +13,7 @@ from typing import TypeAlias
 from api.wiring.resources import open_embedder
 from api.wiring.services import local_panel, screening_of
 from benchmarks.harness.options import flag
-from benchmarks.harness.report import Report, Table, spread_row
+from benchmarks.harness.report import Report, spread_table
 from benchmarks.harness.stores import Opened, data_directory, draft_of, open_parts, settings_in
 from benchmarks.harness.synthetic import turns
 from ingest.screening.redaction.redactor import RuleBook
@@ -133,14 +133,14 @@ def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
 
 def _report(rates: Rates, count: int) -> Report:
     ratios = rates.ratios()
-    rows = (
-        spread_row("bare encoder, texts/s", rates.encoder),
-        spread_row("pipeline, memories/s", rates.pipeline),
-        spread_row("pipeline over encoder", ratios),
-    )
+    spread = {
+        "bare encoder, texts/s": rates.encoder,
+        "pipeline, memories/s": rates.pipeline,
+        "pipeline over encoder": ratios,
+    }
     notes = (
         f"{count} synthetic texts of 8 to 60 words in {len(ratios)} rounds; both get them in the same batches.",
         "The pipeline also counts tokens and words, looks for duplicates, writes, reads back and checks.",
     )
     figures = {"encoder": rates.encoder, "pipeline": rates.pipeline, "ratios": ratios, "count": count}
-    return Report((Table("Ingestion", ("", "median", "least", "most"), rows),), notes, figures)
+    return Report((spread_table("Ingestion", spread),), notes, figures)

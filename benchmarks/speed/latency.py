@@ -57,9 +57,7 @@ Samples: TypeAlias = Mapping[str, Sequence[float]]
 class LatencyRequest:
     """Options of `latency`."""
 
-    sizes: tuple[int, ...] = field(
-        default=(1_000, 10_000, 100_000), metadata=flag("memories in each store", int, least=5)
-    )
+    sizes: tuple[int, ...] = field(default=(1_000, 10_000, 100_000), metadata=flag("memories a store", int, least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
     queries: int = field(default=200, metadata=flag("timed questions", least=1))
     writes: int = field(default=100, metadata=flag("timed writes", least=0))

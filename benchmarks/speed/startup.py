@@ -6,12 +6,20 @@ import time
 from dataclasses import dataclass, field
 
 from benchmarks.harness.options import flag
-from benchmarks.harness.report import Report, Table, spread_row
-from benchmarks.harness.service import running
+from benchmarks.harness.report import Report, spread_table
+from benchmarks.harness.service import memory_mb, running
 from benchmarks.harness.stores import data_directory, settings_in
 
 _SETTLE_S = 3.0
 """Idle time before memory is read."""
+
+_LABELS = {
+    "ready_s": "ready after, s",
+    "service_mb": "resident, service, MB",
+    "store_mb": "resident, store process, MB",
+    "together_mb": "resident, together, MB",
+    "anonymous_mb": "together without pages of files, MB",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +31,7 @@ class StartupRequest:
 
 def measure_startup(request: StartupRequest) -> Report:
     """The report over `rounds` starts on one data folder."""
-    names = ("ready_s", "service_mb", "store_mb", "together_mb", "anonymous_mb")
-    figures: dict[str, list[float]] = {name: [] for name in names}
+    figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)
         for index in range(request.rounds + 1):
@@ -32,20 +39,13 @@ def measure_startup(request: StartupRequest) -> Report:
                 if index == 0:
                     continue  # the first start creates the store and fills the disk cache
                 time.sleep(_SETTLE_S)
-                main, *store = service.resident_mb()
-                values = (service.ready_s, main, sum(store), main + sum(store), service.anonymous_mb())
-                for name, value in zip(names, values, strict=True):
+                main, *store = map(memory_mb, service.pids())
+                anonymous = sum(memory_mb(pid, "RssAnon") for pid in service.pids())
+                values = (service.ready_s, main, sum(store), main + sum(store), anonymous)
+                for name, value in zip(figures, values, strict=True):
                     figures[name].append(value)
-    labels = (
-        "ready after, s",
-        "resident, service, MB",
-        "resident, store process, MB",
-        "resident, together, MB",
-        "together without pages of files, MB",
-    )
-    rows = tuple(spread_row(label, figures[name]) for label, name in zip(labels, names, strict=True))
     notes = (
         f"{request.rounds} warm starts: the encoder is prepared, the store exists and is empty.",
         f"Memory is read {_SETTLE_S:.0f} s after readiness; shared pages count in each process.",
     )
-    return Report((Table("Start", ("", "median", "least", "most"), rows),), notes, dict(figures))
+    return Report((spread_table("Start", {_LABELS[name]: values for name, values in figures.items()}),), notes, figures)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+import anyio
 
 from api.auth.keys import KeyRing
 from api.settings import Settings
 from api.wiring import open_services
 from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
-from benchmarks.harness.report import Report, Table, spread_row
+from benchmarks.harness.report import Report, Table, spread_table
 from benchmarks.harness.service import KeepAliveClient, running
 from benchmarks.harness.stores import TENANT, data_directory, filled, namespace_of, settings_in
 from benchmarks.harness.synthetic import questions, turns
@@ -104,12 +106,10 @@ async def _writing(url: str) -> AsyncIterator[None]:
             items = [{"type": "episodic", "content": next(texts).text} for _ in range(_BATCH)]
             await client.post("/v1/memories/batch", {"namespace": "written", "items": items})
 
-    async with aclosing(await KeepAliveClient.open(url)) as client:
-        writer = asyncio.create_task(write(client))
+    async with aclosing(await KeepAliveClient.open(url)) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(write, client)
         yield
-        writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await writer
+        tasks.cancel_scope.cancel()
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
@@ -141,9 +141,9 @@ async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[s
 def _report(request: ThroughputRequest, sides: dict[str, Side]) -> Report:
     ratios = [http / direct for http, direct in zip(sides[HTTP].rates, sides[DIRECT].rates, strict=True)]
     ms = {name: percentiles(side.ms) for name, side in sides.items()}
-    rows = (*(spread_row(name, side.rates) for name, side in sides.items()), spread_row("HTTP over in process", ratios))
+    rates = {name: side.rates for name, side in sides.items()}
     tables = (
-        Table("Retrievals a second", ("", "median", "least", "most"), rows),
+        spread_table("Retrievals a second", {**rates, "HTTP over in process": ratios}),
         Table(
             "Milliseconds of a retrieval", ("", "p50", "p95", "p99"), tuple((name, *ms[name].values()) for name in ms)
         ),
@@ -153,5 +153,4 @@ def _report(request: ThroughputRequest, sides: dict[str, Side]) -> Report:
         f"{request.queries} questions in each of {request.rounds} rounds; the clients run on the same cores.",
         f"Batches of {_BATCH} texts are written one after the other.",
     )
-    rates = {name: side.rates for name, side in sides.items()}
     return Report(tables, notes, {"rates": rates, "ratios": ratios, "ms": ms})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -24,6 +23,9 @@ _TURN = timedelta(seconds=20)
 _DATE = "%I:%M %p on %d %B, %Y"
 _SESSION = re.compile(r"session_(\d+)")
 _CITED = re.compile(r"D(\d+):(\d+)")
+
+DialogSession: TypeAlias = tuple[int, datetime, list["DialogTurn"]]
+"""Number, time and turns of a session."""
 
 Observations: TypeAlias = dict[str, list[tuple[str, str | list[str]]]]
 """By speaker: texts with the turns that they cite."""
@@ -56,15 +58,6 @@ class Sample(msgspec.Struct):
     observation: dict[str, Observations] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class DialogSession:
-    """One session of a conversation."""
-
-    number: int
-    at: datetime
-    turns: list[DialogTurn]
-
-
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
     """The set of turns and, if the file has observations, the set of observations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
@@ -79,14 +72,16 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
         raise BadSource(f"{place}.conversation: has no session")
     known = {row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)}
     observations = _add_observations(sample, place, sessions, facts)
-    asked_at = stamp(sessions[-1].at + timedelta(days=1))
+    _, last, _ = sessions[-1]
+    asked_at = stamp(last + timedelta(days=1))
     for number, question in enumerate(sample.qa):
         query = _query(question, sample.sample_id, known, turns)
         query |= {"id": f"{sample.sample_id}:q{number}", "conversation": sample.sample_id, "asked_at": asked_at}
         turns.queries.append(query)
-        about_facts = _about_facts(query, observations)
-        if about_facts is not None:
-            facts.queries.append(about_facts)
+        cited = query["evidence"]
+        if cited and all(turn in observations for turn in cited):
+            about = list(dict.fromkeys(fact for turn in cited for fact in observations[turn]))
+            facts.queries.append(query | {"evidence": about})
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
@@ -96,12 +91,13 @@ def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
         if not isinstance(date, str) or not isinstance(turns, list):
             raise BadSource(f"{place}.conversation.session_{number}: needs turns and session_{number}_date_time")
-        yield DialogSession(number, parse_time(date, _DATE, f"{place}.session_{number}_date_time"), turns)
+        yield number, parse_time(date, _DATE, f"{place}.session_{number}_date_time"), turns
 
 
 def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for index, turn in enumerate(session.turns):
+    number, at, said = session
+    for index, turn in enumerate(said):
         caption = turn.blip_caption
         text = f"{turn.text.strip()} {f'[shares {caption.strip()}]' if caption else ''}".strip()
         if not text:
@@ -111,10 +107,10 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
             {
                 "id": _turn_ids([turn.dia_id], name)[0],
                 "conversation": name,
-                "session": f"session_{session.number}",
+                "session": f"session_{number}",
                 "speaker": turn.speaker,
                 "text": text,
-                "timestamp": stamp(session.at + index * _TURN),
+                "timestamp": stamp(at + index * _TURN),
                 "memory_type": "episodic",
                 **({"meta": {"image_caption": caption}} if caption else {}),
             }
@@ -128,20 +124,20 @@ def _add_observations(
 ) -> dict[str, list[str]]:
     """Ids of the observations by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
-    for session in sessions:
-        for speaker, texts in sample.observation.get(f"session_{session.number}_observation", {}).items():
+    for number, at, _ in sessions:
+        for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
             for index, (text, citations) in enumerate(texts):
                 if not text.strip():
-                    raise BadSource(f"{place}.observation of session {session.number}: must not be blank")
+                    raise BadSource(f"{place}.observation of session {number}: must not be blank")
                 cited = _turn_ids([citations] if isinstance(citations, str) else citations, sample.sample_id)
-                row_id = f"{sample.sample_id}:obs:{session.number}:{speaker}:{index}"
+                row_id = f"{sample.sample_id}:obs:{number}:{speaker}:{index}"
                 row = {
                     "id": row_id,
                     "conversation": sample.sample_id,
-                    "session": f"session_{session.number}",
+                    "session": f"session_{number}",
                     "speaker": speaker,
                     "text": text.strip(),
-                    "timestamp": stamp(session.at),
+                    "timestamp": stamp(at),
                     "memory_type": "semantic",
                     "meta": {"evidence": cited},
                 }
@@ -165,11 +161,3 @@ def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
     """Ids of the cited turns, each once; some citations name several turns in one text."""
     matches = (match for text in citations for match in _CITED.finditer(text))
     return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))
-
-
-def _about_facts(query: dict[str, Any], by_turn: dict[str, list[str]]) -> dict[str, Any] | None:
-    """`query` with observations as evidence; None if a turn that it cites has no observation."""
-    cited = query["evidence"]
-    if not cited or any(turn not in by_turn for turn in cited):
-        return None
-    return query | {"evidence": list(dict.fromkeys(fact for turn in cited for fact in by_turn[turn]))}

@@ -15,7 +15,7 @@ from benchmarks.harness.report import (
     publish,
     render_report,
     render_table,
-    spread_row,
+    spread_table,
 )
 
 TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long name", 7, None)))
@@ -69,4 +69,4 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
 
 def test_a_spread_has_median_least_and_most() -> None:
     """The values are rounded."""
-    assert spread_row("ratio", [3.0, 1.23456, 2.0]) == ("ratio", 2.0, 1.235, 3.0)
+    assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)
