@@ -33,7 +33,7 @@ from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReview
 from ingest.screening.submission import ScreeningGate
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.llms.counting import ProviderCounter
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
@@ -81,17 +81,16 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     rules = read_rules(settings.redaction_rules, settings.redaction)
     screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
-    writing = ingestor_parts(resources, screened)
-    ingestor = Ingestor(writing)
+    ingestor = ingestor_of(resources, screened)
     live = live_services(resources, ingestor, screened.redactor)
     retrieving = retriever_parts(resources, live.items, use_counts)
     answers = RedisAnswers(resources.live, system_clock)
-    upkeep = Upkeep(store, embedder, ingestor, writing.locks, system_clock)
+    upkeep = Upkeep(store, embedder, ingestor, system_clock)
     return Services(
         store=store,
         ingestor=ingestor,
         upkeep=upkeep,
-        intentions=Intentions(store, embedder, ingestor, writing.locks, system_clock, live.jobs.locks),
+        intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.jobs.locks),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(store, resources.sparse, use_counts.write),
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
@@ -148,9 +147,9 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     return Panel((*scoring, NoveltyReviewer(store)))
 
 
-def ingestor_parts(resources: Resources, screened: Screening) -> IngestorParts:
-    """The parts of ingestion, with screening."""
-    return IngestorParts(
+def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
+    """Ingestion with screening."""
+    return Ingestor(
         resources.store,
         resources.embedder,
         resources.sparse,

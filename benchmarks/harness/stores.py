@@ -25,7 +25,7 @@ from api.wiring.services import freeze_loaded_objects
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft
 from ingest.writing.drafts import PendingWrite, Preparer
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.ids import memory_id
 from memtypes.model.policy import MemoryType
@@ -128,7 +128,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             embedder=embedder,
             sparse=sparse,
             tokenizers=tokenizers,
-            ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock)),
+            ingestor=Ingestor(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock),
             parts=RetrieverParts(
                 store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=record
             ),

@@ -20,7 +20,7 @@ from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.drafts import Preparer
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.pipeline import PIECE, Ingestor, IngestorParts
+from ingest.writing.pipeline import PIECE, Ingestor
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
@@ -80,7 +80,7 @@ async def measure_ingest(request: IngestRequest) -> Report:
 def _screened(opened: Opened) -> Ingestor:
     """An ingestor with redaction, pre-filter and the local reviewers."""
     screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
-    parts = IngestorParts(
+    return Ingestor(
         opened.store,
         opened.embedder,
         opened.sparse,
@@ -91,7 +91,6 @@ def _screened(opened: Opened) -> Ingestor:
         panel=screening.panel,
         recent=screening.recent,
     )
-    return Ingestor(parts)
 
 
 async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Rates, *, pipeline_first: bool) -> None:

@@ -18,7 +18,6 @@ from ingest.upkeep.planners import (
     promotions,
 )
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.writer import ScopeLocks
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
@@ -61,12 +60,11 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """Runs jobs. locks: the ingestor's."""
+    """Runs jobs."""
 
     store: MemoryStore
     embedder: Embedder
     ingestor: Ingestor
-    locks: ScopeLocks
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
@@ -104,7 +102,7 @@ class Upkeep:
         """Create before changing and removing, so a failure in between loses nothing."""
         if plan.created:
             await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
-        async with self.locks.of(scope):
+        async with self.ingestor.locks.of(scope):
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
         if plan.removed:

@@ -52,12 +52,12 @@ _Source: TypeAlias = MemoryObjectReceiveStream[list[Entry]]
 _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 
-@dataclass(frozen=True, slots=True)
-class IngestorParts:
-    """What an ingestor works with.
+@dataclass(eq=False)
+class Ingestor:
+    """Writes, revises, rates, removes and restores memories.
 
-    gates: what drafts pass first. locks: shared by everything that writes. redactor: for revisions and restored
-    memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
+    gates: what drafts pass first, see `ingest.screening.submission`. locks: shared by everything that writes. redactor:
+    for revisions and restored memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
     """
 
     store: MemoryStore
@@ -71,29 +71,21 @@ class IngestorParts:
     panel: Panel | None = None
     recent: RecentTexts | None = None
 
-
-class Ingestor:
-    """Writes, revises, rates, removes and restores memories."""
-
-    def __init__(self, parts: IngestorParts) -> None:
-        preparer = Preparer(parts.sparse, parts.tokenizer)
-        self._clock = parts.clock
-        self._store = parts.store
-        self._locks = parts.locks
-        self._redactor = parts.redactor
+    def __post_init__(self) -> None:
+        preparer = Preparer(self.sparse, self.tokenizer)
+        writer = MemoryWriter(self.store, self.embedder, self.clock, self.locks)
+        reviews = None if self.panel is None else ReviewStage(self.panel, self.store)
         self._order = ArrivalOrder()
-        writer = MemoryWriter(parts.store, parts.embedder, parts.clock, parts.locks)
-        reviews = None if parts.panel is None else ReviewStage(parts.panel, parts.store)
-        self._stages = Stages(parts.gates, preparer, parts.store, parts.embedder, writer, reviews, parts.recent)
-        self._editor = MemoryEditor(parts.store, parts.embedder, preparer, parts.clock)
-        self._restorer = Restorer(parts.store, parts.embedder, preparer, parts.locks, parts.redactor)
+        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews, self.recent)
+        self._editor = MemoryEditor(self.store, self.embedder, preparer, self.clock)
+        self._restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
         """Write a single draft: stored, merged or rejected.
 
         Raises InvalidRequest for an invalid draft, Overloaded or Unavailable if it could not be stored.
         """
-        now = self._clock()
+        now = self.clock()
         check_draft(submission_of(draft).draft, now)
         call = WriteCall(scope, now)
         (submission,) = self._numbered(call, [draft])
@@ -113,7 +105,7 @@ class Ingestor:
 
         Raises InvalidRequest, with the index in its path, before anything is stored.
         """
-        now = self._clock()
+        now = self.clock()
         for index, draft in enumerate(drafts):
             _check_at(index, submission_of(draft).draft, now)
         call = WriteCall(scope, now)
@@ -166,16 +158,16 @@ class Ingestor:
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
         """The memory after `changes`; see `MemoryEditor.revise`. Raises NotFound and InvalidRequest."""
-        redactor, requested = self._redactor, changes
+        redactor, requested = self.redactor, changes
         if redactor is not None:
             cleaned = await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))
             changes = cleaned.value
-        async with self._locks.of(scope):
+        async with self.locks.of(scope):
             return await self._editor.revise(scope, memory_id, changes)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove memories; return how many of `ids` existed."""
-        async with self._locks.of(scope):
+        async with self.locks.of(scope):
             return await self._editor.remove(scope, ids)
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
@@ -183,12 +175,12 @@ class Ingestor:
 
         For whole conversations: no remaining turn is embedded again. Waits for changes in progress.
         """
-        async with self._locks.of(scope):
-            return await self._store.delete_where(scope, types, where)
+        async with self.locks.of(scope):
+            return await self.store.delete_where(scope, types, where)
 
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """The memory after `outcome`; see `ingest.writing.changes`. Raises NotFound."""
-        async with self._locks.of(scope):
+        async with self.locks.of(scope):
             return await self._editor.rate(scope, memory_id, outcome)
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:

@@ -21,7 +21,7 @@ from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
@@ -83,9 +83,8 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     )
     screened = screening_of(book or RuleBook(), local_panel(stored), embedder)
     gates = (*screened.gates, DueTimes(clock))
-    parts = IngestorParts(stored, embedder, sparse, tokenizer, clock, gates)
-    parts = replace(parts, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
-    ingestor = Ingestor(parts)
+    ingestor = Ingestor(stored, embedder, sparse, tokenizer, clock, gates)
+    ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
     live, policies = FakeThreads(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, FakeLocks(), clock)
@@ -93,8 +92,8 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     return Services(
         store=stored,
         ingestor=ingestor,
-        upkeep=Upkeep(stored, embedder, ingestor, parts.locks, clock),
-        intentions=Intentions(stored, embedder, ingestor, parts.locks, clock),
+        upkeep=Upkeep(stored, embedder, ingestor, clock),
+        intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(stored, sparse, use_counts.write),
         pings={"store": stored.ping, "embedder": embedder.ping},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.evaluation import Evaluation
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
@@ -99,7 +99,7 @@ class FakeParts:
     @property
     def ingestor(self) -> Ingestor:
         """Writes to the store."""
-        return Ingestor(IngestorParts(self.store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), system_clock))
+        return Ingestor(self.store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), system_clock)
 
     @property
     def evaluation(self) -> Evaluation:

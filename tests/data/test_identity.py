@@ -11,7 +11,7 @@ import pytest
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.identity.duplicates import wording
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
@@ -77,7 +77,7 @@ async def test_updates_replace_earlier_facts(onnx_directory: Path) -> None:
 async def _stored_before(embedder: Embedder, old: str, new: str) -> Memory:
     """The memory of `old` after `new` was written a day later."""
     store, scope = InMemoryStore(embedder.dimensions), Scope("acme", "updates")
-    ingestor = Ingestor(IngestorParts(store, embedder, FakeSparse(), FakeTokenizer(), lambda: TOLD + timedelta(days=9)))
+    ingestor = Ingestor(store, embedder, FakeSparse(), FakeTokenizer(), lambda: TOLD + timedelta(days=9))
     ids = []
     for days, text in enumerate((old, new)):
         fields = {"type": "semantic", "content": text, "created_at": TOLD + timedelta(days=days)}

@@ -14,7 +14,7 @@ from ingest.files.run import LocalSink
 from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.panel import Panel
 from ingest.writing.outcome import WriteOutcome
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
@@ -213,8 +213,8 @@ class Bench:
     recent: RecentTexts | None = None
 
     def __post_init__(self) -> None:
-        parts = IngestorParts(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
-        self.ingestor = Ingestor(replace(parts, panel=self.panel, recent=self.recent))
+        ingestor = Ingestor(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
+        self.ingestor = replace(ingestor, panel=self.panel, recent=self.recent)
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
         """A sink that writes with this ingestor."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT
@@ -80,7 +80,7 @@ class World:
     writer: Embedder = field(default_factory=FakeEmbedder)
 
     def __post_init__(self) -> None:
-        self.ingestor = Ingestor(IngestorParts(self.store, self.writer, FakeSparse(), self.tokenizer, clock))
+        self.ingestor = Ingestor(self.store, self.writer, FakeSparse(), self.tokenizer, clock)
         parts = RetrieverParts(
             self.store,
             self.embedder,

@@ -22,7 +22,7 @@ from benchmarks.quality.variants import (
 )
 from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
 from retrieval.retriever import RetrieverParts
@@ -50,7 +50,7 @@ def opened() -> Opened:
         embedder=embedder,
         sparse=sparse,
         tokenizers={tokenizer.name: tokenizer},
-        ingestor=Ingestor(IngestorParts(store, embedder, sparse, tokenizer, system_clock)),
+        ingestor=Ingestor(store, embedder, sparse, tokenizer, system_clock),
         parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
         stages={},
     )

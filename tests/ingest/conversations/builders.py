@@ -12,7 +12,7 @@ from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import Threads
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import ScreeningGate
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.config import parse_policies
 from memtypes.llms.registry import Registry
 from memtypes.stores.redis.connection.client import LiveClient
@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
     """An ingestor that writes to `store` what passes `gates`."""
-    return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates))
+    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates)
 
 
 def threads_over(

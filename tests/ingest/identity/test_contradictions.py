@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.identity.contradictions import MAX_CHARACTERS, ParsedFact, place_facts, replaces
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import LinkType, Memory
 from memtypes.model.policy import MemoryType
@@ -171,7 +171,7 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
 async def test_the_old_fact_ends_where_the_new_one_begins() -> None:
     """The outcome has the id of the replaced fact, which keeps its text and points to its successor."""
     store = InMemoryStore()
-    ingestor = Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
     new = await _write(ingestor, "The deadline of the sprint is April 12", "2026-02-01T00:00:00Z")
     assert new.status is WriteStatus.STORED
@@ -184,7 +184,7 @@ async def test_the_old_fact_ends_where_the_new_one_begins() -> None:
 
 
 def _ingestor(store: InMemoryStore) -> Ingestor:
-    return Ingestor(IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
 
 
 async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
@@ -230,8 +230,8 @@ async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
     first = await _ingestor(store).write(SCOPE, drafts)
     assert [outcome.supersedes for outcome in first] == [(), (first[0].id,), (first[1].id,)]
     later = NOW + timedelta(hours=1)
-    parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: later)
-    again = await Ingestor(parts).write(SCOPE, drafts)
+    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: later)
+    again = await ingestor.write(SCOPE, drafts)
     assert [(outcome.status, outcome.id) for outcome in again] == [
         (WriteStatus.MERGED, outcome.id) for outcome in first
     ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.identity.duplicates import same_statement
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -109,7 +109,7 @@ class ContextEmbedder(FakeEmbedder):
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
     """The outcomes of writing these contents in one call."""
-    ingestor = Ingestor(IngestorParts(store, ContextEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW))
+    ingestor = Ingestor(store, ContextEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)
 

@@ -8,7 +8,6 @@ import pytest
 
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.upkeep.planners import JobRequest, UpkeepJob
-from ingest.writing.writer import ScopeLocks
 from memtypes.model.scope import Scope
 from tests.ingest.doubles import SCOPE, Bench, draft
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 def upkeep_of(bench: Bench) -> Upkeep:
     """Upkeep over the bench's store."""
-    return Upkeep(bench.store, bench.embedder, bench.ingestor, ScopeLocks(), bench.clock)
+    return Upkeep(bench.store, bench.embedder, bench.ingestor, bench.clock)
 
 
 async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from ingest.writing.transfer import exported, read_exported
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
@@ -32,8 +31,8 @@ SCOPE = Scope("acme", "shop")
 
 def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
     """An ingestor for `store`."""
-    parts = IngestorParts(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
-    return Ingestor(parts if rules is None else replace(parts, redactor=Redactor(RuleBook(default=rules))))
+    redactor = None if rules is None else Redactor(RuleBook(default=rules))
+    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, redactor=redactor)
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.writing.pipeline import Ingestor, IngestorParts
+from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
@@ -175,7 +175,7 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     """The answer for `model`, from forty facts."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
-    ingestor = Ingestor(IngestorParts(store, embedder, sparse, tokenizer, clock))
+    ingestor = Ingestor(store, embedder, sparse, tokenizer, clock)
     facts = [SemanticDraft(type="semantic", content=f"the tide table of harbour {number}") for number in range(40)]
     await ingestor.write(MODEL_SCOPE, facts)
     parts = RetrieverParts(store, embedder, sparse, {"cl100k_base": tokenizer}, clock, models=RegistrySource())
