@@ -116,7 +116,7 @@ class Flusher:
         return 0
 
     async def _flush_locked(self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float) -> FlushResult:
-        lock_s = self.policies.of(await self.store.get(scope, thread_id)).locks.flush
+        lock_s = self.policies.of((await self.store.get(scope, thread_id)).resource).locks.flush
         lock = LockRequest(f"flush {thread_id}", scope, ttl_s=lock_s, wait_s=wait_s)
         async with self.locks.held(lock):
             with time_limit(lock_s, "flush"):
@@ -138,7 +138,7 @@ class Flusher:
         raise Overloaded("the thread changes faster than it can be flushed")
 
     def _plan(self, thread: Thread, request: FlushRequest) -> FlushPlan:
-        policy = self.policies.of(thread)
+        policy = self.policies.of(thread.resource)
         settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
         return FlushPlan(settings, self.policies.limits(policy), request.force)
 
@@ -150,7 +150,7 @@ class Flusher:
         if not plan.summarises:
             return Removal(thread.id, indices, now)
         summary = await summariser.summary(thread.summary, turns, plan.max_summary_tokens(content, turns))
-        tokenizer = self.policies.tokenizer(self.policies.of(thread), self.tokenizer)
+        tokenizer = self.policies.tokenizer(self.policies.of(thread.resource), self.tokenizer)
         return Removal(thread.id, indices, now, summary, tokenizer.count(summary))
 
 

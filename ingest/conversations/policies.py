@@ -13,7 +13,6 @@ from memtypes.live.thread_policy import AccessMode, Policies, ResourceReference,
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.threads import Thread
 
 UNKNOWN_WINDOW = 8_192
 """Context window assumed for an unknown model, so that a share of it is still a limit."""
@@ -39,11 +38,7 @@ class PolicyLookup:
             raise InvalidRequest(f"there is no policy {resource!r}; there are: {known}", path="resource", got=resource)
         return policies[resource]
 
-    def of(self, thread: Thread) -> ThreadPolicy:
-        """The policy of a thread."""
-        return self.of_resource(thread.resource)
-
-    def of_resource(self, resource: str | None) -> ThreadPolicy:
+    def of(self, resource: str | None) -> ThreadPolicy:
         """The policy of a stored thread's resource; the default if the file no longer defines it."""
         return self.policies.threads.get(resource or "", _DEFAULT)
 

@@ -135,7 +135,7 @@ class Threads:
     async def append(self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None) -> TurnResult:
         """Append a turn within the limits, flush at the threshold, and store evicted turns as memories."""
         resource = await self._resource(scope, thread_id)
-        policy = self.policies.of_resource(resource)
+        policy = self.policies.of(resource)
         self.policies.check_write(resource, new.agent_id)
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
@@ -161,7 +161,7 @@ class Threads:
         The new turns must be within the limits: nothing is evicted.
         """
         resource = await self._resource(scope, thread_id)
-        policy = self.policies.of_resource(resource)
+        policy = self.policies.of(resource)
         for agent_id in {turn.agent_id for turn in turns}:
             self.policies.check_write(resource, agent_id)
         with time_limit(policy.locks.append, "append"):
@@ -189,7 +189,7 @@ class Threads:
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """Number of turns removed, and the id of the backup if one was requested."""
         backup_id = str(uuid.uuid4()) if backup else None
-        policy = self.policies.of_resource(await self._resource(scope, thread_id))
+        policy = self.policies.of(await self._resource(scope, thread_id))
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 

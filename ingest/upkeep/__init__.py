@@ -1,1 +1,0 @@
-"""Upkeep: promotion, forgetting, expiry and compaction of stored memories."""

@@ -1,1 +1,0 @@
-"""Receipts: how each answer was made, verified offline and replayed."""

@@ -242,7 +242,7 @@ class ThreadStatsAnswer(Answer):
     @classmethod
     def of(cls, threads: Threads, thread: Thread, backlog: EvictedBacklog) -> Self:
         """The answer for `thread`, of which `backlog` is not yet stored."""
-        policy = threads.policies.of(thread)
+        policy = threads.policies.of(thread.resource)
         limits = threads.policies.limits(policy)
         bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
         threshold = policy.flush.threshold
@@ -284,7 +284,7 @@ class ThreadHealthAnswer(Answer):
     def of(cls, threads: Threads, content: ThreadContent, backlog: EvictedBacklog) -> Self:
         """One check for each limit, for the token count, for the time to live, and for evicted turns."""
         thread = content.thread
-        limits = threads.policies.limits(threads.policies.of(thread))
+        limits = threads.policies.limits(threads.policies.of(thread.resource))
         counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
         passed = {
             "tokens_add_up": counted == thread.tokens,

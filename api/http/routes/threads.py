@@ -152,7 +152,7 @@ async def post_context(
     model = None if data.model is None else services.models().find(data.model)
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
     margin = model.margin if model and data.tokenizer is None else 0.0
-    policy = threads.policies.of(chain.threads[-1].thread)
+    policy = threads.policies.of(chain.threads[-1].thread.resource)
     window = threads.policies.window_share(policy)
     budget = math.floor((data.budget if window is None else min(data.budget, window)) / (1.0 + margin))
 

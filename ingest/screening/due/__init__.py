@@ -1,1 +1,0 @@
-"""Due times: from the words of a text to an instant."""

@@ -193,7 +193,7 @@ async def run(policy: str) -> list[object]:
             await store.use(SCOPE, thread.id, [1])
     content = await threads.store.read(SCOPE, thread.id)
     earlier = ThreadContent(replace(thread, id="earlier"), content.turns)
-    allocation = threads.policies.of_resource("r").allocation
+    allocation = threads.policies.of("r").allocation
     shown = thread_context([earlier, content], 90, FakeTokenizer(), allocation)
     indices = [turn.index for turn in content.turns]
     return [*results, indices, content.thread.summary, shown.text.replace(thread.id, "")]
