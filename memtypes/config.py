@@ -70,14 +70,10 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_NOT_AN_OBJECT = "must be an object"
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
-    "dict_type": _NOT_AN_OBJECT,
-    "model_type": _NOT_AN_OBJECT,
-    "model_attributes_type": _NOT_AN_OBJECT,
-    "mapping_type": _NOT_AN_OBJECT,
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be an object"),
     "list_type": "must be a list",
     "too_short": "must have {min_length} or more entries, has {actual_length}",
     "too_long": "must have at most {max_length} entries, has {actual_length}",

@@ -156,10 +156,7 @@ class StepStatus(StrEnum):
 
 
 STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
-    WorkflowEventType.STARTED: WorkflowStatus.RUNNING,
-    WorkflowEventType.STEP_STARTED: WorkflowStatus.RUNNING,
-    WorkflowEventType.STEP_COMPLETED: WorkflowStatus.RUNNING,
-    WorkflowEventType.STEP_FAILED: WorkflowStatus.RUNNING,
+    **dict.fromkeys((WorkflowEventType.STARTED, *_STEP_TYPES), WorkflowStatus.RUNNING),
     WorkflowEventType.COMPLETED: WorkflowStatus.COMPLETED,
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,

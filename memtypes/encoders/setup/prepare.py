@@ -36,15 +36,11 @@ MODEL_NAME = "all-MiniLM-L6-v2"
 RECIPE = "int8-1"  # increased by every change of the graph that changes vectors
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what the model was trained and evaluated with
+FINGERPRINT = f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
 DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
 OnStep: TypeAlias = Callable[[str], None]
 """Called with the name of each step as it starts."""
-
-
-def fingerprint() -> str:
-    """Fingerprint of the encoder that this module builds."""
-    return f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
 
 
 def prepare(directory: Path, on_step: OnStep = lambda _: None) -> Manifest:
@@ -57,7 +53,7 @@ def prepare(directory: Path, on_step: OnStep = lambda _: None) -> Manifest:
         ready = read_manifest(directory)
     except SetupRequired:
         ready = None
-    if ready is not None and ready.fingerprint == fingerprint():
+    if ready is not None and ready.fingerprint == FINGERPRINT:
         return ready
     try:
         return _build(directory, on_step)
@@ -119,7 +115,7 @@ def _build(directory: Path, on_step: OnStep) -> Manifest:
 
 def _describe(staged: Path) -> Manifest:
     files = {name: sha256_of(staged / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
-    return Manifest(fingerprint=fingerprint(), dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files)
+    return Manifest(fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files)
 
 
 def _flush(path: Path) -> None:

@@ -68,7 +68,7 @@ class RedisWorking(LiveItemStore):
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return the due namespaces; see the port."""
         due = await self._due(DUE_NAMESPACES, at, limit)
-        return [DueNamespace(Scope(*json.loads(name)), _score(score)) for name, score in due]
+        return [DueNamespace(Scope(*json.loads(name)), f"{score:.0f}") for name, score in due]
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
         """Return the due sessions; see the port."""
@@ -87,7 +87,7 @@ class RedisWorking(LiveItemStore):
         first: list[tuple[str, float]] = await self._live.run(
             lambda redis: redis.zrange(key, 0, 0, withscores=True), idempotent=True, key=key
         )
-        next_due = _score(first[0][1]) if first else ""
+        next_due = f"{first[0][1]:.0f}" if first else ""
         await self._live.script(
             _RESCHEDULE, [DUE_NAMESPACES], (_member(due.scope), due.due_at, next_due), idempotent=True
         )
@@ -123,10 +123,6 @@ def _session(scope: Scope) -> str:
 
 def _member(scope: Scope) -> str:
     return json.dumps([scope.tenant, scope.namespace])
-
-
-def _score(score: float) -> str:
-    return f"{score:.0f}"
 
 
 def _record(item: LiveItem) -> str:
