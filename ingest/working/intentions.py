@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
@@ -86,28 +87,21 @@ class Intentions:
         async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, ids)
 
-    async def complete(self, scope: Scope, memory_id: str) -> Memory:
-        """The completed intention. Raises NotFound, InvalidRequest for another type, Conflict if it was cancelled."""
-        return await self._end(scope, memory_id, Status.COMPLETED)
-
-    async def cancel(self, scope: Scope, memory_id: str) -> Memory:
-        """The cancelled intention. Raises NotFound, InvalidRequest for another type, Conflict if it was completed."""
-        return await self._end(scope, memory_id, Status.CANCELLED)
-
-    async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """The intention, due at `until`. Raises as `complete` does, and InvalidRequest for a time in the past."""
-        await self._intention(scope, memory_id, Status.PENDING)
-        if until <= self.clock():
-            raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
-        changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
-        return await self.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
-
-    async def _end(self, scope: Scope, memory_id: str, status: Status) -> Memory:
+    async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
+        """The ended intention. Raises NotFound, InvalidRequest for another type, Conflict if it ended otherwise."""
         intention = await self._intention(scope, memory_id, status)
         if intention.status is status:
             return intention
         completed_at = self.clock() if status is Status.COMPLETED else None
         return await self.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
+
+    async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
+        """The intention, due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
+        await self._intention(scope, memory_id, Status.PENDING)
+        if until <= self.clock():
+            raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
+        changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
+        return await self.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
 
     async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
         """The intention, if its status can become `status`."""

@@ -26,7 +26,7 @@ CURRENT_SHARE = 0.3
 
 
 def _weights(**weights: float) -> Mapping[str, float]:
-    return {signal: weights.get(signal, 0.0) for signal in SIGNALS}
+    return dict.fromkeys(SIGNALS, 0.0) | weights
 
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
@@ -61,7 +61,7 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
         known = ", ".join(sorted(PROFILES))
         raise InvalidRequest(f"unknown profile {name!r}; known are {known}", path="profile", got=name)
     if request.weights is not None:
-        return name, {signal: float(request.weights.get(signal, 0.0)) for signal in SIGNALS}  # type: ignore[call-overload]
+        return name, dict.fromkeys(SIGNALS, 0.0) | {str(signal): weight for signal, weight in request.weights.items()}
     weights = dict(PROFILES[name])
     if name == DEFAULT_PROFILE:
         weights = _adapted(weights, request.query)

@@ -16,6 +16,7 @@ from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
+from memtypes.model.prospective import Status
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from retrieval.answer import Answer
@@ -65,7 +66,7 @@ async def complete(
 ) -> MemoryAnswer:
     """The completed intention."""
     scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.intentions.complete(scope, known_id(memory_id)))
+    return MemoryAnswer(await services.intentions.end(scope, known_id(memory_id), Status.COMPLETED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
@@ -74,7 +75,7 @@ async def cancel(
 ) -> MemoryAnswer:
     """The cancelled intention."""
     scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.intentions.cancel(scope, known_id(memory_id)))
+    return MemoryAnswer(await services.intentions.end(scope, known_id(memory_id), Status.CANCELLED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)

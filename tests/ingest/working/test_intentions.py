@@ -96,13 +96,13 @@ async def test_an_ended_intention_stays_ended() -> None:
         await intentions.snooze(SCOPE, memory_id, PAST)
     await intentions.snooze(SCOPE, memory_id, FUTURE)
     assert await intentions.due(SCOPE, DueRequest(NOW)) == []
-    completed = await intentions.complete(SCOPE, memory_id)
+    completed = await intentions.end(SCOPE, memory_id, Status.COMPLETED)
     assert (completed.status, completed.completed_at) == (Status.COMPLETED, NOW)  # type: ignore[attr-defined]
-    assert await intentions.complete(SCOPE, memory_id) == completed
+    assert await intentions.end(SCOPE, memory_id, Status.COMPLETED) == completed
     with pytest.raises(Conflict, match="completed already"):
-        await intentions.cancel(SCOPE, memory_id)
+        await intentions.end(SCOPE, memory_id, Status.CANCELLED)
     with pytest.raises(NotFound):
-        await intentions.complete(SCOPE, "0" * 8)
+        await intentions.end(SCOPE, "0" * 8, Status.COMPLETED)
 
 
 async def times_fired(locks: Locks | None) -> int:
