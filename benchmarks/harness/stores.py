@@ -22,6 +22,7 @@ import numpy as np
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
 from api.wiring.services import freeze_loaded_objects
+from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft
 from ingest.writing.drafts import PendingWrite, Preparer
@@ -151,6 +152,7 @@ def data_directory(path: Path | None = None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as directory:
         yield Path(directory)
+        wait_until_closed(Path(directory))  # the engine still writes after the last request
 
 
 def namespace_of(index: int) -> str:
