@@ -10,13 +10,16 @@ with it, so token counts add up; see `memtypes.search.passage`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadContent
 from memtypes.search.passage import bullet
+
+T = TypeVar("T")
 
 _HEADINGS = {
     "system": "## Instructions\n",
@@ -62,23 +65,6 @@ class _ThreadPiece:
     source: tuple[str, int] | None = None
 
 
-@dataclass(slots=True)
-class _ContextPart:
-    candidates: list[_ThreadPiece] = field(default_factory=list)  # newest first
-    selected: list[_ThreadPiece] = field(default_factory=list)
-    tokens: int = 0
-
-    def fill(self, share: int, heading_tokens: int) -> int:
-        """Select the candidates that fit into `share` tokens; returns the tokens taken."""
-        room = share - heading_tokens
-        for piece in self.candidates:
-            if piece.tokens <= room:
-                self.selected.append(piece)
-                room -= piece.tokens
-        self.tokens = share - room if self.selected else 0
-        return self.tokens
-
-
 def thread_context(
     chain: Sequence[ThreadContent],
     budget: int,
@@ -88,19 +74,27 @@ def thread_context(
     files: bool = True,
 ) -> ThreadContext:
     """The context of the last thread of `chain`, which is oldest first, in at most `budget` tokens."""
-    parts = _parts(chain, tokenizer)
+    candidates = _candidates(chain, tokenizer)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
+    parts = dict.fromkeys(_HEADINGS, 0)
+    selected: dict[str, list[_ThreadPiece]] = {}
     for name in _FILL_ORDER:
         share = room if allocation is None else min(room, math.floor(budget * getattr(allocation, name)))
-        room -= parts[name].fill(share, tokenizer.count(_HEADINGS[name]))
+        heading = tokenizer.count(_HEADINGS[name])
+        selected[name] = _fitting(((piece, piece.tokens) for piece in candidates[name]), share - heading)
+        if selected[name]:
+            parts[name] = heading + sum(piece.tokens for piece in selected[name])
+            room -= parts[name]
     mentions = _newest_mentions(chain, "files") if files else []
-    listed = _fitting(mentions, room, tokenizer)
-    text = _text(parts, listed)
-    turns = tuple(piece.source for part in parts.values() for piece in reversed(part.selected) if piece.source)
+    costs = ((mention, tokenizer.count(bullet(mention.path))) for mention in mentions)
+    listed = _fitting(costs, room - tokenizer.count(_FILES))
+    shown = {name: selected[name][::-1] for name in _HEADINGS if selected[name]}  # oldest first
+    text = _text(shown, listed)
+    turns = tuple(piece.source for pieces in shown.values() for piece in pieces if piece.source)
     return ThreadContext(
         text=text,
         tokens=tokenizer.count(text),
-        parts={name: part.tokens for name, part in parts.items()},
+        parts=parts,
         turns=turns,
         files=tuple(listed),
         images=tuple(_newest_mentions(chain, "images")),
@@ -109,18 +103,19 @@ def thread_context(
     )
 
 
-def _parts(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, _ContextPart]:
-    parts = {name: _ContextPart() for name in _HEADINGS}
+def _candidates(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, list[_ThreadPiece]]:
+    """The pieces of each part, newest first."""
+    parts: dict[str, list[_ThreadPiece]] = {name: [] for name in _HEADINGS}
     for content in reversed(chain):
         turns_part = "short_term" if content is chain[-1] else "long_term"
         for turn in reversed(content.turns):
             speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
             text = bullet(f"{speaker}: {turn.content}")
             piece = _ThreadPiece(text, tokenizer.count(text), (content.thread.id, turn.index))
-            parts["system" if turn.role == "system" else turns_part].candidates.append(piece)
+            parts["system" if turn.role == "system" else turns_part].append(piece)
         for name, note in (("long_term", content.thread.summary), ("custom", content.thread.initial_context)):
             if note:
-                parts[name].candidates.append(_ThreadPiece(bullet(note), tokenizer.count(bullet(note))))
+                parts[name].append(_ThreadPiece(bullet(note), tokenizer.count(bullet(note))))
     return parts
 
 
@@ -134,23 +129,20 @@ def _newest_mentions(chain: Sequence[ThreadContent], kind: str) -> list[FileMent
     return list(mentions.values())
 
 
-def _fitting(mentions: Sequence[FileMention], room: int, tokenizer: Tokenizer) -> list[FileMention]:
-    """The mentions that fit into `room` tokens, heading included; newest first."""
-    room -= tokenizer.count(_FILES)
+def _fitting(costs: Iterable[tuple[T, int]], room: int) -> list[T]:
+    """Those that fit into `room` tokens one after the other; larger ones are skipped. costs: each with its tokens."""
     fitting = []
-    for mention in mentions:
-        cost = tokenizer.count(bullet(mention.path))
+    for candidate, cost in costs:
         if cost <= room:
-            fitting.append(mention)
+            fitting.append(candidate)
             room -= cost
     return fitting
 
 
-def _text(parts: Mapping[str, _ContextPart], listed: Sequence[FileMention]) -> str:
+def _text(shown: Mapping[str, Sequence[_ThreadPiece]], listed: Sequence[FileMention]) -> str:
     lines: list[str] = []
-    for name, part in parts.items():
-        if part.selected:
-            lines += [_HEADINGS[name], *(piece.text for piece in reversed(part.selected))]
+    for name, pieces in shown.items():
+        lines += [_HEADINGS[name], *(piece.text for piece in pieces)]
     if listed:
         lines += [_FILES, *(bullet(mention.path) for mention in listed)]
     return "".join([_OPENING, *lines, _CLOSING]) if lines else ""
