@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -165,9 +164,15 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _call(self, call: Callable[[Connection], Awaitable[T]]) -> T:
-        with _translate_errors():
+        try:
             await topology.discover_nodes(self._redis)
             return await call(self._redis)
+        except RedisTimeoutError as error:
+            raise TimeoutError from error
+        except (RedisConnectionError, RedisClusterException, OSError) as error:
+            raise _ConnectionLostError(str(error)) from error
+        except RedisError as error:
+            raise Unavailable(f"the live store failed: {error}") from error
 
     async def _reconnect(self, timeout_s: float) -> None:
         """Return when the server can be called again. All callers share one attempt, each within its own deadline."""
@@ -187,15 +192,3 @@ class LiveClient:
                 await self._server.ensure()
             except (StoreInUse, SetupRequired) as error:  # at start-up the operator's mistake, now an outage
                 raise Unavailable(f"the live store can't be started again: {error}") from error
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except RedisTimeoutError as error:
-        raise TimeoutError from error
-    except (RedisConnectionError, RedisClusterException, OSError) as error:
-        raise _ConnectionLostError(str(error)) from error
-    except RedisError as error:
-        raise Unavailable(f"the live store failed: {error}") from error
