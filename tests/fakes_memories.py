@@ -22,6 +22,7 @@ from memtypes.stores.operations.engine import (
     EngineOperations,
     EnginePoint,
     ExistingColumns,
+    FacetCounts,
     Keys,
     Payload,
     PutPoints,
@@ -81,7 +82,7 @@ class InMemoryEngine(EngineOperations):
 
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+    ) -> dict[MemoryType, FacetCounts]:
         """The values of a field with their numbers."""
         return {
             kind: Counter(_value(point.payload, field) for point in self._matching(kind, where)).most_common(limit)

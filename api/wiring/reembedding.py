@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from api.settings import Settings
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import Conflict
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import InContext, Vectors
@@ -65,11 +64,11 @@ class Reembedding:
             from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
 
             server = server_settings(self._settings, self._settings.qdrant_url, fingerprint, self._embedder.dimensions)
-            return await rebuild_server(server, self._vectors_of)
+            return await rebuild_server(server, self._embed)
         store = EdgeSettings(self._settings.store_path, fingerprint, self._embedder.dimensions)
-        return await rebuild(store, self._vectors_of, stop_engine=stop_engine)
+        return await rebuild(store, self._embed, stop_engine=stop_engine)
 
-    async def _vectors_of(self, _memories: Sequence[Memory], texts: Sequence[InContext]) -> list[Vectors]:
+    async def _embed(self, texts: Sequence[InContext]) -> list[Vectors]:
         embeddings = await self._embedder.embed_in_context(texts)
         return [
             Vectors(embedding.dense, self._sparse.encode_document(text.text), embedding.tokens)

@@ -31,6 +31,10 @@ Keys: TypeAlias = NDArray[Any]
 """How an engine identifies memories: by id, or by internal numbers. Sortable; opaque to callers."""
 
 
+FacetCounts: TypeAlias = list[tuple[str | int, int]]
+"""Values of a payload field, each with the number of memories that have it."""
+
+
 class EnginePoint(msgspec.Struct, frozen=True, array_like=True, eq=False):
     """A memory as an engine stores it."""
 
@@ -143,8 +147,8 @@ class EngineOperations(ABC):
     @abstractmethod
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, list[tuple[Any, int]]]:
-        """The values of a payload field with the number of memories that have each, at most `limit` a type."""
+    ) -> dict[MemoryType, FacetCounts]:
+        """How often each value of a payload field occurs, at most `limit` values a type."""
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
@@ -170,8 +174,12 @@ class EngineOperations(ABC):
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
         """Make the changes of each type, in order, and return when they are durable."""
 
-    async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of those `ids` that exist in the namespace."""
+    async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
+        """The payloads of those `ids` that exist in the namespace, in no particular order."""
         scrolls = {kind: Scroll(within(scope, has_ids(few)), len(few)) for kind, few in ids.items()}
         payloads = await self.scroll(scrolls)
-        return [passage_in(payload) for by_id in payloads.values() for payload in by_id.values()]
+        return [payload for by_id in payloads.values() for payload in by_id.values()]
+
+    async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
+        """The passages of those `ids` that exist in the namespace, in no particular order."""
+        return [passage_in(payload) for payload in await self.payloads(scope, ids)]

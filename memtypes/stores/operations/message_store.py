@@ -103,8 +103,8 @@ class MessageStore(MemoryStore):
         for use in uses:
             if use.id in valid:
                 typed.setdefault(use.type, []).append(use)
-        for same_type in typed.values():  # one request a type: a search in between waits for one type only
-            await self.ask(writes.NoteUses(scope=scope, uses=same_type))
+        for kind, same_type in typed.items():  # one request a type: a search in between waits for one type only
+            await self.ask(writes.NoteUses(scope=scope, type=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories of `ids`; the number that were removed."""

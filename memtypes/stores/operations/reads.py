@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import TypeStats
 from memtypes.search.passage import Passage
-from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, within
-from memtypes.stores.operations.engine import EngineOperations, Payload, Scroll
+from memtypes.stores.operations.conditions import Condition, of_tenant, within
+from memtypes.stores.operations.engine import EngineOperations, FacetCounts, Payload
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.paging import Position, list_page
 
@@ -27,9 +25,7 @@ class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=T
 
     async def run(self, engine: EngineOperations) -> list[Payload]:
         """The payloads, in no particular order."""
-        scrolls = {kind: Scroll(within(self.scope, has_ids(ids)), len(ids)) for kind, ids in self.ids.items()}
-        payloads = await engine.scroll(scrolls)
-        return [payload for by_id in payloads.values() for payload in by_id.values()]
+        return await engine.payloads(self.scope, self.ids)
 
 
 class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=True):
@@ -73,7 +69,7 @@ class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
         ids: dict[MemoryType, list[str]] = {}
         for position in positions:
             ids.setdefault(position.type, []).append(position.id)
-        payloads = await GetPayloads(scope=self.scope, ids=ids).run(engine)
+        payloads = await engine.payloads(self.scope, ids)
         by_id = {payload["id"]: payload for payload in payloads}
         return [by_id[position.id] for position in positions if position.id in by_id]
 
@@ -87,7 +83,7 @@ class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_on
         """Tokens are summed from how often each number of tokens occurs."""
         counts, facets = await _facets(engine, TOKENS, within(self.scope))
         return {
-            kind: TypeStats(count, sum(tokens * often for tokens, often in facets.get(kind, ())))
+            kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
             for kind, count in counts.items()
         }
 
@@ -100,12 +96,12 @@ class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=Tr
     async def run(self, engine: EngineOperations) -> list[str]:
         """Every namespace with at least one memory."""
         _, facets = await _facets(engine, NAMESPACE, of_tenant(self.tenant))
-        return sorted({name for values in facets.values() for name, _ in values})
+        return sorted({str(name) for values in facets.values() for name, _ in values})
 
 
 async def _facets(
     engine: EngineOperations, field: str, where: Condition
-) -> tuple[dict[MemoryType, int], dict[MemoryType, list[tuple[Any, int]]]]:
+) -> tuple[dict[MemoryType, int], dict[MemoryType, FacetCounts]]:
     """The number of memories of each type, and of those that have any, how often each value of `field` occurs."""
     counts = await engine.count(dict.fromkeys(MemoryType, where))
     filled = dict.fromkeys((kind for kind, count in counts.items() if count), where)

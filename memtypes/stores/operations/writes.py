@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -105,36 +106,28 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Add to the access counts of those memories that exist, each looked up in its type."""
+    """Add to the access counts of those memories of one type that exist."""
 
     repeatable = False
 
     scope: Scope
+    type: MemoryType
     uses: list[Use]
 
     async def run(self, engine: EngineOperations) -> None:
         """Memories that reach the same count at the same time are changed together."""
         uses = {use.id: use for use in self.uses}
-        wanted: dict[MemoryType, list[str]] = {}
-        for use in uses.values():
-            wanted.setdefault(use.type, []).append(use.id)
-        fields = ("access_count",)
-        payloads = await engine.scroll(
-            {kind: Scroll(within(self.scope, has_ids(ids)), len(ids), fields) for kind, ids in wanted.items()}
-        )
-        times = {at: rfc3339(at) for at in {use.at for use in self.uses}}
-        changes: dict[MemoryType, list[Change]] = {}
-        for kind, by_id in payloads.items():
-            alike: dict[tuple[int, str], list[str]] = {}
-            for memory_id, payload in by_id.items():
-                use = uses[memory_id]
-                count = payload.get("access_count", 0) + use.times
-                alike.setdefault((count, times[use.at]), []).append(memory_id)
-            changes[kind] = [
-                SetFields(within(self.scope, has_ids(ids)), {"access_count": count, "accessed_at": at})
-                for (count, at), ids in alike.items()
-            ]
-        await engine.write(changes)
+        counts = Scroll(within(self.scope, has_ids(uses)), len(uses), ("access_count",))
+        payloads = (await engine.scroll({self.type: counts}))[self.type]
+        alike: dict[tuple[int, datetime], list[str]] = {}
+        for memory_id, payload in payloads.items():
+            count = payload.get("access_count", 0) + uses[memory_id].times
+            alike.setdefault((count, uses[memory_id].at), []).append(memory_id)
+        changes = [
+            SetFields(within(self.scope, has_ids(ids)), {"access_count": count, "accessed_at": rfc3339(at)})
+            for (count, at), ids in alike.items()
+        ]
+        await engine.write({self.type: changes})
 
 
 class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):

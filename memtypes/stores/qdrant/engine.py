@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
@@ -17,6 +17,7 @@ from memtypes.stores.operations.engine import (
     Change,
     EngineOperations,
     ExistingColumns,
+    FacetCounts,
     Keys,
     Payload,
     QueryHits,
@@ -67,10 +68,10 @@ class QdrantEngine(EngineOperations):
 
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+    ) -> dict[MemoryType, FacetCounts]:
         """The values of a field with their numbers."""
 
-        async def ask(kind: MemoryType, where: Condition) -> list[tuple[Any, int]]:
+        async def ask(kind: MemoryType, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
                 self._name(kind), field, facet_filter=to_filter(where), limit=limit, exact=True
             )

@@ -8,19 +8,13 @@ to delete.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeAlias
 
 from qdrant_client import AsyncQdrantClient, models
 
-from memtypes.conversation_context import in_context_everywhere
 from memtypes.model.errors import InvalidRequest, Unavailable
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
-from memtypes.ports.memory_store import Record
-from memtypes.search.vectors import InContext, Vectors
+from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import collection_name
-from memtypes.stores.operations.writes import memory_of, point_of
 from memtypes.stores.qdrant.store import QdrantSettings, QdrantStore, client_of
 from memtypes.stores.qdrant.translate import to_point, translated
 
@@ -28,32 +22,29 @@ PIECE = 64
 PASSES = 3
 """Passes over the memories that have changed meanwhile, before the rebuild gives up."""
 
-VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
-"""Computes the vectors of memories, each from its text in context (see `memtypes.conversation_context`)."""
-
 
 async def rebuild(
-    settings: QdrantSettings, vectors_of: VectorsOf, client: AsyncQdrantClient | None = None
+    settings: QdrantSettings, embed: EmbedTexts, client: AsyncQdrantClient | None = None
 ) -> dict[MemoryType, int]:
     """The number of memories of each type in the next version, which is the current one then.
 
     settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest where there is nothing to
-    re-embed, Unavailable, and what `vectors_of` raises; nothing has changed then.
+    re-embed, Unavailable, and what `embed` raises; nothing has changed then.
     """
-    own = client or client_of(settings)
+    connection = client or client_of(settings)
     try:
         with translated(settings.url):
-            return await _Rebuild(settings, own, vectors_of).run()
+            return await _Rebuild(settings, connection, embed).run()
     finally:
         if client is None:
-            await own.close()
+            await connection.close()
 
 
 class _Rebuild:
-    def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient, vectors_of: VectorsOf) -> None:
+    def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient, embed: EmbedTexts) -> None:
         self._settings = settings
         self._client = client
-        self._vectors_of = vectors_of
+        self._embed = embed
         self._store = QdrantStore(settings, client)
 
     async def run(self) -> dict[MemoryType, int]:
@@ -84,7 +75,7 @@ class _Rebuild:
                 return len(after)
             if gone := sorted(set(after) - set(before)):
                 await self._client.delete(new, list(gone), wait=True)
-            changed = [one for one, state in before.items() if after.get(one) != state]
+            changed = [memory_id for memory_id, state in before.items() if after.get(memory_id) != state]
             for start in range(0, len(changed), PIECE):
                 await self._copy(old, new, changed[start : start + PIECE])
         if await self._states(old) == (after := await self._states(new)):
@@ -92,30 +83,26 @@ class _Rebuild:
         raise Unavailable(f"{old} is still being written to; stop every service that uses it and try again")
 
     async def _copy(self, old: str, new: str, ids: list[str]) -> None:
-        found = await self._client.retrieve(old, list(ids), with_payload=True)
-        memories = [memory_of(one.payload or {}) for one in found]
-        vectors = await self._vectors_of(memories, await in_context_everywhere(self._store, memories))
-        records = [Record(one, made) for one, made in zip(memories, vectors, strict=True)]
-        await self._client.upsert(new, [to_point(point_of(record)) for record in records], wait=True)
+        records = await self._client.retrieve(old, list(ids), with_payload=True)
+        points = await embed_again(self._store, [record.payload or {} for record in records], self._embed)
+        await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
         """A value for each point that changes with every write to it."""
-        return {one: state async for one, state in self._scrolled(collection)}
-
-    async def _scrolled(self, collection: str) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
         fields = ["updated_at", "accessed_at", "access_count"]
+        states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None
         while True:
             records, offset = await self._client.scroll(collection, limit=1_000, offset=offset, with_payload=fields)
             for record in records:
                 payload = record.payload or {}
-                yield str(record.id), tuple(payload.get(field) for field in fields)
+                states[str(record.id)] = tuple(payload.get(field) for field in fields)
             if offset is None:
-                return
+                return states
 
 
 def _next(collection: str) -> str:
-    found = re.fullmatch(r"(.*_v)(\d+)", collection)
-    if found is None:
+    named = re.fullmatch(r"(.*_v)(\d+)", collection)
+    if named is None:
         raise InvalidRequest(f"the collection {collection} has no version in its name")
-    return f"{found[1]}{int(found[2]) + 1}"
+    return f"{named[1]}{int(named[2]) + 1}"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from memtypes.stores.operations.engine import (
     Change,
     EngineOperations,
     ExistingColumns,
+    FacetCounts,
     Keys,
     Payload,
     QueryHits,
@@ -88,7 +89,7 @@ class EdgeEngine(EngineOperations):
 
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, list[tuple[Any, int]]]:
+    ) -> dict[MemoryType, FacetCounts]:
         """The values of a field with their numbers."""
         with translated():
             return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}

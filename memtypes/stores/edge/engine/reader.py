@@ -16,7 +16,7 @@ from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
+from memtypes.stores.operations.engine import FacetCounts, Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
 from memtypes.stores.operations.schema import SPARSE
 from memtypes.stores.operations.uuids import ids_of, strings_of
 
@@ -70,7 +70,7 @@ class Reader:
             return len(members)
         return self.engine.count(edge.CountRequest(exact=True, filter=self._filter(where)))
 
-    def facet(self, field: str, where: Condition, limit: int) -> list[tuple[Any, int]]:
+    def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
         """The values of a field with their numbers."""
         facets = self.engine.facet(edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
         return [(hit.value, hit.count) for hit in facets.hits]

@@ -11,42 +11,32 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeAlias
+from contextlib import closing
 
-from memtypes.conversation_context import in_context_everywhere
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import Record
-from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Alias, Layout, next_version
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
-from memtypes.stores.operations.engine import EnginePoint
+from memtypes.stores.operations.engine import PutPoints
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
-from memtypes.stores.operations.writes import Upsert, memory_of, point_of
+from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 
 STOP_S = 60.0
 """The time for an engine to flush and end."""
 
 _POLL_S = 0.05
 
-VectorsOf: TypeAlias = Callable[[Sequence[Memory], Sequence[InContext]], Awaitable[list[Vectors]]]
-"""Computes the vectors of memories, each from its text in context (see `memtypes.conversation_context`)."""
 
-
-async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine: bool) -> dict[MemoryType, int]:
+async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[MemoryType, int]:
     """The number of memories of each type in the next version, which is the current one then.
 
     settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
     while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
-    what `vectors_of` raises; nothing has changed then.
+    what `embed` raises; nothing has changed then.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as opening:
@@ -58,7 +48,7 @@ async def rebuild(settings: EdgeSettings, vectors_of: VectorsOf, *, stop_engine:
             if not alone:
                 holder = holder_of(layout.engine_lock)
                 raise StoreInUse(f"process {holder} serves the store in {layout.directory}; stop the service first")
-            return await _rebuilt(layout, settings, vectors_of)
+            return await _rebuilt(layout, settings, embed)
 
 
 async def _stop(layout: Layout) -> None:
@@ -78,7 +68,7 @@ async def _stop(layout: Layout) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf) -> dict[MemoryType, int]:
+async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[MemoryType, int]:
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
@@ -87,22 +77,13 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, vectors_of: VectorsOf
     for path in paths.values():
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # left by an interrupted rebuild
     before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
-    with _closing(before) as old, _closing(EdgeEngine.open(paths, settings.dimensions)) as new:
-        counts = {kind: await _copy(old, new, kind, vectors_of) for kind in MemoryType}
+    with closing(before) as old, closing(EdgeEngine.open(paths, settings.dimensions)) as new:
+        counts = {kind: await _copy(old, new, kind, embed) for kind in MemoryType}
         for written in new.take_unsynced():
             await asyncio.to_thread(sync_directory, written)
     after = Alias(settings.fingerprint, settings.dimensions, current)
     await asyncio.to_thread(layout.write_alias, after)
     return counts
-
-
-@contextmanager
-def _closing(engine: EdgeEngine) -> Iterator[EdgeEngine]:
-    """An engine in this process, closed at the end."""
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
 class _OpenedStore(MessageStore):
@@ -123,17 +104,11 @@ class _OpenedStore(MessageStore):
         """Return at once: whoever opened the engine closes it."""
 
 
-async def _copy(old: EdgeEngine, new: EdgeEngine, kind: MemoryType, vectors_of: VectorsOf) -> int:
+async def _copy(old: EdgeEngine, new: EdgeEngine, kind: MemoryType, embed: EmbedTexts) -> int:
     """The number of memories of `kind` in the new engine. Raises Unavailable when it differs from the old engine's."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
-        memories = [memory_of(payload) for payload in payloads]
-        vectors = await vectors_of(memories, await in_context_everywhere(before, memories))
-        scopes: dict[Scope, list[EnginePoint]] = {}
-        for memory, own in zip(memories, vectors, strict=True):
-            scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(point_of(Record(memory, own)))
-        for scope, points in scopes.items():
-            await Upsert(scope=scope, type=kind, points=points).run(new)
+        await new.write({kind: [PutPoints(await embed_again(before, payloads, embed), EVERYTHING)]})
     counts = [(await engine.count({kind: EVERYTHING}))[kind] for engine in (old, new)]
     if counts[0] != counts[1]:
         raise Unavailable(f"{counts[1]} of {counts[0]} {kind} memories were re-embedded; nothing was changed")

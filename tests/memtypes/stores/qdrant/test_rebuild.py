@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from zlib import crc32
 
 import pytest
 from qdrant_client import AsyncQdrantClient
@@ -32,75 +33,75 @@ async def client() -> AsyncIterator[AsyncQdrantClient]:
     await made.close()
 
 
-async def wider(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+async def wider(texts: Sequence[InContext]) -> list[Vectors]:
     """Vectors of twelve dimensions: another embedder's."""
-    return [Vectors(make_dense(int(one.id[:8], 16), 12), make_sparse([1])) for one in memories]
+    return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
 async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
     """A store with facts of two tenants, and those of the first."""
     store = QdrantStore(OLD, client)
     await store.prepare()
-    kept = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
-    await store.upsert(SCOPE, [make_record(one) for one in kept])
+    stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
+    await store.upsert(SCOPE, [make_record(one) for one in stored])
     await store.upsert(OTHER, [make_record(make_memory(MemoryType.EPISODIC, "theirs", OTHER))])
-    return store, kept
+    return store, stored
 
 
 async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) -> None:
     """All with new vectors, of every tenant; the old embedder is out, and the collections before are still there."""
-    _, kept = await filled(client)
+    _, stored = await filled(client)
     counts = await rebuild(WIDER, wider, client)
-    assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(kept), 1)
+    assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(stored), 1)
     store = QdrantStore(WIDER, client)
     await store.prepare()
-    assert await store.get(SCOPE, [one.id for one in kept]) == {one.id: one for one in kept}
-    vector = make_dense(int(kept[7].id[:8], 16), 12)
+    assert await store.get(SCOPE, [one.id for one in stored]) == {one.id: one for one in stored}
+    vector = make_dense(crc32(stored[7].content.encode()), 12)
     (found,) = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
-    assert [one.id for one in found] == [kept[7].id]
+    assert [one.id for one in found] == [stored[7].id]
     with pytest.raises(EmbedderMismatch):
         await QdrantStore(OLD, client).prepare()
     assert await client.collection_exists("p_semantic_v1")
-    assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(kept)
+    assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(stored)
     assert await client.collection_exists("p_semantic_v3")
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
     """The store answers as before, and the next rebuild starts from the beginning."""
 
-    async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
-        if len(memories) < PIECE:
+    async def failing(texts: Sequence[InContext]) -> list[Vectors]:
+        if len(texts) < PIECE:
             raise Overloaded("the encoder is busy")
-        return await wider(memories, given)
+        return await wider(texts)
 
-    store, kept = await filled(client)
+    store, stored = await filled(client)
     with pytest.raises(Overloaded):
         await rebuild(WIDER, failing, client)
     await store.prepare()
-    assert len(await store.get(SCOPE, [one.id for one in kept])) == len(kept)
-    assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(kept)
+    assert len(await store.get(SCOPE, [one.id for one in stored])) == len(stored)
+    assert (await rebuild(WIDER, wider, client))[MemoryType.SEMANTIC] == len(stored)
 
 
 async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
     """A memory that is written, one that is removed and one that is used while others are embedded."""
-    store, kept = await filled(client)
+    store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     seen: list[int] = []
 
-    async def meddling(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
-        if len(memories) == PIECE and not seen:
-            seen.append(len(memories))
+    async def meddling(texts: Sequence[InContext]) -> list[Vectors]:
+        if len(texts) == PIECE and not seen:
+            seen.append(len(texts))
             await store.upsert(SCOPE, [make_record(late)])
-            await store.delete(SCOPE, [kept[0].id])
-            await store.patch(SCOPE, {kept[1].id: {"access_count": 9}})
-        return await wider(memories, given)
+            await store.delete(SCOPE, [stored[0].id])
+            await store.patch(SCOPE, {stored[1].id: {"access_count": 9}})
+        return await wider(texts)
 
     counts = await rebuild(WIDER, meddling, client)
-    assert counts[MemoryType.SEMANTIC] == len(kept)
+    assert counts[MemoryType.SEMANTIC] == len(stored)
     moved = QdrantStore(WIDER, client)
-    found = await moved.get(SCOPE, [late.id, kept[0].id, kept[1].id])
-    assert set(found) == {late.id, kept[1].id}
-    assert found[kept[1].id].access_count == 9
+    found = await moved.get(SCOPE, [late.id, stored[0].id, stored[1].id])
+    assert set(found) == {late.id, stored[1].id}
+    assert found[stored[1].id].access_count == 9
 
 
 async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:
@@ -108,10 +109,10 @@ async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdr
     store, _ = await filled(client)
     written: list[str] = []
 
-    async def busy(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
+    async def busy(texts: Sequence[InContext]) -> list[Vectors]:
         written.append(f"fact {len(written)} of many")
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, written[-1]))])
-        return await wider(memories, given)
+        return await wider(texts)
 
     with pytest.raises(Unavailable, match="stop every service"):
         await rebuild(WIDER, busy, client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -25,14 +26,14 @@ pytestmark = pytest.mark.anyio
 OTHER = Scope("other", "shop")
 
 
-async def wider(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+async def wider(texts: Sequence[InContext]) -> list[Vectors]:
     """Vectors of twelve dimensions: another embedder's."""
-    return [Vectors(make_dense(int(one.id[:8], 16), 12), make_sparse([1])) for one in memories]
+    return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
-async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+async def same(texts: Sequence[InContext]) -> list[Vectors]:
     """Vectors of as many dimensions as before, all the same."""
-    return [Vectors(make_dense(5), make_sparse([1])) for _ in memories]
+    return [Vectors(make_dense(5), make_sparse([1])) for _ in texts]
 
 
 def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
@@ -43,25 +44,25 @@ def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
 async def filled(directory: Path, count: int = 70) -> list[Memory]:
     """A store in `directory` with facts of two tenants, closed, and no engine left; the first tenant's facts."""
     store = await EdgeStore.open(settings_for(directory))
-    kept = facts(count)
-    await store.upsert(SCOPE, [make_record(one) for one in kept])
+    stored = facts(count)
+    await store.upsert(SCOPE, [make_record(one) for one in stored])
     await store.upsert(OTHER, [make_record(one) for one in facts(3, OTHER)])
     pid = holder_in(directory).pid
     await store.aclose()
     await until(lambda: ended(pid))
-    return kept
+    return stored
 
 
-async def failing(memories: Sequence[Memory], given: Sequence[InContext]) -> list[Vectors]:
+async def failing(texts: Sequence[InContext]) -> list[Vectors]:
     """The vectors of the first memories, and then no more."""
-    if len(memories) < EVERY_STEP:
+    if len(texts) < EVERY_STEP:
         raise Overloaded("the encoder is busy")
-    return await wider(memories, given)
+    return await wider(texts)
 
 
 async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
     """A failed rebuild changes nothing; a complete one has every memory with new vectors."""
-    kept = await filled(tmp_path)
+    stored = await filled(tmp_path)
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
     with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
         await EdgeStore.open(settings)
@@ -71,12 +72,12 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
     assert alias is not None
     assert set(alias.current.values()) == {"v1"}
     counts = await rebuild(settings, wider, stop_engine=False)
-    assert counts[MemoryType.SEMANTIC] == len(kept) + 3
+    assert counts[MemoryType.SEMANTIC] == len(stored) + 3
     store = await EdgeStore.open(settings)
-    assert await store.get(SCOPE, [one.id for one in kept]) == {one.id: one for one in kept}
-    vector = make_dense(int(kept[7].id[:8], 16), 12)
+    assert await store.get(SCOPE, [one.id for one in stored]) == {one.id: one for one in stored}
+    vector = make_dense(crc32(stored[7].content.encode()), 12)
     found = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
-    assert [one.id for one in found[0]] == [kept[7].id]
+    assert [one.id for one in found[0]] == [stored[7].id]
     assert (await store.stats(OTHER))[MemoryType.SEMANTIC].count == 3
     await store.aclose()
     with pytest.raises(EmbedderMismatch):
@@ -95,13 +96,13 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
     """Its requests wait meanwhile, and no write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    kept = facts(100)
-    await store.upsert(SCOPE, [make_record(one) for one in kept])
+    stored = facts(100)
+    await store.upsert(SCOPE, [make_record(one) for one in stored])
     async with asyncio.TaskGroup() as tasks:
         rebuilding = tasks.create_task(rebuild(settings_for(tmp_path), same, stop_engine=True))
-        asked = [tasks.create_task(store.get(SCOPE, [kept[3].id])) for _ in range(5)]
+        asked = [tasks.create_task(store.get(SCOPE, [stored[3].id])) for _ in range(5)]
     assert rebuilding.result()[MemoryType.SEMANTIC] == 100
-    assert all(task.result().keys() == {kept[3].id} for task in asked)
+    assert all(task.result().keys() == {stored[3].id} for task in asked)
     await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, "a later fact"))])
     assert (await store.stats(SCOPE))[MemoryType.SEMANTIC].count == 101
     alias = Layout(tmp_path).read_alias()

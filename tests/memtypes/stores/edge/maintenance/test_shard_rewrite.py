@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Record
@@ -35,9 +34,9 @@ def files_with(directory: Path, word: str) -> list[Path]:
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
-async def same(memories: Sequence[Memory], _given: Sequence[InContext]) -> list[Vectors]:
+async def same(texts: Sequence[InContext]) -> list[Vectors]:
     """Vectors of as many dimensions as before."""
-    return [make_record(one).vectors for one in memories]
+    return [make_record(make_memory(MemoryType.SEMANTIC, text.text)).vectors for text in texts]
 
 
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
