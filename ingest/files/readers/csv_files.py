@@ -16,10 +16,12 @@ _SEPARATORS = ",;\t"
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """A row for each record after the header."""
-    lines = _CsvLines(stream, file)
+    numbers: list[int] = []
+    unreadable: list[BadLine] = []
+    lines = _text_lines(stream, file, numbers, unreadable)
     first = next(lines, None)
     if first is None:
-        yield from lines.take_problems()
+        yield from unreadable
         return
     separator = max(_SEPARATORS, key=first.count)
     header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
@@ -28,24 +30,32 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
         return
     # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
     csv.field_size_limit(MAX_LINE)
-    yield from _records(csv.reader(lines, delimiter=separator, strict=True), lines, header)
-
-
-def _records(reader: Iterator[list[str]], lines: _CsvLines, header: list[str]) -> Iterator[Reading]:
+    records = csv.reader(lines, delimiter=separator, strict=True)
     while True:
-        lines.begin_record()
+        numbers.clear()
+        reading: Reading | None = None
         try:
-            cells = next(reader)
-        except StopIteration:
-            yield from lines.take_problems()
-            return
+            cells = next(records, None)
+            if cells and any(cells):
+                reading = _row(cells, header, file, numbers[0])
         except csv.Error as error:
-            yield from lines.take_problems()
-            yield BadLine(lines.file, lines.record, f"is not CSV: {error}")
-            continue
-        yield from lines.take_problems()
-        if any(cells):
-            yield _row(cells, header, lines.file, lines.record)
+            cells, reading = [], BadLine(file, numbers[0], f"is not CSV: {error}")
+        yield from unreadable
+        unreadable.clear()
+        if cells is None:
+            return
+        if reading is not None:
+            yield reading
+
+
+def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
+    """Lines for the csv module. The number of each is added to `numbers`; bad lines go to `unreadable`."""
+    for line in read_lines(stream, file):
+        if isinstance(line, BadLine):
+            unreadable.append(line)
+        else:
+            numbers.append(line.number)
+            yield line.text + "\n"
 
 
 def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
@@ -53,39 +63,3 @@ def _row(cells: list[str], header: list[str], file: str, line: int) -> Reading:
         return BadLine(file, line, f"has {len(cells)} cells, the header has {len(header)}")
     fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
     return FileRow(fields, file, line, textual=True)
-
-
-class _CsvLines:
-    """An iterator of lines for the csv module. record: the line on which the current record begins.
-
-    Unreadable lines are skipped and kept for `take_problems`.
-    """
-
-    def __init__(self, stream: BinaryIO, file: str) -> None:
-        self.file = file
-        self.record = 0
-        self._at_start = True
-        self._lines = read_lines(stream, file)
-        self._problems: list[BadLine] = []
-
-    def __iter__(self) -> _CsvLines:
-        return self
-
-    def __next__(self) -> str:
-        for line in self._lines:
-            if isinstance(line, BadLine):
-                self._problems.append(line)
-                continue
-            if self._at_start:
-                self.record, self._at_start = line.number, False
-            return line.text + "\n"
-        raise StopIteration
-
-    def begin_record(self) -> None:
-        """Take the next line as the first of a record."""
-        self._at_start = True
-
-    def take_problems(self) -> list[BadLine]:
-        """The unreadable lines since the last call."""
-        problems, self._problems = self._problems, []
-        return problems

@@ -141,14 +141,14 @@ async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("books", [1, 3])
-async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, books: int) -> None:
+@pytest.mark.parametrize("processes", [1, 3])
+async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processes: int) -> None:
     """No key is lost, whether one process creates them or several."""
     path = tmp_path / "keys.json"
-    making = [KeyBook(KeyRing(), path) for _ in range(books)]
+    books = [KeyBook(KeyRing(), path) for _ in range(processes)]
     async with anyio.create_task_group() as tasks:
         for number in range(12):
-            tasks.start_soon(making[number % books].create, f"tenant {number}", Role.READER, clock)
+            tasks.start_soon(books[number % processes].create, f"tenant {number}", Role.READER, clock)
     assert len(KeyBook(KeyRing(), path).known()) == 12
 
 
@@ -212,8 +212,8 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
     async with connect(guarded) as client:
         created = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
         listed = await client.get("/v1/admin/keys", headers=headers)
-        taken = await client.delete("/v1/admin/keys/any", headers=headers)
-    assert [created.status_code, listed.status_code, taken.status_code] == [403, 403, 403]
+        removed = await client.delete("/v1/admin/keys/any", headers=headers)
+    assert [created.status_code, listed.status_code, removed.status_code] == [403, 403, 403]
 
 
 @pytest.mark.anyio
