@@ -128,12 +128,11 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
     """For each fact with links to contradicted facts, the ids of these."""
-    linked = {
-        memory.id: [link.id for link in memory.links if link.type is LinkType.CONTRADICTS]
+    return {
+        memory.id: ids
         for memory in memories
-        if takes_part(memory)
+        if takes_part(memory) and (ids := [link.id for link in memory.links if link.type is LinkType.CONTRADICTS])
     }
-    return {memory_id: ids for memory_id, ids in linked.items() if ids}
 
 
 def takes_part(memory: Memory) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cachetools import LRUCache
+
 from ingest.screening.submission import Submission
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
@@ -67,15 +69,13 @@ class ArrivalOrder:
     """
 
     def __init__(self) -> None:
-        self._last: dict[Hashable, int] = {}
+        self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
         """The number of what arrived in `session` at `at`."""
-        last = self._last.pop(session, None)
+        last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
-        if len(self._last) > MAX_TRACKED_SESSIONS:
-            del self._last[next(iter(self._last))]
         return number
 
 
