@@ -55,6 +55,7 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edg
     config = edge.EdgeConfig(
         vectors={DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH)},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        max_search_threads=1,  # it has one segment: other threads only spin, which costs as much as its search
         wal_enabled=True,
     )
     if (path / _CONFIG_FILE).exists():
