@@ -14,6 +14,7 @@ from litestar.types import Message, Scope
 from pydantic import BaseModel
 
 from api.auth.guards import AccessGuard, require_local
+from api.http.endpoint import query_scope
 from api.http.metrics import CountCalls
 from api.http.openapi import PydanticSchemas, openapi_config
 from api.http.problems import answer_problem
@@ -65,7 +66,12 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     """
     return Litestar(
         route_handlers=[_router(tag, module) for tag, module in ROUTES.items()],
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False, use_cache=True),
+            "namespace": Provide(query_scope, sync_to_thread=False),
+            "threads": Provide(threads.live_threads, sync_to_thread=False),
+            "workflows": Provide(workflows.live_workflows, sync_to_thread=False),
+        },
         guards=[AccessGuard(services.keys, services.rate), *([require_local] if local_only else [])],
         middleware=[CountCalls(services.metrics), BodyDeadline()],
         exception_handlers={Exception: answer_problem},

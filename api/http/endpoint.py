@@ -1,7 +1,8 @@
 """The decorator of every handler: its route, who may call it, and which statuses it may answer.
 
-A handler takes its JSON body as `data`, its query parameters as `params` and path parameters by their names, each typed
-by a model. Litestar calls it and documents it from the same types; `api.http.openapi` adds the query parameters.
+A handler takes its JSON body as `data`, its query parameters as `params` (or as `namespace`, where they only name one)
+and path parameters by their names, each typed by a model. Litestar calls it and documents it from the same types;
+`api.http.openapi` adds the query parameters.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from pydantic import BaseModel
 
 from api.auth.keys import Role
 from api.http.problems import PROBLEM_JSON, ProblemAnswer
-from api.http.request import JSON, ApiRequest, read_query
+from api.http.request import JSON, ApiRequest, InNamespace, read_query
+from memtypes.model.scope import Scope
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 Params: TypeAlias = NamedDependency[_ModelT]
 """The query parameters of a call, read into a model."""
+
+QueryScope: TypeAlias = NamedDependency[Scope]
+"""The caller's scope in the namespace of the query, for a call that takes no other query parameter."""
 
 PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """An id in the path of a call."""
@@ -72,7 +77,7 @@ class Endpoint:
         method, path = self.route.replace("}", ":str}").split()
         methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
         hints = get_type_hints(handler)
-        params = hints.get("params")
+        params: type[BaseModel] | None = InNamespace if "namespace" in hints else hints.get("params")
         decorate = route(
             path,
             http_method=methods,
@@ -83,7 +88,7 @@ class Endpoint:
             security=None if self.role is None else SECURITY,
             response_description=_phrase(self.status),
             responses=self._responses(has_body="data" in hints or self.raw is not None),
-            dependencies={} if params is None else {"params": _query_dependency(params)},
+            dependencies={"params": _query_dependency(hints["params"])} if "params" in hints else {},
             request_max_body_size=Empty if self.raw is None else self.raw.max_bytes,
             opt={"endpoint": self, "params": params},
         )
@@ -111,6 +116,11 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
         return read_query(request, model)
 
     return Provide(read, sync_to_thread=False)
+
+
+def query_scope(request: ApiRequest) -> Scope:
+    """The caller's scope in the namespace of the query."""
+    return request.scope_in(read_query(request, InNamespace).namespace)
 
 
 def _phrase(status: int) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 import anyio.to_thread
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, Field
 
 from api.auth.keys import Caller
 from api.http.problems import UnsupportedMedia
 from api.http.validation import FieldError, InvalidInput, checked, shown
-from memtypes.model.scope import Scope
+from memtypes.model.memory import Model
+from memtypes.model.scope import Name, Scope
 from memtypes.model.strict_json import MalformedJson, strict_json
 
 JSON = "application/json"
@@ -27,6 +29,30 @@ MAX_PARAMETERS = 32
 
 _Value = TypeVar("_Value")
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+def _integer(text: object) -> object:
+    return int(text) if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,18}", text) else text
+
+
+def _boolean(text: object) -> object:
+    return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
+
+
+QueryFlag: TypeAlias = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
+QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_integer)]
+
+
+class InNamespace(Model):
+    """The query of a call within a namespace."""
+
+    namespace: Name
+
+
+class MaybeNamespace(Model):
+    """The query of a call that may name its namespace elsewhere: in a batch's body, or in a backup's id."""
+
+    namespace: Name | None = None
 
 
 class ApiRequest(Request[Any, Caller, State]):

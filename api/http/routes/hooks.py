@@ -10,10 +10,9 @@ from pydantic import Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
-from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem
+from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem, Redactions
 from api.http.routes.retrieval import redact_query
 from api.http.routes.working import InSession, working_memory
-from api.http.shapes import Redactions
 from api.wiring.container import AppServices
 from ingest.conversations.sessions import SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED

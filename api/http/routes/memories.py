@@ -12,8 +12,8 @@ from litestar import Response
 from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId, RawBodies
-from api.http.request import JSON, NDJSON, ApiRequest, parse_body
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope, RawBodies
+from api.http.request import JSON, NDJSON, ApiRequest, MaybeNamespace, parse_body
 from api.http.routes.memory_shapes import (
     MAX_BATCH,
     Batch,
@@ -23,11 +23,11 @@ from api.http.routes.memory_shapes import (
     FeedbackPost,
     ListAnswer,
     ListQuery,
+    MemoryAnswer,
     MemoryPatch,
     MemoryPost,
     WriteAnswer,
 )
-from api.http.shapes import InNamespace, MaybeNamespace, MemoryAnswer
 from api.http.validation import InvalidInput, checked
 from api.wiring.container import AppServices, Services
 from ingest.writing.outcome import WriteStatus
@@ -152,12 +152,10 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
 
 
 @Endpoint("GET /v1/memories/{memory_id}", "Read a memory", errors=(404, 503))
-async def get_memory(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
-) -> MemoryAnswer:
+async def get_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """The memory."""
     known = known_id(memory_id)
-    memories = await services.store.get(request.scope_in(params.namespace), [known])
+    memories = await services.store.get(namespace, [known])
     if known not in memories:
         raise _unknown()
     return MemoryAnswer(memories[known])
@@ -170,42 +168,29 @@ async def get_memory(
     errors=(404, 409, 503),
 )
 async def patch_memory(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    memory_id: PathId,
-    data: JSONBody[MemoryPatch],
+    services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[MemoryPatch]
 ) -> MemoryAnswer:
     """The memory after the change."""
-    scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.ingestor.revise(scope, known_id(memory_id), data.root))
+    return MemoryAnswer(await services.ingestor.revise(namespace, known_id(memory_id), data.root))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
-async def delete_memory(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
-) -> None:
+async def delete_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> None:
     """No content."""
-    scope = request.scope_in(params.namespace)
     known = known_id(memory_id)
-    memory = (await services.store.get(scope, [known])).get(known)
+    memory = (await services.store.get(namespace, [known])).get(known)
     if services.working is not None and isinstance(memory, Working) and memory.live:
-        await services.working.forget(replace(scope, session_id=memory.session_id), known)
-    if not await services.ingestor.remove(scope, [known]):
+        await services.working.forget(replace(namespace, session_id=memory.session_id), known)
+    if not await services.ingestor.remove(namespace, [known]):
         raise _unknown()
 
 
 @Endpoint("POST /v1/memories/{memory_id}/feedback", "Rate a recalled memory", role=Role.WRITER, errors=(404, 503))
 async def post_feedback(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    memory_id: PathId,
-    data: JSONBody[FeedbackPost],
+    services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
     """The memory after the feedback."""
-    scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.ingestor.feedback(scope, known_id(memory_id), data.outcome))
+    return MemoryAnswer(await services.ingestor.feedback(namespace, known_id(memory_id), data.outcome))
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:

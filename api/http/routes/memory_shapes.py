@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag
+from pydantic import Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
 from pydantic_core import CoreSchema
 
+from api.http.request import InNamespace, QueryFlag, QueryWhole
 from api.http.routes.examination import ClassifyAnswer
-from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag, QueryWhole, Redactions
 from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
-from memtypes.model.memory import Draft, Model, Reviewed
+from memtypes.model.memory import Draft, Memory, Model, Reviewed
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
@@ -36,6 +36,35 @@ _DRAFTS: dict[MemoryType, type[Draft]] = {
     MemoryType.WORKING: WorkingDraft,
 }
 _CHANGEABLE = ("content", "importance", "tags", "metadata", "pinned", "expires_at")
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
+"""Secrets that were removed, by kind; left out when there were none."""
+
+
+class MemoryAnswer(RootModel[Memory]):
+    """A memory: every common field and those of its type, null ones too, without its tenant."""
+
+    @model_serializer(mode="plain")
+    def members(self) -> dict[str, Any]:
+        """The memory as JSON."""
+        return self.root.model_dump(mode="json", exclude={"tenant"})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A choice of the five types."""
+        shapes = [_without_tenant(handler, kind) for kind in MEMORY_CLASSES.values()]
+        return {"description": "A memory of any type.", "anyOf": shapes}
+
+
+def _without_tenant(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str, Any]:
+    schema = dict(handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__)))
+    properties = {name: content for name, content in schema["properties"].items() if name != "tenant"}
+    return {**schema, "title": f"{kind.__name__}Memory", "properties": properties, "required": sorted(properties)}
 
 
 class ItemFields(Model):

@@ -8,11 +8,11 @@ from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.problems import Forbidden
-from api.http.request import ApiRequest
+from api.http.request import ApiRequest, InNamespace, QueryFlag
 from api.http.routes.memories import known_id
-from api.http.shapes import InNamespace, MemoryAnswer, QueryFlag
+from api.http.routes.memory_shapes import MemoryAnswer
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
@@ -61,31 +61,20 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 
 
 @Endpoint("POST /v1/memories/{memory_id}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
-async def complete(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
-) -> MemoryAnswer:
+async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """The completed intention."""
-    scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.intentions.end(scope, known_id(memory_id), Status.COMPLETED))
+    return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
-async def cancel(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], memory_id: PathId
-) -> MemoryAnswer:
+async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """The cancelled intention."""
-    scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.intentions.end(scope, known_id(memory_id), Status.CANCELLED))
+    return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def snooze(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    memory_id: PathId,
-    data: JSONBody[SnoozePost],
+    services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
     """The intention with its new due time."""
-    scope = request.scope_in(params.namespace)
-    return MemoryAnswer(await services.intentions.snooze(scope, known_id(memory_id), data.until))
+    return MemoryAnswer(await services.intentions.snooze(namespace, known_id(memory_id), data.until))

@@ -12,8 +12,7 @@ from litestar import Response
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint, Params, PathId
-from api.http.request import JSON, ApiRequest
-from api.http.shapes import QueryFlag
+from api.http.request import JSON, ApiRequest, QueryFlag
 from api.wiring.container import AppServices, Services
 from ingest.screening.redaction.redactor import ID_FIELDS
 from memtypes.model.errors import Unavailable

@@ -13,8 +13,7 @@ from prometheus_client.core import Metric
 from api.http.endpoint import Endpoint, Params
 from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
 from api.http.openapi import document, page
-from api.http.request import ApiRequest
-from api.http.shapes import InNamespace
+from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices, Ping, Services
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType

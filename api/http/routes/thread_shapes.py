@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.shapes import InNamespace, QueryWhole, Redactions
+from api.http.request import InNamespace, QueryWhole
+from api.http.routes.memory_shapes import Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import NewTurn, Turn, Version

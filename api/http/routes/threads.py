@@ -5,14 +5,16 @@ from __future__ import annotations
 import binascii
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TypeAlias
 
 from anyio import to_thread
 from litestar import Response
+from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId
-from api.http.request import ApiRequest
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope
+from api.http.request import ApiRequest, MaybeNamespace
 from api.http.routes.thread_shapes import (
     AgentQuery,
     BackupAnswer,
@@ -38,8 +40,7 @@ from api.http.routes.thread_shapes import (
     TurnPost,
     VersionAnswer,
 )
-from api.http.shapes import InNamespace, MaybeNamespace
-from api.wiring.container import AppServices, Services
+from api.wiring.container import AppServices
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
 from memtypes.model.errors import NotFound, Unavailable
@@ -51,17 +52,20 @@ _WRITE_ERRORS = (403, 404, 409, 429, 503)
 _DEFAULT_TOKENIZER = "cl100k_base"
 
 
-def _threads(services: Services) -> Threads:
+LiveThreads: TypeAlias = NamedDependency[Threads]
+
+
+def live_threads(services: AppServices) -> Threads:
     """The threads. Raises Unavailable where there is no live state."""
     if services.threads is None:
         raise Unavailable("live state is away")
     return services.threads
 
 
-async def _writable(request: ApiRequest, services: Services, params: AgentQuery, thread_id: str) -> Scope:
+async def _writable(request: ApiRequest, threads: Threads, params: AgentQuery, thread_id: str) -> Scope:
     """The scope of a call that changes a thread. Raises ReadOnly where the agent's mode forbids it."""
     scope = request.scope_in(params.namespace)
-    await _threads(services).check_write(scope, thread_id, params.agent_id)
+    await threads.check_write(scope, thread_id, params.agent_id)
     return scope
 
 
@@ -74,10 +78,10 @@ async def _writable(request: ApiRequest, services: Services, params: AgentQuery,
     errors=_WRITE_ERRORS,
 )
 async def post_thread(
-    request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
+    request: ApiRequest, threads: LiveThreads, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """201 for a new thread, 200 for an existing one."""
-    scope, threads = request.scope_in(data.namespace), _threads(services)
+    scope = request.scope_in(data.namespace)
     if not threads.opens_for_agent(data):
         opened = await threads.open(scope, data)
         return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
@@ -92,63 +96,54 @@ async def post_thread(
 
 @Endpoint("GET /v1/threads/{thread_id}", "A thread and its turns", errors=_READ_ERRORS, head=False)
 async def get_thread(
-    request: ApiRequest, services: AppServices, params: Params[PageQuery], thread_id: PathId
+    request: ApiRequest, threads: LiveThreads, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
     """A page of its turns, which count as used."""
-    threads = _threads(services)
     content = await threads.store.page(request.scope_in(params.namespace), thread_id, params.offset, params.limit)
     return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=content.turns, total=content.thread.turns)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_turn(
-    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
     """The turn with its index."""
-    scope = await _writable(request, services, params, thread_id)
-    said = await _threads(services).append(scope, thread_id, data, data.expected_version)
+    scope = await _writable(request, threads, params, thread_id)
+    said = await threads.append(scope, thread_id, data, data.expected_version)
     return SaidAnswer.model_validate(said, from_attributes=True)
 
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", "Replace all turns", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def put_turns(
     request: ApiRequest,
-    services: AppServices,
+    threads: LiveThreads,
     params: Params[AgentQuery],
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
     """The version afterwards."""
-    scope = await _writable(request, services, params, thread_id)
-    version, redactions = await _threads(services).replace(scope, thread_id, data.turns, data.expected_version)
+    scope = await _writable(request, threads, params, thread_id)
+    version, redactions = await threads.replace(scope, thread_id, data.turns, data.expected_version)
     return VersionAnswer(version=version, redactions=redactions)
 
 
 @Endpoint("GET /v1/threads/{thread_id}/chain", "The threads it continues", errors=_READ_ERRORS)
-async def get_chain(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
-) -> ThreadChainAnswer:
+async def get_chain(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
     """Its ancestors and the thread itself, oldest first."""
-    threads = _threads(services)
-    chain = await threads.chain(request.scope_in(params.namespace), thread_id)
+    chain = await threads.chain(namespace, thread_id)
     answers = [ThreadAnswer.of(threads, content.thread) for content in chain.threads]
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
 async def post_context(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    thread_id: PathId,
-    data: JSONBody[ContextPost],
+    services: AppServices, threads: LiveThreads, namespace: QueryScope, thread_id: PathId, data: JSONBody[ContextPost]
 ) -> ContextAnswer:
     """The text and what is in it; its turns count as used.
 
     Where the model's tokenizer is only an approximation, the registry's margin stays free.
     """
-    scope, threads = request.scope_in(params.namespace), _threads(services)
-    chain = await threads.chain(scope, thread_id)
+    chain = await threads.chain(namespace, thread_id)
     model = None if data.model is None else services.models().find(data.model)
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
     margin = model.margin if model and data.tokenizer is None else 0.0
@@ -161,7 +156,7 @@ async def post_context(
         return thread_context(chain.threads, budget, counter, policy.allocation, files=data.include_files)
 
     built = await to_thread.run_sync(build)
-    await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
+    await threads.store.use(namespace, thread_id, [index for owner, index in built.turns if owner == thread_id])
     return ContextAnswer(
         context=built.text,
         turns=[TurnPlace(thread_id=owner, index=index) for owner, index in built.turns],
@@ -181,65 +176,59 @@ async def post_context(
 @Endpoint("POST /v1/threads/{thread_id}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_flush(
     request: ApiRequest,
-    services: AppServices,
+    threads: LiveThreads,
     params: Params[AgentQuery],
     thread_id: PathId,
     data: JSONBody[FlushRequest],
 ) -> FlushAnswer:
     """How many turns left, and the memories that they became."""
-    scope = await _writable(request, services, params, thread_id)
-    flushed = await _threads(services).flush(scope, thread_id, data)
+    scope = await _writable(request, threads, params, thread_id)
+    flushed = await threads.flush(scope, thread_id, data)
     return FlushAnswer.model_validate(flushed, from_attributes=True)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/clear", "Clear a thread", role=Role.WRITER, errors=_WRITE_ERRORS)
 async def post_clear(
-    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[ClearPost]
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
     """How many turns there were, and the id of their backup."""
-    scope = await _writable(request, services, params, thread_id)
-    cleared, backup_id = await _threads(services).clear(scope, thread_id, backup=data.backup)
+    scope = await _writable(request, threads, params, thread_id)
+    cleared, backup_id = await threads.clear(scope, thread_id, backup=data.backup)
     return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
 
 
 @Endpoint("GET /v1/threads/{thread_id}/stats", "A thread's load", errors=_READ_ERRORS)
-async def get_stats(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
-) -> ThreadStatsAnswer:
+async def get_stats(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadStatsAnswer:
     """Its tokens, limits and time to live."""
-    scope, threads = request.scope_in(params.namespace), _threads(services)
-    thread = await threads.store.get(scope, thread_id)
-    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(scope, thread_id))
+    thread = await threads.store.get(namespace, thread_id)
+    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(namespace, thread_id))
 
 
 @Endpoint("GET /v1/threads/{thread_id}/health", "Checks of a thread", errors=_READ_ERRORS)
-async def get_health(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], thread_id: PathId
-) -> ThreadHealthAnswer:
+async def get_health(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadHealthAnswer:
     """Whether it is within its limits and all evicted turns are stored."""
-    scope, threads = request.scope_in(params.namespace), _threads(services)
-    content = await threads.store.read(scope, thread_id)
-    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(scope, thread_id))
+    content = await threads.store.read(namespace, thread_id)
+    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(namespace, thread_id))
 
 
 @Endpoint("DELETE /v1/threads/{thread_id}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
 async def delete_thread(
-    request: ApiRequest, services: AppServices, params: Params[AgentQuery], thread_id: PathId
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId
 ) -> None:
     """No content."""
-    scope = await _writable(request, services, params, thread_id)
-    await _threads(services).store.delete(scope, thread_id)
+    scope = await _writable(request, threads, params, thread_id)
+    await threads.store.delete(scope, thread_id)
 
 
 @Endpoint("GET /v1/threads/backups/{backup_id}", "The turns of a cleared thread", errors=_READ_ERRORS)
 async def get_backup(
-    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], backup_id: PathId
+    request: ApiRequest, threads: LiveThreads, params: Params[MaybeNamespace], backup_id: PathId
 ) -> BackupAnswer:
     """The turns before the thread was cleared."""
     namespace, local_id = _backup_place(backup_id)
     if not local_id or params.namespace not in (None, namespace):
         raise _no_backup()
-    turns = await _threads(services).store.backup(request.scope_in(namespace), local_id)
+    turns = await threads.store.backup(request.scope_in(namespace), local_id)
     return BackupAnswer(turns=turns)
 
 

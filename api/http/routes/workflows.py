@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from pydantic import ConfigDict, Field
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId
-from api.http.request import ApiRequest
-from api.http.shapes import InNamespace, QueryWhole, Redactions
-from api.wiring.container import AppServices, Services
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope
+from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.http.routes.memory_shapes import Redactions
+from api.wiring.container import AppServices
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowStatus
 from memtypes.model.errors import Unavailable
@@ -150,16 +151,20 @@ class ContinueAnswer(Answer):
     redactions: Redactions = None
 
 
-def _workflows(services: Services) -> Workflows:
+LiveWorkflows: TypeAlias = NamedDependency[Workflows]
+
+
+def live_workflows(services: AppServices) -> Workflows:
+    """The workflows. Raises Unavailable where there is no live state."""
     if services.workflows is None:
         raise Unavailable("live state is away")
     return services.workflows
 
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
-async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
+async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Its id and version."""
-    workflow_id, redactions = await _workflows(services).create(request.scope_in(data.namespace), data)
+    workflow_id, redactions = await workflows.create(request.scope_in(data.namespace), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
 
@@ -171,24 +176,20 @@ async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBo
     errors=_WRITE_ERRORS,
 )
 async def post_event(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    workflow_id: PathId,
-    data: JSONBody[NewEvent],
+    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[NewEvent]
 ) -> EventAnswer:
     """The event's version."""
-    reported = await _workflows(services).append(request.scope_in(params.namespace), workflow_id, data)
+    reported = await workflows.append(namespace, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}", "A workflow's state", errors=_READ_ERRORS)
 async def get_workflow(
-    request: ApiRequest, services: AppServices, params: Params[StateQuery], workflow_id: PathId
+    request: ApiRequest, workflows: LiveWorkflows, params: Params[StateQuery], workflow_id: PathId
 ) -> WorkflowAnswer:
     """The state, now or at a version."""
     scope = request.scope_in(params.namespace)
-    log = await _workflows(services).store.load(scope, workflow_id, params.at_version)
+    log = await workflows.store.load(scope, workflow_id, params.at_version)
     state = log.state
     answer = WorkflowStateAnswer(**state.members())
     return WorkflowAnswer(workflow_id=workflow_id, parent_id=log.parent_id, version=state.version, state=answer)
@@ -196,20 +197,20 @@ async def get_workflow(
 
 @Endpoint("GET /v1/workflows/{workflow_id}/chain", "The workflows it continues", errors=_READ_ERRORS)
 async def get_workflow_chain(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], workflow_id: PathId
+    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> WorkflowChainAnswer:
     """Its ancestors and the workflow itself, oldest first."""
-    chain = await _workflows(services).chain(request.scope_in(params.namespace), workflow_id)
+    chain = await workflows.chain(namespace, workflow_id)
     links = [WorkflowLink.model_validate(link, from_attributes=True) for link in chain.links]
     return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=False)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", "The resources of its chain", errors=_READ_ERRORS)
 async def get_workflow_resources(
-    request: ApiRequest, services: AppServices, params: Params[InNamespace], workflow_id: PathId
+    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> ResourcesAnswer:
     """The newest value of each resource."""
-    resources = await _workflows(services).resources(request.scope_in(params.namespace), workflow_id)
+    resources = await workflows.resources(namespace, workflow_id)
     answers = [
         ResourceAnswer(
             id=entry.id, value=entry.resource.value, version=entry.resource.version, workflow_id=entry.workflow_id
@@ -221,11 +222,11 @@ async def get_workflow_resources(
 
 @Endpoint("GET /v1/workflows/{workflow_id}/events", "A workflow's events", errors=_READ_ERRORS)
 async def get_events(
-    request: ApiRequest, services: AppServices, params: Params[EventsQuery], workflow_id: PathId
+    request: ApiRequest, workflows: LiveWorkflows, params: Params[EventsQuery], workflow_id: PathId
 ) -> EventsAnswer:
     """The events in order."""
     scope = request.scope_in(params.namespace)
-    events = await _workflows(services).store.events(scope, workflow_id, params.after, params.limit)
+    events = await workflows.store.events(scope, workflow_id, params.after, params.limit)
     next_after = events[-1].version if events else params.after
     return EventsAnswer(events=[LoggedEvent(**event.members()) for event in events], next_after=next_after)
 
@@ -237,14 +238,10 @@ async def get_events(
     errors=_WRITE_ERRORS,
 )
 async def post_continue(
-    request: ApiRequest,
-    services: AppServices,
-    params: Params[InNamespace],
-    workflow_id: PathId,
-    data: JSONBody[ResumeRequest],
+    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[ResumeRequest]
 ) -> ContinueAnswer:
     """The history, and the version of the input."""
-    resumed = await _workflows(services).resume(request.scope_in(params.namespace), workflow_id, data)
+    resumed = await workflows.resume(namespace, workflow_id, data)
     metadata = ContinueMetadata.model_validate(resumed, from_attributes=True)
     return ContinueAnswer(
         history=resumed.history, version=resumed.version, metadata=metadata, redactions=resumed.redactions

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
-from api.http.request import ApiRequest
-from api.http.shapes import QueryFlag, Redactions
+from api.http.request import ApiRequest, QueryFlag
+from api.http.routes.memory_shapes import Redactions
 from api.wiring.container import AppServices, Services
 from ingest.working.working_memory import NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
