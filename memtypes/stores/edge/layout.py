@@ -20,7 +20,7 @@ import msgspec
 
 from memtypes.model.errors import EmbedderMismatch, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.stores.files import private_directory, replace_file, socket_in
+from memtypes.stores.files import private_directory, replace_file
 from memtypes.stores.operations.schema import VERSION, mismatch
 
 
@@ -83,7 +83,7 @@ class Layout:
 
     def next_path(self, kind: MemoryType) -> Path:
         """Where the next version of a type goes, without what an unfinished one left there."""
-        path = self.directory / kind / next_version(self.existing_alias().current[kind])
+        path = self.directory / kind / _next_version(self.existing_alias().current[kind])
         shutil.rmtree(path, ignore_errors=True)
         return path
 
@@ -116,11 +116,7 @@ class Layout:
             built, now = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
             raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, now))
 
-    def socket_path(self) -> Path:
-        """Where the engine listens: in the directory, or in a private one for sockets where that path is too long."""
-        return socket_in(self.directory, "engine.sock")
 
-
-def next_version(version: str) -> str:
+def _next_version(version: str) -> str:
     """The name of the version after `version`."""
     return f"v{int(version.removeprefix('v')) + 1}"

@@ -66,17 +66,12 @@ def negated(condition: Condition) -> Condition:
 
 def above(field: str, number: int) -> Condition:
     """Memories whose number in `field` is higher. Those without the field do not match."""
-    return _range(field, gt=number)
+    return in_range(field, gt=number)
 
 
-def at(field: str, instant: str) -> Condition:
-    """Memories whose time in `field` is `instant`."""
-    return _range(field, gte=instant, lte=instant)
-
-
-def before(field: str, instant: str) -> Condition:
-    """Memories whose time in `field` is earlier than `instant`."""
-    return _range(field, lt=instant)
+def in_range(field: str, **ends: Any) -> Condition:
+    """Memories whose number or time in `field` is in a range. ends: any of gt, gte, lt and lte."""
+    return {"key": field, "range": ends}
 
 
 def to_condition(tree: Filter | None) -> Condition:
@@ -123,9 +118,9 @@ def _compare(leaf: Compare) -> Condition:
             return {"must": [_equal(key, value, whole=whole) for value in leaf.value]}
         case Op.BETWEEN:
             low, high = leaf.value
-            return _range(key, gte=_bound(low, Op.GTE, whole=whole), lte=_bound(high, Op.LTE, whole=whole))
+            return in_range(key, gte=_bound(low, Op.GTE, whole=whole), lte=_bound(high, Op.LTE, whole=whole))
         case Op.GT | Op.GTE | Op.LT | Op.LTE:
-            return _range(key, **{leaf.op.value: _bound(leaf.value, leaf.op, whole=whole)})
+            return in_range(key, **{leaf.op.value: _bound(leaf.value, leaf.op, whole=whole)})
 
 
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
@@ -136,7 +131,7 @@ def _equal(key: str, value: Any, *, whole: bool) -> Condition:
         return NOTHING
     if isinstance(value, int) and abs(value) >= _EXACT:
         return _match(key, value)
-    return _range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
+    return in_range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
 
 
 def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Condition:
@@ -152,10 +147,6 @@ def _encodable(text: str) -> bool:
 
 def _match(key: str, value: str | int) -> Condition:
     return {"key": key, "match": {"value": value}}
-
-
-def _range(key: str, **ends: Any) -> Condition:
-    return {"key": key, "range": ends}
 
 
 def _bound(value: Any, op: Op, *, whole: bool) -> str | float:

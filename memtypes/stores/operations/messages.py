@@ -39,11 +39,6 @@ def answer_type(request: type[Request[Any]]) -> Any:
     return get_args(base)[0]
 
 
-def encode(message: object) -> bytes:
-    """A message as MessagePack."""
-    return _encode(message)
-
-
 def decode(content: bytes | msgspec.Raw, message_type: Any) -> Any:
     """A message of this type. Raises msgspec.MsgspecError."""
     return _decoder(message_type).decode(content)
@@ -65,4 +60,5 @@ def _decode_array(_: type, encoded: tuple[str, list[int], bytes]) -> NDArray[Any
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=_encode_array).encode
+encode = msgspec.msgpack.Encoder(enc_hook=_encode_array).encode
+"""A message as MessagePack."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
-from memtypes.stores.operations.conditions import Condition, at, before
+from memtypes.stores.operations.conditions import Condition, in_range
 from memtypes.stores.operations.engine import EngineOperations, Payload, Scroll, ScrollOrder
 
 CREATED = "created_at"
@@ -61,7 +61,7 @@ async def list_page(
         # One more than the limit, as the engine begins with the cursor's own id.
         ties = dict.fromkeys(types, _ties(where, created, limit + 1, last))
         tied = [position for position in await _positions(engine, ties) if position.id > last]
-        older = _and(where, before(CREATED, created))
+        older = _and(where, in_range(CREATED, lt=created))
     newest = Scroll(older, limit, (CREATED,), ScrollOrder.NEWEST_FIRST)
     positions = await _positions(engine, dict.fromkeys(types, newest))
     certain: list[Position] = []
@@ -76,7 +76,9 @@ async def list_page(
 
 def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
     """The first memories of one instant, by id."""
-    return Scroll(_and(where, at(CREATED, instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id)
+    return Scroll(
+        _and(where, in_range(CREATED, gte=instant, lte=instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id
+    )
 
 
 def _and(where: Condition, condition: Condition) -> Condition:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Literal
 
 from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from memtypes.model.errors import EmbedderMismatch
 from memtypes.model.policy import MemoryType
@@ -30,7 +32,7 @@ from memtypes.stores.operations.schema import (
     mismatch,
 )
 from memtypes.stores.qdrant.engine import QdrantEngine
-from memtypes.stores.qdrant.translate import tolerated_conflict, translated
+from memtypes.stores.qdrant.translate import translated
 
 LOCAL = ":memory:"
 
@@ -113,8 +115,11 @@ class QdrantStore(MessageStore):
         """Check the collection behind the alias, or create it. The alias comes last: it names a finished collection."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
-            with tolerated_conflict():  # another process may be starting too
+            try:
                 await self.create(wanted)
+            except UnexpectedResponse as error:
+                if error.status_code != HTTPStatus.CONFLICT:  # another process may be starting too
+                    raise
         await self._check(wanted)
         await self.index(kind, wanted)
         if collection is None:

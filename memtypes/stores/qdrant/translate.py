@@ -139,16 +139,6 @@ def translated(url: str) -> Iterator[None]:
         raise Unavailable(f"the Qdrant server at {url} is overloaded", retry_after_s=wait) from error
 
 
-@contextmanager
-def tolerated_conflict() -> Iterator[None]:
-    """Ignore that a collection exists already."""
-    try:
-        yield
-    except UnexpectedResponse as error:
-        if error.status_code != 409:
-            raise
-
-
 def _refused(url: str, error: UnexpectedResponse) -> RemembrancerError:
     code = error.status_code
     if code in (401, 403):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from contextlib import closing
@@ -16,7 +15,7 @@ from contextlib import closing
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.engine.engine import EdgeEngine
-from memtypes.stores.edge.layout import Alias, Layout, next_version
+from memtypes.stores.edge.layout import Alias, Layout
 from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
@@ -72,15 +71,13 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
-    current = {kind: next_version(version) for kind, version in alias.current.items()}
-    paths = {kind: layout.directory / kind / version for kind, version in current.items()}
-    for path in paths.values():
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)  # left by an interrupted rebuild
+    paths = {kind: await asyncio.to_thread(layout.next_path, kind) for kind in MemoryType}
     before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
     with closing(before) as old, closing(EdgeEngine.open(paths, settings.dimensions)) as new:
         counts = {kind: await _copy(old, new, kind, embed) for kind in MemoryType}
         for written in new.take_unsynced():
             await asyncio.to_thread(sync_directory, written)
+    current = {kind: path.name for kind, path in paths.items()}
     after = Alias(settings.fingerprint, settings.dimensions, current)
     await asyncio.to_thread(layout.write_alias, after)
     return counts

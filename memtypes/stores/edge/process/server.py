@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -40,7 +39,7 @@ from memtypes.stores.edge.process.wire import (
     framed,
     read_message,
 )
-from memtypes.stores.files import locked, replace_file, sync_directory
+from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
 from memtypes.stores.operations.messages import decode, encode
 
 SYNC_S = 1.0
@@ -87,7 +86,10 @@ class EngineServer:
                 task.result()
         finally:
             server.close()
-            await _cancelled([upkeep, stopped, *others, *self.clients])
+            tasks = [upkeep, stopped, *others, *self.clients]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _stay(self, seconds: float) -> None:
         """Stop after `seconds` unless a client connects."""
@@ -180,17 +182,10 @@ class EngineServer:
                 self.engine.flush_one()
 
 
-async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks and wait for them."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
     """A socket to listen on, named in the holder file while it is open."""
-    path = layout.socket_path()
+    path = socket_in(layout.directory, "engine.sock")
     path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))

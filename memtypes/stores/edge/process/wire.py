@@ -6,8 +6,6 @@ Vectors travel as raw bytes, so a message costs little more than a copy. Knows n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
@@ -77,12 +75,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     failure: Failure | None = None
 
 
-_ERRORS: Mapping[str, type[errors.RemembrancerError]] = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (errors.InvalidRequest, errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInUse)
-    }
-)
+_ERRORS = (errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInUse)
 
 
 def failure_of(error: errors.RemembrancerError) -> Failure:
@@ -92,9 +85,9 @@ def failure_of(error: errors.RemembrancerError) -> Failure:
 
 def error_of(failure: Failure) -> errors.RemembrancerError:
     """The error that a failure carries."""
-    kind = _ERRORS.get(failure.kind, errors.Unavailable)
-    if kind is errors.InvalidRequest:
+    if failure.kind == errors.InvalidRequest.__name__:
         return errors.InvalidRequest(failure.message, path=failure.path)
+    kind = next((kind for kind in _ERRORS if kind.__name__ == failure.kind), errors.Unavailable)
     return kind(failure.message)
 
 
