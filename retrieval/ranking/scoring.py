@@ -17,7 +17,6 @@ from retrieval.query.windows import Window
 from retrieval.ranking import signals
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.second_pass import expansion, update_boosts
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
 
@@ -88,10 +87,10 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ table
     if scoring.weights["expansion"] and len(candidates):
-        table[SIGNALS.index("expansion")] = expansion(candidates, scores, scoring.terms)
+        table[SIGNALS.index("expansion")] = signals.expansion(candidates, scores, scoring.terms)
         scores = weights @ table
     if scoring.weights["current"] and len(candidates):
-        boosts = update_boosts(candidates, scores)
+        boosts = signals.update_boosts(candidates, scores)
         table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         scores = weights @ table
     return scores

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.context.excerpt import excerpt, split_sentences
+from retrieval.context.render import best_sentences, split_sentences
 from tests.retrieval.builders import World
 
 FILLER = "The weather was fine that day and nothing else was said about it. "
@@ -15,7 +15,7 @@ LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 2
 
 def test_the_answering_sentence_is_chosen() -> None:
     """With its neighbours, and marks where sentences are left out."""
-    shown = excerpt(LONG, "where is the spare key?", lambda text: len(text) <= 220)
+    shown = best_sentences(LONG, "where is the spare key?", lambda text: len(text) <= 220)
     assert shown is not None
     assert "Ana keeps the spare key under the blue pot." in shown
     assert shown.startswith("…")
@@ -25,7 +25,7 @@ def test_the_answering_sentence_is_chosen() -> None:
 @given(st.text(max_size=400), st.text(max_size=60), st.integers(0, 200))
 def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: int) -> None:
     """For any text and query."""
-    shown = excerpt(text, query, lambda one: len(one) <= most)
+    shown = best_sentences(text, query, lambda one: len(one) <= most)
     if shown is not None:
         assert len(shown) <= most
         assert any(one in shown for one in split_sentences(text))

@@ -16,7 +16,7 @@ from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, rank
-from retrieval.ranking.second_pass import SEEDS, UPDATE_WINDOW, expansion, update_boosts
+from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, update_boosts
 from tests.builders import NOW, make_sparse
 from tests.retrieval.builders import hit_rows
 

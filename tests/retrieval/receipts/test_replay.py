@@ -17,7 +17,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Listing
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.model import Receipt, ReplayAnswer, TokenizerName
-from retrieval.receipts.replay import ReplayedReceipt, compare
+from retrieval.receipts.service import ReplayedReceipt, compare
 from tests.retrieval.builders import NOW, SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
 
