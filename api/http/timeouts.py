@@ -1,21 +1,22 @@
-"""Timeouts for slow senders: of the head of a request, and of its body."""
+"""Limits for slow senders and large heads: of the head of a request, and of its body."""
 
 from __future__ import annotations
 
 import asyncio
 
 import anyio
-import h11
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http.problems import TooSlow
 from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
 """Seconds for the request line and headers, from the connection or the previous answer on."""
+
+HEAD_BYTES = 64 * 1024
 
 BODY_S = 120.0
 """Seconds for the whole body: 32 MiB at 2 Mbit/s."""
@@ -50,41 +51,57 @@ class BodyDeadline(ASGIMiddleware):
         await next_app(scope, timed, send)
 
 
-class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a timeout for the head of a request, and for the rest of one that was answered early."""
+class TimedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with limits for the head of a request: seconds, and bytes.
+
+    The time also runs for the rest of a body that was answered before it was complete.
+    """
 
     head_s = HEAD_S
     _timer: asyncio.TimerHandle | None = None
+    _head_bytes: int | None = 0
+    """Bytes of the head so far; None while a body arrives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Start the timer."""
         super().connection_made(transport)
-        self._watch()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
         super().connection_lost(exc)
-        self._stop()
+        self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Check whether the head is complete."""
+        """Parse `data`; a head that is too large is answered with 400."""
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
         super().data_received(data)
-        self._watch()
+        if self._head_bytes is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The request line and headers are larger than {HEAD_BYTES} bytes.")
+
+    def on_message_begin(self) -> None:
+        """Count the bytes of a new head."""
+        super().on_message_begin()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Stop the timer; the body has its own."""
+        self._head_bytes = None
+        self._stop_timer()
+        super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Start the timer for the next head."""
+        """Start the timer for the next head, unless a pipelined request is being answered."""
         super().on_response_complete()
-        self._watch()
+        if self.cycle.response_complete:
+            self._start_timer()
 
-    def _watch(self) -> None:
-        theirs = self.conn.their_state
-        answered_early = self.conn.our_state is h11.DONE and theirs is h11.SEND_BODY
-        if theirs is not h11.IDLE and not answered_early:
-            self._stop()
-        elif self._timer is None:
+    def _start_timer(self) -> None:
+        if self._timer is None:
             self._timer = self.loop.call_later(self.head_s, self.transport.close)
 
-    def _stop(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -122,3 +122,18 @@ async def test_rest_of_an_answered_body_times_out() -> None:
     head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")
+
+
+async def test_head_that_is_too_large_is_400() -> None:
+    """The connection is closed."""
+    async with serving(body_s=SOON) as port:
+        answer = await said(port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_requests_share_a_connection() -> None:
+    """Each head is counted by itself, and two may arrive together."""
+    request = POST + b"x-filler: " + b"a" * 40_000 + b"\r\ncontent-length: 2\r\n\r\nab"
+    async with serving(body_s=SOON) as port:
+        answer = await said(port, request + request, request)
+    assert answer.count(b"HTTP/1.1 201 ") == 3
