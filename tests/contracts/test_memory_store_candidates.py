@@ -37,19 +37,19 @@ def corpus(scope: Scope, size: int) -> list[Record]:
 
 
 def cosine(record: Record, query: DenseVector) -> float:
-    """The dense score as numpy has it."""
+    """The expected dense score."""
     return float(np.dot(record.vectors.dense, query))
 
 
 def bm25(records: list[Record], record: Record, query: dict[int, float]) -> float:
     """The sparse score with the IDF of `records`; those without any term are not part of the collection."""
     texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
-    own = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
+    weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
     score = 0.0
     for term, weight in query.items():
         holding = sum(term in text for text in texts)
         idf = math.log((len(texts) - holding + 0.5) / (holding + 0.5) + 1)
-        score += weight * idf * own.get(term, 0.0)
+        score += weight * idf * weights.get(term, 0.0)
     return score
 
 
@@ -66,7 +66,7 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 
 @pytest.mark.parametrize("depth", [1, 3, 10, 100])
 async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: Scope, depth: int) -> None:
-    """Each leg contributes its best `depth`, and every candidate has both exact scores, whichever leg found it."""
+    """Each leg contributes its best `depth`, and every candidate has both exact scores, whichever leg it is from."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
@@ -121,8 +121,8 @@ async def test_a_search_without_columns_finds_the_same(
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
     """One answer for each search, also for two of one type and for an empty type."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
-    kept = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
-    await store.upsert(scope, [make_record(memory) for memory in kept])
+    stored_memories = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
+    await store.upsert(scope, [make_record(memory) for memory in stored_memories])
     kinds = [MemoryType.WORKING, MemoryType.PROCEDURAL, MemoryType.EPISODIC, MemoryType.WORKING]
     answers = await store.candidates(
         scope, [CandidateSearch({kind: None}, QUERY, make_sparse([1]), 5) for kind in kinds]

@@ -25,10 +25,10 @@ async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -
     with pytest.raises(LockLost):
         await store.patch(scope, {memory.id: {"importance": 1}}, removed=["session_id"], fence=19)
     found = await store.get(scope, [memory.id, other.id])
-    kept, changed = found[memory.id], found[other.id]
-    assert isinstance(kept, Working)
+    unchanged, changed = found[memory.id], found[other.id]
+    assert isinstance(unchanged, Working)
     assert isinstance(changed, Working)
-    assert (kept.importance, kept.fence, kept.session_id) == (8, 20, "s")
+    assert (unchanged.importance, unchanged.fence, unchanged.session_id) == (8, 20, "s")
     assert (changed.importance, changed.fence) == (2, 10)
 
 

@@ -37,7 +37,7 @@ METADATA: list[dict[str, Any]] = [
 
 
 def make_memories(scope: Scope) -> list[Memory]:
-    """Memories in which every field that is filtered by is there, absent, and of several values."""
+    """Memories in which every filtered field is absent, or has one of several values."""
     memories: list[Memory] = []
     for n, metadata in enumerate(METADATA):
         common: dict[str, Any] = {
@@ -84,12 +84,12 @@ OPERANDS: dict[str, list[Any]] = {
     "metadata.ключ ключ": ["да"],
     "metadata.in [0]": [3],
 }
-"""Values to compare each field with; those that occur, their neighbours, and the odd ones."""
+"""Operands for each field: values that occur, their neighbours, and edge cases."""
 
 
 @st.composite
 def leaves(draw: st.DrawFn) -> Filter:
-    """A comparison that the parser would let pass."""
+    """A comparison that the parser accepts."""
     field = draw(st.sampled_from(sorted(OPERANDS)))
     pool = st.sampled_from(OPERANDS[field])
     value = draw(pool)
@@ -127,9 +127,9 @@ class Shelf:
 
 @pytest.fixture(scope="module", params=STORES)
 async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
-    """One set of memories for all filters, and the same in another namespace, which none of them may let through.
+    """The memories for all filters, and the same in another namespace, which no filter may match.
 
-    In a store of its own: qdrant-client's local mode looks at all that any test has kept for every one of the filters.
+    In a separate store, as qdrant-client's local mode scans every stored memory for each filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
         scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
@@ -139,7 +139,7 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         yield Shelf(bench.store, scope, memories)
 
 
-async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
+async def assert_matches(shelf: Shelf, tree: Filter) -> None:
     """The store lists, counts and finds the memories that match in the reference."""
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
@@ -150,29 +150,29 @@ async def assert_lets_through(shelf: Shelf, tree: Filter) -> None:
 @pytest.mark.parametrize("field", sorted(OPERANDS))
 async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
     """Each operator with each operand matches the same memories as the reference, absent fields included."""
-    await assert_lets_through(shelf, Absent(field))
+    await assert_matches(shelf, Absent(field))
     for value in OPERANDS[field]:
         ranges = () if isinstance(value, bool | str) else (Op.GT, Op.GTE, Op.LT, Op.LTE)
         for op in (Op.EQ, Op.NE, *ranges):
-            await assert_lets_through(shelf, Compare(field, op, value))
+            await assert_matches(shelf, Compare(field, op, value))
         for op in (Op.ANY, Op.ALL):
-            await assert_lets_through(shelf, Compare(field, op, (value,)))
-            await assert_lets_through(shelf, Compare(field, op, tuple(OPERANDS[field])))
+            await assert_matches(shelf, Compare(field, op, (value,)))
+            await assert_matches(shelf, Compare(field, op, tuple(OPERANDS[field])))
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=FILTERS)
 async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filter) -> None:
     """Every combination of operators matches the same memories as the reference in Python."""
-    await assert_lets_through(shelf, tree)
+    await assert_matches(shelf, tree)
 
 
 async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
     """Equality is exact beyond the precision of a float; an integer that can't be stored equals nothing."""
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
-            await assert_lets_through(shelf, Compare("metadata.n8", op, value))
-    await assert_lets_through(shelf, Compare("metadata.n8", Op.ANY, (2**53 + 1, 2**70)))
+            await assert_matches(shelf, Compare("metadata.n8", op, value))
+    await assert_matches(shelf, Compare("metadata.n8", Op.ANY, (2**53 + 1, 2**70)))
 
 
 async def test_times_are_compared_as_instants(shelf: Shelf) -> None:

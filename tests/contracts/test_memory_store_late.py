@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: late interaction's scores, on every implementation."""
+"""The contract of MemoryStore: scores of late interaction, on every implementation."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Recor
 
 
 def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
-    """The best cosine of each query token, one by one."""
+    """The best cosine of each query token, computed with numpy."""
     scaled = memory.astype(float) / 127
     return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
 
 
 async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, Candidate]:
     """The candidates by id."""
-    (found,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
-    return {candidate.id: candidate for candidate in found}
+    (candidates,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
+    return {candidate.id: candidate for candidate in candidates}
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:
     """Each score is that of the best pair of tokens; NaN for a memory without token vectors."""
     query = make_tokens(7, 3)
-    kept = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
-    records = [record_with(scope, n, tokens) for n, tokens in kept.items()] + [record_with(scope, 99, None)]
+    vectors = {n: make_tokens(n, 1 + 5 * n) for n in range(6)}
+    records = [record_with(scope, n, tokens) for n, tokens in vectors.items()] + [record_with(scope, 99, None)]
     await store.upsert(scope, records)
-    found = await late_of(store, scope, query)
-    for record, tokens in zip(records, kept.values(), strict=False):
-        late = found[record.memory.id].late
+    candidates = await late_of(store, scope, query)
+    for record, tokens in zip(records, vectors.values(), strict=False):
+        late = candidates[record.memory.id].late
         assert late is not None
         assert late.tolist() == pytest.approx(expected(query, tokens), abs=2e-3)
-    bare = found[records[-1].memory.id].late
+    bare = candidates[records[-1].memory.id].late
     assert bare is not None
     assert np.isnan(bare).all()
     assert bare.shape == (3,)

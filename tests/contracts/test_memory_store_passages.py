@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: passages agree with the memories as they are, on every implementation."""
+"""The contract of MemoryStore: passages and uses, on every implementation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
 
 
 def written(scope: Scope, number: int, content: str) -> Memory:
-    """The memory of this number, with some content."""
+    """A memory whose type and fields depend on its number."""
     own = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
     tokens = TokenCount(count=len(content), line=len(content) + 2, tokenizer="words")
     memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **own)
@@ -27,7 +27,7 @@ def written(scope: Scope, number: int, content: str) -> Memory:
 
 
 async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
-    """How many passages there are, each of which is that of the memory as it is now."""
+    """The number of passages, after a check that each is that of the current memory."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
     assert passages == {one: passage_of(memory) for one, memory in memories.items()}
     assert list(passages) == list(memories)

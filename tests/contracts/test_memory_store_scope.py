@@ -41,18 +41,18 @@ EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant",
 """True of every memory of every tenant: a condition that must not widen anything."""
 
 
-async def found(store: MemoryStore, scope: Scope) -> list[Candidate]:
-    """Every candidate that `scope` can be given."""
+async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
+    """The candidates of a search that matches every memory of the scope."""
     search = CandidateSearch(dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50)
     (candidates,) = await store.candidates(scope, [search])
     return list(candidates)
 
 
-async def assert_sees_only(store: MemoryStore, scope: Scope, own: Memory, others: list[Memory]) -> None:
-    """Every read of `scope` shows its own memory and none of the others."""
-    assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [own.id]
-    assert set(await store.get(scope, [own.id, *(memory.id for memory in others)])) == {own.id}
-    assert [candidate.id for candidate in await found(store, scope)] == [own.id]
+async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, others: list[Memory]) -> None:
+    """Every read of `scope` shows the expected memory and none of the others."""
+    assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [expected.id]
+    assert set(await store.get(scope, [expected.id, *(memory.id for memory in others)])) == {expected.id}
+    assert [candidate.id for candidate in await visible(store, scope)] == [expected.id]
     assert sum(one.count for one in (await store.stats(scope)).values()) == 1
 
 
@@ -116,9 +116,9 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
     public = make_memory(MemoryType.SEMANTIC, "public", first)
     homeless = make_memory(MemoryType.WORKING, "of no session", scope)
     await keep(store, scope, private, public, homeless)
-    assert {one.id for one in await found(store, first)} == {private.id, public.id}
-    assert {one.id for one in await found(store, second)} == {public.id}
-    assert {one.id for one in await found(store, scope)} == {public.id}
+    assert {one.id for one in await visible(store, first)} == {private.id, public.id}
+    assert {one.id for one in await visible(store, second)} == {public.id}
+    assert {one.id for one in await visible(store, scope)} == {public.id}
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:

@@ -10,7 +10,7 @@ from memtypes.stores.files import holder_of, locked, replace_file, sync_director
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """An engine renames its log files; a name that is gone is no error."""
+    """An engine renames its log files; a missing name is no error."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 

@@ -44,7 +44,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"])
 
 @pytest.fixture(scope="module")
 def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
-    """That of a shard without memories."""
+    """A translator for a shard without memories."""
     return Translator(SlotFile(tmp_path_factory.mktemp("shard")))
 
 
@@ -58,7 +58,7 @@ def parts(where: Condition) -> Iterator[Condition]:
 
 @given(TREES)
 def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, tree: Filter) -> None:
-    """Whatever is compared with whatever, the condition is finite JSON and a filter of both vendors."""
+    """The condition of any comparison is finite JSON and a valid filter of both vendors."""
     where = to_condition(tree)
     assert json.loads(json.dumps(where, allow_nan=False)) == where
     assert to_filter(where) is not None
@@ -67,13 +67,13 @@ def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, t
 
 @given(TREES)
 def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
-    """An empty "should" would let everything through, so there is none."""
+    """An empty "should" would match everything, so a condition has none."""
     assert all(part.get("should") != [] for part in parts(to_condition(tree)))
 
 
 @given(NAMES, NAMES, TREES)
 def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: str, tree: Filter) -> None:
-    """A bounded condition demands the tenant and the namespace, character by character, before anything else."""
+    """A bounded condition requires exactly the tenant and the namespace, before any other condition."""
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
@@ -84,7 +84,7 @@ def test_conditions_are_bounded_by_tenant_and_namespace(tenant: str, namespace: 
 
 @given(st.integers(), st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.floats(-1e9, 1e9))
 def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) -> None:
-    """A fraction as the end of a range of whole numbers is moved to the whole number that means the same."""
+    """A fractional bound of an integer field is rounded to the integer that matches the same values."""
     value %= 10_000
     (bound,) = to_condition(Compare("importance", op, end))["range"].values()
     meant = {Op.GT: value > end, Op.GTE: value >= end, Op.LT: value < end, Op.LTE: value <= end}[op]
@@ -111,13 +111,13 @@ def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) 
     ],
 )
 def test_filters_become_conditions(tree: Filter | None, where: Condition) -> None:
-    """Each kind of condition has its form."""
+    """Each kind of filter has its form of condition."""
     assert to_condition(tree) == where
 
 
 @pytest.mark.parametrize("key", ['"', 'a"b', "\\", "a\\n", "\ud800"])
 def test_metadata_keys_that_can_not_be_quoted_are_refused(key: str) -> None:
-    """A quotation mark, a backslash or half a character in a metadata key is refused with the field's path."""
+    """A quotation mark, a backslash or an unpaired surrogate in a metadata key is refused with the field's path."""
     with pytest.raises(InvalidRequest) as caught:
         conditions.path_of(f"metadata.{key}")
     assert (caught.value.path, caught.value.got) == (f"filters.metadata.{key}", key)

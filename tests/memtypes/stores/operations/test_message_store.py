@@ -1,4 +1,4 @@
-"""The port on top of requests: which ids can exist, and where they are looked up."""
+"""The port on top of requests: valid ids, and the types in which they are looked up."""
 
 from __future__ import annotations
 

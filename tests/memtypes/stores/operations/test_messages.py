@@ -1,4 +1,4 @@
-"""Requests and their encoding: arrays, answers and types survive the way to another process."""
+"""Requests and their encoding: arrays and types are the same after decoding."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_request_names_the_type_of_its_answer() -> None:
     assert decode(encode(None), answer_type(Upsert)) is None
 
 
-def test_what_can_not_be_encoded_is_an_error() -> None:
-    """An object of an unknown type is named."""
+def test_an_object_of_an_unknown_type_is_refused() -> None:
+    """The error names the type."""
     with pytest.raises(TypeError, match="object can't be sent"):
         encode(object())

@@ -32,7 +32,7 @@ VECTORS = Vectors(make_dense(1), make_sparse([1]))
 
 
 def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
-    """Payloads at few different times."""
+    """Payloads with few different times."""
     return [
         {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))),
@@ -102,8 +102,8 @@ def test_other_texts_are_refused_as_cursors(text: str) -> None:
         assert caught.value.path == "cursor"
 
 
-def test_a_group_is_only_cut_where_the_engine_stopped() -> None:
-    """With fewer positions than the limit nothing was cut; else the oldest instant is read again."""
+def test_the_oldest_instant_is_read_again_after_a_full_page() -> None:
+    """With fewer positions than the limit the engine has cut no group of equal times."""
     positions = [
         Position(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC) for n, at in enumerate((3, 2, 2))
     ]
@@ -112,7 +112,7 @@ def test_a_group_is_only_cut_where_the_engine_stopped() -> None:
 
 
 def test_times_are_ordered_as_instants() -> None:
-    """Microseconds are written only where there are some; the order does not depend on that."""
+    """Times with and without microseconds are compared as instants, not as texts."""
     positions = [
         Position(text, "x", MemoryType.EPISODIC) for text in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
     ]

@@ -1,4 +1,4 @@
-"""Ids as numbers and back."""
+"""Ids as bytes and back."""
 
 from __future__ import annotations
 

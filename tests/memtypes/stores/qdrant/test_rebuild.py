@@ -1,4 +1,4 @@
-"""The next version of a server's collections, on the client's local mode: complete, or not there at all."""
+"""Re-embedding of a server's collections, in the client's local mode: complete, or nothing changes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ WIDER = QdrantSettings(LOCAL, "wider", 12, prefix="p")
 
 @pytest.fixture
 async def client() -> AsyncIterator[AsyncQdrantClient]:
-    """A server of one's own, in this process."""
-    made = AsyncQdrantClient(LOCAL)
-    yield made
-    await made.close()
+    """A client in local mode, without memories."""
+    local = AsyncQdrantClient(LOCAL)
+    yield local
+    await local.close()
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of twelve dimensions: another embedder's."""
+    """Vectors of another embedder, with twelve dimensions."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
 async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
-    """A store with facts of two tenants, and those of the first."""
+    """A store with facts of two tenants, and the facts of the first."""
     store = QdrantStore(OLD, client)
     await store.prepare()
     stored = [make_memory(MemoryType.SEMANTIC, f"fact {number}") for number in range(PIECE + 6)]
@@ -49,7 +49,7 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
 
 
 async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) -> None:
-    """All with new vectors, of every tenant; the old embedder is out, and the collections before are still there."""
+    """Memories of every tenant have new vectors, the old embedder is refused, and the old collections still exist."""
     _, stored = await filled(client)
     counts = await rebuild(WIDER, wider, client)
     assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(stored), 1)
@@ -83,12 +83,12 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
 
 
 async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
-    """A memory that is written, one that is removed and one that is used while others are embedded."""
+    """The new collections have memories that were written, removed or patched during the rebuild."""
     store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     seen: list[int] = []
 
-    async def meddling(texts: Sequence[InContext]) -> list[Vectors]:
+    async def writing(texts: Sequence[InContext]) -> list[Vectors]:
         if len(texts) == PIECE and not seen:
             seen.append(len(texts))
             await store.upsert(SCOPE, [make_record(late)])
@@ -96,7 +96,7 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
             await store.patch(SCOPE, {stored[1].id: {"access_count": 9}})
         return await wider(texts)
 
-    counts = await rebuild(WIDER, meddling, client)
+    counts = await rebuild(WIDER, writing, client)
     assert counts[MemoryType.SEMANTIC] == len(stored)
     moved = QdrantStore(WIDER, client)
     found = await moved.get(SCOPE, [late.id, stored[0].id, stored[1].id])

@@ -1,4 +1,4 @@
-"""The server store: what reaches the server, what its failures become, and the embedder's fingerprint."""
+"""The server store: requests to the server, its errors, and the fingerprint of the embedder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings_for(url: str, **changes: Any) -> QdrantSettings:
 
 
 def saying(said: Said) -> Any:
-    """A server that always says the same."""
+    """Answers every request in the same way."""
 
     async def answers(_: Asked) -> Said:
         return said
@@ -127,14 +127,14 @@ async def test_an_interrupted_start_is_completed() -> None:
 
 
 class FreshServer:
-    """A server without collections that keeps what it was asked. taken: another process makes them first."""
+    """A server without collections that records requests. taken: another process creates the collections first."""
 
     def __init__(self, *, taken: bool = False) -> None:
         self.asked: list[Asked] = []
         self.taken = taken
 
     async def answers(self, asked: Asked) -> Said:
-        """Qdrant's answers to a store that makes its collections."""
+        """Qdrant's answers to a store that creates its collections."""
         self.asked.append(asked)
         parts = asked.path.split("?")[0].strip("/").split("/")
         if asked.path.startswith("/aliases"):
@@ -199,7 +199,7 @@ async def test_collections_are_created_with_the_settings() -> None:
 
 
 async def test_another_process_may_create_the_collections_first() -> None:
-    """What one process has created the others check and use."""
+    """Collections that another process has created are checked and used."""
     server = FreshServer(taken=True)
     async with stub_server(server.answers) as url:
         store = await QdrantStore.open(settings_for(url))

@@ -41,7 +41,7 @@ async def search(engine: EdgeEngine) -> Candidates:
 
 
 def importance(memories: list[Memory]) -> dict[str, int]:
-    """By id."""
+    """The importance of each memory, by id."""
     return {memory.id: memory.importance for memory in memories}
 
 

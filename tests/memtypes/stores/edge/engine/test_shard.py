@@ -26,7 +26,7 @@ def opened(path: Path) -> Shard:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """A closed shard of six facts, of which the last is removed again."""
+    """The directory of a closed shard of six facts, of which the last was removed."""
     shard = opened(tmp_path)
     for one in POINTS:
         shard.write(PutPoints((one,), EVERYTHING))
@@ -37,7 +37,7 @@ def written(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("damage", ["none", "end lost", "all lost", "one emptied", "removed comes back", "one doubled"])
 def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> None:
-    """Whichever slots were lost or kept, each memory is found under its id, and no removed one is."""
+    """Each memory is read under its id, and removed memories are not read, whichever slots were lost."""
     path = written / "slots" / "ids.bin"
     rows = [path.read_bytes()[start : start + 16] for start in range(0, 6 * 16, 16)]
     removed = bytes.fromhex(IDS[5].replace("-", ""))
@@ -75,7 +75,7 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
 
 
 def test_the_named_slots_of_a_change(written: Path) -> None:
-    """Those of its ids, known also for a change that the engine refuses; None for a change without ids."""
+    """The slots of its ids, also for a change that the engine refuses; None for a change without ids."""
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""The next version of an embedded store: complete or not there at all."""
+"""Re-embedding of an embedded store: complete, or nothing changes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ OTHER = Scope("other", "shop")
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of twelve dimensions: another embedder's."""
+    """Vectors of another embedder, with twelve dimensions."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of as many dimensions as before, all the same."""
+    """Equal vectors for all texts, with the same dimensions as before."""
     return [Vectors(make_dense(5), make_sparse([1])) for _ in texts]
 
 
 def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
-    """So many facts."""
+    """Facts with the texts "fact 0", "fact 1", and so on."""
     return [make_memory(MemoryType.SEMANTIC, f"fact {number}", scope) for number in range(count)]
 
 
@@ -54,7 +54,7 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
 
 
 async def failing(texts: Sequence[InContext]) -> list[Vectors]:
-    """The vectors of the first memories, and then no more."""
+    """Vectors for full batches; the last batch fails."""
     if len(texts) < EVERY_STEP:
         raise Overloaded("the encoder is busy")
     return await wider(texts)
@@ -85,7 +85,7 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
 
 
 async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
-    """Unless its engine may be stopped."""
+    """The error says to stop the service; the store still answers."""
     store = await EdgeStore.open(settings_for(tmp_path))
     with pytest.raises(StoreInUse, match="stop the service first"):
         await rebuild(settings_for(tmp_path), same, stop_engine=False)

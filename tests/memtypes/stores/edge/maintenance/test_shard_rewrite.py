@@ -25,17 +25,17 @@ OTHER = Scope("other", "shop")
 
 
 def facts(word: str, count: int, scope: Scope = SCOPE) -> list[Record]:
-    """So many facts that hold `word`."""
+    """Facts that contain `word`."""
     return [make_record(make_memory(MemoryType.SEMANTIC, f"{word} {number}", scope)) for number in range(count)]
 
 
 def files_with(directory: Path, word: str) -> list[Path]:
-    """The files of facts that hold `word`."""
+    """The files of the facts' shards that contain `word`."""
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of as many dimensions as before."""
+    """Vectors with the same dimensions as before."""
     return [make_record(make_memory(MemoryType.SEMANTIC, text.text)).vectors for text in texts]
 
 

@@ -1,207 +1,136 @@
-"""The engine process: shared, durable, restarted after a crash, and ended after its last client."""
+"""Opening an embedded store: errors name the cause and the way out, and change nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import os
 from pathlib import Path
 
-import numpy as np
+import msgspec
 import pytest
 
-from memtypes.model.errors import Unavailable
+from memtypes.model.errors import EmbedderMismatch, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import Listing
-from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.wire import Reply, framed, read_message
-from memtypes.stores.files import MAX_SOCKET_BYTES, locked
-from memtypes.stores.operations.messages import decode, encode
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.edge.layout import Holder, Layout
+from memtypes.stores.edge.process.wire import PROTOCOL
+from memtypes.stores.files import locked
 from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
+from tests.memtypes.stores.engines import ended, holder_in, settings_for, start_python, until
 
 pytestmark = pytest.mark.anyio
 
-WRITER = """
-import asyncio, sys
+HOLD_LOCK = """
+import sys
 from pathlib import Path
-from memtypes.model.policy import MemoryType
-from memtypes.stores.edge import EdgeStore
-from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import settings_for
-
-async def main():
-    store = await EdgeStore.open(settings_for(Path(sys.argv[1])))
-    for batch in range(int(sys.argv[2])):
-        memories = [make_memory(kind, f"{sys.argv[3]} {batch} {n}") for kind in MemoryType for n in range(5)]
-        await store.upsert(SCOPE, [make_record(memory) for memory in memories])
-        print(*(memory.id for memory in memories), flush=True)
-    if sys.argv[4] == "stay":
-        await asyncio.sleep(60)
-    await store.aclose()
-
-asyncio.run(main())
+from memtypes.stores.files import locked
+with locked(Path(sys.argv[1])) as held:
+    print(held, flush=True)
+    sys.stdin.read()
+"""
+HOLD_SHARD = """
+import sys
+import qdrant_edge
+shard = qdrant_edge.EdgeShard.load(sys.argv[1])
+print(shard.info().points_count, flush=True)
+sys.stdin.read()
 """
 
 
-@asynccontextmanager
-async def opened(directory: Path, **changes: float | str) -> AsyncIterator[EdgeStore]:
-    """A store, closed at the end."""
-    store = await EdgeStore.open(settings_for(directory, **changes))
-    try:
-        yield store
-    finally:
-        await store.aclose()
-
-
-async def total(store: EdgeStore, scope: Scope = SCOPE) -> int:
-    """How many memories there are."""
-    return (await store.page(scope, Listing(limit=1))).total
-
-
-async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
-    """After client and engine were killed while writing, every acknowledged memory is there."""
-    directory = tmp_path / "memories"
-    with start_python(WRITER, str(directory), "100000", "w", "leave") as writer:
-        assert writer.stdout is not None
-        lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(20)]
-        engine = kill_engine(directory)
-        writer.kill()
-        rest = await asyncio.to_thread(writer.stdout.read)
-    await until(lambda: ended(engine))
-    complete = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-    acknowledged = [one for line in (*lines, *complete) for one in line.split()]
-    async with opened(directory) as store:
-        found = await store.get(SCOPE, acknowledged)
-        assert sorted(found) == sorted(acknowledged)
-        assert len(acknowledged) >= 500
-        assert await store.stats(SCOPE)
-
-
-async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
-    """A write of one process is visible to the other at once, and the engine runs on for the remaining one."""
-    async with opened(tmp_path) as store:
-        engine = holder_in(tmp_path).pid
-        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
-        writer = start_python(WRITER, str(tmp_path), "3", "theirs", "leave")
-        output, _ = await asyncio.to_thread(writer.communicate)
-        assert writer.returncode == 0
-        assert await total(store) == 1 + len(output.split()) == 76
-        await asyncio.sleep(0.5)
-        assert holder_in(tmp_path).pid == engine
-        await store.ping()
-
-
-async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
-    """Clients that open a new directory at the same time share an engine."""
-    stores = await asyncio.gather(*(EdgeStore.open(settings_for(tmp_path)) for _ in range(4)))
-    await stores[0].upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
-    assert [await total(store) for store in stores] == [1] * 4
-    for store in stores:
-        await store.aclose()
-
-
-async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
-    """It removes its socket, and the next client finds every memory."""
-    async with opened(tmp_path) as store:
-        await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
-        holder = holder_in(tmp_path)
-    await until(lambda: ended(holder.pid))
-    assert not has_socket(holder)
-    assert Layout(tmp_path).read_holder() is None
-    assert Layout(tmp_path).log_path.read_text() == ""
-    async with opened(tmp_path) as store:
-        assert await total(store) == 5
-
-
-async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
-    """The next call starts a new engine, and nothing is lost."""
-    async with opened(tmp_path) as store:
-        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
-        first = kill_engine(tmp_path)
-        await until(lambda: ended(first))
-        assert has_socket(holder_in(tmp_path))
-        assert await total(store) == 1
-        second = kill_engine(tmp_path, signal.SIGTERM)
-        assert second != first
-        await until(lambda: ended(second))
-        await store.ping()
-        assert await total(store) == 1
-
-
-async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
-    """Its count would be wrong; other calls are repeated."""
-    async with opened(tmp_path) as store:
-        memory = make_memory(MemoryType.EPISODIC, "x")
-        await store.upsert(SCOPE, [make_record(memory)])
-        stopped = kill_engine(tmp_path, signal.SIGSTOP)
-        removal = asyncio.create_task(store.delete(SCOPE, [memory.id]))
-        reading = asyncio.create_task(store.get(SCOPE, [memory.id]))
-        await asyncio.sleep(0.2)
-        kill_engine(tmp_path)
-        await until(lambda: ended(stopped))
-        with pytest.raises(Unavailable, match="it is unknown whether the call took effect"):
-            await removal
-        assert set(await reading) == {memory.id}
-
-
-async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
-    """A call has a timeout, and the store is usable again once the engine is."""
-    async with opened(tmp_path, timeout_s=0.3) as store:
-        kill_engine(tmp_path, signal.SIGSTOP)
-        with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
-            await store.ping()
-        kill_engine(tmp_path, signal.SIGCONT)
-        await store.ping()
-        assert await total(store) == 0
-
-
-async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None:
-    """The client gets an error, the log has the details, and other clients are served."""
-    async with opened(tmp_path) as store:
-        holder = holder_in(tmp_path)
-        reader, writer = await asyncio.open_unix_connection(holder.socket)
-        record = make_record(make_memory(MemoryType.EPISODIC, "x"))
-        await store.upsert(SCOPE, [replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))])
-        broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
-        request = FindCandidates(scope=SCOPE, searches=[broken])
-        for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):
-            writer.write(framed(message))
-        replies = [decode(await read_message(reader), Reply) for _ in range(2)]
-        assert [reply.number for reply in replies] == [7, 8]
-        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 2
-        assert await reader.read() == b"", "what is not a call ends the connection"
-        writer.close()
-        await writer.wait_closed()
-        await store.ping()
-        assert holder_in(tmp_path) == holder
-        assert "a request could not be answered" in Layout(tmp_path).log_path.read_text()
-
-
-async def test_a_closed_store_raises(tmp_path: Path) -> None:
-    """Every call after aclose raises Unavailable; closing twice is no error."""
-    async with opened(tmp_path) as store:
-        pass
+async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    """The error for another fingerprint or dimension names both embedders and the way out."""
+    memory = make_memory(MemoryType.EPISODIC, "x")
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.upsert(SCOPE, [make_record(memory)])
+    before = Layout(tmp_path).alias_path.read_bytes()
+    for other in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
+        with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir"):
+            await EdgeStore.open(other)
+    engine = holder_in(tmp_path).pid
     await store.aclose()
-    with pytest.raises(Unavailable, match="closed"):
-        await store.ping()
+    await until(lambda: ended(engine))
+    with pytest.raises(EmbedderMismatch, match=r"other \(8 dimensions\).*reembed"):
+        await EdgeStore.open(settings_for(tmp_path, fingerprint="other"))
+    assert Layout(tmp_path).alias_path.read_bytes() == before
+    again = await EdgeStore.open(settings_for(tmp_path))
+    assert await again.get(SCOPE, [memory.id]) == {memory.id: memory}
+    await again.aclose()
 
 
-async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A directory too long for a socket works, and its files are readable by their owner alone."""
-    directory = tmp_path / ("d" * 120)
-    async with opened(directory) as store:
-        holder = holder_in(directory)
-        await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
-        assert len(holder.socket) <= MAX_SOCKET_BYTES
-        assert not holder.socket.startswith(str(directory))
-        private = [directory, Path(holder.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
-        assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private] == [0] * len(private)
-        with locked(directory / "engine.lock") as held:
-            assert not held
+async def test_a_store_without_its_alias_is_not_opened(tmp_path: Path) -> None:
+    """A directory with memories but without store.json is neither used nor initialised."""
+    (tmp_path / "semantic").mkdir()
+    with pytest.raises(EmbedderMismatch, match=r"store\.json"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert not Layout(tmp_path).alias_path.exists()
+
+
+async def test_a_damaged_alias_is_not_replaced(tmp_path: Path) -> None:
+    """The error names the file."""
+    path = Layout(tmp_path).alias_path
+    path.write_text("{")
+    with pytest.raises(Unavailable, match=r"store\.json"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert path.read_text() == "{"
+
+
+async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
+    """A path below a file can't be a store."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="can't be used"):
+        await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
+
+
+async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """The error for a held lock names the process and the way out."""
+    for lock in ("engine.lock", "opening.lock"):
+        with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
+            assert other.stdout is not None
+            assert await asyncio.to_thread(other.stdout.readline) == "True\n"
+            with pytest.raises(StoreInUse, match=rf"process {other.pid}.*--url"):
+                await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.3))
+            other.communicate()
+
+
+async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
+    """The error says that it is not an engine of this program, and the way out."""
+    store = await EdgeStore.open(settings_for(tmp_path))
+    engine = holder_in(tmp_path).pid
+    await store.aclose()
+    await until(lambda: ended(engine))
+    with start_python(HOLD_SHARD, str(tmp_path / "semantic" / "v1")) as other:
+        assert other.stdout is not None
+        assert await asyncio.to_thread(other.stdout.readline) == "0\n"
+        with pytest.raises(StoreInUse, match=r"not an engine of this program.*--url"):
+            await EdgeStore.open(settings_for(tmp_path))
+        other.communicate()
+
+
+async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A client does not talk to an engine with another protocol version."""
+    layout = Layout(tmp_path)
+    layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
+    with locked(layout.engine_lock) as held:
+        assert held
+        with pytest.raises(StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"):
+            await EdgeStore.open(settings_for(tmp_path))
+
+
+async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
+    """The engine reports it, and the shard is unchanged."""
+    Layout(tmp_path).prepare("test-embedder", 8)
+    shard = tmp_path / "episodic" / "v1"
+    shard.mkdir(parents=True)
+    (shard / "edge_config.json").write_text("damaged")
+    with pytest.raises(Unavailable, match="the embedded engine failed"):
+        await EdgeStore.open(settings_for(tmp_path))
+    assert (shard / "edge_config.json").read_text() == "damaged"
+
+
+async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
+    """The error names the log; the engine continues to start, and the next client uses it."""
+    with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
+        await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))
+    store = await EdgeStore.open(settings_for(tmp_path))
+    await store.aclose()
+    assert Layout(tmp_path).log_path.read_text() == ""
