@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     port: int = Field(8707, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Folder of memories, the encoder and import journals.",
+        description="Folder of memories, the encoder and import journals; in XDG_DATA_HOME if that is set.",
         json_schema_extra={"shown": "~/.remembrancer"},
     )
     keys: Path | None = Field(None, description='JSON list of {"key", "tenant", "role"}. Without it no key is needed.')
@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     forget_days: int | None = Field(
         None, ge=1, le=36_500, description="Days without use after which upkeep deletes a memory; by default never."
     )
-    promote: bool = Field(False, description="Whether upkeep turns what was said in three sessions into facts.")
+    promote: bool = Field(
+        False, description="Whether upkeep turns what was said in at least three sessions into facts."
+    )
     compact: bool = Field(False, description="Whether upkeep merges near-duplicates, which embeds every memory again.")
     redaction: Treatment = Field(
         Treatment.REDACT,
@@ -77,11 +79,13 @@ class Settings(BaseSettings):
     redaction_rules: Path | None = Field(
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."
     )
-    reviewer_url: str | None = Field(None, description="OpenAI-compatible endpoint for reviews; local by default.")
+    reviewer_url: str | None = Field(
+        None, description="OpenAI-compatible endpoint for reviews; by default local rules review."
+    )
     reviewer_model: str = Field("default", min_length=1, description="Model for reviews.")
     reviewer_key: SecretStr | None = Field(None, description="API key of the review endpoint.")
     reviewer_seats: Literal["both", "importance", "relevance"] = Field(
-        "both", description="Scores that the endpoint gives; the others, and always novelty, are local."
+        "both", description="Scores that the endpoint gives: importance, relevance or both; the others are local."
     )
     summariser_url: str | None = Field(
         None, description="OpenAI-compatible endpoint for thread summaries; by default they are made by rule."

@@ -14,7 +14,7 @@ from retrieval.answer import Answer
 
 
 class ErasableMemories(Erasable):
-    """The collections of the five types, with their vectors."""
+    """Erases memories, with their vectors, from the vector store."""
 
     def __init__(self, store: MemoryStore, ingestor: Ingestor) -> None:
         self._store = store

@@ -45,8 +45,8 @@ class CountEndpoint(Model):
 class ProviderEntry(Model):
     """Defaults for the models of a provider.
 
-    detect: prefixes of its models' names. window: of a model that is not listed. tokenizer, margin: the stand-in for a
-    tokenizer that is not available, and the share added to its counts to be on the safe side.
+    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: counts in
+    place of one that is not available. margin: share added to such counts for safety.
     """
 
     detect: list[Word] = Field(default_factory=list)

@@ -214,7 +214,10 @@ class Renderer:
         return None
 
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """The sentences of `passage` that matter to `query`, in at most `allowed` tokens; else its beginning."""
+        """The sentences of `passage` that matter to `query`, in at most `allowed` tokens.
+
+        Its beginning where no sentence fits; None where not even that does.
+        """
         mark = f" [excerpt of {passage.id[:8]}]"
 
         def fits(text: str) -> bool:

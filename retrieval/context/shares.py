@@ -1,4 +1,4 @@
-"""How the budget of a context is divided among the types: shares, shift by intent, caps, and hand-on."""
+"""How a context's budget is divided among the types: shares, shifts by intent, caps, and what happens to unused tokens."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 
 
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
-    """`shares` after a task-like query moved tokens to prospective and a how-to query to procedural memory."""
+    """`shares` with tokens moved to the type that the query asks for.
+
+    From semantic to prospective for a task-like query, from episodic to procedural for a how-to query.
+    """
     shifted = dict(shares)
     if plan.task_like:
         _shift(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)

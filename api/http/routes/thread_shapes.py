@@ -37,7 +37,7 @@ class TurnPost(NewTurn):
 
 
 class ReplacePost(Model):
-    """Turns that replace all others."""
+    """New turns of a thread; all turns that it has are removed."""
 
     turns: list[NewTurn] = Field(max_length=MAX_TURNS)
     expected_version: Version | None = None
@@ -196,7 +196,7 @@ class ContextAnswer(Answer):
 
 
 class FlushAnswer(Answer):
-    """The turns that left a thread."""
+    """What a flush removed: turns, tokens before and after, the summary, and ids of the memories made."""
 
     flushed: int
     tokens_before: int

@@ -118,7 +118,7 @@ def test_percentile_by_nearest_rank(share: float, expected: int) -> None:
 
 
 def test_percentiles_are_named() -> None:
-    """Each share has its name."""
+    """The keys are p50, p95 and p99."""
     assert percentiles([1.0, 2.0]) == {"p50": 1.0, "p95": 2.0, "p99": 2.0}
 
 

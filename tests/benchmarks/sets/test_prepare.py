@@ -142,7 +142,7 @@ def test_locomo_gives_turns_with_times_and_captions(tmp_path: Path) -> None:
 
 
 def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
-    """Several citations in one text are split; an unanswerable question lists forbidden turns."""
+    """Citations joined in one text become separate ids; those of an unanswerable question are its `forbidden` ids."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     first, second, third, fourth = _rows(tmp_path / "sets" / "locomo_turns" / "queries.jsonl")

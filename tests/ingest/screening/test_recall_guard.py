@@ -70,8 +70,8 @@ async def test_quotes_of_shown_memories_are_removed() -> None:
     ]
 
 
-async def test_memories_not_shown_and_the_same_session_are_not_quotes() -> None:
-    """A repetition in another session is new evidence, and a session may be sent again."""
+async def test_only_memories_shown_to_another_session_are_quotes() -> None:
+    """The text of a memory that was never shown is kept, and so is the text of a session that is sent again."""
     never = RecallGuard((await world_with(0))[0].store, FakeSparse(), no_flush)
     again = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
     assert await never.without_recalled(LATER, [FACT]) == [FACT]

@@ -76,7 +76,7 @@ def test_a_history_has_no_gaps() -> None:
 
 
 def test_parents_come_before_their_children() -> None:
-    """Each workflow has a heading."""
+    """The heading and events of the parent precede those of the child."""
     chain = {"parent": notes("first"), "child": notes("second")}
     result = history(chain, 500, FakeTokenizer())
     places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
