@@ -1,4 +1,4 @@
-"""How a context's budget is divided among the types: shares, shifts by intent, caps, and what happens to unused tokens."""
+"""How the budget of a context is divided among the types: shares, shifts by intent, caps, unused tokens."""
 
 from __future__ import annotations
 

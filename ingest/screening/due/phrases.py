@@ -67,7 +67,7 @@ class TimePhrase:
 
 
 def find_time_phrase(text: str) -> TimePhrase | None:
-    """The phrase of `text` that names its first day, with a time of day next to it; without a day, its first time of day."""
+    """The first day that `text` names, with a time of day next to it; without a day, its first time of day; or None."""
     plain = " ".join(text.replace("\u2019", "'").split())
     day = _DAY.search(plain)
     if day is None:
