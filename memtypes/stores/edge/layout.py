@@ -62,7 +62,7 @@ class Layout:
         return {kind: self.directory / kind / version for kind, version in alias.current.items()}
 
     def read_alias(self) -> Alias | None:
-        """Version of each type and the embedder, from store.json; None for a new store. Raises Unavailable when it can't be read."""
+        """Version of each type and the embedder; None for a new store. Raises Unavailable when it can't be read."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:
