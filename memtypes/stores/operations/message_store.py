@@ -23,7 +23,7 @@ from memtypes.search.vectors import DenseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.messages import EngineRequest
-from memtypes.stores.operations.paging import cursor_of, parse_cursor
+from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 from memtypes.stores.operations.writes import batches, group_changes, memory_of, point_of
 

@@ -1,4 +1,4 @@
-"""Pages in order, and their cursors, over an engine that orders equal times at random."""
+"""Requests that read: pages in order, and their cursors, over an engine that orders equal times at random."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from memtypes.model.times import rfc3339
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
 from memtypes.stores.operations.engine import EnginePoint, Payload, PutPoints, Scroll, ScrollOrder
-from memtypes.stores.operations.paging import Position, cursor_of, in_order, parse_cursor, split_at_cut
-from memtypes.stores.operations.reads import ListPage
+from memtypes.stores.operations.reads import ListPage, Position, cursor_of, in_order, parse_cursor, split_at_cut
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
 
