@@ -19,9 +19,8 @@ from litestar.handlers import BaseRouteHandler
 
 from api.auth.keys import KeyBook
 from api.http.endpoint import Endpoint
-from api.http.problems import Forbidden, TooMany, Unauthorized
+from api.http.problems import Forbidden, TooMany, Unauthorized, shown
 from api.http.request import refuse_query
-from api.http.validation import shown
 
 _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 

@@ -15,7 +15,7 @@ from api.cli.backend import body_of, open_backend
 from api.cli.doctor import Diagnosis, diagnose, diagnose_service
 from api.cli.options import FAILED, AsJson, DataDir, Key, Tenant, Url, place, present, run, settings_from
 from api.cli.tables import checks_table, names_table
-from api.http.validation import checked
+from api.http.problems import checked
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import prepared_embedder
 from ingest.upkeep.planners import JobRequest, UpkeepJob

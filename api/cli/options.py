@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 from api.auth.keys import DEFAULT_TENANT, BadKeys
 from api.cli.backend import Place
 from api.cli.client import Refused
-from api.http.validation import InvalidInput
+from api.http.problems import InvalidInput
 from api.settings import BadSettings, Settings, read_settings, unknown_variables
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse

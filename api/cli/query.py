@@ -13,7 +13,7 @@ from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import body_of, open_backend
 from api.cli.options import FAILED, AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run, settings_from
 from api.cli.tables import context_view, hits_table, verdict_view
-from api.http.validation import checked
+from api.http.problems import checked
 from api.wiring.resources import open_tokenizers
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.encoders import Tokenizer

@@ -6,9 +6,8 @@ a process; of two processes, the first to finish wins.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -17,18 +16,12 @@ from memtypes.model.scope import Scope
 from memtypes.ports.answers import AnswerStore, StoredAnswer
 
 
-@dataclass(slots=True)
-class _KeyLock:
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    waiting: int = 0
-
-
 class IdempotentCalls:
     """Runs each call once."""
 
     def __init__(self, answers: AnswerStore) -> None:
         self._answers = answers
-        self._locks: dict[tuple[str, str], _KeyLock] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
     async def answer(self, scope: Scope, key: str, digest: str, call: Callable[[], Awaitable[bytes]]) -> bytes:
         """The answer of the first `call` with this `key` of the tenant.
@@ -36,7 +29,7 @@ class IdempotentCalls:
         digest: of the request. Raises Conflict when the key came with another digest, and Unavailable when the store
         is away. A call that fails stores nothing.
         """
-        async with self._locked((scope.tenant, key)):
+        async with self._locks.setdefault((scope.tenant, key), anyio.Lock()):
             stored = await self._answers.get(scope, key)
             if stored is None:
                 answer = StoredAnswer(digest, (await call()).decode())
@@ -44,15 +37,3 @@ class IdempotentCalls:
         if stored.digest != digest:
             raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
         return stored.answer.encode()
-
-    @asynccontextmanager
-    async def _locked(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        entry = self._locks.setdefault(key, _KeyLock())
-        entry.waiting += 1
-        try:
-            async with entry.lock:
-                yield
-        finally:
-            entry.waiting -= 1
-            if not entry.waiting:
-                del self._locks[key]

@@ -11,17 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Litestar, Router
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import (
-    Components,
-    OpenAPIMediaType,
-    OpenAPIType,
-    Operation,
-    Parameter,
-    RequestBody,
-    Schema,
-    SecurityScheme,
-)
+from litestar.openapi import OpenAPIConfig, spec
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
 from litestar.types import Method
@@ -38,7 +28,7 @@ _REF = "#/components/schemas/{model}"
 
 
 @dataclass
-class PydanticSchema(Schema):
+class PydanticSchema(spec.Schema):
     """A JSON schema of pydantic's, passed through as it is."""
 
     content: dict[str, Any] = field(default_factory=dict)
@@ -79,12 +69,12 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         """Whether `value` is a pydantic model or a dataclass."""
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
         """A reference to the model's schema. Litestar prefers aliases in requests only, which tells the two apart."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
-    def reference(self, model: type[Any], mode: JsonSchemaMode) -> Schema:
+    def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
         """A reference to the component of `model`."""
         self._define(model.__name__, self.inline(model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
@@ -116,10 +106,10 @@ def openapi_config() -> OpenAPIConfig:
         version="1",
         description="A memory service for AI agents. Errors are RFC 9457 problems. Without configured keys the service "
         "listens on loopback only and needs none.",
-        components=Components(
+        components=spec.Components(
             security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer"),
-                "header": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
+                "bearer": spec.SecurityScheme(type="http", scheme="bearer"),
+                "header": spec.SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
             }
         ),
         operation_id_creator=_operation_id,
@@ -152,7 +142,7 @@ def _document(app: Litestar) -> dict[str, Any]:
     return built
 
 
-def _operations(app: Litestar) -> Iterator[tuple[Operation, HTTPRouteHandler]]:
+def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandler]]:
     paths = app.openapi_schema.paths or {}
     for route in app.routes:
         if isinstance(route, HTTPRoute) and route.path_format in paths:
@@ -162,27 +152,27 @@ def _operations(app: Litestar) -> Iterator[tuple[Operation, HTTPRouteHandler]]:
                     yield operation, handler
 
 
-def _complete(operation: Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
+def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
     """Add what Litestar cannot know of `operation`: query parameters, raw bodies, headers, bodies that may be empty."""
     endpoint: Endpoint = handler.opt["endpoint"]
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
     if endpoint.raw is not None:
-        content = {kind: OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.models.items()}
-        operation.request_body = RequestBody(required=True, content=content)
-    elif isinstance(operation.request_body, RequestBody):
+        content = {kind: spec.OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.models.items()}
+        operation.request_body = spec.RequestBody(required=True, content=content)
+    elif isinstance(operation.request_body, spec.RequestBody):
         operation.request_body.required = _needs_body(handler.parsed_fn_signature.parameters["data"].annotation)
     elif operation.responses is not None:
         operation.responses.pop("400", None)  # Litestar's own, of parameters, which are 422 here
 
 
-def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Iterator[Parameter]:
+def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Iterator[spec.Parameter]:
     if model is None:
         return
     schema = schemas.inline(model, "validation")
     required = schema.get("required", [])
     for name, content in schema["properties"].items():
-        yield Parameter(name, "query", PydanticSchema(content=_without_null(content)), required=name in required)
+        yield spec.Parameter(name, "query", PydanticSchema(content=_without_null(content)), required=name in required)
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,14 +184,14 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "anyOf": options} if options else rest
 
 
-def _header(name: str, description: str) -> Parameter:
-    schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
-    return Parameter(name, "header", schema, description=description, required=False)
+def _header(name: str, description: str) -> spec.Parameter:
+    schema = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
+    return spec.Parameter(name, "header", schema, description=description, required=False)
 
 
-def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> Schema:
+def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema:
     if model is None:
-        return Schema(type=OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
+        return spec.Schema(type=spec.OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
     return schemas.reference(model, "validation")
 
 

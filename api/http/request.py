@@ -14,8 +14,7 @@ from litestar.datastructures import State
 from pydantic import BaseModel, BeforeValidator, Field
 
 from api.auth.keys import Caller
-from api.http.problems import UnsupportedMedia
-from api.http.validation import FieldError, InvalidInput, checked, shown
+from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, shown
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.strict_json import MalformedJson, strict_json

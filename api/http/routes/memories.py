@@ -13,6 +13,7 @@ from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope, RawBodies
+from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NDJSON, ApiRequest, MaybeNamespace, parse_body
 from api.http.routes.memory_shapes import (
     MAX_BATCH,
@@ -28,7 +29,6 @@ from api.http.routes.memory_shapes import (
     MemoryPost,
     WriteAnswer,
 )
-from api.http.validation import InvalidInput, checked
 from api.wiring.container import AppServices, Services
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable

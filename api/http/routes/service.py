@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -104,15 +105,7 @@ async def docs(request: ApiRequest) -> Response[str]:
 
 async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
     """A check of each resource, all at the same time."""
-    checks: dict[str, HealthCheck] = {}
-
-    async def check(name: str, ping: Ping) -> None:
-        checks[name] = await _check(ping)
-
-    async with anyio.create_task_group() as group:
-        for name, ping in pings.items():
-            group.start_soon(check, name, ping)
-    return {name: checks[name] for name in pings}
+    return dict(zip(pings, await asyncio.gather(*map(_check, pings.values())), strict=True))
 
 
 async def _check(ping: Ping) -> HealthCheck:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.http.problems import MAX_SHOWN, InvalidInput, checked, path_text, shown
 from api.http.routes.memory_shapes import MemoryPost
-from api.http.validation import MAX_SHOWN, InvalidInput, checked, path_text, shown
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from api.http.problems import checked
 from api.http.routes.memories import list_filter
 from api.http.routes.memory_shapes import ListQuery, MemoryPost
-from api.http.validation import checked
 from api.wiring.container import Services
 from memtypes.model.filters import All
 from memtypes.model.memory import Draft
