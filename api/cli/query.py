@@ -18,7 +18,7 @@ from api.wiring.resources import open_tokenizers
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.encoders import Tokenizer
 from retrieval.query.request import RetrieveRequest, SearchRequest
-from retrieval.receipts.file import counter_for, verify_file
+from retrieval.receipts.checks import counter_for, verify_file
 
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024
 

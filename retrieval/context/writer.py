@@ -19,9 +19,8 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
-from retrieval.context.budget import BudgetEntries, BudgetFill, ChosenEntry, Overheads, fill
+from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, Oversize, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.context.shares import BudgetPlan, Oversize
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates

@@ -24,8 +24,7 @@ from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, Sh
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
-from retrieval.receipts.checks import TOLERANCE, ReceiptContents, verify
-from retrieval.receipts.file import counter_for, sealed_contents
+from retrieval.receipts.checks import TOLERANCE, ReceiptContents, counter_for, sealed_contents, verify
 from retrieval.receipts.model import SHORT_ID, Receipt, ReceiptCandidate, ReceiptChange, ReceiptVerdict, ReplayAnswer
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.retriever import Retriever, RetrieverParts

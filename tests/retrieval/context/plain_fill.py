@@ -7,8 +7,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memtypes.model.policy import MemoryType
-from retrieval.context.budget import DEMAND_WINDOW, EXCERPT_DIVISOR, MIN_CUT, MIN_EXCERPT, Overheads
-from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, TypeTokens, hand_on, initial_shares, shifted_shares
+from retrieval.context.budget import (
+    DEMAND_WINDOW,
+    EXCERPT_DIVISOR,
+    HAND_ON_ORDER,
+    MIN_CUT,
+    MIN_EXCERPT,
+    BudgetPlan,
+    Overheads,
+    TypeTokens,
+    hand_on,
+    initial_shares,
+    shifted_shares,
+)
 
 
 class PlainEntry(NamedTuple):

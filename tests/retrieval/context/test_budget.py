@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from retrieval.context.budget import DEMAND_WINDOW, BudgetEntries, BudgetFill, Overheads, demand_window, fill
-from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, Oversize
+from retrieval.context.budget import (
+    DEMAND_WINDOW,
+    HAND_ON_ORDER,
+    BudgetEntries,
+    BudgetFill,
+    BudgetPlan,
+    Overheads,
+    Oversize,
+    demand_window,
+    fill,
+)
 from retrieval.ranking.ranked import CandidateOutcome
 from tests.retrieval.context.plain_fill import PlainEntry, plain_fill, plain_window
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from retrieval.context.shares import HAND_ON_ORDER, BudgetPlan, hand_on, initial_shares, shifted_shares
+from retrieval.context.budget import HAND_ON_ORDER, BudgetPlan, hand_on, initial_shares, shifted_shares
 
 EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 

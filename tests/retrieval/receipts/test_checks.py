@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.receipts import receipt_hash
-from retrieval.receipts.checks import ReceiptContents, verify
-from retrieval.receipts.file import counter_for, read_receipt, verify_file
+from retrieval.receipts.checks import ReceiptContents, counter_for, read_receipt, verify, verify_file
 from tests.fakes import FakeTokenizer
 from tests.retrieval.builders import SCOPE, World
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop

@@ -8,7 +8,7 @@ import pytest
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.ports.receipts import canonical
-from retrieval.receipts.file import read_receipt, verify_file
+from retrieval.receipts.checks import read_receipt, verify_file
 
 
 @pytest.mark.parametrize(
