@@ -67,17 +67,10 @@ class Neighbours:
         return _raised(_raised(widened, values, self.near, next_to), values, self.far, two_away)
 
 
-_NO_POSITIONS = np.empty(0, dtype=np.intp)
-_NO_PAIRS = (Pairs(_NO_POSITIONS, _NO_POSITIONS), Pairs(_NO_POSITIONS, _NO_POSITIONS))
-NO_NEIGHBOURS = Neighbours(_NO_PAIRS, _NO_PAIRS, _NO_POSITIONS, _NO_POSITIONS)
-
-
 def neighbours_of(candidates: Candidates) -> Neighbours:
     """The neighbours among `candidates`; of two with the same number the later one is the neighbour."""
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
-    if not len(positions):
-        return NO_NEIGHBOURS
     ordered = columns.take(positions)
     sessions = ordered.column("session_id").astype(np.int64) * len(TYPES) + candidates.kinds[positions]
     keys, width = _keys(sessions, ordered.column("seq"))

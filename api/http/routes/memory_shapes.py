@@ -15,7 +15,7 @@ from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
-from memtypes.model.memory import Draft, Memory, Model, Reviewed
+from memtypes.model.memory import Memory, Model, Reviewed
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
@@ -28,13 +28,6 @@ from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
-_DRAFTS: dict[MemoryType, type[Draft]] = {
-    MemoryType.EPISODIC: EpisodicDraft,
-    MemoryType.SEMANTIC: SemanticDraft,
-    MemoryType.PROSPECTIVE: ProspectiveDraft,
-    MemoryType.PROCEDURAL: ProceduralDraft,
-    MemoryType.WORKING: WorkingDraft,
-}
 _CHANGEABLE = ("content", "importance", "tags", "metadata", "pinned", "expires_at")
 
 
@@ -78,9 +71,9 @@ class ItemFields(Model):
 
     def draft(self) -> AnyDraft | UntypedDraft:
         """The memory without the fields about its write; already validated, so not validated again."""
-        kind = UntypedDraft if self.type is None else _DRAFTS[self.type]  # type: ignore[attr-defined]
+        kind: type[AnyDraft | UntypedDraft] = type(self).__bases__[1]  # the first is ItemFields or PostFields
         fields = {name: getattr(self, name) for name in kind.model_fields}
-        return kind.model_construct(self.model_fields_set & fields.keys(), **fields)  # type: ignore[return-value]
+        return kind.model_construct(self.model_fields_set & fields.keys(), **fields)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
