@@ -98,17 +98,12 @@ class Endpoint:
         problems = {422, 500, *self.errors}
         problems |= {*_WITH_BODY} if has_body else set()
         problems |= {*_WITH_ROLE} if self.role is not None else set()
-        answers = {
-            status: ResponseSpec(
-                answer, generate_examples=False, description=_phrase(status), media_type=self.media_type
-            )
-            for status, answer in self.also.items()
+        answers = {status: (answer, self.media_type) for status, answer in self.also.items()}
+        answers |= dict.fromkeys(sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON))
+        return {
+            status: ResponseSpec(answer, generate_examples=False, description=_phrase(status), media_type=media_type)
+            for status, (answer, media_type) in answers.items()
         }
-        for status in sorted(problems - {self.status} - answers.keys()):
-            answers[status] = ResponseSpec(
-                ProblemAnswer, generate_examples=False, description=_phrase(status), media_type=PROBLEM_JSON
-            )
-        return answers
 
 
 def _query_dependency(model: type[BaseModel]) -> Provide:

@@ -44,24 +44,16 @@ _WORD = re.compile(r"\w+")
 HEADINGS_REMEMBERED = 4_096
 """Headings and tags whose token counts are remembered: they repeat, and a context has one for each day."""
 
-ORDER: tuple[MemoryType, ...] = (
-    MemoryType.WORKING,
-    MemoryType.EPISODIC,
-    MemoryType.SEMANTIC,
-    MemoryType.PROSPECTIVE,
-    MemoryType.PROCEDURAL,
-)
-"""Order of the parts: working memory, recent events, knowledge, pending tasks, procedures."""
-
 TITLES: Mapping[MemoryType, str] = MappingProxyType(
     {
+        MemoryType.WORKING: "Task at hand",
         MemoryType.EPISODIC: "Events",
         MemoryType.SEMANTIC: "Knowledge",
         MemoryType.PROSPECTIVE: "Tasks",
         MemoryType.PROCEDURAL: "Procedures",
-        MemoryType.WORKING: "Task at hand",
     }
 )
+"""Titles of the parts, in the order in which a context shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +226,7 @@ class Renderer:
         """`shown` as one block: types in their order, each in reading order."""
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
-        for kind in ORDER:
+        for kind in TITLES:
             of_type = [memory for memory in shown if memory.passage.type is kind]
             if of_type:
                 text, per_type[kind] = self._part(kind, of_type)

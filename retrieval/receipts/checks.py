@@ -71,11 +71,13 @@ def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounte
         first = error.errors(include_url=False)[0]
         fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         return _verdict([ReceiptCheck(name="form", ok=False, detail=fault), _check("sha256", _seal(raw))])
+    unlinked = receipt.previous_id is not None and contents.previous is None
+    chain_note = "the previous receipt is not available" if unlinked else None
     return _verdict(
         [
             ReceiptCheck(name="form", ok=True),
             _check("sha256", _seal(raw)),
-            _check("chain", _chain(receipt, contents), _chain_note(receipt, contents)),
+            _check("chain", _chain(receipt, contents), chain_note),
             _check("request", _request(receipt)),
             _check("scores", _scores(receipt)),
             _check("order", _order(receipt)),
@@ -111,10 +113,6 @@ def _chain(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
         return
     if contents.previous.get("id") != receipt.previous_id or receipt_hash(contents.previous) != receipt.previous_sha256:
         yield "the previous receipt is not the one that this receipt was joined to"
-
-
-def _chain_note(receipt: Receipt, contents: ReceiptContents) -> str | None:
-    return "the previous receipt is not available" if receipt.previous_id and contents.previous is None else None
 
 
 def _request(receipt: Receipt) -> Iterator[str]:
