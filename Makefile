@@ -38,7 +38,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(PIP) install -c $(CONSTRAINTS) -e '.[setup,dev,torch]'
 	@touch $@
 
-test: $(VENV)/.ready-dev format lint types contracts tests
+test: $(VENV)/.ready-dev format lint types contracts layout tests
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

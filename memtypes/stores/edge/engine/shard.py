@@ -166,7 +166,7 @@ class Shard:
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Read missing terms from the engine: a power cut may have taken some."""
+        """Copy sparse terms that the sidecar lacks from the engine: a power cut may have lost them."""
         lacking = self.terms.lacking(self.slots.used())
         if len(lacking) > _LOGGED:
             _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))

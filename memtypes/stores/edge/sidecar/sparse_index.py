@@ -84,7 +84,7 @@ class TermFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> TermFile:
-        """The files of the shard in a directory."""
+        """The files in the directory `shard`; created if missing."""
         return cls(shard / "terms")
 
     def put(self, slots: Slots, vectors: Sequence[SparseVector]) -> None:

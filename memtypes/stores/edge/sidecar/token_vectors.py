@@ -72,7 +72,7 @@ class TokenFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> TokenFile:
-        """The files of the shard in a directory."""
+        """The files in the directory `shard`; created if missing."""
         return cls(shard / "tokens")
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
