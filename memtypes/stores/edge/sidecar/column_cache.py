@@ -115,7 +115,7 @@ class ColumnCache:
         return ExistingColumns(exists, self._gather(slots))
 
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the columns of these payloads by slot. Each payload has at least the COLUMN_FIELDS that the memory has."""
+        """Cache the columns of these payloads by slot. Each payload is complete or has the COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
