@@ -33,7 +33,7 @@ LONGEST_PAUSE = timedelta(days=1)
 """Pause before a batch that was set aside is retried: the first one, and the upper bound."""
 
 MAX_CHARACTERS = 2 * MAX_TURN
-"""Characters of the turns in one memory."""
+"""Limit of the characters of all turns in one memory."""
 
 MAX_TURNS = 1_000
 """Turns in one memory: the limit of `Source.turns`."""
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Batches of evicted turns in this process, by outcome; the names are labels of the metric."""
+    """Number of batches stored, left queued, set aside, and queued again (recalled); field names are metric labels."""
 
     kept: int = 0
     postponed: int = 0
@@ -69,7 +69,7 @@ class EvictedTurnWriter:
         self._started = False
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
-        """Memory ids by thread id. Each waiting batch is tried once; what fails stays queued."""
+        """Write each waiting batch of `scope` once; return memory ids by thread id. Failed batches stay queued."""
         memory_ids: dict[str, list[str]] = {}
         async with self._locks.of(scope):
             try:
@@ -83,9 +83,9 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def persist_all(self) -> int:
-        """Number of memories written, over all namespaces.
+        """Write the waiting batches of all namespaces; return the number of memories.
 
-        Includes batches that were set aside and are due; the first call includes all of them.
+        Batches that were set aside are queued again first: all in the first call, later those whose pause ended.
         """
         self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
@@ -93,7 +93,7 @@ class EvictedTurnWriter:
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Memory ids; none if the batch is rejected. Raises Unavailable and Overloaded."""
+        """Write and unqueue `batch`; return its memory ids, none if rejected. Raises Unavailable and Overloaded."""
         try:
             memory_ids = await self._write(scope, batch)
         except (Unavailable, Overloaded):
@@ -112,7 +112,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def _write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Ids of the memories that hold the turns of `batch`, each turn in exactly one."""
+        """Write `batch` as one or more memories, each turn in exactly one; return their ids."""
         memory_ids: list[str] = []
         for turns in _split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
             outcome = await self._ingestor.write_one(scope, self._draft(batch.thread_id, turns))
@@ -123,7 +123,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Draft of `turns`, dated now at the latest: the clock may have been set back. Raises InvalidRequest."""
+        """Event draft of `turns`, never dated after now, even if the clock was set back. Raises InvalidRequest."""
         try:
             draft = evicted_turns_draft(thread_id, turns)
         except ValidationError as error:
@@ -157,7 +157,7 @@ def pause(rounds: int) -> timedelta:
 
 
 def evicted_turns_draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """Event draft of evicted turns. The last line names thread and turns, so that no two batches are duplicates."""
+    """Event draft with one line per turn. The last line names thread and turns, so no two batches are duplicates."""
     numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
     first, last = turns[0].index, turns[-1].index
     lines = [f"{turn.role}: {turn.content}" for turn in turns]

@@ -22,7 +22,7 @@ from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
 
 _ATTEMPTS = 5
-"""Attempts of a flush while other callers remove the turns that it selected."""
+"""Attempts to remove the selected turns; one fails if another caller has removed some of them."""
 
 _SUMMARY_SHARE = 4
 """A summary has at most a quarter of the tokens that remain, so that it does not fill the room that the flush makes."""
@@ -40,7 +40,7 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """The result of a flush. flushed: number of turns. memory_ids: of the memories that hold them."""
+    """What a flush removed. flushed: number of turns. tokens_*: of the thread. memory_ids: made of the turns."""
 
     flushed: int
     tokens_before: int
@@ -51,7 +51,7 @@ class FlushResult:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """How to flush one thread; pure. force: flush below the threshold too."""
+    """Selects the turns of one thread to flush, and limits the summary; pure. force: flush below the threshold too."""
 
     settings: Flush
     limits: ThreadLimits
@@ -87,7 +87,7 @@ class FlushPlan:
 
 @dataclass(frozen=True, slots=True)
 class Flusher:
-    """Flushes threads as their policies say."""
+    """Removes turns from threads by the flush settings of each thread's policy."""
 
     store: ThreadStore
     policies: PolicyLookup
@@ -97,15 +97,15 @@ class Flusher:
     clock: Clock
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """What was flushed, or would be in a dry run. Raises NotFound, Overloaded, LockLost and Unavailable."""
+        """Flush the thread; a dry run only reports. Raises NotFound, Overloaded, LockLost and Unavailable."""
         if request.dry_run:
             return await self._flush(scope, thread_id, request)
         return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
     async def try_flush(self, scope: Scope, thread_id: str) -> int:
-        """Number of turns flushed at the threshold.
+        """Flush the thread if it is above the threshold; return the number of turns removed.
 
-        0 if another caller flushes the thread, or if it fails: the turn that caused the flush is already stored.
+        0 if another caller is flushing the thread, or if the flush fails: the turn that caused it is already stored.
         """
         try:
             return (await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)).flushed

@@ -1,4 +1,4 @@
-"""Screens and counts turns before they are stored."""
+"""Redacts turns and counts their tokens before they are stored."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
 
 
 ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
-"""Turns as they are stored."""
+"""Turns without secrets, with the number of secrets removed by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
-    """Turns callers' turns into stored ones, by the rules of the tenant and of the thread's policy.
+    """Makes turns to store from the turns that callers send, by the rules of the tenant and of the thread's policy.
 
-    tokenizer: for policies without a model.
+    tokenizer: counts the tokens if the policy names no model.
     """
 
     redactor: Redactor
@@ -44,11 +44,11 @@ class TurnScreen:
     clock: Clock
 
     async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> ScreenedTurns:
-        """The turns without secrets, with their tokens. Raises InvalidRequest for a refused one, and Unavailable."""
+        """`new` without secrets, with token counts. Raises InvalidRequest if a turn is refused, and Unavailable."""
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
-        """`value`, any JSON, without secrets and without matches of the policy's patterns."""
+        """`value`, any JSON, with secrets and matches of the policy's own patterns replaced by markers."""
         cleaned = self.redactor.clean(tenant, value)
         matched = redacted(cleaned.value, privacy.redact)
         return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))

@@ -22,14 +22,14 @@ _DEFAULT = ThreadPolicy()
 
 @dataclass(frozen=True, slots=True)
 class PolicyLookup:
-    """The policies of the file, the registry of models, and the available tokenizers by name."""
+    """Answers questions about policies. policies: from the policy file. models: registry. tokenizers: by name."""
 
     models: Models
     policies: Policies = field(default_factory=Policies)
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
 
     def requested(self, resource: str | None) -> ThreadPolicy:
-        """The policy of a resource in a request. Raises InvalidRequest if the file does not define it."""
+        """The policy for `resource` of a new request. Raises InvalidRequest if the policy file does not define it."""
         policies = self.policies.threads
         if resource is None or not policies:
             return _DEFAULT
@@ -39,17 +39,17 @@ class PolicyLookup:
         return policies[resource]
 
     def of(self, resource: str | None) -> ThreadPolicy:
-        """The policy of a stored thread's resource; the default if the file no longer defines it."""
+        """The policy for `resource` of a stored thread; the default if the policy file does not define it."""
         return self.policies.threads.get(resource or "", _DEFAULT)
 
     def name(self, resource: str | None) -> str | None:
-        """The name of a resource's policy; None for the default policy."""
+        """The name of the policy for `resource`, which is the resource's name; None for the default policy."""
         return resource if resource in self.policies.threads else None
 
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
-        """The limits of a policy. A share of a model's window is a token limit.
+        """The limits of a policy; for tokens, the smaller of its maximum and its share of the model's window.
 
-        It is reduced by the margin of a model whose own tokenizer is not available.
+        The share is reduced by the margin of a model whose own tokenizer is not available.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -58,7 +58,7 @@ class PolicyLookup:
         return ThreadLimits(tokens, policy.max_messages, policy.max_turns)
 
     def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
-        """The tokenizer of the policy's model, or its substitute; `default` without a model."""
+        """The tokenizer that the registry names for the policy's model; `default` if there is none."""
         name = None if policy.model is None else self.models().find(policy.model).tokenizer
         return self.tokenizers.get(name or "", default)
 
@@ -78,7 +78,7 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources of an agent. Raises InvalidRequest if the file does not define it."""
+        """The resources of `agent_id` in the policy file. Raises InvalidRequest for an unknown agent."""
         agents = self.policies.agents
         if agent_id not in agents:
             known = ", ".join(sorted(agents))
@@ -88,9 +88,10 @@ class PolicyLookup:
         return agents[agent_id].references()
 
     def check_write(self, resource: str | None, agent_id: str | None) -> None:
-        """Raise ReadOnly if the agent may not write to the resource.
+        """Raise ReadOnly if `agent_id` may not write to `resource`.
 
-        A resource that agents of the file refer to is reserved for them; any other is open to every agent.
+        A resource that agents of the policy file refer to is writable only by those that refer to it for writing.
+        An agent of the file writes to no other resource. Everything else is allowed.
         """
         modes = {
             name: reference.mode
@@ -106,7 +107,7 @@ class PolicyLookup:
 
 @contextmanager
 def time_limit(seconds: float, operation: str) -> Iterator[None]:
-    """Cancel a change that takes longer than the policy's lock time. Raises Unavailable then."""
+    """Cancel the block after `seconds`, the policy's lock time, and raise Unavailable. operation: for the message."""
     try:
         with anyio.fail_after(seconds):
             yield

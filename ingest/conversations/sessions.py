@@ -32,7 +32,7 @@ _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
 
 class SessionMessage(Model):
-    """A message of a session."""
+    """One message of a chat session, as the caller sends it."""
 
     role: Label
     content: Text
@@ -40,9 +40,9 @@ class SessionMessage(Model):
 
 
 def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[tuple[int, AnyDraft]]:
-    """For each message an event, followed by its intentions, procedures and facts, each with the message's index.
+    """Pairs of message index and draft: for each message an event, then its intentions, procedures and facts.
 
-    Nothing for an empty message.
+    An empty message has none.
     """
     return [
         (index, draft)

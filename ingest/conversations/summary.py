@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class Summariser(ABC):
-    """Summarises turns."""
+    """Interface: summarises flushed turns within a token limit."""
 
     @abstractmethod
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
@@ -63,13 +63,13 @@ class RuleSummariser(Summariser):
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """See `extract`. Large turns are summarised in a worker thread."""
+        """The sentences that `extract` selects. Large turns are processed in a worker thread."""
         contents = (turn.content for turn in turns)
         return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 
 
 class ModelSummary(BaseModel):
-    """The answer of the language model."""
+    """The JSON that the language model must answer with: a summary."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -78,13 +78,13 @@ class ModelSummary(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSummariser(Summariser):
-    """Asks a language model; falls back to the rules if it fails."""
+    """Asks a language model for the summary; uses `RuleSummariser` if the request fails."""
 
     completions: CompletionClient
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """The model's summary, truncated to `limit` tokens."""
+        """The model's summary truncated to `limit` tokens; a summary by rule if the model fails."""
         characters = max(1, MAX_TEXT // max(1, len(turns)))
         sent = [{"role": turn.role, "content": turn.content[:characters]} for turn in turns]
         instructions, data = _INSTRUCTIONS.format(limit=limit), {"before": before, "turns": sent}
@@ -98,7 +98,7 @@ class EndpointSummariser(Summariser):
 
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
-    """The highest-scoring sentences of `before` and `turns` that fit into `limit` tokens, in their order."""
+    """The highest-scoring lines of `before` and sentences of `turns` that fit into `limit` tokens, in order."""
     lines = list(dict.fromkeys([*before.splitlines(), *(line for turn in turns for line in _lines(turn))]))
     frequency = Counter(word for line in lines for word in set(_words(line)))
     by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))
@@ -125,7 +125,7 @@ def _words(line: str) -> list[str]:
 
 
 def _score(line: str, frequency: Counter[str]) -> float:
-    """Mean frequency of its words, plus a bonus for decisions, requirements and errors."""
+    """Mean frequency of the words of `line`, plus a bonus if it tells of a decision, requirement or error."""
     words = set(_words(line))
     if not words:
         return 0.0

@@ -35,7 +35,7 @@ from memtypes.ports.threads import (
 )
 
 _CACHED_RESOURCES = 100_000
-"""Threads whose resource is cached."""
+"""Maximum number of threads whose resource is cached."""
 
 
 class OpenRequest(Model):
@@ -51,7 +51,7 @@ class OpenRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class OpenedThread:
-    """A thread that was created or found. mode: the agent's access. redactions: in the initial context, by kind."""
+    """A thread that was created or found. mode: the agent's access. redactions: secrets removed, by kind."""
 
     thread: Thread
     created: bool
@@ -61,7 +61,7 @@ class OpenedThread:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """An appended turn. flushed, evicted: number of turns removed. redactions: in the turn, by kind."""
+    """Result of an append. flushed, evicted: turns removed from the thread. redactions: secrets removed, by kind."""
 
     turn: Turn
     version: int
@@ -72,7 +72,7 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChain:
-    """The threads of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
+    """A thread and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
 
     threads: tuple[ThreadContent, ...]
     gap: bool
@@ -91,11 +91,11 @@ class Threads:
     _resources: LRUCache[tuple[str, str, str], str | None] = field(default_factory=lambda: LRUCache(_CACHED_RESOURCES))
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` opens all resources of its agent. Without agents in the file, the id is only recorded."""
+        """Whether `request` opens all resources of its agent: it names no resource, and the policy file has agents."""
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """The thread of a resource and key, created if it does not exist; a new one without a key."""
+        """The thread with the request's resource and key, created if there is none; a new thread without a key."""
         policy = self.policies.requested(request.resource)
         context = RedactedValue(None, {})
         if request.initial_context is not None:
@@ -118,9 +118,9 @@ class Threads:
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-        """A thread for each resource of the agent. All keys are rendered before the first thread is created.
+        """Open a thread for each resource of the agent. All keys are rendered before the first thread is created.
 
-        A key in the request replaces theirs. The initial context goes to threads that the agent may write to.
+        A key in the request replaces the resources' keys. The initial context goes to threads that it may write to.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
@@ -156,7 +156,7 @@ class Threads:
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
     ) -> tuple[int, Mapping[str, int]]:
-        """Replace all turns. Returns the new version, and the number of secrets removed, by kind.
+        """Replace all turns of the thread; return its new version, and the number of secrets removed by kind.
 
         The new turns must be within the limits: nothing is evicted.
         """
@@ -187,14 +187,14 @@ class Threads:
         return replace(result, memory_ids=tuple(memory_ids.get(thread_id, ())))
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
-        """Number of turns removed, and the id of the backup if one was requested."""
+        """Remove all turns of the thread; return their number, and the id of the backup copy if one was requested."""
         backup_id = str(uuid.uuid4()) if backup else None
         policy = self.policies.of(await self._resource(scope, thread_id))
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def check_write(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
-        """Raise ReadOnly if the agent may not change this thread, NotFound if there is no such thread."""
+        """Raise ReadOnly if `agent_id` may not change the thread, NotFound if there is no such thread."""
         if agent_id is not None:
             self.policies.check_write(await self._resource(scope, thread_id), agent_id)
 
@@ -217,7 +217,7 @@ class Threads:
                 raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
 
     async def _ancestor(self, scope: Scope, thread_id: str) -> ThreadContent | None:
-        """An ancestor; None if it has expired."""
+        """Content of the ancestor `thread_id`; None if it has expired."""
         try:
             return await self.store.read(scope, thread_id)
         except NotFound:
@@ -232,5 +232,5 @@ class Threads:
 
 
 def _key(template: str | None, request: OpenRequest) -> str | None:
-    """The rendered key; None without a template."""
+    """`template` with the request's variables filled in; None without a template."""
     return None if template is None else rendered_key(template, request.variables)

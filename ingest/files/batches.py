@@ -20,12 +20,15 @@ from memtypes.model.times import Clock
 
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
-"""Content of a batch, in characters; as JSON it stays below the limit of a request body."""
+"""Content characters after which a batch is full; as JSON it stays below the limit of a request body."""
 
 
 @dataclass(slots=True)
 class ItemBatch:
-    """Rows `first` to `end` (exclusive) of a file: the items with their places, and the rows that are no items."""
+    """Rows `first` to `end` (exclusive) of a file.
+
+    items: one per valid row. places: file and line of each item. problems: the invalid rows. size: content characters.
+    """
 
     first: int
     end: int
@@ -35,7 +38,7 @@ class ItemBatch:
     size: int = 0
 
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
-        """Add the next row."""
+        """Add the next row of the file: as an item if it is valid, else as a problem."""
         self.end += 1
         if isinstance(reading, BadLine):
             self._reject(reading, reading.reason)
@@ -66,7 +69,7 @@ def read_batches(
     *,
     strict: bool = False,
 ) -> Iterator[ItemBatch]:
-    """The rows outside the `finished` spans, in batches. strict: a bad row ends its batch."""
+    """`readings` in batches, without rows in the `finished` spans (first, end). strict: a bad row ends its batch."""
     batch: ItemBatch | None = None
     for row, reading in enumerate(readings):
         is_finished = any(first <= row < end for first, end in finished)

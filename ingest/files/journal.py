@@ -28,7 +28,7 @@ _HEAD = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FinishedRows:
-    """Rows `first` (from 0) to `end` (exclusive) of one file, and how they ended. file: see `file_identity`."""
+    """Rows `first` (from 0) to `end` (exclusive) of one file, with counts by status. file: from `file_identity`."""
 
     file: str
     first: int
@@ -56,14 +56,14 @@ def file_identity(source: SourceFile) -> str | None:
 
 @dataclass(slots=True)
 class ImportJournal:
-    """The finished rows of one import. path: None does not store them."""
+    """The finished rows of one import, stored as JSON Lines at `path`; only in memory if `path` is None."""
 
     path: Path | None
     entries: list[FinishedRows] = field(default_factory=list)
 
     @classmethod
     def open(cls, directory: Path | None, identity: object) -> ImportJournal:
-        """The journal of the import with this `identity` (plain JSON).
+        """The journal in `directory` of the import with this `identity` (plain JSON), with the rows of earlier runs.
 
         Raises InvalidRequest for an unusable directory.
         """
@@ -76,11 +76,11 @@ class ImportJournal:
             return cls(path, _read(path))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
-        """The finished rows of the file with this identity."""
+        """The journal's entries for the file whose `file_identity` is `file`; none for None."""
         return [] if file is None else [rows for rows in self.entries if rows.file == file]
 
     def add(self, rows: FinishedRows) -> None:
-        """Record finished rows; they are on disk when this returns."""
+        """Append `rows` to the journal; they are on disk when this returns."""
         self.entries.append(rows)
         if self.path is None:
             return
@@ -96,7 +96,7 @@ class ImportJournal:
 
 
 def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
-    """The rows as spans (first, end), sorted, with adjacent ones joined."""
+    """The row ranges of `entries` as (first, end), sorted, with adjacent and overlapping ranges joined."""
     joined: list[tuple[int, int]] = []
     for first, end in sorted((rows.first, rows.end) for rows in entries):
         if joined and first <= joined[-1][1]:
@@ -127,7 +127,7 @@ def _read(path: Path) -> list[FinishedRows]:
 
 
 def _decoded(line: bytes) -> FinishedRows | None:
-    """The rows in `line`; None for a damaged line, whose rows are then sent again."""
+    """The entry in a journal line; None for a damaged line, whose rows are then imported again."""
     try:
         return msgspec.json.decode(line, type=FinishedRows)
     except msgspec.MsgspecError:

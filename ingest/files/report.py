@@ -12,12 +12,12 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from ingest.writing.outcome import WriteStatus
 
 MAX_PROBLEMS = 10_000
-"""Bad rows that are listed; the rest are counted."""
+"""Maximum number of bad rows that a report lists; the rest are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that was not stored. status: rejected or failed."""
+    """A row of a file that was not stored, and why. status: rejected or failed. line: None for the whole file."""
 
     file: str
     line: int | None
@@ -47,17 +47,17 @@ class ImportReport:
 
     @property
     def read(self) -> int:
-        """Rows so far."""
+        """Number of rows finished so far, including those of earlier runs."""
         return sum(self.counts.values())
 
     @property
     def exit_code(self) -> int:
-        """0 if every row was stored or merged, else 1."""
+        """Exit status of the command: 0 if every row was stored or merged, 1 if some were not or the import stopped."""
         bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
 
     def add(self, counts: Mapping[WriteStatus, int], problems: Iterable[RowProblem]) -> None:
-        """Count finished rows, and list the problems among them."""
+        """Add the counts by status of finished rows, and their problems up to `MAX_PROBLEMS`."""
         for status, count in counts.items():
             self.counts[status] += count
         for problem in problems:
@@ -72,16 +72,16 @@ class ImportReport:
 
 
 class ImportProgress:
-    """Receives the progress of an import; this one shows nothing."""
+    """Interface for showing the progress of an import; this base class shows nothing."""
 
     def start(self, total: int | None) -> None:
-        """The import begins; `total` bytes are to be read, None if unknown."""
+        """Called when the import begins; `total` bytes are to be read, None if unknown."""
 
     def advance(self, position: int, rows: int) -> None:
-        """`position` bytes have been read and `rows` rows finished since the start."""
+        """Called after each batch: `position` bytes have been read and `rows` rows finished since the start."""
 
     def finish(self) -> None:
-        """The import has ended."""
+        """Called when the import has ended."""
 
 
 class ProgressBar(ImportProgress):
@@ -105,7 +105,7 @@ class ProgressBar(ImportProgress):
         self._progress.start()
 
     def advance(self, position: int, rows: int) -> None:
-        """Update the bar."""
+        """Show `position` bytes, `rows` rows and the rows per second."""
         if self._task is None:
             return
         elapsed = self._progress.tasks[self._task].elapsed or 0.0

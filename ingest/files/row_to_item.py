@@ -42,7 +42,7 @@ _FIELDS: Mapping[str, Any] = {
     for draft in typing.get_args(typing.get_args(AnyDraft)[0])
     for name, info in draft.model_fields.items()
 }
-"""The class of every field that a draft of some type has."""
+"""Class of the value of each draft field, over all memory types."""
 
 _CLASSES = tuple(MEMORY_CLASSES.values())
 _TITLE_FIELDS = {memory_class.title_field for memory_class in _CLASSES if memory_class.title_field}
@@ -66,7 +66,7 @@ class RowOptions:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raise InvalidRequest unless `mapping` leads to existing fields, each once."""
+    """Raise InvalidRequest unless each target of `mapping` is a memory field or metadata.KEY, and none occurs twice."""
     targets = list(mapping.values())
     for foreign, target in mapping.items():
         if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
@@ -78,7 +78,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
-    """The item for `row`, valid as a draft at `now`. Raises InvalidRequest."""
+    """The batch item for `row`. Raises InvalidRequest if it is not a valid draft at time `now`."""
     fields = _renamed(row.fields, options.mapping)
     if row.textual:
         fields = {name: _parsed_cell(name, value) for name, value in fields.items()}
@@ -125,7 +125,7 @@ def _add_metadata(fields: dict[str, Any], added: Mapping[str, Any]) -> None:
 
 
 def _parsed_cell(name: str, value: Any) -> Any:
-    """A text parsed as its field needs; one that cannot be parsed stays text, which validation reports."""
+    """The text `value` parsed as field `name` requires (number, list ...); text that can't be parsed stays as it is."""
     kind = _FIELDS.get(name)
     if not isinstance(value, str):
         return value
@@ -141,7 +141,7 @@ def _parsed_cell(name: str, value: Any) -> Any:
 
 
 def _parsed_list(text: str) -> Any:
-    """A JSON list; else the parts between semicolons, or between commas if there is no semicolon."""
+    """`text` as a list: parsed as JSON if possible, else split at semicolons, or at commas without a semicolon."""
     if text.startswith("["):
         try:
             return whole_value(text)
@@ -168,7 +168,7 @@ def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The row's place, with what the row says about its source itself."""
+    """The item's source: file and line of `row`, updated with the row's `source` (a caller's name or an object)."""
     place = {"file": row.file, "line": row.line}
     if source is None:
         return place

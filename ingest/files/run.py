@@ -29,10 +29,10 @@ _MAX_FAILED_BATCHES = 3
 
 
 class Sink(Protocol):
-    """Where items go: an ingestor in this process, or a running service."""
+    """Interface of what an import writes items to: an ingestor in this process, or a running service."""
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """One outcome for each of `items`, in order; these are valid items of POST /v1/memories/batch.
+        """Write valid items of POST /v1/memories/batch; return one outcome for each, in order.
 
         Raises a RemembrancerError if none of them could be delivered.
         """
@@ -41,13 +41,13 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSink:
-    """Writes with an ingestor in this process."""
+    """Writes items to namespace `scope` with an ingestor in this process."""
 
     ingestor: Ingestor
     scope: Scope
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """One outcome for each of `items`, in order."""
+        """Write `items`; return one outcome for each, in order."""
         return await self.ingestor.write(self.scope, [submission_from(item) for item in items])
 
 
@@ -77,7 +77,7 @@ class ImportRequest:
         return find_sources(self.paths, self.format, by_content=self.by_content)
 
     def identity(self) -> list[Any]:
-        """What two runs of the same import have in common, as plain JSON."""
+        """What identifies the import, for its journal: destination, namespace, paths and options, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
         return [self.destination, self.namespace, paths, self.format, self.by_content, asdict(self.rows)]
 
@@ -85,7 +85,7 @@ class ImportRequest:
 async def run_import(
     request: ImportRequest, sink: Sink, progress: ImportProgress | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """Run an import to its end. Raises InvalidRequest as `sources` does, and for an unusable journal."""
+    """Import all files of `request` into `sink`. Raises InvalidRequest for an invalid request or unusable journal."""
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
     report = ImportReport(sources.skipped)
@@ -164,7 +164,7 @@ def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowPro
 
 
 async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """One outcome for each of `items`, in order; failed, with the reason, for what could not be delivered.
+    """Write `items` to `sink`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
 
     A full or absent store is retried a few times: writing the same items twice is harmless. A batch refused as invalid
     is not stored in any part, so it is halved until the invalid item is alone.

@@ -1,4 +1,4 @@
-"""Facts that a newer fact replaces, because it states another value for the same thing. Pure.
+"""Finds facts that a newer fact replaces because it states another value for the same thing. Pure.
 
 Designed to miss rather than to err, since a replaced fact leaves the current view. Values of which there may be several
 at once (visited, likes, supports), changes in the subject (Chapter 1, Chapter 2) and values of different kinds never
@@ -46,7 +46,7 @@ _MAX_PLAIN_WORDS = 3
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts with the times at which they hold. facts: by id. changed: ids of those that differ from what is stored."""
+    """Facts, each valid until a newer one replaces it. facts: by id. changed: ids of facts to write to the store."""
 
     now: datetime
     facts: dict[str, Memory] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Timeline:
     _parsed: dict[str, ParsedFact] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Memory]) -> None:
-        """Give `newer` its place among the facts `near` it, which were there before."""
+        """Add `newer`: end the facts in `near` that it replaces; end it if a later one replaces it."""
         self.facts[newer.id] = newer
         if not takes_part(newer):
             return
@@ -79,7 +79,7 @@ class Timeline:
         return {**fields, "updated_at": rfc3339(self.now)}
 
     def _replaces(self, newer: Memory, old: Memory) -> bool:
-        """Whether `newer` states another value than `old` for the same concept, and from a later time on."""
+        """Whether `newer` states another value than `old` for the same concept, and begins no earlier."""
         if not may_be_replaced(old, newer, self.now) or _concept(old) != _concept(newer):
             return False
         return replaces(self._parse(newer), self._parse(old))
@@ -90,7 +90,7 @@ class Timeline:
         return self._parsed[fact.id]
 
     def _end(self, old_id: str, newer_id: str) -> None:
-        """Let the old fact end where the newer one begins, which links to it if it has room for a link."""
+        """End the old fact where the newer one begins, and link the newer to it, if that has room for a link."""
         old, newer = self.facts[old_id], self.facts[newer_id]
         link = Link(type=LinkType.CONTRADICTS, id=old_id)
         if link not in newer.links:
@@ -105,7 +105,7 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], now: datetime) -> Timeline:
-    """The timeline with all of `arriving`, in their order. near: stored facts, by the ids of `arriving`."""
+    """The timeline with `arriving` added in order. near: stored facts to compare with, by arriving id."""
     timeline = Timeline(now)
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
@@ -113,7 +113,7 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]]
 
 
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
-    """Whether `newer` is at least as late as `old` and both hold, whatever they state.
+    """Whether the times and kinds of both facts allow `newer` to replace `old`; their texts are not compared.
 
     A fact that has ended is replaced only by one that begins before its end and arrived late.
     """
@@ -127,7 +127,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """For each fact with links to contradicted facts, the ids of these."""
+    """Ids of the facts that each of `memories` links to as contradicted, by its own id; only facts with such links."""
     return {
         memory.id: ids
         for memory in memories
@@ -136,7 +136,7 @@ def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
 
 
 def takes_part(memory: Memory) -> bool:
-    """Whether `memory` is a fact that the whole namespace sees."""
+    """Whether `memory` can replace or be replaced: a fact that the whole namespace sees."""
     return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
 
 
@@ -149,10 +149,10 @@ def _concept(memory: Memory) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFact:
-    """A text parsed once, to be compared with many.
+    """The text of a fact, parsed once to be compared with many.
 
-    words: case-folded. denied: whether it has a negation. bare: its words without negation and articles; None if they
-    are too few or too many to compare. stated: its statement, if one was recognised.
+    asks: whether it has a question mark. words: case-folded. denied: whether it has a negation. bare: its words without
+    negation and articles; None if they are too few or too many to compare. stated: its statement, if recognised.
     """
 
     asks: bool
@@ -173,7 +173,7 @@ class ParsedFact:
 
 
 def replaces(newer: ParsedFact, older: ParsedFact) -> bool:
-    """Whether `newer` gives another value for what `older` states."""
+    """Whether `newer` contradicts `older`: it negates it, tells of a switch from its value, or states another value."""
     if newer.asks or older.asks:
         return False
     negated = newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
@@ -183,7 +183,7 @@ def replaces(newer: ParsedFact, older: ParsedFact) -> bool:
 
 
 def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:
-    """Whether `newer` tells of a change from the value that `older` states.
+    """Whether `newer` tells of a switch "from ... to ..." away from the value that `older` states.
 
     "We switched the shop from MySQL to Postgres" replaces "We use MySQL for the shop", whose other words it has.
     """
@@ -200,7 +200,7 @@ def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:
 
 
 def _has_other_value(new: Statement, old: Statement) -> bool:
-    """Whether the values differ, are of one kind, and the subject has one such value at a time."""
+    """Whether both state a relation of the same subject with different values, of which only one can hold."""
     relations = new.relations & old.relations
     role = _role(new, relations)
     if not relations or new.subject != old.subject or role != _role(old, relations) or role == {"on"}:
@@ -220,7 +220,7 @@ def _role(statement: Statement, relations: frozenset[str]) -> set[str]:
 
 
 def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """The differing parts of two values, and their common ending; a common noun before a number is dropped too."""
+    """The parts of two values before their common ending, and that ending; a shared noun before a number is dropped."""
     size = 0
     while size < min(len(new), len(old)) and new[-1 - size].casefold() == old[-1 - size].casefold():
         size += 1

@@ -1,4 +1,4 @@
-"""Which arriving memories repeat a stored one: decisions over memories, without a store.
+"""Decides which arriving memories repeat a stored one. No I/O.
 
 Memories with the same id are the same statement in the same scope. The first one keeps its fields; each repetition
 adds its evidence and its session. A repeated write request adds nothing: its source names the same place (file and
@@ -28,7 +28,7 @@ from memtypes.model.times import rfc3339
 from memtypes.model.working import Working
 
 MAX_SESSIONS = 1_000
-"""Source sessions that a memory lists."""
+"""Maximum number of source sessions that a memory lists."""
 
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
@@ -58,7 +58,7 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """How one arriving memory ends. merged: the reason why it is merged into `id`; None if it is stored."""
+    """What happens to one arriving memory. merged: why it is merged into memory `id`; None if it is stored as `id`."""
 
     id: str
     merged: str | None = None
@@ -66,7 +66,7 @@ class PlannedWrite:
 
 @dataclass(slots=True)
 class WritePlan:
-    """What to write for a piece.
+    """What to write to the store for a list of arriving memories.
 
     inserts: new memories by id. sources: by the same ids, the index of the arriving memory that is stored.
     patches: changed payload fields by id. writes: how each arriving memory ends, in order.
@@ -78,13 +78,13 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Store `memory`, which comes from the arriving memory at `index`."""
+        """Plan to store `memory`, made from the arriving memory at `index`."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, merged: Memory, reason: str) -> None:
-        """Write the added evidence of `merged`, which is stored or about to be inserted."""
+        """Plan to write `merged`: a stored or planned memory with the evidence of a repetition added."""
         if merged.id in self.inserts:
             self.inserts[merged.id] = merged
         else:
@@ -97,7 +97,7 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """The plan for `arriving`, in order. stored: what the store has under their ids."""
+    """Decide for each of `arriving` whether to store or merge it. stored: the store's memories with their ids."""
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and same_place(stored[memory.id], memory)}
@@ -116,12 +116,12 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
 
 
 def _renews(memory: Memory, known: Memory, arriving: Container[str], now: datetime) -> bool:
-    """Whether `memory` takes the place of `known`, which is over."""
+    """Whether `memory` is stored in place of `known` (same id), because `known` is over and `memory` is not."""
     return is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, arriving)
 
 
 def _with_evidence(memory: Memory, other: Memory) -> Memory:
-    """`memory` with the evidence of `other` added."""
+    """`memory` with the evidence count and source sessions of `other` added."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     evidence = memory.evidence_count + other.evidence_count
     return memory.model_copy(update={"evidence_count": evidence, "source_sessions": sessions[:MAX_SESSIONS]})
@@ -164,9 +164,9 @@ def is_over(memory: Memory, now: datetime) -> bool:
 
 
 def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` states a replaced fact again from a later time on; it is then stored as a memory of its own.
+    """Whether `again` restates the fact `known` after `known` was replaced; it is then stored as a new memory.
 
-    arriving: the ids of the whole piece.
+    arriving: ids of all memories that are written together with `again`.
     """
     if known.superseded_by is None or known.valid_to is None or _stays_replaced(known, again, arriving):
         return False
@@ -174,7 +174,7 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 
 
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` leaves the replaced fact `known` as it is: it is older, or arrives together with the successor.
+    """Whether `known` was replaced and `again` changes nothing: it is older, or arrives with the fact that replaced it.
 
     So a batch that is sent again ends as it did the first time.
     """
@@ -184,9 +184,9 @@ def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> b
 
 
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
-    """For the index of each rewording in `arriving`, the memory that it repeats.
+    """The memory that each rewording in `arriving` repeats, by its index.
 
-    stored: what the store has under the ids of `arriving`; these are no rewordings.
+    stored: memories in the store with ids of `arriving`, which are no rewordings. neighbours: candidates by index.
     """
     ids = {memory.id for memory in arriving}
     near = {memory.id: memory for memory in _close_neighbours(neighbours) if memory.id not in ids}
@@ -212,7 +212,7 @@ def _close_neighbours(neighbours: Neighbours) -> list[Memory]:
 
 
 def statement(memory: Memory) -> _Statement:
-    """What `memory` states, independent of spelling: its type, its words, and its speaker, due time and the like."""
+    """Key that memories with the same statement share: type, words in normal form, speaker, due time and so on."""
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
     words = (_folded(memory),) if verbatim else wording(memory.content)
@@ -220,7 +220,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both state the same. Only options of commands keep their case: `-c` is not `-C`."""
+    """Whether both have the same `statement` and do not differ in the case of a command's option: `-c` is not `-C`."""
     if statement(memory) != statement(other):
         return False
     first, second = normalise(memory.content), normalise(other.content)
@@ -228,10 +228,10 @@ def same_statement(memory: Memory, other: Memory) -> bool:
 
 
 def wording(text: str) -> tuple[str, ...]:
-    """The words that distinguish `text` from others, in order; a question ends with its mark.
+    """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an" and punctuation.
 
-    Without case, spacing, punctuation, contractions, "the" and "an". What looks like code, and a "no" before a pause,
-    is returned verbatim.
+    A question mark is kept as a word. A text with code characters, or with "no", "not" or "never" before a pause, is a
+    single element: the whole text, case-folded.
     """
     folded = normalise(text).casefold().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     if _VERBATIM.search(folded):

@@ -1,4 +1,4 @@
-"""Stored memories near those about to be written: one search for a whole piece, then one look-up.
+"""Finds the stored memories near those about to be written, with one search and one look-up for all of them.
 
 Duplicates and contradictions both compare with these, so a write costs one search. Knows vectors, not words.
 """
@@ -19,31 +19,31 @@ from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
 from memtypes.search.candidates import Candidates
 
 DEPTH = 8
-"""Neighbours that are compared: a statement that differs in one value is among the first."""
+"""Nearest neighbours to fetch per memory; a statement that differs in one value is among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A memory near another. cosine: of their vectors; None if it was found by its words."""
+    """A memory near an arriving one. cosine: of their vectors; None if it was found by keyword search."""
 
     memory: Memory
     cosine: float | None
 
 
 Neighbours: TypeAlias = Mapping[int, Sequence[Neighbour]]
-"""The neighbours of each arriving memory, by its index; no entry for one that was not searched."""
+"""Neighbours by index of the arriving memory; no entry for one that was not searched (private to a session)."""
 
 
 def is_public(memory: Memory) -> bool:
-    """Whether the whole namespace sees `memory`; one that is private to a session is not compared with others."""
+    """Whether the whole namespace sees `memory`; memories private to a session are not compared with others."""
     return memory.visibility is Visibility.NAMESPACE
 
 
 async def find_neighbours(store: MemoryStore, scope: Scope, records: Mapping[int, Record]) -> Neighbours:
-    """The stored memories near each of `records`, of its own type.
+    """The stored memories of the same type near each of `records`, by its index.
 
-    Facts may contradict each other at a lower cosine than duplicates have, so those of a fact come whatever their
-    cosine, and so do the facts that arrive before it. Raises what the store raises.
+    Facts may contradict each other at a lower cosine than duplicates have, so a fact's neighbours have no minimum
+    cosine, and include facts earlier in `records`. Raises what the store raises.
     """
     searched = {index: record for index, record in records.items() if is_public(record.memory)}
     if not searched:
@@ -77,7 +77,7 @@ def _search(record: Record) -> CandidateSearch:
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
-    """The cosine of each candidate near enough to matter, by id."""
+    """Cosine of each search hit, by memory id; except for facts, only of hits above the type's minimum."""
     if hits.dense is None:
         return {candidate_id.decode(): None for candidate_id in hits.ids.tolist()}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
@@ -86,7 +86,7 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
 
 
 def _earlier_facts(records: Mapping[int, Record]) -> dict[int, list[Neighbour]]:
-    """For each fact the nearest facts among those before it in the piece."""
+    """For the index of each fact in `records`, the nearest facts among those before it in `records`."""
     facts = [index for index, record in records.items() if record.memory.type is MemoryType.SEMANTIC]
     if not facts:
         return {}

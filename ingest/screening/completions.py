@@ -60,7 +60,7 @@ class CompletionClient:
     timeout_s: float
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
-        """The model's answer. Raises CompletionFailed."""
+        """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
         headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
         url = f"{self.endpoint.url.rstrip('/')}/chat/completions"
         with _http_errors():
@@ -84,7 +84,7 @@ class CompletionClient:
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The answer in a model's message, which may be fenced as a code block. Raises CompletionFailed."""
+    """The JSON in a model's message, fenced as a code block or not, as `answer_type`. Raises CompletionFailed."""
     fenced = _FENCED.match(content)
     try:
         return answer_type.model_validate_json(fenced[1] if fenced else content)

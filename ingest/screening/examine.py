@@ -21,7 +21,7 @@ _CONFIDENT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """Runs steps of screening on a text. Every method raises SecretsRefused if the tenant refuses a secret in it."""
+    """Previews screening of a text. Every method raises SecretsRefused if it has a secret that the tenant refuses."""
 
     redactor: Redactor
     classifier: Classifier
@@ -29,7 +29,7 @@ class Examiner:
     embedder: Embedder
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The type of `content`. `context` is read with it if the type of the content alone is in doubt."""
+        """The memory type of `content`; if it is uncertain, `content` and `context` are classified together."""
         text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:
@@ -39,7 +39,7 @@ class Examiner:
         return together if together.confidence > alone.confidence else alone
 
     async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
-        """The parts of `content` that would become memories of their own at the end of a session."""
+        """Type and text of the requests, how-tos and facts in `content` that a session's end would store separately."""
         text = (await self._clean(tenant, content)).value
         return await offload([text], lambda: _parts(text))
 

@@ -104,7 +104,7 @@ def objection(text: str) -> str | None:
 
 
 def _latin_length(text: str) -> int:
-    """The characters that `text` would have in Latin letters."""
+    """Length of `text` with each Chinese, Japanese or Korean character counted as three Latin letters."""
     return len(text) + (_WIDE - 1) * sum(unicodedata.east_asian_width(char) in "WF" for char in text)
 
 
@@ -127,19 +127,19 @@ class RecentTexts:
     _texts: LRUCache[tuple[str, str], deque[str]] = field(default_factory=lambda: LRUCache(MAX_SCOPES))
 
     def holds(self, scope: Scope, text: str) -> bool:
-        """Whether `text` is among the last hundred of `scope`."""
+        """Whether `text` is among the last hundred texts stored in the namespace of `scope`."""
         return normalise(text) in self._texts.get(_key(scope), ())
 
     def add(self, scope: Scope, text: str) -> None:
-        """Remember that `text` was stored."""
+        """Remember `text` as stored in the namespace of `scope`."""
         self._texts.setdefault(_key(scope), deque(maxlen=RECENT)).append(normalise(text))
 
     def count(self, scope: Scope) -> int:
-        """How many texts of `scope` are remembered."""
+        """Number of remembered texts of the namespace of `scope`."""
         return len(self._texts.get(_key(scope), ()))
 
     def forget(self, scope: Scope) -> int:
-        """How many texts of `scope` were forgotten."""
+        """Forget all texts of the namespace of `scope`; return how many there were."""
         return len(self._texts.pop(_key(scope), ()))
 
 
@@ -154,7 +154,7 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission unchanged, or why it is trivial."""
+        """The submission unchanged, or a rejection if it is captured and its text is trivial or a recent repetition."""
         if not submission.captured or submission.review is ReviewMode.SKIP:
             return submission
         text, source = submission.draft.content, submission.draft.source

@@ -50,9 +50,9 @@ class RecallGuard:
     flush_use_counts: Callable[[], Awaitable[None]]
 
     async def without_recalled(self, scope: Scope, contents: Sequence[str]) -> list[str]:
-        """Each of `contents` without recalled text: unchanged without any, empty if there is nothing else.
+        """Each of `contents` with recalled text removed; empty if it has nothing else.
 
-        scope: with the session of the messages. Raises Unavailable.
+        scope: names the session of the messages, whose own memories are not removed. Raises Unavailable.
         """
         await self.flush_use_counts()
         rests = await offload(contents, lambda: [without_contexts(content) for content in contents])
@@ -77,13 +77,13 @@ class RecallGuard:
 
 
 def without_contexts(text: str) -> str:
-    """`text` without recalled contexts; unchanged without any, empty if there is nothing else."""
+    """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing else."""
     rest = _JSON.sub("", _MARKDOWN.sub("", text))
     return text if rest == text else rest.strip()
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
-    """`text` without each of `quotable` that it quotes word for word; empty if no word is left. Pure."""
+    """`text` with every word-for-word quote of one of `quotable` removed; empty if no word is left. Pure."""
     rest = text
     for quote in sorted(quotable, key=len, reverse=True):
         words = _WORD.findall(quote)

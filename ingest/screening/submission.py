@@ -78,19 +78,19 @@ Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 
 
 def submission_of(submitted: Submitted) -> Submission:
-    """`submitted` as a submission."""
+    """`submitted` itself, or a bare draft as a submission with the defaults."""
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
 def submission_from(item: Mapping[str, Any]) -> Submission:
-    """The submission for an item of a batch, which may have a review mode. Raises ValidationError."""
+    """The submission for an item of POST /v1/memories/batch: draft fields and a review mode. Raises ValidationError."""
     fields = {name: value for name, value in item.items() if name != "review"}
     return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a draft is not stored."""
+    """A gate's decision not to store a draft, with the reason."""
 
     reason: str
 
@@ -107,7 +107,7 @@ class ScreeningGate(Protocol):
 
 
 async def through_gates(gates: Sequence[ScreeningGate], scope: Scope, submission: Submission) -> Submission | Rejection:
-    """The submission after all `gates`, or the first rejection."""
+    """`submission` as changed by all `gates` in order, or the rejection of the first gate that rejects it."""
     for gate in gates:
         verdict = await gate.examine(scope, submission)
         if isinstance(verdict, Rejection):

@@ -60,7 +60,7 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """Runs jobs."""
+    """Runs upkeep jobs (promote, forget, expire, compact) on the memories of a namespace or tenant."""
 
     store: MemoryStore
     embedder: Embedder
@@ -76,9 +76,9 @@ class Upkeep:
         return JobReport(job, request.dry_run, ids, counts)
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
-        """Run each job for each tenant; return how many memories were affected. Raises Unavailable.
+        """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable.
 
-        The next round continues after an interruption.
+        An interrupted round is completed by the next one, which runs all jobs again.
         """
         affected = 0
         for tenant in sorted(tenants):
@@ -87,7 +87,7 @@ class Upkeep:
         return affected
 
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in one namespace; a dry run only plans."""
+        """Run `job` on the memories of one namespace; a dry run only reports what would be done."""
         memories = await self._read(scope, job, request)
         if job is UpkeepJob.COMPACT:
             neighbours = await self._neighbours(scope, memories)
@@ -99,7 +99,7 @@ class Upkeep:
         return JobReport(job, request.dry_run, tuple(plan.ids), plan.counts)
 
     async def _apply(self, scope: Scope, plan: UpkeepPlan) -> None:
-        """Create before changing and removing, so a failure in between loses nothing."""
+        """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing."""
         if plan.created:
             await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
         async with self.ingestor.locks.of(scope):
@@ -137,7 +137,7 @@ class Upkeep:
 def round_requests(
     *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """The jobs of a round: expiry always, the others if they are switched on. forget_days: without use."""
+    """Jobs of a regular round: expiry, and others if switched on. forget_days: without use, then forgotten."""
     requests = {UpkeepJob.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:
         requests[UpkeepJob.PROMOTE] = JobRequest(dry_run=False)

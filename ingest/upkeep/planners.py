@@ -28,14 +28,14 @@ MAX_DAYS = 36_500
 MAX_KEPT = 10_000_000
 
 FULL_CONFIDENCE = 5
-"""Sessions from which on a promoted statement has confidence 1."""
+"""Number of source sessions from which a promoted fact has confidence 1."""
 
 _WORD = re.compile(r"\w+")
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
 class UpkeepJob(StrEnum):
-    """The jobs."""
+    """The upkeep jobs; each is planned by a function of this module."""
 
     PROMOTE = "promote"
     FORGET = "forget"
@@ -85,7 +85,7 @@ class UpkeepPlan:
 
     @property
     def ids(self) -> list[str]:
-        """Every memory that is removed, changed or promoted, once."""
+        """Ids of all memories that are removed, changed or promoted, each once."""
         promoted = (source for promotion in self.created for source in promotion.sources)
         return list(dict.fromkeys([*self.removed, *self.changed, *promoted]))
 
@@ -96,7 +96,7 @@ class UpkeepPlan:
 
 
 def promotions(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Turn events seen in enough sessions into facts, and show recurring intentions to all sessions.
+    """Plan to make facts of events seen in enough sessions, and to show recurring intentions to all sessions.
 
     An event from which a fact is derived is not promoted again.
     """
@@ -123,7 +123,7 @@ def uses(group: Sequence[Memory]) -> int:
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Remove memories that are too old, unused for too long or not among the best of their type.
+    """Plan to remove memories that are too old, unused for too long or not among the best of their type.
 
     Pinned memories and open intentions stay.
 
@@ -143,7 +143,7 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
 
 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Remove what expired long enough ago; spare pinned memories and cleared working items, the record of a task."""
+    """Plan to remove memories that expired `expired_days` ago, except pinned ones and cleared working items."""
     limit = expiry_limit(request, now)
     removed = [
         memory.id
@@ -154,7 +154,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The latest expiry of what is removed."""
+    """Time up to which a memory must have expired for the expire job to remove it."""
     return now - timedelta(days=request.expired_days)
 
 
@@ -164,7 +164,7 @@ def compactions(
     request: JobRequest,
     now: datetime,
 ) -> UpkeepPlan:
-    """Merge near-duplicates into the best of them, which gets their evidence.
+    """Plan to merge near-duplicates into the best of them, which gets their evidence.
 
     neighbours: for each id the nearest ids with their cosines. A memory is merged only into one that it is near itself,
     so a chain of near-duplicates never merges texts that differ. The words must be the same too: "Monday" is as near to
@@ -237,7 +237,7 @@ def _ids(memories: Iterable[Memory]) -> set[str]:
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The source sessions of all, each once."""
+    """The source sessions of all `memories`, each once."""
     return list(dict.fromkeys(session for memory in memories for session in memory.source_sessions))
 
 

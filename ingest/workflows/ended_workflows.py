@@ -21,7 +21,7 @@ COMPLEX = 5
 """A successful workflow with more completed steps than this is also recorded as a procedure."""
 
 MAX_SHOWN = 400
-"""Characters of an input, output or error in a record."""
+"""Maximum characters of an input, output or error in the memories of a workflow."""
 
 _NAMES = ("name", "title", "goal", "task")
 """Members of a workflow's data that may name it."""
@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndedWorkflows:
-    """Writes the records of ended workflows. A record that is written twice is the same memories."""
+    """Writes ended workflows as memories. Writing a workflow twice gives the same memories."""
 
     store: WorkflowStore
     ingestor: Ingestor
 
     async def record(self, scope: Scope, workflow_id: str) -> dict[str, str]:
-        """Ids of the record's memories, by type.
+        """Write the memories of an ended workflow; return their ids by type.
 
-        Empty if another process records it, or if it fails: then `record_all` tries again.
+        Empty if another process writes them, or if writing fails: then `record_all` tries again.
         """
         try:
             if not await self.store.claim(scope, workflow_id):
@@ -56,7 +56,7 @@ class EndedWorkflows:
         return memory_ids
 
     async def record_all(self) -> int:
-        """Number of workflows recorded, of all that have ended without a record."""
+        """Write the memories of all ended workflows that have none; return the number of workflows written."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool(await self.record(scope, workflow_id))
@@ -73,7 +73,7 @@ class EndedWorkflows:
 
 
 def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
-    """The episode, and the procedure of a complex task that succeeded."""
+    """Drafts of an ended workflow's memories: an episode, and a procedure if a complex task succeeded."""
     record: list[AnyDraft] = [episode(workflow_id, state)]
     if state.status is WorkflowStatus.COMPLETED and len(_steps(state, StepStatus.COMPLETED)) > COMPLEX:
         record.append(procedure(workflow_id, state))
@@ -81,7 +81,7 @@ def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
 
 
 def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
-    """Draft of what happened: the end, the steps, and the output or error."""
+    """Draft of what happened in a workflow: its status, its steps, and its output or error."""
     name = _name(state)
     counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
     results = (("output", state.output), ("error", state.error))
@@ -102,7 +102,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
 
 
 def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
-    """Draft of how it was done: the completed steps in order."""
+    """Draft of how a workflow was done: its completed steps in order."""
     completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
     name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
     return ProceduralDraft(
@@ -123,7 +123,7 @@ def _steps(state: WorkflowState, status: StepStatus) -> dict[str, Step]:
 
 
 def _details(step: Step) -> str:
-    """Agent, input, output and error of a step."""
+    """Agent, input, output and error of a step, as text."""
     agent = f" by {step.agent}" if step.agent else ""
     values = (("input", step.input), ("output", step.output), ("error", step.error))
     details = "; ".join(f"{label} {_short(value)}" for label, value in values if value is not None)
@@ -146,5 +146,5 @@ def _one_line(text: str) -> str:
 
 
 def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """Where the record comes from. A second write with the same source adds no evidence to the memory."""
+    """The source of a workflow's memories. A second write with the same source adds no evidence to the memory."""
     return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

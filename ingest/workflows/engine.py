@@ -79,7 +79,7 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """An appended event. memories: ids by type, if it ended the workflow. redactions: secrets removed, by kind."""
+    """Result of an append. memories: ids by type, if it ended the workflow. redactions: secrets removed, by kind."""
 
     version: int
     memories: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class EventResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowChain:
-    """The workflows of a chain that still exist, oldest first. gap: whether an ancestor has expired."""
+    """A workflow and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
 
     links: tuple[ChainLink, ...]
     gap: bool
@@ -96,7 +96,7 @@ class WorkflowChain:
 
 @dataclass(frozen=True, slots=True)
 class ChainResource:
-    """The newest value of a resource in a chain. workflow_id: the workflow that set it."""
+    """The newest value of a resource in a workflow and its ancestors. workflow_id: the workflow that set it."""
 
     id: str
     resource: ResourceValue
@@ -119,13 +119,13 @@ class ResumedWorkflow:
     redactions: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The part that a repeated call with the same idempotency key gets again."""
+        """The answer as stored for repeated calls with the same idempotency key: all but version and redactions."""
         names = ("history", "total_tokens", "budget", "tokenizer", "omitted")
         return json.dumps({name: getattr(self, name) for name in names})
 
     @classmethod
     def from_json(cls, stored: str) -> Self:
-        """The answer that `to_json` wrote."""
+        """The answer that `to_json` wrote as `stored`."""
         return cls(**json.loads(stored))
 
 
@@ -144,11 +144,11 @@ class Workflows:
 
     @property
     def ended(self) -> EndedWorkflows:
-        """The recording of ended workflows."""
+        """Writes ended workflows of this store as memories."""
         return EndedWorkflows(self.store, self.ingestor)
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
-        """The id of the new workflow, and the number of secrets removed from its data, by kind."""
+        """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         base = WorkflowState(data=cleaned.value)
@@ -156,7 +156,7 @@ class Workflows:
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """The version of the event, and the memories of the workflow if the event ended it."""
+        """Append an event; return its version, and the memories written of the workflow if the event ended it."""
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update=cleaned.value).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
@@ -173,7 +173,7 @@ class Workflows:
         return WorkflowChain(existing, gap=len(existing) < len(links))
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource of the chain; newest first."""
+        """The newest value of each resource in the workflow and its ancestors; newest first."""
         newest: dict[str, ChainResource] = {}
         for log in await self._logs(scope, workflow_id):
             for name, value in log.state.resources.items():
@@ -183,7 +183,7 @@ class Workflows:
         return sorted(newest.values(), key=lambda entry: (entry.resource.at, entry.resource.version), reverse=True)
 
     async def resume(self, scope: Scope, workflow_id: str, request: ResumeRequest) -> ResumedWorkflow:
-        """The chain's history before the input, which is appended as the next event.
+        """Append the input as the next event; return the history of the workflow and its ancestors before it.
 
         With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
         append events meanwhile, the history is read again.
@@ -212,7 +212,7 @@ class Workflows:
         return replace(answer, version=appended.version, redactions=cleaned.counts)
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
-        """`value` without secrets; ids are addresses and stay."""
+        """`value` without secrets. Not for ids, which are stored unchanged."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:
@@ -242,7 +242,7 @@ class Workflows:
         return ResumedWorkflow(written.text, written.tokens, budget, self.tokenizer.name, written.omitted + unread)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
-        """The newest `limit` events; if the log has expired, those that follow from the last state."""
+        """The workflow's newest `limit` events; if its log has expired, events reconstructed from its last state."""
         if log.base.version == 0:
             return log.events
         if not log.lost:

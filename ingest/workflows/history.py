@@ -42,7 +42,7 @@ _STEP_EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class WorkflowHistory:
-    """A history as text. omitted: number of events that are cut or left out."""
+    """The history of a workflow chain as text. omitted: number of events that are cut or left out."""
 
     text: str
     tokens: int
@@ -71,7 +71,7 @@ class _HistoryBuilder:
         self.whole_events = 0
 
     def add(self, workflow_id: str, events: Sequence[Event]) -> None:
-        """Add the newest events that fit."""
+        """Add the workflow's newest events that fit; after one that does not, nothing older is added."""
         heading = "#" + bullet(f"Workflow {workflow_id}")[1:]
         heading_tokens = self._tokenizer.count(heading)
         pieces: list[str] = []
@@ -88,7 +88,7 @@ class _HistoryBuilder:
             self._sections.append((heading, pieces))
 
     def _fit(self, text: str, room: int) -> tuple[str | None, bool]:
-        """The bullet of `text` in at most `room` tokens, and whether it is cut; None if it does not fit."""
+        """`text` as a bullet of at most `room` tokens, and whether it was cut; None if it does not fit."""
         limit = self._budget // 2
         allowed = min(room, limit)
         if allowed <= 0:
@@ -108,7 +108,7 @@ class _HistoryBuilder:
         return None, False
 
     def text(self) -> str:
-        """The whole text, oldest first. If token counts did not add up, the oldest events are dropped."""
+        """The whole history, oldest first. If it exceeds the budget after all, the oldest events are dropped."""
         while self._sections:
             body = "".join(heading + "".join(reversed(pieces)) for heading, pieces in reversed(self._sections))
             text = OPENING + body + CLOSING
@@ -120,7 +120,7 @@ class _HistoryBuilder:
 
 
 def event_text(event: Event) -> str:
-    """Time (to the second), step, type, agent and values of an event."""
+    """`event` as text: time (to the second), step, type, agent and values."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]

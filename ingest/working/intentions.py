@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """What is due at `at`, by `event`, or in `context`. session_id: of the caller; None sees all sessions."""
+    """Asks for intentions due at time `at`, by `event`, or in `context`. session_id: the caller's; None sees all."""
 
     at: datetime
     event: str | None = None
@@ -66,7 +66,7 @@ class Intentions:
     process_locks: Locks | None = None
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that are due and have not fired, longest due first."""
+        """The intentions that are due by `request` and have not fired, longest due first."""
         listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
         listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
         intentions = [memory for memory in listed if isinstance(memory, Prospective)]
@@ -76,19 +76,19 @@ class Intentions:
         return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
 
     async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The due intentions, marked as fired: no other caller gets them."""
+        """Mark the due intentions as fired and return them; no other caller gets them."""
         async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
     async def mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        """Those of `ids` that had not fired yet, marked as fired."""
+        """Mark the open intentions among `ids` that have not fired as fired, and return them."""
         if not ids:
             return []
         async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, ids)
 
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
-        """The ended intention. Raises NotFound, InvalidRequest for another type, Conflict if it ended otherwise."""
+        """Complete or cancel. Raises NotFound, InvalidRequest if it is no intention, Conflict if it ended otherwise."""
         intention = await self._intention(scope, memory_id, status)
         if intention.status is status:
             return intention
@@ -96,7 +96,7 @@ class Intentions:
         return await self.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """The intention, due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
+        """Make an intention due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
         await self._intention(scope, memory_id, Status.PENDING)
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
@@ -104,7 +104,7 @@ class Intentions:
         return await self.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
 
     async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
-        """The intention, if its status can become `status`."""
+        """The stored intention. Raises as `end` does if its status cannot become `status`."""
         memory = await existing_memory(self.store, scope, memory_id)
         if not isinstance(memory, Prospective):
             raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
@@ -144,7 +144,7 @@ class Intentions:
                     await locks.release(lease)
 
     async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
-        """Ids of intentions whose condition is similar to `context`. Query embeddings are cached."""
+        """Ids of the context-triggered intentions whose condition is similar to `context`."""
         waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
         if not waiting or not context:
             return set()
@@ -155,7 +155,7 @@ class Intentions:
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
-    """Intentions that are open, current, not fired, and of a kind that `request` asks for."""
+    """Store filter for intentions that are open, valid, not fired, and of a trigger that `request` asks for."""
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
     kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
@@ -165,7 +165,7 @@ def _may_be_due(request: DueRequest, now: datetime) -> Filter:
 
 
 def is_due(intention: Prospective, request: DueRequest) -> bool:
-    """Whether its time has come, or its event happens; event names ignore case and blanks."""
+    """Whether `intention` is due by its time or by the request's event; event names ignore case and blanks."""
     if intention.due_at is not None and intention.due_at <= request.at:
         return True
     if intention.trigger_type is not TriggerType.EVENT or request.event is None:
@@ -178,7 +178,7 @@ def _folded(name: str) -> str:
 
 
 def _visible(memory: Memory, session_id: str | None) -> bool:
-    """Whether the session may see the memory; None asks for the whole namespace."""
+    """Whether session `session_id` may see `memory`; always for None, which stands for the whole namespace."""
     return session_id is None or memory.visibility is Visibility.NAMESPACE or memory.session_id == session_id
 
 

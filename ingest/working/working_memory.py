@@ -37,7 +37,7 @@ COMPLEX_STEPS = 5
 """A to-do that took more steps than this is also stored as a procedure."""
 
 MAX_CLEARED = 500
-"""Cleared items in a list, the newest."""
+"""Maximum number of cleared items in a list: the newest."""
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewItem(Model):
-    """An item to create."""
+    """A working-memory item to create."""
 
     content: Text
     todo_id: Name | None = None
@@ -71,7 +71,7 @@ class CompletedTodo:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemorySync:
-    """Updates the embedded copies of live items, and deletes items that are cleared or expired.
+    """Writes changes of live items to their copies in the memory store, and deletes cleared and expired live items.
 
     The live store marks an item as unsynced in the transaction that changes it; the mark stays until the copy is
     updated, so a crash in between is repaired by the next sweep. Sweeps run under a lock, and their updates carry its
@@ -83,7 +83,7 @@ class WorkingMemorySync:
     clock: Clock
 
     async def sweep(self, fence: int) -> int:
-        """Number of items synced or deleted, over all namespaces. Raises LockLost and Unavailable."""
+        """Sync the items that are due in all namespaces; return their number. Raises LockLost and Unavailable."""
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
@@ -93,7 +93,7 @@ class WorkingMemorySync:
         return done
 
     async def sync_session(self, scope: Scope, fence: int | None = None) -> int:
-        """Number of items synced or deleted in one session."""
+        """Copy changed live items of a session to the memory store, delete ended ones; return the number of both."""
         now = self.clock()
         items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
         cleared = [item for item in items if item.memory.cleared_at is not None]
@@ -120,11 +120,11 @@ class WorkingMemory:
 
     @property
     def sync(self) -> WorkingMemorySync:
-        """The synchronisation of the embedded copies."""
+        """Writes changes of live items to their copies in the memory store."""
         return WorkingMemorySync(self.items, self.store, self.clock)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
-        """The live item; if the session already has the same content, that item renewed. Raises InvalidRequest."""
+        """Create a live item, or renew the session's item with the same content. Raises InvalidRequest."""
         now, ttl = self.clock(), timedelta(seconds=new.ttl_s)
         draft = LiveDraft(
             type=MemoryType.WORKING,
@@ -151,7 +151,7 @@ class WorkingMemory:
         return RedactedValue(item, outcome.redactions)
 
     async def list_items(self, scope: Scope, todo_id: str | None, *, include_cleared: bool) -> list[Working]:
-        """The live items, oldest first, with the cleared ones on request."""
+        """The session's live items, oldest first; of one to-do if `todo_id` is given; with cleared ones on request."""
         now = self.clock()
         items = await self.items.items(scope)
         memories = {item.memory.id: item.memory for item in items if not item.is_over(now)}
@@ -163,7 +163,7 @@ class WorkingMemory:
         return sorted(selected, key=lambda memory: (memory.created_at, memory.id))
 
     async def clear(self, scope: Scope, selection: ItemSelection) -> int:
-        """Number of items cleared. Their copies are kept, marked as cleared."""
+        """Clear the selected live items; return their number. Their copies are kept, marked as cleared."""
         cleared = await self.items.clear(scope, selection, self.clock())
         if cleared:
             await self._try_sync(scope)
@@ -205,7 +205,7 @@ class WorkingMemory:
         return [memory for memory in page.memories if isinstance(memory, Working)]
 
     async def _try_sync(self, scope: Scope) -> None:
-        """Sync the session now; if that fails, the next sweep does it."""
+        """Copy the session's changed items to the memory store; if that fails, the next sweep does it."""
         try:
             await self.sync.sync_session(scope)
         except RemembrancerError as error:
@@ -213,7 +213,7 @@ class WorkingMemory:
 
 
 def _copied_fields(memory: Working) -> dict[str, Any]:
-    """The fields that the embedded copy takes over from the live item."""
+    """Payload fields that the copy in the memory store takes over from the live item."""
     times = {name: getattr(memory, name) for name in ("accessed_at", "expires_at", "cleared_at")}
     return {"live": True} | {name: rfc3339(at) for name, at in times.items() if at is not None}
 

@@ -64,7 +64,7 @@ class MemoryEditor:
     clock: Clock
 
     async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
-        """Change fields of a memory, which keeps its id; return it as read back.
+        """Apply `changes` to the fields of memory `known_id`, which keeps its id; return it as read back.
 
         Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
         """
@@ -91,7 +91,7 @@ class MemoryEditor:
         return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove memories; return how many of `ids` existed."""
+        """Remove the memories `ids` and embed the turns after them again; return how many existed."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
         return await self.store.delete(scope, list(memories))
@@ -110,14 +110,14 @@ class MemoryEditor:
         await self.store.patch(scope, {after.id: changed}, removed=sorted(set(old) - set(new)))
 
     async def _replace(self, scope: Scope, before: Memory, pending: PendingWrite) -> None:
-        """Store the memory with new vectors, after those of the turns that follow it."""
+        """Store the changed memory with new vectors, after embedding the turns that follow it again."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
         await self.store.upsert(scope, [pending.record(embedding)])
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the turns after `removed` again, with `added` in the place of those.
+        """Embed the turns after `removed` again, with `added` instead of `removed` as their context.
 
         Comes before the change itself, so if the encoder or the store fails here, the call can be repeated.
         """
@@ -191,7 +191,7 @@ def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) ->
 
 
 def _success_rate_after(memory: Procedural, *, succeeded: bool) -> float:
-    """The mean over the uses so far and this one; uses without a known rate do not count."""
+    """Success rate of the procedure after one more use; uses before a rate was known do not count."""
     uses = 0 if memory.success_rate is None else memory.usage_count
     successes = (memory.success_rate or 0.0) * uses + float(succeeded)
     return min(1.0, successes / (uses + 1))

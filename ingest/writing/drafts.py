@@ -72,7 +72,7 @@ class ArrivalOrder:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """The number of what arrived in `session` at `at`."""
+        """The next sequence number of `session`, for a draft that arrived at `at`."""
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
@@ -102,7 +102,7 @@ class PendingWrite:
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether it is neither known nor embedded."""
+        """Whether it still has to be embedded: no memory with its id is known, and it has no embedding."""
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
@@ -113,7 +113,7 @@ class PendingWrite:
         return self.submission.classified.embedding if same else None
 
     def record(self, embedding: Embedding) -> Record:
-        """The memory with its vectors, as the store takes it."""
+        """The store's record of the memory: with the vectors of `embedding` and its own sparse vector."""
         return Record(self.memory, Vectors(embedding.dense, self.sparse, embedding.tokens))
 
 

@@ -1,4 +1,4 @@
-"""The outcome of each write."""
+"""How writes end: status and outcome, and lists of entries of which some have ended."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class WriteOutcome:
 
 
 Entry: TypeAlias = PendingWrite | WriteOutcome
-"""One text in the pipeline: on its way, or ended."""
+"""One draft in the pipeline: still to be written, or ended with an outcome."""
 
 _T = TypeVar("_T")
 
 
 def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
-    """The entries that have not ended."""
+    """The entries that have no outcome yet."""
     return [entry for entry in entries if isinstance(entry, PendingWrite)]
 
 

@@ -42,7 +42,7 @@ PIECE = 32
 """Drafts that travel together: enough to fill the encoder's batches, few enough to let queries in between."""
 
 _BUFFERED_PIECES = 1
-"""Finished pieces that may wait between two stages."""
+"""Maximum number of finished pieces that wait between two stages."""
 
 _EMBED_ATTEMPTS = 5
 """How often a batch asks an encoder whose queue is full."""
@@ -144,7 +144,7 @@ class Ingestor:
         return await _or_failed(self._embed_patiently(piece), piece)
 
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
-        """Review, then embed turns again whose context was rejected."""
+        """Have the panel review the piece, then embed turns again whose context was rejected."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
         return await _or_failed(self._embed_patiently(reviewed), reviewed)
 
@@ -157,7 +157,7 @@ class Ingestor:
         return await self._stages.embed(entries)
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
-        """The memory after `changes`; see `MemoryEditor.revise`. Raises NotFound and InvalidRequest."""
+        """Apply redacted `changes` to a memory; see `MemoryEditor.revise`, whose errors it raises."""
         redactor, requested = self.redactor, changes
         if redactor is not None:
             cleaned = await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))
@@ -166,12 +166,12 @@ class Ingestor:
             return await self._editor.revise(scope, memory_id, changes)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove memories; return how many of `ids` existed."""
+        """Remove the memories `ids`; return how many existed. See `MemoryEditor.remove`."""
         async with self.locks.of(scope):
             return await self._editor.remove(scope, ids)
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match; return how many.
+        """Remove the memories of `types` (empty: all) that match `where`; return how many.
 
         For whole conversations: no remaining turn is embedded again. Waits for changes in progress.
         """
@@ -179,12 +179,12 @@ class Ingestor:
             return await self.store.delete_where(scope, types, where)
 
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
-        """The memory after `outcome`; see `ingest.writing.changes`. Raises NotFound."""
+        """Apply the feedback `outcome` to a memory; see `ingest.writing.changes`. Raises NotFound."""
         async with self.locks.of(scope):
             return await self._editor.rate(scope, memory_id, outcome)
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """One outcome for each exported memory; see `ingest.writing.transfer`."""
+        """Store exported memories; return one outcome for each. See `Restorer.restore`."""
         return await self._restorer.restore(scope, memories)
 
     def _numbered(self, call: WriteCall, drafts: Iterable[Submitted]) -> list[Submission]:

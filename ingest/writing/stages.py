@@ -33,7 +33,7 @@ MAX_CONCURRENT_REVIEWS = 16
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """What all pieces of one call share. turns: those of its conversations, as context for the turns after them."""
+    """What all pieces of one write call share. turns: the conversation turns in it, as context for later turns."""
 
     scope: Scope
     received_at: datetime
@@ -42,7 +42,7 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages, in the order of their methods. reviews, recent: None without a panel or a pre-filter."""
+    """The stages of a write, one method each, in order. reviews, recent: None without a panel or a pre-filter."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
@@ -60,7 +60,7 @@ class Stages:
         return verdict
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Turn drafts into memories; many or long texts are tokenized in a worker thread."""
+        """Make memories of screened drafts; many or long texts are tokenized in a worker thread."""
         texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
         return await offload(texts, lambda: [self._prepare_entry(call, entry) for entry in screened])
 
@@ -89,7 +89,7 @@ class Stages:
         return with_results(entries, await self._with_context(call, pending))
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed what is neither known nor embedded; reuse the classifier's embedding of the same text."""
+        """Embed entries that are neither known nor embedded; reuse the classifier's embedding of the same text."""
         pending = [
             replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
             for entry in unfinished(entries)
@@ -100,7 +100,7 @@ class Stages:
         return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Review what asks for it; turns whose context was rejected get a new context and lose their embedding."""
+        """Review entries that ask for it; turns whose context was rejected get a new one and lose their embedding."""
         if self.reviews is None:
             return entries
         reviewed = await self.reviews.review(call.scope, entries)

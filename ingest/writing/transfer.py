@@ -57,7 +57,7 @@ class Restorer:
     redactor: Redactor | None = None
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """One outcome for each memory, after reading back. Raises Conflict if an id belongs to another scope."""
+        """Store `memories`; return one outcome each, after reading back. Raises Conflict if another scope has an id."""
         # In order of arrival, since a turn is embedded with those before it.
         order = sorted(range(len(memories)), key=lambda index: memories[index].seq)
         outcomes: dict[int, WriteOutcome] = {}
@@ -110,7 +110,7 @@ def _memory(index: int, line: Mapping[str, Any]) -> Memory:
 
 
 def _ids_in(scope: Scope, memories: Sequence[Memory]) -> dict[str, str]:
-    """The id of each memory in `scope`, by its exported id."""
+    """The id that each memory gets in `scope`, by its exported id."""
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for memory in memories:
@@ -127,7 +127,7 @@ def _possible_ids(scope: Scope, memory: Memory) -> Iterator[str]:
 
 
 def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:
-    """`memory` in `scope`, with its references updated to `ids`."""
+    """`memory` moved to `scope`, with its id and references replaced by `ids` (new id by exported id)."""
     changes: dict[str, Any] = {"id": ids[memory.id], "tenant": scope.tenant, "namespace": scope.namespace}
     if memory.superseded_by is not None:
         changes["superseded_by"] = ids.get(memory.superseded_by, memory.superseded_by)

@@ -56,7 +56,7 @@ class ScopeLocks:
 
 @dataclass(frozen=True, slots=True)
 class MemoryWriter:
-    """Writes pieces of memories, one piece at a time in a namespace."""
+    """Deduplicates memories and writes them to the store, one call at a time per namespace."""
 
     store: MemoryStore
     embedder: Embedder
@@ -64,7 +64,7 @@ class MemoryWriter:
     locks: ScopeLocks
 
     async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
-        """One outcome for each of `pending`, in order. Raises what the store and the embedder raise."""
+        """Store or merge each of `pending`; return one outcome each, in order. Raises what store and embedder raise."""
         if not pending:
             return []
         async with self.locks.of(scope):
@@ -88,7 +88,7 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite]
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """`pending` under their final ids, and what is stored under these.
+        """`pending` with their final ids, and the stored memories that have these ids.
 
         A revised memory keeps its id, so an id may be taken by another text, or by the same text for another day; and a
         replaced fact keeps its id. The arriving memory then gets the next id that follows from its identity.
@@ -107,7 +107,7 @@ class MemoryWriter:
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Embed what is new after all: it seemed to be known when its piece was embedded."""
+        """Embed the `new` entries without an embedding: they seemed to be stored already at the embedding stage."""
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []
@@ -161,7 +161,7 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """What distinguishes `memory` from the stored one with its id; None if it needs no other id."""
+    """Suffix for a new id of `memory` where its id is taken by another stored memory; None if it keeps its id."""
     other = stored.get(memory.id)
     if other is None:
         return None
@@ -202,7 +202,7 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], replaced: Sequence[str]
 ) -> WriteOutcome:
-    """The outcome as far as the store confirms it. replaced: ids of the facts that the memory should have ended."""
+    """The outcome of `planned` that `read_back` confirms. replaced: ids of facts that the memory should have ended."""
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):

@@ -15,7 +15,7 @@ _SEPARATORS = ",;\t"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each record after the header."""
+    """One row per CSV record after the header, a BadLine for each unreadable one; `file` is the name for reports."""
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
@@ -49,7 +49,7 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """Lines for the csv module. The number of each is added to `numbers`; bad lines go to `unreadable`."""
+    """The lines of `stream` for the csv module. Appends line numbers to `numbers`, unreadable lines to `unreadable`."""
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

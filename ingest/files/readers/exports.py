@@ -25,22 +25,22 @@ Convert: TypeAlias = Callable[[dict[str, Any], str, int], Iterator[Reading]]
 
 
 def read_chatgpt(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each message of each conversation, in order."""
+    """One event per user or assistant message of ChatGPT's conversations.json, in order."""
     return _converted(stream, file, ("conversations",), _chatgpt_messages)
 
 
 def read_claude(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each message of each conversation, in order."""
+    """One event per user or assistant message of Claude's conversations.json, in order."""
     return _converted(stream, file, ("conversations",), _claude_messages)
 
 
 def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A fact for each memory, with its ids and metadata as metadata."""
+    """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
     return _converted(stream, file, ("results", "memories"), _mem0_fact)
 
 
 def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A fact for each observation of each entity ("Ann: likes tea"), and for each relation."""
+    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
     for reading in read_jsonl(stream, file):
         if isinstance(reading, BadLine):
             yield reading
@@ -52,7 +52,7 @@ def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
-    """The rows of each object of the list, which may be the value of one of `list_names`."""
+    """The rows that `convert` makes of each object in the file's list, which may be under one of `list_names`."""
     for reading in read_objects(stream, file, list_names):
         if isinstance(reading, BadLine):
             yield reading
@@ -66,7 +66,7 @@ def _converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert
 
 @dataclass(frozen=True, slots=True)
 class _Conversation:
-    """The place and the session of a conversation's messages."""
+    """What all messages of one exported conversation share: place in the file, session id and title."""
 
     file: str
     line: int
@@ -74,7 +74,7 @@ class _Conversation:
     title: object
 
     def message(self, turn: int, role: str, text: str, at: str | None) -> FileRow:
-        """The row for a message; `turn` is its number."""
+        """The event row for message number `turn`, said by `role` (user or assistant) at `at`."""
         fields = {
             "type": "episodic",
             "content": text,
@@ -101,7 +101,7 @@ def _chatgpt_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[
 
 
 def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
-    """The messages from the root to `last`, or to the last leaf if that is unknown. Stops at a cycle."""
+    """The messages on the path from the root to node `last`, or to the last leaf without it. Stops at a cycle."""
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
     at: str | None = last if last in nodes else leaves[-1] if leaves else None
@@ -138,7 +138,7 @@ def _claude_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[R
 
 
 def _claude_text(message: dict[str, Any]) -> str:
-    """The message's text, or else the texts of its content blocks."""
+    """The `text` of a Claude message; if it is empty, the texts of its content blocks."""
     if message.get("text"):
         return str(message["text"])
     blocks = message.get("content") or []
@@ -160,7 +160,7 @@ def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading
 
 
 def _as_utc(time: str | None) -> str | None:
-    """RFC 3339; a time without an offset is UTC."""
+    """ISO time `time` as RFC 3339; a time without an offset is UTC."""
     if time is None:
         return None
     parsed = datetime.fromisoformat(time)

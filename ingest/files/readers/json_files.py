@@ -22,7 +22,7 @@ _TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None):
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each line."""
+    """One row per line that is not blank; a BadLine for each line that is no JSON object."""
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             yield line
@@ -31,12 +31,12 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each object of the list."""
+    """One row per object of the file's list, which may be under "memories" or "items"."""
     return read_objects(stream, file, _LIST_NAMES)
 
 
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
-    """A row for each object of the list, which may be the value of one of `list_names`."""
+    """One row per object of the file's list, which may be the value of one of `list_names` in an object."""
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
         yield text
@@ -58,7 +58,7 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 
 class _JsonWalk:
-    """Steps through a JSON text; `_at` is the position reached, on line `_line`."""
+    """Parses a JSON text value by value, so each row has its line; `_at` is the position reached, on line `_line`."""
 
     def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
         self._text = text
@@ -110,7 +110,7 @@ class _JsonWalk:
         self._expect("]")
 
     def _comma_or(self, end: str) -> None:
-        """Step over a comma before another value; stay before `end`."""
+        """Step over the comma before the next value, or stay before `end`. Raises MalformedJson otherwise."""
         if self._peek() == end:
             return
         self._expect(",")
@@ -118,7 +118,7 @@ class _JsonWalk:
             raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
 
     def _peek(self) -> str:
-        """The next character that is not blank; empty at the end."""
+        """Skip blanks; return the next character without stepping over it, empty at the end of the text."""
         self._advance(skip_blank(self._text, self._at))
         return self._text[self._at : self._at + 1]
 

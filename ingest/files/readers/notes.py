@@ -1,6 +1,6 @@
 """Read Markdown notes: one row per note, or per section of a long one, with the YAML front matter as fields.
 
-title, tags, date or created are known; the rest of the front matter becomes metadata.
+title becomes the concept, tags the tags, a date (created, date, updated ...) created_at; the rest becomes metadata.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KNOWN = frozenset({"title", "tags", "tag", *_DATES})
 
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """The rows of a note."""
+    """One row per note, or per heading of a long note; a BadLine before them if the front matter is not YAML."""
     text = read_utf8(stream, file, MAX_NOTE)
     if isinstance(text, BadLine):
         yield text
@@ -40,7 +40,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """The index of the first line of text, and the fields before it."""
+    """Index of the first line after the front matter, and its fields; (0, {}) without front matter."""
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)
@@ -56,7 +56,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Each part of the text with the number of its first line."""
+    """First line number and text of each part of the note from line `start`; a long note is cut at headings."""
     is_long = len("\n".join(lines[start:])) > LONG_NOTE
     headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
     for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):
@@ -84,7 +84,7 @@ def _tags(value: Any) -> list[str]:
 
 
 def _instant(value: Any) -> str | None:
-    """RFC 3339; a date is midnight UTC, a time without an offset is UTC. None for anything else."""
+    """The date (at midnight) or time `value` as RFC 3339; UTC if it has no offset. None if it is neither."""
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     if isinstance(value, date):
@@ -96,7 +96,7 @@ def _instant(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with dates, also in lists and mappings, as text."""
+    """`value` as plain JSON: what JSON cannot hold, such as dates, becomes text, also in lists and mappings."""
     if isinstance(value, dict):
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):

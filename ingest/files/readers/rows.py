@@ -1,4 +1,4 @@
-"""What readers return, and the text lines that most of them read."""
+"""What file readers return (rows and bad lines), and reading a file as UTF-8 lines."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, BinaryIO, TypeAlias
 from memtypes.model.memory import Memory
 
 MAX_LINE = 8 * 1024 * 1024
-"""Bytes of a line: three times the longest content with every character escaped."""
+"""Maximum bytes of a line: three times the longest content with every character escaped."""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """The fields of one row, and its place.
+    """One row that a reader found in a file: its fields and its place.
 
     heading: the title that the file's structure gives it. textual: all values are text (CSV, front matter), so numbers,
     lists and objects are still to be parsed.
@@ -32,7 +32,7 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A place that could not be read, and why. line: None for the file as a whole."""
+    """A line of a file that a reader could not read, and why. line: None if it is the whole file."""
 
     file: str
     line: int | None
@@ -42,22 +42,22 @@ class BadLine:
 Reading: TypeAlias = FileRow | BadLine
 
 Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
-"""Takes a binary stream and the file's name as reported."""
+"""Reads a binary stream into rows and bad lines. The second argument is the file's name for reports."""
 
 
 def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
-    """A row of those `fields` that have a value."""
+    """A FileRow with `fields`, leaving out those that are None or empty."""
     return FileRow({name: value for name, value in fields.items() if value not in (None, "", [], {})}, file, line)
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` as metadata; those with the name of a memory's field are renamed."""
+    """`fields` as metadata: a name that is also a field of memories becomes original_NAME."""
     return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """A line without its end, and its number from 1."""
+    """A line of text without its line break, and its number from 1."""
 
     number: int
     text: str
@@ -82,7 +82,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
-    """The whole text of a file of at most `limit` bytes; `advice` is appended if it is larger."""
+    """The whole text of a UTF-8 file; a BadLine if it has more than `limit` bytes (its reason ends with `advice`)."""
     data = stream.read(limit + 1)
     if len(data) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")

@@ -1,4 +1,4 @@
-"""The formats that can be imported, and the files to import for given paths."""
+"""The formats that can be imported, and finding the files to import below paths of the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STDIN = "-"
 
 
 class Format(StrEnum):
-    """What can be imported."""
+    """File formats that can be imported; `READERS` has the reader of each."""
 
     JSON = "json"
     JSONL = "jsonl"
@@ -77,22 +77,22 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """files: in the order in which they are read. skipped: names of files in folders whose format is unknown."""
+    """What an import reads. files: in reading order. skipped: files found in folders whose format is unknown."""
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]
 
     @property
     def size(self) -> int | None:
-        """Bytes in all; None if some file's size is unknown."""
+        """Bytes of all files together; None if the size of one is unknown."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
-    """The files for `paths`; folders are walked, sorted, without hidden entries.
+    """The files to import for `paths`. Folders are searched recursively, sorted by name, without hidden entries.
 
-    chosen: the format of every file; None goes by names, or with `by_content` by the beginning of each file first.
+    chosen: the format of every file; None detects it by name, or with `by_content` by the file's beginning, then name.
 
     Raises InvalidRequest for a path that does not exist and for a named file of unknown format.
     """
@@ -115,12 +115,12 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
 
 
 def format_of(path: Path) -> Format | None:
-    """The format of a file by its name."""
+    """The format that the suffix of `path` stands for; None if it is unknown."""
     return SUFFIXES.get(path.suffix.lower())
 
 
 def format_by_content(path: Path) -> Format | None:
-    """The format of another program's export by the beginning of the file; else by its name."""
+    """The format of another program's export, recognised by the file's beginning; if it is none, the format by name."""
     try:
         with path.open("rb") as stream:
             beginning = stream.read(_BEGINNING)
@@ -157,7 +157,7 @@ def _file(path: Path, form: Format) -> SourceFile:
 
 
 def _name(path: Path) -> str:
-    """The path as text that can be stored, whatever bytes it has."""
+    """`path` as valid Unicode text for reports and sources, even if its bytes are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

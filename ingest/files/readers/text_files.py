@@ -25,7 +25,7 @@ _MAX_FRONT_LINES = 200
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each paragraph."""
+    """One row per paragraph of a plain-text file."""
     block: _TextBlock | None = None
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
@@ -41,7 +41,7 @@ def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """A row for each section that has text."""
+    """One row per section of a Markdown file that has text, with the front matter as fields."""
     lines = read_lines(stream, file)
     head, front = _front_matter(lines)
     for reading in _sections(chain(head, lines), file):
@@ -68,7 +68,7 @@ class _TextBlock:
             self._texts.append(text)
 
     def readings(self, file: str) -> Iterator[Reading]:
-        """The block's row; nothing if it is blank."""
+        """The block as a row; a BadLine if it is too long, nothing if it is blank."""
         content = "\n".join(self._texts).strip("\n").rstrip()
         if self._size > MAX_LINE:
             yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
@@ -77,7 +77,7 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """The lines that were read but are no front matter, and the fields of the front matter."""
+    """Read the front matter: ([], its fields); without any, the lines read so far (to be read as text) and {}."""
     seen: list[TextLine | BadLine] = []
     for line in lines:
         seen.append(line)
@@ -134,7 +134,7 @@ class _Outline:
         self._headings: dict[int, str] = {}
 
     def enters_section(self, text: str) -> bool:
-        """Whether the line is a heading, which then is the current one."""
+        """Whether the line `text` is a heading; if so, it becomes the current one. Also tracks fenced blocks."""
         if fence := _FENCE.match(text):
             self._open_or_close(fence[1], fence[2])
             return False
@@ -147,7 +147,7 @@ class _Outline:
         return True
 
     def path(self) -> str | None:
-        """The current heading after those above it."""
+        """The headings down to the current one ("Deploying > Rolling back"); None before the first."""
         return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None
 
     def _open_or_close(self, fence: str, rest: str) -> None:

@@ -8,6 +8,6 @@ from typing import Any
 
 
 def sample_items() -> list[dict[str, Any]]:
-    """The sample memories as POST /v1/memories/batch takes them."""
+    """The sample memories as items of POST /v1/memories/batch."""
     text = files(__name__).joinpath("memories.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -1,4 +1,4 @@
-"""The type of a text: by rules where they are clear, and otherwise also by the most similar prototype sentences."""
+"""Finds the memory type of a text: by rules, and where these are not clear also by similarity to prototypes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import DenseVector
 
 CLEAR_LEAD = 2.0
-"""Lead of the best type over the second from which the rules decide alone: more than one weak sign."""
+"""Score difference between the best two types from which the rules decide alone: more than one weak sign."""
 
 NEAREST = 2
 """Prototypes of a type whose cosines are averaged; a single one may be near by chance."""
@@ -68,7 +68,7 @@ PROTOTYPES: Mapping[MemoryType, tuple[str, ...]] = {
 
 
 class Classifier:
-    """Finds the type of texts. The prototypes are embedded when they are first needed."""
+    """Finds the memory type of texts. The prototype sentences are embedded when they are first needed."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -115,7 +115,7 @@ def _similarities(text: DenseVector, prototypes: Mapping[MemoryType, list[DenseV
 
 
 def _classified(scores: Scores) -> Classification:
-    """The best type, still without a reason; the confidences of all types sum to 1: a softmax over the scores."""
+    """The type with the highest score, with an empty reason; confidences are a softmax over `scores`."""
     top = max(scores.values())
     powers = {kind: math.exp(score - top) for kind, score in scores.items()}
     total = sum(powers.values())
@@ -126,7 +126,7 @@ def _classified(scores: Scores) -> Classification:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Gives drafts without a type the type of their text."""
+    """Gate that sets the type of drafts without one, found by the classifier from their text."""
 
     classifier: Classifier
 

@@ -151,7 +151,7 @@ _COMPILED = tuple((*rule, re.compile(pattern)) for rule, pattern in _RULES.items
 class RuleScores:
     """The result of the rules for a text.
 
-    scores: the sum of the weights of matching rules, for each type. reasons: of the heaviest rule, where any matched.
+    scores: the sum of the weights of matching rules, for each type. reasons: of the heaviest matching rule of a type.
     """
 
     scores: Mapping[MemoryType, float]
@@ -159,7 +159,7 @@ class RuleScores:
 
 
 def score_by_rules(text: str) -> RuleScores:
-    """The scores of the four long-term types for `text`."""
+    """Scores of the four long-term types for `text`, with the reason of the heaviest matching rule."""
     head = text[:MAX_READ]
     matching = [(kind, weight, reason) for kind, weight, reason, pattern in _COMPILED if pattern.search(head)]
     scores = {kind: sum(weight for matched, weight, _ in matching if matched is kind) for kind in _TYPES}

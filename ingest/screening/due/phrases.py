@@ -59,7 +59,7 @@ _DURATION_PARTS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TimePhrase:
-    """The words that name a time. text: as written. day, time: the matches for the day and for the time of day."""
+    """The words of a text that name a time. text: as written. day, time: matches for the day and the time of day."""
 
     text: str
     day: re.Match[str] | None
@@ -80,7 +80,7 @@ def find_time_phrase(text: str) -> TimePhrase | None:
 
 
 def _stands_alone(time: re.Match[str]) -> bool:
-    """Whether a time of day says something without a day; a bare part of the day does not: "the evening dress"."""
+    """Whether the match names a time even without a day; a bare part of the day does not: "the evening dress"."""
     return (time["word"] or "").lower() not in _PARTS_OF_DAY.split("|") or time["part"] is not None
 
 

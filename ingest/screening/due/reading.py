@@ -44,7 +44,7 @@ _MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 
 @dataclass(frozen=True, slots=True)
 class DueTime:
-    """An instant in UTC, and the words that name it."""
+    """When an intention is due, in UTC, and the words of its text that say so."""
 
     at: datetime
     text: str
@@ -52,7 +52,7 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Sets due_at and due_text of a prospective draft whose text names a time and that has no due time yet.
+    """Gate that sets due_at and due_text of prospective drafts without a due time whose text names one.
 
     Relative words count from created_at, or else from the clock, in the zone that the metadata names, or else in UTC.
     """
@@ -121,7 +121,7 @@ def _instant(phrase: TimePhrase, now: datetime) -> datetime | None:
 
 
 def _next(clock: time, now: datetime) -> datetime:
-    """The next instant at which a clock shows `clock`."""
+    """The next instant after `now`, in its time zone, at which a clock shows `clock`."""
     today = datetime.combine(now.date(), clock, now.tzinfo)
     tomorrow = datetime.combine(now.date() + timedelta(days=1), clock, now.tzinfo)
     # By timestamp: datetimes of the same zone are compared by their wall clocks, which a doubled hour shows twice.
@@ -130,7 +130,7 @@ def _next(clock: time, now: datetime) -> datetime:
 
 
 def _default_time(match: re.Match[str], day: date, now: datetime) -> datetime:
-    """The usual time of day on `day`; if that has passed today, a later one."""
+    """The usual time for the matched words on `day` (9:00, 17:00 ...); if it has passed today, a later hour."""
     part = (match["near"] or "").lower().split(" ")[-1]
     usual = _LAST_HOUR if match["end"] else _TIMES_OF_DAY.get(part, _MORNING)
     at = datetime.combine(day, usual, now.tzinfo)
@@ -165,7 +165,7 @@ def _end_of_period(match: re.Match[str], today: date) -> date:
 
 
 def _date(match: re.Match[str], today: date) -> date | None:
-    """A date as written; without a year its next occurrence after today, None for a day that no year has."""
+    """The matched date; without a year its next occurrence after today, None if it never occurs (31 February)."""
     words = match["date"]
     if "/" in words:
         first, second, year = map(int, words.split("/"))
@@ -190,7 +190,7 @@ def _next_weekday(name: str, today: date) -> date:
 
 
 def _weekday(match: re.Match[str], today: date) -> date:
-    """The first such day after today; "Monday next week" is in the week that begins with the next Monday."""
+    """The first matched weekday after today; with "next week", that weekday in the week from the next Monday."""
     if match["next_week"]:
         return today + timedelta(days=7 - today.weekday() + weekday_of(match["name"]))
     return _next_weekday(match["name"], today)
@@ -212,7 +212,7 @@ def _day_of_month(match: re.Match[str], today: date) -> date:
 
 
 def _from_day(match: re.Match[str], today: date) -> date:
-    """A number of days or weeks after tomorrow or after a weekday."""
+    """The date of "two days after tomorrow" or "a week from Monday"."""
     days = number_of(match["from_count"]) * (7 if match["from_unit"].lower() == "week" else 1)
     anchor = match["anchor"]
     start = today + timedelta(days=1) if anchor.lower() == "tomorrow" else _next_weekday(anchor, today)
@@ -263,7 +263,7 @@ def _half_or_quarter(match: re.Match[str], part: str) -> time:
 
 
 def _twelve_hours(hour: int, part: str) -> int:
-    """The hour, 0 to 23, of a clock of twelve: by the part of the day, or else from 8 in the morning to 7 at night."""
+    """`hour` of a 12-hour clock as 0 to 23: by the part of the day; without one, 1 to 7 are p.m."""
     if part in _TIMES_OF_DAY:
         return _with_part(hour, part)
     return hour + 12 if 1 <= hour < _EARLIEST_BARE else hour

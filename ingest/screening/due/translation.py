@@ -64,7 +64,7 @@ def _amount(match: re.Match[str]) -> str:
 
 
 def _clock(match: re.Match[str]) -> str:
-    """The time on a clock of twenty-four hours."""
+    """The matched time of day as English words on a 24-hour clock: " at 15:30 "."""
     parts = match.groupdict()
     hour, minute = int(match["h"]), int(parts.get("m") or (30 if parts.get("half") else 0))
     late = bool(parts.get("pm")) and hour < 12

@@ -81,15 +81,15 @@ _CONTRACTED = re.compile(r"\b(?:(I|We)['\u2019](m|re|ve)|(do|ca)n['\u2019]t)\b",
 _EXPANDED = {"m": "am", "re": "are", "ve": "have", "do": "do not", "ca": "cannot"}
 
 MAX_LISTS = 100
-"""Leads of lists that are read in one text."""
+"""Maximum number of lists with steps that are read in one text."""
 
 MAX_LIST = 20_000
-"""Characters that are read of one list."""
+"""Maximum characters that are read of one list with steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class HowTo:
-    """Instructions. text: as written. name: their purpose."""
+    """Instructions found in a text. text: as written. name: what they are for ("deploy")."""
 
     text: str
     name: str
@@ -113,7 +113,7 @@ def sentences_in(text: str) -> Iterator[str]:
 
 
 def _lists(text: str) -> Iterator[HowTo]:
-    """Lists: "To deploy: 1. build 2. push", or bullets."""
+    """The how-tos of `text` in list form: "To deploy: 1. build 2. push", or with bullets."""
     for lead in itertools.islice(_LEAD.finditer(text), MAX_LISTS):
         rest = text[lead.end() : lead.end() + MAX_LIST]
         steps = _numbered(rest) or _bullets(rest)
@@ -136,7 +136,7 @@ def _numbered(rest: str) -> list[str]:
 
 
 def _bullets(rest: str) -> list[str]:
-    """The lines with a bullet at the start of `rest`."""
+    """The steps in the bulleted lines at the start of `rest`."""
     steps = []
     for line in rest.strip("\n ").split("\n"):
         match = _BULLET.fullmatch(line)
@@ -147,7 +147,7 @@ def _bullets(rest: str) -> list[str]:
 
 
 def _sentences_with_steps(text: str) -> Iterator[HowTo]:
-    """Sentences: "To deploy, build the image, then push it"."""
+    """The how-tos of `text` in one sentence: "To deploy, build the image, then push it"."""
     for sentence in sentences_in(text):
         match = _IN_TURN.fullmatch(sentence)
         if match is not None and not _REQUEST.search(sentence):
@@ -171,7 +171,7 @@ def _expand(match: re.Match[str]) -> str:
 
 
 def _is_about_speaker(statement: Statement | None) -> bool:
-    """Whether a lasting relation of the speaker, or of their family or things, is stated."""
+    """Whether `statement` is a lasting fact about the speaker, or about their family or things."""
     if statement is None or statement.updated:
         return False
     subject, *rest = statement.subject
@@ -181,7 +181,7 @@ def _is_about_speaker(statement: Statement | None) -> bool:
 
 
 def _is_lasting_relation(statement: Statement) -> bool:
-    """Whether it is living or working somewhere, having family or a condition, or using something for a purpose."""
+    """Whether it states living or working somewhere, having family or a condition, or using something for a purpose."""
     relations, connectors = statement.relations, set(statement.connectors)
     value = [word.casefold() for word in statement.value if word.casefold() not in ARTICLES]
     lives = "live" in relations and bool(connectors & {"in", "at", "on"})

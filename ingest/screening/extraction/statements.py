@@ -133,7 +133,7 @@ def read_statement(text: str) -> Statement | None:
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """A verb with its relations. verb: its position. end: that of the next word. updates: the value is new."""
+    """A verb found in a sentence. verb: its index. end: index after it. names: its relations. updates: value is new."""
 
     verb: int
     end: int
@@ -142,7 +142,7 @@ class _Relation:
 
 
 def _relation(folded: Sequence[str], verb: int) -> _Relation | None:
-    """The relation whose verb is at position `verb`; None if there is none."""
+    """The relation that the word at index `verb` expresses; None if it is no known verb."""
     participle = next(at for at in range(verb, len(folded) + 1) if at == len(folded) or folded[at] not in _PASSIVE)
     passive = verb < participle < len(folded) and folded[participle] in _PARTICIPLES
     if passive and "to" in folded[participle:]:

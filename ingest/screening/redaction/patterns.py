@@ -18,7 +18,7 @@ from stdnum import iban, luhn
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of `text`, from start up to end."""
+    """The part of `text` from index `start` up to `end`; may be a secret."""
 
     text: str
     start: int
@@ -26,7 +26,7 @@ class Span:
 
     @property
     def inside(self) -> str:
-        """The characters of the span."""
+        """The characters between start and end."""
         return self.text[self.start : self.end]
 
     def before(self, length: int) -> str:
@@ -44,7 +44,7 @@ def _always(span: Span) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A kind of secret. kind: its name in reports. regex: compiled by RE2.
+    """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may ask for the start or end of the text, so that texts cannot be searched joined.
     """
@@ -56,7 +56,7 @@ class Pattern:
 
     @property
     def group(self) -> int:
-        """The number of the secret group; 0, the whole match, without one."""
+        """Number of the regex group that is secret: the group `s`, or 0 (the whole match) if there is none."""
         return int(self.regex.groupindex.get("s", 0))
 
 
@@ -92,7 +92,7 @@ _PLACEHOLDER = re.compile(
 
 
 def _card(span: Span) -> Span | None:
-    """A payment card: an issuer's prefix and length, the usual groups, and a valid Luhn checksum."""
+    """The span if it is a card number: an issuer's prefix and length, the usual groups, and a valid Luhn checksum."""
     groups = tuple(len(group) for group in re.split(r"[ -]", span.inside))
     digits = "".join(_DIGIT.findall(span.inside))
     issued = any(prefix.match(digits) and len(digits) in lengths for prefix, lengths in _ISSUERS)
@@ -101,50 +101,50 @@ def _card(span: Span) -> Span | None:
 
 
 def _iban(span: Span) -> Span | None:
-    """An IBAN with a valid checksum and its country's length, without the words that follow it."""
+    """The IBAN at the start of the span (valid checksum and length), without words after it; None if it is none."""
     blanks = [span.start + blank.start() for blank in re.finditer(" ", span.inside)]
     spans = (Span(span.text, span.start, end) for end in (span.end, *reversed(blanks)))
     return next((shorter for shorter in spans if iban.is_valid(shorter.inside)), None)
 
 
 def _phone(span: Span) -> Span | None:
-    """A phone number: 7 to 15 digits, not called an order, a ticket or the like by the words before them."""
+    """The span if it is a phone number: 7 to 15 digits, without a word such as "order" or "ticket" before it."""
     digits = len(_DIGIT.findall(span.inside))
     continued = span.before(1) in (*"0123456789.-/_=+", "#") or span.text[span.end : span.end + 1] in ("/", "_", "=")
     return span if 7 <= digits <= 15 and not continued and not _REFERENCE.search(span.before(24)) else None
 
 
 def _long_phone(span: Span) -> Span | None:
-    """A phone number with a country code: nine digits or more, as "+120,000" is none."""
+    """The span if it is a phone number with country code: at least nine digits, so "+120,000" is none."""
     return _phone(span) if len(_DIGIT.findall(span.inside)) >= 9 else None
 
 
 def _email(span: Span) -> Span | None:
-    """An e-mail address, not the address of a repository or the name of an image or unit file."""
+    """The span if it is an e-mail address, not that of a repository (git@...) or the name of an image or unit file."""
     local, _, domain = span.inside.rpartition("@")
     suffix = domain.rpartition(".")[2].lower()
     return None if local.lower() in ("git", "hg") or suffix in _NOT_A_DOMAIN else span
 
 
 def _token(span: Span) -> Span | None:
-    """A key or token: both letters and digits, and not a placeholder."""
+    """The span if it looks like a key or token: letters and digits, and no placeholder."""
     mixed = re.search(r"[A-Za-z]", span.inside) and _DIGIT.search(span.inside)
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None
 
 
 def _password(span: Span) -> Span | None:
-    """A password: not a placeholder, a call or a plain word."""
+    """The span if it looks like a password: letters with digits or signs, and no placeholder or function call."""
     mixed = re.search(r"[A-Za-z]", span.inside) and re.search(r"[\d!@#%^&*~+]", span.inside)
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None
 
 
 def _url_password(span: Span) -> Span | None:
-    """A password in a URL that is not a placeholder."""
+    """The span, a password in a URL, unless it is a placeholder."""
     return None if re.search(r"^[<\[{$]|^\*+$", span.inside) else span
 
 
 def _basic_credentials(span: Span) -> Span | None:
-    """HTTP basic credentials: base64 of a name, a colon and a password."""
+    """The span if it is HTTP basic credentials: base64 of NAME:PASSWORD."""
     try:
         decoded = base64.b64decode(span.inside, validate=True)
     except binascii.Error:

@@ -118,7 +118,7 @@ class RuleBook(Model):
     tenants: dict[str, RedactionRules] = Field(default_factory=dict)
 
     def of(self, tenant: str) -> RedactionRules:
-        """The rules of `tenant`."""
+        """The rules of `tenant`, completed by the default rules."""
         rules = self.tenants.get(tenant)
         if rules is None:
             return self.default
@@ -126,7 +126,7 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules of a YAML file; `policy` is the default's unless the file sets it. Raises InvalidConfigFile."""
+    """The rules in the YAML file `path`; `policy` is the default unless the file sets one. Raises InvalidConfigFile."""
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
     name = f"redaction rules {path}"
@@ -141,14 +141,14 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
 
 @dataclass(frozen=True, slots=True)
 class RedactedValue(Generic[ValueT]):
-    """A value without its secrets. counts: secrets removed, by kind."""
+    """A value with its secrets replaced by markers. counts: number of secrets replaced, by kind."""
 
     value: ValueT
     counts: Mapping[str, int]
 
 
 class Redactor:
-    """Removes secrets by the rules of each tenant."""
+    """Replaces secrets in values by markers, by the rules of each tenant."""
 
     def __init__(self, book: RuleBook | None = None) -> None:
         self._book = book or RuleBook()
@@ -168,7 +168,7 @@ class Redactor:
         return cleaned
 
     def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """Like `clean`, but removes secrets that the tenant's rules would refuse. Raises Unavailable."""
+        """`value`, any JSON, without secrets; those of refused kinds are removed too. Raises Unavailable."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():
@@ -213,7 +213,7 @@ def _texts(draft: Draft | Memory) -> dict[str, Any]:
 
 
 def _truncated(name: str, value: Any) -> Any:
-    """`value` within the limit of its field: a marker may be longer than the secret."""
+    """`value` cut to the limit of the field `name`: a marker may be longer than the secret."""
     if name in _LABELS:
         return value[:MAX_LABEL]
     if name == "tags":
@@ -228,7 +228,7 @@ class RedactionGate:
     redactor: Redactor
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission without secrets; the same object if there are none. Raises Unavailable."""
+        """The submission without secrets (the same object if it has none), or a rejection. Raises Unavailable."""
         draft = submission.draft
         objection = self.redactor.rules(scope.tenant).objection(draft)
         if objection:

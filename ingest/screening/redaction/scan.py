@@ -24,7 +24,7 @@ class Secret:
 
 
 def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret]:
-    """The secrets of `text` in order. Overlapping ones are joined, with the kind of the pattern that comes first."""
+    """The secrets in `text`, by position. Overlapping ones are joined under the kind of the earliest pattern."""
     encoded = text.encode("utf-8", "replace")  # RE2 reads UTF-8, which has no lone surrogates
     # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a write.
     likely = [pattern for pattern in patterns if pattern.regex.search(encoded) is not None]
@@ -39,7 +39,7 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
 
 
 def _joined(secrets: Sequence[Secret]) -> list[Secret]:
-    """`secrets`, in order of their patterns, by position; overlapping ones joined under the first one's kind."""
+    """`secrets` (in pattern order) sorted by position; overlapping ones joined under the earliest pattern's kind."""
     joined: list[tuple[int, Secret]] = []
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:
@@ -53,7 +53,7 @@ def _joined(secrets: Sequence[Secret]) -> list[Secret]:
 
 
 def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
-    """Whether any text of `value`, any JSON, may hold a secret. One search of all texts joined; mostly False."""
+    """Whether `value`, any JSON, may hold a secret: a quick search of all its texts joined, mostly False."""
     if any(pattern.anchored for pattern in patterns):
         return True
     encoded = "\n".join(_lines(value)).encode("utf-8", "replace")
@@ -61,7 +61,7 @@ def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Every text that `Redaction.value` searches."""
+    """Every text in `value` that `Redaction.value` would search: strings, integers, keys, and key=value pairs."""
     match value:
         case str() if not isinstance(value, Enum):
             yield value
@@ -106,7 +106,7 @@ def _marker(kind: str) -> str:
 
 @dataclass(slots=True)
 class Redaction:
-    """Replaces the secrets of a value. counts: secrets replaced so far, by kind."""
+    """Replaces secrets in texts and JSON by markers. counts: number of secrets replaced so far, by kind."""
 
     patterns: Sequence[Pattern] = BUILT_IN
     counts: Counter[str] = field(default_factory=Counter)
@@ -124,7 +124,7 @@ class Redaction:
         return "".join([*pieces, text[last:]])
 
     def value(self, value: Any) -> Any:
-        """`value`, any JSON, with every text and key redacted; numbers as well, since one may be a card number."""
+        """`value`, any JSON, with secrets in texts, keys and integers (a card number) replaced by markers."""
         return replace_leaves(value, self._leaf)
 
     def _leaf(self, leaf: Any, key: str | None) -> Any:
@@ -136,7 +136,7 @@ class Redaction:
         return text if key is None else self._member(key, text)
 
     def _member(self, key: str, value: str) -> str:
-        """`value`, or a marker if its key says that it is a password: {"password": ...}."""
+        """`value`, or a marker if `key` makes it a secret, as in {"password": ...}."""
         if len(value) > _MAX_PASSWORD:
             return value
         line = f"{key}={value}"

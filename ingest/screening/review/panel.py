@@ -28,7 +28,7 @@ TIME_LIMIT_S = 2.0
 MIN_IMPORTANCE = 4.0
 MIN_RELEVANCE = 5.0
 MIN_IMPORTANCE_ALONE = 3.0
-"""With a single vote; lower, as there is no second opinion to correct it."""
+"""Minimum importance with a single valid vote; lower, as there is no second opinion to correct it."""
 
 FALLBACK_IMPORTANCE = 5.0
 
@@ -61,23 +61,23 @@ class Reviewer(Protocol):
 
     @property
     def name(self) -> str:
-        """The aspect."""
+        """The aspect that it scores: importance, relevance or novelty."""
         ...
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote. Raises ReviewFailed or another RemembrancerError."""
+        """Score and reason for the text of `request`. Raises ReviewFailed or another RemembrancerError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The reviewers. limit_s: time that each of them has."""
+    """Has several reviewers vote on a text at the same time. limit_s: time limit of each reviewer."""
 
     reviewers: Sequence[Reviewer]
     limit_s: float = TIME_LIMIT_S
 
     async def review(self, request: ReviewRequest) -> Reviewed:
-        """The decision, with the votes in the order of the reviewers."""
+        """Ask all reviewers; return the decision to store or reject the text, with the votes in reviewer order."""
         request = replace(request, text=request.text[:MAX_READ])
         votes = await asyncio.gather(*(self._vote(reviewer, request) for reviewer in self.reviewers))
         return decide(votes, None if any(vote.ok for vote in votes) else objection(request.text))
@@ -116,7 +116,7 @@ def decide(votes: Sequence[Vote], prefilter: str | None = None) -> Reviewed:
 
 
 def _mean(votes: Sequence[Vote], name: str) -> float | None:
-    """The mean over the votes that have this score."""
+    """Mean of the score `name` over the votes that have it; None if none has."""
     scores = [vote.scores[name] for vote in votes if name in vote.scores]
     return round(statistics.fmean(scores), 4) if scores else None
 

@@ -51,7 +51,7 @@ class ImportanceReviewer:
     name: str = IMPORTANCE
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote; filler is trivial."""
+        """Score of 4 plus the weights of the signs of importance in the text; filler scores 1 and is trivial."""
         against = objection(request.text)
         if against in {"filler", "no words"}:
             return _vote(self.name, 1, against, trivial=True)
@@ -68,7 +68,7 @@ class RelevanceReviewer:
     name: str = RELEVANCE
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote; few words, mostly punctuation or the same word over and over are noise."""
+        """Score of 6 to 8 for a statement, 4 for too few words, 2 or 3 (trivial) for punctuation or repeated words."""
         text = request.text.strip()
         words = [word.lower() for word in _WORD.findall(text)]
         letters = sum(map(str.isalnum, text)) / max(1, len("".join(text.split())))
@@ -90,7 +90,7 @@ class NoveltyReviewer:
     name: str = NOVELTY
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote. Raises ReviewFailed without an embedding, and errors of the store."""
+        """Score from 1 (same as a stored memory) to 10. Raises ReviewFailed without an embedding, and store errors."""
         if request.dense is None:
             raise ReviewFailed("novelty needs an embedding, and the text has none")
         nearest = request.nearest
@@ -138,7 +138,7 @@ _SCHEMA = {
 
 
 class ReviewerAnswer(BaseModel):
-    """The answer expected of a language model."""
+    """The JSON that a language model must answer with when it reviews a text."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -160,7 +160,7 @@ class EndpointReviewer:
         return self.local.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Its vote, or that of `local` on a text with orders.
+        """The language model's vote; for a text with orders to the reviewer, the vote of `local`.
 
         Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer invalid.
         """
@@ -177,5 +177,5 @@ class EndpointReviewer:
 
 
 def addresses_reviewer(text: str) -> bool:
-    """Whether `text` reads like orders to a reviewer."""
+    """Whether `text` reads like orders to a reviewer ("ignore previous instructions", "score: 10")."""
     return _ORDERS.search(text) is not None
