@@ -1,4 +1,4 @@
-"""What a memory is and where it is kept."""
+"""Types of memory, encoders of their texts, the stores that hold them, and the threads and workflows of agents."""
 
 import os
 

@@ -47,23 +47,23 @@ DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month
 
 
 def number_of(words: str) -> float:
-    """The number that digits or COUNT_WORD stand for; also "half a" and "half an". Raises KeyError for other words."""
+    """The number in `words`: digits, a COUNT_WORD, "half a" or "half an". Raises KeyError for other words."""
     plain = " ".join(words.lower().split())
     return float(plain) if plain[0].isdigit() else _NUMBERS[plain]
 
 
 def month_of(name: str) -> int:
-    """The number of the month, 1 to 12, from a match of MONTH."""
+    """Number of the month, 1 to 12, whose English name MONTH matched as `name`."""
     return next(number for number, month in enumerate(MONTHS, start=1) if month.startswith(name[:3].lower()))
 
 
 def weekday_of(name: str) -> int:
-    """The number of the weekday, from 0 for Monday, from a match of WEEKDAY."""
+    """Number of the weekday, from 0 for Monday, whose English name WEEKDAY matched as `name`."""
     return next(number for number, weekday in enumerate(WEEKDAYS) if weekday.startswith(name[:3].lower()))
 
 
 def midnight(instant: datetime) -> datetime:
-    """The beginning of the day of `instant`."""
+    """Midnight at the beginning of the day of `instant`."""
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 

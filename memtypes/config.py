@@ -20,7 +20,7 @@ class InvalidConfigFile(RemembrancerError):
 
 
 def read_policies(path: Path | None) -> Policies:
-    """Read a policy file; no policies without one. Raises InvalidConfigFile."""
+    """Read the policy file at `path`; empty policies if `path` is None. Raises InvalidConfigFile."""
     return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
 
 
@@ -30,7 +30,7 @@ def parse_policies(text: str, file: str) -> Policies:
 
 
 def read_text(path: Path, kind: str) -> str:
-    """Read a file; `kind` is what errors call it. Raises InvalidConfigFile."""
+    """Return the text of a configuration file; `kind` is what errors call the file. Raises InvalidConfigFile."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,7 +38,7 @@ def read_text(path: Path, kind: str) -> str:
 
 
 def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
-    """Parse and validate YAML; `name` is what errors call the file. Raises InvalidConfigFile for the first mistake."""
+    """Parse YAML as a `shape`; `name` is what errors call the file. Raises InvalidConfigFile for the first mistake."""
     try:
         return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
@@ -53,10 +53,10 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses repeated keys, of which YAML would use the last, and keys that are not strings."""
+    """YAML loader that refuses keys that are not strings, and repeated keys, of which YAML would use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Return the mapping. Raises YAMLError."""
+        """Return the mapping of a YAML node. Raises YAMLError for a repeated key or one that is not a string."""
         seen: set[object] = set()
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None

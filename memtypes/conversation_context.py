@@ -1,4 +1,4 @@
-"""Conversation context: the turns just before a turn, with which it is embedded.
+"""Conversation context: the few turns just before a turn in its session, which influence its embedding.
 
 "Yes, since last week!" says little by itself. Embedded together with the turns before it, its vectors match what it is
 about (Günther et al. 2024, "Late chunking", here with the preceding turns alone). Facts are embedded alone. Both were
@@ -29,19 +29,19 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """The position of a turn; None for other types and for what belongs to no session."""
+    """Session id and number of a turn; None for other types of memory and for turns without a session."""
     if memory.type is not MemoryType.EPISODIC or memory.session_id is None:
         return None
     return memory.session_id, memory.seq
 
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
-    """The positions whose turns are the context of `memory`, oldest first; none if it is no turn."""
+    """Positions of the turns that are the context of `memory`, oldest first; empty if it is no turn."""
     return _around(memory, range(-REACH, 0))
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """The positions whose turns have `memory` as context."""
+    """Positions of the turns that have `memory` as context; empty if it is no turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -51,7 +51,7 @@ def _around(memory: Memory, steps: Iterable[int]) -> list[TurnPosition]:
 
 
 def turns_at(positions: Iterable[TurnPosition]) -> Filter:
-    """A filter for the turns at `positions`, of which there must be at least one."""
+    """Filter for the turns at `positions`, which must not be empty."""
     numbers: dict[str, set[int]] = {}
     for session, number in positions:
         numbers.setdefault(session, set()).add(number)
@@ -64,7 +64,7 @@ def turns_at(positions: Iterable[TurnPosition]) -> Filter:
 
 
 def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memory]]:
-    """The turns among `memories`, each with its position."""
+    """Each turn among `memories` with its position; other memories are left out."""
     return ((position, memory) for memory in memories if (position := position_of(memory)) is not None)
 
 
@@ -81,17 +81,17 @@ def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call. rejected: positions of turns that a review rejected."""
+    """Turns of one write call, by position, as context of each other. rejected: positions of rejected turns."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
 
     def add(self, memories: Iterable[Memory]) -> None:
-        """Use the turns among `memories` as context from now on."""
+        """Add the turns among `memories` to the turns that serve as context."""
         self.turns.update(by_position(memories))
 
     def drop(self, memories: Iterable[Memory]) -> None:
-        """Use `memories` as context no more."""
+        """Remove rejected `memories` from the turns that serve as context."""
         for position, memory in by_position(memories):
             self.rejected.add(position)
             if position in self.turns and self.turns[position].id == memory.id:
@@ -104,7 +104,7 @@ class CallTurns:
 
 @dataclass(frozen=True, slots=True)
 class ConversationContext:
-    """Looks up the turns around others in a store."""
+    """Looks up, in a memory store, the turns just before and after given turns."""
 
     store: MemoryStore
 
@@ -115,9 +115,9 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """The text of each of `memories` with its context.
+        """The text to embed of each of `memories`, with the text of the turns before it.
 
-        turns: take precedence over stored ones. ignored: ids of stored turns that are no context.
+        turns: used instead of the stored turns at their positions. ignored: ids of stored turns not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
@@ -126,7 +126,7 @@ class ConversationContext:
         return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """The other stored turns that have one of `memories` as context."""
+        """Stored turns, other than `memories`, that have one of `memories` as context."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
@@ -142,7 +142,7 @@ class ConversationContext:
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """The text with context of each of `memories`, which may be of several namespaces."""
+    """The text to embed and its context for each of `memories`, in order; they may be of several namespaces."""
     scopes: dict[Scope, list[Memory]] = {}
     for memory in memories:
         scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(memory)

@@ -52,7 +52,7 @@ class SearchAnswer(Answer):
 
 @dataclass(slots=True)  # a context has hundreds of items, and a frozen dataclass or a model takes four times as long
 class ContextItem:
-    """A memory in a context.
+    """A memory in the context of an answer.
 
     tokens: of its entry. content: the text that is shown. cut: whether it is only a part of the memory. excerpt:
     whether that part is the relevant passages and not the beginning.
@@ -70,10 +70,10 @@ class ContextItem:
 
 
 class ContextMetadata(Answer):
-    """What a context cost.
+    """Size of a context and the settings behind it.
 
-    total_tokens: of the whole context. budget: of its long-term part. utilization: the used share of that budget.
-    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that counted.
+    total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
+    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: name of the counting one.
     margin: the share by which the model's own count may be higher; the budget holds for that count, too. model_tokens:
     the count of the model's provider, where one is configured.
     """
@@ -102,7 +102,7 @@ class ContextMessage(Answer):
 
 
 class RetrieveAnswer(Answer):
-    """A context within its budget. receipt_id: of its receipt, where one was recorded."""
+    """A context within its token budget. receipt_id: id of its receipt; None if none was recorded."""
 
     context: str | list[ContextMessage]
     items: list[ContextItem]

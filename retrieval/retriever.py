@@ -1,4 +1,4 @@
-"""Query in, ranked memories or a budgeted context out: the steps of a retrieval, one after the other.
+"""Search and retrieval: from a query to ranked memories, or to a context within a token budget, in steps.
 
 embed the query -> candidates of all types -> signals and scores -> budget -> texts of the winners -> render -> receipt
 """
@@ -54,11 +54,11 @@ OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
-    """What retrieval works with.
+    """Stores, encoders and settings that retrieval needs.
 
-    tokenizers: by name. live: live working memory, where there is any. use_counts, receipts: what is noted behind an
-    answer. on_timings: called at the end of each retrieval. adjust: changes candidates before they are ranked, for a
-    replay.
+    tokenizers: by name. live: live working memory, where there is any. use_counts, receipts: write uses and
+    receipts after an answer. on_timings: called at the end of each retrieval. adjust: changes candidates before they
+    are ranked, for a replay.
     """
 
     store: MemoryStore
@@ -77,7 +77,7 @@ class RetrieverParts:
 
 @dataclass(slots=True)
 class StageTimings:
-    """Milliseconds by stage; a stage that runs twice has the sum."""
+    """Milliseconds of each stage of a retrieval; a stage that runs twice has the sum."""
 
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -93,9 +93,9 @@ class StageTimings:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """What one request's ranking needs: where it searches, and how it scores.
+    """Inputs of ranking one request: where to search, and how to score.
 
-    filters: of each type. ended: those of memories that are no longer valid, for a receipt; None for none.
+    filters: by type to search. ended: filters for memories no longer valid, for a receipt; None without a receipt.
     """
 
     scope: Scope
@@ -110,7 +110,7 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """The result of a ranking. ended: candidates that are no longer valid. degraded: parts that did not answer."""
+    """Result of a ranking. ended: candidates that are no longer valid. degraded: names of parts that did not answer."""
 
     candidates: RankedCandidates
     ended: Candidates
@@ -119,7 +119,7 @@ class _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _QueryVectors:
-    """A query as vectors. degraded: parts that did not answer."""
+    """A query as vectors; None for those it lacks. degraded: names of parts that did not answer."""
 
     dense: DenseVector | None
     sparse: SparseVector | None
@@ -128,7 +128,7 @@ class _QueryVectors:
 
 
 class Retriever:
-    """Searches and retrieves. Raises InvalidRequest for a malformed request, Unavailable when the store is away."""
+    """Answers search and retrieve requests. Raises InvalidRequest for malformed ones, Unavailable without store."""
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
@@ -141,7 +141,7 @@ class Retriever:
         self.live_uses = LiveUses(parts.live)
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
-        """The `top_k` best memories, best first."""
+        """Return the `top_k` best memories for the query, best first."""
         timings, as_of = StageTimings(), self._as_of(request)
         profile, weights = weights_for(request)
         depth = max(self._parts.depth, request.top_k)
@@ -155,7 +155,7 @@ class Retriever:
         return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(ranked.degraded))
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-        """A context within its budget; its uses are noted and its receipt is recorded behind the answer."""
+        """Return a context within its token budget; queue the use counts of its memories, and its receipt."""
         records = self._parts.receipts is not None and request.receipt
         retrieval = await self.run(scope, request, with_ended=records)
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
@@ -168,7 +168,7 @@ class Retriever:
         return await self._parts.receipts.record(retrieval)
 
     async def run(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
-        """A retrieval that leaves no trace.
+        """Retrieve a context without counting uses or recording a receipt.
 
         with_ended: also search for memories that are no longer valid, which a receipt lists.
         """
@@ -210,7 +210,7 @@ class Retriever:
             return _Ranked(rank(candidates, _scoring(ranking, vectors, windows)), ended, vectors.degraded)
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
-        """The times that the query names. A time that is named by an event is that of the best-matching memory."""
+        """The times that the query names. An event ("after the move") has the time of the best-matching memory."""
         reference = event_reference(ranking.request.query)
         if reference is None or not ranking.weights["time"]:
             return time_windows(ranking.request.query, ranking.as_of)
@@ -220,7 +220,7 @@ class Retriever:
         return reference.windows(happened) if happened else ()
 
     async def _vectors(self, query: str) -> _QueryVectors:
-        """`query` as vectors; without the embedder only its sparse vector is searched."""
+        """`query` as vectors; only as sparse vector if the embedder does not answer."""
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
@@ -230,7 +230,7 @@ class Retriever:
         return _QueryVectors(embedded.dense, sparse, embedded.tokens)
 
     async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
-        """The candidates, and the nearest memories that are no longer valid; one request to the store."""
+        """Search for candidates and for the nearest memories that are no longer valid, in one request to the store."""
         if vectors.dense is None and vectors.sparse is None:
             return Candidates.of([]), Candidates.of([])
         search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
@@ -243,7 +243,7 @@ class Retriever:
         return candidates, ended[0] if ended else Candidates.of([])
 
     async def _best_memories(self, scope: Scope, ranked: RankedCandidates, top_k: int) -> dict[str, Memory]:
-        """The memories of the `top_k` best hits, best first; removed memories are left out."""
+        """Read the memories of the `top_k` best hits, by id; removed memories are left out."""
         ids = ranked.hit_ids[:top_k]
         kinds = [TYPES[kind] for kind in ranked.candidates.kinds[: len(ids)].tolist()]
         return await self._parts.store.get(scope, dict(zip(ids, kinds, strict=True))) if ids else {}
@@ -275,7 +275,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
 
 
 def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
-    """The hits with their memories; ranks close up where a memory is missing."""
+    """The hits that have a memory in `memories`, with consecutive ranks."""
     ids = ranked.hit_ids
     positions = [position for position, memory_id in enumerate(ids) if memory_id in memories]
     return [

@@ -1,4 +1,4 @@
-"""Use counts of the memories that contexts show: written later, in batches, and never at a retrieval's expense."""
+"""Use counts of the memories that contexts show, written to the store later, in batches, without delaying answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class UseCounts:
-    """Uses of stored memories, written by namespace. lost: uses that were dropped or could not be written."""
+    """Collects uses of memories and writes them by namespace. lost: uses dropped or not written after an error."""
 
     store: MemoryStore
     period_s: float = PERIOD_S
@@ -44,7 +44,7 @@ class UseCounts:
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Note that `shown` were used at `at`; returns at once."""
+        """Queue a use of each of `shown` at `at`; returns at once."""
         waiting = self._waiting.setdefault((scope.tenant, scope.namespace), {})
         for passage in shown:
             earlier = waiting.get(passage.id)
@@ -56,7 +56,7 @@ class UseCounts:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
-        """Write in the background while the context lasts, and what is left at its end."""
+        """Write queued uses in the background while the block runs, and the rest at its end."""
         task = asyncio.create_task(self._write_for_ever())
         try:
             yield self
@@ -67,7 +67,7 @@ class UseCounts:
             await self.write()
 
     async def write(self) -> None:
-        """Write all uses that wait. A failure is logged and counted: the answers were sent long ago."""
+        """Write all queued uses. A failure is logged and added to `lost`; it is not raised."""
         while self._waiting:
             await self._write_next()
 
@@ -85,7 +85,7 @@ class UseCounts:
             _log.warning("%d use counts could not be written: %s", count, error)
 
     async def _write_for_ever(self) -> None:
-        """Write with pauses, so that retrievals do not wait behind a row of writes."""
+        """Write queued uses every `period_s`, with pauses, so that retrievals need not wait behind many writes."""
         while True:
             await asyncio.sleep(self.period_s)
             while self._waiting:
@@ -96,9 +96,9 @@ class UseCounts:
 
 
 class LiveUses:
-    """Restarts the time limit of live items that a context shows, behind the answer: the write is synced to disk.
+    """Restarts the time to live of live items that a context shows, without delaying the answer.
 
-    lost: uses that could not be noted.
+    lost: uses that could not be written.
     """
 
     def __init__(self, items: LiveItemStore | None) -> None:
@@ -107,7 +107,7 @@ class LiveUses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Note that the live items among `shown` were used at `at`; returns at once."""
+        """Start writing that the live items among `shown` were used at `at`; returns at once."""
         used = [passage.id for passage in shown if passage.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
@@ -115,7 +115,7 @@ class LiveUses:
             task.add_done_callback(self._tasks.discard)
 
     async def noted(self) -> None:
-        """Return when all uses are noted."""
+        """Wait until all uses are written."""
         await asyncio.gather(*self._tasks)
 
     async def _touch(self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What the embedders share: micro-batches in worker threads, a query cache, and the truncation of long texts.
+"""Base of the embedders: micro-batches in worker threads, a query cache, and the truncation of long texts.
 
 Knows no model: the function that embeds a batch is passed in.
 """
@@ -186,10 +186,10 @@ class Batcher(Generic[In, Out]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """batch_size, query_batch_size: documents and queries in one batch.
+    """Sizes of an embedder's batches, queues and cache. batch_size, query_batch_size: texts in a batch of each kind.
 
-    waiting_queries, waiting_documents: texts in the queue before Overloaded. cached_queries: embeddings of distinct
-    queries that are remembered, least recently used out first.
+    waiting_queries, waiting_documents: texts in each queue before Overloaded is raised. cached_queries: distinct
+    queries whose embeddings are cached; the least recently used is dropped first.
     """
 
     batch_size: int = 8
@@ -229,7 +229,7 @@ class BatchedEmbedder(Embedder):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vectors; see the port."""
+        """Identifies the model that made the vectors, as in `Embedder`."""
         return self._fingerprint
 
     @property
@@ -238,7 +238,7 @@ class BatchedEmbedder(Embedder):
         return self._dimensions
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query, from the cache if it is there; see the port."""
+        """Return the embedding of a query, from the cache if it is there; raises as in `Embedder`."""
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         cached = self._cache.get(key)
         if cached is not None:
@@ -250,15 +250,15 @@ class BatchedEmbedder(Embedder):
         return (await asyncio.shield(self._pending[key]))[0]
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """Return one embedding for each text; see the port."""
+        """Return one embedding for each text, in order."""
         return await self.embed_in_context([InContext(text) for text in texts])
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text; see the port."""
+        """Return one embedding for each text, in order."""
         return await self._documents.run(texts)
 
     async def ping(self) -> None:
-        """Return when a query is embedded; raise Unavailable after `ping_s`."""
+        """Embed a query as a test; raise Unavailable if that takes more than `ping_s`."""
         try:
             with anyio.fail_after(self.ping_s):
                 await self._queries.run([InContext("ping")])
@@ -266,7 +266,7 @@ class BatchedEmbedder(Embedder):
             raise Unavailable(f"the encoder did not answer in {self.ping_s:g} s") from error
 
     async def aclose(self) -> None:
-        """Stop the worker threads; see the port."""
+        """Finish the current batches and stop the worker threads."""
         await self._queries.aclose()
         await self._documents.aclose()
 

@@ -74,7 +74,7 @@ _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
 class Bm25Encoder(SparseEncoder):
-    """Text to terms and weights. Thread-safe."""
+    """BM25 encoder: text to term ids and weights, without a model. Thread-safe."""
 
     fingerprint = f"bm25-{VERSION}:{LANGUAGE}:k1={K1:g}:b={B:g}:avg={AVERAGE_LENGTH:g}"
     """Identifies the weights: documents and queries must be encoded with the same fingerprint."""
@@ -85,7 +85,7 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term, without question words unless there are no other words."""
+        """Return weight 1 for each distinct term; question words count only if there are no other words."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
@@ -113,7 +113,7 @@ class Bm25Encoder(SparseEncoder):
 
 
 def _vector(weights: Mapping[int, float]) -> SparseVector:
-    """Sort by term id. Words whose ids collide were counted as one term."""
+    """Sparse vector of weights by term id. Words whose ids collide were counted as one term."""
     terms = sorted(weights)
     values = [weights[term] for term in terms]
     return SparseVector(np.array(terms, dtype=np.uint32), np.array(values, dtype=np.float32))
@@ -133,12 +133,12 @@ def words(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """NFKC without accents."""
+    """`text` in Unicode form NFKC without accents."""
     return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
 
 
 def _compound(compound: str) -> Iterator[str]:
-    """A compound and its parts; a single word or emoji alone."""
+    """A compound word and its parts; only the word itself if it has no parts."""
     parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
     if len(parts) != 1 and compound.strip("_"):
         yield compound.lower()[:MAX_WORD]
@@ -147,7 +147,7 @@ def _compound(compound: str) -> Iterator[str]:
 
 
 def _unspaced(compound: str) -> Iterator[str]:
-    """Characters and pairs of the runs without blanks, and the words between them."""
+    """Every character and adjacent pair in scripts without blanks, and whole words of other scripts."""
     for piece in _PIECE.finditer(compound):
         run = piece["run"]
         if run is None:

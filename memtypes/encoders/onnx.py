@@ -44,9 +44,9 @@ _ORT_ERRORS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings(BatchSettings):
-    """directory: of the prepared encoder; see `memtypes.encoders.setup.prepare`.
+    """Settings of OnnxEmbedder. directory: holds the encoder that `memtypes.encoders.setup.prepare` built.
 
-    token_vectors: also return vectors for late interaction.
+    token_vectors: also return a vector for each token, for late interaction.
     """
 
     directory: Path
@@ -54,9 +54,9 @@ class OnnxSettings(BatchSettings):
 
 
 class Manifest(BaseModel):
-    """Describes a prepared encoder. fingerprint: of its vectors; files: SHA-256 by name.
+    """Manifest file of a prepared encoder. fingerprint: identifies its vectors; files: SHA-256 by file name.
 
-    It is written last, so a directory without one is incomplete.
+    It is written last, so a directory without a manifest is an incomplete encoder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,13 +68,13 @@ class Manifest(BaseModel):
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
+    """SHA-256 of the file at `path`, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def prepare_command(directory: Path) -> str:
-    """Advice to run the command that prepares an encoder in `directory`."""
+    """Sentence for error messages: which command prepares the encoder in `directory`."""
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
@@ -110,7 +110,7 @@ class _OnnxModel:
 
     @classmethod
     def load(cls, settings: OnnxSettings) -> _OnnxModel:
-        """Load the encoder. Raises SetupRequired if it is missing or damaged."""
+        """Load the encoder from its directory. Raises SetupRequired if a file is missing or damaged."""
         manifest = read_manifest(settings.directory)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -130,14 +130,14 @@ class _OnnxModel:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the manifest, and of the projection if there is one."""
+        """Identifies the vectors: by the manifest, and by the projection of token vectors if there is one."""
         if self.projection is None:
             return self.manifest.fingerprint
         digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
         return f"{self.manifest.fingerprint}:tokens-{digest[:16]}"
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text."""
+        """Return one embedding for each text, in order, each from a separate run."""
         return [self.embed(text) for text in texts]
 
     def embed(self, text: InContext) -> Embedding:
@@ -180,7 +180,7 @@ def _project(states: NDArray[np.float32], projection: NDArray[np.float32]) -> To
 
 
 class OnnxEmbedder(BatchedEmbedder):
-    """all-MiniLM-L6-v2 in int8."""
+    """The default embedder: all-MiniLM-L6-v2 with int8 weights, in onnxruntime."""
 
     @classmethod
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
@@ -209,7 +209,7 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
 
 
 def _hadamard(size: int) -> NDArray[np.float64]:
-    """Sylvester's matrix of +1 and -1. size: a power of two."""
+    """Hadamard matrix of shape (size, size), of +1 and -1, by Sylvester's construction. size: a power of two."""
     matrix = np.ones((1, 1))
     while len(matrix) < size:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
@@ -217,7 +217,7 @@ def _hadamard(size: int) -> NDArray[np.float64]:
 
 
 def _signs(count: int) -> NDArray[np.float64]:
-    """+1 or -1 by the bits of the SHA-256 of 0, 1, 2 ..."""
+    """`count` pseudo-random signs, +1 or -1: the bits of SHA-256 of 0, 1, 2 and so on."""
     digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-count // 256)))
     bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:count]
     return 1.0 - 2.0 * bits.astype(np.float64)

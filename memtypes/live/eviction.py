@@ -1,4 +1,4 @@
-"""Selects the turns that leave a thread, by its limits and its policy. Pure."""
+"""Which turns are evicted or flushed from a thread, by its limits and its policy. Without I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """The limits of a thread; None means no limit."""
+    """Most tokens, messages and stored turns of a thread; None means no limit."""
 
     tokens: int | None
     messages: int | None
@@ -29,18 +29,18 @@ class ThreadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Tokens and messages in a thread, or the goal of a flush."""
+    """Number of tokens and messages: in a thread, or at most left by a flush."""
 
     tokens: int
     messages: int
 
     def within(self, goal: ThreadSize) -> bool:
-        """Whether both are at most the goal's."""
+        """Whether tokens and messages are at most those of `goal`."""
         return self.tokens <= goal.tokens and self.messages <= goal.messages
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """USE_ORDER, or a number that is added to the turn's index; the lowest sum is evicted first. None: never."""
+    """Eviction rank of a turn: lowest rank + index first. USE_ORDER: least recently used first. None: never."""
     if turn.pinned:
         return None
     if eviction.policy is EvictionPolicy.LRU:
@@ -55,15 +55,15 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a thread has reached `threshold`, a share, of one of its limits."""
+    """Whether a thread of this size needs a flush: `threshold` times one of its limits is reached."""
     loads = ((tokens, limits.tokens), (messages, limits.messages))
     return any(limit is not None and count >= threshold * limit for count, limit in loads)
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """What may remain: `target` of each limit; if forced, `target` of the present size if that is less.
+    """Size that a flush may leave: `target` times each limit; if forced, at most `target` times the present size.
 
-    A thread without a limit keeps `target` of its tokens.
+    target: a share, 0-1. A thread without a limit keeps this share of its tokens.
     """
     tokens = math.inf if limits.tokens is None else target * limits.tokens
     messages = math.inf if limits.messages is None else target * limits.messages

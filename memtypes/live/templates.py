@@ -1,4 +1,4 @@
-"""Thread keys from templates: Jinja's syntax, limited to text and members of five variables."""
+"""Templates of thread keys, and the keys they give: Jinja's syntax, limited to text and members of five variables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The key of `template` for `variables`. Raises InvalidRequest if it does not resolve to a valid key."""
+    """The thread key of `template` with the values of `variables`. Raises InvalidRequest if it gives no valid key."""
     try:
         pieces = _pieces(template)
     except ValueError as error:
@@ -73,7 +73,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """The members of a variable as strings."""
+    """Members of the variable `name`, whose value is a JSON object or a model, with texts as leaves."""
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"variables.{name} must be an object such as {{'id': ...}}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

@@ -58,7 +58,7 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Which turns a flush removes."""
+    """Order in which a flush removes turns: oldest, least recently used, large unused ones, or oldest of the middle."""
 
     SIMPLE_FIFO = "simple_fifo"
     LRU = "lru"
@@ -67,7 +67,7 @@ class FlushStrategy(StrEnum):
 
 
 class EvictionPolicy(StrEnum):
-    """Which turn is evicted first at a limit."""
+    """Order of eviction from a full thread: oldest first, least recently used first, or by role and keywords."""
 
     FIFO = "fifo"
     LRU = "lru"
@@ -75,7 +75,7 @@ class EvictionPolicy(StrEnum):
 
 
 class ContextAllocation(Model):
-    """Shares of a context's budget; they add up to 1."""
+    """Shares of a thread context's token budget for each of its parts, 0-1; they add up to 1."""
 
     system: Share = 0.0
     long_term: Share = 0.0
@@ -91,7 +91,11 @@ class ContextAllocation(Model):
 
 
 class Flush(Model):
-    """When and how a thread is flushed. threshold, target: shares of its limits. llm: use the summariser endpoint."""
+    """When a thread is flushed, and how. threshold, target: shares of its limits at which a flush starts and ends.
+
+    keep_first, keep_last: turns that hybrid_summary keeps. oldest: share of turns that it removes at least.
+    llm: summarise removed turns with the summariser endpoint.
+    """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
     threshold: Positive = 0.8
@@ -110,14 +114,14 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """Which turn is evicted first. keywords: with policy priority, turns that contain one are evicted later."""
+    """Order of eviction. keywords: under the priority policy, turns that contain one are evicted later."""
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
 class LockTimes(Model):
-    """Time limits of changes, in seconds; a change that takes longer is cancelled.
+    """Time limits of changes to a thread, in seconds; a change that takes longer is cancelled.
 
     append: of appending a turn or replacing all turns; a flush that is not done in time is postponed, and the turn
     stays. flush: also the TTL of the thread's lock. Appends and clears are atomic scripts and take no lock.
@@ -129,14 +133,14 @@ class LockTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread does not store. redact: RE2 patterns."""
+    """What a thread does not store. redact: RE2 patterns of texts to mask. never_keep_roles: roles of refused turns."""
 
     redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
 
 
 class ThreadPolicy(Model):
-    """The policy of one resource."""
+    """Policy of the threads of one resource: limits, flushing, eviction, key, time to live, privacy."""
 
     type: PolicyType = PolicyType.BUFFER
     max_tokens: Limit | None = None
@@ -171,7 +175,7 @@ class AccessMode(StrEnum):
 
 
 class ResourceReference(Model):
-    """A resource of an agent. key: a template; by default the resource's."""
+    """A resource that an agent may use. key: template of its thread key; by default that of the resource's policy."""
 
     id: Name
     key: Template | None = None
@@ -208,7 +212,7 @@ class Agent(Model):
 
 
 class Policies(Model):
-    """A policy file."""
+    """The contents of a policy file: thread policies by resource, agents by id."""
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)

@@ -47,7 +47,7 @@ class NewTurn(Model):
 
 
 def paths(references: list[str | FileReference]) -> list[str]:
-    """The distinct paths of `references`, in order."""
+    """The distinct paths in `references`, each a path or a FileReference, in order."""
     return list(dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references))
 
 
@@ -74,7 +74,7 @@ class Turn:
 
     @classmethod
     def from_json(cls, stored: str, index: int) -> Turn:
-        """The turn of `to_json`, with its index."""
+        """The turn that `to_json` wrote as `stored`, with its index."""
         return _TURN.validate_python({**json.loads(stored), "index": index})
 
 

@@ -1,6 +1,6 @@
 """Workflows: their events, as a caller sends them and as the log stores them, and the state that they fold into.
 
-Pure; reads no clock.
+Without I/O; reads no clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SNAPSHOT_EVERY = 50
 
 
 class WorkflowEventType(StrEnum):
-    """The types of event."""
+    """What an event reports: about the workflow, one of its steps, or its data."""
 
     STARTED = "started"
     STEP_STARTED = "step_started"
@@ -64,7 +64,7 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 class NewEvent(Model):
     """An event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: merged into the state's by key, whatever the type.
+    input, output, error: any JSON. resources, data: set in the state by key, for events of any type.
     expected_version: the event is refused if another version is current.
     """
 
@@ -89,12 +89,12 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The values that may contain secrets, without those that are None."""
+        """The event's free values, which may contain secrets; None values are left out."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data")}
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
-        """The event for the log, which assigns its version."""
+        """The event for the log, dated `moment`; the log assigns its version."""
         fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error")}
         return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
 
@@ -120,7 +120,7 @@ class Event:
 
     @classmethod
     def from_json(cls, stored: bytes | str, version: int) -> Event:
-        """The event of `to_json`, with its version."""
+        """The event that `to_json` wrote as `stored`, with its version."""
         return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEv
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The last attempt of a step. started_at: None if only the end was reported."""
+    """State of a step after its last attempt. started_at: None if only its end was reported."""
 
     status: StepStatus
     agent: str | None = None
@@ -179,7 +179,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event` ended it; agent and input stay if the event has none."""
+        """The step as ended by `event`; its agent and input stay if the event has none."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -193,7 +193,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """The newest value of a resource. version, at: of the event that set it."""
+    """The newest value of a resource. version, at: version and time of the event that set it."""
 
     value: Any
     version: int
@@ -202,7 +202,7 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """A workflow at `version`. steps: in order of first appearance."""
+    """State of a workflow after its first `version` events. steps: by id, in order of first appearance."""
 
     version: int = 0
     status: WorkflowStatus = WorkflowStatus.PENDING
@@ -220,7 +220,7 @@ class WorkflowState:
 
     @classmethod
     def from_json(cls, stored: bytes | str) -> WorkflowState:
-        """The state of a snapshot."""
+        """The state that `to_json` wrote as `stored`."""
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:

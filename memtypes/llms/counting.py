@@ -1,6 +1,6 @@
-"""Token counts by a model's provider.
+"""Token counts from the API of a model's provider.
 
-An endpoint gets the text, so it is used only if a registry file names it.
+The text is sent to the provider, so it is asked only if a registry file names its endpoint.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ProviderCounter:
     read_variable: ReadVariable
 
     async def count(self, text: str, model: str) -> int | None:
-        """The provider's count; None if the registry names no endpoint, or if the call fails, which is logged."""
+        """Tokens of `text` by the provider of `model`; None without endpoint or if the call fails, which is logged."""
         known = self.models().find(model)
         if known.endpoint is None:
             return None

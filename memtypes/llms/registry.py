@@ -1,6 +1,6 @@
 """The registry of language models: provider, names, context window and tokenizer.
 
-A model that is not listed is recognised by its provider's naming scheme. An unrecognised one is counted with the widest
+A model that is not listed is recognised by its provider's naming scheme. An unrecognised one gets the widest safety
 margin. An operator's YAML file overrides the default registry and is read again when it changes.
 """
 
@@ -45,8 +45,8 @@ class CountEndpoint(Model):
 class ProviderEntry(Model):
     """Defaults for the models of a provider.
 
-    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: counts in
-    place of one that is not available. margin: share added to such counts for safety.
+    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: stands
+    in for one that is not available. margin: share by which the model's own count may exceed the stand-in's.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -64,7 +64,7 @@ class ProviderEntry(Model):
 
 
 class ModelEntry(Model):
-    """A model. names: its name, then aliases. tokenizer: None for the provider's stand-in."""
+    """A model in a registry file. names: its name, then aliases. tokenizer: None for the provider's stand-in."""
 
     provider: Word
     names: list[Word] = Field(min_length=1)
@@ -92,7 +92,7 @@ class RegistryFile(Model):
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model by its name in a request.
+    """What the registry knows about a model named in a request.
 
     window: None if unknown. tokenizer: the available one that counts. margin: 0 if it counts exactly, else the share
     by which the model's own count may be higher. endpoint: the provider's, which counts tokens.
@@ -128,7 +128,7 @@ class Registry:
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
-        """Merge `files`; models and providers of later files replace those of earlier ones."""
+        """Registry of all `files`; models and providers of later files replace those of earlier ones."""
         models: dict[str, ModelEntry] = {}
         providers: dict[str, ProviderEntry] = {}
         for file in files:
@@ -169,7 +169,7 @@ class Registry:
         return max(matches)[1] if matches else "unknown"
 
     def _listed(self, bare: str) -> ModelEntry | None:
-        """The longest listed name that `bare` equals or continues after a separator."""
+        """The model with the longest listed name that `bare` equals or continues after a separator; None without."""
         ends = [len(bare), *(index for index, sign in enumerate(bare) if sign in "-:@._")]
         return next((self.models[bare[:end]] for end in sorted(ends, reverse=True) if bare[:end] in self.models), None)
 
@@ -187,14 +187,14 @@ class RegistrySource:
     """Returns the default registry, overridden by a file that may change while the service runs."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Raises InvalidConfigFile if the file can't be used. Later, an invalid change is logged and ignored."""
+        """path: of the overriding file. Raises InvalidConfigFile if it is invalid; later such changes are logged."""
         self._default = default_file()
         self._path = path
         self._version = self._file_version()
         self._registry = self._read()
 
     def __call__(self) -> Registry:
-        """Return the registry of the present file, or the last valid one while the file is missing or invalid."""
+        """Return the registry with the file as it is now; the last valid one while it is missing or invalid."""
         version = self._file_version()
         if version != self._version:
             self._version = version
@@ -207,7 +207,7 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Time, size and inode of the file; None if there is none."""
+        """Modification time, size and inode of the overriding file; None if there is none."""
         if self._path is None:
             return None
         try:
@@ -223,6 +223,6 @@ class RegistrySource:
 
 
 def default_file() -> RegistryFile:
-    """Return the registry file of the package."""
+    """Return the package's default registry file, parsed."""
     text = resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8")
     return parse_registry(text, "default.yaml")

@@ -1,4 +1,4 @@
-"""Episodic memory: what happened."""
+"""Episodic memory: events, such as turns of a conversation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EventType(StrEnum):
 
 
 class EpisodicFields(BaseModel):
-    """The fields of an event."""
+    """The fields that only an event has."""
 
     event_type: EventType = EventType.OBSERVATION
     title: Label | None = None
@@ -38,7 +38,7 @@ class EpisodicDraft(EpisodicFields, Draft):
 
 
 class Episodic(EpisodicFields, Memory):
-    """An event."""
+    """A stored event."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(EpisodicFields.model_fields)
     title_field: ClassVar[str | None] = "title"
@@ -46,7 +46,7 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The speaker counts: two people who say the same are two events."""
+        """The common identity and the speaker: two people who say the same are two events."""
         return (*super().identity(), self.speaker)
 
     def embedding_text(self) -> str:
@@ -59,9 +59,9 @@ class Episodic(EpisodicFields, Memory):
         return f"{when} {who}{self.titled('. ')}"
 
     def group(self) -> str | None:
-        """The day it happened."""
+        """The day of the event: the heading under which a context lists it."""
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The speaker, where there is one, and the content."""
+        """The entry in a context: the speaker, if known, and the content."""
         return f"{self.speaker}: {self.content}" if self.speaker else self.content

@@ -3,28 +3,28 @@
 Adapters translate a vendor's errors into these once, at their edge; nothing above an adapter sees a vendor's class.
 
     RemembrancerError
-    ├── InvalidRequest          what was asked for can't be done as asked; `path` says where
+    ├── InvalidRequest          the request is invalid; `path` names the field
     ├── NotFound                no such thing in this tenant and namespace
     ├── ReadOnly                the caller may read this, not write it
-    ├── Conflict                it contradicts what is stored
+    ├── Conflict                the request conflicts with stored data
     │   ├── VersionConflict     another version is current; `current_version` says which
-    │   └── LockLost            the lock that guarded this is another's now; nothing was changed
+    │   └── LockLost            the lock of this write has a new holder; nothing was changed
     ├── Overloaded              a queue is full; try again after `retry_after_s`
-    ├── Unavailable             a store or an engine is away; try again after `retry_after_s`
+    ├── Unavailable             a store or an engine does not answer; try again after `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
     ├── StoreInUse              another process holds the embedded store
-    └── SetupRequired           something that set-up prepares is missing or damaged
+    └── SetupRequired           a file that set-up prepares is missing or damaged
 """
 
 from __future__ import annotations
 
 
 class RemembrancerError(Exception):
-    """The base of every error of Remembrancer; its text is meant for callers."""
+    """Base class of all errors of Remembrancer; its text is shown to callers."""
 
 
 class InvalidRequest(RemembrancerError):
-    """The request is invalid."""
+    """The request is invalid; `path` names the field."""
 
     def __init__(self, message: str, *, path: str = "", got: object = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class InvalidRequest(RemembrancerError):
 
 
 class NotFound(RemembrancerError):
-    """No such thing in this tenant and namespace."""
+    """The requested item does not exist in this tenant and namespace."""
 
 
 class ReadOnly(RemembrancerError):
@@ -63,11 +63,11 @@ class _Retryable(RemembrancerError):
 
 
 class Overloaded(_Retryable):
-    """A bounded queue is full."""
+    """A bounded queue is full; try again after `retry_after_s`."""
 
 
 class Unavailable(_Retryable):
-    """A store or an engine is not available, or did not answer in time."""
+    """A store or an engine is not available or did not answer in time; try again after `retry_after_s`."""
 
 
 class EmbedderMismatch(RemembrancerError):
@@ -75,7 +75,7 @@ class EmbedderMismatch(RemembrancerError):
 
 
 class StoreInUse(RemembrancerError):
-    """Another process has the embedded store open; the text names it and the way out."""
+    """Another process has the embedded store open; the text names the process and says what to do."""
 
 
 class SetupRequired(RemembrancerError):

@@ -29,7 +29,7 @@ MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
-    """The operators of a comparison."""
+    """Operators that compare a field with a value."""
 
     EQ = "eq"
     NE = "ne"
@@ -43,7 +43,7 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kind of value that a field is compared as."""
+    """Kind of value, such as text or time, that a field is compared as."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`field` compared with `value`: a scalar; a tuple for any and all; a pair, ends included, for between."""
+    """Condition: `field` op `value`, a scalar; for any and all a tuple; for between a pair, ends included."""
 
     field: str
     op: Op
@@ -64,28 +64,28 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """`field` has no value."""
+    """Condition: `field` has no value."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every part holds; true when there is none."""
+    """Condition: all `parts` hold; true if there are none."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one part holds."""
+    """Condition: at least one of `parts` holds."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """`part` does not hold."""
+    """Condition: `part` does not hold."""
 
     part: Filter
 
@@ -94,7 +94,7 @@ Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 
 def ends_after(field: str, instant: datetime) -> Filter:
-    """The condition that `field`, the end of something, is absent or after `instant`."""
+    """Condition: the end time in `field` is absent or after `instant`."""
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
@@ -110,7 +110,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """The kind of a scalar annotation, or of the elements of a list; None for anything else."""
+    """Kind of a type annotation: of a scalar, or of the elements of a list; None for other types."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
@@ -138,7 +138,7 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
 
 
 def kind_of_field(field: str) -> Kind:
-    """The kind of `field`. Raises InvalidRequest for a field that no memory has."""
+    """Kind of value in `field`, by its path. Raises InvalidRequest for a field that no memory has."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
@@ -148,7 +148,7 @@ def kind_of_field(field: str) -> Kind:
 
 
 def parse_filter(tree: object) -> Filter:
-    """The filter of a JSON value. Raises InvalidRequest with the error and its path."""
+    """Parse the JSON form of a filter. Raises InvalidRequest with the error and its path."""
     parsed = _parse(tree, "filters", 0)
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
@@ -160,7 +160,7 @@ def parse_filter(tree: object) -> Filter:
 
 
 def leaves(tree: Filter) -> Iterator[Compare | Absent]:
-    """The comparisons in `tree`, in order."""
+    """All conditions on single fields in the filter `tree`, in order."""
     match tree:
         case All(parts) | AnyOf(parts):
             for part in parts:
@@ -235,7 +235,7 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
 
 
 def _value(kind: Kind, value: object, path: str) -> Any:
-    """`value` as it is compared with a field of `kind`. In metadata, a time is compared as text."""
+    """JSON `value` converted for comparison with a field of `kind`. In metadata, times are compared as texts."""
     if kind is Kind.TIME:
         return _time(value, path)
     types, needed = _ALLOWED[kind]
@@ -264,5 +264,5 @@ def _time(value: object, path: str) -> datetime:
 
 
 def all_of(*parts: Filter | None) -> Filter:
-    """A filter that holds when every part does; None parts are left out."""
+    """Filter that holds if every part holds; None parts are left out."""
     return _joined([part for part in parts if part is not None] or [All(())])

@@ -1,4 +1,4 @@
-"""Deterministic identity: the same statement in the same scope is the same memory, so a retry never duplicates."""
+"""Deterministic memory ids: the same statement in the same scope gets the same id, so a retry never duplicates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` in the form in which it is compared: NFC, white space as single blanks, none at the ends.
+    """`content` normalised for comparison: NFC, white space as single blanks, none at the ends.
 
-    Case stays: `tar -C` and `tar -c` are two instructions.
+    Case is kept: `tar -C` and `tar -c` are two instructions.
     """
     return " ".join(unicodedata.normalize("NFC", content).split())
 
@@ -28,7 +28,7 @@ def content_hash(content: str) -> str:
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
     """The UUIDv5 of a memory in `scope`.
 
-    identity is what tells two memories of this type apart: the normalised content and whatever else the type names
+    identity: the values that distinguish memories of this type, such as the normalised content
     (see `Memory.identity`). The parts are joined as JSON, so no two different tuples give the same name.
     """
     name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The fields that all memories share: of a draft, which a caller sends, and of a stored memory.
+"""Fields shared by all types of memory: of a draft, which a caller sends, and of a stored memory.
 
 Each type adds its fields in its own module; `memtypes.model.types` has the five together.
 """
@@ -30,14 +30,14 @@ _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(value: str) -> str:
-    """`value`, if it has no control characters but tab, newline and return, and no lone surrogates."""
+    """`value` itself; ValueError if it has lone surrogates or control characters other than tab, newline and return."""
     if found := _REFUSED.search(value):
         raise ValueError(f"must not contain control characters (U+{ord(found[0]):04X} at character {found.start()})")
     return value
 
 
 def not_blank(value: str) -> str:
-    """`value`, if it has more than white space."""
+    """`value` itself; ValueError if it is only white space."""
     if not value.strip():
         raise ValueError("must not be blank")
     return value
@@ -54,7 +54,7 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """`value` itself when it is not blank and printable."""
+    """`value` itself; ValueError if it is blank or not printable."""
     return printable(not_blank(value))
 
 
@@ -91,7 +91,7 @@ class Model(BaseModel):
 
 
 class Source(Model):
-    """The origin of a memory."""
+    """Where a memory comes from: a thread and its turns, a file and line, or a caller."""
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -118,7 +118,7 @@ class Link(Model):
 
 
 class TokenCount(Model):
-    """count: tokens of the content. line: tokens of the memory's entry in a context. Both by `tokenizer`."""
+    """Token counts of a memory by `tokenizer`. count: of its content. line: of its entry in a context."""
 
     count: Whole = Field(ge=0)
     tokenizer: str
@@ -126,14 +126,14 @@ class TokenCount(Model):
 
 
 class Decision(StrEnum):
-    """Whether a text becomes a memory."""
+    """Decision of a review: whether a text becomes a memory."""
 
     STORE = "store"
     REJECT = "reject"
 
 
 class Tier(StrEnum):
-    """How many reviewers gave a valid vote: two or three, one, or none."""
+    """Reliability of a review, by its number of valid votes: two or three, one, or none."""
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
@@ -141,7 +141,7 @@ class Tier(StrEnum):
 
 
 class Vote(Model):
-    """The vote of one reviewer. ok: it is valid and in time. scores: 1-10, by the aspect that the reviewer scores."""
+    """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text."""
 
     reviewer: str
     ok: bool
@@ -152,7 +152,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """A decision. importance, relevance, novelty: means over the valid votes with that score; None without any."""
+    """Result of a review. importance, relevance, novelty: means of the valid votes with that score; None without."""
 
     decision: Decision
     importance: float | None = None
@@ -164,7 +164,7 @@ class Reviewed(Model):
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`metadata`, if it is JSON of at most 16 KiB and names no field of a memory."""
+    """`metadata` itself; ValueError if it is not JSON of at most 16 KiB, or has a key that is a field of memories."""
     check_json(metadata, MAX_METADATA_BYTES)
     reserved = sorted(set(metadata) & set(Memory.model_fields))
     if reserved:
@@ -181,7 +181,7 @@ def _distinct(tags: list[str]) -> list[str]:
 
 
 class Draft(Model):
-    """A memory as a caller sends it: the fields that every type accepts."""
+    """A memory as a caller sends it: fields accepted for every type."""
 
     content: Text
     session_id: Name | None = None
@@ -244,19 +244,19 @@ class Memory(Model):
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """Values for fields of this type that the caller left out, derived from the rest of `draft`."""
+        """Values of type-specific fields that the caller left out, derived from the rest of `draft`."""
         return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
 
     def titled(self, separator: str) -> str:
-        """The content, after the title and `separator` if the title is not the content's first line."""
+        """Title, `separator` and content; only the content if the title is its first line or missing."""
         title = getattr(self, self.title_field) if self.title_field else None
         return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
 
     def identity(self) -> tuple[str | None, ...]:
         """The values that distinguish two memories of this type in one scope.
 
-        The normalised content, and the session of a private memory: merged into the memory of another session, it would
-        be lost to its own.
+        The normalised content and, for a private memory, its session: merged into a memory of another session, it
+        could not be found from its own.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -266,7 +266,7 @@ class Memory(Model):
         return self.content
 
     def group(self) -> str | None:
-        """The heading under which a context lists this memory, or None when it needs none."""
+        """Heading under which a context lists this memory; None without a heading."""
         return None
 
     def line(self) -> str:
@@ -274,9 +274,9 @@ class Memory(Model):
         return self.content
 
     def to_payload(self) -> dict[str, Any]:
-        """The memory as JSON without absent fields, times as RFC 3339 text: the payload of its point."""
+        """The memory as JSON without absent fields, times as RFC 3339 text: the form in which stores keep it."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with `changes`, validated like the original."""
+        """A validated copy with `changes` to its fields."""
         return type(self).model_validate({**self.model_dump(), **changes})

@@ -1,4 +1,4 @@
-"""The policy table: how the types differ apart from their fields, a row for each type."""
+"""Policy table: visibility, budget share and ageing of each type of memory."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """share: of the long-term budget, 0-1. half_life: of recency, None where age says nothing.
+    """Policy of a type. share: of the long-term budget, 0-1. half_life: of recency; None for no ageing.
 
-    near: the cosine from which two memories are compared word by word; below it they are not the same statement.
+    near: least cosine at which two memories may be the same statement and are compared word by word.
     """
 
     visibility: Visibility

@@ -22,7 +22,7 @@ class ProcedureCategory(StrEnum):
 
 
 class ProceduralFields(BaseModel):
-    """The fields of a procedure."""
+    """The fields that only a procedure has."""
 
     procedure_name: Label | None = None
     category: ProcedureCategory = ProcedureCategory.WORKFLOW
@@ -42,7 +42,7 @@ class ProceduralDraft(ProceduralFields, Draft):
 
 
 class Procedural(ProceduralFields, Memory):
-    """A procedure."""
+    """A stored procedure."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProceduralFields.model_fields)
     title_field: ClassVar[str | None] = "procedure_name"
@@ -50,9 +50,9 @@ class Procedural(ProceduralFields, Memory):
     type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
 
     def embedding_text(self) -> str:
-        """The name, where it says more than the content's first line, the content and the steps."""
+        """The name (unless it is the content's first line), the content and the steps."""
         return "\n".join([self.titled(": "), *self.steps])
 
     def line(self) -> str:
-        """The name, the content and the numbered steps."""
+        """The entry in a context: the name, the content and the numbered steps."""
         return "\n".join([self.titled(": "), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])

@@ -1,4 +1,4 @@
-"""Prospective memory: intentions."""
+"""Prospective memory: intentions, such as to-dos and reminders."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
 
 
 class ProspectiveFields(BaseModel):
-    """The fields of an intention.
+    """The fields that only an intention has.
 
-    due_text: the words that due_at was read from. fired_at: when it was last delivered as due.
+    due_text: words of the content from which due_at was read. fired_at: when it was last delivered as due.
     """
 
     intention_type: IntentionType = IntentionType.TODO
@@ -67,7 +67,7 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 
 
 class Prospective(ProspectiveFields, Memory):
-    """An intention."""
+    """A stored intention."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
     title_field: ClassVar[str | None] = "title"
@@ -75,18 +75,18 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """The due time counts: the same words for another day are another intention."""
+        """The common identity and the due time: the same words for another day are another intention."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 
     def embedding_text(self) -> str:
-        """The title, where it says more than the content's first line, the content, the trigger and the due day."""
+        """The title (unless it is the content's first line), the content, the trigger and the due day."""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
         return f"{self.titled('. ')}{when}{due}"
 
     def line(self) -> str:
-        """The state, the content and what makes it due."""
+        """The entry in a context: the status, the content and what makes it due."""
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         return f"[{self.status}] {self.content}{due}{when}"

@@ -1,4 +1,4 @@
-"""The scope of a request: tenant and namespace, without which no store is called."""
+"""Scope of a request: tenant and namespace, which every call of a store needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_NAME = 256
 
 
 def clean_name(value: str) -> str:
-    """`value`, if it is a valid name: 1-256 characters, no control characters, no blanks at its ends."""
+    """`value` itself; ValueError unless it has 1-256 characters, none of control, and no blanks at its ends."""
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():
@@ -30,10 +30,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), Afte
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A tenant's namespace, with the session and the agent of the caller.
+    """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
     tenant and namespace bound every read and every write. session_id adds the session's private memories to searches;
-    it does not filter others. agent_id is recorded in what is written.
+    it does not hide others. agent_id is recorded in memories that are written.
     """
 
     tenant: str

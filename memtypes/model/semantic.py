@@ -12,7 +12,7 @@ from memtypes.model.policy import MemoryType
 
 
 class Category(StrEnum):
-    """The kinds of knowledge."""
+    """Kinds of fact."""
 
     PATTERN = "pattern"
     FACT = "fact"
@@ -21,7 +21,7 @@ class Category(StrEnum):
 
 
 class SemanticFields(BaseModel):
-    """The fields of a fact."""
+    """The fields that only a fact has."""
 
     concept: Label | None = None
     category: Category = Category.FACT
@@ -38,7 +38,7 @@ class SemanticDraft(SemanticFields, Draft):
 
 
 class Semantic(SemanticFields, Memory):
-    """A fact."""
+    """A stored fact."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(SemanticFields.model_fields)
     title_field: ClassVar[str | None] = "concept"
@@ -46,9 +46,9 @@ class Semantic(SemanticFields, Memory):
     type: Literal[MemoryType.SEMANTIC] = MemoryType.SEMANTIC
 
     def embedding_text(self) -> str:
-        """The concept, where it says more than the content's first line, and the content."""
+        """The concept (unless it is the content's first line) and the content."""
         return self.titled(": ")
 
     def line(self) -> str:
-        """The same text as is embedded: a fact reads best under its concept."""
+        """The entry in a context: the concept and the content, as embedded."""
         return self.embedding_text()

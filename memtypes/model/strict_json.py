@@ -1,6 +1,6 @@
 """Strict JSON decoding: for request bodies, and value by value for imported files.
 
-`strict_json` refuses what two JSON parsers could read differently. `value_at` reads foreign files, whose rows are
+`strict_json` refuses what two JSON parsers could read differently. `value_at` reads imported files, whose rows are
 validated one at a time afterwards, so it accepts repeated keys (the last one counts) and numbers of any size.
 """
 
@@ -22,9 +22,9 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class MalformedJson(RemembrancerError):
-    """The text is not JSON, or is ambiguous JSON.
+    """The text is not JSON, or is JSON that parsers could read differently.
 
-    path: where in the request. position: the character at which the error was noticed.
+    path: of the value in the request. position: of the character at which the error was noticed.
     """
 
     def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
@@ -34,7 +34,7 @@ class MalformedJson(RemembrancerError):
 
 
 def strict_json(raw: bytes) -> Any:
-    """The value of a request body.
+    """Decode the JSON of a request body, refusing ambiguous text.
 
     Raises MalformedJson for broken text, broken UTF-8, NaN and Infinity, repeated keys, half surrogate pairs and deep
     nesting; InvalidRequest for numbers that do not fit in 64 bits.
@@ -67,7 +67,7 @@ def value_at(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def whole_value(text: str) -> Any:
-    """The only JSON value in `text`. Raises MalformedJson."""
+    """The JSON value that `text` consists of, with blanks around it. Raises MalformedJson."""
     value, end = value_at(text, skip_blank(text, 0))
     rest = skip_blank(text, end)
     if rest != len(text):

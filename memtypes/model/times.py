@@ -36,7 +36,7 @@ def _written_out(value: object) -> object:
 
 
 def rfc3339(value: datetime) -> str:
-    """`value` as RFC 3339 in UTC, microseconds only where there are some."""
+    """`value` as RFC 3339 text in UTC; microseconds are written unless they are 0."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

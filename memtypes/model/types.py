@@ -1,4 +1,4 @@
-"""The five types together: the one table that grows when a type is added."""
+"""Table of the classes of the five types of memory; add a row here for a new type."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Memory:
-    """The memory in a payload (see `Memory.to_payload`)."""
+    """The memory that `Memory.to_payload` wrote as `payload`, as an object of its type."""
     return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

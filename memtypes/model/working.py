@@ -1,4 +1,4 @@
-"""Working memory: the task at hand."""
+"""Working memory: notes on the current task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """The content of a working item."""
+    """Kinds of working item, by what it contains."""
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -23,7 +23,7 @@ class ContextType(StrEnum):
 
 
 class WorkingScope(StrEnum):
-    """How long a working item matters."""
+    """How long a working item is needed: for a task, a subtask or the session."""
 
     TASK = "task"
     SUBTASK = "subtask"
@@ -31,7 +31,7 @@ class WorkingScope(StrEnum):
 
 
 class WorkingFields(BaseModel):
-    """The fields of a working item."""
+    """The fields that only a working item has."""
 
     todo_id: Name | None = None
     context_type: ContextType = ContextType.TASK_CONTEXT
@@ -53,10 +53,10 @@ class LiveDraft(WorkingDraft):
 
 
 class Working(WorkingFields, Memory):
-    """A working item.
+    """A stored working item.
 
-    live: whether it is the embedded copy of a live item; contexts show the live item instead. fence: of the last holder
-    of the lock under which copies are synchronised.
+    live: whether it is the embedded copy of a live item; contexts show the live item instead. fence: of the
+    lock (see `Lease`) under which this copy was last written.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
@@ -66,5 +66,5 @@ class Working(WorkingFields, Memory):
     fence: Whole = Field(default=0, ge=0)
 
     def identity(self) -> tuple[str | None, ...]:
-        """The to-do counts: the same note for another task is another item."""
+        """The common identity and the to-do: the same note for another task is another item."""
         return (*super().identity(), self.todo_id)

@@ -1,4 +1,4 @@
-"""Answers stored by idempotency key, so that a repeated call gets the answer of the first one."""
+"""Port of the store of answers by idempotency key: a repeated call gets the answer of the first one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ANSWER_TTL = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer and the digest of its request."""
+    """An answer of the API, and the digest of the request that it answers."""
 
     digest: str
     answer: str
 
 
 class AnswerStore(Erasable):
-    """Answers by tenant and idempotency key, for ANSWER_TTL; beyond its size a store drops the oldest.
+    """Answers by tenant and idempotency key, kept for ANSWER_TTL; a full store drops the oldest.
 
     A key stands for one call in the whole tenant; `erase` removes the answers to calls about the scope's namespace.
     Raises Unavailable when the store is away.
@@ -29,7 +29,7 @@ class AnswerStore(Erasable):
 
     @abstractmethod
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return the answer stored under `key` of the tenant."""
+        """Return the answer stored under the tenant's `key`; None if there is none."""
 
     @abstractmethod
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:

@@ -1,4 +1,4 @@
-"""Encoders, from text to dense, token and sparse vectors, and tokenizers."""
+"""Ports of encoders, which turn text into dense, token and sparse vectors, and of tokenizers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
 class Embedder(ABC):
-    """Text to dense vectors, and token vectors where the model has them."""
+    """Turns text into dense vectors, and into token vectors if the model has them."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifies the vectors: model, hash of the weights, precision, pooling. Equal ones can be mixed."""
+        """Identifies the model, its weights, precision and pooling. Vectors with equal fingerprints can be compared."""
 
     @property
     @abstractmethod
@@ -46,7 +46,7 @@ class Embedder(ABC):
 
 
 class SparseEncoder(ABC):
-    """Text to term weights without IDF, which the store adds."""
+    """Turns text into weights of terms, without IDF, which the store adds."""
 
     @abstractmethod
     def encode_query(self, text: str) -> SparseVector:
@@ -58,7 +58,7 @@ class SparseEncoder(ABC):
 
 
 class Tokenizer(ABC):
-    """Tokenizer of one encoding."""
+    """Counts tokens and cuts texts by the tokens of one encoding."""
 
     @property
     @abstractmethod

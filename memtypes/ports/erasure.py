@@ -1,4 +1,4 @@
-"""Stores whose data of a namespace or of one memory can be erased."""
+"""Port of stores from which the data of a namespace or of one memory can be erased."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from memtypes.model.scope import Scope
 
 
 class Erasable(ABC):
-    """A store, a cache or a log file. memory_id: erase one memory; None for the whole namespace."""
+    """Store, cache or log file with data to erase. memory_id: of the one memory; None for the whole namespace."""
 
     @abstractmethod
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase it and return the number of entries removed."""
+        """Erase the data of the memory or the namespace; return the number of entries removed."""
 
     @abstractmethod
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the entries that are there now."""
+        """Number of entries about the memory or the namespace that are stored now."""

@@ -1,4 +1,4 @@
-"""Locks between processes, each with a TTL and a fencing number.
+"""Port of locks between processes, each with a TTL and a fencing number.
 
 A TTL cannot keep a holder from writing late: a process that was paused for longer goes on as if it still held the lock.
 So every holder gets a fence that is higher than that of all earlier holders, and a guarded write is refused once a
@@ -24,10 +24,10 @@ RENEWALS = 3
 
 @dataclass(frozen=True, slots=True)
 class LockRequest:
-    """A lock to acquire. scope: its namespace; None for a lock of the whole service.
+    """A lock to acquire. scope: of the data it guards; None for a lock of the whole service.
 
     ttl_s: seconds after which it is free unless renewed. wait_s: how long to wait for it; 0 tries once.
-    optional: the caller can go on without the lock if the store is away, so it is not waited for.
+    optional: the caller can go on without the lock, so an unavailable store is not waited for.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Locks(ABC):
 
     @abstractmethod
     async def acquire(self, request: LockRequest) -> Lease:
-        """Return the lock, first come, first served. Raises Overloaded after `wait_s`."""
+        """Acquire the lock; waiting callers are served in order. Raises Overloaded after `wait_s`."""
 
     @abstractmethod
     async def renew(self, lease: Lease) -> None:
@@ -63,9 +63,9 @@ class Locks(ABC):
 
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:
-        """Hold the lock for the block, renewing it.
+        """Acquire the lock, renew it while the block runs, and release it.
 
-        Raises LockLost at the end of the block if it was lost on the way; guarded writes may have been refused.
+        Raises LockLost at the end of the block if the lock was lost meanwhile; writes under it may have been refused.
         """
         lease = await self.acquire(request)
         released = False

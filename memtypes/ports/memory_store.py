@@ -27,7 +27,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of memories: newest first by created_at, ties by id.
+    """Request for a page of memories: newest first by created_at, ties by id.
 
     types: empty for all. limit: 1-500. cursor: `next_cursor` of the page before, None for the first page.
     """
@@ -40,7 +40,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """memories: at most the limit. next_cursor: None on the last page. total: the number of all that match."""
+    """A page of memories. next_cursor: None on the last page. total: number of matching memories on all pages."""
 
     memories: tuple[Memory, ...]
     next_cursor: str | None
@@ -49,7 +49,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
-    """A query over one or several types.
+    """A search for candidates of one or several types.
 
     filters: the types to search, each with a filter on top of the scope. dense, sparse: the query as vectors; None
     leaves that leg out. depth: candidates of each leg and type. tokens: the query's token vectors, for late interaction
@@ -67,7 +67,7 @@ class CandidateSearch:
 
 @dataclass(frozen=True, slots=True)
 class TypeStats:
-    """The number of memories of a type, and of the tokens of their contents."""
+    """Number of memories of a type, and of tokens in their contents."""
 
     count: int
     tokens: int
@@ -75,7 +75,7 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses of a memory: their number, and the time of the last."""
+    """Uses of a memory to add to its access count. times: how many. at: of the last."""
 
     id: str
     type: MemoryType
@@ -93,14 +93,14 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`, replacing those with the same id; all of a type or none."""
+        """Store `records`, replacing those with the same id; of each type either all are stored or none."""
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, by id; of any type, or of the type that an id is mapped to."""
+        """The memories of `ids` that exist, by id. ids: alone, or with the type to look each up in."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """The memories of `listing` and of all pages after it, at most `most`."""
+        """The memories of the page `listing` and of all pages after it, at most `most`."""
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -113,7 +113,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages of those `ids` that exist, by id: the fields that a context shows."""
+        """The passage of each memory of `ids` that exists, by id: the fields that a context shows."""
 
     @abstractmethod
     async def patch(
@@ -126,8 +126,8 @@ class MemoryStore(ABC):
     ) -> None:
         """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
 
-        The values are JSON as in `Memory.to_payload`. Unknown ids are ignored. With the fence of a lock, a memory that
-        was patched under a higher fence stays as it is, and LockLost is raised at the end.
+        The values are JSON as in `Memory.to_payload`. Unknown ids are ignored. fence: of the lock (see `Lease`); a
+        memory patched under a higher fence stays unchanged, and LockLost is raised at the end.
         """
 
     @abstractmethod
@@ -136,19 +136,19 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`; the number that were removed."""
+        """Remove the memories of `ids`; return the number removed."""
 
     @abstractmethod
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` (empty: all) that matches; the number that were removed."""
+        """Remove every memory of `types` (empty: all) that matches `where`; return the number removed."""
 
     @abstractmethod
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page of memories. Raises InvalidRequest for a cursor that is not of this store."""
+        """Return one page of memories. Raises InvalidRequest for a cursor from another store."""
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search the union of its legs' best of every type, in no particular order; one request for all.
+        """For each search the `depth` best of each leg (dense, sparse) and type together, unordered; one request.
 
         A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
         scope's namespace, so the texts of other tenants have no influence.
@@ -156,11 +156,11 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Counts of every type in the scope, zeros included."""
+        """Number of memories and tokens of every type in the scope, zeros included."""
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
-        """The tenant's namespaces with any memory, in order. The only call that is not bounded by a namespace."""
+        """Names of the tenant's namespaces that have memories, sorted. The only call not bounded by a namespace."""
 
     @abstractmethod
     async def ping(self) -> None:

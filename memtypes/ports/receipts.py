@@ -1,4 +1,4 @@
-"""Receipts sealed into a hash chain for each tenant, and the store that holds them.
+"""Receipts, sealed into a hash chain for each tenant, and the port of their store.
 
 Knows how receipts are sealed, not what is in them.
 """
@@ -35,7 +35,7 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedReceipt:
-    """A receipt without its link to the chain.
+    """A receipt as encoded JSON, without its link to the chain.
 
     before, after: its members as canonical JSON, split where the members of the link go.
     """
@@ -47,7 +47,7 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode `body`, which has an `id`. This is most of the work, so that sealing is quick."""
+        """Encode a receipt's `body`, which has an `id`, as JSON: most of the work, so that sealing is quick."""
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
         return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])
@@ -94,12 +94,12 @@ def seal_all(receipts: Sequence[UnsealedReceipt], head: ChainHead) -> list[Seale
 
 
 def receipt_hash(receipt: Mapping[str, Any]) -> str:
-    """The value that the `sha256` of a receipt must have."""
+    """The correct `sha256` of a receipt, computed from its other members."""
     return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
 
 
 def receipt_id(issued: datetime) -> str:
-    """Return a UUIDv7: unguessable, and carries the time at which it was issued."""
+    """Return a new receipt id: a random UUIDv7 that contains the time `issued`."""
     since = int(issued.timestamp() * 1_000)
     return str(UUID(int=since << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)))
 

@@ -1,4 +1,4 @@
-"""Stores of threads and of evicted turns. The docstrings are the contract."""
+"""Ports of the stores of threads and of evicted turns. The docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CHAIN = 20
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: together its name. lru: whether it evicts the least recently used turn."""
+    """A thread to create. resource, key: its name, together. lru: evict the least recently used turn first."""
 
     thread_id: str
     ttl_s: int
@@ -32,9 +32,9 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread without its turns. tokens: of its turns and its summary. ttl_left_s: seconds until it expires.
+    """State of a thread, without its turns. tokens: of turns and summary. ttl_left_s: seconds until it expires.
 
-    ancestors: their ids, oldest first, whether they are there or not.
+    ancestors: their ids, oldest first, including expired ones.
     """
 
     id: str
@@ -68,7 +68,7 @@ class AppendTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnAppended:
-    """The result of an append. tokens, turns: of the thread afterwards. evicted: number of turns evicted for it."""
+    """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted."""
 
     index: int
     version: int
@@ -79,7 +79,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: when each index was last used; higher is later."""
+    """A thread with its turns, oldest first. used: order of last use by turn index; higher is later."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -88,7 +88,7 @@ class ThreadContent:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to flush. summary: replaces the previous one; None leaves it."""
+    """Turns to flush from a thread. summary: replaces the thread's summary; None leaves it unchanged."""
 
     thread_id: str
     indices: tuple[int, ...]
@@ -100,12 +100,12 @@ class Removal:
 class ThreadStore(ABC):
     """Stores threads. Each change is atomic; an unknown thread raises NotFound.
 
-    Evicted and flushed turns are queued in the `EvictedTurnStore` in the same transaction.
+    Turns that are evicted or flushed are added to the `EvictedTurnStore` in the same transaction.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """The id of the new thread, or of the existing one with its resource and key.
+        """Create a thread unless one with its resource and key exists; return the id of the new or existing one.
 
         Raises NotFound for an unknown parent, InvalidRequest for a chain that would be a cycle or too deep, Conflict
         if the existing thread has another parent.
@@ -120,37 +120,37 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """The thread."""
+        """Return the thread without its turns."""
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """The thread with all its turns."""
+        """Return the thread with all its turns, oldest first."""
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """The thread with some of its turns, which are marked as used."""
+        """Return the thread with at most `limit` turns from `offset` on, and mark these as used."""
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark turns as used now."""
+        """Mark the turns with these indices as used now."""
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Remove turns from the thread; False, and no change, if one of them is not there."""
+        """Remove turns from the thread; return False, without a change, if one of them is missing."""
 
     @abstractmethod
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """Replace all turns by these, each with its rank; the new version. Raises VersionConflict."""
+        """Replace all turns by `turns`, each with its eviction rank; return the new version. Raises VersionConflict."""
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and return their number. With a `backup_id` they are kept for a day."""
+        """Remove all turns and return their number. With a `backup_id` they are stored under it for a day."""
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """The turns of a backup."""
+        """Return the turns that `clear` stored under `backup_id`."""
 
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str) -> None:
@@ -159,10 +159,10 @@ class ThreadStore(ABC):
 
 @dataclass(frozen=True, slots=True)
 class EvictedTurns:
-    """Turns that were evicted or flushed together and wait to be stored as memories. token: its key in the store.
+    """Turns that were evicted or flushed together and wait to be stored as memories. token: the batch's key.
 
-    tries: rejections since it was queued. rounds: how often it was set aside. reason: why it is set aside, else empty.
-    retry_at: when it is retried.
+    tries: failed attempts since it was queued. rounds: how often it was set aside, that is taken out of the queue.
+    reason: why it is set aside, else empty. retry_at: when it is queued again.
     """
 
     thread_id: str
@@ -174,29 +174,29 @@ class EvictedTurns:
     retry_at: datetime | None = None
 
     def due(self, at: datetime | None) -> bool:
-        """Whether a batch that is set aside is retried at `at`; always if `at` is None."""
+        """Whether a batch that is set aside may be queued again at `at`; always if `at` is None."""
         return at is None or self.retry_at is None or self.retry_at <= at
 
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Unsaved batches. waiting: number queued in the namespace. set_aside: those of one thread, oldest first."""
+    """Batches not stored yet. waiting: number queued in the namespace. set_aside: those of one thread, oldest first."""
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()
 
     @property
     def retry_at(self) -> datetime | None:
-        """When the first batch that is set aside is retried."""
+        """Earliest time at which a batch that is set aside is queued again; None without any."""
         return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
 
 
 class EvictedTurnStore(ABC):
-    """Queue of evicted turns. A batch stays until it is acknowledged, even if its thread is deleted."""
+    """Queue of turns to store as memories. A batch stays until it is acknowledged, even if its thread is deleted."""
 
     @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """The first batches of the queue, oldest first."""
+        """Return at most `limit` batches from the front of the queue, oldest first."""
 
     @abstractmethod
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
@@ -208,11 +208,11 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue for one more round, until it is requeued."""
+        """Take a batch out of the queue until `retry_at`, when `requeue` puts it back; counts one more round."""
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
-        """Queue every batch, of any scope, that is set aside and due at `at` (None: all of them), with no tries.
+        """Put batches that are set aside and due at `at` (None: all) back in the queue, in all scopes, tries at 0.
 
         Returns their number.
         """
@@ -223,4 +223,4 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
-        """Every scope with queued batches."""
+        """Yield every scope that has queued batches."""

@@ -1,4 +1,4 @@
-"""Stores of workflows. The docstrings are the contract."""
+"""Port of the store of workflows. The docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An answer that is stored with the event, for repeated calls. digest: of the request."""
+    """An answer of the API to store with the event, for repeated calls with `key`. digest: of the request."""
 
     key: str
     digest: str
@@ -48,7 +48,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """The result of an append. answer: the stored one if the call is a repetition; then nothing was appended."""
+    """Result of appending an event. answer: the stored one if the call was repeated and nothing appended, else None."""
 
     version: int
     answer: str | None = None
@@ -56,9 +56,9 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A stored workflow. base: a state. events: those that follow it, up to the requested version.
+    """A stored workflow. base: state at a snapshot or the start. events: those after it, up to the requested version.
 
-    version: the newest. ancestors: ids, oldest first. lost: the events have expired, and `base` is the last state.
+    version: newest version. ancestors: ids, oldest first. lost: the events have expired; `base` is the last state.
     """
 
     workflow_id: str
@@ -71,13 +71,13 @@ class WorkflowLog:
 
     @property
     def state(self) -> WorkflowState:
-        """The state after the events."""
+        """The state of the workflow: `base` and the events after it."""
         return fold(self.base, self.events)
 
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """A workflow of a chain; status and version are None if it has expired."""
+    """A workflow as a link of its chain of ancestors; status and version are None if it has expired."""
 
     workflow_id: str
     parent_id: str | None = None
@@ -110,7 +110,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """The workflow from its newest snapshot; from its beginning if `at_version` is older than that.
+        """Load a workflow with the events since its newest snapshot; with all events if `at_version` is before that.
 
         Raises NotFound, and InvalidRequest for a future version.
         """
@@ -121,20 +121,20 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store `state`, unless a newer snapshot exists or the workflow has expired."""
+        """Store `state` as snapshot, unless a newer one exists or the workflow has expired."""
 
     @abstractmethod
     async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
-        """The ancestors, oldest first, and the workflow itself. Raises NotFound for the workflow itself."""
+        """The ancestors, oldest first, and the workflow itself. Raises NotFound if the workflow does not exist."""
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Whether the caller may record the ended workflow. A claim is exclusive and lasts for a minute."""
+        """Claim the recording of an ended workflow for a minute; False if another caller has claimed it."""
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Remove the workflow from the list of unrecorded ones."""
+        """Mark an ended workflow as recorded: remove it from the list of unrecorded ones."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Every ended workflow, of any scope, without a record."""
+        """Yield scope and id of every ended workflow, of all scopes, that is not recorded."""

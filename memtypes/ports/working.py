@@ -1,4 +1,4 @@
-"""Live working memory: the items that the next prompts get, and the store that holds them.
+"""Live working memory: items that go into every next prompt of a session, and the port of their store.
 
 A live item is a working memory whose `accessed_at`, `expires_at` and `cleared_at` are kept in the live store. Its
 embedded copy in the memory store is updated later; see `ingest.working.working_memory`.
@@ -19,8 +19,8 @@ from memtypes.model.working import Working
 class LiveItem:
     """A working memory in the live store.
 
-    ttl: time to live after the last use. unsynced: the embedded copy differs. revision: opaque; changes with every
-    change of the item.
+    ttl: time to live after the last use. unsynced: whether the embedded copy differs from the item. revision:
+    opaque; differs after every change of the item.
     """
 
     memory: Working
@@ -36,7 +36,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Items of a session: those of a to-do, a single one by id, or all."""
+    """Which items of a session: those of a to-do, the one with an id, or all."""
 
     todo_id: str | None = None
     id: str | None = None
@@ -44,7 +44,7 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with unsynced or expired items. due_at: opaque; when it was due as this was read."""
+    """A namespace with unsynced or expired items. due_at: opaque; the time at which it is due."""
 
     scope: Scope
     due_at: str
@@ -61,29 +61,29 @@ class LiveItemStore(ABC):
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Every item of the session, oldest first, including cleared and expired ones that are not swept yet.
 
-        optional: the caller can do without, so a slow store is not waited for.
+        optional: the caller can do without the items, so a slow store is not waited for.
         """
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of those of `ids` that are not over at `at`."""
+        """Restart the time to live of the items of `ids` that are neither cleared nor expired at `at`."""
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Clear the selected items that are not over at `at`; return their ids."""
+        """Mark the selected items as cleared unless they are cleared or expired at `at`; return their ids."""
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Namespaces with items to sync or sweep by `at`, longest due first."""
+        """Namespaces with items to sync, or expired ones to delete, by `at`; longest due first."""
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Sessions of a namespace with items to sync or sweep by `at`, longest due first."""
+        """Sessions with items to sync, or expired ones to delete, by `at`; longest due first."""
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as synced and delete those that are over at `at`. Items that changed meanwhile stay unsynced."""
+        """Mark `items` as synced, or delete those cleared or expired at `at`; ones that changed since stay unsynced."""
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next, unless it changed since `due` was read."""
+        """Set the time at which the namespace is due next, unless that changed since `due` was read."""

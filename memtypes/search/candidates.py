@@ -1,4 +1,4 @@
-"""Candidates of a search: as columns for ranking, and as single values for callers that need a few."""
+"""Candidates of a search: as columns for ranking, or one by one for callers that need a few."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """An id with its raw signals.
+    """A memory that a search found: its id with raw scores and the fields for ranking.
 
     dense: cosine, -1..1; None without a dense leg. sparse: BM25, 0 and up; None without a sparse leg. A candidate has
     the score of every leg of the search, whichever leg found it. payload: the COLUMN_FIELDS that the memory has, as in
@@ -35,7 +35,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates(Sequence[Candidate]):
-    """Candidates as columns of equal length.
+    """Candidates of a search, as columns of equal length.
 
     ids: as ASCII bytes, which sort like the ids. kinds: positions in TYPES. dense, sparse, late: as in Candidate, NaN
     for a candidate without a score, None where no candidate has one.
@@ -50,7 +50,7 @@ class Candidates(Sequence[Candidate]):
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> Candidates:
-        """`candidates` as columns."""
+        """`candidates`, given one by one, as columns."""
         if isinstance(candidates, Candidates):
             return candidates
         return cls(
@@ -110,7 +110,7 @@ def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
 
 
 def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """The rows as one matrix, NaN for a missing row; None when no row has a number."""
+    """Late scores of all candidates as one matrix, NaN rows where missing; None when no candidate has any."""
     width = next((len(row) for row in values if row is not None and len(row)), 0)
     if not width:
         return None
@@ -119,7 +119,7 @@ def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] |
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """The columns one after the other, NaN for a part without one; None when no part has one."""
+    """One column of several parts, in order, NaN for a part without it; None when no part has it."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

@@ -21,7 +21,7 @@ from memtypes.search import vectors
 
 
 class ColumnKind(StrEnum):
-    """The values of a column."""
+    """Type of the values in a column."""
 
     TIME = "time"
     WHOLE = "whole"
@@ -89,10 +89,10 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The columns of `count` memories, by path; those in which no memory has a value may be missing.
+    """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
-    tables: the texts of each text column. places: the rows of the memories in `columns`; None for all rows in order. So
-    taking some of the memories copies no column before it is used.
+    tables: the distinct texts of each text column. places: rows of `columns` that are used, in order; None for all.
+    With these, taking some of the memories copies no column before it is read.
     """
 
     count: int
@@ -102,7 +102,7 @@ class Columns:
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
-        """The columns of memories with these payloads."""
+        """The columns of memories, read from their `payloads`."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
@@ -138,18 +138,18 @@ class Columns:
         return known if self.places is None else known[self.places]
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
-        """The numbers of a field, `default` where a memory has none."""
+        """The whole numbers of the field at `path`, `default` where a memory has none."""
         numbers: NDArray[np.int64] = self.column(path)
         return np.where(numbers == NONE[ColumnKind.WHOLE], default, numbers)
 
     def known(self, path: str) -> NDArray[np.bool_]:
-        """Which memories have a field."""
+        """Whether each memory has a value of the field at `path`, as a mask."""
         kind, values = KINDS[path], self.column(path)
         known: NDArray[np.bool_] = ~np.isnat(values) if kind is ColumnKind.TIME else values != NONE[kind]
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """The memories whose text meets `holds`, which is called once for each text."""
+        """Whether `holds` accepts the text of each memory at `path`, as a mask; called once for each distinct text."""
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
@@ -158,11 +158,11 @@ class Columns:
         return Columns(len(places), self.columns, self.tables, places if self.places is None else self.places[places])
 
     def changed(self, path: str, column: Column) -> Columns:
-        """The same memories with other values of a field, which is not a text."""
+        """The same memories with the field at `path`, which is not a text, replaced by `column`."""
         return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
 
     def payload(self, place: int) -> dict[str, Any]:
-        """The fields of one memory, as in `Memory.to_payload`."""
+        """The fields of the memory at `place`, as in `Memory.to_payload`."""
         payload: dict[str, Any] = {}
         at = place if self.places is None else self.places[place]
         for path, column in self.columns.items():
@@ -177,14 +177,14 @@ class Columns:
 
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """The value at `path` in each payload; None where there is none."""
+    """The value at the dotted `path` in each payload; None where there is none."""
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
     return [None if value is None else value.get(inner) for value in values] if inner else values
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """The column of JSON values of any kind but text."""
+    """JSON `values` as a column of `kind`, which is not text."""
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=DTYPES[kind])
@@ -196,7 +196,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """`value` as in a payload; None for no value."""
+    """The `value` of a column as in a payload; None for no value."""
     if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
@@ -211,7 +211,7 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """The codes of all parts as positions in one common table."""
+    """Text columns of several parts, recoded as positions in one table of texts, and that table."""
     places: dict[str, int] = {}
     moved: list[Column] = []
     for own, table in zip(codes, tables, strict=True):

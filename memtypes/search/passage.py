@@ -29,7 +29,7 @@ _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def bullet(text: str) -> str:
-    """`text` as one entry of a list: after "- ", its further lines indented, so that it can't leave its entry."""
+    """`text` as one list entry: "- " before it, its further lines indented, so that none can pass for another entry."""
     lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
     if len(lines) == 1:
         return f"- {lines[0].strip()}\n"
@@ -37,15 +37,15 @@ def bullet(text: str) -> str:
 
 
 def piece(memory: Memory) -> str:
-    """The entry of `memory` in a context."""
+    """The entry of `memory` in a Markdown context."""
     return bullet(memory.line())
 
 
 class Passage(NamedTuple):
     """The fields of a memory that a context shows.
 
-    said: the text to show, where it is more than the content. group: the heading that it stands under, if it needs one.
-    tokens: of its piece, by `tokenizer`. live: whether it is the copy of a live item.
+    said: the text to show, if it is more than the content; else None. group: heading above its entry; None
+    for none. tokens: of its entry, by `tokenizer`. live: whether it is the copy of a live item.
     """
 
     id: str
@@ -104,7 +104,7 @@ class _Form:
 
     @classmethod
     def of(cls, memory_class: type[Memory]) -> _Form:
-        """The form of a type's class."""
+        """Builder of memories of a type's class."""
         fields = memory_class.model_fields
         defaults = {
             name: field.get_default(call_default_factory=True)
@@ -115,7 +115,7 @@ class _Form:
         return cls(memory_class, MappingProxyType(defaults), tuple(times))
 
     def memory(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
-        """The memory, only for making its passage: fields that are neither texts nor times stay plain JSON."""
+        """The memory in `payload`, only for making its passage: other fields than texts and times stay plain JSON."""
         fields = {**self.defaults, **payload, "type": kind, "tokens": TokenCount.model_validate(payload["tokens"])}
         for name in self.times:
             if fields[name] is not None:

@@ -1,6 +1,6 @@
-"""The vectors of a text: what an encoder returns and a store keeps. And a memory's heaviest terms in 64 bytes.
+"""Vectors of a text, which an encoder returns and a store holds; and a memory's heaviest terms in 64 bytes.
 
-With its heaviest terms ranking compares the words of a thousand candidates. A term is a number from 1 to 65,535,
+Ranking compares the words of a thousand candidates by their heaviest terms. A term is a number from 1 to 65,535,
 derived from its id in the sparse vector. Two of the few thousand terms of a pool may share one, which ranking
 tolerates.
 """
@@ -39,7 +39,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A text to embed. before: the turns before it, which influence its vectors and are no part of them."""
+    """A text to embed. before: the turns before it, which influence its vectors but are not embedded."""
 
     text: str
     before: str = ""
@@ -47,7 +47,7 @@ class InContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """The vectors that one forward pass computes for a text."""
+    """Dense vector of a text and, from some models, its token vectors: the result of one forward pass."""
 
     dense: DenseVector
     tokens: TokenVectors | None = None
@@ -55,7 +55,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """The vectors of a memory."""
+    """The vectors that are stored with a memory."""
 
     dense: DenseVector
     sparse: SparseVector
@@ -72,7 +72,7 @@ Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """The number of each term, from 1."""
+    """The numbers, 1 to 65,535, of the terms with these `ids` in sparse vectors."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 
@@ -83,7 +83,7 @@ def heaviest(vector: SparseVector) -> str:
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """The numbers in texts of `heaviest`, shape (memories, KEPT); 0 where there are no more."""
+    """The term numbers in texts written by `heaviest`, shape (memories, KEPT), padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
 

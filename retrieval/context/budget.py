@@ -1,4 +1,4 @@
-"""Which hits go into a context: the shares of the types, and the fill by token counts alone, never above any limit.
+"""Which hits go into a context: token shares of the types, filled with the best hits, never above any limit.
 
 Hits are taken in score order. One that does not fit is passed over, and the fill goes on. The share of a type keeps
 other types from crowding it out; it is not reserved for a type whose memories rank far behind.
@@ -50,7 +50,7 @@ MIN_EXCERPT = 64
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """What may be spent on which types.
+    """Token limits of a context. total: of all parts and headings together. types: those it may contain.
 
     caps: hard limits by type; a type without one is limited by the total. task_like, how_to: the query's intent.
     oversize: what becomes of an entry that is larger than its share.
@@ -66,7 +66,7 @@ class BudgetPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetEntries:
-    """Hits as the budget sees them, in the order in which they are offered: columns of equal length.
+    """Sizes and types of the hits offered to a budget, best first, as columns of equal length.
 
     kinds: positions in TYPES. tokens: of each rendered entry. groups: the group heading above each entry, as a position
     in `headings`; -1 for none. ranks: of the hits.
@@ -80,7 +80,7 @@ class BudgetEntries:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, MemoryType, int, str | None]]) -> BudgetEntries:
-        """Entries of (rank, type, tokens, group heading or None)."""
+        """Entries from rows of (rank, type, tokens, group heading or None)."""
         entries = list(rows)
         headings = tuple(dict.fromkeys(group for *_, group in entries if group))
         return cls(
@@ -102,7 +102,7 @@ class BudgetEntries:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """Tokens besides the entries: of the wrapper around a block, of each type's heading, of each group heading."""
+    """Tokens that a context needs apart from entries: wrapper of a block, heading of each type, of each group."""
 
     wrapper: int
     headings: Mapping[MemoryType, int]
@@ -110,7 +110,7 @@ class Overheads:
 
 
 class ChosenEntry(NamedTuple):
-    """An entry that goes into the context. allowed: tokens that it may take; fewer than it has where it is cut."""
+    """An entry chosen for the context. allowed: tokens that it may take; fewer than it has if it is cut."""
 
     rank: int
     type: MemoryType
@@ -119,7 +119,7 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """What demand is computed from. first: number of best entries. unlisted: tokens of entries that are not listed."""
+    """Entries that count as demand. first: number of best entries. unlisted: tokens of missing entries by type."""
 
     first: int
     unlisted: Mapping[MemoryType, int]
@@ -127,10 +127,11 @@ class DemandBasis(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetFill:
-    """One filled budget: its terms, and what was chosen.
+    """Result of filling a budget: its limits, the chosen entries and the tokens of each step.
 
-    chosen: in the order of the entries. used: tokens of each type, headings included. initial, shifted, final: shares
-    of each type. room: tokens that stayed free. demand: tokens that the `window` best entries would take, by type.
+    used: tokens of each type, headings included. initial, shifted, final: tokens that each type may use, by the policy
+    table, after `shifted_shares` and after `hand_on`. room: tokens that stayed free. demand: tokens
+    that the `window` best entries would take, by type.
     """
 
     plan: BudgetPlan
@@ -146,18 +147,18 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of so many tokens was not chosen."""
+        """The limit that kept out an entry of so many tokens: the total if too few are free, else its type's share."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
 def fill(
     plan: BudgetPlan, entries: BudgetEntries, overheads: Overheads, basis: DemandBasis | None = None
 ) -> BudgetFill:
-    """Choose the entries that go into the context.
+    """Choose the entries that go into the context, best first.
 
-    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. What a
-    type does not need is handed on twice: before the fill, by demand, and after it, because entries rarely fit exactly.
-    basis: of the demand, where `entries` are not all that there were; by default the DEMAND_WINDOW.
+    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. Unused
+    tokens of a type go to others twice: before the fill, by demand, and after it, as entries rarely fit exactly.
+    basis: the entries that count as demand; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -177,7 +178,7 @@ def fill(
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
-    """Tokens of each type of the plan: its cap, or its part of the remaining tokens by the policy table.
+    """Tokens for each type at first: its cap, or its share, by the policy table, of the tokens without a cap.
 
     Sums to at most `spendable`; caps that together exceed it are served in the order of the types.
     """
@@ -216,7 +217,7 @@ def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Mem
 
 
 def hand_on(plan: BudgetPlan, shares: TypeTokens, demand: Mapping[MemoryType, int]) -> TypeTokens:
-    """`shares` after types that need less gave the rest to those that need more, in HAND_ON_ORDER.
+    """`shares` with the unneeded tokens of some types given to types that need more, in HAND_ON_ORDER.
 
     demand: tokens that each type needs. Caps hold, and the sum does not grow.
     """
@@ -232,7 +233,7 @@ def hand_on(plan: BudgetPlan, shares: TypeTokens, demand: Mapping[MemoryType, in
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries are together worth DEMAND_WINDOW times the total, each up to its type's limit."""
+    """Number of best entries with DEMAND_WINDOW times the total tokens, each counted up to its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -249,7 +250,7 @@ def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Ov
 
 
 def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _TypePart], spendable: int) -> None:
-    """Offer the tokens that stayed free to each type, in HAND_ON_ORDER."""
+    """Fill further entries of each type, in HAND_ON_ORDER, with the tokens that stayed free."""
     spare = spendable - sum(part.used for part in parts.values())
     for kind in HAND_ON_ORDER:
         if kind in parts:
@@ -259,7 +260,7 @@ def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _TypePart], spendabl
 
 
 class _TypePart:
-    """The part of one type while it is filled. Entries are plain numbers here: most are only passed over."""
+    """Part of one type while it is filled. Entries are lists of numbers here, as most are only passed over."""
 
     def __init__(
         self, kind: MemoryType, plan: BudgetPlan, limit: int, entries: BudgetEntries, overheads: Overheads
@@ -281,7 +282,7 @@ class _TypePart:
         self.chosen: list[tuple[int, ChosenEntry]] = []
 
     def fill(self, limit: int, *, cut: bool = False) -> None:
-        """Take what fits below `limit`.
+        """Choose, in order, the entries that fit: all chosen ones with headings take at most `limit` tokens.
 
         cut: an entry that is larger than all of `limit` is cut to at most half of it.
         """

@@ -1,4 +1,4 @@
-"""Chosen memories to the text of a context, in Markdown or JSON, with the exact tokens of each part.
+"""Rendering of chosen memories as the text of a context, in Markdown or JSON, with exact token counts.
 
 Every piece ends with a newline, and the next begins with a character that no tokenizer joins to a newline; therefore
 tokens add up exactly (see `memtypes.search.passage`).
@@ -58,12 +58,12 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ContextLayout:
-    """The pieces of one format, as templates.
+    """Templates for the pieces of a context in one format.
 
     opening, closing: around a block, with its {name}. heading, footing: around the part of a {type} with its {title}.
-    separator: how a piece begins that follows another of its kind. frame: around the whole context. entry: the entry of
-    a passage with its line or a part of it. has_days: whether events are grouped under headings of their days.
-    has_stored_counts: whether the token count stored with a memory is the count of its entry.
+    separator: begins a piece that follows another of its kind. frame: texts around the whole context. entry: renders
+    the entry of a passage with its line or a part of it. has_days: whether events stand under headings of days.
+    has_stored_counts: whether entries have the token counts stored with their memories.
     """
 
     opening: str
@@ -77,28 +77,28 @@ class ContextLayout:
     has_stored_counts: bool
 
     def first(self, piece: str) -> str:
-        """`piece` without its separator."""
+        """`piece` without the separator, as the first of its kind."""
         return piece.removeprefix(self.separator)
 
     def group(self, passage: Passage) -> str | None:
-        """The heading of the passage's day, or None."""
+        """Rendered heading of the day of an event; None if the format or the passage has none."""
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
     def whole(self, blocks: Sequence[str]) -> str:
-        """The context of `blocks`."""
+        """The text of a whole context, made of rendered `blocks`."""
         return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
 
     def around_block(self, name: str) -> tuple[str, str]:
-        """The pieces before and after a block."""
+        """Opening and closing piece of the block `name`."""
         return self.opening.format(name=name), self.closing.format(name=name)
 
     def around_type(self, kind: MemoryType) -> tuple[str, str]:
-        """The pieces before and after the part of a type."""
+        """Heading and footing of the part of a type."""
         return self.heading.format(type=kind, title=TITLES[kind]), self.footing
 
 
 def day_heading(day: str) -> str:
-    """The heading of the events of `day`, of the third level."""
+    """Markdown heading, of the third level, above the events of `day`."""
     return f"### {day}\n"
 
 
@@ -138,10 +138,10 @@ LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "mes
 
 
 class ShownMemory(NamedTuple):
-    """A memory in a context.
+    """A memory as a context shows it.
 
-    entry: its rendered piece. rank: of its hit. content: the text that is shown. allowed: tokens to which it was cut.
-    excerpt: whether passages are shown rather than the beginning.
+    entry: its rendered text. rank: of its hit. content: the shown part of the memory's text. allowed: most tokens of a
+    cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
     """
 
     passage: Passage
@@ -156,7 +156,7 @@ class ShownMemory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenderedBlock:
-    """One block of a context. text: empty without any memory. tokens: of the whole text. per_type: of each part."""
+    """A block of a context. text: empty without memories. tokens: of the text. per_type: tokens of each type's part."""
 
     text: str
     tokens: int
@@ -164,7 +164,7 @@ class RenderedBlock:
 
 
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: `cost`, remembered."""
+    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: cached `cost`."""
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
@@ -181,20 +181,20 @@ class Renderer:
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
-        """Tokens of the pieces around a block."""
+        """Tokens of the opening and closing pieces of a block."""
         return self._frame_tokens + sum(map(self.heading_cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
-        """Tokens of the pieces around a type's part."""
+        """Tokens of the heading and footing of a type's part."""
         return sum(map(self.heading_cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """All of `passage`. tokens: of its entry, where they are known."""
+        """All of `passage`. tokens: of its entry, if they are known; else they are counted."""
         entry = self.layout.entry(passage, passage.line)
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """The beginning of `passage` in at most `allowed` tokens; None when not even the mark fits."""
+        """The beginning of `passage` in at most `allowed` tokens; None if not even the mark of a cut fits."""
         room = allowed
         while room > 0:
             text = self.tokenizer.truncate(passage.line, room) + CUT_MARK
@@ -206,9 +206,9 @@ class Renderer:
         return None
 
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """The sentences of `passage` that matter to `query`, in at most `allowed` tokens.
+        """The sentences of `passage` that share most words with `query`, in at most `allowed` tokens.
 
-        Its beginning where no sentence fits; None where not even that does.
+        If no sentence fits, the beginning of `passage`; None if not even that fits.
         """
         mark = f" [excerpt of {passage.id[:8]}]"
 
@@ -223,7 +223,7 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
     def block(self, name: str, shown: Sequence[ShownMemory]) -> RenderedBlock:
-        """`shown` as one block: types in their order, each in reading order."""
+        """Render `shown` as the block `name`: one part for each type, each in reading order."""
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
         for kind in TITLES:
@@ -254,7 +254,7 @@ class Renderer:
 
 
 def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str) -> str | list[ContextMessage]:
-    """The context of `blocks`, without empty ones: one text, or one message for each block."""
+    """The whole context, without empty blocks: one text or, for the format "messages", a message for each block."""
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
         return [ContextMessage(content=text) for text in texts]
@@ -262,7 +262,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
 
 
 def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Events in the order in which they happened; working memory as it was chosen; everything else best first."""
+    """Sort key within a type: events as they happened, working items as chosen, others best first."""
     passage = shown.passage
     if passage.type is MemoryType.WORKING:
         return (0.0, 0, "")
@@ -277,7 +277,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The best sentences of `text` for `query` that fit together, in reading order; None when not even one fits."""
+    """The best sentences of `text` for `query` that fit together, in reading order; None if none fits."""
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
     chosen: list[int] = []
@@ -293,7 +293,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """Weight of each sentence: the summed IDF, within the text, of the query's words that it contains."""
+    """Weight of each sentence: summed IDF of the query's words in it, computed over `sentences`."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

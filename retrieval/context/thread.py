@@ -37,7 +37,7 @@ _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
 
 @dataclass(frozen=True, slots=True)
 class FileMention:
-    """The newest mention of a file or an image."""
+    """Newest mention of a file or an image. turn: its index in the thread `thread_id`."""
 
     path: str
     thread_id: str
@@ -104,7 +104,7 @@ def thread_context(
 
 
 def _candidates(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, list[_ThreadPiece]]:
-    """The pieces of each part, newest first."""
+    """The pieces that each part of the context may show, newest first."""
     parts: dict[str, list[_ThreadPiece]] = {name: [] for name in _HEADINGS}
     for content in reversed(chain):
         turns_part = "short_term" if content is chain[-1] else "long_term"
@@ -130,7 +130,7 @@ def _newest_mentions(chain: Sequence[ThreadContent], kind: str) -> list[FileMent
 
 
 def _fitting(costs: Iterable[tuple[T, int]], room: int) -> list[T]:
-    """Those that fit into `room` tokens one after the other; larger ones are skipped. costs: each with its tokens."""
+    """Items that fit into `room` tokens, taken in order; larger ones are skipped. costs: items with their tokens."""
     fitting = []
     for candidate, cost in costs:
         if cost <= room:

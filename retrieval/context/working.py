@@ -1,6 +1,6 @@
-"""Live working memory in a retrieval: read beside the search, and shown whatever the query.
+"""Live working memory in a retrieval: read in parallel with the search, and shown for every query.
 
-Every live item of the session is a hit with score 0 and no signals. Its stored copy, which a search may find, is left
+Every live item of the session is a hit with score 0 and no signals. Its copy in the memory store is left
 out. Without the live store the answer has no working memory and reports that it is degraded.
 """
 
@@ -29,7 +29,7 @@ LIVE_DEGRADED = "live"
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """Live items of a request's session, by id. exists: whether there is a live store. away: it did not answer."""
+    """Live items of a request's session, by id. exists: whether there is a live store. away: whether it is down."""
 
     memories: Mapping[str, Memory] = field(default_factory=dict)
     exists: bool = False
@@ -37,7 +37,7 @@ class LiveView:
 
 
 async def read_live(items: LiveItemStore | None, scope: Scope, request: RetrieveRequest, as_of: datetime) -> LiveView:
-    """The items of the session that were live at `as_of`."""
+    """Read the items of the session that were live at `as_of`; none if the request wants no working memory."""
     if items is None:
         return LiveView()
     if not request.include_working or request.working_budget == 0 or scope.session_id is None:
@@ -51,7 +51,7 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """`ranked` with every live item and without their copies; without any working memory where the store is away."""
+    """`ranked` with live items instead of their stored copies; without working memory if the live store is away."""
     if not view.exists:
         return ranked
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))

@@ -1,4 +1,4 @@
-"""Ranked candidates to the context of a retrieval: which hits go in, their texts, the rendered text and its cost.
+"""Writes the context of a retrieval from ranked candidates: choice of hits, their texts, rendering, token counts.
 
 The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
 """
@@ -36,7 +36,7 @@ _EPISODIC = TYPES.index(MemoryType.EPISODIC)
 
 
 class Fills(NamedTuple):
-    """The filled working budget and the filled long-term budget."""
+    """Results of filling the budget for working memory and the budget for long-term memory."""
 
     working: BudgetFill
     long_term: BudgetFill
@@ -58,7 +58,7 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """The hits whose entries must be counted now, because their stored counts are of another format or tokenizer.
+        """Read the hits to be counted now, as their stored counts are of another format or tokenizer; by id.
 
         Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
         """
@@ -71,7 +71,7 @@ class ContextWriter:
         return await self._fetch(dict(zip(self._ids[:needed], kinds, strict=True)))
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
-        """Both budgets, filled."""
+        """Choose the hits of the context: fill the working and the long-term budget. texts: of `texts_to_count`."""
         working = _task_first(self._ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
         long_term = np.flatnonzero(self._kinds != _WORKING)
         return await offload(
@@ -84,7 +84,7 @@ class ContextWriter:
         )
 
     async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
-        """The texts of the chosen memories, by id; `texts` are not read again. Removed memories are left out."""
+        """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile are left out."""
         ids = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
         missing = {memory_id: kind for memory_id, kind in ids.items() if memory_id not in texts}
         return {**texts, **await self._fetch(missing)}
@@ -133,7 +133,7 @@ class ContextWriter:
         return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self._ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """The hits at `positions` as the budget sees them; without stored counts only those with a text."""
+        """Entries for the budget of the hits at `positions`; without stored counts, only of those in `texts`."""
         if self._has_stored_counts():
             return stored_entries(self._ranked.candidates, positions)
         rows = []
@@ -168,7 +168,7 @@ class ContextWriter:
         return [memory for memory in shown if memory is not None]
 
     def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
-        """The chosen memory as it is shown; None for one that was removed or does not fit."""
+        """The memory of `entry` as the context shows it; None if it was removed or does not fit."""
         if passage is None:
             return None
         if not entry.cut:
@@ -194,7 +194,7 @@ class ContextWriter:
 
 
 def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Working items of the current to-do first, then by priority (5 first), then by score."""
+    """Sort the `positions` of working items: current to-do first, then by priority (5 first), then by score."""
     columns = candidates.columns.take(positions)
     of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
     priorities = columns.wholes("priority", DEFAULT_PRIORITY)
@@ -202,7 +202,7 @@ def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: st
 
 
 def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:
-    """The candidates at `positions` as the budget sees them, by the counts that were stored with them."""
+    """Entries for the budget of the candidates at `positions`, with the token counts stored with them."""
     kinds, columns = candidates.kinds[positions], candidates.columns.take(positions)
     episodic = np.flatnonzero(kinds == _EPISODIC)
     days, day_of = np.unique(columns.take(episodic).column("created_at").astype("datetime64[D]"), return_inverse=True)

@@ -1,4 +1,4 @@
-"""What a query asks for, by plain rules on its words: tasks, instructions, the latest state, or a present value."""
+"""Intent of a query, by plain rules on its words: tasks, instructions, the latest state, or a present value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PAST = re.compile(
 
 
 def is_task_like(query: str) -> bool:
-    """Whether `query` asks for what remains to be done."""
+    """Whether `query` asks for open tasks."""
     return _TASK.search(query) is not None
 
 

@@ -36,13 +36,13 @@ _EVENT_RELATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EventReference:
-    """A time relative to an event. event: the words for the event."""
+    """A time that a query names relative to an event. event: the words for the event."""
 
     event: str
     _relation: re.Match[str]
 
     def windows(self, happened: datetime) -> tuple[Window, ...]:
-        """The window, given the instant of the event in UTC; none if the calendar does not reach that far."""
+        """The window of the time, if the event `happened` then, in UTC; empty outside the range of the calendar."""
         try:
             return (_related(self._relation, Window.day_of(happened)),)
         except (ValueError, OverflowError):
@@ -50,13 +50,13 @@ class EventReference:
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
-    """Every window that `query` names, in the order of its words; none for most queries. as_of: in UTC."""
+    """Every window of time that `query` names, in the order of its words; empty for most queries. as_of: in UTC."""
     placed = sorted(_read(query.casefold(), as_of), key=lambda match: match[0])
     return tuple(window for _, window in placed)
 
 
 def event_reference(query: str) -> EventReference | None:
-    """The time that `query` names relative to an event; None without one, or if `query` also names a time itself."""
+    """The time that `query` names relative to an event; None if it has none or also names an absolute time."""
     relation = _EVENT_RELATION.search(query.casefold())
     if relation is None or time_windows(query, _ANY_INSTANT):
         return None
@@ -71,7 +71,7 @@ def names_time(query: str) -> bool:
 
 
 def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Each window with the position of its words. Words that were read are blanked out for the patterns that follow."""
+    """Each window named in `text` with the position of its words, which are blanked out for the next patterns."""
     for pattern, reader in READERS:
         spans: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -87,7 +87,7 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """`window` as changed by the words at the end of `before`, and how many characters relate it to another time."""
+    """`window` changed by the words at the end of `before`; and the length of words that relate it to another time."""
     relation = _RELATION.search(before)
     if relation is not None:
         return len(before) - relation.start(), _related(relation, window)
@@ -96,17 +96,17 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """`window` opened towards now by since and after, towards the beginning by before, until, till, by and as of."""
+    """`window` extended to now for since and after; to the beginning for before, until, till, by and as of."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
 
 
 def _related(relation: re.Match[str], anchor: Window) -> Window:
-    """The time related to `anchor`: a part of it, or what lies before or after it, together with `anchor`.
+    """The time that `relation` names: a part of `anchor`, or the time before or after it together with `anchor`.
 
-    Together, as what happened two weeks before an event is often told only then. Raises ValueError or OverflowError
-    where the calendar does not reach.
+    `anchor` is included, as what happened two weeks before an event is often told only then. Raises ValueError or
+    OverflowError where the calendar does not reach.
     """
     joint = relation["side"] or relation["joint"]
     if joint == "of" or (joint == "on" and _first_day(relation) is None):
@@ -140,7 +140,7 @@ def _end_after(relation: re.Match[str], anchor: Window) -> datetime:
 
 
 def _first_day(relation: re.Match[str]) -> int | None:
-    """The weekday that is named, from 0 for Monday, Saturday for a weekend; None for a length of time."""
+    """The weekday that `relation` names, from 0 for Monday; Saturday for a weekend; None for a length of time."""
     period = relation["period"]
     if period == "weekend":
         return 5
@@ -154,6 +154,6 @@ def _length(relation: re.Match[str]) -> timedelta:
 
 
 def _rounding(relation: re.Match[str]) -> timedelta:
-    """Half a unit, as people round weeks, months and years."""
+    """Half the unit of `relation`, because people round weeks, months and years."""
     unit = relation["unit"] or relation["period"]
     return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

@@ -1,4 +1,4 @@
-"""Profiles: named weights of the ranking's signals, and how the words of a query change them."""
+"""Profiles, which are named weights of the ranking's signals, and their adaptation to the words of a query."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _adapted(weights: dict[str, float], query: str) -> dict[str, float]:
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
-    """`weights` with `share` of the whole given to one signal; the others shrink in proportion."""
+    """`weights` in which `signal` has `share` of the sum; the others shrink in proportion."""
     changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
     changed[signal] += share
     return changed

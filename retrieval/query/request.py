@@ -1,4 +1,4 @@
-"""The requests of search and retrieve, validated, with the fields of the HTTP contract, and budgets by model."""
+"""Requests of search and retrieve, with the fields of the HTTP contract, and the token budget for a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
 class RankedRequest(Model):
     """The common fields of search and retrieve.
 
-    session_id: the current session, in which memories visible to a session only are found; it filters nothing else.
+    session_id: current session; of the memories visible to one session only, those of this one are found.
     weights: replace those of the profile; signals that they omit get 0. as_of: the instant to ask about.
     """
 
@@ -87,7 +87,7 @@ AnyBudget: TypeAlias = Annotated[
 
 
 class RetrieveRequest(RankedRequest):
-    """A request for a context within a token budget."""
+    """A request for a context within a token budget. working_budget: tokens for working memory, on top."""
 
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
@@ -101,15 +101,15 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The budget with its caps."""
+        """The long-term budget as an object, also if the request gives a plain number."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
 
 @dataclass(frozen=True, slots=True)
 class SettledRequest:
-    """A request with its tokenizer and budgets decided; settling `request` again changes nothing.
+    """A request with its tokenizer and budgets filled in; settling `request` again changes nothing.
 
-    total: the long-term budget in tokens of the model. margin: see KnownModel.
+    total: the long-term budget in tokens of the model. margin: by which its count may exceed the tokenizer's.
     """
 
     request: RetrieveRequest
@@ -140,12 +140,12 @@ def settle(request: RetrieveRequest, registry: Registry) -> SettledRequest:
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """The most stand-in tokens that stay within `tokens` when each may count for 1 + margin."""
+    """Budget by a stand-in tokenizer that stays within `tokens` if the real count is higher by up to `margin`."""
     return int(tokens / (1.0 + margin))
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget; without a total, the memory's part of the model's window where that is known."""
+    """The request's budget; without a total, the part for memories of the model's window if that is known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

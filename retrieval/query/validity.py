@@ -1,4 +1,4 @@
-"""Which memories a query may return, as one filter for each type: validity in time, and the caller's filters."""
+"""Filters, one for each type, of the memories that a query may return: valid in time and matching the caller's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each type that a search looks in. Raises InvalidRequest for a malformed filter."""
+    """The filter of each type that the request searches. Raises InvalidRequest for a malformed filter."""
     where = all_of(valid_at(as_of), _callers_filter(request))
     return dict.fromkeys(request.types or MemoryType, where)
 
 
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each type that a context is made of. Raises InvalidRequest for a malformed filter.
+    """The filter of each type that may be in the context. Raises InvalidRequest for a malformed filter.
 
     Closed intentions are left out unless the caller filters by status. Working memory depends on include_working and
     working_budget alone, and cleared items are left out.

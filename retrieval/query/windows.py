@@ -1,6 +1,6 @@
 """Windows of time named in calendar words: dates, months, seasons, years, weekdays and how long ago, in UTC.
 
-A reader raises ValueError for what the calendar does not have, such as 31 June.
+Each function reads the match of a pattern; ValueError for dates that do not exist, such as 31 June.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _iso_date(match: re.Match[str], _: datetime) -> Window:
 
 
 def _date(match: re.Match[str], as_of: datetime) -> Window:
-    """A date as written; without a year the last one up to today."""
+    """The day of a date; without a year, the latest such day up to today."""
     month, day = month_of(match["month"]), int(match["day"])
     past = (month, day) <= (as_of.month, as_of.day)
     year = int(match["year"]) if match["year"] else as_of.year - (not past)
@@ -68,14 +68,14 @@ def _date(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
-    """The month as it last began; after "last", the last one that is over."""
+    """The latest month of that name that has begun; after "last", the latest that is over."""
     month = month_of(match["month"])
     begun = month < as_of.month or (month == as_of.month and match["which"] != "last")
     return _month(as_of.year - (not begun), month)
 
 
 def _season(match: re.Match[str], as_of: datetime) -> Window:
-    """Three months in the northern hemisphere, by the year in which they begin; "last" is the last one that is over."""
+    """A season of the northern hemisphere, in the year in which it begins; after "last", the latest that is over."""
     first, last = _FIRST_MONTH[match["season"]], match["which"] == "last"
     if match["year"]:
         return _three_months(int(match["year"]), first)
@@ -95,12 +95,12 @@ def _near_day(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _weekday(match: re.Match[str], as_of: datetime) -> Window:
-    """The last such day before today."""
+    """The latest day of that name before today."""
     return Window.day_of(as_of - ((as_of.weekday() - weekday_of(match["day"])) % 7 or 7) * DAY)
 
 
 def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
-    """The current week, weekend, month or year, or the one before it."""
+    """The current ("this") week, weekend, month or year, or the one before it ("last")."""
     last, unit = match["which"] != "this", match["unit"]
     if unit.startswith("week"):
         monday = midnight(as_of) - (as_of.weekday() + 7 * last) * DAY
@@ -112,7 +112,7 @@ def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """Around that long ago: half a unit to either side, as people round, but at least a day."""
+    """The time around "two weeks ago": half a unit to either side, as people round, at least a day."""
     length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
     middle = as_of - int(number_of(match["count"])) * length
     half = max(length / 2, DAY)

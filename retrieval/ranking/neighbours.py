@@ -1,6 +1,6 @@
 """Neighbours of candidates in their session: the turns just before and after, and the rest of the session.
 
-Order in a session is given by `seq`. A neighbour that is no candidate is unknown and counts for nothing. Most
+Order in a session is given by `seq`. A neighbour that is no candidate is ignored. Most
 candidates have no neighbour among the others, so only those that have one are listed.
 """
 
@@ -31,10 +31,10 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Who stands next to whom.
+    """Which candidates are neighbours in a session.
 
-    near, far: pairs before and after, one and two places away. in_sessions: positions of the candidates whose session
-    has another candidate, session by session. starts: where each session begins in it.
+    near, far: pairs with the turn before and with the turn after, one and two places away. in_sessions: positions of
+    candidates that share their session with another, session by session. starts: of each session in in_sessions.
     """
 
     near: tuple[Pairs, Pairs]
@@ -43,19 +43,19 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The larger value of the two neighbours; 0 without any. values: shape (candidates, ...), 0 and up."""
+        """For each candidate the larger value of its neighbours; 0 without. values: (candidates, ...), 0 and up."""
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The larger value of the two candidates two places away; 0 without any."""
+        """For each candidate the larger value of those two places away; 0 without."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """The maximum of each value and of its neighbours' and its session's, each times its factor (at most 1).
+        """For each candidate the maximum of its value and those of its neighbours and session times a factor.
 
-        values: shape (candidates, ...), 0 and up.
+        next_to, two_away, in_session: the factors, at most 1. values: shape (candidates, ...), 0 and up.
         """
         if not len(self.in_sessions):
             return values
@@ -68,7 +68,7 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """The neighbours among `candidates`; of two with the same number the later one is the neighbour."""
+    """Neighbours among `candidates`; of two turns with the same number the later one is used."""
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)
@@ -100,7 +100,7 @@ def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) ->
 
 
 def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Those of `positions` that share a session, and where each session begins. sessions: ascending."""
+    """The `positions` whose session occurs more than once, and the starts of these sessions. sessions: ascending."""
     begins = np.diff(sessions, prepend=-1) != 0
     shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
     return positions[shared], np.flatnonzero(begins[shared])

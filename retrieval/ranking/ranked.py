@@ -1,4 +1,4 @@
-"""Ranked candidates as columns, and what can become of a candidate."""
+"""Ranked candidates as columns, and the possible outcomes of a candidate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from retrieval.ranking.sorting import ascending, text_order
 
 
 class CandidateOutcome(StrEnum):
-    """What became of a candidate.
+    """Outcome of a candidate: in the context, or the reason why not.
 
     The first three are decided by the budget, the next two by the ranking, the three after them by the filters.
-    REMOVED: it was chosen, and deleted before its text was read.
+    REMOVED: its memory was deleted after it was chosen, before its text was read.
     """
 
     INCLUDED = "included"
@@ -59,7 +59,7 @@ class RankedCandidates:
         return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
     def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
-        """Only the candidates that `mask` marks; ranks close up."""
+        """Only the candidates that `mask` marks; the ranks stay without gaps."""
         if mask.all():
             return self
         positions = np.flatnonzero(mask)
@@ -73,7 +73,7 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """With `added` as further hits that have score 0 and no signals, in the order of scores and ids."""
+        """With the candidates `added` as hits of score 0 without signals; hits stay in the order of score, then id."""
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])

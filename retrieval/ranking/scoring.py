@@ -1,4 +1,4 @@
-"""Candidates to ranked candidates: one weighted sum of signals, ties by id; a pure function of store and clock."""
+"""Ranks candidates by a weighted sum of signals, ties by id; the same input always gives the same order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retrieval.ranking.sorting import ascending, duplicate_positions, text_order
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How candidates are scored.
+    """Parameters of scoring, from the query and the request.
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     A candidate below min_similarity or min_score is no hit.
@@ -39,7 +39,7 @@ class Scoring:
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
-    """Candidates of all types, ranked together by score = sum(weight * signal)."""
+    """Rank candidates of all types together by score = sum(weight * signal)."""
     candidates = candidates.take(text_order(candidates.ids))
     table = _signal_table(candidates, scoring)
     scores = _scores(candidates, table, scoring)

@@ -62,7 +62,7 @@ _HALF_LIVES = np.array(
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours, candidates: Candidates) -> NDArray[np.float64]:
-    """Similarity of the neighbouring turns: three parts the better direct neighbour, one part the better one beyond."""
+    """Similarity of neighbouring turns: 3/4 the better direct neighbour's, 1/4 the better one's two places away."""
     around: NDArray[np.float64] = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     return np.minimum(around * np.where(candidates.kinds == _EPISODIC, TURN_CONTEXT, 1.0), 1.0)
 
@@ -83,7 +83,7 @@ def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """How near each instant is to the nearest window, in [0, 1]: 1 inside, one half at NEAR before or after.
+    """How near each instant is to the nearest window, in [0, 1]: 1 inside, 1/2 at distance NEAR.
 
     instants: in UTC, shape (memories,).
     """
@@ -96,7 +96,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """The time of the candidate that tells best of the event searched for, in UTC; None if none tells of it."""
+    """Time, in UTC, of the candidate that best matches the words for an event; None if none matches."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -118,7 +118,7 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """0.5 ** (age / half-life) at `as_of`; 1 for types that do not age.
 
-    For an intention with a due time the age is the time that is left: 1 once it is due.
+    For an intention with a due time, the time left until then counts as age: 1 once it is due.
     """
     ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
     return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
@@ -131,7 +131,7 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(i - 1) / 9 of importances from 1 to 10."""
+    """Importances from 1 to 10, scaled to [0, 1]."""
     return (values - 1.0) / 9.0
 
 
@@ -157,7 +157,7 @@ def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
 
 
 def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers) -> NDArray[np.float64]:
-    """How much of the best hits' telling terms each candidate has, shape (candidates,), in [0, 1]; 1 for the most.
+    """Share of the best hits' distinctive terms in each candidate, shape (candidates,), in [0, 1]; 1 for the most.
 
     Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document frequencies taken
     from the candidates. A term weighs the squared scores of the hits that contain it times its IDF. Terms of the query

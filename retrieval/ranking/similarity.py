@@ -15,7 +15,7 @@ from retrieval.ranking.neighbours import Neighbours
 
 
 class LegShares(NamedTuple):
-    """Weight of each leg in similarity."""
+    """Weight of each kind of search (dense, sparse, late interaction) in similarity."""
 
     dense: float
     sparse: float
@@ -68,7 +68,7 @@ def similarity(
 def normalised(scores: NDArray[np.float64], floor: float | None = None) -> NDArray[np.float64]:
     """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for `floor` or, without one, for the worst.
 
-    Candidates of all types are normalised together, so a type whose best match is poor stays behind. Scores that are
+    Candidates of all types are normalised together, so a type whose best match is poor gets low values. Scores that are
     all equal are clipped to [0, 1].
     """
     if scores.size == 0:
@@ -83,7 +83,7 @@ def normalised(scores: NDArray[np.float64], floor: float | None = None) -> NDArr
 def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[np.float64] | None:
     """Late-interaction score of each candidate, 0 and up, shape (candidates,); None without any token cosines.
 
-    The weighted geometric mean of how well each query token is matched in the memory or near it.
+    Weighted geometric mean, over the query tokens, of the best match in the memory or its neighbours.
     """
     if candidates.late is None:
         return None
@@ -103,7 +103,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight of each query token, summing to 1. cosines: best cosines, shape (candidates, tokens).
 
-    A token that every candidate matches alike does not discriminate; one that few match well does.
+    A token that few candidates match well weighs more than one that all match alike.
     """
     spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
     total = float(spread.sum())

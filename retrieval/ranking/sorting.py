@@ -1,4 +1,4 @@
-"""Sorting of columns, faster than a stable sort where that is possible."""
+"""Sorting of columns with stable results, faster than a stable sort where possible."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def text_order(texts: NDArray[np.bytes_]) -> NDArray[np.intp]:
 
 
 def text_prefixes(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
-    """The first eight bytes of each text as a number that sorts as they do."""
+    """The first eight bytes of each text as a number; the numbers sort like the bytes."""
     wide = texts if texts.itemsize >= _PREFIX else texts.astype(f"S{_PREFIX}")
     prefix = np.dtype({"names": ["prefix"], "formats": [">u8"], "offsets": [0], "itemsize": wide.itemsize})
     return wide.view(prefix)["prefix"].astype(np.uint64)

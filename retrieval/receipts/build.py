@@ -1,4 +1,4 @@
-"""A retrieval to the body of its receipt: plain JSON members, bounded in size.
+"""Builds the body of the receipt of a retrieval: plain JSON, bounded in size.
 
 Candidates stay columns until a row is written: a receipt lists some two hundred of well over a thousand.
 """
@@ -43,9 +43,9 @@ OTHERS_LISTED = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
-    """One retrieval with everything that its receipt tells.
+    """A finished retrieval with everything that its receipt records.
 
-    embedder: its fingerprint. ended: memories that are no longer valid. shown: working memory first.
+    embedder: its fingerprint. ended: candidates no longer valid. shown: memories in the context, working memory first.
     """
 
     scope: Scope
@@ -62,7 +62,7 @@ class Retrieval:
 
 
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
-    """The members of a receipt, except those that join it to its chain.
+    """Members of the receipt of `retrieval`, except those that link it to its chain.
 
     Listed are the LISTED best hits, the hits in the context, and OTHERS_LISTED of the candidates that are no hits.
     """
@@ -104,7 +104,7 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
 
 
 def _request(retrieval: Retrieval) -> dict[str, Any]:
-    """The request, with its scope."""
+    """The request as JSON, with namespace, session and agent of its scope."""
     scope = retrieval.scope
     names = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
     scoped = {name: value for name, value in names.items() if value is not None}
@@ -112,7 +112,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The members of FillTerms. What unlisted entries add to the demand is summed up."""
+    """Members of FillTerms for one filled budget; the demand of unlisted entries is summed by type."""
     plan, overheads, entries = part.plan, part.overheads, part.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: part.window]))
@@ -137,11 +137,11 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """What the fills saw of the hits, as columns.
+    """The hits as the budgets were filled with them, as columns.
 
-    listed: whether the receipt lists a hit. tokens: of its entry, -1 where it was not offered to a fill. groups: of its
-    heading, a position in `headings`. places: its place among the working items, -1 for none. fits: whether there was
-    room left for it.
+    listed: whether the receipt lists the hit. tokens: of its entry, -1 if it was not offered to a budget. groups:
+    position of its group heading in `headings`. places: its place among the working items, -1 for other types. fits:
+    whether there was room left for it.
     """
 
     listed: NDArray[np.bool_]
@@ -168,7 +168,7 @@ class _HitColumns:
 
 
 class _CandidateRow(msgspec.Struct, gc=False):
-    """A ReceiptCandidate to be encoded, which takes two thirds of the time of a dictionary."""
+    """A ReceiptCandidate as a struct, which is encoded in two thirds of the time of a dictionary."""
 
     id: str
     type: MemoryType
@@ -196,7 +196,7 @@ _SignalRow: Any = msgspec.defstruct(
 
 
 def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
-    """The listed hits, in order of rank."""
+    """Rows of the listed hits, in order of rank."""
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
     columns = (hits.tokens, hits.groups, hits.places, hits.fits)
@@ -232,7 +232,7 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """The first candidates that are no hits."""
+    """Rows of the best candidates that are no hits: duplicates, and those below a threshold."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
@@ -242,7 +242,7 @@ def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
 
 
 def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
-    """Candidates that were superseded or had expired; they were not scored."""
+    """Rows of candidates that were superseded or had expired at `as_of`; they were not scored."""
     if ended.dense is None:
         return []
     ended = ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
@@ -258,7 +258,7 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """The members that every candidate has; tokens are those stored."""
+    """Rows of the candidates at `positions`, with the members that all have; tokens as stored with the memories."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     members = zip(
@@ -277,7 +277,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """The members of UnlistedCandidates."""
+    """Members of UnlistedCandidates: number, outcomes and access counts of the candidates not listed."""
     unlisted_hits = ~hits.listed
     count = int(unlisted_hits.sum())
     fitting = int((unlisted_hits & hits.fits).sum())

@@ -1,4 +1,4 @@
-"""Verification of a receipt, stored or saved to a file: everything that it says, derived again from what it recorded.
+"""Verification of a receipt, stored or in a file: its values are computed again from what it recorded.
 
 Each check is a function from a receipt to the faults that it found, as messages; no fault means that the check passed.
 It needs neither store nor network.
@@ -53,8 +53,8 @@ TokenCounter = Callable[[str], int]
 class ReceiptContents:
     """The texts behind a receipt, as far as they are available.
 
-    entries: rendered entries by id. context: as it was sent. changed: ids of memories that were changed or removed
-    since, which is no fault. previous: the previous receipt in the chain.
+    entries: rendered entries by memory id. context: as it was sent. changed: ids of memories changed or removed since
+    the receipt, which is no fault. previous: the previous receipt in the chain.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class ReceiptContents:
 
 
 def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """The verdict on a receipt. count: tokens of an entry; None when the tokenizer is not available."""
+    """Verify a receipt. count: counts the tokens of an entry; None if the tokenizer is not available."""
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
@@ -179,7 +179,7 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    """Shares, shift, hand-on and the outcome of every hit, by filling both budgets again."""
+    """Check the shares of the types and the outcome of every hit, by filling both budgets again."""
     offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
     long_term = [candidate for candidate in offered if candidate.place is None]
     working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
@@ -198,7 +198,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """A budget filled again with these candidates, the first as rank 1."""
+    """Fill a budget again with the recorded `terms` and `candidates`, of which the first has rank 1."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to, oversize)
     rows = ((rank, one.type, _whole_tokens(one), one.group) for rank, one in enumerate(candidates, 1))
@@ -217,7 +217,7 @@ def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 
 
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Outcomes that do not follow from the fill, and types that show more than the fill allowed."""
+    """Faults: outcomes that differ from the refilled budget, and types that show more tokens than it allows."""
     chosen = {entry.rank for entry in refilled.chosen}
     for rank, candidate in enumerate(candidates, 1):
         included = CandidateOutcome.INCLUDED
@@ -268,20 +268,20 @@ def _context(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
 
 
 def verify_file(raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]) -> ReceiptVerdict:
-    """The verdict on a saved receipt. counter: gives a receipt's token counter, None where it is not available."""
+    """Verify a receipt saved to a file. counter: returns the token counter of a receipt; None if not available."""
     receipt, contents = read_receipt(raw)
     return verify(receipt, contents, counter(receipt))
 
 
 def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
-    """A function that counts an entry as in a context of this format."""
+    """A function that counts the tokens of an entry in a context of the format `form`."""
     return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
     """The receipt in a file, and the contents saved with it. Raises InvalidRequest for anything else.
 
-    Numbers and escapes must be spelt as in a receipt: another spelling of the same value is a change, too.
+    Numbers and escapes must be written as receipts write them; a different spelling is refused as a change.
     """
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
@@ -296,7 +296,7 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Contents with their own hash, as they are saved; not every entry has a hash in the receipt."""
+    """Contents to save, with a hash of their own, because not every entry has a hash in the receipt."""
     return {**members, "sha256": digest(canonical(members))}
 
 

@@ -16,20 +16,20 @@ SHORT_ID = 13
 
 
 class ReceiptPart(Answer):
-    """Base of the parts of a receipt: frozen, without other members."""
+    """Base of the parts of a receipt: frozen, and unknown members are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TokenizerName(ReceiptPart):
-    """The encoding that counted, with the hash of its ranks file."""
+    """The tokenizer of a retrieval: name of its encoding, and hash of its rank file."""
 
     name: str
     sha256: str
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens of each type: by the policy table, after the shift by intent, and after hand-on."""
+    """Tokens for each type: by the policy table, after the shift by intent, after unused ones went to other types."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
@@ -37,10 +37,10 @@ class ReceiptBudgets(ReceiptPart):
 
 
 class FillTerms(ReceiptPart):
-    """The terms of a fill: its plan, and the overheads of headings and wrapper.
+    """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
 
-    sight: number of listed candidates that count towards demand. unlisted: demand of the candidates that do so and are
-    not listed, by type.
+    used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted: tokens
+    of the unlisted candidates that count as demand, by type.
     """
 
     total: int
@@ -59,11 +59,11 @@ class FillTerms(ReceiptPart):
 
 
 class ReceiptCandidate(ReceiptPart):
-    """A candidate and what became of it.
+    """A candidate of the retrieval and its outcome.
 
-    rank: None when it is no hit. tokens: of its entry. counted: whether a fill counted its entry; else tokens are those
-    stored. whole: tokens of its whole entry where less is shown, in at most `allowed`. group: its group heading. place:
-    among the working items. of: the hit that it duplicates. since: when it was superseded or expired.
+    rank: None when it is no hit. tokens: of its entry. counted: whether its entry was counted; else tokens are those
+    stored. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading. place: its
+    place among the working items. of: id of the hit that it duplicates. since: when it was superseded or expired.
     """
 
     id: str
@@ -85,7 +85,7 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """Access counts of memories that had any. ids: the first SHORT_ID characters of each id, concatenated."""
+    """Access counts of memories, without zeros. ids: the first SHORT_ID characters of each id, concatenated."""
 
     ids: str
     counts: list[int]
@@ -96,7 +96,7 @@ class AccessCounts(ReceiptPart):
 
 
 class UnlistedCandidates(ReceiptPart):
-    """The candidates that a receipt only counts."""
+    """Candidates that a receipt counts but does not list."""
 
     count: int
     outcomes: dict[CandidateOutcome, int]
@@ -104,7 +104,7 @@ class UnlistedCandidates(ReceiptPart):
 
 
 class Receipt(ReceiptPart):
-    """How one retrieval's answer was made."""
+    """Record of how the answer to one retrieval was made."""
 
     id: str
     version: Literal[1]
@@ -128,7 +128,7 @@ class Receipt(ReceiptPart):
 
 
 class ReceiptCheck(Answer):
-    """The result of one check."""
+    """Result of one check of a receipt."""
 
     name: str
     ok: bool
@@ -136,14 +136,14 @@ class ReceiptCheck(Answer):
 
 
 class ReceiptVerdict(Answer):
-    """Whether a receipt is valid, and the checks that say so."""
+    """Whether a receipt is valid, with the result of each check."""
 
     valid: bool
     checks: list[ReceiptCheck]
 
 
 class ReceiptChange(Answer):
-    """A difference that a replay found: in which memory, what, and why."""
+    """A difference between a receipt and its replay. id: of the memory. what: differing member. why: the reason."""
 
     id: str
     what: str
@@ -155,8 +155,8 @@ class ReceiptChange(Answer):
 class ReplayAnswer(Answer):
     """The result of a replay.
 
-    identical: whether the context is the same to the byte; only otherwise are there `changes`. behind: changes that the
-    context does not show, such as the score of a memory that is not in it.
+    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences without an
+    effect on an identical context, such as the score of a memory that is not in it.
     """
 
     identical: bool

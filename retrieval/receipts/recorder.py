@@ -1,7 +1,7 @@
-"""Recording of receipts behind the answers, so that no answer waits for a disk.
+"""Recording of receipts after the answers are sent, so that no answer waits for a disk.
 
 An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. A reader
-waits for receipts that are not written yet. Receipts that wait when the process is killed are lost, and the chain stays
+waits for receipts that are not written yet. Receipts still queued when the process is killed are lost; the chain stays
 valid without them. While the store may be away, an answer does wait, so that it can report that it has no receipt. This
 is the one place of the package that may degrade.
 """
@@ -57,13 +57,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRecorder:
-    """Queues the receipt of each retrieval."""
+    """Queues the receipt of each retrieval and adds its id to the answer."""
 
     receipts: ReceiptQueue
     clock: Clock
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """The answer with the id of its receipt; reported as degraded when the receipt cannot be recorded."""
+        """Return the answer with the id of its queued receipt; reported as degraded if it can't be recorded."""
         answer, now = retrieval.answer, self.clock()
         if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
             return answer.degraded_by(RECEIPTS_DEGRADED)
@@ -82,7 +82,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A receipt that is not written yet. promised: whether its answer was sent with its id."""
+    """A queued receipt. promised: whether its answer is sent, with the receipt's id, before it is written."""
 
     tenant: str
     id: str
@@ -91,13 +91,13 @@ class _WaitingReceipt:
     written: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def within(self, seconds: float) -> bool:
-        """Whether it was written in this time."""
+        """Wait for the receipt at most `seconds`; return whether it was written."""
         done, _ = await asyncio.wait({self.written}, timeout=seconds)
         return bool(done) and self.written.result()
 
 
 class ReceiptQueue(ReceiptStore):
-    """A store of receipts that writes behind.
+    """Store of receipts that writes them from a queue, in the background.
 
     in_touch: whether the store is known to respond. lost: receipts that were promised and could not be written.
     """
@@ -117,7 +117,7 @@ class ReceiptQueue(ReceiptStore):
         self._closing = False
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
-        """Queue the receipt that `build` makes. Raises Unavailable when it cannot be recorded."""
+        """Queue the receipt that `build` returns. Raises Unavailable if it cannot be recorded."""
         await self._wait_for_room()
         waiting = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
         self._queue.append(waiting)
@@ -128,40 +128,40 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable("the store of receipts does not answer")
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """`receipts`, sealed and written after those that wait."""
+        """Write `receipts` after those in the queue; return them sealed."""
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The text of a receipt; waits for one that is not written yet."""
+        """The JSON text of a receipt; waits if it is still queued. None if it is unknown."""
         waiting = self._pending.get((tenant, receipt_id))
         if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
             raise Unavailable("the receipt could not be written")
         return await self._store.get(tenant, receipt_id)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove every receipt of the scope's namespace, including those that wait."""
+        """Remove every receipt of the scope's namespace, queued ones too; return their number."""
         await self._settled(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of receipts of the scope's namespace, including those that wait."""
+        """Number of receipts of the scope's namespace, queued ones included."""
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
     @property
     def waiting(self) -> int:
-        """Number of receipts that are not written yet."""
+        """Number of receipts in the queue."""
         return len(self._pending)
 
     async def aclose(self) -> None:
-        """Write what waits; a failed write is retried once."""
+        """Write the queued receipts and stop; a failed write is retried once."""
         self._closing = True
         if self._writer is not None:
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait while the queue moves; raise Unavailable at once when the store is away."""
+        """Wait for room in the queue; raise Unavailable at once while the store is away."""
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return
@@ -176,7 +176,7 @@ class ReceiptQueue(ReceiptStore):
         raise Unavailable("the store of receipts is away")
 
     async def _settled(self, tenant: str) -> None:
-        """Return when the tenant's receipts that wait now are written or given up."""
+        """Wait until the tenant's receipts that are queued now are written or given up."""
         for waiting in [receipt for (owner, _), receipt in self._pending.items() if owner == tenant]:
             await asyncio.wait({waiting.written})
 

@@ -37,13 +37,13 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """The receipts of all tenants."""
+    """Reads, verifies and replays the receipts of all tenants."""
 
     queue: ReceiptQueue
     parts: RetrieverParts
 
     async def text(self, tenant: str, receipt_id: str) -> bytes:
-        """A receipt as it was sealed. Raises NotFound when the tenant has no such receipt."""
+        """The JSON text of a receipt as it was sealed. Raises NotFound if the tenant has no such receipt."""
         text = await self.queue.get(tenant, receipt_id)
         polls = round(GRACE_S / _POLL_S)
         while text is None and polls and self._may_come(receipt_id):
@@ -54,12 +54,12 @@ class Receipts:
         return text
 
     def _may_come(self, receipt_id: str) -> bool:
-        """Whether another process may be writing it; the queue knows what this process promised."""
+        """Whether another process may still be writing a receipt: its id was issued within GRACE_S."""
         promised = issued_at(receipt_id)
         return promised is not None and abs(self.parts.clock().timestamp() - promised) < GRACE_S
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """The verdict on a receipt, with its entries recounted from the store and the previous receipt at hand."""
+        """Verify a stored receipt, with entries rendered from the stored memories and with the previous receipt."""
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -67,7 +67,7 @@ class Receipts:
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
     async def replay(self, tenant: str, receipt_id: str) -> ReplayAnswer:
-        """What the same request gives now, with the receipt's clock and the access counts that it recorded."""
+        """Repeat the request of a receipt as of its time, with its recorded access counts; compare the results."""
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id)
@@ -79,7 +79,7 @@ class Receipts:
         return compare(ReplayedReceipt(before, after, memories))
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """A receipt's text with its contents, as far as the memories are unchanged."""
+        """A receipt's text with the texts behind it added: entries, and the context if its memories are unchanged."""
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
@@ -128,14 +128,14 @@ _INCLUDED = CandidateOutcome.INCLUDED
 
 
 def _context_order(candidate: ReceiptCandidate) -> tuple[int, int]:
-    """Working items in the order of the fill, then everything else by rank."""
+    """Sort key: working items by their place, then everything else by rank."""
     return (0, candidate.place) if candidate.place is not None else (1, candidate.rank or 0)
 
 
 def _shown_again(
     renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
 ) -> ShownMemory | None:
-    """The entry that the receipt saw; None when the memory was changed since."""
+    """The entry of a candidate, rendered again as recorded; None if the memory was changed since."""
     rank, passage = candidate.rank or 0, passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
@@ -157,7 +157,7 @@ def _context(renderer: Renderer, form: str, shown: list[ShownMemory]) -> str | l
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """before: the receipt. after: of the same request now. memories: the candidates that exist now, by id."""
+    """before: the receipt. after: receipt of its request now. memories: candidates of both that exist now, by id."""
 
     before: Receipt
     after: Receipt
@@ -165,7 +165,7 @@ class ReplayedReceipt:
 
 
 def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
-    """Whether the contexts are identical, and every candidate that differs."""
+    """Compare both receipts: whether the contexts are identical, and every candidate that differs."""
     before = {candidate.id: candidate for candidate in replayed.before.candidates}
     after = {candidate.id: candidate for candidate in replayed.after.candidates}
     changes = [
@@ -183,7 +183,7 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """What differs. A candidate that is merely unlisted in one of them does not differ."""
+    """Name and values of each differing member. A candidate that only one receipt lists is no difference by itself."""
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
         if removed or included in (then and then.outcome, now and now.outcome):
@@ -209,7 +209,7 @@ def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
 
 
 def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """Why an unchanged memory differs."""
+    """Why a candidate differs although its memory is unchanged."""
     before, after = replayed.before, replayed.after
     if before.embedder != after.embedder:
         return "the embedder is another one now"
@@ -234,7 +234,7 @@ def _context_change(replayed: ReplayedReceipt) -> ReceiptChange:
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:
-    """A function that gives candidates the access counts in `receipt`, so that reading has changed nothing."""
+    """A function that gives candidates the access counts in `receipt`, which later reads have increased."""
     counts = {candidate.id[:SHORT_ID]: candidate.access_count for candidate in receipt.candidates}
     counts |= receipt.unlisted.access_counts.by_short_id()
 

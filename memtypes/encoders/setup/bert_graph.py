@@ -47,7 +47,7 @@ class GraphWriter:
         return name
 
     def indices(self, *values: int) -> str:
-        """Write a constant of axes, shape or positions."""
+        """Write int64 `values`, such as axes, a shape or positions, as a constant."""
         name = "indices_" + "_".join(str(value).replace("-", "minus") for value in values)
         return self.constant(name, np.array(values, np.int64))
 
@@ -57,17 +57,17 @@ class GraphWriter:
         return name
 
     def float_(self, source: str, name: str) -> str:
-        """Cast to float32."""
+        """Cast the tensor `source` to float32."""
         return self.node("Cast", [source], name, to=TensorProto.FLOAT)
 
     def normalised(self, source: str, key: str, name: str) -> str:
-        """Apply the layer normalisation with the weights under `key`."""
+        """Apply layer normalisation to the tensor `source`, with the weights whose names begin with `key`."""
         scale = self.constant(f"{name}_scale", self.weights[f"{key}.weight"])
         shift = self.constant(f"{name}_shift", self.weights[f"{key}.bias"])
         return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
 
     def linear(self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-        """Multiply by `matrix` and add `bias`. sources: returned by `entry`."""
+        """Multiply an input by `matrix` and add `bias`. sources: tensors that `entry` returned for the input."""
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources
@@ -79,7 +79,7 @@ class GraphWriter:
         return self.node("Add", [product, self.constant(f"{name}_b", bias)], name)
 
     def entry(self, source: str, name: str) -> tuple[str, ...]:
-        """Prepare the input of a matrix product: unchanged, or as uint8 with scale and zero point."""
+        """Prepare the tensor `source` for `linear`: unchanged, or in int8 graphs as uint8 with scale and zero point."""
         if not self.int8:
             return (source,)
         names = (f"{name}_uint8", f"{name}_scale", f"{name}_zero")
@@ -88,7 +88,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return int8 values and scales along `axis`, with matrix close to values * scales."""
+    """Quantise `matrix` to int8: return values and scales along `axis`, whose product is close to it."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
@@ -149,7 +149,7 @@ def _attention_bias(writer: GraphWriter, mask: str) -> str:
 def _smoothed(
     writer: GraphWriter, source: str, normed_by: str, matrices: Sequence[NDArray[Any]], name: str
 ) -> tuple[str, list[NDArray[Any]]]:
-    """Damp outlier channels of the source and scale up the matrices accordingly (SmoothQuant, Xiao et al. 2023).
+    """Scale outlier channels of `source` down, and `matrices` up to compensate (SmoothQuant, Xiao et al. 2023).
 
     One scale covers a whole activation, so a few large channels cost all others their precision. The size of a channel
     is estimated from the weights of the layer normalisation, without data.
@@ -218,7 +218,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Write both outputs. The sum has the direction of the mean, so it needs no division before normalisation."""
+    """Write both outputs of the graph. The sum of the tokens has the direction of their mean, so it is not divided."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)

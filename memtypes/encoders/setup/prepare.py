@@ -74,7 +74,7 @@ def weights_directory() -> Path:
 
 
 def check_sources(source: Path) -> None:
-    """Raise SetupRequired unless the files in `source` are the official ones."""
+    """Raise SetupRequired unless the weight files in `source` have the hashes of the official ones."""
     for name, expected in SOURCES.items():
         if not (source / name).is_file():
             raise SetupRequired(f"{source / name} is missing; {GET_WEIGHTS}")
