@@ -1,4 +1,4 @@
-"""The settings, read once: command-line flags, then environment variables, then defaults."""
+"""The settings of the service: command-line flags come first, then environment variables, then defaults."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PREFIX = "REMEMBRANCER_"
 
 
 class BadSettings(RemembrancerError):
-    """A setting is invalid; the message names it."""
+    """A setting is invalid, or cannot be used on this machine; the message names it."""
 
 
 def default_data_dir() -> Path:
-    """`remembrancer` in XDG_DATA_HOME if that is set, else `~/.remembrancer`."""
+    """The folder `remembrancer` in XDG_DATA_HOME if that is set, else `~/.remembrancer`."""
     base = os.environ.get("XDG_DATA_HOME")
     return Path(base) / "remembrancer" if base else Path.home() / ".remembrancer"
 
 
 class Settings(BaseSettings):
-    """Every setting; its environment variable is REMEMBRANCER_ and its name in capitals."""
+    """Every setting. The environment variable of a setting is REMEMBRANCER_ followed by its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -106,7 +106,7 @@ class Settings(BaseSettings):
 
     @property
     def encoder_path(self) -> Path:
-        """Folder of the prepared encoder."""
+        """Folder of the encoder's files."""
         return self.encoder_dir or self.data_dir / "encoder"
 
     @property
@@ -116,12 +116,12 @@ class Settings(BaseSettings):
 
     @property
     def live_path(self) -> Path:
-        """Folder of the embedded live store."""
+        """Folder of the embedded store of live state."""
         return self.data_dir / "live"
 
 
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """The settings; `flags` that are not None take precedence over the environment. Raises BadSettings."""
+    """The settings; flags that are not None take precedence over the environment. Raises BadSettings."""
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return Settings(**overrides)
@@ -132,18 +132,18 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
 
 def secret(name: str) -> str | None:
-    """The value of the environment variable `name`, which the registry of models names for a provider's key."""
+    """The environment variable `name`, or None. The registry of models names the variables of providers' API keys."""
     return os.environ.get(name)
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Variables with the prefix of the settings that are no setting, such as misspelt ones."""
+    """Environment variables that have the settings' prefix but are no setting, such as misspelt ones."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known)
 
 
 def settings_table() -> str:
-    """The settings as a Markdown table for the README."""
+    """All settings with their defaults and descriptions, as a Markdown table."""
     rows = ["| variable | default | what it sets |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -27,7 +27,7 @@ from benchmarks.systems.compare import CompareRequest, measure_compare
 from memtypes.model.errors import RemembrancerError
 
 _REPORTED = (BadSet, NotLoaded, NotReady, NotStored, RemembrancerError)
-"""Errors that end a command with one line instead of a traceback."""
+"""Errors for which a command prints one line instead of a traceback."""
 
 
 COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
@@ -40,11 +40,11 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "sidecar": (SidecarRequest, measure_sidecar),
     "startup": (StartupRequest, measure_startup),
 }
-"""The dataclass of each command's options, and the plain or async function that measures."""
+"""Each command's dataclass of options, and the function, plain or async, that measures and returns a report."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 0 when everything was measured, else 1 with the reason on standard error."""
+    """Run the command in `arguments`; the exit code: 0, or 1 with the error on standard error."""
     parsed = parser().parse_args(arguments)
     options, measure = COMMANDS[parsed.command]
     request = request_of(parsed, options)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """The argument parser with all commands."""
     whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (options, measure) in COMMANDS.items():

@@ -1,8 +1,8 @@
-"""Guards of the HTTP application: the caller's key, role and rate, and where a call without keys comes from.
+"""Checks before every HTTP call: the caller's key, role and rate limit; without keys, that it is a local call.
 
-A service without keys trusts every program of its machine. A web page elsewhere can make its visitor's browser call a
-loopback address too: by a name that resolves to it (the Host is then the page's) or across sites (then the Origin is,
-or Sec-Fetch-Site says so). Programs send none of these headers.
+A service without keys trusts every program on its machine. But a web page elsewhere can make its visitor's browser call
+a loopback address too: through a host name that resolves to it (the Host header then has that name) or from another
+site (Origin or Sec-Fetch-Site then says so). Other programs send none of these headers.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class RateLimit:
 
 
 class AccessGuard:
-    """Admits a call, or raises Unauthorized, Forbidden or TooMany. Sets the request's `auth` to the caller."""
+    """Litestar guard: admits a call and sets its `auth` to the Caller, or raises Unauthorized, Forbidden or TooMany."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit) -> None:
         self._keys = keys
         self._rate = rate
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Check one call before its body is read."""
+        """Check key, rate limit and role before the body is read; refuse query parameters of a call that takes none."""
         endpoint: Endpoint | None = handler.opt.get("endpoint")
         if endpoint is None:  # OPTIONS, which Litestar answers by itself
             return
@@ -80,9 +80,9 @@ def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
 
 
 async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Raise Forbidden for a call that a browser made for another site's page.
+    """Raise Forbidden for a call that a browser made for another site's page, recognised by its headers.
 
-    It awaits nothing, but Litestar would run a guard that is no coroutine in a thread, which costs every call.
+    A coroutine although it awaits nothing: Litestar would run a plain function in a thread for every call.
     """
     headers = connection.headers
     host, origin = headers.get("host", "localhost"), headers.get("origin")
@@ -93,7 +93,7 @@ async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is reachable from this machine only. Names other than localhost are not resolved."""
+    """Whether `host` is localhost or a loopback address; False for other names, which are not resolved."""
     if host == "localhost":
         return True
     try:

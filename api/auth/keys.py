@@ -1,6 +1,6 @@
-"""API keys and their callers: the keys of the keys file, and those that admins create while the service runs.
+"""API keys and the callers that they identify: keys of the keys file, and keys that admins create at run time.
 
-Only the hashes of keys are stored; those of created keys are in the data folder.
+Only hashes of keys are kept; those of created keys are stored in the data folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from memtypes.stores.files import holder_of, locked_by, replace_file
 DEFAULT_TENANT = "default"
 
 LOCK_WAIT_S = 5.0
-"""How long a change of the created keys waits for another process."""
+"""Seconds that creating or removing a key waits for another process that does the same."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class BadKeys(RemembrancerError):
 
 
 class Role(StrEnum):
-    """What a key may do; each role includes the one before it."""
+    """What a key may do: a writer may also read, an admin may do everything."""
 
     READER = "reader"
     WRITER = "writer"
@@ -54,7 +54,7 @@ class Role(StrEnum):
 
 
 class KeyEntry(Model):
-    """An entry of the keys file."""
+    """An entry of the keys file: a key with its tenant and role."""
 
     key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
     tenant: Name
@@ -63,7 +63,7 @@ class KeyEntry(Model):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Tenant and role of a call. key_id: a short hash that names the key in limits and logs; empty without keys."""
+    """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys."""
 
     tenant: str
     role: Role
@@ -75,7 +75,7 @@ def _sha256(key: str) -> str:
 
 
 def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
-    """The caller of `key` among `keys`, (SHA-256, caller). The time does not depend on which one matches."""
+    """The caller whose hash in `keys` is that of `key`, or None. Takes the same time whichever entry matches."""
     digest = _sha256(key)
     callers = [caller for known, caller in keys if hmac.compare_digest(known, digest)]
     return callers[0] if callers else None
@@ -83,23 +83,23 @@ def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Known keys as (SHA-256, caller). With an empty ring every caller is the default tenant's admin."""
+    """The keys of the keys file as (SHA-256, caller). With an empty ring every caller is the default tenant's admin."""
 
     entries: tuple[tuple[str, Caller], ...] = ()
 
     @classmethod
     def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
-        """The ring of `entries`."""
+        """The ring of the keys file's `entries`, with their keys hashed."""
         hashed = ((_sha256(entry.key), entry) for entry in entries)
         return cls(tuple((digest, Caller(entry.tenant, entry.role, digest[:12])) for digest, entry in hashed))
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller with `key`, or None."""
+        """The caller that `key` identifies; None if the key is unknown."""
         return _matching(self.entries, key or "") if self.entries else Caller(DEFAULT_TENANT, Role.ADMIN)
 
 
 def load_keys(path: Path | None) -> KeyRing:
-    """The ring of the keys file at `path`; an empty one without a path. Raises BadKeys."""
+    """The keys of the keys file at `path`; an empty ring without a path. Raises BadKeys."""
     if path is None:
         return KeyRing()
     try:
@@ -129,7 +129,7 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
 
 
 class StoredKey(Model):
-    """A created key. id: the beginning of its hash, by which lists, limits and logs name it."""
+    """A key that an admin created, as stored. id: start of its hash, which names it in lists, limits and logs."""
 
     id: str
     sha256: str
@@ -143,7 +143,7 @@ _STORED = TypeAdapter(list[StoredKey])
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key without its secret. created_at: None for a key of the keys file."""
+    """A key as it is listed, without its secret. created_at: None for a key of the keys file."""
 
     id: str
     tenant: str
@@ -152,10 +152,10 @@ class KnownKey:
 
 
 class KeyBook:
-    """The keys of the keys file, and created keys. A change by another process takes effect at the next call."""
+    """All keys: those of the keys file and created ones. A change by another process takes effect at the next call."""
 
     def __init__(self, ring: KeyRing, path: Path | None = None, wait_s: float = LOCK_WAIT_S) -> None:
-        """path: file of created keys; without one they are kept in memory. wait_s: for a process that changes them.
+        """path: file of created keys; without it they are kept in memory. wait_s: how long to wait for its lock.
 
         Raises BadKeys when the file cannot be used.
         """
@@ -170,21 +170,21 @@ class KeyBook:
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller with `key`, or None. Without any keys file every other call is the default tenant's admin."""
+        """The caller of `key`, or None. Without a keys file, any other key is the default tenant's admin."""
         self._refresh()
         created = ((stored.sha256, Caller(stored.tenant, stored.role, stored.id)) for stored in self._stored)
         caller = _matching(created, key) if key and self._stored else None
         return caller or self._ring.caller(key)
 
     def known(self) -> list[KnownKey]:
-        """Every key without its secret: those of the file first, then in order of creation."""
+        """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()
         fixed = [KnownKey(caller.key_id, caller.tenant, caller.role) for _, caller in self._ring.entries]
         created = [KnownKey(key.id, key.tenant, key.role, rfc3339(key.created_at)) for key in self._stored]
         return [*fixed, *created]
 
     async def create(self, tenant: str, role: Role, clock: Clock) -> tuple[str, str]:
-        """(id, key) of a new key; the key itself is not stored and cannot be shown again."""
+        """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
         digest = _sha256(key)
         created = StoredKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
@@ -193,7 +193,7 @@ class KeyBook:
         return created.id, key
 
     async def remove(self, key_id: str) -> None:
-        """Delete a created key. Raises NotFound, and Conflict for a key of the keys file."""
+        """Delete the created key `key_id`. Raises NotFound, or Conflict for a key of the keys file."""
         async with self._exclusive():
             remaining = [stored for stored in self._stored if stored.id != key_id]
             if len(remaining) == len(self._stored):
@@ -204,9 +204,9 @@ class KeyBook:
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
-        """Exclusive access to the keys, across processes, after reading what others changed.
+        """Hold the lock of created keys, across processes, with the latest keys read from the file.
 
-        Raises Unavailable when the keys cannot be written.
+        Raises Unavailable when the lock is not free in time or the file cannot be written.
         """
         async with self._changing:
             if self._path is None:
@@ -229,7 +229,7 @@ class KeyBook:
         self._stored = tuple(keys)
 
     def _refresh(self) -> None:
-        """Read the file again when it changed. A file that cannot be read is logged, and the known keys stay."""
+        """Read the file of created keys if it changed. If it is unreadable, log that and keep the keys as they were."""
         stamp = self._stamp()
         if self._path is None or stamp == self._seen:
             return

@@ -1,4 +1,4 @@
-"""The backends of commands: the embedded store, or a running service. Both take the requests of the HTTP API."""
+"""What commands work on: the embedded store or a running service, both with the request models of the HTTP API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from retrieval.query.request import RetrieveRequest, SearchRequest
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A backend. url, key: of a running service; without a url the embedded store, as `tenant`."""
+    """Where a command runs: on the service at `url` with `key` or, without a url, on the embedded store as `tenant`."""
 
     settings: Settings
     url: str | None = None
@@ -34,13 +34,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class HttpSink:
-    """Writes an import in batches over HTTP."""
+    """Sends the items of an import to a running service in batches."""
 
     client: ApiClient
     namespace: str
 
     async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        """The result of each item."""
+        """Post `items` as one batch; the outcome of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
             WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
@@ -50,57 +50,57 @@ class HttpSink:
 
 @dataclass(frozen=True, slots=True)
 class LocalBackend:
-    """The embedded store, opened in this process."""
+    """Runs commands on the embedded store, opened in this process."""
 
     services: Services
     tenant: str
 
     async def search(self, request: SearchRequest) -> dict[str, Any]:
-        """The answer of POST /v1/search."""
+        """Search the store; the answer is that of POST /v1/search."""
         return (await run_search(self.services, self.tenant, request)).model_dump(mode="json")
 
     async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
-        """The answer of POST /v1/retrieve."""
+        """Retrieve a context from the store; the answer is that of POST /v1/retrieve."""
         return (await run_retrieve(self.services, self.tenant, request)).model_dump(mode="json")
 
     async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
-        """The answer of POST /v1/admin/jobs/NAME."""
+        """Run the upkeep job `job`; the answer is that of POST /v1/admin/jobs/NAME."""
         return asdict(await self.services.upkeep.run_all(self.tenant, job, request))
 
     def sink(self, namespace: str) -> Sink:
-        """Writes with the ingestor of this process."""
+        """Writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteBackend:
-    """A running service."""
+    """Runs commands on a running service over HTTP."""
 
     client: ApiClient
 
     async def search(self, request: SearchRequest) -> dict[str, Any]:
-        """The answer of POST /v1/search."""
+        """The service's answer to POST /v1/search."""
         return await self._post("/v1/search", request)
 
     async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
-        """The answer of POST /v1/retrieve."""
+        """The service's answer to POST /v1/retrieve."""
         return await self._post("/v1/retrieve", request)
 
     async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
-        """The answer of POST /v1/admin/jobs/NAME."""
+        """The service's answer to POST /v1/admin/jobs/NAME."""
         return await self._post(f"/v1/admin/jobs/{job}", request)
 
     def sink(self, namespace: str) -> Sink:
-        """Writes in batches over HTTP."""
+        """Writes the items of an import into `namespace` in batches over HTTP."""
         return HttpSink(self.client, namespace)
 
     async def _post(self, path: str, request: Model) -> dict[str, Any]:
-        """Send the fields that were set; the service has the defaults."""
+        """Post only the fields that were set in `request`, so that the service's defaults apply to the others."""
         return await self.client.post(path, request.model_dump(mode="json", exclude_unset=True))
 
 
 def body_of(**members: Any) -> dict[str, Any]:
-    """The body of a request: the options that were set."""
+    """The body of a request: the command's options without those that are None."""
     return {name: value for name, value in members.items() if value is not None}
 
 
@@ -109,7 +109,7 @@ Backend: TypeAlias = LocalBackend | RemoteBackend
 
 @asynccontextmanager
 async def open_backend(place: Place) -> AsyncIterator[Backend]:
-    """The backend at `place`, closed at the end."""
+    """Open the store or connect to the service that `place` names; closed at the end."""
     if place.url:
         if place.tenant != DEFAULT_TENANT:
             raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")

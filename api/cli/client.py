@@ -1,4 +1,4 @@
-"""HTTP client of a running service. Every call has a timeout, and problems become domain errors."""
+"""HTTP client of a running service. Calls have timeouts; error answers are raised as domain errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TIMEOUT = httpx.Timeout(10.0, read=120.0)
 
 
 class Refused(RemembrancerError):
-    """The key is unknown, or its role is not enough."""
+    """The service refused the call: the key is unknown, or its role is too low."""
 
 
 class ServiceFault(RemembrancerError):
-    """The service gave an unexpected answer."""
+    """The service answered with an unexpected status, or not with a JSON object."""
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
@@ -30,7 +30,7 @@ _ERRORS: dict[int, type[RemembrancerError]] = {
 
 
 class ApiClient:
-    """A client of one service with one key."""
+    """Calls one service with one key and returns its JSON answers."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -40,7 +40,7 @@ class ApiClient:
     async def open(
         cls, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> AsyncIterator[ApiClient]:
-        """A client of the service at `url`, closed at the end."""
+        """A client of the service at `url` that sends `key`; closed at the end."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with _translated(url):
             http = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
@@ -48,15 +48,15 @@ class ApiClient:
             yield cls(http)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The answer to a GET."""
+        """The JSON answer to GET `path`."""
         return await self._call("GET", path, params=query)
 
     async def post(self, path: str, body: object) -> dict[str, Any]:
-        """The answer to a POST of `body` as JSON."""
+        """The JSON answer to POST `path` with `body` as JSON."""
         return await self._call("POST", path, json=body)
 
     async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """The answer to a DELETE."""
+        """The JSON answer to DELETE `path`."""
         return await self._call("DELETE", path, params=query)
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:

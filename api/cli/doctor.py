@@ -1,4 +1,4 @@
-"""Checks of an installation or a running service, from the Python version to a memory round trip."""
+"""The checks of `remembrancer doctor`, on this installation or on a running service."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from memtypes.model.scope import Scope
 from retrieval.query.request import SearchRequest
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
-"""Space for the encoder and some hundred thousand memories."""
+"""Free disk space that the check asks for: enough for the encoder and some hundred thousand memories."""
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
 
 
 class Diagnosis:
-    """The checks so far, in order."""
+    """The results of the checks by name, in the order in which they ran."""
 
     def __init__(self) -> None:
         self.checks: dict[str, HealthCheck] = {}
 
     @property
     def ok(self) -> bool:
-        """Whether all checks pass."""
+        """Whether all checks passed."""
         return all(check.ok for check in self.checks.values())
 
     async def check(
         self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
-        """Run a check. The result of `look`, or None when it raises a domain error; `describe` words the result."""
+        """Run `look` and record the check. Returns its result, worded by `describe`; None after a domain error."""
         started = time.perf_counter()
         result: _Value | None = None
         try:
@@ -62,7 +62,7 @@ class Diagnosis:
 
 
 async def diagnose(settings: Settings) -> Diagnosis:
-    """Checks of the local installation."""
+    """Check this installation: Python, disk, keys file, port, models, stores, and a memory round trip."""
     diagnosis = Diagnosis()
     await diagnosis.check("python", _python)
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
@@ -84,7 +84,7 @@ async def diagnose(settings: Settings) -> Diagnosis:
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """Checks of a running service: its readiness, the key, and a memory round trip."""
+    """Check a running service: its readiness, whether `key` is accepted, and a memory round trip."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
@@ -124,7 +124,7 @@ async def _disk(directory: Path) -> str:
 
 
 def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """The nearest existing folder, and the free space there."""
+    """The nearest existing folder of `directory` and its parents, and the free bytes on its disk."""
     folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     return folder, shutil.disk_usage(folder).free
 

@@ -1,4 +1,4 @@
-"""Entry points of the programs. The commands are imported late, so that Ctrl-C while they load prints no traceback."""
+"""Entry points of the programs. They import the commands late, so that Ctrl-C during the import prints no traceback."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 
 def main() -> None:
-    """Run `remembrancer`."""
+    """Run the program `remembrancer`."""
     _run(None, "remembrancer")
 
 
 def serve_main() -> None:
-    """Run `python -m api`, which serves unless a command is given."""
+    """Run `python -m api`: the command that is given, or `serve` without one."""
     arguments = sys.argv[1:]
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments = ["serve", *arguments]
@@ -21,7 +21,7 @@ def serve_main() -> None:
 
 
 def ingest_main() -> None:
-    """Run `python -m ingest`."""
+    """Run `python -m ingest`, which is the command `ingest`."""
     _run(["ingest", *sys.argv[1:]], "python -m")
 
 

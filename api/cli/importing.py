@@ -1,4 +1,4 @@
-"""`remembrancer ingest` and `python -m ingest`."""
+"""The command `remembrancer ingest`, also run as `python -m ingest`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 
 
 async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
-    """The report of the import, whose journal is in the data folder by default."""
+    """Run the import and return its report. Its journal is in the data folder by default; none if not resumable."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
     request.sources()  # report unreadable files before opening anything, which takes seconds
     placed = replace(request, destination=_destination(where), journal=journal)
@@ -76,14 +76,14 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
 
 
 def _destination(where: Place) -> str:
-    """Names the destination in the journal, so that importing the same files elsewhere starts over. A key is hashed."""
+    """The destination as the journal names it, so that importing into another one starts over. A key is hashed."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
 
 
 def _origin(name: str | None) -> Format | None:
-    """The format of the exports of program `name`."""
+    """The format for `--from NAME`; None without a name or with auto. Ends the program for an unknown name."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:

@@ -1,4 +1,4 @@
-"""The command line: `remembrancer COMMAND`, `python -m api` and `python -m ingest`."""
+"""The command-line application with all commands of `remembrancer`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`remembrancer jobs`, `remembrancer reembed` and `remembrancer doctor`."""
+"""The commands `remembrancer jobs`, `remembrancer reembed` and `remembrancer doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that commands share, and running a command: its errors become one line and an exit code."""
+"""Options that commands share, and `run`, which ends a command that fails with one line and an exit code."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answe
 
 
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """Where a command runs, from its options."""
+    """Where the command runs, from its options. Raises BadSettings for a key without a url."""
     if key is not None and url is None and _KEY_VARIABLE not in os.environ:
         raise BadSettings("--key goes with --url; the embedded store takes --tenant")
     return Place(settings_from({"data_dir": data_dir}), url, key, tenant)
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """The settings; also configures logging."""
+    """The settings, with the flags first. Also configures logging and warns of unknown environment variables."""
     settings = read_settings(flags)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
@@ -60,7 +60,7 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
-    """The result of `work`. A domain error becomes a line on standard error and an exit code."""
+    """The result of `work`, run to its end. For a domain error, ends the program with one line and an exit code."""
     try:
         return anyio.run(work)
     except* RemembrancerError as group:
@@ -76,13 +76,13 @@ def _first(group: BaseExceptionGroup[Any]) -> RemembrancerError:
 
 
 def end(error: RemembrancerError) -> NoReturn:
-    """Print the error and exit: with 2 for an error that the caller can correct, else with 1."""
+    """Print the error and exit: with code 2 for an error that the user can correct, else with 1."""
     print(f"remembrancer: {error}", file=sys.stderr)  # noqa: T201 - a message to the user
     raise typer.Exit(USAGE if isinstance(error, _USAGE_ERRORS) else FAILED)
 
 
 def present(answer: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType], *, as_json: bool) -> None:
-    """Print `answer` as JSON, or rendered by `view`."""
+    """Print `answer`: as JSON if `as_json`, else as `view` renders it."""
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
     else:

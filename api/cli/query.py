@@ -1,4 +1,4 @@
-"""`remembrancer search`, `remembrancer retrieve` and `remembrancer verify`."""
+"""The commands `remembrancer search`, `remembrancer retrieve` and `remembrancer verify`."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _read_receipt(file: Path) -> bytes:
 
 
 def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> Callable[[str], int] | None:
-    """Counts the receipt's entries, if the tokenizer of the receipt is available."""
+    """A token counter for the receipt's entries; None if the tokenizer that the receipt names is not available."""
     named = receipt.get("tokenizer")
     tokenizer = tokenizers.get(str(named.get("name"))) if isinstance(named, dict) else None
     if tokenizer is None or not isinstance(named, dict) or named.get("sha256") != tokenizer.sha256:

@@ -1,4 +1,4 @@
-"""`remembrancer serve`, `remembrancer run` and `remembrancer settings`."""
+"""The commands `remembrancer serve`, `remembrancer run` and `remembrancer settings`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLE_BUDGET = 700
 
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
-    """A command that runs `before` and then serves."""
+    """A command that serves the HTTP API after running `before` on the services; `description` is its help."""
 
     def command(
         host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
@@ -53,7 +53,7 @@ def _command(description: str, before: Callable[[Services], Awaitable[None]] | N
 
 
 async def show_samples(services: Services, console: Console | None = None) -> None:
-    """Load the sample memories if their namespace is empty, and print one retrieval."""
+    """Load the sample memories if their namespace is empty, then retrieve for a sample query and print the context."""
     out = console or Console()
     scope = Scope(DEFAULT_TENANT, SAMPLE_NAMESPACE)
     if not any(size.count for size in (await services.store.stats(scope)).values()):

@@ -1,4 +1,4 @@
-"""Answers rendered for a terminal."""
+"""Renders the JSON answers of commands as tables and panels for a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _title(answer: Mapping[str, Any]) -> str:
 
 
 def context_view(answer: Mapping[str, Any]) -> RenderableType:
-    """A retrieval: its context and its cost."""
+    """The context of a retrieval in a panel, and a table of its tokens, budget and candidates."""
     context = answer["context"]
     shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
     metadata = answer["metadata"]
@@ -49,7 +49,7 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """Checks, one per row."""
+    """A row for each check: its name, ok or failed, and the detail."""
     table = Table("check", "", "detail")
     for name, check in checks.items():
         mark = "[green]ok[/green]" if check["ok"] else "[red]failed[/red]"
@@ -58,7 +58,7 @@ def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
 
 
 def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
-    """Whether a receipt is valid, with each check."""
+    """Whether a receipt is valid, and a row for each of its checks."""
     checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
     heading = "The receipt is valid." if verdict["valid"] else "The receipt is not valid."
     return Group(Text(heading), checks_table(checks))
@@ -75,7 +75,7 @@ def _degraded(degraded: list[str]) -> str:
 
 
 def names_table(values: Mapping[str, object]) -> Table:
-    """Names and their values, one per row."""
+    """A row for each name with its value."""
     table = Table(show_header=False, box=None)
     for name, value in values.items():
         table.add_row(escape(name), escape(str(value)))

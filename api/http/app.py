@@ -1,4 +1,4 @@
-"""The HTTP application over services that are already open."""
+"""Builds the Litestar application: routes, guards, middleware, error handler and OpenAPI."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ROUTES: Mapping[str, ModuleType] = {
     "Admin": admin,
     "Service": service,
 }
-"""Modules of handlers by their tag in the documentation."""
+"""Modules of handlers, by the tag that groups their calls in the API's documentation."""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -56,13 +56,13 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every answer: it is not cached, sniffed or framed, and a browser neither runs nor fetches anything."""
+"""Headers of every answer: browsers must not cache, sniff or frame it, nor run or fetch anything for it."""
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
-    """The application over `services`, which the caller closes.
+    """The application over `services`, which the caller opened and closes.
 
-    local_only: refuse calls that a browser makes for another site's page, for a service without keys.
+    local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """
     return Litestar(
         route_handlers=[_router(tag, module) for tag, module in ROUTES.items()],
@@ -86,7 +86,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
 
 def _router(tag: str, module: ModuleType) -> Router:
-    """A router of every endpoint in `module`."""
+    """A router of the handlers in `module`, documented under `tag`."""
     handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     return Router("/", tags=[tag], route_handlers=handlers)
 

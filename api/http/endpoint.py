@@ -1,8 +1,8 @@
-"""The decorator of every handler: its route, who may call it, and which statuses it may answer.
+"""The decorator of every handler: its method and path, the role that it needs, and the statuses of its answers.
 
-A handler takes its JSON body as `data`, its query parameters as `params` (or as `namespace`, where they only name one)
-and path parameters by their names, each typed by a model. Litestar calls it and documents it from the same types;
-`api.http.openapi` adds the query parameters.
+A handler takes its JSON body as `data`, its query parameters as `params` (or as `namespace` if that is the only one)
+and path parameters by their names, each typed by a model. Litestar calls and documents the handler by these types;
+`api.http.openapi` adds the query parameters to the document.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from memtypes.model.scope import Scope
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 Params: TypeAlias = NamedDependency[_ModelT]
-"""The query parameters of a call, read into a model."""
+"""Type of a handler's `params`: the query parameters, read into the model."""
 
 QueryScope: TypeAlias = NamedDependency[Scope]
-"""The caller's scope in the namespace of the query, for a call that takes no other query parameter."""
+"""Type of a handler's `namespace`: the scope of the query's namespace, for a call without other query parameters."""
 
 PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
-"""An id in the path of a call."""
+"""Type of a path parameter: an id that is not empty."""
 
 SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"header": []}]
-"""Alternatives: no key where none is configured, a bearer token, or the X-API-Key header."""
+"""Ways to authenticate: none (for a service without keys), a bearer token, or the X-API-Key header."""
 
 _WITH_BODY = (400, 408, 413, 415, 429)
 _WITH_ROLE = (401, 403, 429)
@@ -46,7 +46,7 @@ _WITH_ROLE = (401, 403, 429)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawBodies:
-    """A body that the handler parses itself. models: by media type; None for newline-delimited JSON."""
+    """Bodies that a handler parses itself. models: model by media type; None for newline-delimited JSON."""
 
     models: Mapping[str, type[BaseModel] | None]
     max_bytes: int
@@ -54,11 +54,11 @@ class RawBodies:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call of the HTTP contract, as a decorator of its handler.
+    """One call of the HTTP API, used as a decorator of its handler.
 
-    route: method and path. role: the least that may call; None for a call without a key. status: of success. also:
-    answer types of further statuses. errors: statuses of its problems, in addition to those that its body and role
-    imply. head: whether a GET answers HEAD too; off where reading is recorded. headers: optional request headers.
+    route: method and path. role: lowest role that may call; None for a call without a key. status: of success. also:
+    answer types of other statuses. errors: statuses of its problems, besides those that follow from body and role.
+    head: whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of request headers.
     """
 
     route: str
@@ -73,7 +73,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
-        """The Litestar handler."""
+        """The Litestar handler that runs `handler` on this route."""
         method, path = self.route.replace("}", ":str}").split()
         methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
         hints = get_type_hints(handler)
@@ -114,7 +114,7 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the namespace of the query."""
+    """The caller's scope in the namespace that the query names. Raises InvalidInput for other parameters."""
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

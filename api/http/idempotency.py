@@ -1,7 +1,7 @@
-"""Idempotent calls: a call that is repeated with its idempotency key gets the first answer.
+"""Idempotency keys: a call that is repeated with the same key gets the answer of the first one.
 
-Answers are kept in a store that all processes of a service share. Two calls at the same time wait for each other within
-a process; of two processes, the first to finish wins.
+Answers are kept in a store that all processes of a service share. Of two such calls at once, the second waits if the
+same process runs both; in two processes both run, and both return the answer that was stored first.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from memtypes.ports.answers import AnswerStore, StoredAnswer
 
 
 class IdempotentCalls:
-    """Runs each call once."""
+    """Runs a call once for each idempotency key and stores its answer."""
 
     def __init__(self, answers: AnswerStore) -> None:
         self._answers = answers
         self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
     async def answer(self, scope: Scope, key: str, digest: str, call: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The answer of the first `call` with this `key` of the tenant.
+        """The stored answer for the tenant's `key`, or the answer of `call`, which is then stored.
 
-        digest: of the request. Raises Conflict when the key came with another digest, and Unavailable when the store
-        is away. A call that fails stores nothing.
+        digest: hash of the request. Raises Conflict if the key was used with another digest, and Unavailable when the
+        store of answers does not respond. If `call` raises, nothing is stored.
         """
         async with self._locks.setdefault((scope.tenant, key), anyio.Lock()):
             stored = await self._answers.get(scope, key)

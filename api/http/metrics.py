@@ -1,6 +1,6 @@
-"""Prometheus metrics of the calls and of the background work. Routes and statuses only, never contents.
+"""Prometheus metrics of HTTP calls, evicted turns and receipts, with routes and statuses but no contents.
 
-Litestar's own Prometheus middleware fixes other names and shares its metrics between the applications of a process.
+Not Litestar's own middleware: it fixes other metric names and shares them between the applications of a process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics(Collector):
-    """Calls since the process began."""
+    """Counters and timings of the HTTP calls since the application was created."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -38,14 +38,14 @@ class Metrics(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, without the times at which its series were created."""
+        """Every metric, without prometheus_client's `_created` samples."""
         for metric in self._registry.collect():
             metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
 
 
 class CountCalls(ASGIMiddleware):
-    """Counts every call that reaches a route."""
+    """Middleware that counts and times every call that reaches a route."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -53,7 +53,7 @@ class CountCalls(ASGIMiddleware):
         self._metrics = metrics
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass the call on, and count its status and duration."""
+        """Run the call, then count it by method, route and status and record its duration."""
         started, status = time.perf_counter(), 500
 
         async def send_and_note(message: Message) -> None:
@@ -72,7 +72,7 @@ class CountCalls(ASGIMiddleware):
 
 
 def evicted_turn_metrics(counts: EvictedTurnCounts) -> Iterator[Metric]:
-    """Batches of evicted turns by outcome."""
+    """Number of batches of turns evicted from threads, by what became of them."""
     family = CounterMetricFamily(
         "remembrancer_thread_departures", "Batches of evicted turns in this process, by outcome.", labels=("became",)
     )
@@ -82,7 +82,7 @@ def evicted_turn_metrics(counts: EvictedTurnCounts) -> Iterator[Metric]:
 
 
 def receipt_metrics(lost: int, waiting: int) -> Iterator[Metric]:
-    """Receipts that were lost, and those that are not written yet."""
+    """Metrics of the receipts that could not be stored (`lost`) and that are queued (`waiting`)."""
     yield CounterMetricFamily("remembrancer_receipts_lost", "Receipts that could not be stored.", value=lost)
     yield GaugeMetricFamily("remembrancer_receipts_waiting", "Receipts that are not written yet.", value=waiting)
 

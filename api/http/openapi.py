@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page. The document is Litestar's, with pydantic's schemas and the query parameters."""
+"""The OpenAPI document and its HTML page. Litestar builds the document; schemas from pydantic and queries are added."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REF = "#/components/schemas/{model}"
 
 @dataclass
 class PydanticSchema(spec.Schema):
-    """A JSON schema of pydantic's, passed through as it is."""
+    """A JSON schema made by pydantic, which Litestar writes into the document unchanged."""
 
     content: dict[str, Any] = field(default_factory=dict)
 
@@ -39,27 +39,27 @@ class PydanticSchema(spec.Schema):
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """A member that an answer may leave out is never null; every other field of a dataclass is always there."""
+    """Pydantic's generator, with answers as they are sent: members that may be left out are never null or required."""
 
     def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field."""
+        """The schema of a model's field; without null if an answer leaves the field out instead."""
         content = super().model_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a dataclass's field."""
+        """The schema of a dataclass's field; without null if an answer leaves the field out instead."""
         content = super().dataclass_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        """Whether the field is always there."""
+        """Whether the field is always in an answer or needed in a request."""
         if self.mode == "serialization" and field["type"] == "dataclass-field":
             return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
 
 
 class PydanticSchemas(OpenAPISchemaPlugin):
-    """Pydantic's own JSON schemas in place of Litestar's, which lack validators' constraints and forbidden extras."""
+    """Litestar plugin for pydantic's schemas; Litestar's own lack validators' constraints and forbidden extras."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}
@@ -70,17 +70,17 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the model's schema. Litestar prefers aliases in requests only, which tells the two apart."""
+        """A reference to the schema of the field's type; `prefer_alias` tells requests from answers."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
-        """A reference to the component of `model`."""
+        """Add the schema of `model` to the document's components; a reference to it."""
         self._define(model.__name__, self.inline(model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
     def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
-        """The schema of `model`; the models that it refers to become components."""
+        """The schema of `model` itself; models that it refers to are added to the document's components."""
         schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator)
         for name, definition in schema.pop("$defs", {}).items():
             self._define(name, definition)
@@ -92,15 +92,15 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
 
 class _NoRoutes(Router):
-    """Litestar's place for its own pages: the document and the page here are endpoints like all others."""
+    """Keeps Litestar from adding its own documentation pages; /openapi.json and /docs are endpoints of `service`."""
 
     def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - see the class
-        """No routes."""
+        """Add no routes."""
         return []
 
 
 def openapi_config() -> OpenAPIConfig:
-    """Title, security schemes and operation ids of the document."""
+    """Litestar's OpenAPI settings: title, security schemes and operation ids."""
     return OpenAPIConfig(
         title="Remembrancer",
         version="1",
@@ -122,7 +122,7 @@ def _operation_id(handler: HTTPRouteHandler, method: Method | HttpMethod, _path:
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`, built at the first call."""
+    """The OpenAPI 3.1 document of `app`, built at the first call and cached in its state."""
     if "openapi" not in app.state:
         app.state["openapi"] = _document(app)
     built: dict[str, Any] = app.state["openapi"]
@@ -153,7 +153,7 @@ def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandle
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
-    """Add what Litestar cannot know of `operation`: query parameters, raw bodies, headers, bodies that may be empty."""
+    """Add to `operation` what Litestar does not know: query parameters, raw bodies, headers, if a body is needed."""
     endpoint: Endpoint = handler.opt["endpoint"]
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
@@ -176,7 +176,7 @@ def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` for a value that can be left out but not null."""
+    """`schema` of an optional value without the choice of null: such a value is left out instead."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
     if len(options) == 1:
@@ -196,7 +196,7 @@ def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema
 
 
 def _needs_body(model: type[BaseModel]) -> bool:
-    """Whether something must be sent: a body that is left out is an empty object."""
+    """Whether `model` has required fields; without a body the call gets an empty object."""
     try:
         model.model_validate({})
     except ValidationError:
@@ -205,7 +205,7 @@ def _needs_body(model: type[BaseModel]) -> bool:
 
 
 def page(openapi: Mapping[str, Any]) -> str:
-    """The document as HTML, without scripts, fonts or styles from elsewhere, so that it works offline."""
+    """The document as an HTML page that works offline: without scripts, and without fonts or styles from elsewhere."""
     tags: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():

@@ -1,8 +1,7 @@
-"""Errors as RFC 9457 problems: the table from domain errors to statuses, and the exception handler that uses it.
+"""RFC 9457 problems: the table from domain errors to HTTP statuses, and the exception handler that uses it.
 
-Pydantic's errors are reported in the caller's terms: the path in the request, the reason, and the value that was sent.
-
-Litestar's problem details plugin has no place for the paths of fields and the redaction of what a problem quotes.
+Errors of pydantic are reported in the caller's terms: the path in the request, the reason, and the value that was sent.
+Not Litestar's problem details plugin: it has no place for field paths, and does not redact what a problem quotes.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ from retrieval.answer import Answer, OmittedIfNone
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
-"""Field errors in one problem."""
+"""Most field errors that one problem lists."""
 
 MAX_FIELD_ERRORS = 100
-"""Field errors of one invalid value."""
+"""Most of pydantic's errors for one value that are converted to field errors."""
 
 MAX_SHOWN = 80
-"""Characters of a value that a problem quotes."""
+"""Most characters that a problem quotes of a value."""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
@@ -50,19 +49,19 @@ _log = logging.getLogger(__name__)
 
 
 class FieldError(Answer):
-    """An invalid field. path: such as `items[3].importance`; empty for the whole. got: the shortened value, if any."""
+    """An invalid field. path: like `items[3].importance`; empty for the whole body. got: the value sent, shortened."""
 
     path: str
     message: str
     got: OmittedIfNone[Any] = None
 
     def redacted(self) -> Self:
-        """The error without secrets in its path and message."""
+        """A copy with the secrets removed from its path and message."""
         return self.model_copy(update={"path": redact(self.path), "message": redact(self.message)})
 
 
 class InvalidInput(RemembrancerError):
-    """Fields of a request are invalid; `errors` lists them."""
+    """The request has invalid fields; `errors` has one entry for each."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         first = errors[0]
@@ -72,7 +71,7 @@ class InvalidInput(RemembrancerError):
 
     @classmethod
     def at(cls, path: str, message: str) -> Self:
-        """The error of the field at `path`."""
+        """An InvalidInput with one error: `message` about the field at `path`."""
         return cls([FieldError(path=path, message=message)])
 
 
@@ -112,7 +111,7 @@ STATUS: dict[type[RemembrancerError], int] = {
     Overloaded: 429,
     Unavailable: 503,
 }
-"""Any other domain error is a bug of the service: 500."""
+"""HTTP status of each domain error. One that is not here is a bug of the service: 500."""
 
 _HINTS = {
     404: "There is no such path; /docs lists the calls.",
@@ -126,7 +125,7 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
 
 class ProblemAnswer(Answer):
-    """An RFC 9457 problem. current_version: set where another version was expected."""
+    """An RFC 9457 problem. current_version: after a version conflict, the version of what was to be changed."""
 
     type: str
     title: str
@@ -145,7 +144,7 @@ def status_of(error: Exception) -> int:
 
 
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
-    """The problem for `error`, redacted because it quotes the request. path: of the call."""
+    """The problem for `error` at the URL path `path`. Secrets are redacted, because a problem quotes the request."""
     status = status_of(error)
     title = http.HTTPStatus(status).phrase
     hint = _HINTS.get(status) if isinstance(error, HTTPException) or status == 500 else None
@@ -161,7 +160,7 @@ def problem_of(error: Exception, path: str) -> ProblemAnswer:
 
 
 def _detail(error: Exception) -> str:
-    """The error's message, preceded by its path where the error has one."""
+    """The error's message, preceded by the path of the field that it is about, if any."""
     if isinstance(error, HTTPException):
         return error.detail
     path, text = getattr(error, "path", ""), str(error)
@@ -188,7 +187,7 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
-    """The response for an error that a handler or the routing raised: Litestar's exception handler."""
+    """Litestar's exception handler: the problem as a response. Errors of status 500 or more are logged."""
     problem = problem_of(error, request.scope["path"])
     if problem.status >= 500:
         cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
@@ -207,7 +206,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def checked(model: type[_ModelT], value: object) -> _ModelT:
-    """`value` as an instance of `model`. Raises InvalidInput."""
+    """`value` validated as an instance of `model`. Raises InvalidInput."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -215,7 +214,7 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
 
 
 def field_errors(error: ValidationError, value: object) -> list[FieldError]:
-    """The errors of pydantic for `value`, at most MAX_FIELD_ERRORS."""
+    """The errors that pydantic found in `value`, at most MAX_FIELD_ERRORS, with paths as in the request."""
     return [_field_error(details, value) for details in error.errors(include_url=False)[:MAX_FIELD_ERRORS]]
 
 
@@ -228,7 +227,7 @@ def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:
-    """The error for a memory's `type` that is missing or unknown."""
+    """The error for a memory whose `type` is missing or unknown; `steps` is the path of the memory."""
     known = ", ".join(MemoryType)
     path = path_text([*steps, "type"])
     if not isinstance(sent, dict) or "type" not in sent:
@@ -237,7 +236,7 @@ def _type_error(steps: list[str | int], sent: object) -> FieldError:
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
-    """The steps of `loc` that exist in `value`; pydantic also lists the branches of unions that it tried."""
+    """The steps of `loc` that exist in `value`; pydantic also puts the branches of unions that it tried into `loc`."""
     steps = list(loc)
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
@@ -252,7 +251,7 @@ def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> 
 
 
 def path_text(steps: Iterable[str | int]) -> str:
-    """`steps` as a path: `items[3].importance`."""
+    """Keys and indices as the path of a field: `items[3].importance`."""
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
@@ -260,7 +259,7 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def shown(value: object) -> Any:
-    """`value` as a problem quotes it: short, redacted JSON."""
+    """`value` as a problem quotes it: numbers and short redacted texts; lists and objects by their size."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):

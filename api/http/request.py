@@ -1,4 +1,4 @@
-"""Requests as handlers see them: a strict JSON body and strict query parameters, each read into its model."""
+"""Requests as handlers see them: JSON body and query parameters, strictly validated as pydantic models."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_inte
 
 
 class InNamespace(Model):
-    """The query of a call within a namespace."""
+    """Query of a call that works in one namespace."""
 
     namespace: Name
 
 
 class MaybeNamespace(Model):
-    """The query of a call that may name its namespace elsewhere: in a batch's body, or in a backup's id."""
+    """Query of a call whose namespace may be stated elsewhere: in the body of a batch, or in the id of a backup."""
 
     namespace: Name | None = None
 
 
 class ApiRequest(Request[Any, Caller, State]):
-    """A request of a known caller."""
+    """A Litestar request whose `auth` is the Caller, with strict parsing of its body."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of the call: the caller's tenant and the names in the request."""
+        """The scope made of the caller's tenant and these names."""
         return Scope(self.auth.tenant, namespace, session_id, agent_id)
 
     async def body(self) -> bytes:
-        """The raw body. A request with neither a body nor a Content-Type sends an empty JSON object."""
+        """The raw body; `{}` for a request that has neither a body nor a Content-Type. Raises MalformedJson."""
         raw = await super().body()
         if raw:
             return raw
@@ -73,7 +73,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return raw
 
     async def json(self) -> Any:
-        """The body as an instance of the model that the handler's `data` parameter names.
+        """The body, validated as the model that is the type of the handler's `data` parameter.
 
         Raises UnsupportedMedia, MalformedJson or InvalidInput.
         """
@@ -84,7 +84,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return await parse_body(raw, lambda: checked(model, strict_json(raw)))
 
     def require_media_type(self, *allowed: str) -> str:
-        """The body's media type. Raises UnsupportedMedia for an encoded body and for a type that is not `allowed`."""
+        """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is compressed."""
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity":
             raise UnsupportedMedia(f"the body must not be encoded; Content-Encoding was {shown(encoding)!r}")
@@ -95,17 +95,17 @@ class ApiRequest(Request[Any, Caller, State]):
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """The result of `parse`, which runs in a worker thread where `raw` is large."""
+    """The result of `parse`, which runs in a worker thread if `raw`, the body that it parses, is large."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
-    """The query parameters as `model`. Raises InvalidInput; unknown and repeated parameters are refused."""
+    """The query parameters as a `model`. Raises InvalidInput, also for unknown and repeated parameters."""
     return checked(model, _query_parameters(connection))
 
 
 def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raise InvalidInput for any query parameter, for a call that takes none."""
+    """Raise InvalidInput if the request has query parameters; for calls that take none."""
     if sent := _query_parameters(connection):
         message = "this call takes no query parameters"
         raise InvalidInput([FieldError(path=shown(name), message=message) for name in sent])

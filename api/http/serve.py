@@ -1,4 +1,4 @@
-"""The server process: opens the services, answers until SIGTERM or SIGINT, and closes everything."""
+"""The server process: opens the services, answers calls until SIGTERM or SIGINT, and closes everything."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 
 def check_exposure(host: str, keys: KeyRing) -> None:
-    """Raise BadSettings when a service without keys would be reachable from other machines."""
+    """Raise BadSettings if there are no keys and `host` is not a loopback address."""
     if not keys.entries and not is_loopback(host):
         raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, before anything else is opened, so that a port in use fails early."""
+    """A socket bound to the address, made before stores open, so that a port in use fails early. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets named as TCP; without it an answer waits 40 ms for an acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -43,9 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]] | None = None) -> None:
-    """Answer until SIGTERM or SIGINT; then let running calls finish, and close the stores.
+    """Answer calls until SIGTERM or SIGINT; then let running calls finish, and close the stores.
 
-    before: runs with the opened services before the first call.
+    before: called with the opened services before the first call is answered.
     """
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
@@ -67,7 +67,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
 
 
 def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:
-    """The server over the opened services; uvicorn's own log lines are for debugging."""
+    """The uvicorn server for the opened services; its own log lines are shown at log level debug only."""
     return uvicorn.Server(
         uvicorn.Config(
             create_app(services, local_only=local_only),

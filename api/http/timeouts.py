@@ -1,4 +1,4 @@
-"""Limits for slow senders and large heads: of the head of a request, and of its body."""
+"""Limits on slow or large requests: time and size of the head (request line and headers), and time of the body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.http.problems import TooSlow
 from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
-"""Seconds for the request line and headers, from the connection or the previous answer on."""
+"""Seconds for the request line and headers, counted from the connection or the end of the previous answer."""
 
 HEAD_BYTES = 64 * 1024
 
@@ -23,7 +23,7 @@ BODY_S = 120.0
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Raises TooSlow when the body does not arrive in time, and MalformedJson when the client disconnects."""
+    """Middleware: raises TooSlow if a body takes too long, MalformedJson if the client disconnects before its end."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -31,7 +31,7 @@ class BodyDeadline(ASGIMiddleware):
         self._seconds = seconds
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass the call on with a deadline for its body."""
+        """Run the call; its body must be complete within the limit."""
         end, arriving = anyio.current_time() + self._seconds, True
 
         async def timed() -> HTTPReceiveMessage | WebSocketReceiveMessage:
@@ -52,9 +52,9 @@ class BodyDeadline(ASGIMiddleware):
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with limits for the head of a request: seconds, and bytes.
+    """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
-    The time also runs for the rest of a body that was answered before it was complete.
+    If a request was answered before its body was complete, the rest of the body counts in the time of the next head.
     """
 
     head_s = HEAD_S
@@ -63,17 +63,17 @@ class TimedProtocol(HttpToolsProtocol):
     """Bytes of the head so far; None while a body arrives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the timer."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
+        """Stop the timer; the connection is closed."""
         super().connection_lost(exc)
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data`; a head that is too large is answered with 400."""
+        """Parse `data`; answer 400 if the head becomes too large."""
         if self._head_bytes is not None:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -81,12 +81,12 @@ class TimedProtocol(HttpToolsProtocol):
             self.send_400_response(f"The request line and headers are larger than {HEAD_BYTES} bytes.")
 
     def on_message_begin(self) -> None:
-        """Count the bytes of a new head."""
+        """Count the bytes of a new head from 0."""
         super().on_message_begin()
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Stop the timer; the body has its own."""
+        """Stop the timer; `BodyDeadline` limits the body."""
         self._head_bytes = None
         self._stop_timer()
         super().on_headers_complete()

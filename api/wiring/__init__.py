@@ -1,4 +1,4 @@
-"""Opens the resources that the settings name, assembles the services, and closes everything in reverse."""
+"""Opens the resources that the settings name, builds the services on them, and closes them in reverse order."""
 
 from api.wiring.services import open_services
 

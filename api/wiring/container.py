@@ -1,4 +1,4 @@
-"""The services that the HTTP API and the command line use."""
+"""`Services`, the container of everything that HTTP handlers and commands use."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need. What is None belongs to live state that was not opened.
+    """Everything that a call may need. Fields that are None need live state or a part that was not opened.
 
-    models: the registry of models. pings: of every resource, by its name in readiness. erasable: every store that
-    erasure must empty, by name. counter: counts tokens at a provider. jobs: background work.
+    models: the registry of models. pings: health check of each resource, by name. erasable: stores that an erasure goes
+    through, by name. counter: counts tokens at a model's provider. jobs: background jobs.
     """
 
     store: MemoryStore
@@ -68,4 +68,4 @@ class Services:
 
 
 AppServices: TypeAlias = NamedDependency[Services]
-"""The services as a parameter of a handler."""
+"""Type of a handler's parameter `services`."""

@@ -1,4 +1,4 @@
-"""Erasure of a namespace or a memory from every store, with a count made afterwards."""
+"""Erases a namespace or one memory from every store, then counts what is left."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from retrieval.answer import Answer
 
 
 class ErasableMemories(Erasable):
-    """Erases memories, with their vectors, from the vector store."""
+    """Erases memories and their vectors from the vector store."""
 
     def __init__(self, store: MemoryStore, ingestor: Ingestor) -> None:
         self._store = store
         self._ingestor = ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """How many memories were removed."""
+        """Erase one memory, or all in the namespace without an id; how many were removed."""
         if memory_id is None:
             return await self._ingestor.remove_where(scope, (), None)
         return await self._ingestor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many memories are left."""
+        """How many of the memories to erase are still stored."""
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
         return sum(size.count for size in (await self._store.stats(scope)).values())
 
 
 class ErasableTexts(Erasable):
-    """Texts that ingestion keeps to find repetitions. They have no ids: with one memory all of its namespace go."""
+    """Erases recent texts, kept to find repetitions. They have no ids: all of the namespace go, even for one memory."""
 
     def __init__(self, recent: RecentTexts) -> None:
         self._recent = recent
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many texts were dropped."""
+        """Forget all recent texts of the namespace; how many they were."""
         return self._recent.forget(scope)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many texts are left."""
+        """How many recent texts of the namespace are still kept."""
         return self._recent.count(scope)
 
 
 class Erased(Answer):
-    """How much was removed from each store, and how much is left."""
+    """How many entries were erased from each store, and how many a count afterwards still found."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -57,7 +57,7 @@ class Erased(Answer):
 
 
 async def erase_everywhere(stores: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:
-    """Erase from every store, then count again in every store."""
+    """Erase a namespace, or one memory of it, from every store, then count what is left in each."""
     erased = {name: await store.erase(scope, memory_id) for name, store in stores.items()}
     remaining = {name: await store.remaining(scope, memory_id) for name, store in stores.items()}
     return Erased(erased=erased, remaining=remaining, checked_at=clock())

@@ -1,6 +1,6 @@
-"""Background jobs: each at its interval, in one process at a time, counted, and stopped cleanly.
+"""Background jobs: each runs at its interval, in one process at a time, and has its runs counted.
 
-A job runs under a lock of its name. Where another process holds the lock, that process does the work.
+A run holds a lock named after the job. If another process holds the lock, the run is left to that process.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BackgroundJob:
-    """Work that is repeated at an interval.
+    """A job that is repeated every `every_s` seconds.
 
-    work: called with the fence of the lock; returns how much was done. limit_s: when a run is cancelled, which may be
-    at any point, as when the process is killed. first_s: delay before the first run.
+    work: called with the fence of the job's lock; returns how many items it handled. limit_s: seconds after which a
+    run is cancelled, at any point, as if the process were killed. first_s: delay before the first run.
     """
 
     name: str
@@ -39,10 +39,10 @@ class BackgroundJob:
 
 @dataclass(slots=True)
 class JobTally:
-    """Counts of one job in this process.
+    """Statistics of one job in this process.
 
-    busy: runs left to another process. ended: Unix time of the end of the last good run. failing: the last reason of
-    failure; the same reason is logged once.
+    busy: runs left to another process. done: items handled. ended: Unix time at which the last successful run ended.
+    failing: reason of the current failure; the same reason is logged once.
     """
 
     runs: int = 0
@@ -56,7 +56,7 @@ class JobTally:
 
 @dataclass(slots=True)
 class BackgroundJobs(Collector):
-    """The jobs of a service."""
+    """Runs the background jobs of a service and exports their statistics to Prometheus."""
 
     locks: Locks
     jobs: Sequence[BackgroundJob]
@@ -64,7 +64,7 @@ class BackgroundJobs(Collector):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[BackgroundJobs]:
-        """Run every job at its interval within the context; at its end running work is cancelled and awaited."""
+        """Run every job at its interval until the context ends; running work is then cancelled and awaited."""
         stopping = asyncio.Event()
         tasks = [asyncio.create_task(self._repeat(job, stopping), name=f"job {job.name}") for job in self.jobs]
         try:
@@ -76,7 +76,7 @@ class BackgroundJobs(Collector):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def run_once(self, job: BackgroundJob) -> None:
-        """Run the job unless another process runs it. Failures are counted and logged; the next run tries again."""
+        """Run the job unless another process is running it. A failure is counted and logged, not raised."""
         tally = self.tallies.setdefault(job.name, JobTally())
         started = time.monotonic()
         try:
@@ -100,10 +100,10 @@ class BackgroundJobs(Collector):
         tally.seconds += time.monotonic() - started
 
     async def _repeat(self, job: BackgroundJob, stopping: asyncio.Event) -> None:
-        """Run the job until `stopping` is set.
+        """Run the job at its interval until `stopping` is set.
 
-        The event is needed besides cancellation, because the Redis client sometimes loses one when an answer arrives
-        at that moment; a sleep of an hour would then follow.
+        Cancelling the task is not enough: the Redis client sometimes loses a cancellation that coincides with an
+        answer, and a sleep of an hour would follow.
         """
         pause = job.first_s
         while not await _is_set(stopping, pause):
@@ -111,7 +111,7 @@ class BackgroundJobs(Collector):
             pause = job.every_s
 
     def collect(self) -> Iterator[Metric]:
-        """The tallies as Prometheus metrics."""
+        """The statistics of all jobs as Prometheus metrics."""
         tallies = sorted(self.tallies.items())
         for name in ("runs", "failures", "busy", "done", "seconds"):
             counter = CounterMetricFamily(
@@ -127,7 +127,7 @@ class BackgroundJobs(Collector):
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
-    """Whether `event` is set within `within_s` seconds."""
+    """Wait until `event` is set, at most `within_s` seconds; whether it is set."""
     with anyio.move_on_after(within_s):
         await event.wait()
     return event.is_set()

@@ -1,4 +1,4 @@
-"""Assembles the services of live state: working memory, threads, workflows, and their background jobs."""
+"""Builds the services of live state: working memory, threads, workflows, and their background jobs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
 RECORDING_S = 120.0
-"""Seconds between two searches for ended workflows and evicted turns that are not stored yet."""
+"""Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
 
 SWEEP_S = 1.0
-"""Seconds between two sweeps of working memory; one that finds nothing due costs three round trips."""
+"""Seconds between two sweeps of working memory for due items; one that finds none costs three round trips."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services of live state. items: the store of live items, which retrieval reads."""
+    """The services of live state. items: the store of live working items, which retrieval also reads."""
 
     items: RedisWorking
     working: WorkingMemory
@@ -43,9 +43,9 @@ class LiveServices:
 
 
 def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> LiveServices:
-    """The services over one client; their jobs are not running yet.
+    """The services of live state over `resources.live`; their background jobs are not started.
 
-    redactor: removes secrets from what is written. ingestor: stores evicted turns and ended workflows as memories.
+    ingestor: stores evicted turns and ended workflows as memories. redactor: removes secrets from what is written.
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     working = WorkingMemory(items, ingestor, resources.store, system_clock)
@@ -60,7 +60,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
 
 
 def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor) -> Threads:
-    """Threads under the configured policies."""
+    """The threads, with the policies of the policy file and the configured summariser."""
     store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
@@ -70,7 +70,7 @@ def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, reda
 
 
 def summariser_of(resources: Resources) -> Summariser:
-    """The configured endpoint, or summaries by rule."""
+    """Summaries of threads from the configured endpoint; without one, summaries made by rule."""
     settings = resources.settings
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)

@@ -1,4 +1,4 @@
-"""Re-embedding of every memory into the next version of the collections, with the current embedder."""
+"""Embeds every memory again with the current embedder, into the next version of the collections."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
-    """The fingerprint of a store whose vectors come from these two encoders."""
+    """Identifies the two encoders that a store's vectors come from."""
     return f"{embedder.fingerprint}+{sparse.fingerprint}"
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """The Qdrant server of `settings`."""
+    """Connection and collection settings of the Qdrant server at `url`, from `settings`."""
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
@@ -42,7 +42,7 @@ def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: 
 
 
 class Reembedding:
-    """Rebuilds the store of `settings`."""
+    """Rebuilds the configured store with vectors from `embedder` and `sparse`."""
 
     def __init__(self, settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> None:
         self._settings = settings
@@ -50,10 +50,10 @@ class Reembedding:
         self._sparse = sparse
 
     async def run(self, *, stop_engine: bool) -> dict[MemoryType, int]:
-        """How many memories of each type were embedded again; see `memtypes.stores.edge.maintenance.rebuild`.
+        """Embed every memory again; returns how many of each type there were.
 
-        stop_engine: for a running service. Raises Conflict for a running service whose store is on a server, and the
-        errors of a rebuild.
+        stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
+        a Qdrant server, and what `memtypes.stores.edge.maintenance.rebuild` raises.
         """
         fingerprint = store_fingerprint(self._embedder, self._sparse)
         if self._settings.qdrant_url is not None:

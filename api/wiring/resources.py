@@ -1,4 +1,4 @@
-"""Opens the resources that the settings name: encoder, tokenizers, vector store, live store and configuration files."""
+"""Opens what the settings name: encoder, tokenizers, vector store, live store and configuration files."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
 
 TOKENIZERS = ("cl100k_base", "o200k_base")
-"""The first one counts stored content."""
+"""Tokenizers that a service opens. The first one counts the tokens of stored content."""
 
 QUERY_CACHE = 4_096
-"""Cached query vectors: 6 MB."""
+"""Number of query vectors that the embedder caches, 6 MB in all."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The opened resources. models, policies: as read from the configured files."""
+    """The opened encoders, stores and clients. models, policies: content of the configured files."""
 
     settings: Settings
     embedder: Embedder
@@ -64,7 +64,7 @@ class Resources:
 
 
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
-    """All resources, closed by `opened`.
+    """Open all resources; `opened` closes them.
 
     Raises InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
     """
@@ -88,7 +88,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
 
 
 async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder:
-    """Open the configured embedder. Raises SetupRequired if it is not prepared or not installed."""
+    """Open the configured embedder. Raises SetupRequired if its model is not prepared or its package not installed."""
     # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
@@ -101,7 +101,7 @@ async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder
 
 
 async def prepared_embedder(settings: Settings) -> Embedder:
-    """Open the configured embedder with a query cache, and prepare the default one first if it is not yet."""
+    """Open the configured embedder with a query cache; the default one is prepared first if it is not yet."""
     try:
         return await open_embedder(settings, QUERY_CACHE)
     except SetupRequired as error:
@@ -113,13 +113,13 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
-    """Each tokenizer by name. Raises SetupRequired."""
+    """Open the tokenizers TOKENIZERS; each by its name. Raises SetupRequired."""
     directory: Path = settings.data_dir / "tokenizers"
     return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
 
 
 async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MemoryStore:
-    """The embedded store, or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    """Open the embedded store or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
     if settings.qdrant_url is None:
         return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
     from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`

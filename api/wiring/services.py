@@ -1,4 +1,4 @@
-"""Opens and assembles all services."""
+"""Opens the resources and builds all services on them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from retrieval.use_counts import UseCounts
 
 @asynccontextmanager
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
-    """All services, closed in reverse at the end. The caller runs the background jobs.
+    """Open all services; closed in reverse order at the end. Background jobs are left to the caller to run.
 
     Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable; each message says what to do.
@@ -66,7 +66,7 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
 
 
 def make_folder(folder: Path) -> None:
-    """Create the data folder if needed. Raises BadSettings when it cannot be created or written to."""
+    """Create the data folder if it is missing. Raises BadSettings if it cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -77,7 +77,7 @@ def make_folder(folder: Path) -> None:
 
 
 def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
-    """All services over the opened resources; the jobs are not running yet."""
+    """Build all services on the opened resources; their background jobs are not started."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     rules = read_rules(settings.redaction_rules, settings.redaction)
     screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
@@ -113,7 +113,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Parts of screening. gates: in the order in which they run."""
+    """What checks texts before they are stored. gates: in the order in which they run."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -123,19 +123,19 @@ class Screening:
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
-    """Screening by the redaction rules of `book` and the reviewers of `panel`."""
+    """The screening with the redaction rules of `book` and the reviewers of `panel`."""
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder)
     gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
 
 
 def local_panel(store: MemoryStore) -> Panel:
-    """The built-in reviewers."""
+    """The panel of the built-in reviewers, which need no endpoint."""
     return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)))
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The configured reviewers. Novelty is always measured against the store."""
+    """The panel of the configured reviewers; scores not left to the endpoint are local, novelty always is."""
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
@@ -148,7 +148,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
 
 
 def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
-    """Ingestion with screening."""
+    """The ingestor that writes to the store, with screening and due times read from texts."""
     return Ingestor(
         resources.store,
         resources.embedder,
@@ -163,7 +163,7 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
 
 
 def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
-    """The parts of retrieval; `use_counts` counts the memories that it returns."""
+    """The parts that the retriever is built of; `use_counts` counts the uses of memories that it returns."""
     return RetrieverParts(
         resources.store,
         resources.embedder,
@@ -181,9 +181,9 @@ def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseC
 def erasable_stores(
     resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
-    """Every store that may hold a part of a memory, by name, in the order of erasure.
+    """Every store that may contain a part of a memory, by name, in the order of erasure.
 
-    The files of the embedded stores come last: they contain deleted bytes until they are rewritten.
+    The files of the embedded stores come last, because they contain deleted bytes until they are rewritten.
     """
     stores: dict[str, Erasable] = {
         "memories": ErasableMemories(resources.store, ingestor),
@@ -200,14 +200,14 @@ def erasable_stores(
 
 
 UPKEEP_FIRST_S = 300.0
-"""Delay of the first round of upkeep: a service that has just started is busy."""
+"""Seconds before the first round of upkeep: a service that has just started is busy."""
 
 UPKEEP_LIMIT_S = 600.0
-"""When a round is cancelled; the next one continues."""
+"""Seconds after which a round of upkeep is cancelled; the next one continues its work."""
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
-    """The job that runs upkeep for the default tenant and every tenant with a key; none when upkeep is off."""
+    """The background job that runs upkeep for the default tenant and all tenants with a key; none if upkeep is off."""
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()
@@ -230,7 +230,7 @@ them took a ninth of the time under eight clients, 80 ms at a time."""
 
 
 def freeze_loaded_objects() -> None:
-    """Exclude everything loaded so far from garbage collection, where it would cost 100 ms a time."""
+    """Exclude all objects that exist now from garbage collection, where they would cost 100 ms a time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

@@ -1,6 +1,6 @@
-"""Turns the request of a command into its command line: a frozen dataclass whose fields are the options.
+"""Command-line options from a frozen dataclass: the field `limit_queries` becomes `--limit-queries`.
 
-A field with the metadata of `flag` becomes `--field-name`; the rest of the benchmarks sees plain values.
+Each field has the metadata that `flag` makes. The parsed values are returned as an instance of the dataclass.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ def flag(
     least: float | None = None,
     choices: Sequence[str] | None = None,
 ) -> Mapping[str, Any]:
-    """Metadata of a dataclass field that is an option.
+    """Metadata for a dataclass field that becomes an option.
 
-    text: help; kind: converts a word, None for the type of the default; least: smallest number; choices: allowed words.
+    text: help. kind: converts a word; None: type of the default. least: smallest number. choices: allowed words.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 
 
 def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
-    """Add an option for each field of the dataclass `request`."""
+    """Add an option to `parser` for each field of the dataclass `request`."""
     for each in fields(request):
         name = f"--{each.name.replace('_', '-')}"
         text, choices = each.metadata["text"], each.metadata["choices"]
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
 
 
 def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
-    """Converts a word, or raises ArgumentTypeError for a number below `least`."""
+    """A function that converts a word with `kind` and raises ArgumentTypeError for a number below `least`."""
 
     def convert(word: str) -> Any:
         value = kind(word)
@@ -64,6 +64,6 @@ def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
 
 
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
-    """The request with the parsed values."""
+    """An instance of the dataclass `request` with the parsed values of its options."""
     values = {each.name: getattr(parsed, each.name) for each in fields(request)}  # type: ignore[arg-type]
     return request(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -1,4 +1,4 @@
-"""The report that every command prints: machine, tables and notes, as text and as JSON."""
+"""Reports of commands: tables and notes with a description of the machine, printed as Markdown or written as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN_VERSIONS = ("remembrancer", "qdrant-edge-py", "onnxruntime", "tiktoken", 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table. Raises ValueError for a row of another length than the columns; None is shown as a dash."""
+    """A titled table; None in a cell is shown as a dash. Raises ValueError for a row of the wrong length."""
 
     title: str
     columns: tuple[str, ...]
@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """tables, notes: for readers. figures: everything measured, for programs."""
+    """The result of a command. tables, notes: to be printed. figures: all measurements, for the JSON file."""
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Report:
 
 
 def machine() -> dict[str, str]:
-    """Cores, processor, system and versions."""
+    """Cores, processor, operating system, and versions of Python and the main packages."""
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
@@ -60,7 +60,7 @@ def machine() -> dict[str, str]:
 
 
 def render_report(command: str, report: Report) -> str:
-    """`report` of the command line `command` as Markdown text."""
+    """`report` as Markdown, headed by the command line `command` and the machine."""
     line = ", ".join(f"{name} {value}" for name, value in machine().items())
     parts = [f"$ {command}", f"machine: {line}", *(render_table(table) for table in report.tables)]
     notes = [f"- {note}" for note in report.notes]
@@ -68,7 +68,7 @@ def render_report(command: str, report: Report) -> str:
 
 
 def render_table(table: Table) -> str:
-    """`table` as an aligned Markdown table; columns with numbers to the right."""
+    """`table` as Markdown with aligned columns; those with numbers are right-aligned."""
     drawn = rich.table.Table(box=rich.box.MARKDOWN)
     for index, column in enumerate(table.columns):
         numeric = any(isinstance(row[index], int | float) for row in table.rows)
@@ -82,7 +82,7 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A row with the median, the least and the most of each figure."""
+    """A table with a row for each name in `figures`: median, smallest and largest of its values."""
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))
@@ -91,19 +91,19 @@ def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
 
 
 def publish(command: str, report: Report, path: Path | None) -> None:
-    """Print `report` and, with a `path`, write it there as JSON."""
+    """Print `report` and, if `path` is not None, write it to that file as JSON."""
     print(render_report(command, report), flush=True)
     if path is not None:
         path.write_text(json.dumps(as_json(command, report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def progress(text: str) -> None:
-    """Print a line about the running measurement to standard error."""
+    """Print a line to standard error on how far the running measurement is."""
     print(f"... {text}", file=sys.stderr, flush=True)
 
 
 def as_json(command: str, report: Report) -> dict[str, Any]:
-    """Command line, machine and `report` as plain JSON values."""
+    """The command line, the machine and `report` as values for JSON."""
     return {"command": command, "machine": machine(), **asdict(report)}
 
 
@@ -113,7 +113,7 @@ def _processor() -> str:
 
 
 def _shown(cell: Cell) -> str:
-    """The cell as text; floats with about three significant digits."""
+    """The text of a table cell: a dash for None, floats with about three significant digits."""
     if not isinstance(cell, float):
         return "-" if cell is None else str(cell)
     if abs(cell) < 10:

@@ -1,6 +1,6 @@
-"""Runs the service as a child process: starts it, waits until it is ready, reads its memory, stops or kills it.
+"""Runs `python -m api` as a child process: starts it, waits until it is ready, reads its memory use, ends it.
 
-Linux only: memory and process ids are read from /proc.
+Linux only: memory use and process ids are read from /proc.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from api.settings import Settings
 from memtypes.platform import dies_with_parent
 
 READY_S = 180.0
-"""Limit for a start. It takes two seconds on an idle machine, and took over sixty at low priority on a busy one."""
+"""Limit for a start: it takes two seconds on an idle machine, but took over sixty at low priority on a busy one."""
 
 STOP_S = 30.0
 _POLL_S = 0.02
@@ -33,16 +33,16 @@ _LARGEST_ANSWER = 1 << 22
 
 
 class NotReady(Exception):
-    """The service did not become ready; the message has the end of its log."""
+    """The service did not become ready; the message contains the end of its log."""
 
 
 class Refused(Exception):
-    """The service answered with a status other than 2xx; the message has the body."""
+    """The service answered with a status other than 2xx; the message is the body of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running `python -m api`. ready_s: seconds from the start to the first 200 of the readiness check."""
+    """A running `python -m api`. ready_s: seconds from its start to the first 200 of its readiness check."""
 
     child: subprocess.Popen[bytes]
     url: str
@@ -50,24 +50,24 @@ class Service:
     ready_s: float
 
     def pids(self) -> list[int]:
-        """Process ids: the service itself, then the processes that have its store open."""
+        """Process ids: first of the service itself, then of the processes that have its store open."""
         return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
 
     def stop(self) -> int:
-        """Send SIGTERM and return the exit code."""
+        """Send SIGTERM to the service and wait for its end; the exit code."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         return self.child.wait(timeout=STOP_S)
 
     def kill(self, pids: list[int]) -> None:
-        """Send SIGKILL to `pids`."""
+        """Send SIGKILL to the processes `pids`, and wait for the end of the service if it is among them."""
         kill(pids)
         if self.child.pid in pids:
             self.child.wait(timeout=STOP_S)
 
 
 class KeepAliveClient:
-    """One connection that sends JSON and reads the answer, with next to no work of its own in this process."""
+    """A minimal HTTP client with one open connection, so that the client costs next to no processor time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -75,12 +75,12 @@ class KeepAliveClient:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """A connection to the service at `url`."""
+        """Connect to the service at `url`."""
         host, _, port = url.removeprefix("http://").partition(":")
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
     async def post(self, path: str, body: Mapping[str, object]) -> bytes:
-        """The body of the answer to a POST. Raises Refused for a status other than 2xx."""
+        """Post `body` as JSON to `path`; the body of the answer. Raises Refused for a status other than 2xx."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
@@ -99,7 +99,7 @@ class KeepAliveClient:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    """A ready service with these settings on a free port; stopped at the end."""
+    """Start the service with these settings on a free port and wait until it is ready; stopped at the end."""
     service = start(settings)
     try:
         yield service
@@ -108,7 +108,7 @@ def running(settings: Settings) -> Iterator[Service]:
 
 
 def start(settings: Settings) -> Service:
-    """A ready service whose log is DATA_DIR/api.log. Raises NotReady."""
+    """Start the service and wait until it is ready; its log is DATA_DIR/api.log. Raises NotReady."""
     port = free_port()
     log_path = settings.data_dir / "api.log"
     command = [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(settings.data_dir)]
@@ -127,13 +127,13 @@ def start(settings: Settings) -> Service:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment variables under which a child process finds the same encoder and policies."""
+    """Environment variables for the service: this process's, with the encoder and policies of `settings`."""
     policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
 
 def free_port() -> int:
-    """A loopback port that is not in use."""
+    """A port on 127.0.0.1 that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -141,14 +141,14 @@ def free_port() -> int:
 
 
 def kill(pids: list[int]) -> None:
-    """Send SIGKILL to each of `pids` that is still there."""
+    """Send SIGKILL to each of the processes `pids` that still exists."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """A memory field of /proc/PID/status in MB; 0 when the process is gone. RssAnon: without pages of mapped files."""
+    """A memory field of /proc/PID/status in MB; 0 without such a process. RssAnon: without pages of mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
@@ -157,7 +157,7 @@ def memory_mb(pid: int, field: str = "VmRSS") -> float:
 
 
 def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
-    """Ids of the processes whose command line names `path`, without those in `exclude`."""
+    """Ids of the processes that have `path` in their command line, except those in `exclude`."""
     name = str(path.resolve()).encode()
     pids = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -168,7 +168,7 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
 
 
 def wait_until_closed(store_path: Path) -> None:
-    """Return once no other process has the store open. Raises TimeoutError."""
+    """Wait until no other process has the store in `store_path` open. Raises TimeoutError."""
     end = time.monotonic() + STOP_S
     while processes_of(store_path, exclude={os.getpid()}):
         if time.monotonic() > end:

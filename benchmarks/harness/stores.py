@@ -1,8 +1,8 @@
 """Opens the parts of the service in this process, and fills stores with synthetic memories.
 
-Retrieval does not record accesses here: a question must not change the ranking of the next one. Synthetic memories
-have real texts, token counts and word weights; their vectors are random and of unit length, since embedding 100,000
-texts would take twenty minutes.
+Retrievals are not counted as uses here, so that a question does not change the ranking of the next one. Synthetic
+memories have texts, token counts and keyword weights like real ones, but random vectors of unit length, because
+embedding 100,000 texts would take twenty minutes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The open parts of the service. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
+    """The opened parts of the service. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
 
     store: MemoryStore
     embedder: Embedder
@@ -61,22 +61,22 @@ class Opened:
 
     @property
     def retriever(self) -> Retriever:
-        """Retrieval with the default parts."""
+        """A retriever built of `parts`."""
         return Retriever(self.parts)
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that counts stored memories."""
+        """The tokenizer that counts the tokens of stored memories."""
         return self.tokenizers[TOKENIZERS[0]]
 
     @property
     def preparer(self) -> Preparer:
-        """Makes memories of drafts."""
+        """Turns drafts into memories that are ready to be written."""
         return Preparer(self.sparse, self.tokenizer)
 
 
 class WrappedEmbedder(Embedder):
-    """Embeds with `inner`, which its opener closes; subclasses change single methods."""
+    """Passes every call on to the embedder `inner`; subclasses override single methods. Does not close `inner`."""
 
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
@@ -92,24 +92,24 @@ class WrappedEmbedder(Embedder):
         return self.inner.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of a query."""
+        """The embedding of the query `text` by `inner`."""
         return await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of texts."""
+        """The embeddings of `texts` by `inner`."""
         return await self.inner.embed_documents(texts)
 
     async def ping(self) -> None:
-        """Ping `inner`."""
+        """Check that `inner` responds."""
         await self.inner.ping()
 
     async def aclose(self) -> None:
-        """Do nothing."""
+        """Leave `inner` open: whoever opened it closes it."""
 
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
-    """The parts with these settings, closed in reverse order at the end."""
+    """Open the parts with these settings; closed in reverse order at the end."""
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)
@@ -138,14 +138,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The settings of the environment with `directory` as data folder and the encoder where it is configured."""
+    """The environment's settings with `directory` as data folder; the encoder stays in its configured folder."""
     configured = read_settings()
     return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
 
 
 @contextmanager
 def data_directory(path: Path | None = None) -> Iterator[Path]:
-    """`path`, created if missing; without it a temporary folder that is removed at the end."""
+    """The folder `path`, created if missing; without a path a temporary folder, removed at the end."""
     if path is not None:
         path.mkdir(parents=True, exist_ok=True)
         yield path
@@ -156,12 +156,12 @@ def data_directory(path: Path | None = None) -> Iterator[Path]:
 
 
 def namespace_of(index: int) -> str:
-    """The name of a synthetic namespace."""
+    """The name of the synthetic namespace number `index`."""
     return f"namespace-{index}"
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` memories; seconds that it took, 0 for a store that was filled before."""
+    """Fill the store with `count` synthetic memories, unless an earlier run did; seconds taken, else 0."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
@@ -174,7 +174,7 @@ async def filled(settings: Settings, count: int, namespaces: int) -> float:
 
 
 async def _fill(opened: Opened, count: int, namespaces: int) -> None:
-    """Write `count` memories, spread evenly over types and namespaces."""
+    """Write `count` synthetic memories, spread evenly over memory types and namespaces."""
     rng = np.random.default_rng([_SEED, 2])
     pool = _token_pool(rng)
     pending: dict[Scope, list[Record]] = defaultdict(list)
@@ -187,7 +187,7 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Endless memories: one text of each type to every namespace, then the next texts."""
+    """Endless synthetic memories: one text of each type into every namespace, then the next texts."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
@@ -198,12 +198,12 @@ def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, Pend
 
 
 def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
-    """The draft of a synthetic text."""
+    """A draft of type `kind` with the text, speaker and time of a synthetic turn."""
     return to_draft(CorpusEntry("", "", turn.text, kind, speaker=turn.speaker, timestamp=turn.at.isoformat()))
 
 
 def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
-    """The same text in another namespace, with the id that it has there."""
+    """`prepared` as a memory of the namespace of `scope`, with the id that the text has there."""
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))
@@ -217,7 +217,7 @@ def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors
 
 
 def _token_pool(rng: np.random.Generator) -> TokenVectors:
-    """Random token vectors of about unit length, from which each memory takes a slice."""
+    """A matrix of random token vectors of about unit length; each memory takes consecutive rows of it."""
     scaled = rng.standard_normal((_POOL, TOKEN_DIMENSIONS)) * (127.0 / np.sqrt(TOKEN_DIMENSIONS))
     pool: TokenVectors = np.clip(scaled, -127, 127).astype(np.int8)
     return pool

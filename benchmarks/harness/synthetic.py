@@ -1,4 +1,4 @@
-"""Synthetic texts and questions with a word distribution like that of conversations; the same seed, the same texts.
+"""Synthetic texts and questions with words as frequent as in conversations; a seed always gives the same ones.
 
 A text has 8 to 60 words: 40 % common words, most others from a dictionary, and some names that few texts share, so that
 keyword search has something to match.
@@ -36,7 +36,7 @@ class Turn:
 
 
 def turns(count: int, *, seed: int) -> Iterator[Turn]:
-    """`count` turns with distinct texts, one minute apart."""
+    """`count` turns with distinct texts, one minute apart in time."""
     rng = np.random.default_rng(seed)
     for index in range(count):
         length = int(rng.integers(8, 60))
@@ -52,7 +52,7 @@ def questions(count: int, *, seed: int) -> list[str]:
 
 
 def name(index: int) -> str:
-    """The name with this index: three syllables."""
+    """Made-up name number `index`: three syllables."""
     parts = []
     for _ in range(3):
         index, digit = divmod(index, len(_SYLLABLES))
@@ -67,7 +67,7 @@ def _sentence(rng: np.random.Generator, length: int) -> str:
 
 
 def _word(rng: np.random.Generator, kind: float) -> str:
-    """A common word, a dictionary word, or a name by a Zipf distribution."""
+    """The word that `kind`, 0..1, selects: a common word, a dictionary word, or a name by a Zipf distribution."""
     if kind < 0.4:
         return _COMMON[int(rng.integers(len(_COMMON)))]
     if kind < 0.95:

@@ -1,7 +1,7 @@
-"""Asks the questions of a set, once of its own memory types and once of all types, and scores rankings and contexts.
+"""Asks the questions of an evaluation set and scores the rankings and contexts that are returned.
 
-Evidence is a set of memories: corpus entries that were merged into one memory are one piece of evidence. Questions can
-be shared among processes, each with an encoder on the same store.
+Each question is asked twice: of the set's memory types, and of all types. Evidence is counted in memories: corpus
+entries that were merged into one memory count once. Several processes can share the questions, each on the same store.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
-"""Budgets of the contexts that are recounted; evidence recall is shown for four of them."""
+"""Token budgets of the contexts that are retrieved and recounted; four of them are shown with evidence recall."""
 
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 UPDATE_DEPTH = 200
 _AT_ONCE = 2
-"""Questions under way: one is ranked here while the engine searches for the other."""
+"""Questions asked at the same time: this process ranks one while the engine searches for the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Who is asked, how tokens are counted independently, the profile of weights, and the budgets of the contexts."""
+    """How to evaluate: the retriever, a token counter, a profile of weights, and the budgets of contexts."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -45,10 +45,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ContextScore:
-    """What one context shows and costs.
+    """What one retrieved context contains and costs.
 
-    recall: share of the evidence shown. tokens: of the whole context, recounted. allowed: budget plus working memory.
-    stated, utilization: as the answer says. left_out: candidates that are not shown.
+    recall: share of the evidence in it. tokens: of the whole context, recounted. allowed: budget plus working memory.
+    stated, utilization: tokens and share of the budget by the answer. left_out: candidates that are not in it.
     """
 
     recall: float
@@ -60,18 +60,18 @@ class ContextScore:
 
     @property
     def violates(self) -> bool:
-        """Whether the context is larger than allowed."""
+        """Whether the recounted context is larger than allowed."""
         return self.tokens > self.allowed
 
     @property
     def understates(self) -> bool:
-        """Whether the context is larger than the answer says."""
+        """Whether the recounted context is larger than the answer states."""
         return self.tokens > self.stated
 
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """One question asked one way: metrics of its ranking, and contexts by budget."""
+    """Scores of a question asked of certain memory types: ranking metrics by name, and contexts by budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -79,7 +79,7 @@ class WayScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """One question asked of the set's types and of all types."""
+    """The scores of one question, asked of the set's memory types and of all types."""
 
     question: Question
     own_types: WayScore
@@ -89,7 +89,7 @@ class QuestionScore:
 async def evaluate_shared(
     directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """A score for each question, in the order of the set, from `workers` processes on the store in `directory`."""
+    """The score of each question, in order, by `workers` processes that share the store in `directory`."""
     parts: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
@@ -119,7 +119,7 @@ def _evaluate_part(
 async def evaluate(
     evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
 ) -> list[QuestionScore]:
-    """A score for each question of `part`, in the order of the set."""
+    """The scores of the questions in the slice `part`, in the order of the set."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
     now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
@@ -151,7 +151,7 @@ async def _score_way(evaluation: Evaluation, evidence: Sequence[str], members: M
 async def rank(
     retriever: Retriever, whole: EvaluationSet, question: Question, ranking: Mapping[str, object] | None = None
 ) -> list[str]:
-    """Ids of the best memories of the set's types. ranking: members of the request that decide on ranks."""
+    """Ids of the best memories of the set's types for `question`. ranking: request fields that affect ranks."""
     return await _search(retriever, _members(whole, question, ranking or {}))
 
 
@@ -161,16 +161,16 @@ async def _search(retriever: Retriever, members: Mapping[str, object]) -> list[s
 
 
 def _members(whole: EvaluationSet, question: Question, others: Mapping[str, object]) -> dict[str, object]:
-    """The members of a request that asks `question` in its conversation."""
+    """The fields of a request that asks `question` in its conversation's namespace; `others` override them."""
     namespace = scope_of(whole.name, question.conversation).namespace
     common = {"query": question.text, "namespace": namespace, "types": whole.types, "as_of": question.asked_at}
     return {**common, **others}
 
 
 async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
-    """For each question with current and stale evidence: its id, and the ranks of the best of either.
+    """Id and two ranks for each question with current and stale evidence: the best rank of each.
 
-    A statement that is not among UPDATE_DEPTH hits ranks after them.
+    Evidence that is not among the UPDATE_DEPTH hits gets the rank after them.
     """
     ranks = []
     for question in whole.questions:
@@ -183,17 +183,17 @@ async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loade
 
 
 def _best(ranking: Sequence[str], wanted: set[str]) -> int:
-    """The rank of the first of `wanted`; UPDATE_DEPTH + 1 if there is none."""
+    """The rank of the first id in `ranking` that is `wanted`; UPDATE_DEPTH + 1 if none is."""
     return next((place for place, name in enumerate(ranking, start=1) if name in wanted), UPDATE_DEPTH + 1)
 
 
 def evidence_of(question: Question, loaded: Loaded) -> list[str]:
-    """Ids of the memories that answer `question`, each once."""
+    """Ids of the memories that are evidence for `question`, without duplicates."""
     return list(dict.fromkeys(loaded.ids[entry] for entry in question.evidence or ()))
 
 
 def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
-    """METRICS of a ranking; MRR is that of the first ten ranks."""
+    """The METRICS of a ranking by name; MRR looks at the first ten ranks."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -206,7 +206,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """The score of `answer` to a request with `budget`. Raises TypeError for a context that is not one text."""
+    """The score of the context in `answer`. recount: counts tokens. Raises TypeError if it is not one text."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

@@ -37,7 +37,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """Options of `quality`."""
+    """Command-line options of `quality`."""
 
     data: Path = field(metadata=flag("folder of evaluation sets", Path))
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
@@ -77,7 +77,7 @@ class _Results:
 
 
 async def measure_quality(request: QualityRequest) -> Report:
-    """The report over every set that has answerable queries. Raises BadSet and NotLoaded."""
+    """The report on all sets that have answerable questions. Raises BadSet and NotLoaded."""
     sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
     results = _Results()
     with data_directory(request.store) as directory:

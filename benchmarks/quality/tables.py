@@ -1,4 +1,4 @@
-"""Tables and figures with confidence intervals from the scores of questions; pure functions of values."""
+"""Tables and figures of `quality`, with confidence intervals, from the scores of questions; pure functions."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from benchmarks.quality.evaluation import METRICS, RECALL_BUDGETS, QuestionScore
 T = TypeVar("T")
 
 ALL = "(all)"
-"""The row of a whole set; no category has this name."""
+"""Name of the row with all questions of a set; no category has this name."""
 
 _UTILIZATION_FROM = 500
-"""Utilization is given for budgets from here on: below, one memory may be larger than the budget."""
+"""Smallest budget for which utilization is given: one memory may be larger than a smaller budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetScores:
-    """A set's name with the scores of its questions."""
+    """An evaluation set's name and the scores of its questions."""
 
     name: str
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """The scores of the whole set, then of each category."""
+        """(Category, scores of its questions), first ALL with the whole set."""
         return by_category(self.scores, [score.question.label for score in self.scores])
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How a budget was kept. full: contexts that left candidates out; utilization: their mean, least: their minimum."""
+    """How contexts kept to a budget. full: those that left candidates out; utilization, least: their mean, minimum."""
 
     contexts: int
     violations: int
@@ -44,7 +44,7 @@ class BudgetFigures:
 
 
 def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
-    """All values under ALL, then those of each category if there are several."""
+    """(Label, values with that label), first ALL with all values; only ALL if there is a single label."""
     yield ALL, list(values)
     names = sorted(set(labels))
     for name in names if len(names) > 1 else ():
@@ -52,7 +52,7 @@ def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[st
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
-    """Ranking metrics of the set's types, and R@10 when all types are searched."""
+    """A row for each set and category: its ranking metrics, and R@10 when all types are searched."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -65,12 +65,12 @@ def ranking_table(sets: Sequence[SetScores]) -> Table:
 
 
 def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
-    """Each metric with its interval."""
+    """The mean and interval of each ranking metric, by its name."""
     return {name: bootstrap([way.metrics[name] for way in ways]) for name in METRICS}
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
-    """Evidence recall in contexts, by category, for the set's types and for all types."""
+    """A row for each set, category and choice of types: evidence recall in contexts, by budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -82,12 +82,12 @@ def context_table(sets: Sequence[SetScores]) -> Table:
 
 
 def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
-    """Evidence recall in contexts of `budget` tokens."""
+    """Mean and interval of evidence recall in the contexts of `budget` tokens."""
     return bootstrap([way.contexts[budget].recall for way in ways])
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
-    """Violations and utilization of every budget."""
+    """A row for each set, choice of types and budget: violations and utilization."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for label, ways in _ways(list(each.scores)):
@@ -98,7 +98,7 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
 
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
-    """How `budget` was kept and used by the contexts that were asked for with it."""
+    """How the contexts with `budget` kept to it, and how much of it they used."""
     contexts = [way.contexts[budget] for way in ways]
     used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
@@ -112,7 +112,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """How often a current statement ranks above the one that it replaced, by set; a pair without hits is lost."""
+    """A row for each set: how often current evidence ranks above stale evidence; if neither is found, it does not."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)
@@ -121,7 +121,7 @@ def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Tabl
 
 
 def quality_figures(scores: SetScores) -> dict[str, Any]:
-    """Everything measured on a set, as plain JSON."""
+    """Everything measured on a set, by category, as values for JSON."""
     return {
         category: {"n": len(each), **{label: _way_figures(ways) for label, ways in _ways(each)}}
         for category, each in scores.by_category()

@@ -1,7 +1,7 @@
-"""The questions of a set ranked in other ways, and paired tests between two of them.
+"""Ranks the questions of a set in other ways (variants), and compares pairs of them with paired tests.
 
-`--against` compares two profiles, `--ablate` leaves out each signal and leg, and `--pooled` compares one store for all
-conversations with a store for each. Rankings are those of the set's own types.
+`--against` compares two profiles, `--ablate` leaves out each signal and search leg in turn, and `--pooled` compares one
+store for all conversations with a store for each. Only the set's memory types are searched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
 from retrieval.retriever import Retriever, RetrieverParts
 
 Rankings: TypeAlias = list[Mapping[str, float]]
-"""Ranking metrics of each question, in the order of the set."""
+"""For each question, in the order of the set, its ranking metrics by name."""
 
 PAIRED_NOTES = (
     "Paired: the same questions both ways, the set's types searched; pooled: before is a store for each conversation.",
@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What is compared with `profile`: another profile, each part left out, a store for each conversation."""
+    """What to compare with `profile`: `against` another profile, each part left out, a store per conversation."""
 
     profile: str | None = None
     against: str | None = None
@@ -46,7 +46,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Paired tests of one set, by category with the whole set first."""
+    """The paired tests of one comparison on one set, by category, the whole set first."""
 
     set_name: str
     kind: str
@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of ranking. weights: instead of the profile's."""
+    """One way of ranking. weights: used instead of the profile's."""
 
     name: str
     parts: RetrieverParts
@@ -67,7 +67,7 @@ class Variant:
 async def compare_variants(
     wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """Every comparison of one set that is asked for."""
+    """All comparisons on one set that `wanted` asks for."""
     profile = wanted.profile
     usual = Variant("usual", opened.parts, profile)
     compared = []
@@ -89,7 +89,7 @@ async def compare_variants(
 
 
 async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
-    """The ranking metrics of each question."""
+    """The ranking metrics of each question, ranked as `variant` says."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
     for question in whole.questions:
@@ -99,7 +99,7 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
 
 
 async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
-    """The rankings of each conversation in a store that holds nothing else."""
+    """The ranking metrics of each question, its conversation being alone in a temporary store."""
     rankings: Rankings = []
     for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
         part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))
@@ -111,12 +111,12 @@ async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Ranking
 
 
 def weights_of(profile: str | None) -> dict[str, float]:
-    """The weights of a profile, of the default one for None."""
+    """The weights of the signals in a profile; the default profile for None."""
     return dict(PROFILES[profile or DEFAULT_PROFILE])
 
 
 def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
-    """The profile without each signal that has a weight, without keywords, and without token vectors."""
+    """Variants of the profile, each without one part: a signal that has a weight, keyword search, or token vectors."""
     weights = weights_of(profile)
     weighted = [name for name, weight in weights.items() if weight]
     signals = [Variant(name, parts, profile, {**weights, name: 0.0}) for name in weighted if len(weighted) > 1]
@@ -128,7 +128,7 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
 
 
 def paired_table(compared: Sequence[Comparison]) -> Table:
-    """R@10 both ways, the difference with its interval, and the p-value."""
+    """A row for each comparison and category: R@10 before and after, the gain with its interval, and p."""
     rows: list[tuple[Cell, ...]] = []
     for each in compared:
         for category, test in each.by_category.items():
@@ -146,24 +146,24 @@ def _comparison(whole: EvaluationSet, kind: str, what: str, before: Rankings, af
 
 
 class Wordless(SparseEncoder):
-    """Encodes queries without terms, so that the sparse leg finds nothing."""
+    """Encodes queries without terms, so that keyword search finds nothing."""
 
     def __init__(self, encoder: SparseEncoder) -> None:
         self._encoder = encoder
 
     def encode_query(self, text: str) -> SparseVector:
-        """No terms."""
+        """An empty vector, whatever the query."""
         del text
         return SparseVector(np.array([], dtype=np.uint32), np.array([], dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """The terms of the wrapped encoder."""
+        """The sparse vector by the wrapped encoder."""
         return self._encoder.encode_document(text)
 
 
 class Tokenless(WrappedEmbedder):
-    """Embeds queries without token vectors, which switches late interaction off."""
+    """Embeds queries without token vectors, which turns late interaction off."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """The dense vector alone."""
+        """The dense vector of the query, without token vectors."""
         return Embedding((await self.inner.embed_query(text)).dense)

@@ -1,8 +1,8 @@
-"""Evaluation sets: folders with corpus.jsonl and queries.jsonl, one object a line.
+"""Evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object a line.
 
 corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the session.
 queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}. A query
-searches its own conversation only. Other members are ignored.
+searches only its own conversation. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ QUERIES = "queries.jsonl"
 
 
 class BadSet(Exception):
-    """A set is not in the format; the message names the file and the line."""
+    """An evaluation set is not in the expected format; the message names the file and the line."""
 
 
 class CorpusEntry(msgspec.Struct, frozen=True):
-    """One memory of a corpus."""
+    """A line of corpus.jsonl: one text to store as a memory."""
 
     id: Text
     conversation: Text
@@ -42,7 +42,7 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A query. evidence: corpus ids that answer it; current_evidence: those that still hold."""
+    """A line of queries.jsonl. evidence: corpus ids that answer it; current_evidence: those of them that still hold."""
 
     id: Text
     conversation: Text
@@ -56,15 +56,15 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The category, "none" without one."""
+        """The question's category, or "none"."""
         return self.category or "none"
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """A corpus by conversation with its answerable queries in the same order. dropped: number of the other queries.
+    """A corpus by conversation, and its answerable questions in the same order. dropped: number of other questions.
 
-    A conversation is searched together, in one namespace.
+    The entries of a conversation are stored and searched in one namespace.
     """
 
     name: str
@@ -73,23 +73,23 @@ class EvaluationSet:
     dropped: int
 
     def entries(self) -> Iterator[CorpusEntry]:
-        """The entries of all conversations."""
+        """The corpus entries of all conversations."""
         return chain.from_iterable(self.corpus.values())
 
     @property
     def memories(self) -> int:
-        """Number of corpus entries."""
+        """The number of corpus entries."""
         return sum(map(len, self.corpus.values()))
 
     @property
     def types(self) -> list[MemoryType]:
-        """The memory types of the corpus."""
+        """The memory types that occur in the corpus."""
         present = {entry.memory_type for entry in self.entries()}
         return [kind for kind in MemoryType if kind in present]
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """The set folders in `directory`, sorted, or those of `names`. Raises BadSet if there is none."""
+    """Folders of the sets in `directory`: those of `names`, else all, sorted. Raises BadSet if any is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:
@@ -102,7 +102,7 @@ def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
 
 
 def read_set(folder: Path) -> EvaluationSet:
-    """The set in `folder`. Raises BadSet."""
+    """The evaluation set in `folder`. Raises BadSet."""
     entries: dict[str, list[CorpusEntry]] = {}
     conversation_of: dict[str, str] = {}
     for place, entry in _rows(folder / CORPUS, CorpusEntry):
@@ -125,7 +125,7 @@ def read_set(folder: Path) -> EvaluationSet:
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
-    """The draft of `entry`, visible in its whole namespace because a query comes from no session."""
+    """`entry` as a draft, visible in its whole namespace because the questions belong to no session."""
     fields: dict[str, Any] = {"type": entry.memory_type.value, "content": entry.text}
     if entry.session:
         fields["session_id"] = entry.session
@@ -139,7 +139,7 @@ def to_draft(entry: CorpusEntry) -> AnyDraft:
 
 
 def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
-    """`whole` with at most `limit` queries, spread evenly over the file; None keeps all."""
+    """`whole` with at most `limit` questions, chosen at even distances; all of them if `limit` is None."""
     total = len(whole.questions)
     if limit is None or total <= limit:
         return whole
@@ -147,7 +147,7 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """The value of each line, with its place in the file."""
+    """(FILE:LINE, value of type `kind`) for each line that is not blank. Raises BadSet."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

@@ -1,8 +1,8 @@
-"""Loads evaluation sets into a store through the ingestion pipeline, and verifies a store that was kept.
+"""Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
 
-A kept store has a manifest for each set: the memory of each corpus entry, and a hash of the drafts and of the stored
-memories. It is used again if both are the same and no access was recorded since. The store itself checks that its
-vectors come from the same encoder.
+A kept store has a manifest for each set: the memory id of each corpus entry, and a hash of the drafts and the stored
+memories. The store is used again if that hash is unchanged, which it is not once a use of a memory was counted. The
+store itself checks that its vectors come from the same encoder.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BATCH = 1_000
 
 
 class NotLoaded(Exception):
-    """The store does not hold the set as its corpus says; the message has the difference."""
+    """The store does not hold what the set's corpus says; the message has the difference."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """ids: memory id by corpus id. merged: corpus ids that share the memory of another one. seconds: to load."""
+    """A loaded set. ids: memory id by corpus id. merged: entries merged into another one. seconds: loading took."""
 
     ids: dict[str, str]
     sha256: str
@@ -38,17 +38,17 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def scope_of(set_name: str, conversation: str) -> Scope:
-    """The namespace of a conversation."""
+    """The scope whose namespace holds the conversation of the set."""
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 
 def manifest_path(directory: Path, set_name: str) -> Path:
-    """The manifest of a set in a store's folder."""
+    """Path of the manifest of the set `set_name` in the data folder `directory`."""
     return directory / "benchmarks" / f"{set_name}.json"
 
 
 async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """`whole` in the store in `folder`: verified if it has its manifest, else loaded now. Raises NotLoaded."""
+    """Check the set in the kept store in `folder` if it has a manifest, else load it. Raises NotLoaded."""
     path = manifest_path(folder, whole.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)
@@ -61,7 +61,7 @@ async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: Evaluati
 
 
 async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> Loaded:
-    """`whole` written through `ingestor`. Raises NotLoaded if an entry was not stored."""
+    """Write the corpus of `whole` through `ingestor`. Raises NotLoaded if an entry was not stored."""
     began = time.perf_counter()
     ids: dict[str, str] = {}
     merged = 0
@@ -80,13 +80,13 @@ async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> 
 
 
 async def verify(store: MemoryStore, whole: EvaluationSet, loaded: Loaded) -> None:
-    """Compare the store with the corpus of `whole`. Raises NotLoaded."""
+    """Raise NotLoaded if the stored memories or the drafts of `whole` are not those of the manifest `loaded`."""
     if loaded.sha256 != await _sha256(store, whole, loaded.ids):
         raise NotLoaded(f"{whole.name}: drafts, embedding texts or accesses changed since it was loaded")
 
 
 async def _sha256(store: MemoryStore, whole: EvaluationSet, ids: Mapping[str, str]) -> str:
-    """Hash of all drafts and memories. Raises NotLoaded for an entry that is not in the store."""
+    """Hash of all drafts and their stored memories. Raises NotLoaded for an entry that is not in the store."""
     digest = hashlib.sha256()
     for conversation, corpus in whole.corpus.items():
         wanted = sorted({ids[entry.id] for entry in corpus if entry.id in ids})

@@ -1,4 +1,4 @@
-"""The lower bound of a retrieval over all types: the engine's own queries, without socket, encoding and ranking.
+"""The least time that a retrieval over all types can take: the engine's queries alone, without HTTP or ranking.
 
 Opens the shards of a copy of a store in this process. The queries are those of a retrieval: a dense and a sparse one
 for each type, in the scope, to the same depth.
@@ -21,7 +21,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 class BareEngine:
-    """The shards of a closed store, one for each type. depth: points that a query returns at most."""
+    """The shards of a store that is not open elsewhere, one for each type. depth: most points that a query returns."""
 
     def __init__(self, shards: list[EdgeShard], depth: int) -> None:
         self._shards = shards
@@ -30,13 +30,13 @@ class BareEngine:
     @classmethod
     @contextmanager
     def open(cls, store_path: Path, depth: int) -> Iterator[Self]:
-        """The engine over the shards in `store_path`, which no other process may have open; closed at the end."""
+        """Open the shards in `store_path`, which no other process may have open; closed at the end."""
         with ExitStack() as stack:
             paths = Layout(store_path).shard_paths().values()
             yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
-        """Number of points that the queries of one retrieval return, each with the payload `fields`."""
+        """Run the queries of one retrieval, asking for the payload `fields`; number of points returned."""
         scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
         namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace

@@ -1,4 +1,4 @@
-"""`ingest`: memories a second through the whole pipeline, over what the bare encoder embeds of the same texts.
+"""`ingest`: memories a second through the whole pipeline, compared with what the encoder alone embeds.
 
 Each round gives the same texts to both, in alternating order, so that a machine that slows down favours neither.
 """
@@ -31,16 +31,16 @@ _SCOPE = Scope("benchmarks", "ingestion")
 _WARM_UP = 100
 
 Portion: TypeAlias = Sequence[tuple[AnyDraft, str]]
-"""Drafts with their embedding texts."""
+"""Drafts of one round, each with the text that is embedded for it."""
 
 
 class NotStored(Exception):
-    """A memory of the benchmark was not stored, so the measured time is void."""
+    """A memory of the benchmark was not stored, so the measured time is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """Options of `ingest`."""
+    """Command-line options of `ingest`."""
 
     count: int = field(default=2_000, metadata=flag("memories in all rounds", least=1))
     rounds: int = field(default=4, metadata=flag("rounds", least=1))
@@ -49,18 +49,18 @@ class IngestRequest:
 
 @dataclass(slots=True)
 class Rates:
-    """Per second, a value each round: texts of the encoder, memories of the pipeline."""
+    """Speed in each round: texts a second of the encoder alone, memories a second of the whole pipeline."""
 
     encoder: list[float] = field(default_factory=list)
     pipeline: list[float] = field(default_factory=list)
 
     def ratios(self) -> list[float]:
-        """Pipeline over encoder, round by round."""
+        """Pipeline rate over encoder rate in each round."""
         return [ours / bare for ours, bare in zip(self.pipeline, self.encoder, strict=True)]
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """The report over all rounds. Raises NotStored."""
+    """The report on all rounds. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -78,7 +78,7 @@ async def measure_ingest(request: IngestRequest) -> Report:
 
 
 def _screened(opened: Opened) -> Ingestor:
-    """An ingestor with redaction, pre-filter and the local reviewers."""
+    """An ingestor like `opened.ingestor`, with redaction, pre-filter and the local reviewers added."""
     screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
     return Ingestor(
         opened.store,
@@ -102,7 +102,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
-    """Memories a second."""
+    """Memories a second that `ingestor` writes. Raises NotStored."""
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [Submission(draft, ReviewMode.AUTO) for draft, _ in portion])
     seconds = time.perf_counter() - began
@@ -113,7 +113,7 @@ async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
 
 
 async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
-    """Texts a second, embedded in the batches of the pipeline."""
+    """Texts a second that `bare` embeds, in batches of the pipeline's size."""
     began = time.perf_counter()
     for start in range(0, len(portion), PIECE):
         await bare.embed_documents([text for _, text in portion[start : start + PIECE]])
@@ -121,7 +121,7 @@ async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
 
 
 def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
-    """Texts to warm up with, then those of each round."""
+    """The drafts to warm up with, then those of each round."""
     drafts = [draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)]
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
     whole = [(draft, memory.embedding_text()) for draft, memory in zip(drafts, memories, strict=True)]

@@ -1,9 +1,10 @@
-"""`latency`: milliseconds of retrievals, writes and calls on live state, over the engine's bare queries.
+"""`latency`: milliseconds of retrievals, writes and calls on live state, compared with the engine's queries alone.
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
 "query cached" repeats the question to the service. What late interaction adds is measured in pairs with and without it,
-in alternating order. A receipt is written after its answer and delays the next one, so ten answers in a row have one.
+in alternating order. A receipt is written after its answer and slows the next call, so calls with and without receipts
+are made ten at a time.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("HTTP retr
 ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
 
 Samples: TypeAlias = Mapping[str, Sequence[float]]
-"""Milliseconds by what was timed."""
+"""Measured milliseconds by the name of what was timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRequest:
-    """Options of `latency`."""
+    """Command-line options of `latency`."""
 
     sizes: tuple[int, ...] = field(default=(1_000, 10_000, 100_000), metadata=flag("memories a store", int, least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -67,7 +68,7 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed. plain: retrieval without late interaction."""
+    """What is timed on one store, and the samples. plain: a retriever without late interaction."""
 
     opened: Opened
     plain: Retriever
@@ -77,7 +78,7 @@ class Sides:
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, name: str, began: float) -> float:
-        """Record the milliseconds since `began` and return them."""
+        """Add the milliseconds since `began` to the samples of `name`, and return them."""
         taken = (time.perf_counter() - began) * 1e3
         self.samples[name].append(taken)
         return taken
@@ -87,7 +88,7 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """The report over all sizes."""
+    """The report on stores of all sizes."""
     measured: dict[int, Samples] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
@@ -149,7 +150,7 @@ async def _floor(sides: Sides, scope: Scope, question: str) -> None:
 
 
 async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
-    """With and without late interaction; the second of a pair finds warm caches, so the order alternates."""
+    """Retrieve with and without late interaction. The order alternates, because the second finds warm caches."""
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
         await step(sides, scope, question)
@@ -171,7 +172,7 @@ async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> N
 
 
 def _http(name: str, **others: object) -> Step:
-    """A retrieval over HTTP. others: members of its body."""
+    """A step that retrieves over HTTP and is recorded as `name`. others: further members of the request."""
 
     async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
         await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})
@@ -195,7 +196,7 @@ async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> byt
 
 
 async def _write(sides: Sides, count: int, namespaces: int) -> None:
-    """Write new texts, each reviewed and read back, one after the other. Raises Refused."""
+    """Write new texts one after the other, each reviewed and read back. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
         space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
@@ -204,7 +205,7 @@ async def _write(sides: Sides, count: int, namespaces: int) -> None:
 
 
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
-    """Percentiles, ratios and differences of the samples of each size."""
+    """Tables of percentiles, ratios and differences, from the samples of each store size."""
     figures = {size: _figures(samples) for size, samples in measured.items()}
     tables = (
         Table("Milliseconds", ("memories", "what", "p50", "p95", "p99"), _rows(figures, "ms")),

@@ -1,7 +1,7 @@
-"""`scale`: retrieval in a small and a large store with the same number of namespaces, in turns on one machine.
+"""`scale`: retrieval in a small and a large store with the same number of namespaces, asked in turns.
 
-Each store has an engine process and is asked the same questions. "Cold" is the first question in a namespace, which
-waits for pages of files; "warm" are all later ones. Texts are synthetic and vectors random, see
+Each store has its own engine process and gets the same questions. "Cold" is the first question in a namespace, which
+reads pages from files; "warm" are all later ones. Texts are synthetic and vectors random, see
 `benchmarks.harness.stores`.
 """
 
@@ -32,7 +32,7 @@ _SHARES = (0.5, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequest:
-    """Options of `scale`."""
+    """Command-line options of `scale`."""
 
     small: int = field(default=10_000, metadata=flag("memories in the small store", least=5))
     large: int = field(default=1_000_000, metadata=flag("memories in the large store", least=5))
@@ -44,7 +44,7 @@ class ScaleRequest:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One store. fill_s: seconds that filling took. samples: milliseconds by phase and stage."""
+    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by phase (cold, warm) and stage."""
 
     size: int
     settings: Settings
@@ -53,7 +53,7 @@ class Side:
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     async def ask(self, question: str, namespace: str, phase: str) -> None:
-        """Time one retrieval."""
+        """Time one retrieval and its stages, and add them to the samples of `phase`."""
         began = time.perf_counter()
         request = RetrieveRequest(query=question, namespace=namespace)
         await self.opened.retriever.retrieve(Scope(TENANT, namespace), request)
@@ -62,7 +62,7 @@ class Side:
             self.samples[f"{phase}: {stage}"].append(taken)
 
     def footprint(self) -> dict[str, float]:
-        """Seconds of the fill, GB on disk, and the engine's memory in MB with and without pages of files."""
+        """Seconds to fill the store, GB on disk, and MB of the engine with and without pages of files."""
         files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
         engine = processes_of(self.settings.store_path, exclude={os.getpid()})
         return {
@@ -74,7 +74,7 @@ class Side:
 
 
 async def measure_scale(request: ScaleRequest) -> Report:
-    """The report over both sizes."""
+    """The report on both stores."""
     async with AsyncExitStack() as stack:
         sides = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)

@@ -1,4 +1,4 @@
-"""`sidecar`: what each part beside the embedded engine saves, by switching it off.
+"""`sidecar`: the time that each part beside the embedded engine saves, measured by switching it off.
 
 Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request asks for the candidates
 of one namespace in all types, with late interaction; then for the passages of 150 of them. Query vectors are random.
@@ -48,7 +48,7 @@ _QUERY_TOKENS = 10
 
 @dataclass(frozen=True, slots=True)
 class SidecarRequest:
-    """Options of `sidecar`."""
+    """Command-line options of `sidecar`."""
 
     sizes: tuple[int, ...] = field(default=(10_000, 100_000), metadata=flag("memories in each store", int, least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -57,7 +57,7 @@ class SidecarRequest:
 
 
 async def measure_sidecar(request: SidecarRequest) -> Report:
-    """The report over all sizes."""
+    """The report on stores of all sizes."""
     figures: dict[int, dict[str, float]] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory:
@@ -122,7 +122,7 @@ def _requests(request: SidecarRequest, depth: int) -> list[FindCandidates]:
 
 
 async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates], Awaitable[object]]) -> float:
-    """The median time of an answer in milliseconds, after one round to fill caches."""
+    """Median milliseconds of `answer` over the requests, measured in a second pass, when caches are filled."""
     times = []
     for warm in (False, True):
         for request in requests:
@@ -134,7 +134,7 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
 
 
 class Measured:
-    """The requests that are timed against one engine, each with a median in milliseconds. cold: without caches."""
+    """Times requests on one engine; each method gives a median in milliseconds. cold: forget caches before each."""
 
     def __init__(self, engine: EdgeEngine, requests: list[FindCandidates]) -> None:
         self._engine = engine
@@ -142,7 +142,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """A search; a cold one reads every payload."""
+        """The search for candidates; if `cold`, it reads every payload."""
 
         async def find(request: FindCandidates) -> None:
             if cold:
@@ -156,7 +156,7 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, cold: bool = False) -> float:
-        """The passages of the winners, which a search finds before; cold ones are read from their payloads."""
+        """Reading the passages of the candidates that `candidates` found; if `cold`, from their payloads."""
 
         async def show(request: FindCandidates) -> None:
             if cold:
@@ -167,7 +167,7 @@ class Measured:
 
 
 def without_keyword_search(kind: MemoryType, path: Path) -> Shard:
-    """The shard in `path`, with every keyword search in the engine."""
+    """The shard in `path`, opened so that the engine runs every keyword search instead of the sidecar."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind)))
     namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), small=0)
     return replace(shard, reader=replace(shard.reader, namespaces=namespaces))

@@ -1,4 +1,4 @@
-"""`startup`: seconds until `python -m api` is ready, and the memory that it holds when idle."""
+"""`startup`: seconds until `python -m api` is ready, and the memory that it uses when idle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.harness.service import memory_mb, running
 from benchmarks.harness.stores import data_directory, settings_in
 
 _SETTLE_S = 3.0
-"""Idle time before memory is read."""
+"""Seconds that the service is idle before its memory use is read."""
 
 _LABELS = {
     "ready_s": "ready after, s",
@@ -24,13 +24,13 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class StartupRequest:
-    """Options of `startup`."""
+    """Command-line options of `startup`."""
 
     rounds: int = field(default=5, metadata=flag("measured starts, after one that is not measured", least=1))
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """The report over `rounds` starts on one data folder."""
+    """The report on the measured starts, all on one data folder."""
     figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)

@@ -1,7 +1,7 @@
-"""`throughput`: retrievals a second of several clients over HTTP, in this process, and while a batch is written.
+"""`throughput`: retrievals a second of several clients in this process, over HTTP, and while a batch is written.
 
-All retrieve with a receipt and record accesses. They take turns, each with a service or an engine started for the
-round, so that all see the same machine and equally cold caches.
+All retrievals write receipts and count uses. The three sides take turns, each with a service or an engine started for
+the round, so that all see the same machine and equally cold caches.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _BATCH = 100
 DIRECT, HTTP, WRITING = "in process", "HTTP", "HTTP while a batch is written"
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
-"""Called with the number of the client, the namespace and the question."""
+"""A function that retrieves: called with the client's number, the namespace and the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThroughputRequest:
-    """Options of `throughput`."""
+    """Command-line options of `throughput`."""
 
     size: int = field(default=100_000, metadata=flag("memories in the store", least=5))
     namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
@@ -49,14 +49,14 @@ class ThroughputRequest:
 
 @dataclass(slots=True)
 class Side:
-    """Retrievals a second of each round, and milliseconds of all retrievals."""
+    """Results of one side: retrievals a second in each round, and milliseconds of all retrievals."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """The report over all rounds."""
+    """The report on all sides and rounds."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
@@ -98,7 +98,7 @@ async def _over_http(
 
 @asynccontextmanager
 async def _writing(url: str) -> AsyncIterator[None]:
-    """Write batches of new texts until the end. Raises Refused."""
+    """Write batches of new texts to the service at `url` until the context ends. Raises Refused."""
     texts = turns(1 << 40, seed=time.time_ns() % 2**31)
 
     async def write(client: KeepAliveClient) -> None:
@@ -113,7 +113,7 @@ async def _writing(url: str) -> AsyncIterator[None]:
 
 
 async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side) -> None:
-    """Add a round to `side`, after one question in every namespace."""
+    """Ask one question in every namespace, then time a round of questions and add the results to `side`."""
     spaces = [namespace_of(index) for index in range(request.namespaces)]
     await _ask_all(request, ask, zip(spaces, questions(len(spaces), seed=29), strict=True))
     asked = questions(request.queries, seed=100 + number)
@@ -125,7 +125,7 @@ async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side
 
 
 async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
-    """Milliseconds of each question."""
+    """Ask all questions with `request.clients` clients at once; milliseconds of each."""
     ms: list[float] = []
 
     async def client(place: int) -> None:

@@ -1,6 +1,6 @@
-"""The other memory systems behind `System`; `python -m benchmarks.systems.adapters NAME FOLDER` runs one on a job.
+"""Adapters of other memory systems; `python -m benchmarks.systems.adapters NAME FOLDER` runs one on a job.
 
-Each is imported when it is opened, because only its own virtual environment has it.
+A system is imported when it is opened, because only its own virtual environment has its packages.
 """
 # ruff: noqa: PLC0415 - a system is imported where it is opened
 
@@ -24,7 +24,7 @@ NO_KEY = "no LLM is asked"
 
 
 class Exact(System):
-    """Exact search: cosines by one numpy product over the namespace's matrix of vectors."""
+    """Exact search: cosines with all vectors of the namespace, by one numpy product."""
 
     package = "numpy"
 
@@ -34,19 +34,19 @@ class Exact(System):
         self._rows: dict[str, Array] = defaultdict(lambda: np.zeros((0, vectors.dimensions), dtype=np.float32))
 
     def add(self, items: Sequence[Item]) -> None:
-        """Append rows."""
+        """Append the vectors of the items to the namespace's matrix."""
         namespace = items[0].namespace
         self._ids[namespace] += [item.id for item in items]
         self._rows[namespace] = np.vstack([self._rows[namespace], self._vectors.all_of([item.text for item in items])])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids by cosine."""
+        """Ids of the memories by cosine, best first."""
         order = np.argsort(-(self._rows[namespace] @ self._vectors.all_of([query])[0]), kind="stable")
         return [self._ids[namespace][place] for place in order[:depth]]
 
 
 class Chroma(System):
-    """A Chroma collection on disk, without telemetry; queries filter by the namespace in the metadata."""
+    """A Chroma collection on disk, without telemetry; the namespace is metadata that searches filter by."""
 
     package = "chromadb"
 
@@ -70,7 +70,7 @@ class Chroma(System):
         )
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids by cosine."""
+        """Ids of the memories by cosine, best first."""
         answer = self._collection.query(
             query_embeddings=self._vectors.lists([query]), n_results=depth, where={"namespace": namespace}
         )
@@ -78,7 +78,7 @@ class Chroma(System):
 
 
 class LangGraph(System):
-    """LangGraph's InMemoryStore with a vector index, its long-term memory."""
+    """InMemoryStore with a vector index, LangGraph's long-term memory."""
 
     package = "langgraph"
 
@@ -94,12 +94,12 @@ class LangGraph(System):
         self._store.batch([PutOp((item.namespace,), item.id, {"text": item.text}) for item in items])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids by cosine."""
+        """Ids of the memories by cosine, best first."""
         return [hit.key for hit in self._store.search((namespace,), query=query, limit=depth)]
 
 
 class Txtai(System):
-    """Hybrid txtai indexes, one for each namespace since it filters after choosing candidates."""
+    """txtai indexes with hybrid search, one for each namespace, because txtai filters after choosing candidates."""
 
     package = "txtai"
     notes = ("one index a namespace",)
@@ -115,16 +115,16 @@ class Txtai(System):
         )
 
     def add(self, items: Sequence[Item]) -> None:
-        """Upsert all items."""
+        """Upsert all items into the index of their namespace."""
         self._indexes[items[0].namespace].upsert([(item.id, item.text, None) for item in items])
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids by hybrid score."""
+        """Ids of the memories by hybrid score, best first."""
         return [name for name, _ in self._indexes[namespace].search(query, depth)]
 
 
 class Mem0(System):
-    """A mem0 memory whose users are the namespaces: Qdrant on disk, hybrid search, no LLM inference."""
+    """mem0 with Qdrant on disk and hybrid search; each namespace is a user. No LLM is asked."""
 
     package = "mem0ai"
     notes = ("no spaCy model: no lemmas, no entities", "stop words from a package of that name")
@@ -133,18 +133,18 @@ class Mem0(System):
         self._memory = memory
 
     def add(self, items: Sequence[Item]) -> None:
-        """Add each text in a call; there is no call for several."""
+        """Add each item in a call of its own; mem0 has no call for several."""
         for item in items:
             self._memory.add(item.text, user_id=item.namespace, metadata={"item": item.id}, infer=False)
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids by hybrid score, without a threshold."""
+        """Ids of the memories by hybrid score, best first, without a threshold."""
         answer = self._memory.search(query, filters={"user_id": namespace}, top_k=depth, threshold=0.0)
         return [hit["metadata"]["item"] for hit in answer["results"]]
 
 
 def open_mem0(home: Path, vectors: VectorFile) -> System:
-    """A memory that embeds from the file and whose BM25 encoder needs no download."""
+    """A mem0 memory in `home` that takes vectors from the file; its BM25 encoder needs no download."""
     os.environ |= {"MEM0_DIR": str(home), "MEM0_TELEMETRY": "False"}  # read on import
     from fastembed import SparseTextEmbedding
     from mem0 import Memory
@@ -173,7 +173,7 @@ def open_mem0(home: Path, vectors: VectorFile) -> System:
 
 
 class MemPalace(System):
-    """A palace whose drawers are the texts: a wing for each namespace, default search."""
+    """MemPalace with its default search; the texts are drawers, and each namespace is a wing."""
 
     package = "mempalace"
     notes = ("vectors over a loopback endpoint",)
@@ -195,7 +195,7 @@ class MemPalace(System):
         )
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids in the order of the answer. Raises RuntimeError if the answer is an error."""
+        """Ids of the memories in the order of the answer. Raises RuntimeError if the answer is an error."""
         answer = self._search(query, self._palace, wing=namespace, n_results=depth)
         if "error" in answer:
             raise RuntimeError(answer["error"])
@@ -203,7 +203,7 @@ class MemPalace(System):
 
 
 def open_mempalace(home: Path, vectors: VectorFile) -> System:
-    """A palace in the folder `home`."""
+    """A palace in `home` that gets vectors from an endpoint in this process."""
     os.environ |= {  # read on import
         "HOME": str(home),
         "MEMPALACE_EMBEDDING_MODEL": "openai-compat",
@@ -218,7 +218,7 @@ def open_mempalace(home: Path, vectors: VectorFile) -> System:
 
 
 def serve(vectors: VectorFile) -> str:
-    """Start an OpenAI-compatible embeddings endpoint that answers from the file until the process ends; its URL."""
+    """Start an OpenAI-compatible embeddings endpoint on the file, running until the process ends; its URL."""
     unit = [1.0] + [0.0] * (vectors.dimensions - 1)  # for the system's probe texts
 
     class Answers(BaseHTTPRequestHandler):
@@ -252,7 +252,7 @@ SYSTEMS: Mapping[str, Callable[[Path, VectorFile], System]] = {
     "mempalace": open_mempalace,
     "mem0": open_mem0,
 }
-"""How each system is opened in an empty folder."""
+"""Function that opens each system in an empty folder, by the system's name."""
 
 
 if __name__ == "__main__":

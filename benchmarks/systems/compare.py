@@ -1,4 +1,4 @@
-"""`compare`: other memory systems on the same texts with the same vectors, each in a process.
+"""`compare`: other memory systems on the same texts with the same vectors, each in a process of its own.
 
 Every system gets the text that is embedded here (date, speaker, words) and its vector, so that only ranking differs. A
 system that does not install or run is a row with the reason.
@@ -37,7 +37,7 @@ _FIGURES = ("recall", "behind", "p", "context", "p50_ms", "p95_ms", "over_exact"
 
 @dataclass(frozen=True, slots=True)
 class CompareRequest:
-    """Options of `compare`."""
+    """Command-line options of `compare`."""
 
     data: Path = field(metadata=flag("folder of evaluation sets", Path))
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
@@ -51,7 +51,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """A system on a set of so many memories: its score, or the reason why there is none."""
+    """A system's score on a set of `memories` memories, or the reason why it has none."""
 
     set_name: str
     memories: int
@@ -61,7 +61,7 @@ class SystemResult:
 
 
 def measure_compare(request: CompareRequest) -> Report:
-    """The report over all sets and systems. Raises BadSet and NotLoaded."""
+    """The report on all sets and systems. Raises BadSet and NotLoaded."""
     results: list[SystemResult] = []
     with data_directory(request.environments) as environments:
         for folder in find_sets(request.data, request.sets):
@@ -100,7 +100,7 @@ async def _measure_ours(whole: EvaluationSet, directory: Path) -> tuple[SystemSc
 def score_answer(
     answer: DriverAnswer, whole: EvaluationSet, items: Sequence[Item], count: Callable[[str], int]
 ) -> SystemScore:
-    """The score of a driver's answer. count: tokens of a text."""
+    """The score of the rankings and times in a driver's answer. count: counts the tokens of a text."""
     texts = {item.id: item.text for item in items}
     recalls, shown = [], []
     for question in whole.questions:
@@ -114,7 +114,7 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """The ids whose texts fit into `budget` tokens as lines, in order of rank; a text that does not fit is skipped."""
+    """Ids of the best-ranked texts that fit into `budget` tokens, a line each; a text that does not fit is skipped."""
     left = budget
     fitting: list[str] = []
     for name in ranked:
@@ -126,7 +126,7 @@ def fit(
 
 
 def compare_table(results: Sequence[SystemResult]) -> Table:
-    """A row for each system and set."""
+    """A row for each set and system, with its figures and remarks."""
     rows = []
     for result in results:
         score = result.score
@@ -139,7 +139,7 @@ def compare_table(results: Sequence[SystemResult]) -> Table:
 
 
 def _plain(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
-    """Everything measured, as plain JSON."""
+    """All results as values for JSON."""
     return [
         {name: asdict(cell) if isinstance(cell, Interval) else cell for name, cell in _figures(result, results).items()}
         | {"set": result.set_name, "system": result.system, "memories": result.memories, "reason": result.reason}
@@ -148,7 +148,7 @@ def _plain(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
 
 
 def _figures(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, Interval | float | None]:
-    """The figures of a result in the order of the columns; None where it has no score."""
+    """The figures of a result by name, in the order of the table's columns; None if it has no score."""
     score = result.score
     if score is None:
         return dict.fromkeys(_FIGURES)

@@ -1,6 +1,6 @@
-"""Runs a memory system on a job: loads the memories, times the questions, writes the answer.
+"""Runs a memory system on a job: loads the memories, times the searches, writes the answer.
 
-A system runs in its own virtual environment, so this file imports numpy and nothing else of the project. Vectors come
+It runs in the system's virtual environment, so this file imports numpy and nothing else of the project. Vectors come
 from a file, so that no system waits for an encoder.
 """
 
@@ -29,7 +29,7 @@ Array: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One memory with its namespace, its session and the text that every system gets."""
+    """A memory to store: its namespace, its session, and the text that every system gets."""
 
     id: str
     namespace: str
@@ -38,7 +38,7 @@ class Item:
 
 
 class VectorFile:
-    """The vectors of all memories and queries, by text. Unknown texts raise KeyError."""
+    """The precomputed vectors of all memories and queries, by text. Raises KeyError for other texts."""
 
     def __init__(self, texts: Sequence[str], vectors: Array) -> None:
         self._places = {text: place for place, text in enumerate(texts)}
@@ -49,32 +49,32 @@ class VectorFile:
 
     @property
     def dimensions(self) -> int:
-        """Number of dimensions."""
+        """Number of dimensions of a vector."""
         return int(self._vectors.shape[1])
 
     def all_of(self, texts: Sequence[str]) -> Array:
-        """A matrix with a row for each text."""
+        """The vectors of `texts` as rows of a matrix."""
         return self._vectors[[self._places[text] for text in texts]]
 
     def lists(self, texts: Sequence[str]) -> list[list[float]]:
-        """The vectors of `texts` as lists."""
+        """The vectors of `texts` as lists of floats."""
         rows: list[list[float]] = self.all_of(texts).tolist()
         return rows
 
 
 class System(ABC):
-    """A memory system under test. package: its distribution; notes: differences from the system as it is shipped."""
+    """A memory system to measure. package: distribution that gives its version; notes: changes from its defaults."""
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def add(self, items: Sequence[Item]) -> None:
-        """Store `items`, which have one namespace."""
+        """Store `items`, which are all of one namespace."""
 
     @abstractmethod
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of at most `depth` memories of the namespace, best first."""
+        """Ids of at most `depth` memories of `namespace` for `query`, best first."""
 
 
 def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], System]) -> None:
@@ -90,7 +90,7 @@ def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], Sys
 
 
 def _load(system: System, items: Sequence[Item]) -> float:
-    """Seconds of the loading."""
+    """Store all items in the system; seconds that it took."""
     began = time.perf_counter()
     for _, group in groupby(items, key=lambda item: item.namespace):
         portion = list(group)
@@ -100,7 +100,7 @@ def _load(system: System, items: Sequence[Item]) -> float:
 
 
 def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Milliseconds of each search for ten, and the rankings of a deeper search."""
+    """Milliseconds of each query's search for TIMED_DEPTH ids, and its ranking from a search for RANKED_DEPTH."""
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

@@ -1,4 +1,4 @@
-"""Runs this product on a set with precomputed vectors, and makes the job that the other systems get."""
+"""Measures Remembrancer itself on a set with precomputed vectors, and makes the job that the other systems get."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUDGET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """One system on one set. recalls: R@10 of each question; shown: evidence recall of its context. seconds: load."""
+    """A system's score on a set. recalls: R@10 by question. shown: recall of its context. seconds: to load the set."""
 
     version: str
     recalls: Sequence[float]
@@ -38,23 +38,23 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """Returns the embeddings in `known`. Other queries, such as an event that a question names, are embedded."""
+    """Returns the embeddings in `known`; `inner` embeds other queries, like an event that a question names."""
 
     def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
         self._known = known
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of `text`."""
+        """The known embedding of `text`, or that by `inner`."""
         return self._known[text] if text in self._known else await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of `texts`. Raises KeyError for an unknown text."""
+        """The known embeddings of `texts`. Raises KeyError for an unknown text."""
         return [self._known[text] for text in texts]
 
 
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
-    """The memories with their embedding texts."""
+    """The corpus entries as items, with the texts that this product embeds for them."""
     items: list[Item] = []
     for entry in whole.entries():
         scope = scope_of(whole.name, entry.conversation)
@@ -65,7 +65,7 @@ def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
 
 
 async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet) -> dict[str, Embedding]:
-    """The embedding of each distinct text of the memories and questions."""
+    """Embeddings by text, of all distinct texts of the items and of all questions."""
     texts = list(dict.fromkeys(item.text for item in items))
     known: dict[str, Embedding] = {}
     for start in range(0, len(texts), PIECE):
@@ -77,14 +77,14 @@ async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet)
 
 
 def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
-    """The job of the other systems."""
+    """The items, queries and vectors that the other systems get."""
     queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
     vectors = np.vstack([embedding.dense for embedding in known.values()])
     return Job(tuple(items), queries, tuple(known), vectors)
 
 
 async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
-    """The score of this product: loaded through ingestion, each question searched and retrieved. Raises NotLoaded."""
+    """Load the set through ingestion, search and retrieve for each question; the score. Raises NotLoaded."""
     embedder = PrecomputedEmbedder(opened.embedder, known)
     ingestor = Ingestor(opened.store, embedder, opened.sparse, opened.tokenizer, system_clock)
     loaded = await load(ingestor, opened.store, whole)

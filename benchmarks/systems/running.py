@@ -1,4 +1,4 @@
-"""Installs a system in a virtual environment and runs its driver on a job in a process."""
+"""Installs a memory system in a virtual environment and runs its driver on a job in a child process."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "mempalace": ("mempalace",),
     "mem0": ("mem0ai", "fastembed", "stop-words"),
 }
-"""Packages of each system; none for what runs in the project's environment."""
+"""Packages to install for each system; none for a system that runs in the project's own environment."""
 
 CONSTRAINT = "torch==2.13.0"
-"""An open range of torch downloads gigabytes of GPU libraries."""
+"""Version that pip must use: without a fixed one torch downloads gigabytes of GPU libraries."""
 
 _INSTALL_S = 900.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 class NotMeasured(Exception):
-    """A system could not be installed or run; the message is its last error or the time limit."""
+    """A system could not be installed or run; the message has its last error or the time limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every system gets. texts: all memories and queries, in the order of the rows of `vectors`."""
+    """What every system has to store and search. texts: of all memories and queries, one for each row of `vectors`."""
 
     items: tuple[Item, ...]
     queries: tuple[Mapping[str, str], ...]
@@ -46,7 +46,7 @@ class Job:
 
 
 class DriverAnswer(msgspec.Struct, frozen=True):
-    """What a driver measured. seconds: of loading. ms: of each question. ranked: ids by question, best first."""
+    """What a driver measured. seconds: to load. ms: of each search. ranked: ids by question, best first."""
 
     version: str
     seconds: float
@@ -56,7 +56,7 @@ class DriverAnswer(msgspec.Struct, frozen=True):
 
 
 def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
-    """A Python interpreter that has `packages`, installed in `root`/`name` if missing. Raises NotMeasured."""
+    """A Python interpreter that has `packages`, installed in `root`/`name` if needed. Raises NotMeasured."""
     if not packages:
         return Path(sys.executable)
     home = root / name
@@ -74,7 +74,7 @@ def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
 
 
 def write_job(job: Job, folder: Path) -> None:
-    """Write the files that all drivers read."""
+    """Write `job` to `folder` as job.json and vectors.npy, which the drivers read."""
     np.save(folder / "vectors.npy", job.vectors)
     (folder / "job.json").write_bytes(
         msgspec.json.encode({"items": job.items, "queries": job.queries, "texts": job.texts})
@@ -82,7 +82,7 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
-    """The answer of the system's driver to the job in `folder`. Raises NotMeasured."""
+    """Run the driver of the system `name` on the job in `folder`; its answer. Raises NotMeasured."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
     _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)
@@ -100,7 +100,7 @@ def _run(command: Sequence[str], what: str, limit_s: float, environment: Mapping
 
 
 def last_error(output: str) -> str:
-    """The last line of `output` that begins with ERROR, else the last line with a letter; at most 160 characters."""
+    """Last line of `output` that begins with ERROR, or else last line with a letter; at most 160 characters."""
     lines = [line.strip() for line in output.splitlines() if any(sign.isalpha() for sign in line)]
     errors = [line for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["no output"])[-1][:160]

@@ -1,4 +1,4 @@
-"""Operator's calls: keys, upkeep jobs, re-embedding, export, import and erasure of a namespace."""
+"""Calls for operators: keys, upkeep jobs, re-embedding, and export, import and erasure of a namespace."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ MAX_LINES = 50_000
 
 
 class KeyPost(Model):
-    """Tenant and role of a new key."""
+    """Tenant and role of a key to create."""
 
     tenant: Name
     role: Role
 
 
 class NewKey(Answer):
-    """A new key, shown only in this answer."""
+    """A new key. Only this answer shows the key itself."""
 
     id: str
     key: str
@@ -45,20 +45,20 @@ class NewKey(Answer):
 
 
 class KeysAnswer(Answer):
-    """All keys."""
+    """All keys, without their secrets."""
 
     keys: list[KnownKey]
 
 
 class ReembedAnswer(Answer):
-    """How many memories of each type, of all tenants, were embedded again."""
+    """How many memories of each type were embedded again, over all tenants, and in total."""
 
     types: dict[MemoryType, int]
     total: int
 
 
 class ErasePost(Model):
-    """What to erase: a namespace, or one memory of it."""
+    """What to erase: a whole namespace or, with memory_id, one memory in it."""
 
     namespace: Name
     memory_id: str | None = None
@@ -66,20 +66,20 @@ class ErasePost(Model):
 
 @Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
-    """The key."""
+    """Create a key; the answer has the key itself."""
     key_id, key = await services.keys.create(data.tenant, data.role, services.clock)
     return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role)
 
 
 @Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)
 async def list_keys(services: AppServices) -> KeysAnswer:
-    """The keys of the keys file, and those created here."""
+    """The keys of the keys file, then those created over the API."""
     return KeysAnswer(keys=services.keys.known())
 
 
 @Endpoint("DELETE /v1/admin/keys/{key_id}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
 async def delete_key(services: AppServices, key_id: PathId) -> None:
-    """No content."""
+    """Revoke a created key; the answer is empty."""
     await services.keys.remove(key_id)
 
 
@@ -90,7 +90,7 @@ async def delete_key(services: AppServices, key_id: PathId) -> None:
     errors=(404, 503),
 )
 async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobReport:
-    """What the job did, or would do."""
+    """Report of what the job changed, or would change in a dry run."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
     return await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
@@ -103,7 +103,7 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
     errors=(409, 503),
 )
 async def post_reembed(services: AppServices) -> ReembedAnswer:
-    """The counts, once the new collections are current."""
+    """How many memories were embedded again; sent when the new collections are in use."""
     if services.reembedding is None:
         raise Conflict("this service has no embedded store")
     counts = await services.reembedding.run(stop_engine=True)
@@ -119,7 +119,7 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
     media_type=NDJSON,
 )
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
-    """The memories, newest first."""
+    """Stream the memories, one JSON object a line, newest first."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 
@@ -134,7 +134,7 @@ async def post_export(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_import(
     request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
-    """The result of each line."""
+    """Restore exported memories, one JSON object a line; the result of each line."""
     scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES))
@@ -147,7 +147,7 @@ async def post_import(
 
 @Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
 async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
-    """How much was removed from each store, and a count made afterwards."""
+    """Number of entries erased from each store, and of those that a count afterwards still finds."""
     scope = request.scope_in(data.namespace)
     return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
 

@@ -1,4 +1,4 @@
-"""Classification and review of a text without writing it."""
+"""Calls that classify or review a text without storing it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from retrieval.answer import Answer, OmittedIfNone
 
 
 class ClassifyBody(Model):
-    """A text to classify. context: the text around it."""
+    """A text to classify. context: text that surrounds it."""
 
     content: Text
     context: Text | None = None
 
 
 class ReviewBody(Model):
-    """A text to review."""
+    """A text to review as a memory of a namespace. type: its memory type, if known."""
 
     content: Text
     namespace: Name
@@ -35,21 +35,21 @@ class ReviewBody(Model):
 
 
 class Alternative(Answer):
-    """Another type that a text may have."""
+    """Another memory type that a text may have, and how likely."""
 
     type: MemoryType
     confidence: float
 
 
 class TextPart(Answer):
-    """A part of a text with another type."""
+    """A part of a text, with the memory type of that part."""
 
     type: MemoryType
     content: str
 
 
 class ClassifyAnswer(Answer):
-    """The type of a text and the reason for it; the confidences of all types sum to 1."""
+    """The memory type of a text and the reason for it. The confidences of all types sum to 1."""
 
     type: MemoryType
     confidence: float
@@ -59,7 +59,7 @@ class ClassifyAnswer(Answer):
 
     @classmethod
     def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for `classified`."""
+        """The answer for the result `classified`; `parts` have the types of parts of the text."""
         return cls(
             type=classified.type,
             confidence=classified.confidence,
@@ -70,7 +70,7 @@ class ClassifyAnswer(Answer):
 
 
 class ReviewAnswer(Answer):
-    """The decision on a text, with each vote. redacted: secrets were removed before the review."""
+    """The decision on a text and each reviewer's vote. redacted: whether secrets were removed before the review."""
 
     decision: Decision
     importance: float | None
@@ -85,7 +85,7 @@ class ReviewAnswer(Answer):
 
 @Endpoint("POST /v1/classify", "Find the type of a text", errors=(503,))
 async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
-    """The type with its reason, the alternatives, and parts that have other types."""
+    """The type of the text with its reason, the alternatives, and the parts of other types."""
     examiner = _examiner(services)
     classified = await examiner.classify(request.auth.tenant, data.content, data.context)
     return ClassifyAnswer.of(classified, await examiner.parts(request.auth.tenant, data.content))
@@ -93,7 +93,7 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 
 @Endpoint("POST /v1/review", "Review a text", errors=(503,))
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
-    """The decision with each vote."""
+    """The decision on the text, with each reviewer's vote."""
     scope = request.scope_in(data.namespace)
     examined = await _examiner(services).review(scope, data.content, data.type)
     redactions = dict(examined.counts)

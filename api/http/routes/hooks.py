@@ -1,4 +1,4 @@
-"""Hooks that an agent's host calls: a prompt is about to be sent, a session has ended, a to-do begins or is done."""
+"""Hooks that an agent's host calls: before a prompt is sent, after a session, and when a to-do begins or is done."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ MAX_STEPS = 200
 
 
 class SessionStop(InSession):
-    """A conversation that has ended, oldest message first."""
+    """The messages of a session that has ended, oldest first."""
 
     messages: list[SessionMessage] = Field(max_length=MAX_BATCH)
 
 
 class PromptSubmit(InSession):
-    """A prompt that is about to be sent."""
+    """A prompt that is about to be sent. budget: tokens of the context for it."""
 
     prompt: Query
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
 
     def request(self) -> RetrieveRequest:
-        """The retrieval for the prompt."""
+        """The request that retrieves the context for the prompt."""
         return RetrieveRequest(
             query=self.prompt,
             namespace=self.namespace,
@@ -56,7 +56,7 @@ class PromptSubmit(InSession):
 
 
 class TodoCreated(InSession):
-    """A to-do begins."""
+    """A to-do that begins."""
 
     todo_id: Name
     content: Text
@@ -64,7 +64,7 @@ class TodoCreated(InSession):
 
 
 class TodoCompleted(InSession):
-    """A to-do is done. steps: what it took, in order."""
+    """A to-do that is done. steps: what was done for it, in order."""
 
     todo_id: Name
     agent_id: Name | None = None
@@ -79,7 +79,7 @@ class TodoCreatedAnswer(Answer):
 
 
 class TodoCompletedAnswer(Answer):
-    """How many items were cleared, and the procedure that a to-do of more than 5 steps leaves behind.
+    """How many working items were cleared, and the procedure stored for a to-do of more than 5 steps.
 
     redactions: secrets removed from the steps, by kind.
     """
@@ -93,8 +93,8 @@ class TodoCompletedAnswer(Answer):
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> BatchAnswer:
     """A result for each message, followed by one for each intention that the message states.
 
-    A result's index is that of its message. The same conversation sent again adds nothing. Text that the service
-    recalled is cut from a message, and the reason says so; a message of nothing else is rejected.
+    The index of a result is that of its message. Sending the same messages again adds nothing. Text that the service
+    itself recalled is cut from a message, with a reason; a message that is only such text is rejected.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     contents = [message.content for message in data.messages]
@@ -113,7 +113,7 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     errors=(503,),
 )
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
-    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, fire."""
+    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, are marked as fired."""
     scope = request.scope_in(data.namespace, data.session_id)
     query = await redact_query(services, scope.tenant, data.request())
     answer = await services.retriever.retrieve(scope, query)
@@ -127,7 +127,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 @Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
-    """The id of the working item that lives while the to-do is active."""
+    """The id of a new working item for the to-do, which is cleared when the to-do is completed."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, NewItem(content=data.content, todo_id=data.todo_id))
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
@@ -137,14 +137,14 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """What was cleared, and the procedure that was learnt."""
+    """How many of the to-do's working items were cleared, and the id of the procedure made of its steps."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     completed = await working_memory(services).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
 
 
 def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Sequence[str]) -> list[BatchItem]:
-    """`results` in the order of their messages, with a reason where recalled text was cut from a message."""
+    """`results` by message, with rejections and reasons for messages (`contents`) of which only `rests` was written."""
     by_message: dict[int, list[BatchItem]] = {index: [] for index in range(len(contents))}
     for result in results:
         by_message[result.index].append(result)
@@ -159,5 +159,5 @@ def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Seq
 
 
 def _submission(draft: AnyDraft) -> Submission:
-    """Nobody chose an event for storage, so the pre-filter may drop it; an intention was asked for."""
+    """The draft to write. Events are marked as captured, which the pre-filter may drop; stated intentions are not."""
     return Submission(draft, captured=draft.type is MemoryType.EPISODIC)

@@ -1,4 +1,4 @@
-"""Memories: write one or many, read, list, change, delete and rate."""
+"""Calls on memories: write one or many, read, list, change, delete and rate."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
     "POST /v1/memories", "Write one memory", role=Role.WRITER, status=201, also={200: WriteAnswer}, errors=(409, 503)
 )
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
-    """201 for a stored memory, 200 for one that was merged or rejected."""
+    """Write the memory: 201 if it was stored, 200 if it was merged into another or rejected."""
     posted = data.root
     scope = request.scope_in(posted.namespace, posted.session_id, posted.agent_id)
     outcome = await services.ingestor.write_one(scope, posted.submission())
@@ -68,7 +68,7 @@ async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_batch(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
 ) -> Response[BatchAnswer]:
-    """The result of each item, in order."""
+    """Write the items; a result for each, in order."""
     kind = request.require_media_type(JSON, NDJSON)
     key = _idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
@@ -85,7 +85,7 @@ async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
 
 
 def _encoded(answer: bytes) -> Response[Any]:
-    """An answer that is stored as text, so that a repeated call gets the same bytes."""
+    """A JSON response from bytes, so that a call repeated with its idempotency key gets the same bytes."""
     return Response(answer, media_type=JSON)
 
 
@@ -97,7 +97,7 @@ def _idempotency_key(request: ApiRequest) -> str | None:
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
-    """The batch in `raw`; `namespace` is the query's. Raises MalformedJson or InvalidInput with the item's index."""
+    """Parse the body `raw` of media type `kind`. namespace: the query's. Raises MalformedJson or InvalidInput."""
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
@@ -108,7 +108,7 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
 
 
 def read_lines(raw: bytes, limit: int) -> list[Any]:
-    """The JSON value of each line that is not blank. Raises MalformedJson or InvalidInput with the line's number."""
+    """The JSON values of the lines that are not blank, at most `limit`. Raises MalformedJson or InvalidInput."""
     values: list[Any] = []
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
@@ -130,7 +130,7 @@ def _line(line: bytes, path: str, number: int) -> Any:
 
 @Endpoint("GET /v1/memories", "List memories, newest first", errors=(503,))
 async def list_memories(request: ApiRequest, services: AppServices, params: Params[ListQuery]) -> ListAnswer:
-    """A page of a namespace's memories."""
+    """A page of the memories in a namespace that match the query."""
     types = (params.type,) if params.type else ()
     listing = Listing(types, list_filter(params, services.clock()), params.limit, params.cursor)
     page = await services.store.page(request.scope_in(params.namespace), listing)
@@ -140,7 +140,7 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 
 @Endpoint("DELETE /v1/memories", "Delete memories of a namespace", role=Role.WRITER, errors=(503,))
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
-    """How many were deleted, and a count made afterwards."""
+    """Delete the matching memories; how many were deleted, and how many a count afterwards still finds."""
     scope = request.scope_in(params.namespace)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
@@ -153,7 +153,7 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
 
 @Endpoint("GET /v1/memories/{memory_id}", "Read a memory", errors=(404, 503))
 async def get_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The memory."""
+    """The memory with this id."""
     known = known_id(memory_id)
     memories = await services.store.get(namespace, [known])
     if known not in memories:
@@ -176,7 +176,7 @@ async def patch_memory(
 
 @Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
 async def delete_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> None:
-    """No content."""
+    """Delete the memory, from the live state too if it is a working item; the answer is empty."""
     known = known_id(memory_id)
     memory = (await services.store.get(namespace, [known])).get(known)
     if services.working is not None and isinstance(memory, Working) and memory.live:
@@ -189,12 +189,12 @@ async def delete_memory(services: AppServices, namespace: QueryScope, memory_id:
 async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
-    """The memory after the feedback."""
+    """The memory after the feedback was recorded in it."""
     return MemoryAnswer(await services.ingestor.feedback(namespace, known_id(memory_id), data.outcome))
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:
-    """The filter of a list besides its types; None where everything matches."""
+    """The filter of a list query, without its type; None if it has no conditions. now: leaves out what expired."""
     equal = {"session_id": query.session_id, "agent_id": query.agent_id, "tags": query.tag}
     parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
     if query.created_after:
@@ -207,7 +207,7 @@ def list_filter(query: ListQuery, now: datetime) -> Filter | None:
 
 
 def known_id(memory_id: str) -> str:
-    """`memory_id` in lower case. Raises NotFound for text that is no id, as for an id of another scope."""
+    """`memory_id` in lower case. Raises NotFound if it is not a UUID, as for a memory that does not exist."""
     if not _UUID.fullmatch(memory_id):
         raise _unknown()
     return memory_id.lower()

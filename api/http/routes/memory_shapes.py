@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls on memories."""
+"""Bodies and answers of the calls on memories, as pydantic models."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def _is_empty(value: object) -> bool:
 
 
 Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
-"""Secrets that were removed, by kind; left out when there were none."""
+"""Number of secrets removed from a text, by kind; not in the answer when there were none."""
 
 
 class MemoryAnswer(RootModel[Memory]):
-    """A memory: every common field and those of its type, null ones too, without its tenant."""
+    """A memory with all fields, null ones too: the common ones and those of its type. Its tenant is left out."""
 
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
-        """The memory as JSON."""
+        """The fields of the memory as JSON, without its tenant."""
         return self.root.model_dump(mode="json", exclude={"tenant"})
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """A choice of the five types."""
+        """One of the schemas of the five memory types."""
         shapes = [_without_tenant(handler, kind) for kind in MEMORY_CLASSES.values()]
         return {"description": "A memory of any type.", "anyOf": shapes}
 
@@ -61,23 +61,23 @@ def _without_tenant(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[s
 
 
 class ItemFields(Model):
-    """Fields about the write itself. review: without it a memory is stored as it is given."""
+    """Fields about the writing of a memory. review: auto or skip; without it the memory is stored as it is."""
 
     review: Literal["auto", "skip"] | None = None
 
     def submission(self) -> Submission:
-        """The memory with its mode of review."""
+        """What ingestion takes: the memory and how it is to be reviewed."""
         return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
 
     def draft(self) -> AnyDraft | UntypedDraft:
-        """The memory without the fields about its write; already validated, so not validated again."""
+        """The memory without the fields of ItemFields and PostFields; not validated a second time."""
         kind: type[AnyDraft | UntypedDraft] = type(self).__bases__[1]  # the first is ItemFields or PostFields
         fields = {name: getattr(self, name) for name in kind.model_fields}
         return kind.model_construct(self.model_fields_set & fields.keys(), **fields)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema in which a source may also be the caller's name alone, which a validator accepts."""
+        """The schema with `source` as an object or a string, the caller's name, which a validator accepts too."""
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -87,25 +87,25 @@ class ItemFields(Model):
 
 
 class PostFields(ItemFields):
-    """A single memory names its namespace."""
+    """Fields of a memory that is written alone, which names its namespace."""
 
     namespace: Name
 
 
 class EpisodicItem(ItemFields, EpisodicDraft):
-    """An event in a batch."""
+    """An episodic memory (an event) in a batch."""
 
 
 class SemanticItem(ItemFields, SemanticDraft):
-    """A fact in a batch."""
+    """A semantic memory (a fact) in a batch."""
 
 
 class ProspectiveItem(ItemFields, ProspectiveDraft):
-    """An intention in a batch."""
+    """A prospective memory (an intention) in a batch."""
 
 
 class ProceduralItem(ItemFields, ProceduralDraft):
-    """A procedure in a batch."""
+    """A procedural memory (a procedure) in a batch."""
 
 
 class WorkingItem(ItemFields, WorkingDraft):
@@ -113,35 +113,35 @@ class WorkingItem(ItemFields, WorkingDraft):
 
 
 class UntypedItem(ItemFields, UntypedDraft):
-    """A memory in a batch, to be classified."""
+    """A memory without a type in a batch; ingestion classifies it."""
 
 
 class UntypedPost(PostFields, UntypedDraft):
-    """A memory to be classified."""
+    """A memory to write without a type; ingestion classifies it."""
 
 
 class EpisodicPost(PostFields, EpisodicDraft):
-    """An event."""
+    """An episodic memory to write: an event."""
 
 
 class SemanticPost(PostFields, SemanticDraft):
-    """A fact."""
+    """A semantic memory to write: a fact."""
 
 
 class ProspectivePost(PostFields, ProspectiveDraft):
-    """An intention."""
+    """A prospective memory to write: an intention."""
 
 
 class ProceduralPost(PostFields, ProceduralDraft):
-    """A procedure."""
+    """A procedural memory to write: a procedure."""
 
 
 class WorkingPost(PostFields, WorkingDraft):
-    """A working item."""
+    """A working item to write."""
 
 
 def _branch(value: object) -> str:
-    """The branch of the unions below that `value` belongs to: its type's name, or untyped."""
+    """Tag of the model in AnyItem or AnyPost that `value` is read into: the name of its type, or untyped."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _UNTYPED if kind is None else str(kind)
 
@@ -169,22 +169,22 @@ AnyPost: TypeAlias = Annotated[
 
 
 class MemoryPost(RootModel[AnyPost]):
-    """A memory of any type to write."""
+    """A memory to write, of any type or without one."""
 
 
 class Batch(Model):
-    """Many memories of one namespace."""
+    """Memories to write into one namespace."""
 
     namespace: Name
     items: list[AnyItem] = Field(max_length=MAX_BATCH)
 
 
 class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
-    """Fields to change; ingestion checks them by the rules of the memory's type."""
+    """Fields of a memory to change; checked by the rules of the memory's type."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """An object of the fields that may change, each by the rules of the types that have it."""
+        """An object of all fields that can change; each has the schemas of the types that have the field."""
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         own = {name for kind in MEMORY_CLASSES.values() for name in kind.own_fields}
@@ -201,13 +201,13 @@ def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 
 
 class FeedbackPost(Model):
-    """How useful a recalled memory was."""
+    """How useful a memory was when it was recalled."""
 
     outcome: FeedbackOutcome
 
 
 class ListQuery(InNamespace):
-    """Which memories to list. created_after includes its instant, created_before does not."""
+    """Which memories to list: created from created_after on and before created_before."""
 
     type: MemoryType | None = None
     session_id: Name | None = None
@@ -221,7 +221,7 @@ class ListQuery(InNamespace):
 
 
 class EraseQuery(InNamespace):
-    """Which memories to delete. confirm: must be `true`."""
+    """Which memories of the namespace to delete. confirm: must be `true`."""
 
     confirm: Annotated[Literal["true"], Field(description="Must be true: deleted memories cannot be restored.")]
     type: MemoryType | None = None
@@ -229,7 +229,7 @@ class EraseQuery(InNamespace):
 
 
 class ItemResult(Answer):
-    """What became of a memory, as read back from the store. supersedes: ids of the facts that it replaced."""
+    """The outcome of writing one memory, as read back from the store. supersedes: ids of the facts that it replaced."""
 
     id: str | None
     status: WriteStatus
@@ -242,29 +242,29 @@ class ItemResult(Answer):
 
 
 class WriteAnswer(ItemResult):
-    """The result of one write, with the memory."""
+    """The outcome of writing one memory, and the memory."""
 
     memory: OmittedIfNone[MemoryAnswer] = None
 
     @classmethod
     def of(cls, outcome: WriteOutcome) -> Self:
-        """The answer for `outcome`."""
+        """The answer for ingestion's `outcome`."""
         return cls(**_result(outcome), memory=None if outcome.memory is None else MemoryAnswer(outcome.memory))
 
 
 class BatchItem(ItemResult):
-    """The result of one item of a batch."""
+    """The outcome of writing one item of a batch. index: of the item."""
 
     index: int
 
     @classmethod
     def of(cls, index: int, outcome: WriteOutcome) -> Self:
-        """The result of the item at `index`."""
+        """The result for ingestion's `outcome` of the item at `index`."""
         return cls(index=index, **_result(outcome))
 
 
 class StatusCounts(Answer):
-    """How many items ended in each status; together as many as there were."""
+    """How many items ended with each status."""
 
     stored: int
     merged: int
@@ -273,25 +273,25 @@ class StatusCounts(Answer):
 
 
 class BatchAnswer(Answer):
-    """The result of each item, in order."""
+    """The results of the items, in order, and how many ended with each status."""
 
     results: list[BatchItem]
     counts: StatusCounts
 
     @classmethod
     def of(cls, outcomes: Sequence[WriteOutcome]) -> Self:
-        """The answer for `outcomes`, numbered from 0."""
+        """The answer for ingestion's `outcomes` of the items, whose indices start at 0."""
         return cls.counted([BatchItem.of(index, outcome) for index, outcome in enumerate(outcomes)])
 
     @classmethod
     def counted(cls, results: list[BatchItem]) -> Self:
-        """The answer with the counts of `results`."""
+        """The answer with these results and their counts by status."""
         counts = Counter(str(result.status) for result in results)
         return cls(results=results, counts=StatusCounts(**{status: counts[status] for status in WriteStatus}))
 
 
 class ListAnswer(Answer):
-    """A page of memories, newest first."""
+    """A page of memories, newest first. total: number on all pages."""
 
     memories: list[MemoryAnswer]
     next_cursor: str | None
@@ -299,7 +299,7 @@ class ListAnswer(Answer):
 
 
 class DeletedAnswer(Answer):
-    """How many memories were deleted, and how many match now."""
+    """How many memories were deleted, and how many still match."""
 
     deleted: int
     remaining: int

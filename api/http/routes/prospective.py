@@ -1,4 +1,4 @@
-"""Intentions: what is due, and completing, cancelling or postponing one."""
+"""Calls on intentions: list those that are due; complete, cancel or postpone one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _CHANGE_ERRORS = (404, 409, 503)
 
 
 class DueQuery(InNamespace):
-    """What may be due: at a time (now by default), by an event, or by a context.
+    """What intentions may be due by: a time (now by default), an event, or a context.
 
-    session_id: leave out what only other sessions may see. mark: what is due has fired, and is not due again.
+    session_id: leave out intentions that only other sessions may see. mark: record the due ones as fired, so that
+    they are not due again.
     """
 
     at: Instant | None = None
@@ -38,20 +39,20 @@ class DueQuery(InNamespace):
 
 
 class DueAnswer(Answer):
-    """Intentions that are due, the longest due first."""
+    """The intentions that are due, those due for longest first."""
 
     due: list[MemoryAnswer]
 
 
 class SnoozePost(Model):
-    """When the intention is due again."""
+    """When a postponed intention is due again."""
 
     until: Instant
 
 
 @Endpoint("GET /v1/prospective/due", "Intentions that are due; marked, they are due once", errors=(503,), head=False)
 async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
-    """The intentions that are due. Marking them needs a writer's key."""
+    """The intentions that are due. With mark=true they are marked as fired, which needs a writer's key."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)
@@ -62,13 +63,13 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 
 @Endpoint("POST /v1/memories/{memory_id}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The completed intention."""
+    """The intention with the status completed."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The cancelled intention."""
+    """The intention with the status cancelled."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
 
 

@@ -1,6 +1,6 @@
-"""Search, retrieval in a budget, and the receipts of retrievals.
+"""Calls that search memories, retrieve a context in a token budget, and read and check receipts of retrievals.
 
-A query is kept in its receipt, so its secrets are removed like those of a text that is written.
+A receipt stores the query, so secrets are redacted from queries as they are from texts that are written.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ RequestT = TypeVar("RequestT", bound=RankedRequest)
 
 @Endpoint("POST /v1/search", "The best memories for a query, ranked", errors=(503,))
 async def post_search(request: ApiRequest, services: AppServices, data: JSONBody[SearchRequest]) -> SearchAnswer:
-    """Hits, best first."""
+    """The hits, best first."""
     return await run_search(services, request.auth.tenant, data)
 
 
 @Endpoint("POST /v1/retrieve", "A context for a query that fits a budget of tokens", errors=(503,))
 async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBody[RetrieveRequest]) -> RetrieveAnswer:
-    """The context, its items and their cost."""
+    """The context, the memories in it, and their tokens."""
     return await run_retrieve(services, request.auth.tenant, data)
 
 
 async def run_search(services: Services, tenant: str, request: SearchRequest) -> SearchAnswer:
-    """Search with a redacted query. Raises InvalidRequest or Unavailable."""
+    """Search with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
     redacted = await redact_query(services, tenant, request)
     return await services.retriever.search(_scope(tenant, redacted), redacted)
 
 
 async def run_retrieve(services: Services, tenant: str, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve with a redacted query, counted by the model's provider. Raises InvalidRequest or Unavailable."""
+    """Retrieve with a redacted query; count tokens at the model's provider. Raises InvalidRequest or Unavailable."""
     redacted = await redact_query(services, tenant, request)
     answer = await services.retriever.retrieve(_scope(tenant, redacted), redacted)
     return await count_by_provider(services, redacted.model, answer)
@@ -58,9 +58,9 @@ def _scope(tenant: str, request: RankedRequest) -> Scope:
 
 
 async def redact_query(services: Services, tenant: str, request: RequestT) -> RequestT:
-    """`request` with its query and filters redacted by the tenant's rules. Ids in filters stay, as they are addresses.
+    """`request` with secrets removed from query and filters by the tenant's rules. Ids in filters are not changed.
 
-    Raises InvalidRequest for a filter that is malformed, and Unavailable when redaction could not run.
+    Raises InvalidRequest for a malformed filter, and Unavailable when redaction could not run.
     """
     if request.filters is not None:
         parse_filter(request.filters)  # first, because it limits how much text there is to redact
@@ -88,9 +88,9 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 async def count_by_provider(services: Services, model: str | None, answer: RetrieveAnswer) -> RetrieveAnswer:
-    """`answer` with its tokens as counted by the model's provider.
+    """`answer` with `model_tokens`, the tokens of its context as counted by the model's provider.
 
-    Unchanged where the registry names no endpoint for the model, or the provider does not answer.
+    Unchanged if the registry names no counting endpoint for the model, or the provider does not answer.
     """
     if model is None or services.counter is None:
         return answer
@@ -104,13 +104,13 @@ async def count_by_provider(services: Services, model: str | None, answer: Retri
 
 
 class ReceiptQuery(Model):
-    """contents: also return the entries and the context, for a check elsewhere."""
+    """contents: whether to return the entries and the context too, for a check outside the service."""
 
     contents: QueryFlag = False
 
 
 class ReceiptAnswer(Receipt):
-    """A receipt, with its contents where they were asked for."""
+    """A receipt. contents: the entries and the context, if the query asks for them."""
 
     contents: dict[str, object] | None = None
 
@@ -119,7 +119,7 @@ class ReceiptAnswer(Receipt):
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
-    """The receipt as the text that was sealed."""
+    """The exact text of the receipt that was sealed, with its contents if asked for."""
     receipts = _receipts(services)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
@@ -129,7 +129,7 @@ async def get_receipt(
 
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", "Check a receipt", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
-    """Each check and whether all of them passed."""
+    """Each check of the receipt, and whether all passed."""
     return await _receipts(services).verify(request.auth.tenant, receipt_id)
 
 
@@ -139,7 +139,7 @@ async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id:
     errors=(404, 503),
 )
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
-    """Whether the context is the same, and each change."""
+    """Whether the repeated retrieval gives the same context, and what changed."""
     return await _receipts(services).replay(request.auth.tenant, receipt_id)
 
 

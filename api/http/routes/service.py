@@ -1,4 +1,4 @@
-"""The service itself: liveness, readiness, metrics, the size of a namespace, and the API's documentation."""
+"""Calls about the service: liveness, readiness, metrics, the size of a namespace, and the API's documentation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from retrieval.answer import Answer, OmittedIfNone
 
 PING_S = 2.0
 RETRY_S = "1"
-"""Seconds after which to ask again whether the service is ready."""
+"""Retry-After of an answer that the service is not ready, in seconds."""
 
 
 class HealthCheck(Answer):
-    """Whether a resource answered, and in how many milliseconds."""
+    """Whether a check passed, and how many milliseconds it took."""
 
     ok: bool
     ms: float
@@ -35,14 +35,14 @@ class HealthCheck(Answer):
 
 
 class HealthAnswer(Answer):
-    """Whether the process runs; whether every resource that it needs answers."""
+    """Whether the service is alive or ready. checks: of each resource, for readiness."""
 
     status: Literal["ok", "unavailable"]
     checks: OmittedIfNone[dict[str, HealthCheck]] = None
 
 
 class StatsAnswer(Answer):
-    """The size of a namespace."""
+    """Number of memories and tokens in a namespace, by type and in total."""
 
     namespace: str
     types: dict[MemoryType, TypeStats]
@@ -51,7 +51,7 @@ class StatsAnswer(Answer):
 
 @Endpoint("GET /health/live", "Whether the process runs", role=None)
 async def live() -> HealthAnswer:
-    """Always ok."""
+    """Always `ok`."""
     return HealthAnswer(status="ok")
 
 
@@ -59,7 +59,7 @@ async def live() -> HealthAnswer:
     "GET /health/ready", "Whether every resource that the service needs answers", role=None, also={503: HealthAnswer}
 )
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """A check of each resource; 503 when one does not answer."""
+    """A check of each resource that the service needs; status 503 when one does not answer."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
@@ -69,7 +69,7 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
 
 @Endpoint("GET /metrics", "Counters and timings for Prometheus", media_type="text/plain")
 async def metrics(services: AppServices) -> Response[str]:
-    """Prometheus' text format."""
+    """The metrics in Prometheus' text format."""
     return Response(exposition(_metrics(services)), media_type="text/plain; version=0.0.4")
 
 
@@ -85,7 +85,7 @@ def _metrics(services: Services) -> Iterator[Metric]:
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
-    """Memories and tokens of each type, and in total."""
+    """Number of memories and tokens of each type, and in total."""
     types = await services.store.stats(request.scope_in(params.namespace))
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
     return StatsAnswer(namespace=params.namespace, types=types, total=total)
@@ -93,18 +93,18 @@ async def stats(request: ApiRequest, services: AppServices, params: Params[InNam
 
 @Endpoint("GET /openapi.json", "This document", role=None)
 async def openapi_json(request: ApiRequest) -> dict[str, Any]:
-    """The OpenAPI document."""
+    """The OpenAPI document of this API."""
     return document(request.app)
 
 
 @Endpoint("GET /docs", "This document as a page", role=None, media_type="text/html")
 async def docs(request: ApiRequest) -> Response[str]:
-    """The page."""
+    """The OpenAPI document as an HTML page."""
     return Response(page(document(request.app)), media_type="text/html")
 
 
 async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
-    """A check of each resource, all at the same time."""
+    """Ping all resources at the same time; a check of each, by name."""
     return dict(zip(pings, await asyncio.gather(*map(_check, pings.values())), strict=True))
 
 

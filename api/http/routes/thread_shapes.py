@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls on threads."""
+"""Bodies and answers of the calls on threads, as pydantic models."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ MAX_TURNS = 1_000
 
 
 class ThreadPost(OpenRequest):
-    """A thread to create or to find in a namespace. variables: read by the template of its key."""
+    """A thread to create or find in a namespace. variables: values for the template of its key."""
 
     namespace: Name
 
 
 class TurnPost(NewTurn):
-    """A turn. expected_version: refuse it when another version is current."""
+    """A turn to append. expected_version: refuse the turn unless this is the thread's version."""
 
     expected_version: Version | None = None
 
 
 class ReplacePost(Model):
-    """New turns of a thread; all turns that it has are removed."""
+    """Turns that replace all turns of a thread. expected_version: refuse unless this is the thread's version."""
 
     turns: list[NewTurn] = Field(max_length=MAX_TURNS)
     expected_version: Version | None = None
 
 
 class ContextPost(Model):
-    """A context in a budget of tokens. model: its tokenizer counts, unless `tokenizer` names another."""
+    """A context in `budget` tokens. model: its tokenizer counts, unless `tokenizer` names another."""
 
     budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
     tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
@@ -53,7 +53,7 @@ class ContextPost(Model):
 
 
 class ClearPost(Model):
-    """Remove all turns. backup: keep them for 24 hours."""
+    """Remove all turns of a thread. confirm: must be true. backup: keep the turns for 24 hours."""
 
     confirm: Flag
     backup: Flag = False
@@ -66,22 +66,22 @@ class ClearPost(Model):
 
 
 class AgentQuery(InNamespace):
-    """Which agent calls, where its mode matters."""
+    """agent_id: the agent that calls; a thread that it may only read refuses its changes."""
 
     agent_id: Name | None = None
 
 
 class PageQuery(InNamespace):
-    """Which turns to return, oldest first."""
+    """Which turns of a thread to return, counted from the oldest."""
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
 
 
 class ThreadAnswer(Answer):
-    """A thread without its turns. redactions: secrets removed from the initial context, by kind.
+    """A thread without its turns. redactions: secrets removed from its initial context, by kind.
 
-    policy: its policy in the policy file; null where there is none for its resource: 50 turns, 3 hours.
+    policy: name of the policy for its resource in the policy file; null without one: then 50 turns and 3 hours.
     """
 
     id: str
@@ -102,19 +102,19 @@ class ThreadAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread) -> Self:
-        """The answer for `thread`."""
+        """The answer for `thread`, with the name of its policy."""
         members: dict[str, Any] = {name: getattr(thread, name, None) for name in cls.model_fields}
         policy = threads.policies.name(thread.resource)
         return cls(**{**members, "summary": thread.summary or None, "policy": policy})
 
     @classmethod
     def opened(cls, threads: Threads, opened: OpenedThread) -> Self:
-        """The answer for a thread that was created or found."""
+        """The answer for a thread that was created or found, with its redactions."""
         return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
 
 
 class ReferenceAnswer(Answer):
-    """A thread of an agent and the agent's mode for it."""
+    """A thread that an agent uses for a resource, and the agent's access mode to it."""
 
     resource: str
     mode: AccessMode
@@ -122,13 +122,13 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads of an agent's references."""
+    """The threads that an agent uses, one for each of its resources."""
 
     threads: list[ReferenceAnswer]
 
 
 class PageAnswer(Answer):
-    """A thread and some of its turns, oldest first."""
+    """A thread and a page of its turns, oldest first. total: number of all its turns."""
 
     thread: ThreadAnswer
     turns: Sequence[Turn]
@@ -136,7 +136,7 @@ class PageAnswer(Answer):
 
 
 class SaidAnswer(Answer):
-    """An appended turn. flushed, evicted: how many others left for it. redactions: secrets removed from it, by kind."""
+    """An appended turn. flushed, evicted: how many others it displaced. redactions: secrets removed, by kind."""
 
     turn: Turn
     version: int
@@ -146,14 +146,14 @@ class SaidAnswer(Answer):
 
 
 class VersionAnswer(Answer):
-    """The version after a change. redactions: secrets removed from the new turns, by kind."""
+    """The version of a thread after a change. redactions: secrets removed from the new turns, by kind."""
 
     version: int
     redactions: Redactions = None
 
 
 class ThreadChainAnswer(Answer):
-    """A chain, oldest first. gap: an ancestor has expired."""
+    """A thread preceded by the threads that it continues, oldest first. gap: whether one of those has expired."""
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -161,21 +161,21 @@ class ThreadChainAnswer(Answer):
 
 
 class TurnPlace(Answer):
-    """A turn of a chain."""
+    """Where a turn is: its thread in the chain, and its index in that thread."""
 
     thread_id: str
     index: int
 
 
 class OmittedCounts(Answer):
-    """How many turns and files were left out."""
+    """How many turns and files did not fit into the context."""
 
     turns: int
     files: int
 
 
 class ThreadContextMetadata(Answer):
-    """The cost of a context. allocation: tokens of each part, with its heading."""
+    """The cost of a context. allocation: tokens of each of its parts, headings included."""
 
     total_tokens: int
     budget: int
@@ -185,7 +185,7 @@ class ThreadContextMetadata(Answer):
 
 
 class ContextAnswer(Answer):
-    """A context and what is in it."""
+    """A context, the turns, files and images in it, and how many were omitted."""
 
     context: str
     turns: list[TurnPlace]
@@ -206,23 +206,23 @@ class FlushAnswer(Answer):
 
 
 class ThreadCleared(Answer):
-    """How many turns there were."""
+    """How many turns were removed. backup_id: of their backup, if one was asked for."""
 
     cleared: int
     backup_id: OmittedIfNone[str] = None
 
 
 class BackupAnswer(Answer):
-    """The turns of a backup."""
+    """The turns that a thread had before it was cleared."""
 
     turns: Sequence[Turn]
 
 
 class ThreadStatsAnswer(Answer):
-    """The load of a thread. utilization: of the nearest limit. distance_to_flush: in tokens, else in messages.
+    """The size of a thread. utilization: share of its nearest limit. distance_to_flush: in tokens, else in messages.
 
-    waiting: groups of turns evicted from threads of this namespace and not yet stored as memories. set_aside: groups
-    of this thread that could not be stored; they are retried at next_try_at, later each time, and at a start.
+    waiting: batches of turns evicted from threads of this namespace and not yet stored as memories. set_aside: batches
+    of this thread that could not be stored; retried at next_try_at, later each time, and when a service starts.
     """
 
     turns: int
@@ -242,7 +242,7 @@ class ThreadStatsAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread, backlog: EvictedBacklog) -> Self:
-        """The answer for `thread`, of which `backlog` is not yet stored."""
+        """The answer for `thread`; `backlog`: its evicted turns that are not stored yet."""
         policy = threads.policies.of(thread.resource)
         limits = threads.policies.limits(policy)
         bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
@@ -268,7 +268,7 @@ class ThreadStatsAnswer(Answer):
 
 
 class ThreadCheck(Answer):
-    """One check of a thread. detail: what could not be stored, why, and when it is retried."""
+    """One check of a thread. detail: which turns could not be stored, why, and when they are retried."""
 
     name: str
     ok: bool
@@ -276,14 +276,14 @@ class ThreadCheck(Answer):
 
 
 class ThreadHealthAnswer(Answer):
-    """Whether all checks pass."""
+    """The checks of a thread, and whether all passed."""
 
     ok: bool
     checks: list[ThreadCheck]
 
     @classmethod
     def of(cls, threads: Threads, content: ThreadContent, backlog: EvictedBacklog) -> Self:
-        """One check for each limit, for the token count, for the time to live, and for evicted turns."""
+        """Check the thread's limits, token count, time to live, and whether evicted turns could be stored."""
         thread = content.thread
         limits = threads.policies.limits(threads.policies.of(thread.resource))
         counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
@@ -301,7 +301,7 @@ class ThreadHealthAnswer(Answer):
 
 
 def _failure(batch: EvictedTurns) -> str:
-    """Which turns could not be stored, why, and when they are retried."""
+    """Which turns of the batch could not be stored, why, and when they are retried."""
     indices = ", ".join(str(turn.index) for turn in batch.turns)
     retry = "" if batch.retry_at is None else f"; tried again at {rfc3339(batch.retry_at)}"
     return f"turns {indices}: {batch.reason}{retry}"

@@ -1,4 +1,4 @@
-"""Threads: turns within limits, chains, contexts in a budget, flushing, and backups of cleared threads."""
+"""Calls on threads: turns within limits, chains, contexts in a token budget, flushing, clearing and backups."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ LiveThreads: TypeAlias = NamedDependency[Threads]
 
 
 def live_threads(services: AppServices) -> Threads:
-    """The threads. Raises Unavailable where there is no live state."""
+    """The service's threads, for handlers. Raises Unavailable for a service without live state."""
     if services.threads is None:
         raise Unavailable("live state is away")
     return services.threads
 
 
 async def _writable(request: ApiRequest, threads: Threads, params: AgentQuery, thread_id: str) -> Scope:
-    """The scope of a call that changes a thread. Raises ReadOnly where the agent's mode forbids it."""
+    """The scope of a call that changes a thread. Raises ReadOnly if the calling agent may only read the thread."""
     scope = request.scope_in(params.namespace)
     await threads.check_write(scope, thread_id, params.agent_id)
     return scope
@@ -80,7 +80,7 @@ async def _writable(request: ApiRequest, threads: Threads, params: AgentQuery, t
 async def post_thread(
     request: ApiRequest, threads: LiveThreads, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
-    """201 for a new thread, 200 for an existing one."""
+    """The thread, or the threads of the agent's resources: 201 if one was created, 200 if all existed."""
     scope = request.scope_in(data.namespace)
     if not threads.opens_for_agent(data):
         opened = await threads.open(scope, data)
@@ -98,7 +98,7 @@ async def post_thread(
 async def get_thread(
     request: ApiRequest, threads: LiveThreads, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
-    """A page of its turns, which count as used."""
+    """A page of the thread's turns, which counts as use of them."""
     content = await threads.store.page(request.scope_in(params.namespace), thread_id, params.offset, params.limit)
     return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=content.turns, total=content.thread.turns)
 
@@ -107,7 +107,7 @@ async def get_thread(
 async def post_turn(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
-    """The turn with its index."""
+    """The appended turn with its index."""
     scope = await _writable(request, threads, params, thread_id)
     said = await threads.append(scope, thread_id, data, data.expected_version)
     return SaidAnswer.model_validate(said, from_attributes=True)
@@ -121,7 +121,7 @@ async def put_turns(
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
-    """The version afterwards."""
+    """The thread's version after the change."""
     scope = await _writable(request, threads, params, thread_id)
     version, redactions = await threads.replace(scope, thread_id, data.turns, data.expected_version)
     return VersionAnswer(version=version, redactions=redactions)
@@ -129,7 +129,7 @@ async def put_turns(
 
 @Endpoint("GET /v1/threads/{thread_id}/chain", "The threads it continues", errors=_READ_ERRORS)
 async def get_chain(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
-    """Its ancestors and the thread itself, oldest first."""
+    """The threads that this one continues and the thread itself, oldest first."""
     chain = await threads.chain(namespace, thread_id)
     answers = [ThreadAnswer.of(threads, content.thread) for content in chain.threads]
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
@@ -139,9 +139,9 @@ async def get_chain(threads: LiveThreads, namespace: QueryScope, thread_id: Path
 async def post_context(
     services: AppServices, threads: LiveThreads, namespace: QueryScope, thread_id: PathId, data: JSONBody[ContextPost]
 ) -> ContextAnswer:
-    """The text and what is in it; its turns count as used.
+    """The context as text, and the turns and files in it; its turns count as used.
 
-    Where the model's tokenizer is only an approximation, the registry's margin stays free.
+    If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
     chain = await threads.chain(namespace, thread_id)
     model = None if data.model is None else services.models().find(data.model)
@@ -181,7 +181,7 @@ async def post_flush(
     thread_id: PathId,
     data: JSONBody[FlushRequest],
 ) -> FlushAnswer:
-    """How many turns left, and the memories that they became."""
+    """How many turns were flushed, and the ids of the memories made of them."""
     scope = await _writable(request, threads, params, thread_id)
     flushed = await threads.flush(scope, thread_id, data)
     return FlushAnswer.model_validate(flushed, from_attributes=True)
@@ -191,7 +191,7 @@ async def post_flush(
 async def post_clear(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
-    """How many turns there were, and the id of their backup."""
+    """How many turns were removed, and the id of their backup."""
     scope = await _writable(request, threads, params, thread_id)
     cleared, backup_id = await threads.clear(scope, thread_id, backup=data.backup)
     return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
@@ -199,14 +199,14 @@ async def post_clear(
 
 @Endpoint("GET /v1/threads/{thread_id}/stats", "A thread's load", errors=_READ_ERRORS)
 async def get_stats(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadStatsAnswer:
-    """Its tokens, limits and time to live."""
+    """The thread's tokens, limits, time to live, and evicted turns that are not stored yet."""
     thread = await threads.store.get(namespace, thread_id)
     return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(namespace, thread_id))
 
 
 @Endpoint("GET /v1/threads/{thread_id}/health", "Checks of a thread", errors=_READ_ERRORS)
 async def get_health(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadHealthAnswer:
-    """Whether it is within its limits and all evicted turns are stored."""
+    """Whether the thread is within its limits and its evicted turns were stored."""
     content = await threads.store.read(namespace, thread_id)
     return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(namespace, thread_id))
 
@@ -215,7 +215,7 @@ async def get_health(threads: LiveThreads, namespace: QueryScope, thread_id: Pat
 async def delete_thread(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId
 ) -> None:
-    """No content."""
+    """Delete the thread with its turns; the answer is empty."""
     scope = await _writable(request, threads, params, thread_id)
     await threads.store.delete(scope, thread_id)
 
@@ -224,7 +224,7 @@ async def delete_thread(
 async def get_backup(
     request: ApiRequest, threads: LiveThreads, params: Params[MaybeNamespace], backup_id: PathId
 ) -> BackupAnswer:
-    """The turns before the thread was cleared."""
+    """The turns that the thread had before it was cleared."""
     namespace, local_id = _backup_place(backup_id)
     if not local_id or params.namespace not in (None, namespace):
         raise _no_backup()
@@ -233,12 +233,12 @@ async def get_backup(
 
 
 def public_backup_id(namespace: str, backup_id: str) -> str:
-    """The id that callers get: the backup's own, a dot, and the namespace in URL-safe Base64."""
+    """The backup id as callers see it: the stored id, a dot, and the namespace in URL-safe Base64."""
     return f"{backup_id}.{urlsafe_b64encode(namespace.encode()).decode().rstrip('=')}"
 
 
 def _backup_place(public_id: str) -> tuple[str, str]:
-    """The namespace and the id within it. Raises NotFound."""
+    """Namespace and stored id from a public backup id. Raises NotFound if it is malformed."""
     backup_id, _, coded = public_id.rpartition(".")
     try:
         return clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()), backup_id

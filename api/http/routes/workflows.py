@@ -1,4 +1,4 @@
-"""Workflows: an append-only log of events, the state that follows from it, and continuing from there."""
+"""Calls on workflows: append events to a log, read the state that results from them, and continue a workflow."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class WorkflowPost(WorkflowRequest):
 
 
 class StateQuery(InNamespace):
-    """Which state: the newest, or that after the event of a version."""
+    """Which state of a workflow: the latest, or that after the event at_version."""
 
     at_version: Annotated[QueryWhole, Field(ge=0)] | None = None
 
 
 class EventsQuery(InNamespace):
-    """Which events: those after a version."""
+    """Which events of a workflow: at most `limit` whose version is above `after`."""
 
     after: Annotated[QueryWhole, Field(ge=0)] = 0
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
 
 
 class BegunAnswer(Answer):
-    """The new workflow. redactions: secrets removed from its data, by kind."""
+    """A workflow that was created. redactions: secrets removed from its data, by kind."""
 
     workflow_id: str
     version: int
@@ -52,7 +52,7 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """The version of the event. memories: ids by type of the record of an ended workflow.
+    """An appended event's version. memories: if it ended the workflow, ids of the memories of it, by type.
 
     redactions: secrets removed from the event, by kind.
     """
@@ -63,7 +63,7 @@ class EventAnswer(Answer):
 
 
 class WorkflowStateAnswer(Answer):
-    """The state that follows from the events."""
+    """The state of a workflow that results from its events."""
 
     status: WorkflowStatus
     steps: dict[str, dict[str, Any]]
@@ -76,7 +76,7 @@ class WorkflowStateAnswer(Answer):
 
 
 class WorkflowAnswer(Answer):
-    """A workflow at a version."""
+    """A workflow with its state at a version."""
 
     workflow_id: str
     parent_id: str | None
@@ -85,7 +85,7 @@ class WorkflowAnswer(Answer):
 
 
 class WorkflowLink(Answer):
-    """A workflow of a chain."""
+    """One workflow of a chain, with its status and version."""
 
     workflow_id: str
     parent_id: str | None
@@ -94,7 +94,7 @@ class WorkflowLink(Answer):
 
 
 class WorkflowChainAnswer(Answer):
-    """A chain, oldest first. gap: an ancestor has expired."""
+    """A workflow preceded by those that it continues, oldest first. gap: whether one of those has expired."""
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -102,7 +102,7 @@ class WorkflowChainAnswer(Answer):
 
 
 class ResourceAnswer(Answer):
-    """The newest value of a resource in a chain, and which event of which workflow set it."""
+    """The latest value of a resource in a chain, and the workflow and event version that set it."""
 
     id: str
     value: Any
@@ -111,13 +111,13 @@ class ResourceAnswer(Answer):
 
 
 class ResourcesAnswer(Answer):
-    """The resources of a chain, newest first."""
+    """The resources of a chain of workflows, latest change first."""
 
     resources: list[ResourceAnswer]
 
 
 class LoggedEvent(Answer):
-    """An event of the log with the fields that it has."""
+    """An event of a workflow's log: version, type, time, and the fields of its type."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -127,14 +127,14 @@ class LoggedEvent(Answer):
 
 
 class EventsAnswer(Answer):
-    """A part of the log. next_after: the version to ask for next; it stays when there is nothing newer."""
+    """A page of a workflow's events. next_after: `after` of the next page; the same again if nothing is newer."""
 
     events: list[LoggedEvent]
     next_after: int
 
 
 class ContinueMetadata(Answer):
-    """The cost of the history. omitted: events that are not whole in it."""
+    """The cost of the history. omitted: number of events that are shortened or left out."""
 
     total_tokens: int
     budget: int
@@ -143,7 +143,7 @@ class ContinueMetadata(Answer):
 
 
 class ContinueAnswer(Answer):
-    """The history before this input, and the input's version. redactions: secrets removed from the input."""
+    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
 
     history: str
     version: int
@@ -155,7 +155,7 @@ LiveWorkflows: TypeAlias = NamedDependency[Workflows]
 
 
 def live_workflows(services: AppServices) -> Workflows:
-    """The workflows. Raises Unavailable where there is no live state."""
+    """The service's workflows, for handlers. Raises Unavailable for a service without live state."""
     if services.workflows is None:
         raise Unavailable("live state is away")
     return services.workflows
@@ -163,7 +163,7 @@ def live_workflows(services: AppServices) -> Workflows:
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSONBody[WorkflowPost]) -> BegunAnswer:
-    """Its id and version."""
+    """The id of the new workflow and its version, 0."""
     workflow_id, redactions = await workflows.create(request.scope_in(data.namespace), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
@@ -178,7 +178,7 @@ async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSO
 async def post_event(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[NewEvent]
 ) -> EventAnswer:
-    """The event's version."""
+    """The version of the appended event."""
     reported = await workflows.append(namespace, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
 
@@ -187,7 +187,7 @@ async def post_event(
 async def get_workflow(
     request: ApiRequest, workflows: LiveWorkflows, params: Params[StateQuery], workflow_id: PathId
 ) -> WorkflowAnswer:
-    """The state, now or at a version."""
+    """The workflow's state, the latest or that at a version."""
     scope = request.scope_in(params.namespace)
     log = await workflows.store.load(scope, workflow_id, params.at_version)
     state = log.state
@@ -199,7 +199,7 @@ async def get_workflow(
 async def get_workflow_chain(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> WorkflowChainAnswer:
-    """Its ancestors and the workflow itself, oldest first."""
+    """The workflows that this one continues and the workflow itself, oldest first."""
     chain = await workflows.chain(namespace, workflow_id)
     links = [WorkflowLink.model_validate(link, from_attributes=True) for link in chain.links]
     return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=False)
@@ -209,7 +209,7 @@ async def get_workflow_chain(
 async def get_workflow_resources(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> ResourcesAnswer:
-    """The newest value of each resource."""
+    """The latest value of each resource that a workflow of the chain set."""
     resources = await workflows.resources(namespace, workflow_id)
     answers = [
         ResourceAnswer(
@@ -224,7 +224,7 @@ async def get_workflow_resources(
 async def get_events(
     request: ApiRequest, workflows: LiveWorkflows, params: Params[EventsQuery], workflow_id: PathId
 ) -> EventsAnswer:
-    """The events in order."""
+    """A page of the workflow's events, oldest first."""
     scope = request.scope_in(params.namespace)
     events = await workflows.store.events(scope, workflow_id, params.after, params.limit)
     next_after = events[-1].version if events else params.after
@@ -240,7 +240,7 @@ async def get_events(
 async def post_continue(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[ResumeRequest]
 ) -> ContinueAnswer:
-    """The history, and the version of the input."""
+    """The history in the budget, and the version of the input, which was appended as an event."""
     resumed = await workflows.resume(namespace, workflow_id, data)
     metadata = ContinueMetadata.model_validate(resumed, from_attributes=True)
     return ContinueAnswer(

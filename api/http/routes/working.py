@@ -1,4 +1,4 @@
-"""Working memory: create, list and clear live items."""
+"""Calls on working memory: create, list and clear the live items of a session."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from retrieval.answer import Answer
 
 
 class InSession(Model):
-    """Every call on working memory names a session."""
+    """Fields of every call on working memory: the namespace and the session."""
 
     namespace: Name
     session_id: Name
 
 
 class WorkingIn(NewItem, InSession):
-    """A new working item."""
+    """A working item to create in a session."""
 
     agent_id: Name | None = None
 
 
 class WorkingQuery(InSession):
-    """Which items to list."""
+    """Which items of a session to list: those of a to-do or all, with or without cleared ones."""
 
     todo_id: Name | None = None
     include_cleared: QueryFlag = False
@@ -56,14 +56,14 @@ class ClearIn(InSession):
 
 
 class ItemTokens(Answer):
-    """count: tokens of the content, by `tokenizer`."""
+    """How many tokens the content has, and the tokenizer that counted them."""
 
     count: int
     tokenizer: str
 
 
 class WorkingItemAnswer(Answer):
-    """A working item."""
+    """A working item of a session, live or cleared."""
 
     id: str
     namespace: str
@@ -82,26 +82,26 @@ class WorkingItemAnswer(Answer):
 
 
 class WorkingCreated(WorkingItemAnswer):
-    """A new working item. redactions: secrets removed from its content, by kind."""
+    """A working item that was created. redactions: secrets removed from its content, by kind."""
 
     redactions: Redactions = None
 
 
 class ItemsAnswer(Answer):
-    """The items of a session, oldest first."""
+    """The working items of a session, oldest first."""
 
     items: list[WorkingItemAnswer]
 
 
 class WorkingCleared(Answer):
-    """How many items were cleared."""
+    """How many working items were cleared."""
 
     cleared: int
 
 
 @Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
-    """The new item."""
+    """The created item."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
@@ -109,7 +109,7 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
 
 @Endpoint("GET /v1/working", "List working items; this does not count as use", errors=(503,))
 async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
-    """The session's items."""
+    """The items of the session that match the query, oldest first."""
     scope = request.scope_in(params.namespace, params.session_id)
     items = await working_memory(services).list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer(items=[_shown(item) for item in items])
@@ -117,13 +117,13 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
 
 @Endpoint("POST /v1/working/clear", "Clear working items", role=Role.WRITER, errors=(503,))
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
-    """How many items were cleared."""
+    """How many items of the session were cleared."""
     scope = request.scope_in(data.namespace, data.session_id)
     return WorkingCleared(cleared=await working_memory(services).clear(scope, ItemSelection(data.todo_id, data.id)))
 
 
 def working_memory(services: Services) -> WorkingMemory:
-    """The working memory. Raises Unavailable where there is no live state."""
+    """The service's working memory. Raises Unavailable for a service without live state."""
     if services.working is None:
         raise Unavailable("live state is away: this service was started without it")
     return services.working

@@ -1,6 +1,7 @@
-"""BEAM's folder of a tier (chats/100K, 500K, 1M) as a set: each numbered folder is a conversation.
+"""Converts BEAM, the folder of a tier (chats/100K, 500K, 1M), to a set; each numbered folder is a conversation.
 
-Turns have no times: a batch begins at nine on the day of its anchor, and turns follow by a minute.
+Turns have no times of their own: the first of a batch gets nine o'clock on the batch's day, each next one a minute
+more.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read
 
 UNANSWERABLE = "abstention"
 UPDATED = "updated_info"
-"""Member with the statements that still hold of a fact that changed."""
+"""Name of the list in source_chat_ids with the turns that state what still holds after a fact changed."""
 
 _MORNING = timedelta(hours=9)
 _TURN = timedelta(minutes=1)
 _MARK = re.compile(r"\s*->->\s*[\d,\s]+$")
-"""Leftover of the generation at the end of user turns: their place in the plan."""
+"""Text that BEAM's generator left at the end of user turns, to be removed: `->-> 1,2`."""
 
 
 class ChatTurn(msgspec.Struct):
-    """A turn; time_anchor is like March-15-2024."""
+    """A turn in chat.json. time_anchor: its day, like March-15-2024."""
 
     role: str
     id: int
@@ -36,14 +37,14 @@ class ChatTurn(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """Turns of one day, in groups."""
+    """A batch in chat.json: the turns of one day, in groups."""
 
     batch_number: int
     turns: list[list[ChatTurn]]
 
 
 class Probe(msgspec.Struct):
-    """A question. source_chat_ids: turn ids in nested lists or lists by name. The answer is in one of three members."""
+    """A probing question. source_chat_ids: turn ids in nested or named lists. One of the last three has the answer."""
 
     question: str
     source_chat_ids: Any = ()
@@ -53,7 +54,7 @@ class Probe(msgspec.Struct):
 
 
 def prepare_beam(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set, named after the tier. Raises BadSource."""
+    """The set of the tier in `path`, from at most `limit` conversations. Raises BadSource."""
     if not path.is_dir():
         raise BadSource(f"{path} is not a folder of numbered conversations")
     folders = sorted((entry for entry in path.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name))
@@ -92,7 +93,7 @@ def _add(folder: Path, prepared: Prepared) -> None:
 
 
 def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any]]:
-    """A corpus row for each turn. A batch without anchor begins a day after the previous one."""
+    """A corpus row for each turn of the chat. A batch without time_anchor is a day after the previous one."""
     at: datetime | None = None
     for index, batch in enumerate(batches):
         turns = [turn for group in batch.turns for turn in group]
@@ -132,7 +133,7 @@ def _query(probe: Probe, category: str, place: str, name: str) -> dict[str, Any]
 
 
 def _cited(source: Any, name: str, place: str) -> list[str]:
-    """Ids of the cited turns at any depth, each once, in order."""
+    """Corpus ids of the turns cited in `source` at any depth, in order, without duplicates."""
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):

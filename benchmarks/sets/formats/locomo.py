@@ -1,6 +1,7 @@
-"""LoCoMo's locomo10.json as two sets: its turns, and the observations that it states about them.
+"""Converts LoCoMo, the file locomo10.json, to two sets: one of its turns and one of its observations about them.
 
-A conversation has members session_N (turns) and session_N_date_time. Turns have no times: they follow by 20 seconds.
+A conversation has members session_N (turns) and session_N_date_time. Turns have no times of their own: the first gets
+that of its session, each next one 20 seconds more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read_json, stamp
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
-"""Names of the categories in the paper, by their number in the file."""
+"""Categories of questions: the paper's name by the file's number."""
 
 UNANSWERABLE = 5
 _TURN = timedelta(seconds=20)
@@ -25,14 +26,14 @@ _SESSION = re.compile(r"session_(\d+)")
 _CITED = re.compile(r"D(\d+):(\d+)")
 
 DialogSession: TypeAlias = tuple[int, datetime, list["DialogTurn"]]
-"""Number, time and turns of a session."""
+"""A session: its number, its time and its turns."""
 
 Observations: TypeAlias = dict[str, list[tuple[str, str | list[str]]]]
-"""By speaker: texts with the turns that they cite."""
+"""Observations of a session by speaker: (text, ids of the turns that it cites)."""
 
 
 class DialogTurn(msgspec.Struct):
-    """A turn; blip_caption describes a shared image."""
+    """A turn of a session. blip_caption: description of an image that was shared."""
 
     speaker: str
     dia_id: Annotated[str, msgspec.Meta(pattern=r"^D\d+:\d+$")]
@@ -41,7 +42,7 @@ class DialogTurn(msgspec.Struct):
 
 
 class LocomoQuestion(msgspec.Struct):
-    """A question with the turns that it cites."""
+    """A question. evidence: ids of the turns that answer it."""
 
     question: str
     evidence: list[str]
@@ -50,7 +51,7 @@ class LocomoQuestion(msgspec.Struct):
 
 
 class Sample(msgspec.Struct):
-    """A conversation with its observations and questions."""
+    """A conversation with the observations and questions about it."""
 
     sample_id: str
     conversation: dict[str, str | list[DialogTurn]]
@@ -59,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns and, if the file has observations, the set of observations. Raises BadSource."""
+    """The set of turns and, if there are observations, that of observations. limit: conversations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
@@ -85,7 +86,7 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
-    """The sessions by number; the file has dates without turns, which are skipped."""
+    """The sessions in order of their numbers. Dates without turns, which the file has, are skipped."""
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
@@ -122,7 +123,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Ids of the observations by the turn that they cite."""
+    """Add the sample's observations to `facts`; their ids by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
@@ -158,6 +159,6 @@ def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared
 
 
 def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
-    """Ids of the cited turns, each once; some citations name several turns in one text."""
+    """Corpus ids of the cited turns, without duplicates; a citation may name several turns."""
     matches = (match for text in citations for match in _CITED.finditer(text))
     return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))

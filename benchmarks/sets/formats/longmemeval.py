@@ -1,6 +1,7 @@
-"""LongMemEval's longmemeval_s.json (or _m, _oracle) as a set: each question has its own conversation.
+"""Converts LongMemEval, longmemeval_s.json (or _m, _oracle), to a set; each question has its own conversation.
 
-A question_id that ends with _abs is not answerable. Turns have no times: they follow each other by 30 seconds.
+A question whose id ends with _abs is not answerable. Turns have no times of their own: the first gets that of its
+session, each next one 30 seconds more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TURN = timedelta(seconds=30)
 
 
 class HaystackTurn(msgspec.Struct):
-    """A turn; has_answer marks evidence."""
+    """A turn of a session. has_answer: whether it is evidence for the question."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -27,7 +28,7 @@ class HaystackTurn(msgspec.Struct):
 
 
 class Instance(msgspec.Struct):
-    """A question with its haystack of sessions."""
+    """A question with the sessions that are searched for its answer, its haystack."""
 
     question_id: str
     question_type: str
@@ -41,7 +42,7 @@ class Instance(msgspec.Struct):
 
 
 def prepare_longmemeval(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set, named after the file. Raises BadSource."""
+    """The set, named after the file, with at most `limit` questions. Raises BadSource."""
     prepared = Prepared(path.stem)
     for index, instance in enumerate(read_json(path, list[Instance])[:limit]):
         _add(instance, f"{path}[{index}]", prepared)
@@ -69,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Ids of the turns with the answer, and of all turns of the answering sessions."""
+    """Add the turns to the corpus; ids of those with the answer, and of all in the answering sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")

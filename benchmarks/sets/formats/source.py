@@ -1,4 +1,4 @@
-"""Reads published JSON files strictly and writes the two files of a set."""
+"""Reads the published JSON files of a benchmark, strictly, and writes corpus.jsonl and queries.jsonl of a set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BadSource(BadSet):
 
 @dataclass(slots=True)
 class Prepared:
-    """A set to be written. left_out: what the source has and the set has not, counted by kind."""
+    """An evaluation set to be written. left_out: number of things in the source that are not in the set, by kind."""
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Prepared:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """The content of the file as a value of type `kind`. Raises BadSource."""
+    """The JSON file `path` as a value of type `kind`. Raises BadSource."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
@@ -42,7 +42,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def parse_time(text: str, pattern: str, place: str) -> datetime:
-    """The time that `text` is in the strptime `pattern`, as UTC. Raises BadSource."""
+    """`text` parsed by the strptime `pattern`, as UTC. place: named in the error. Raises BadSource."""
     try:
         return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
     except ValueError as error:
@@ -50,12 +50,12 @@ def parse_time(text: str, pattern: str, place: str) -> datetime:
 
 
 def stamp(at: datetime) -> str:
-    """`at` as RFC 3339 in whole seconds."""
+    """`at` in RFC 3339, cut to whole seconds."""
     return rfc3339(at.replace(microsecond=0))
 
 
 def write_set(prepared: Prepared, directory: Path) -> Path:
-    """The new folder of the set in `directory`. Raises BadSource if it exists."""
+    """Write the set to a new folder in `directory`; the folder. Raises BadSource if it exists."""
     folder = directory / prepared.name
     if folder.exists():
         raise BadSource(f"{folder} exists: remove it or choose another --out")
