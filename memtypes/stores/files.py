@@ -18,11 +18,11 @@ from memtypes.model.errors import Unavailable
 _POLL_S = 0.01
 
 MAX_SOCKET_BYTES = 100
-"""A unix socket's path may have about 104 bytes on macOS and 107 on Linux."""
+"""Longest path of a unix socket that is used; systems allow about 104 bytes (macOS) and 107 (Linux)."""
 
 
 def private_directory(path: Path) -> Path:
-    """`path` with links resolved, created for its owner alone where it does not exist. Raises Unavailable."""
+    """The directory `path`, links resolved; created if missing, accessible only to its owner. Raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
@@ -31,7 +31,7 @@ def private_directory(path: Path) -> Path:
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """A path for a socket: in `directory`, or in a private directory for sockets where that path is too long."""
+    """The path for a socket: `name` in `directory`, or, if that is too long, one in a temporary private directory."""
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
@@ -52,8 +52,8 @@ def replace_file(path: Path, content: bytes) -> None:
 def sync_directory(directory: Path) -> None:
     """Sync a directory and the files in it to the disk. Releases the GIL, so it may run in a thread.
 
-    Files that are deleted meanwhile need no syncing. A missing file may have been renamed though, so the directory is
-    listed again until no file is missing.
+    Files deleted meanwhile need no syncing. But a missing file may have been renamed, so the directory is listed again
+    until no further file is missing.
     """
     with suppress(FileNotFoundError):
         gone: set[Path] = set()
@@ -77,7 +77,7 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to hold the lock file `path`, with this process's id in it; yields whether it is held."""
+    """Try to lock the file `path` and write this process's id to it; yields whether this process has the lock."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -109,7 +109,7 @@ def holder_of(path: Path) -> str:
 
 
 def _socket_directory() -> Path:
-    """A directory for sockets that only this user can enter. Raises Unavailable when someone else made it."""
+    """A temporary directory for sockets that only this user can enter. Raises Unavailable if another user owns it."""
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

@@ -7,7 +7,7 @@
     opening.lock     held while a process looks for an engine and starts one
     engine.log       the engine's standard output and error
 
-Knows no engine and no vendor library.
+Uses neither the engine nor Qdrant Edge.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from memtypes.stores.operations.schema import VERSION, mismatch
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """The current version of each type, and the embedder of all of them."""
+    """Contents of store.json: the embedder's fingerprint and dimensions, and the current version of each type."""
 
     fingerprint: str
     dimensions: int
@@ -33,7 +33,7 @@ class Alias(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The engine process that serves a store."""
+    """Contents of engine.json: process id, socket path and message version of the engine that serves the store."""
 
     pid: int
     socket: str
@@ -41,7 +41,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Layout:
-    """The files in a store's directory, which the module's docstring lists."""
+    """Paths of the files in a store's directory, and reading and writing of store.json and engine.json."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -53,16 +53,16 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """The layout of `path`, created for its owner alone where it does not exist. Raises Unavailable."""
+        """The layout of the directory `path`, created if missing, accessible only to its owner. Raises Unavailable."""
         return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[MemoryType, Path]:
-        """The directory of the current version of each type."""
+        """The shard directory of the current version of each memory type. Raises Unavailable."""
         alias = self.existing_alias()
         return {kind: self.directory / kind / version for kind, version in alias.current.items()}
 
     def read_alias(self) -> Alias | None:
-        """Version of each type and the embedder; None for a new store. Raises Unavailable when it can't be read."""
+        """Contents of store.json (type versions, embedder); None for a new store. Raises Unavailable if unreadable."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:
@@ -71,38 +71,38 @@ class Layout:
             raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
 
     def existing_alias(self) -> Alias:
-        """The alias of an existing store. Raises Unavailable."""
+        """Contents of store.json of an existing store. Raises Unavailable if the file is missing or unreadable."""
         alias = self.read_alias()
         if alias is None:
             raise Unavailable(f"{self.alias_path} is missing")
         return alias
 
     def write_alias(self, alias: Alias) -> None:
-        """Replace the alias atomically."""
+        """Replace store.json atomically."""
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: MemoryType) -> Path:
-        """Where the next version of a type goes, without what an unfinished one left there."""
+        """The directory for the next version of a type's shard; files of an unfinished version there are deleted."""
         path = self.directory / kind / _next_version(self.existing_alias().current[kind])
         shutil.rmtree(path, ignore_errors=True)
         return path
 
     def use_version(self, kind: MemoryType, path: Path) -> None:
-        """Make the version in `path` the current one of its type."""
+        """Record in store.json that the shard in `path` is the current version of its memory type."""
         alias = self.existing_alias()
         self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
 
     def read_holder(self) -> Holder | None:
-        """The latest engine process, running or not."""
+        """Contents of engine.json, whose process may have ended; None if the file is missing or invalid."""
         try:
             return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
-        """Create the alias of a new store, or check that of an existing one. Raises EmbedderMismatch; deletes nothing.
+        """Create store.json for a new store, or check that an existing one names the same embedder.
 
-        The caller holds the opening lock.
+        Raises EmbedderMismatch; deletes nothing. The caller holds the opening lock.
         """
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in MemoryType):
@@ -118,5 +118,5 @@ class Layout:
 
 
 def _next_version(version: str) -> str:
-    """The name of the version after `version`."""
+    """The name of the version after `version`: v2 after v1."""
     return f"v{int(version.removeprefix('v')) + 1}"

@@ -1,6 +1,6 @@
-"""Filters as conditions in Qdrant's JSON form, which the server and the embedded engine both understand.
+"""Conditions: filters in Qdrant's JSON form, which the server and the embedded engine both understand.
 
-Pure functions of values; no vendor library. The one place where a scope becomes a condition.
+Pure functions without a vendor library. This is the only place where a scope becomes a condition.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 
 Condition: TypeAlias = dict[str, Any]
-"""`must`, `should`, `must_not` of conditions, or a condition on a field or on ids."""
+"""A dict with `must`, `should` or `must_not` lists of conditions, or a condition on a field or on ids."""
 
 EVERYTHING: Condition = {}
 NOTHING: Condition = {"has_id": []}
@@ -29,13 +29,13 @@ _METADATA = "metadata."
 
 
 def within(scope: Scope, *conditions: Condition) -> Condition:
-    """Everything in the scope's namespace that meets `conditions`. Every operation on memories is bounded here."""
+    """Memories of the scope's namespace that meet all `conditions`. Every operation on memories uses this."""
     bounds = [_match("tenant", scope.tenant), _match("namespace", scope.namespace)]
     return {"must": [*bounds, *(condition for condition in conditions if condition)]}
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Tenant and namespace of a condition made by `within`, None for any other; and its remaining conditions."""
+    """Tenant and namespace, and the other conditions, of a condition made by `within`; None and `where` for others."""
     match where:
         case {
             "must": [
@@ -50,12 +50,12 @@ def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]
 
 
 def of_tenant(tenant: str) -> Condition:
-    """Everything of the tenant. Only for listing its namespaces."""
+    """All memories of the tenant. Only for listing its namespaces."""
     return {"must": [_match("tenant", tenant)]}
 
 
 def has_ids(ids: Iterable[Any]) -> Condition:
-    """The points with these ids."""
+    """Memories with these ids."""
     return {"has_id": list(ids)}
 
 
@@ -65,7 +65,7 @@ def negated(condition: Condition) -> Condition:
 
 
 def above(field: str, number: int) -> Condition:
-    """Memories whose number in `field` is higher. Those without the field do not match."""
+    """Memories whose number in `field` is higher than `number`; memories without the field do not match."""
     return in_range(field, gt=number)
 
 
@@ -75,7 +75,7 @@ def in_range(field: str, **ends: Any) -> Condition:
 
 
 def to_condition(tree: Filter | None) -> Condition:
-    """The condition for a filter. Raises InvalidRequest for a metadata key that no path can name."""
+    """The condition for a caller's filter. Raises InvalidRequest for a metadata key that no JSON path can express."""
     match tree:
         case None:
             return EVERYTHING
@@ -92,7 +92,7 @@ def to_condition(tree: Filter | None) -> Condition:
 
 
 def path_of(field: str) -> str:
-    """`field` as a JSON path. A metadata key is one key, dots included, and stands in quotation marks."""
+    """`field` as Qdrant's JSON path. A metadata key is quoted, as dots in it are part of the key."""
     if not field.startswith(_METADATA):
         return field
     key = field.removeprefix(_METADATA)
@@ -124,7 +124,7 @@ def _compare(leaf: Compare) -> Condition:
 
 
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
-    """Exact for texts, flags and whole numbers of any size; 1 and 1.0 are equal."""
+    """The condition that `key` equals `value`: exact for texts, bools and integers of any size; 1 and 1.0 are equal."""
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
         return _match(key, value)
     if isinstance(value, str) or (isinstance(value, int) and value not in _INT64):
@@ -150,7 +150,7 @@ def _match(key: str, value: str | int) -> Condition:
 
 
 def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
-    """One end of a range.
+    """One end of a range, as the engines take it.
 
     A field of whole numbers gets whole ends, as its index rounds fractions towards zero; infinite and huge numbers
     become the largest float, as JSON has no infinity.

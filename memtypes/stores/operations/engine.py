@@ -1,6 +1,6 @@
-"""What a vector engine must do, for every store: typed operations on the collections of several types at once.
+"""The operations that every vector engine implements, on the collections of several memory types at once.
 
-The store's messages (see `messages`) are answered with these. Each operation takes a mapping by memory type, so that a
+The store's requests (see `messages`) are answered with these. Each operation takes a mapping by memory type, so that a
 server is asked about all types concurrently and an embedded engine in a plain loop.
 """
 
@@ -25,10 +25,10 @@ from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.uuids import Ids
 
 Payload: TypeAlias = dict[str, Any]
-"""A memory as JSON (see `Memory.to_payload`)."""
+"""A memory as a JSON object (see `Memory.to_payload`)."""
 
 Keys: TypeAlias = NDArray[Any]
-"""How an engine identifies memories: by id, or by internal numbers. Sortable; opaque to callers."""
+"""Memories as an engine identifies them: ids or internal numbers. Sortable; callers must not interpret them."""
 
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
@@ -36,7 +36,7 @@ FacetCounts: TypeAlias = list[tuple[str | int, int]]
 
 
 class EnginePoint(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory as an engine stores it."""
+    """A memory as an engine stores it: id, vectors and payload."""
 
     id: str
     vectors: Vectors
@@ -45,7 +45,7 @@ class EnginePoint(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorQuery:
-    """The best `limit` memories by one vector.
+    """Asks for the best `limit` memories by one vector.
 
     corpus: the memories over which the sparse IDF is computed. among: score exactly these and no others, without an
     approximate index; None for every memory that meets `where`.
@@ -60,14 +60,14 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryHits:
-    """The hits of one query, best first. scores: float64."""
+    """The hits of one query, best first: the key and the score of each."""
 
     keys: Keys
     scores: NDArray[np.float64]
 
 
 class ScrollOrder(StrEnum):
-    """The order in which memories are read."""
+    """The order in which a scroll reads memories."""
 
     ANY = "any"
     NEWEST_FIRST = "newest first"
@@ -76,7 +76,7 @@ class ScrollOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """The first `limit` memories that meet a condition.
+    """Asks for the first `limit` memories that meet a condition.
 
     fields: the top-level payload fields to read; None for all. start_id: where to begin in the order of ids, inclusive.
     """
@@ -90,7 +90,7 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """Which of the requested keys exist, and the columns of those, in the order of the request."""
+    """Whether each requested memory exists, and the columns of those that do, in the order of the request."""
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -98,7 +98,7 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PutPoints:
-    """Insert points; replace those that exist and meet the condition."""
+    """Insert points; an existing point is replaced only if it meets the condition."""
 
     points: Sequence[EnginePoint]
     where: Condition
@@ -106,7 +106,7 @@ class PutPoints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetFields:
-    """Merge `fields` into the payloads that meet the condition."""
+    """Set the top-level `fields` in all payloads that meet the condition."""
 
     where: Condition
     fields: Payload
@@ -114,7 +114,7 @@ class SetFields:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DropFields:
-    """Drop top-level fields of the payloads that meet the condition."""
+    """Remove the top-level `fields` from all payloads that meet the condition."""
 
     where: Condition
     fields: tuple[str, ...]
@@ -122,7 +122,7 @@ class DropFields:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RemovePoints:
-    """Remove the points that meet the condition."""
+    """Remove all points that meet the condition."""
 
     where: Condition
 
@@ -131,14 +131,14 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
 class EngineOperations(ABC):
-    """One collection a memory type, each point with a dense and a sparse vector, token vectors and a payload.
+    """An engine with a collection per memory type; a point has a dense, a sparse and token vectors, and a payload.
 
     An answer has the types of the request, in its order. Raises Unavailable when the engine is away, InvalidRequest
     for what it refuses.
     """
 
     score_all_factor: ClassVar[int] = 2
-    """In a namespace of at most so many times the search depth, scoring all is cheaper than a second query."""
+    """If a namespace has at most this factor times `depth` memories, a search scores all instead of asking twice."""
 
     @abstractmethod
     async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
@@ -148,31 +148,31 @@ class EngineOperations(ABC):
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
     ) -> dict[MemoryType, FacetCounts]:
-        """How often each value of a payload field occurs, at most `limit` values a type."""
+        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """Payloads by id, in the order that each scroll asks for."""
+        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
 
     @abstractmethod
     async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of every query. A sparse query finds only memories that share a term with it."""
+        """The hits of each query. A sparse query finds only memories that share a term with it."""
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """What ranking needs of these memories, the types one after the other."""
+        """Which of the memories exist, and their columns (payload fields that ranking uses), type after type."""
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token in each of these memories, the types one after the other."""
+        """The best cosine of each query token with any token of each memory, type after type."""
 
     @abstractmethod
     async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The ids of these memories, the types one after the other."""
+        """The ids of the memories with these keys, type after type."""
 
     @abstractmethod
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Make the changes of each type, in order, and return when they are durable."""
+        """Apply the changes of each type in order; return when they are durable."""
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
         """The payloads of those `ids` that exist in the namespace, in no particular order."""

@@ -1,6 +1,6 @@
-"""The port on top of requests: what every store has in common, whatever engine answers.
+"""The `MemoryStore` port implemented by requests to an engine: the common part of the embedded and the Qdrant store.
 
-Checks what the caller of the port can get wrong, and converts values of the port to requests and back.
+Checks the caller's arguments, and converts them to requests and the engine's answers back.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ Answer = TypeVar("Answer")
 
 
 class MessageStore(MemoryStore):
-    """A store whose engine answers requests. dimensions: of its dense vectors."""
+    """A memory store that sends requests to an engine by `ask`. dimensions: of its dense vectors."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
 
     @abstractmethod
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The engine's answer."""
+        """Send a request to the engine; its answer."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`. Everything is checked before anything is written.
+        """Store memories with their vectors. All are checked before any is written.
 
-        When the engine dies midway some batches may have been stored; repeating the call completes it.
+        If the engine dies midway, some batches may have been stored; repeating the call stores the rest.
         """
         checked = list({record.memory.id: self._checked(scope, record) for record in records}.values())
         requests = []
@@ -59,7 +59,7 @@ class MessageStore(MemoryStore):
             await self.ask(request)
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, in the order of `ids`. With known types no other type is searched."""
+        """The memories of `ids` that exist, in the order of `ids`. If `ids` names types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -84,7 +84,10 @@ class MessageStore(MemoryStore):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set and drop top-level payload fields; the identity of a memory can't be patched."""
+        """Set and remove top-level payload fields of memories, except those of IDENTITY.
+
+        Raises LockLost if a memory was patched under a higher fence.
+        """
         for fields in (*changes.values(), dict.fromkeys(removed)):
             fixed = sorted(IDENTITY.intersection(fields))
             if fixed:
@@ -97,7 +100,7 @@ class MessageStore(MemoryStore):
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add to the access counts in the engine, so that concurrent uses are counted too."""
+        """Add to the memories' access counts. The engine adds, so concurrent uses are all counted."""
         valid = set(valid_ids([use.id for use in uses]))
         typed: dict[MemoryType, list[Use]] = {}
         for use in uses:
@@ -107,16 +110,16 @@ class MessageStore(MemoryStore):
             await self.ask(writes.NoteUses(scope=scope, type=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`; the number that were removed."""
+        """Remove the memories of `ids`; how many were removed."""
         wanted = valid_ids(ids)
         return await self.ask(writes.Delete(scope=scope, ids=wanted)) if wanted else 0
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` that matches; the number that were removed."""
+        """Remove every memory of `types` that matches the filter `where`; how many were removed."""
         return await self.ask(writes.DeleteWhere(scope=scope, types=_types(types), where=to_condition(where)))
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page of memories."""
+        """One page of the memories that match the listing, newest first."""
         if not 1 <= listing.limit <= MAX_PAGE:
             raise InvalidRequest(f"must be 1 to {MAX_PAGE}", path="limit", got=listing.limit)
         request = reads.ListPage(
@@ -131,7 +134,7 @@ class MessageStore(MemoryStore):
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search the union of its legs' best; all searches are one request."""
+        """The candidates of each search: the best by dense and by sparse vector. All searches are one request."""
         if not searches:
             return []
         visible = visible_to(scope.session_id)
@@ -139,11 +142,11 @@ class MessageStore(MemoryStore):
         return await self.ask(FindCandidates(scope=scope, searches=typed))
 
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Counts of every type in the scope."""
+        """The number of memories and tokens of every type in the scope."""
         return await self.ask(reads.CountTokens(scope=scope))
 
     async def namespaces(self, tenant: str) -> list[str]:
-        """The tenant's namespaces."""
+        """The names of the tenant's namespaces, sorted."""
         return await self.ask(reads.ListNamespaces(tenant=tenant))
 
     def _checked(self, scope: Scope, record: Record) -> Record:
@@ -170,13 +173,13 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """What a caller in this session may find: memories of the whole namespace, and the session's own."""
+    """Filter for the memories that searches in a session may find: those visible to the namespace, and its own."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Which of `wanted` to look up in which type: the one that `ids` maps it to, else every type."""
+    """The ids of `wanted` to look up in each type: the type that `ids` maps them to, or, without types, every type."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}
@@ -186,7 +189,7 @@ def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]
 
 
 def valid_ids(ids: Iterable[str]) -> list[str]:
-    """Those of `ids` that can identify a memory, UUIDs in lower case with hyphens, each once."""
+    """Those of `ids` that are UUIDs in lower case with hyphens, each once; no other id can exist."""
     return list(dict.fromkeys(memory_id for memory_id in ids if _ID.fullmatch(memory_id)))
 
 

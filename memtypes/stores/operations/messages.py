@@ -1,6 +1,6 @@
-"""Typed requests that a store answers, here or in another process, and their encoding as MessagePack.
+"""Typed requests to a store's engine, in this or in another process, and their encoding as MessagePack.
 
-A request names the type of its answer: `ask(request: Request[T]) -> T`. Arrays travel as their raw bytes.
+A request names the type of its answer: `ask(request: Request[T]) -> T`. Arrays are encoded as their raw bytes.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ Answer = TypeVar("Answer")
 
 
 class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_field="request"):
-    """A request for an `Answer`."""
+    """Base of all requests. Answer: the type of the answer."""
 
     repeatable: ClassVar[bool] = True
-    """Whether sending it twice has the effect, and the answer, of sending it once."""
+    """Whether sending the request twice has the same effect and answer as sending it once."""
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """A request that any engine can answer."""
+    """A request that is answered with the operations that every engine has."""
 
     @abstractmethod
     async def run(self, engine: EngineOperations) -> Answer:
-        """The answer."""
+        """Compute the answer with `engine`."""
 
 
 def answer_type(request: type[Request[Any]]) -> Any:
-    """The type of a request's answer, as its base class names it."""
+    """The type of the answer to a class of requests: T of its base class `Request[T]`."""
     (base,) = request.__orig_bases__  # type: ignore[attr-defined]  # typing sets it on every generic subclass
     return get_args(base)[0]
 
 
 def decode(content: bytes | msgspec.Raw, message_type: Any) -> Any:
-    """A message of this type. Raises msgspec.MsgspecError."""
+    """Decode MessagePack to a value of `message_type`. Raises msgspec.MsgspecError."""
     return _decoder(message_type).decode(content)
 
 
@@ -61,4 +61,4 @@ def _decode_array(_: type, encoded: tuple[str, list[int], bytes]) -> NDArray[Any
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=_encode_array).encode
-"""A message as MessagePack."""
+"""Encode a value as MessagePack."""

@@ -1,8 +1,8 @@
 """Requests that read memories of a namespace: by id, in pages, counted.
 
-Pages are newest first, ties by id. An engine orders by time but not by id within one instant, and may cut a group of
-equal times anywhere. So the group at the cut is read again by id, and no memory is lost or repeated however many share
-an instant.
+Pages are newest first, ties by id. An engine orders by time but not by id within one instant, so its limit may cut a
+group of equal times anywhere. That group is read again by id, so no memory is lost or repeated, however many have the
+same time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMESPACE = "namespace"
 
 
 class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=True):
-    """The payloads of those ids that exist, each looked up among the types that it is listed under."""
+    """Asks for the payloads of those memory ids that exist, each looked up in the types that list it."""
 
     scope: Scope
     ids: dict[MemoryType, list[str]]
@@ -42,7 +42,7 @@ class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=T
 
 
 class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=True):
-    """The passages of those ids that exist, each looked up in its type."""
+    """Asks for the passages of those memory ids that exist, each looked up in the types that list it."""
 
     scope: Scope
     ids: dict[MemoryType, list[str]]
@@ -53,7 +53,7 @@ class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=T
 
 
 class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
-    """The payloads of a page, whether another page follows, and how many memories match in all."""
+    """A page of payloads. more: whether another page follows. total: the number of memories on all pages."""
 
     payloads: list[Payload]
     more: bool
@@ -61,7 +61,7 @@ class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
-    """One page, newest first. after: created_at and id of the last memory of the page before."""
+    """Asks for a page of memories, newest first. after: created_at and id of the last memory of the previous page."""
 
     scope: Scope
     types: list[MemoryType]
@@ -70,7 +70,7 @@ class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
     after: tuple[str, str] | None
 
     async def run(self, engine: EngineOperations) -> PayloadPage:
-        """The page."""
+        """The page of payloads."""
         where = within(self.scope, self.where)
         total = sum((await engine.count(dict.fromkeys(self.types, where))).values())
         positions = await list_page(engine, where, self.types, self.limit + 1, self.after)  # one more: is there a next?
@@ -78,7 +78,7 @@ class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
         return PayloadPage(payloads, len(positions) > self.limit, total)
 
     async def _payloads(self, engine: EngineOperations, positions: list[Position]) -> list[Payload]:
-        """The payloads at these positions, without those that were removed meanwhile."""
+        """The payloads of the memories at these positions, without memories that were removed meanwhile."""
         ids: dict[MemoryType, list[str]] = {}
         for position in positions:
             ids.setdefault(position.type, []).append(position.id)
@@ -88,12 +88,12 @@ class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
 
 
 class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_only=True, tag=True):
-    """The number of memories and tokens of each type."""
+    """Asks for the number of memories and of tokens of each type in the scope."""
 
     scope: Scope
 
     async def run(self, engine: EngineOperations) -> dict[MemoryType, TypeStats]:
-        """Tokens are summed from how often each number of tokens occurs."""
+        """The numbers by type. Tokens are summed by facets: each token count times how often it occurs."""
         counts, facets = await _facets(engine, TOKENS, within(self.scope))
         return {
             kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
@@ -102,12 +102,12 @@ class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_on
 
 
 class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
-    """The tenant's namespaces, in order."""
+    """Asks for the names of the tenant's namespaces."""
 
     tenant: str
 
     async def run(self, engine: EngineOperations) -> list[str]:
-        """Every namespace with at least one memory."""
+        """The names of all namespaces with at least one memory, sorted."""
         _, facets = await _facets(engine, NAMESPACE, of_tenant(self.tenant))
         return sorted({str(name) for values in facets.values() for name, _ in values})
 
@@ -115,14 +115,14 @@ class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=Tr
 async def _facets(
     engine: EngineOperations, field: str, where: Condition
 ) -> tuple[dict[MemoryType, int], dict[MemoryType, FacetCounts]]:
-    """The number of memories of each type, and of those that have any, how often each value of `field` occurs."""
+    """The number of memories of each type, and, for types that have any, how often each value of `field` occurs."""
     counts = await engine.count(dict.fromkeys(MemoryType, where))
     filled = dict.fromkeys((kind for kind, count in counts.items() if count), where)
     return counts, await engine.facet(field, filled, max(counts.values())) if filled else {}
 
 
 class Position(NamedTuple):
-    """A memory's position in the order."""
+    """A memory's position in the order of pages: its created_at, then its id."""
 
     created: str
     id: str
@@ -153,7 +153,7 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """The first `limit` positions of the memories that meet `where`. after: created_at and id to continue after."""
+    """Positions of the first `limit` memories that meet `where`. after: created_at and id to continue after."""
     tied: list[Position] = []
     older = where
     if after is not None:
@@ -175,7 +175,7 @@ async def list_page(
 
 
 def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
-    """The first memories of one instant, by id."""
+    """A scroll of the first `limit` memories created at `instant`, by id, from `start_id`."""
     return Scroll(
         _and(where, in_range(CREATED, gte=instant, lte=instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id
     )
@@ -201,9 +201,9 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
-    """The positions that certainly come first, and the instant at which the engine may have cut a group of equals.
+    """The positions newer than the oldest time among them, and that time: the limit may have cut its group.
 
-    With fewer than `limit` positions nothing was cut.
+    With fewer than `limit` positions nothing was cut: all of them, and None.
     """
     if len(positions) < limit:
         return positions, None

@@ -1,4 +1,4 @@
-"""New vectors for stored memories: what the rebuilds of all stores have in common."""
+"""Computes new vectors for stored memories, for the re-embedding of every kind of store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 
 
 async def embed_again(store: MemoryStore, payloads: Sequence[Payload], embed: EmbedTexts) -> list[EnginePoint]:
-    """The points of these memories with new vectors. store: has the turns before theirs."""
+    """The points of the memories in `payloads`, with new vectors. store: from which preceding turns are read."""
     memories = [memory_of(payload) for payload in payloads]
     vectors = await embed(await in_context_everywhere(store, memories))
     return [point_of(Record(memory, new)) for memory, new in zip(memories, vectors, strict=True)]

@@ -1,4 +1,4 @@
-"""The vectors and payload indexes of a collection, the same for every engine."""
+"""Names of the vectors and payload indexes of a collection, the same for every engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPARSE = "sparse"
 TOKENS = "tokens"
 
 VERSION = "v1"
-"""The version of a new collection; re-embedding creates the next one."""
+"""The version of a new store's collections or shards; re-embedding creates the next version."""
 
 
 class Index(StrEnum):
@@ -43,7 +43,7 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 
 
 def indexes_of(kind: MemoryType) -> Mapping[str, Index]:
-    """The indexed fields of a type: those in the filter of every call, and those of common filters.
+    """The payload indexes of a type: of the fields in the filter of every call, and of common filters.
 
     Each index costs the embedded engine about 10 ms at start. Other fields are compared by reading the payloads of one
     namespace, a few milliseconds per thousand.

@@ -1,7 +1,7 @@
-"""Candidates of a search: the best of the dense and the sparse leg of every type, each with both exact scores.
+"""Candidates of a search: the best hits of its dense and its sparse query (its legs), each with both exact scores.
 
-The legs of all types are one engine operation. A second one asks for scores that a leg left out: of candidates that
-only the other leg found.
+The legs of all memory types are sent to the engine at once. A second engine operation asks for the missing scores: of
+candidates that only the other leg found.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
-"""The score of each key of a pool, in the same order; NaN where it is unknown."""
+"""The score of each key of a pool, in the order of the keys; NaN for an unknown score."""
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A `CandidateSearch` with its filters as conditions."""
+    """A `CandidateSearch` as sent to an engine: its filters are conditions, by memory type."""
 
     wheres: dict[MemoryType, Condition]
     dense: DenseVector | None
@@ -41,10 +41,10 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(slots=True, eq=False)
 class _Leg:
-    """One vector of a search.
+    """One leg of a search in one type: the query by its dense or its sparse vector, with hits and scores.
 
-    limit: the number of hits to ask for. unmatched: the score of memories that the engine leaves out of the hits; None
-    where it leaves out none.
+    depth: the number of hits that become candidates. limit: the number of hits to ask for. unmatched: the score of
+    memories that no query finds (0 for sparse); None if every memory can be found (dense).
     """
 
     vector: DenseVector | SparseVector
@@ -56,16 +56,16 @@ class _Leg:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it can't find anything: a query without terms."""
+        """Whether the leg can't find anything: a sparse vector without terms."""
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     @property
     def best(self) -> Keys | None:
-        """The keys that this leg contributes."""
+        """The keys of the best `depth` hits; None before the query."""
         return None if self.hits is None else self.hits.keys[: self.depth]
 
     def score(self, keys: Keys) -> None:
-        """Take the scores of `keys` from the hits.
+        """Set `scores` to the scores of `keys` among the hits; NaN for keys that are no hits.
 
         A sparse leg with fewer hits than its limit has found every memory that shares a term with the query.
         """
@@ -74,7 +74,7 @@ class _Leg:
             self.scores[np.isnan(self.scores)] = self.unmatched
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Take scores that were missing from the hits of a second query, which asked for exactly those."""
+        """Fill in the missing scores of `keys` from the hits of a second query for exactly the keys without a score."""
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         if self.unmatched is not None:
@@ -83,7 +83,7 @@ class _Leg:
 
 @dataclass(slots=True, eq=False)
 class _Pool:
-    """The candidates of one type in one search: the union of its legs' best."""
+    """The candidates of one search in one type: the best hits of both legs, each once."""
 
     kind: MemoryType
     where: Condition
@@ -93,11 +93,11 @@ class _Pool:
 
     @property
     def legs(self) -> list[_Leg]:
-        """The legs of the search."""
+        """The legs that the search has: dense, sparse or both."""
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
-        """Take the best of every leg, each key once, with the scores that are known."""
+        """Set the keys to the union of the legs' best hits, and the legs' scores to those known so far."""
         best = [leg.best for leg in self.legs if leg.best is not None]
         if best:
             self.keys = union(best)
@@ -105,26 +105,26 @@ class _Pool:
             leg.score(self.keys)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Drop the candidates that `mask` leaves out."""
+        """Drop the candidates for which `mask` is False."""
         if not mask.all():
             self.keys = self.keys[mask]
             for leg in self.legs:
                 leg.scores = leg.scores[mask]
 
     def drop_unscored(self) -> None:
-        """Drop the candidates without a score: they were removed between two queries."""
+        """Drop the candidates that still lack a score: their memories were removed between the two queries."""
         for leg in self.legs:
             self.keep(~np.isnan(leg.scores))
 
 
 class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True, tag=True):
-    """The candidates of each search."""
+    """Asks for the candidates of each search, in one scope."""
 
     scope: Scope
     searches: list[TypedSearch]
 
     async def run(self, engine: EngineOperations) -> list[Candidates]:
-        """For each search the union of its legs' best, the types one after the other."""
+        """For each search the union of its legs' best hits, type after type."""
         corpus = within(self.scope)
         joined = (
             kind
@@ -140,7 +140,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
         return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
 
     def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-        """An empty pool for each type of a search. counts: memories of the types in which two legs are joined."""
+        """An empty pool for each type of a search. counts: memories in the namespace, of types searched by two legs."""
         pools = []
         for kind, where in search.wheres.items():
             # A leg alone never lacks a score.
@@ -153,7 +153,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
 
 
 async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Fill the pools with the best of their legs."""
+    """Run the queries of all legs, and fill each pool with its legs' best hits."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if not leg.is_empty]
     queries = [(pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs]
     for (_, leg), hits in zip(legs, await _search(engine, queries), strict=True):
@@ -163,7 +163,7 @@ async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condit
 
 
 async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Ask for the scores of candidates that only the other leg has found."""
+    """Ask the engine for each leg's scores of candidates that only the other leg has found."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [
@@ -177,7 +177,7 @@ async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], 
 
 
 async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]) -> list[QueryHits]:
-    """The hits of each query, in order; the queries of a type are one batch."""
+    """The hits of each query, in order; all queries of a type are sent as one batch."""
     batches: dict[MemoryType, list[VectorQuery]] = {}
     for kind, query in queries:
         batches.setdefault(kind, []).append(query)
@@ -187,7 +187,7 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of all pools of a search, with what ranking needs of them."""
+    """The candidates of all pools of a search, with ids, scores, columns and token maxima for ranking."""
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
     if search.columns and pools:
@@ -213,13 +213,13 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
-    """The scores of the same leg of several pools."""
+    """The scores of the dense, or of the sparse, legs of several pools, concatenated; None without such legs."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
 
 def union(parts: Sequence[Keys]) -> Keys:
-    """The keys of all parts, each at its first position."""
+    """The keys of all parts in order, without repetitions."""
     if len(parts) == 1:
         return parts[0]
     together = np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""UUIDs as arrays of 16 bytes, which travel and compare faster than their texts."""
+"""UUIDs as arrays of 16 bytes each, which are sent and compared faster than texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids: TypeAlias = NDArray[np.bytes_]
-"""Ids, 16 bytes each."""
+"""An array of memory ids, 16 bytes each."""
 
 BYTES = 16
 ID = np.dtype(f"S{BYTES}")
@@ -20,16 +20,16 @@ _GROUPS = tuple(
     (slice(start + hyphens, end + hyphens), slice(start, end))
     for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
 )
-"""Where each group of digits is in a text with hyphens, and in one without."""
+"""Where each group of a UUID's digits is in a text with hyphens, and in a text without."""
 
 
 def ids_of(texts: Iterable[str]) -> Ids:
-    """The ids as bytes. texts: UUIDs in lower case with hyphens."""
+    """UUIDs, given as texts in lower case with hyphens, as an array of 16 bytes each."""
     return np.frombuffer(bytes.fromhex("".join(texts).replace("-", "")), dtype=ID)
 
 
 def texts_of(ids: Ids) -> NDArray[np.bytes_]:
-    """The ids as ASCII texts of 36 bytes."""
+    """The ids as an array of ASCII texts of 36 bytes, in lower case with hyphens."""
     digits = np.frombuffer(ids.tobytes().hex().encode(), dtype=np.uint8).reshape(-1, 2 * BYTES)
     texts = np.full((len(ids), _LENGTH), ord("-"), dtype=np.uint8)
     for text, digit in _GROUPS:
@@ -38,5 +38,5 @@ def texts_of(ids: Ids) -> NDArray[np.bytes_]:
 
 
 def strings_of(ids: Ids) -> list[str]:
-    """The ids as strings."""
+    """The ids as Python strings, in lower case with hyphens."""
     return [text.decode() for text in texts_of(ids).tolist()]

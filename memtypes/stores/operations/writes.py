@@ -1,6 +1,6 @@
 """Requests that write memories of a namespace.
 
-Every condition is bounded by `within`, so no write reaches beyond the scope.
+Every condition is made by `within`, so no write changes memories of another namespace.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from memtypes.stores.operations.messages import EngineRequest
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""The most records and characters of content in one write, so that queries are answered between writes."""
+"""Most records and most characters of content in one write; queries are answered between writes."""
 
 FENCE = "fence"
 
@@ -45,14 +45,14 @@ _INTEGERS = range(-(2**63), 2**64)
 
 
 class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Insert points of one type, replacing those with the same id."""
+    """Insert points of one type, replacing points with the same id."""
 
     scope: Scope
     type: MemoryType
     points: list[EnginePoint]
 
     async def run(self, engine: EngineOperations) -> None:
-        """Raises Conflict when an id belongs to another scope."""
+        """Write the points. Raises Conflict if an id belongs to a memory of another namespace."""
         ids = has_ids(point.id for point in self.points)
         foreign = await engine.count({self.type: {"must": [ids, negated(within(self.scope))]}})
         if foreign[self.type]:
@@ -63,14 +63,14 @@ class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
-    """The same new field values for several ids."""
+    """New values of payload fields, the same for several memory ids."""
 
     ids: list[str]
     fields: Payload
 
 
 class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Set fields of those ids that exist, and drop the fields `removed` of all of them."""
+    """Set payload fields of those memories that exist, and remove the fields `removed` from all of them."""
 
     scope: Scope
     changes: list[FieldChange]
@@ -78,7 +78,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     fence: int | None = None
 
     async def run(self, engine: EngineOperations) -> int:
-        """The number of memories that were left as they are, because they were patched under a higher fence."""
+        """Apply the changes; how many memories were left unchanged, as they were patched under a higher fence."""
         existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
         changes = {kind: self._changes(ids) for kind, ids in existing.items()}
         await engine.write({kind: changed for kind, changed in changes.items() if changed})
@@ -90,7 +90,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
         return sum((await engine.count(newer)).values())
 
     def _changes(self, existing: set[str]) -> list[Change]:
-        """The changes; under a fence each is conditional and records the fence for later holders."""
+        """The changes for the engine; with a fence, each skips memories with a higher fence and records this one."""
         changes: list[Change] = []
         unfenced = {} if self.fence is None else negated(above(FENCE, self.fence))
         mark = {} if self.fence is None else {FENCE: self.fence}
@@ -106,7 +106,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Add to the access counts of those memories of one type that exist."""
+    """Add uses to the access counts, and set the access times, of those memories of one type that exist."""
 
     repeatable = False
 
@@ -115,7 +115,7 @@ class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
     uses: list[Use]
 
     async def run(self, engine: EngineOperations) -> None:
-        """Memories that reach the same count at the same time are changed together."""
+        """Write the counts and times; memories with the same new count and time are changed together."""
         uses = {use.id: use for use in self.uses}
         counts = Scroll(within(self.scope, has_ids(uses)), len(uses), ("access_count",))
         payloads = (await engine.scroll({self.type: counts}))[self.type]
@@ -131,7 +131,7 @@ class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove `ids`; the number of memories that were removed."""
+    """Remove the memories with these ids from the scope."""
 
     repeatable = False
 
@@ -139,7 +139,7 @@ class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     ids: list[str]
 
     async def run(self, engine: EngineOperations) -> int:
-        """The number of memories that were removed."""
+        """Remove the memories; how many there were."""
         existing = await _existing(engine, self.scope, self.ids)
         wheres = {kind: within(self.scope, has_ids(sorted(ids))) for kind, ids in existing.items()}
         await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
@@ -147,7 +147,7 @@ class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove the memories of `types` that match; the number of memories that were removed."""
+    """Remove the memories of `types` that meet a condition from the scope."""
 
     repeatable = False
 
@@ -156,7 +156,7 @@ class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     where: Condition
 
     async def run(self, engine: EngineOperations) -> int:
-        """The number of memories that were removed."""
+        """Remove the memories; how many there were."""
         where = within(self.scope, self.where)
         counts = await engine.count(dict.fromkeys(self.types, where))
         await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})
@@ -164,14 +164,14 @@ class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
-    """The ids that exist in the scope, by type; without the types that have none."""
+    """Those of `ids` that exist in the scope, by memory type; types without any are left out."""
     wanted = list(dict.fromkeys(ids))
     payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(wanted)), len(wanted), ())))
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
 
 
 def batches(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """`records` in batches of one type, bounded in number and in characters of content."""
+    """`records` in batches of one memory type, of at most MAX_RECORDS records and about MAX_CHARACTERS."""
     for kind in MemoryType:
         batch: list[Record] = []
         size = 0
@@ -186,7 +186,7 @@ def batches(records: Sequence[Record]) -> Iterator[list[Record]]:
 
 
 def point_of(record: Record) -> EnginePoint:
-    """The point of a memory. Raises InvalidRequest for an integer that can't be stored exactly."""
+    """The engine's point of a memory. Raises InvalidRequest for an integer that can't be stored exactly."""
     payload = record.memory.to_payload()
     check_integers(payload, record.memory.id)
     payload[TERMS] = heaviest(record.vectors.sparse)
@@ -194,7 +194,7 @@ def point_of(record: Record) -> EnginePoint:
 
 
 def memory_of(payload: Payload) -> Memory:
-    """The memory of a point."""
+    """The memory in a point's payload."""
     return from_payload({name: value for name, value in payload.items() if name != TERMS})
 
 
@@ -211,7 +211,7 @@ def check_integers(value: object, path: str) -> None:
 
 
 def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
-    """The changes with the ids that share them; often many memories are changed in the same way."""
+    """Changes by memory id, grouped: ids with the same new fields are one FieldChange."""
     groups: dict[str, FieldChange] = {}
     for memory_id, fields in changes.items():
         payload = dict(fields)

@@ -1,4 +1,4 @@
-"""The engine operations on a Qdrant server: a collection for each type, asked concurrently."""
+"""The engine operations on a Qdrant server: one collection per memory type; the types are asked concurrently."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC
 async def _concurrently(
     requests: Mapping[MemoryType, Asked], ask: Callable[[MemoryType, Asked], Awaitable[Answered]]
 ) -> dict[MemoryType, Answered]:
-    """The answer for each type."""
+    """Call `ask` for the request of each memory type, all at once; the answers by type."""
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 
 
 class QdrantEngine(EngineOperations):
-    """A server's collections. local: whether `client` is in its own exact mode."""
+    """The engine operations on a server's collections. local: whether `client` is in local mode, without a server."""
 
     def __init__(self, client: AsyncQdrantClient, prefix: str, *, local: bool) -> None:
         self._client = client
@@ -69,7 +69,7 @@ class QdrantEngine(EngineOperations):
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
     ) -> dict[MemoryType, FacetCounts]:
-        """The values of a field with their numbers."""
+        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
 
         async def ask(kind: MemoryType, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
@@ -80,11 +80,11 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """Payloads by id."""
+        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of every query."""
+        """The hits of each query, in the order of the queries of each type."""
 
         async def ask(kind: MemoryType, batch: Sequence[VectorQuery]) -> list[QueryHits]:
             requests = [to_query(query, local=self._local) for query in batch]
@@ -94,7 +94,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(queries, ask)
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """What ranking needs of these memories."""
+        """Which of the memories exist, and their columns: the payload fields that ranking uses."""
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
             wanted = strings_of(ids)
@@ -107,7 +107,7 @@ class QdrantEngine(EngineOperations):
         return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token in each of these memories."""
+        """The best cosine of each query token with any token of each memory, type after type."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
             answers = await self._client.query_batch_points(self._name(kind), to_token_queries(query, ids))
@@ -116,11 +116,11 @@ class QdrantEngine(EngineOperations):
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
 
     async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The keys, which are the ids."""
+        """The ids of the memories, type after type: this engine's keys are the ids."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Make the changes of each type."""
+        """Apply the changes of each type in order, and wait until the server has."""
 
         async def ask(kind: MemoryType, ordered: Sequence[Change]) -> None:
             operations = [to_operation(change) for change in ordered]

@@ -1,8 +1,8 @@
 """Re-embedding of a server's collections: writes every memory to new collections, and then changes all aliases at once.
 
 Stop every service that uses the server first: memories that are written meanwhile are copied too, but a running service
-keeps using its embedder. Until the aliases change nothing has changed. The previous collections stay, for the operator
-to delete.
+keeps using its embedder. Until the aliases change, services see the old collections. These stay for the operator to
+delete.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from memtypes.stores.qdrant.translate import to_point, translated
 
 PIECE = 64
 PASSES = 3
-"""Passes over the memories that have changed meanwhile, before the rebuild gives up."""
+"""How often memories that were changed during the copy are copied again before the rebuild gives up."""
 
 
 async def rebuild(
     settings: QdrantSettings, embed: EmbedTexts, client: AsyncQdrantClient | None = None
 ) -> dict[MemoryType, int]:
-    """The number of memories of each type in the next version, which is the current one then.
+    """Re-embed every memory on a server; the number of memories of each type.
 
-    settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest where there is nothing to
-    re-embed, Unavailable, and what `embed` raises; nothing has changed then.
+    settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest if there is nothing to
+    re-embed, Unavailable, and the errors of `embed`; after any error the aliases are unchanged.
     """
     connection = client or client_of(settings)
     try:
@@ -68,7 +68,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, old: str, new: str) -> int:
-        """The number of points in the new collection, once it has every point of the old one in its current state."""
+        """Copy the points of `old` to `new` until both have the same points in the same state; their number."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -88,7 +88,7 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """A value for each point that changes with every write to it."""
+        """For each point of a collection, by id, its values of fields of which every write changes one."""
         fields = ["updated_at", "accessed_at", "access_count"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None

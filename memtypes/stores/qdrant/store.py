@@ -48,7 +48,7 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class QdrantSettings:
-    """The server, the embedder, and the parameters of collections.
+    """Settings of a store on a Qdrant server: the server, the embedder, and the parameters of collections.
 
     fingerprint, dimensions: of the embedder. timeout_s: for one call. shards, replicas, write_consistency,
     quantization: of new collections; existing ones stay as they are.
@@ -67,7 +67,7 @@ class QdrantSettings:
 
 
 class QdrantStore(MessageStore):
-    """The store on one server."""
+    """The memory store on one Qdrant server or cluster."""
 
     def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient) -> None:
         super().__init__(settings.dimensions)
@@ -78,7 +78,7 @@ class QdrantStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """The store of `settings`; missing collections are created. Raises EmbedderMismatch or Unavailable."""
+        """The store of `settings`; creates missing collections. Raises EmbedderMismatch or Unavailable."""
         store = cls(settings, client_of(settings))
         try:
             await store.prepare()
@@ -88,7 +88,7 @@ class QdrantStore(MessageStore):
         return store
 
     async def prepare(self) -> None:
-        """Create missing collections and check existing ones. Nothing is deleted or recreated."""
+        """Create missing collections, and check the embedder of existing ones. Nothing is deleted or recreated."""
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
             for kind in MemoryType:
@@ -100,11 +100,11 @@ class QdrantStore(MessageStore):
             await self._client.get_collection(self._name(MemoryType.EPISODIC))
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections to the server."""
         await self._client.close()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The answer of the server."""
+        """The answer to `request`, computed with the server."""
         with translated(self._settings.url):
             return await request.run(self._engine)
 
@@ -112,7 +112,7 @@ class QdrantStore(MessageStore):
         return collection_name(self._settings.prefix, kind)
 
     async def _prepare_type(self, kind: MemoryType, collection: str | None) -> None:
-        """Check the collection behind the alias, or create it. The alias comes last: it names a finished collection."""
+        """Check the collection of a type, or create it. Its alias is created last, when the collection is complete."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
@@ -135,7 +135,7 @@ class QdrantStore(MessageStore):
             raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", built, configured))
 
     async def create(self, collection: str) -> None:
-        """Create a collection with the parameters of the settings."""
+        """Create an empty collection with the parameters of the settings, without payload indexes."""
         settings = self._settings
         await self._client.create_collection(
             collection,
@@ -150,7 +150,7 @@ class QdrantStore(MessageStore):
         )
 
     async def index(self, kind: MemoryType, collection: str) -> None:
-        """Create the missing indexes of a collection; the local mode has none."""
+        """Create the missing payload indexes of a collection; the local mode has no indexes."""
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
@@ -160,7 +160,7 @@ class QdrantStore(MessageStore):
 
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
-    """A client of the server."""
+    """A client of the server of `settings`; it connects on the first call."""
     # The version check would run in a thread and warn; the first call reports what is wrong.
     return AsyncQdrantClient(
         location=settings.url, api_key=settings.api_key, timeout=settings.timeout_s, check_compatibility=False
@@ -168,7 +168,7 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
-    """The dense vector, and token vectors, which only rerank and so need no graph."""
+    """Parameters of the dense vector, and of token vectors, which only rerank and so need no HNSW graph."""
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
     return {

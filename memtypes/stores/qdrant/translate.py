@@ -1,4 +1,4 @@
-"""Conditions, vectors, changes and errors as the Qdrant client's, and back."""
+"""Converts conditions, queries, points and changes to the Qdrant client's classes, and its hits and errors to ours."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def to_filter(where: Condition) -> models.Filter:
 
 
 def to_query(query: VectorQuery, *, local: bool) -> models.QueryRequest:
-    """The client's query, without payloads. local: for the client's own exact mode."""
+    """The client's query, without payloads. local: for the client's local mode, which needs no server."""
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
@@ -54,13 +54,13 @@ def to_query(query: VectorQuery, *, local: bool) -> models.QueryRequest:
 
 
 def to_hits(points: Sequence[models.ScoredPoint]) -> QueryHits:
-    """The hits of a query. The key of a memory is its id."""
+    """The client's hits as ours. The key of a memory is its id."""
     scores = np.array([point.score for point in points], dtype=np.float64)
     return QueryHits(ids_of(str(point.id) for point in points), scores)
 
 
 def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryRequest]:
-    """A query for each token: its best cosine in each of the memories that have token vectors."""
+    """A query for each token of `query`: its best cosine with any token of each memory in `keys`."""
     where = _only(keys)
     return [
         models.QueryRequest(query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False)
@@ -69,7 +69,7 @@ def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryReques
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """The answers of `to_token_queries`, a row for each key and a column for each answer."""
+    """The scores in the answers to `to_token_queries`: a row for each key, a column for each token; NaN for none."""
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):
@@ -79,7 +79,7 @@ def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> Toke
 
 
 def unit_tokens(tokens: TokenVectors) -> NDArray[np.float32]:
-    """Token vectors as floats of unit length."""
+    """int8 token vectors as floats of unit length."""
     return tokens.astype(np.float32) / np.float32(127.0)
 
 
@@ -100,7 +100,7 @@ def to_operation(change: Change) -> models.UpdateOperation:
 
 
 def to_point(point: EnginePoint) -> models.PointStruct:
-    """The client's point. Without terms it has no sparse vector, so a text without words does not count for the IDF."""
+    """The client's point. A memory without terms gets no sparse vector, so it does not count for the IDF."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
@@ -118,14 +118,14 @@ def _only(keys: Keys) -> models.Filter:
 
 
 def _dense_params(query: VectorQuery) -> models.SearchParams:
-    """Scores come from the original vectors, even where quantized copies are used to find the hits."""
+    """Parameters of a dense query: hits may be found by quantized vectors, but are scored by the original ones."""
     rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.among is not None)
     return models.SearchParams(exact=query.among is not None, quantization=rescored)
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Raise the client's errors as ours. Every message names the server."""
+    """Turn the client's errors into InvalidRequest or Unavailable, with the server's url in the message."""
     try:
         yield
     except UnexpectedResponse as error:

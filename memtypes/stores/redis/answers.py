@@ -1,4 +1,4 @@
-"""Answers by idempotency key on Redis: for each tenant a hash of records and a sorted set of their times."""
+"""Stored answers by idempotency key, on Redis: for each tenant a hash of records and a sorted set of their times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Script
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Bytes of a tenant's records; the answer to a batch of a thousand has about 100 KiB."""
+"""Most bytes of a tenant's records; the answer to a batch of a thousand memories has about 100 KiB."""
 
 _TTL_MS = int(ANSWER_TTL.total_seconds() * 1_000)
 
@@ -21,7 +21,7 @@ _GET, _PUT, _NAMESPACE = (Script.load("answer_common", f"answer_{name}") for nam
 
 
 class RedisAnswers(AnswerStore):
-    """Answers of all tenants; those of a tenant are in one slot."""
+    """The `AnswerStore` on Redis: answers of all tenants; those of one tenant are in one cluster slot."""
 
     def __init__(self, live: LiveClient, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
         self._live = live
@@ -29,22 +29,22 @@ class RedisAnswers(AnswerStore):
         self._max_bytes = max_bytes
 
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return a stored answer; see the port."""
+        """Return the answer stored under an idempotency key, or None; see `AnswerStore`."""
         record = await self._live.script(_GET, _keys(scope), [key, self._now() - _TTL_MS], idempotent=True)
         return _answer(record) if record else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer; see the port. A retry returns what the first try stored."""
+        """Store an answer unless its key has one; the stored answer, which on a retry is the first try's."""
         record = f"{_prefix(scope)}{answer.digest}/{answer.answer}"
         arguments = (key, record, self._now(), _TTL_MS, self._max_bytes)
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove and count the answers about the namespace."""
+        """Remove the stored answers of the namespace; how many there were."""
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Count the answers about the namespace."""
+        """Count the stored answers of the namespace."""
         return await self._count(scope, "count")
 
     async def _count(self, scope: Scope, mode: str) -> int:

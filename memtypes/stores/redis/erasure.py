@@ -14,7 +14,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key, scope_prefix
 
 APPEND_ONLY_DIRECTORY = "appendonlydir"
-"""The server's directory for its append-only files."""
+"""Name of the directory, in the embedded server's directory, of its append-only files."""
 
 REWRITE_S = 30.0
 _POLL_S = 0.02
@@ -22,13 +22,13 @@ _BATCH = 500
 
 
 class LiveState(Erasable):
-    """Threads, workflows, working items and backups: every key under the namespace's prefix."""
+    """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the keys of the namespace, or the live items of one memory; return how many there were."""
+        """Remove all keys of the namespace, or only the live items of one memory; how many were removed."""
         if memory_id is not None:
             return await self._count_items(scope, "hdel", memory_id)
         keys = [key async for key in self._live.keys_of(scope)]
@@ -39,13 +39,13 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the keys of the namespace, or the live items of one memory."""
+        """Count all keys of the namespace, or only the live items of one memory."""
         if memory_id is not None:
             return await self._count_items(scope, "hexists", memory_id)
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _count_items(self, scope: Scope, command: str, memory_id: str) -> int:
-        """Sum of what the command answers for the memory's item in each session: 0 or 1."""
+        """Run HDEL or HEXISTS for the memory's item in every session; in how many sessions it existed."""
         sessions, count = live_key(scope, "working", ""), 0
         async for key in self._live.keys_of(scope):
             if key.startswith(sessions):
@@ -55,9 +55,9 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Mentions of a namespace or memory in the append-only file, which has every command until it is rewritten.
+    """Erases a namespace or memory from the append-only file, which keeps every command until it is rewritten.
 
-    directory: of the embedded server. Erase the LiveState first.
+    directory: of the embedded server. Erase the LiveState first. Counts are occurrences of the id or key prefix.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
@@ -66,7 +66,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the file; return how many mentions are gone. Raises Unavailable."""
+        """Have the server rewrite the append-only file; how many occurrences are gone. Raises Unavailable."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
@@ -75,12 +75,12 @@ class LiveLog(Erasable):
         return before - await self.remaining(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the mentions, including new ones of a client that still uses the namespace."""
+        """Count the occurrences, including new ones by a client that still uses the namespace."""
         text = (memory_id or scope_prefix(scope)).encode()
         return await asyncio.to_thread(_count, self._files, text)
 
     async def _wait_for_rewrite(self) -> None:
-        """Return when no rewrite is in progress. Raises Unavailable after REWRITE_S."""
+        """Return when no rewrite of the append-only file is in progress. Raises Unavailable after REWRITE_S."""
         deadline = time.monotonic() + REWRITE_S
         while await self._is_rewriting():
             if time.monotonic() > deadline:
@@ -93,7 +93,7 @@ class LiveLog(Erasable):
 
 
 def _count(directory: Path, text: bytes) -> int:
-    """Occurrences of `text` in the files of `directory`. Files deleted meanwhile have none."""
+    """The number of occurrences of `text` in the files of `directory`; 0 for files deleted meanwhile."""
     count = 0
     for path in directory.glob("*.*"):
         try:

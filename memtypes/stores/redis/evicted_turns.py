@@ -1,6 +1,7 @@
-"""Evicted turns on Redis: a queue for each namespace, filled by the scripts of threads.
+"""Turns evicted from threads, on Redis: a queue of batches for each namespace, filled by the thread scripts.
 
-A batch is a JSON object, and its text is its token. Batches that are set aside are in a list for each thread.
+A batch is stored as a JSON object, and the text of the JSON is its token. Batches set aside after repeated failures are
+in a list for each thread.
 """
 
 from __future__ import annotations
@@ -24,42 +25,42 @@ _MOVE = Script.load("thread_move")
 
 
 def queue_key(scope: Scope) -> str:
-    """Key of the namespace's queue."""
+    """Key of the namespace's queue of evicted turns."""
     return live_key(scope, _QUEUE)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
-    """The JSON of a batch up to its turns, which the scripts append."""
+    """The start of a batch's JSON, up to the list of turns, which the scripts append."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """Evicted turns of all namespaces."""
+    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """Return the first batches; see the port."""
+        """Return the first batches of the namespace's queue; see `EvictedTurnStore`."""
         return [_batch(token) for token in await self._range(queue_key(scope), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """Remove a stored batch; see the port."""
+        """Remove a batch from the queue once its turns are stored as memories; see `EvictedTurnStore`."""
         key = queue_key(scope)
         await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), idempotent=True, key=key)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of the queue; see the port."""
+        """Move a batch to the end of its queue, with its number of tries; see `EvictedTurnStore`."""
         await self._move(queue_key(scope), queue_key(scope), replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue; see the port."""
+        """Move a batch from the queue to its thread's list of batches set aside; see `EvictedTurnStore`."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
         await self._move(queue_key(scope), live_key(scope, _ASIDE, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Queue the due batches again; see the port."""
+        """Move the batches due at `at` from set aside back to their queues; how many. See `EvictedTurnStore`."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{_ASIDE}:*"):
             for token in await self._range(key, -1):
@@ -71,14 +72,14 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Count the batches; see the port."""
+        """The number of queued batches, and the batches of the thread that are set aside; see `EvictedTurnStore`."""
         queue = queue_key(scope)
         waiting: int = await self._live.run(lambda redis: redis.llen(queue), idempotent=True, key=queue)
         aside = await self._range(live_key(scope, _ASIDE, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """Every scope with queued batches; see the port."""
+        """Every scope with queued batches; see `EvictedTurnStore`."""
         for key in await self._live.keys_matching(f"rm:*:{_QUEUE}"):
             for token in await self._range(key, 0):
                 yield _scope(token)
@@ -112,7 +113,7 @@ def _batch(token: str) -> EvictedTurns:
 
 
 def _text(batch: EvictedTurns) -> str:
-    """The JSON of `batch` with its present tries, rounds and reason: its new token."""
+    """The JSON of `batch` with its current tries, rounds, reason and retry time: its new token."""
     retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
     state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
     return json.dumps(json.loads(batch.token) | state)

@@ -1,4 +1,4 @@
-"""Keys of live state: one prefix for each namespace, which also puts the namespace in one cluster slot.
+"""Redis keys: one prefix for each namespace, which also puts all keys of the namespace in one cluster slot.
 
 Every part is percent-encoded, so different scopes, kinds or parts never share a key.
 """
@@ -19,15 +19,15 @@ def scope_prefix(scope: Scope) -> str:
 
 
 def live_key(scope: Scope, kind: str, *parts: str) -> str:
-    """Key in a namespace. kind: such as thread; parts: the ids that identify it."""
+    """Key of an object in a namespace. kind: such as "thread". parts: the ids that identify the object."""
     return scope_prefix(scope) + ":".join([kind, *map(_part, parts)])
 
 
 def tenant_key(tenant: str, kind: str, *parts: str) -> str:
-    """Key of a tenant, outside its namespaces."""
+    """Key of an object of a tenant that belongs to none of its namespaces; kind and parts as in `live_key`."""
     return f"rm:{{{_part(tenant)}}}:" + ":".join([kind, *map(_part, parts)])
 
 
 def service_key(kind: str, *parts: str) -> str:
-    """Key of the whole service. No namespace has its hash tag, because a part is never empty."""
+    """Key of an object of the whole service. Its hash tag `/` is no namespace's, whose parts are never empty."""
     return "rm:{/}:" + ":".join([kind, *map(_part, parts)])

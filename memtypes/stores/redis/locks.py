@@ -1,4 +1,4 @@
-"""Locks in Redis or Valkey: an owner token with a TTL, a first-come queue and a fencing number that only grows."""
+"""Locks in Redis or Valkey: an owner's token with a TTL, a first-come queue, and a fencing number that only grows."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ POLL_S = 0.02
 """Mean pause between two attempts; randomised so that waiters do not poll in step."""
 
 WAITER_TTL_MS = 2_000
-"""A waiter that has not asked for this long loses its place in the queue."""
+"""A waiter that has not tried to acquire the lock for this long loses its place in the queue."""
 
 FENCE_TTL_MS = 7 * 24 * 3600 * 1000
-"""A fence that has expired starts again at the server's clock, which is ahead of it by then."""
+"""TTL of a fencing number. After it the number starts again at the server's clock, which is higher by then."""
 
 _ACQUIRE, _RENEW, _RELEASE, _LEAVE = (Script.load(f"lock_{name}") for name in ("acquire", "renew", "release", "leave"))
 
 
 class RedisLocks(Locks):
-    """Locks on a server, a Sentinel set or a cluster."""
+    """The `Locks` on a Redis server, a Sentinel set or a cluster."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def acquire(self, request: LockRequest) -> Lease:
-        """Return the lock, in the order of asking; see the port."""
+        """Acquire the lock; waiters get it in the order of asking. See `Locks`."""
         token = secrets.token_hex(16)
         deadline = time.monotonic() + request.wait_s
         fence = -1
@@ -53,24 +53,24 @@ class RedisLocks(Locks):
         return Lease(request, token, fence)
 
     async def renew(self, lease: Lease) -> None:
-        """Restart the TTL; see the port."""
+        """Restart the TTL of a held lock; see `Locks`."""
         keys, args = [_key(lease.request, "lock")], (lease.token, _milliseconds(lease.request.ttl_s))
         if not await self._live.script(_RENEW, keys, args, idempotent=True):
             raise LockLost(f"the lock {lease.request.name!r} was lost")
 
     async def release(self, lease: Lease) -> bool:
-        """Release the lock; see the port."""
+        """Release a held lock; False if it was lost before. See `Locks`."""
         keys, workload = [_key(lease.request, "lock")], _workload(lease.request)
         return bool(await self._live.script(_RELEASE, keys, [lease.token], idempotent=False, workload=workload))
 
     async def _try(self, request: LockRequest, token: str) -> int:
-        """Return the fence, or -1 while the lock is taken."""
+        """Try to acquire the lock; its fencing number, or -1 if it is held or another waiter is first."""
         keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
         args = (token, _milliseconds(request.ttl_s), WAITER_TTL_MS, FENCE_TTL_MS)
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
-        """Leave the queue; the lock may have been acquired without the answer reaching us."""
+        """Leave the queue, and release the lock if it was acquired but the answer was lost."""
         keys = [_key(request, part) for part in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))

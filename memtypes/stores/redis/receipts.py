@@ -1,4 +1,4 @@
-"""Receipts on Redis: a hash chain for each tenant that many processes append to.
+"""Receipts on Redis: for each tenant a hash chain, to which several processes append.
 
 A script compares and replaces the head of the chain, so no two receipts have the same predecessor. Receipts are sealed
 here, after the last head that this process has seen. If another process has appended since, they are sealed again.
@@ -25,13 +25,13 @@ MAX_TRIES = 50
 """How often receipts are sealed before giving up; every lost try means that another process appended."""
 
 CACHED_HEADS = 1_024
-"""Chains whose head is remembered by this process."""
+"""Number of tenants for which this process remembers the head of the chain."""
 
 _APPEND = Script.load("receipt_append")
 
 
 class RedisReceipts(ReceiptStore):
-    """Receipts of all tenants. days: time to live."""
+    """The `ReceiptStore` on Redis: receipts of all tenants. days: their time to live."""
 
     def __init__(self, live: LiveClient, days: int, clock: Clock) -> None:
         self._live = live
@@ -41,7 +41,7 @@ class RedisReceipts(ReceiptStore):
         self._appending = asyncio.Lock()  # other processes are excluded by the script
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal and store receipts; see the port."""
+        """Seal receipts into the tenant's chain and store them; see `ReceiptStore`."""
         if not receipts:
             return []
         async with self._appending:
@@ -56,7 +56,7 @@ class RedisReceipts(ReceiptStore):
     async def _offer(
         self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
     ) -> ChainHead:
-        """Store `sealed` if the chain's head is `expected`. Return the head of the chain then."""
+        """Store `sealed` if the chain's head is `expected`, else nothing. Return the chain's head afterwards."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
         arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]
@@ -71,7 +71,7 @@ class RedisReceipts(ReceiptStore):
         return ChainHead(head[0], head[1]) if head[0] else ChainHead()
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the text of a receipt; see the port."""
+        """Return the text of a receipt, or None; see `ReceiptStore`."""
         key = _receipt_key(tenant, receipt_id)
         packed: bytes | None = await self._live.run(
             lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
@@ -79,7 +79,7 @@ class RedisReceipts(ReceiptStore):
         return None if packed is None else zlib.decompress(packed)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace; see the port."""
+        """Remove the receipts of the namespace; how many there were. None belong to a single memory."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0
@@ -88,7 +88,7 @@ class RedisReceipts(ReceiptStore):
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the receipts of the namespace."""
+        """Count the stored receipts of the namespace; 0 for a single memory."""
         keys = await self._receipt_keys(scope, memory_id)
         return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
 
@@ -105,5 +105,5 @@ def _receipt_key(tenant: str, receipt_id: str) -> str:
 
 
 def _index_key(scope: Scope) -> str:
-    """Key of the sorted set of the namespace's receipt ids by expiry."""
+    """Key of the sorted set of the namespace's receipt ids, ordered by expiry."""
     return tenant_key(scope.tenant, "receipts", scope.namespace)

@@ -1,4 +1,4 @@
-"""Threads on Redis: every change is one script and one round trip.
+"""Conversation threads on Redis: every change is one Lua script and one round trip.
 
 The hash of a thread holds its version, tokens, ancestors and summary. Beside it are hashes of its turns and of their
 sizes by index, and three sorted sets of indices: by index, by eviction rank and by last use. Evicted turns are queued
@@ -32,7 +32,7 @@ from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 BACKUP_S = 24 * 3_600
-"""Seconds for which a backup is stored."""
+"""Seconds for which the turns of a cleared thread are stored as a backup."""
 
 _CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
     Script.load("thread_common", f"thread_{name}")
@@ -41,13 +41,13 @@ _CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
 
 
 class RedisThreads(ThreadStore):
-    """Threads of all namespaces."""
+    """The `ThreadStore` on Redis: the threads and turns of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread; see the port."""
+        """Create a thread, or find the one with the same resource and key; its id. See `ThreadStore`."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
         name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
@@ -65,7 +65,7 @@ class RedisThreads(ThreadStore):
                 raise Conflict("a thread with this resource and key exists, and it has another parent")
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn; see the port."""
+        """Append a turn, evicting others if limits require it; see `ThreadStore`."""
         limits = append.limits
         arguments = [
             append.turn.to_json(),
@@ -85,24 +85,24 @@ class RedisThreads(ThreadStore):
         return TurnAppended(*map(int, answer[1:]))
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """Return the thread; see the port."""
+        """Return the thread without its turns; see `ThreadStore`."""
         return (await self._read(scope, thread_id, 1, 0)).thread
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """Return the thread and its turns; see the port."""
+        """Return the thread and all its turns; see `ThreadStore`."""
         return await self._read(scope, thread_id, 0, -1)
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread and some of its turns; see the port."""
+        """Return the thread and `limit` turns from `offset`, which count as used now; see `ThreadStore`."""
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark turns as used; see the port."""
+        """Mark turns as used now, for eviction by last use; see `ThreadStore`."""
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Evict turns; see the port."""
+        """Evict turns and set the summary; False if one of them is gone. See `ThreadStore`."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -119,7 +119,7 @@ class RedisThreads(ThreadStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """Replace all turns; see the port."""
+        """Replace all turns of a thread; see `ThreadStore`."""
         arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank)]
@@ -129,7 +129,7 @@ class RedisThreads(ThreadStore):
         return int(answer[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns; see the port."""
+        """Remove all turns of a thread, with a backup if it gets an id; see `ThreadStore`."""
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
         answer = await self._live.script(_REPLACE, [thread, backup], ["", BACKUP_S], idempotent=False)
@@ -137,7 +137,7 @@ class RedisThreads(ThreadStore):
         return int(answer[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """Return the turns of a backup; see the port."""
+        """Return the turns of a backup that `clear` made; see `ThreadStore`."""
         key = _backup_key(scope, backup_id)
         stored: str | None = await self._live.run(lambda redis: redis.get(key), idempotent=True, key=key)
         if stored is None:
@@ -145,7 +145,7 @@ class RedisThreads(ThreadStore):
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
     async def delete(self, scope: Scope, thread_id: str) -> None:
-        """Delete the thread; see the port."""
+        """Delete the thread with its turns; see `ThreadStore`."""
         answer = await self._live.script(_DELETE, [_key(scope, thread_id)], [], idempotent=False)
         _raise_refusal(thread_id, answer)
 
@@ -170,7 +170,7 @@ def _backup_key(scope: Scope, backup_id: str) -> str:
 
 
 def _raise_refusal(thread_id: str, answer: list[Any]) -> None:
-    """Raise NotFound or VersionConflict if a script answered so."""
+    """Raise NotFound or VersionConflict if the script's answer is a missing thread or another version."""
     if answer[0] == "missing":
         raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
     if answer[0] == "version":
@@ -184,12 +184,12 @@ def _or_empty(value: int | None) -> str | int:
 
 
 def _rank(rank: str | None) -> str:
-    """The eviction rank as the scripts read it: never, use, or a number."""
+    """The eviction rank as the scripts read it: "never" for None, "use" (by last use) for "", else `rank`."""
     return "never" if rank is None else rank or "use"
 
 
 def _fields(new: NewThread) -> list[Argument]:
-    """The fields of a new thread's hash: name, value, name, value ..."""
+    """The fields of a new thread's hash as script arguments, names and values alternating."""
     fields: dict[str, Argument | None] = {
         "resource": new.resource,
         "key": new.key,
@@ -203,7 +203,7 @@ def _fields(new: NewThread) -> list[Argument]:
 
 
 def _turn(stored: str) -> Turn:
-    """The turn in "[index,turn]"."""
+    """The turn that a script returned as the text "[index,turn]"."""
     index, turn = stored[1:-1].split(",", 1)
     return Turn.from_json(turn, int(index))
 

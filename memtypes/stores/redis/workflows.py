@@ -1,4 +1,4 @@
-"""Workflows on Redis: a hash and a list for each, every change one script and one round trip.
+"""Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
 log; the event of version v is at index v - 1. An ended workflow keeps its hash for a day and its log for an hour.
@@ -31,7 +31,7 @@ from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 WORKFLOW_TTL_S = 24 * 3_600
-"""Seconds for which a workflow is stored after its last event, or its last descendant's."""
+"""Seconds for which a workflow is stored after its last event, or the last event of its descendants."""
 
 ENDED_LOG_TTL_S = 3_600
 """Seconds for which the log of an ended workflow is stored; its state stays for WORKFLOW_TTL_S."""
@@ -47,13 +47,13 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN = (
 
 
 class RedisWorkflows(WorkflowStore):
-    """Workflows of all namespaces."""
+    """The `WorkflowStore` on Redis: workflows of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow; see the port."""
+        """Create a workflow; see `WorkflowStore`."""
         workflow = _key(scope, new.workflow_id)
         parent = workflow if new.parent_id is None else _key(scope, new.parent_id)
         arguments: list[Argument] = [
@@ -76,7 +76,7 @@ class RedisWorkflows(WorkflowStore):
                 raise InvalidRequest(f"a chain has at most {MAX_CHAIN} workflows", path="parent_id", got=new.parent_id)
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event; see the port."""
+        """Append an event to a workflow's log, once per idempotency key; see `WorkflowStore`."""
         workflow = _key(scope, append.workflow_id)
         once = append.once
         answers = live_key(scope, "workflow", append.workflow_id, "once", once.key) if once else workflow
@@ -95,7 +95,7 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return the workflow; see the port."""
+        """Return a stored state and the events from there to `at_version`, or the newest; see `WorkflowStore`."""
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -106,7 +106,7 @@ class RedisWorkflows(WorkflowStore):
         return _log(workflow_id, at_version, answer)
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """Return a part of the log; see the port."""
+        """Return up to `limit` events of the log, after version `after`; see `WorkflowStore`."""
         workflow = _key(scope, workflow_id)
 
         async def read(redis: Connection) -> list[Any]:
@@ -124,12 +124,12 @@ class RedisWorkflows(WorkflowStore):
         return _events(events, after)
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store a state; see the port."""
+        """Store a state, from which later loads start; see `WorkflowStore`."""
         arguments: list[Argument] = [state.version, state.to_json().decode()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
 
     async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
-        """Return the chain; see the port."""
+        """Return parent, status and version of the workflow and its ancestors, oldest first; see `WorkflowStore`."""
         answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], idempotent=True)
         if answer[0] == "missing":
             raise _unknown(workflow_id)
@@ -137,7 +137,7 @@ class RedisWorkflows(WorkflowStore):
         return tuple(_link(link_id, fields) for link_id, fields in zip(ids, answer[2], strict=True))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to record an ended workflow; see the port."""
+        """Claim the right to record an ended workflow, for CLAIM_S; see `WorkflowStore`."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 
@@ -148,7 +148,7 @@ class RedisWorkflows(WorkflowStore):
         return await self._live.run(take, idempotent=False, key=claim)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Remove a recorded workflow from the unrecorded ones; see the port."""
+        """Remove a recorded workflow from the set of unrecorded ones; see `WorkflowStore`."""
 
         async def remove(redis: Connection) -> None:
             await redis.srem(live_key(scope, _UNRECORDED), _member(scope, workflow_id))
@@ -157,7 +157,7 @@ class RedisWorkflows(WorkflowStore):
         await self._live.run(remove, idempotent=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Every ended workflow that is not recorded yet; see the port."""
+        """Scope and id of every ended workflow that is not recorded yet; see `WorkflowStore`."""
         for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
             members: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
             for member in members:
@@ -174,7 +174,7 @@ def _claim_key(scope: Scope, workflow_id: str) -> str:
 
 
 def _member(scope: Scope, workflow_id: str) -> str:
-    """Member of the set of unrecorded workflows."""
+    """The workflow as a member of its namespace's set of unrecorded workflows."""
     return json.dumps([scope.tenant, scope.namespace, workflow_id])
 
 

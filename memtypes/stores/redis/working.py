@@ -1,7 +1,7 @@
-"""Live working memory on Redis: a hash for each session, all sessions of a namespace in one slot.
+"""Live working memory on Redis: a hash of items for each session; sessions of a namespace are in one cluster slot.
 
-The set of due namespaces is in a slot of its own and is updated after the change itself. A crash between the two only
-delays the sweep of items that have expired anyway.
+The set of namespaces that are due for syncing is in another slot and is updated after the items. A crash between the
+two only delays the sweep of items that have expired anyway.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _RESCHEDULE = Script.load("working_reschedule")
 
 
 class RedisWorking(LiveItemStore):
-    """Live items of all namespaces."""
+    """The `LiveItemStore` on Redis: working-memory items of all namespaces."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item, due for syncing now; see the port."""
+        """Store an item of the session and set its session due for syncing now; see `LiveItemStore`."""
         at = _milliseconds(item.memory.updated_at)
         await self._live.script(
             _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at), idempotent=True
@@ -43,7 +43,7 @@ class RedisWorking(LiveItemStore):
         await self._set_due(scope, at)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Return the items of the session; see the port."""
+        """Return the items of the session, oldest first; see `LiveItemStore`."""
         key, _ = _keys(scope)
         workload = READ if optional else COMMAND
         records: list[str] = await self._live.run(
@@ -52,13 +52,13 @@ class RedisWorking(LiveItemStore):
         return sorted(map(_item, records), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live; see the port. It waits for the disk, and no answer waits for it."""
+        """Restart the items' time to live; see `LiveItemStore`. Waits for the disk: call it after answering."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Clear items; see the port."""
+        """Mark the selected items as cleared; their ids. See `LiveItemStore`."""
         arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "")
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
@@ -66,23 +66,23 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return the due namespaces; see the port."""
+        """Return the namespaces with sessions due for syncing or sweeping at `at`; see `LiveItemStore`."""
         due = await self._due(DUE_NAMESPACES, at, limit)
         return [DueNamespace(Scope(*json.loads(name)), f"{score:.0f}") for name, score in due]
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return the due sessions; see the port."""
+        """Return the sessions of the namespace due for syncing or sweeping at `at`; see `LiveItemStore`."""
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as synced unless their record has changed; see the port."""
+        """Mark items as synced to the memory store, except those changed since they were read; see `LiveItemStore`."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set the namespace due when its first session is, or never; see the port."""
+        """Set the namespace due when its first session is due, or never if none is; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.run(
             lambda redis: redis.zrange(key, 0, 0, withscores=True), idempotent=True, key=key
@@ -93,7 +93,7 @@ class RedisWorking(LiveItemStore):
         )
 
     async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
-        """Members of a sorted set and their scores, up to `at`."""
+        """Up to `limit` members of the sorted set `key` whose score, a time, is at most `at`; with their scores."""
         until = _milliseconds(at)
         return await self._live.run(
             lambda redis: redis.zrangebyscore(key, "-inf", until, start=0, num=limit, withscores=True),
@@ -126,7 +126,7 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as JSON; see working_common.lua. The text of the stored record is the item's `revision`."""
+    """The item as the JSON that the scripts store; see working_common.lua. The text is the item's `revision`."""
     memory = item.memory
     return json.dumps(
         {

@@ -1,6 +1,6 @@
 """The embedded engine: a shard for each memory type, and the engine operations on them.
 
-The library never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend:
+Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend:
 a request is answered in one piece. An update is in the write-ahead log before it is acknowledged, so it survives the
 death of this process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
 """
@@ -47,19 +47,19 @@ from memtypes.stores.operations.schema import indexes_of
 from memtypes.stores.operations.uuids import Ids
 
 EVERY_STEP = 64
-"""Memories that are re-embedded in one step."""
+"""Memories in a batch of `every`, and so in one step of re-embedding."""
 
 WARM_UP_STEP = 100
-"""Memories of a warm-up step at first: some milliseconds, unless they are long."""
+"""Memories that the first warm-up steps read: some milliseconds, unless the memories are long."""
 
 LONG_STEP_S = 0.01
-"""Seconds of processor time; after a longer step the next ones are half as large."""
+"""Seconds of processor time; after a longer warm-up step the next steps read half as many memories."""
 
 _log = logging.getLogger(__name__)
 
 
 class EdgeEngine(EngineOperations):
-    """The shards of one store."""
+    """The engine operations on the shards of one embedded store, with caches of columns and passages."""
 
     score_all_factor: ClassVar[int] = 10
 
@@ -75,7 +75,7 @@ class EdgeEngine(EngineOperations):
 
     @classmethod
     def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> EdgeEngine:
-        """The shards in these directories, created where there are none. Raises StoreInUse or Unavailable."""
+        """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
         with translated():
             shards = {
                 kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind))) for kind, path in paths.items()
@@ -90,35 +90,35 @@ class EdgeEngine(EngineOperations):
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
     ) -> dict[MemoryType, FacetCounts]:
-        """The values of a field with their numbers."""
+        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
         with translated():
             return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """Payloads by id."""
+        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
         with translated():
             return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of every query."""
+        """The hits of each query, in the order of the queries of each type."""
         with translated():
             return {kind: self._shards[kind].reader.search(batch) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """What ranking needs of these memories."""
+        """Which of the memories exist, and their columns: the payload fields that ranking uses."""
         with translated():
             return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token in each of these memories."""
+        """The best cosine of each query token with any token of each memory, type after type."""
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The ids of these memories."""
+        """The ids of the memories in these slots, type after type."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of those `ids` that exist in the scope, from the cache where they were read before."""
+        """The passages of those `ids` that exist in the scope; read from the shards only if they are not cached."""
         passages: list[Passage] = []
         with translated():
             for kind, few in ids.items():
@@ -127,7 +127,7 @@ class EdgeEngine(EngineOperations):
         return passages
 
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Make the changes of each type."""
+        """Apply the changes of each type in order."""
         with translated():
             for kind, ordered in changes.items():
                 for change in ordered:
@@ -135,13 +135,13 @@ class EdgeEngine(EngineOperations):
 
     @property
     def unflushed(self) -> bool:
-        """Whether a change is only in a log."""
+        """Whether any shard has changes that are only in its write-ahead log."""
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache the columns of every memory, a step at a time, so that first searches find them.
+        """Cache the columns of every memory, one step per iteration, so that the first searches are fast.
 
-        The steps are so short that a query hardly waits for one.
+        Each step takes some milliseconds, so a query hardly waits for one.
         """
         with translated():
             for kind in self._shards:
@@ -164,7 +164,7 @@ class EdgeEngine(EngineOperations):
             self._passages[kind].forget(None)
 
     def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
-        """The payloads of every memory of a type, of all scopes, in batches: for re-embedding alone."""
+        """The payloads of every memory of a type, of all scopes, in batches. Only for re-embedding."""
         last = -1
         while True:
             with translated():
@@ -175,7 +175,7 @@ class EdgeEngine(EngineOperations):
             last = batch[-1][0]
 
     def take_unsynced(self) -> list[Path]:
-        """The directories of the logs that were written since the last call."""
+        """The directories of logs and sidecar files written since the last call; the caller syncs them."""
         logs = [directory for kind in self._unsynced for directory in self._shards[kind].logs]
         self._unsynced.clear()
         return logs
@@ -188,14 +188,14 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[MemoryType]:
-        """The types that still contain bytes removed at this time (in nanoseconds) or before."""
+        """The memory types whose shard still contains bytes deleted up to `removed_by`, in nanoseconds."""
         since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
     def copy_shard(self, kind: MemoryType, path: Path) -> Generator[None, None, Shard]:
-        """Copy the shard of a type to `path`, a step at a time; the copy, complete and synced.
+        """Copy the shard of a type to `path`, one batch per iteration; returns the complete and synced copy.
 
-        Writes go on meanwhile and are made in both. Raises Unavailable when the copy could not follow one.
+        Writes made meanwhile go to both shards. Raises Unavailable if one failed in the copy.
         """
         self._drop_copy(kind)
         with translated():
@@ -212,7 +212,7 @@ class EdgeEngine(EngineOperations):
         return copy.shard
 
     def use_copy(self, kind: MemoryType) -> None:
-        """Replace a shard by its complete copy, and delete every other version of the type."""
+        """Replace the shard of a type by its complete copy, and delete all other versions of the shard."""
         copy, before = self._copies.pop(kind), self._shards[kind]
         moved = copy.new_slots(before)
         self._columns.renumber(kind, moved)
@@ -223,7 +223,7 @@ class EdgeEngine(EngineOperations):
         copy.shard.delete_other_versions()
 
     def close(self) -> None:
-        """Flush and close every shard."""
+        """Sync, flush and close every shard; unfinished copies are dropped."""
         for kind in list(self._copies):
             self._drop_copy(kind)
         for directory in self.take_unsynced():
@@ -256,7 +256,7 @@ class EdgeEngine(EngineOperations):
         self._follow(kind, change, slots)
 
     def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Make a change in the shard's copy as well. A copy that can't follow is dropped, the write stands."""
+        """Apply a change to the shard's unfinished copy, if any. If that fails, the copy is dropped."""
         copy = self._copies.get(kind)
         if copy is None:
             return

@@ -1,4 +1,4 @@
-"""Reads of one shard: searches, scrolls and counts. Here ids become the engine's slots, and slots ids."""
+"""Reads of one shard: searches, scrolls and counts. Converts memory ids to the engine's slots, and slots to ids."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from memtypes.stores.operations.schema import SPARSE
 from memtypes.stores.operations.uuids import ids_of, strings_of
 
 SlotPayloads: TypeAlias = dict[int, Payload]
-"""Payloads by slot."""
+"""Payloads of memories by their slot."""
 
 _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads one shard."""
+    """Reads of one shard. namespaces: cached slots and inverted indexes of its small namespaces."""
 
     engine: edge.EdgeShard
     slots: SlotFile
@@ -37,20 +37,20 @@ class Reader:
 
     @classmethod
     def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
-        """The reader of the shard with these parts."""
+        """The reader of the shard that consists of `engine`, `slots` and `terms`, with empty caches."""
         return cls(engine, slots, terms, NamespaceCache(partial(_matching, engine, slots)))
 
     def search(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        """The hits of each query."""
+        """The hits of each query; keyword queries in small namespaces are answered by inverted indexes."""
         return ShardSearch(self.namespaces, self.terms, self.engine_hits).hits(queries)
 
     def engine_hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        """The hits of each query, all found by the engine."""
+        """The hits of each query, all found by the engine, without the inverted indexes."""
         requests = Translator(self.slots).queries(queries)
         return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(requests))]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads by id, in the order of the scroll."""
+        """The payloads that a scroll selects, by memory id, in the order of the scroll."""
         if scroll.order is ScrollOrder.BY_ID:
             return self._scroll_by_id(scroll)
         request = edge.ScrollRequest(
@@ -71,22 +71,22 @@ class Reader:
         return self.engine.count(edge.CountRequest(exact=True, filter=self._filter(where)))
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
-        """The values of a field with their numbers."""
+        """The values of a payload field, each with the number of memories that have it, at most `limit`."""
         facets = self.engine.facet(edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of those points that exist, whole or with these fields alone."""
+        """The payloads of those `slots` that have a point, whole or only `fields`."""
         records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
-        """The sparse vectors of those points that exist, by slot; empty for a point without terms."""
+        """The sparse vectors of those `slots` that have a point, by slot; empty for a point without terms."""
         records = self.engine.retrieve(slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """The first points after a slot with their payloads, whole or with these fields alone."""
+        """Slot and payload, whole or only `fields`, of the first `limit` points after `slot`, ascending."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
@@ -102,7 +102,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """The engine orders by slot, so all points that meet the condition are sorted here."""
+        """Payloads by id, ordered by id. The engine orders by slot, so all matching points are sorted here."""
         slots = self.matching(scroll.where)
         ids = self.slots.ids(slots)
         order = np.argsort(ids)
@@ -115,7 +115,7 @@ class Reader:
 
 
 def _selected(fields: Sequence[str] | None) -> bool | list[str]:
-    """The engine's payload selector. fields: None for all."""
+    """The engine's `with_payload` argument. fields: those to read; None for all."""
     return True if fields is None else list(fields) or False
 
 
@@ -126,7 +126,7 @@ def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: 
 
 
 def slots_in(points: Iterable[Any]) -> Slots:
-    """The slots of points or hits."""
+    """The slots of the engine's points or hits, in their order: a point's id is its slot."""
     return slots_of([point.id for point in points])
 
 
@@ -136,7 +136,7 @@ def _slot(point: edge.Record) -> int:
 
 
 def _sparse(vectors: Any) -> SparseVector:
-    """The sparse vector among a point's vectors, its terms ascending."""
+    """The sparse vector in `vectors`, the engine's vectors of one point; empty if there is none."""
     sparse = vectors.get(SPARSE) if isinstance(vectors, dict) else None
     if sparse is None:
         return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))

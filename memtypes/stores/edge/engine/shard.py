@@ -1,7 +1,7 @@
 """The memories of one type: the engine's shard, and the sidecar's slots, terms and token vectors of its points.
 
-New rows are written to the sidecar's files before the engine's log, and removed rows are taken out after it. So every
-point has its slot and its vectors, whatever dies in between.
+New rows are written to the sidecar's files before the point is written to the engine, and removed after the point. So
+every point has its slot and its vectors even if the process dies in between.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ _MARK = "removed"
 
 _REPAIRED_AT_ONCE = 1_000
 _LOGGED = 10_000
-"""Reading the terms of more memories than this is announced in the log."""
+"""If the terms of more memories than this must be repaired, the log says so, as it takes seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class DeletionMarker:
-    """Since when a shard contains deleted bytes, in nanoseconds of the clock; None when it contains none."""
+    """Whether a shard contains deleted bytes. since: time of the first deletion in ns; None if there was none."""
 
     path: Path
     since: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> DeletionMarker:
-        """Deletion state of the shard at `path`; 0 if it is marked, or if another version exists beside it."""
+        """The marker of the shard at `path`; since is 0 if the mark file or another version of the shard exists."""
         other_version = any(other != path for other in path.parent.iterdir())
         return cls(path, 0 if other_version or (path / _MARK).exists() else None)
 
     def mark(self, at: int) -> None:
-        """Record, before a removal, that the shard will contain deleted bytes; the mark outlives the process."""
+        """Record, before a removal, that the shard will contain deleted bytes; the mark is a synced file."""
         if self.since is None:
             self.since = at
             handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -69,7 +69,7 @@ class DeletionMarker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """One type's memories in a directory."""
+    """The memories of one type in the directory `path`: engine shard, slots, token vectors, terms, and a reader."""
 
     path: Path
     engine: edge.EdgeShard
@@ -81,7 +81,7 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, deleted: DeletionMarker | None = None) -> Shard:
-        """The shard in `path`, which the engine has open, with its files, created where there are none."""
+        """The shard in `path`, opened as `engine`; sidecar files are created if missing, and repaired."""
         slots, terms = SlotFile(path), TermFile.beside(path)
         reader = Reader.of(engine, slots, terms)
         shard = cls(path, engine, slots, TokenFile.beside(path), terms, deleted or DeletionMarker.of(path), reader)
@@ -91,11 +91,11 @@ class Shard:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories that each change is written to."""
+        """The directories that a change is written to: the engine's write-ahead log and the sidecar's files."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Make a change; the slots of the changed memories, None where only the engine knows them."""
+        """Apply a change to the engine and the sidecar; the slots of the changed memories, None if unknown."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -110,7 +110,7 @@ class Shard:
         return self.named(change)
 
     def named(self, change: Change) -> Slots | None:
-        """The slots of the memories that a change names, the only ones it can apply to; None where it names none."""
+        """The slots of the memories that a change lists by id; None if it selects memories by other conditions."""
         if isinstance(change, PutPoints):
             return self.slots.known([point.id for point in change.points])
         for part in change.where.get("must", ()):
@@ -119,14 +119,14 @@ class Shard:
         return None
 
     def close(self) -> None:
-        """Close the engine's shard and the files."""
+        """Close the engine's shard and the sidecar's files."""
         self.engine.close()
         self.tokens.close()
         self.terms.close()
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete every other version of the type."""
+        """Delete the directories of every other version of this memory type."""
         for other in self.path.parent.iterdir():
             if other != self.path:
                 shutil.rmtree(other)
@@ -153,9 +153,9 @@ class Shard:
         return slots
 
     def _repair_slots(self) -> None:
-        """Make the slots agree with the engine's points after a power cut, which may keep the one and lose the other.
+        """Make the slot file agree with the engine's points; a power cut may lose rows of the one and not of the other.
 
-        Looks at the points of slots without an id, and at those beyond the last slot.
+        Compares only doubtful slots (no id, or a shared one) and the points after the last slot.
         """
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
@@ -166,7 +166,7 @@ class Shard:
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy sparse terms that the sidecar lacks from the engine: a power cut may have lost them."""
+        """Copy the sparse vectors that the term file lacks from the engine's points: a power cut may have lost them."""
         lacking = self.terms.lacking(self.slots.used())
         if len(lacking) > _LOGGED:
             _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))

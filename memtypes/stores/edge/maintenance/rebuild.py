@@ -1,7 +1,7 @@
-"""Re-embedding of an embedded store: writes every memory with new vectors to new shards, and then the alias.
+"""Re-embedding of an embedded store: writes memories with new vectors to new shards, then switches store.json to them.
 
-The engine is stopped first and can't be started meanwhile, so no write is missed. Until the alias is replaced the store
-is unchanged. The previous version stays on the disk.
+The engine is stopped first and can't be started meanwhile, so no write is missed. Until store.json is replaced the
+store is unchanged. The previous shards stay on the disk.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 
 STOP_S = 60.0
-"""The time for an engine to flush and end."""
+"""Seconds that an engine gets to flush and end."""
 
 _POLL_S = 0.05
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[MemoryType, int]:
-    """The number of memories of each type in the next version, which is the current one then.
+    """Re-embed every memory of a store; the number of memories of each type.
 
     settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
     while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
-    what `embed` raises; nothing has changed then.
+    the errors of `embed`; after any error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as opening:
@@ -51,7 +51,7 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
 
 
 async def _stop(layout: Layout) -> None:
-    """Stop the engine process and wait for its end."""
+    """Send SIGTERM to the store's engine process, if one runs, and wait for its end. Raises StoreInUse after STOP_S."""
     deadline = time.monotonic() + STOP_S
     asked = False
     while True:
@@ -84,25 +84,25 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """An engine in this process as a store, for reading."""
+    """A store on an engine in this process, from which `embed_again` reads the turns before a turn."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
         self._engine = engine
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The engine's answer."""
+        """The engine's answer to `request`."""
         return await request.run(self._engine)
 
     async def ping(self) -> None:
-        """Return at once."""
+        """Do nothing: the engine is in this process."""
 
     async def aclose(self) -> None:
-        """Return at once: whoever opened the engine closes it."""
+        """Do nothing: the caller that opened the engine closes it."""
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: MemoryType, embed: EmbedTexts) -> int:
-    """The number of memories of `kind` in the new engine. Raises Unavailable when it differs from the old engine's."""
+    """Copy the memories of `kind` with new vectors; their number. Raises Unavailable if `new` has fewer or more."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, payloads, embed), EVERYTHING)]})

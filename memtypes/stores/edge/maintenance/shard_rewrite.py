@@ -1,8 +1,8 @@
 """Copies of shards, without the deleted bytes that the engine keeps in its segments and its log.
 
-A copy is filled a batch at a time while its source is still written to. It contains exactly the points up to the slot
-that was copied last, as each change of the source is made in it as well. Its slots are new, without the gaps of removed
-memories.
+A copy is filled a batch at a time while its source is still written to. It contains exactly the source's points up to
+the slot that was copied last: each change of the source is made in the copy too. The copy numbers its slots afresh,
+without the gaps of removed memories.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.operations.engine import Change, PutPoints
 
 BATCH = 32
-"""Points that are copied at once: a few milliseconds, in which no request is answered."""
+"""Points copied at once: this takes a few milliseconds, in which no request is answered."""
 
 _NONE = -1
 _ALL = sys.maxsize
@@ -27,13 +27,13 @@ _ALL = sys.maxsize
 
 @dataclass(slots=True)
 class ShardCopy:
-    """A copy in progress. copied: the last slot of the source that has been copied."""
+    """A copy of a shard in progress. shard: the copy. copied: the last slot of the source that was copied."""
 
     shard: Shard
     copied: int = _NONE
 
     def copy_batch(self, source: Shard) -> bool:
-        """Copy the next points of `source` with all their vectors; whether the copy is complete."""
+        """Copy the next BATCH points of `source` with all their vectors; True if the copy is now complete."""
         request = edge.ScrollRequest(offset=self.copied + 1, limit=BATCH + 1, with_payload=True, with_vector=True)
         records, _ = source.engine.scroll(request)
         old = slots_in(records)
@@ -49,7 +49,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Make a change of the source here, as far as it is copied. slots: of the changed points in the source."""
+        """Apply a change of the source to the points already copied. slots: of the changed points, in the source."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)
@@ -58,5 +58,5 @@ class ShardCopy:
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """The slot here of each slot of the source; -1 where its memory was removed."""
+        """The slot in the copy for each slot of `source`; -1 where the memory was removed."""
         return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))

@@ -33,7 +33,7 @@ from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode, encode
 
 REWRITE_WAIT_S = 60.0
-"""Some 100,000 memories are rewritten in this time."""
+"""Seconds that an erasure waits for the rewrite of shards: enough for some 100,000 memories."""
 
 _POLL_S = 0.02
 _RETRY_S = 0.05
@@ -45,11 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 class ConnectionLostError(Exception):
-    """The engine process has ended before it answered."""
+    """The connection to the engine process ended before the answer to a request arrived."""
 
 
 class Connection:
-    """Sends requests and matches replies by number."""
+    """A connection to the engine process: sends numbered requests, and matches the replies by these numbers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -65,11 +65,11 @@ class Connection:
 
     @property
     def lost(self) -> bool:
-        """Whether no more requests can be sent."""
+        """Whether the connection has broken, so that no more requests can be sent on it."""
         return self._lost
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The answer to a request. Raises the engine's error, Unavailable in time, or ConnectionLostError."""
+        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
         if self._lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -88,7 +88,7 @@ class Connection:
         return answer
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection to the engine process; the process goes on."""
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._writer.close()
@@ -121,7 +121,7 @@ class Connection:
 
 
 class EdgeStore(MessageStore):
-    """The store in one directory. Use it in the event loop that opened it."""
+    """The embedded store in one directory: a client of its engine process, bound to the event loop that opened it."""
 
     def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
         super().__init__(settings.dimensions)
@@ -134,20 +134,20 @@ class EdgeStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """The store of `settings.directory`, created where there is none.
+        """The store in `settings.directory`, created if missing, connected to its engine process.
 
-        Raises EmbedderMismatch, StoreInUse or Unavailable, and has changed nothing then.
+        Raises EmbedderMismatch, StoreInUse or Unavailable; in that case nothing was changed.
         """
         store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
         await store._connected()
         return store
 
     async def ping(self) -> None:
-        """Return when the engine answers; raise Unavailable when it can't."""
+        """Return when the engine process answers. Raises Unavailable if it does not."""
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Have shards rewritten; the number of types that still contain bytes removed by this time, in nanoseconds."""
+        """Start rewriting shards with bytes deleted up to `removed_by`, in ns; the number of types left to rewrite."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -156,11 +156,11 @@ class EdgeStore(MessageStore):
         await self._disconnect()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The answer of the engine process."""
+        """The engine process's answer to `request`."""
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The answer; when the engine dies before it answers, a repeatable request is sent to the next engine once."""
+        """The engine's answer. If the engine dies before it, a repeatable request is sent once to a new engine."""
         try:
             try:
                 return await (await self._connected()).ask(request, timeout_s)
@@ -174,7 +174,7 @@ class EdgeStore(MessageStore):
             raise Unavailable(str(error), retry_after_s=5) from error
 
     async def _connected(self) -> Connection:
-        """The connection, reopened when it was lost."""
+        """The connection to the engine process, opened again if it was lost."""
         if self._closed:
             raise Unavailable("the store has been closed")
         async with self._opening:
@@ -184,7 +184,7 @@ class EdgeStore(MessageStore):
             return self._connection
 
     async def _connect(self) -> Connection:
-        """A connection to the engine process, which is started where there is none."""
+        """A new connection to the engine process, which is started if none runs."""
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
             started = await asyncio.to_thread(ensure_engine, self._layout, self._settings, deadline)
@@ -198,7 +198,7 @@ class EdgeStore(MessageStore):
             await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
     async def _welcomed(self, deadline: float) -> Connection | None:
-        """A connection on which the engine has answered, or None when it can't be reached."""
+        """A connection on which the engine has answered `Hello`; None if the engine can't be reached."""
         holder = self._layout.read_holder()
         if holder is None:
             return None
@@ -225,9 +225,9 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """The store's files in an erasure: every shard with deleted bytes is rewritten, whatever scope they belonged to.
+    """Removes deleted memories' bytes from the store's files: rewrites every shard with such bytes, of any scope.
 
-    wait_s: how long an erasure waits for that; the rest of a rewrite goes on in the background.
+    wait_s: seconds that an erasure waits for the rewrite, which then goes on in the background.
     """
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
@@ -235,16 +235,16 @@ class EdgeFiles(Erasable):
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """The number of types that were rewritten."""
+        """Rewrite the shards that contain deleted bytes; the number of memory types rewritten within `wait_s`."""
         requested_at = time.time_ns()
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """The number of types that still contain deleted bytes."""
+        """The number of memory types whose shard still contains deleted bytes after at most `wait_s` of rewriting."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """The number of types with bytes deleted by then, as soon as it is 0 or the time is over."""
+        """The number of types with bytes deleted up to `removed_by`, as soon as it is 0, or after `wait_s`."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

@@ -1,8 +1,8 @@
 """`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
 
 Answers one request at a time, in turns among its connections, so a query waits for at most one batch of another
-client's write. Syncs the logs every second, so a power cut loses at most the last second; flushes when idle. Ends some
-time after its last client has disconnected, or on SIGTERM.
+client's write. Syncs the logs every second, so a power cut loses at most the last second; flushes shards to disk when
+idle. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from memtypes.stores.operations.messages import decode, encode
 
 SYNC_S = 1.0
 QUIET_S = 0.5
-"""Without requests. A flush blocks the process for some 100 ms, so it waits for such a pause."""
+"""Seconds without a request before a shard is flushed: a flush blocks the process for some 100 ms."""
 
 WARM_PAUSE_S = 0.005
-"""Between two warm-up steps, which so take at most a quarter of the time."""
+"""Seconds between two warm-up steps, so that warming up takes at most a quarter of the time."""
 
 FLUSH_AT_LATEST_S = 60.0
 FIRST_CLIENT_S = 30.0
@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EngineServer:
-    """One engine and its clients. linger_s: how long to run without a client."""
+    """Answers the clients of one engine. linger_s: seconds to go on after the last client has disconnected."""
 
     engine: EdgeEngine
     layout: Layout
@@ -71,7 +71,7 @@ class EngineServer:
     idle: asyncio.TimerHandle | None = None
 
     async def serve(self, listener: socket.socket) -> None:
-        """Answer until a signal, or until there has been no client for a while."""
+        """Answer clients of `listener` until SIGTERM, SIGINT, or `linger_s` without a client."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
         self._stay(FIRST_CLIENT_S)
@@ -92,7 +92,7 @@ class EngineServer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _stay(self, seconds: float) -> None:
-        """Stop after `seconds` unless a client connects."""
+        """Stop the server after `seconds` unless a client connects before."""
         self.idle = asyncio.get_running_loop().call_later(seconds, self.stop.set)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,7 +133,7 @@ class EngineServer:
             return Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log"))
 
     async def _answer(self, request: AnyRequest) -> object:
-        """The answer to a request. No engine request suspends, so each is atomic."""
+        """The answer to a request. Engine requests never suspend, so each is atomic."""
         match request:
             case Hello():
                 return None
@@ -144,7 +144,7 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Fill the caches in the pauses between requests; searches read what a failure leaves out."""
+        """Fill the column cache in steps, with pauses for requests. After a failure searches read the rest."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
@@ -152,7 +152,7 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite the shards with deleted bytes on request; what fails is repeated on the next request."""
+        """Rewrite shards with deleted bytes whenever a client asks; what failed is retried on the next request."""
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -184,7 +184,7 @@ class EngineServer:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """A socket to listen on, named in the holder file while it is open."""
+    """A listening socket, whose path is in the store's engine.json while it is open."""
     path = socket_in(layout.directory, "engine.sock")
     path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -205,7 +205,10 @@ async def _serve(layout: Layout, engine: EdgeEngine, linger_s: float, ready: Cal
 
 
 def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> None:
-    """Serve the store of `layout` until it is stopped. Raises StoreInUse, Unavailable or InvalidRequest."""
+    """Serve the store of `layout` until the server stops; `ready` is called once it listens.
+
+    Raises StoreInUse, Unavailable or InvalidRequest.
+    """
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is not a store")
@@ -220,7 +223,7 @@ def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> No
 
 
 def main() -> int:
-    """The exit code: 0 after a clean end, 1 after an error in opening, which is reported on standard output."""
+    """Run the engine process; exit code 0 after a clean end, 1 if opening failed, with the error on standard output."""
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
@@ -235,7 +238,7 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Report to the process that started this one. From then on standard output is the log."""
+    """Send `message` to the process that started this one. From then on standard output goes to the log."""
     with contextlib.suppress(BrokenPipeError):  # it has stopped waiting; the next client finds this engine ready
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Finds or starts the engine process of a store. Everything here blocks: call it in a thread."""
+"""Finds or starts the engine process of an embedded store. Every function here blocks: call it in a thread."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SERVER = "memtypes.stores.edge.process.server"
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """The directory of a store, its embedder, and timeouts.
+    """Settings of an embedded store: its directory, its embedder, and timeouts.
 
     fingerprint, dimensions: of the embedder. timeout_s: for a request. start_timeout_s: for finding or starting the
-    engine, which replays its log after a crash. linger_s: how long the engine runs after its last client.
+    engine, which replays its log after a crash. linger_s: how long the engine runs on after its last client has left.
     """
 
     directory: Path
@@ -41,9 +41,10 @@ class EdgeSettings:
 
 
 def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
-    """The id of the started process, or None when an engine runs already.
+    """Start the engine process of a store; its process id, or None if an engine runs already.
 
-    A lock makes concurrent openers start one engine only. Raises EmbedderMismatch, StoreInUse or Unavailable.
+    A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch,
+    StoreInUse or Unavailable.
     """
     with _locked_in_time(layout.opening_lock, deadline):
         layout.prepare(settings.fingerprint, settings.dimensions)
@@ -62,7 +63,7 @@ def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> in
 
 
 def in_use(layout: Layout) -> StoreInUse:
-    """The error for a running engine that does not answer: it names the process and the way out."""
+    """The error for a running engine that does not answer; the message names its process and says what to do."""
     return StoreInUse(
         f"the store in {layout.directory} is held by process {holder_of(layout.engine_lock)}, which does not answer "
         f"(see {layout.log_path}). Stop that process, or use its service with --url"
@@ -70,7 +71,7 @@ def in_use(layout: Layout) -> StoreInUse:
 
 
 def reap(pid: int) -> None:
-    """Release a child process that has ended."""
+    """Collect the exit status of the child process `pid` if it has ended, so that it does not stay a zombie."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -94,7 +95,7 @@ def _locked_in_time(path: Path, deadline: float) -> Iterator[None]:
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
-    """The id of a new engine process, once it listens. Raises what it reports, or Unavailable."""
+    """Start an engine process and wait until it listens; its id. Raises the error that it reports, or Unavailable."""
     reader, writer = os.pipe()
     try:
         try:
@@ -111,9 +112,9 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """The id of a process in its own session, so that Ctrl-C in its starter's terminal does not reach it.
+    """Spawn the engine process; its id. It has its own session, so Ctrl-C in this program's terminal does not end it.
 
-    It outlives its starter, so it is spawned without an object that would wait for it.
+    It outlives this program, so it is spawned without a `subprocess.Popen`, which would warn about a running child.
     """
     root = str(Path(memtypes.__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -132,7 +133,7 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
 
 
 def _read_line(handle: int, deadline: float) -> bytes:
-    """The next line; incomplete at the end of the stream or after the deadline."""
+    """The next line of the pipe `handle`; incomplete if the pipe ends or the deadline passes first."""
     line = b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))

@@ -1,6 +1,6 @@
-"""Messages between a client and the engine process: a length of four bytes, then MessagePack.
+"""Messages between a client and the engine process: each is its length in four bytes, then MessagePack.
 
-Vectors travel as raw bytes, so a message costs little more than a copy. Knows neither sockets nor the engine.
+Vectors are sent as raw bytes, so a message costs little more than a copy. Uses neither sockets nor the engine.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from memtypes.stores.operations.messages import Request
 from memtypes.stores.operations.searching import FindCandidates
 
 PROTOCOL = 9
-"""Raised whenever a message changes its form, so that two versions of the program refuse to talk to each other."""
+"""Version of the messages: incremented on every change of their format, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30
 _LENGTH = 4
 
 
 class Hello(Request[None], frozen=True, kw_only=True, tag=True):
-    """The first message on a connection, and the way to ask whether the engine still answers."""
+    """Asks whether the engine answers: the first request on a connection, and a ping later."""
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Rewrite the shards that contain bytes removed at this time (in nanoseconds) or before, in the background.
+    """Rewrite the shards that contain bytes deleted up to `removed_by`, in nanoseconds, in the background.
 
-    The answer is the number of types that still contain such bytes; repeat the request to follow the progress.
+    The answer is the number of memory types still to rewrite; repeat the request to follow the progress.
     """
 
     removed_by: int
@@ -53,14 +53,14 @@ AnyRequest: TypeAlias = (
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """An encoded request with the number of its reply."""
+    """What a client sends: a number and an encoded request. The reply has the same number."""
 
     number: int
     request: msgspec.Raw
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error of the product, by the name of its class."""
+    """An error of this program as sent to a client: class name, message, and `path` of an InvalidRequest."""
 
     kind: str
     message: str
@@ -68,7 +68,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The encoded answer to a call, or its failure."""
+    """What the engine sends back: the call's number, and the encoded answer or the failure."""
 
     number: int
     answer: msgspec.Raw = msgspec.Raw(msgspec.msgpack.encode(None))
@@ -79,12 +79,12 @@ _ERRORS = (errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInU
 
 
 def failure_of(error: errors.RemembrancerError) -> Failure:
-    """The failure that carries `error`."""
+    """`error` as a failure that can be sent."""
     return Failure(type(error).__name__, str(error), getattr(error, "path", ""))
 
 
 def error_of(failure: Failure) -> errors.RemembrancerError:
-    """The error that a failure carries."""
+    """The error to raise for a received failure; Unavailable for an unknown class name."""
     if failure.kind == errors.InvalidRequest.__name__:
         return errors.InvalidRequest(failure.message, path=failure.path)
     kind = next((kind for kind in _ERRORS if kind.__name__ == failure.kind), errors.Unavailable)
@@ -92,14 +92,14 @@ def error_of(failure: Failure) -> errors.RemembrancerError:
 
 
 def framed(message: bytes) -> bytes:
-    """`message` with its length in front."""
+    """`message` with its length in front. Raises InvalidRequest for a message over MAX_MESSAGE bytes."""
     if len(message) > MAX_MESSAGE:
         raise errors.InvalidRequest(f"a message of {len(message)} bytes is too large for the embedded engine")
     return len(message).to_bytes(_LENGTH, "big") + message
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """The next message. Raises asyncio.IncompleteReadError at the end, ValueError for a length out of bounds."""
+    """The next message from `reader`. Raises IncompleteReadError at the end, ValueError if over MAX_MESSAGE bytes."""
     length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
     if length > MAX_MESSAGE:
         raise ValueError(f"a message of {length} bytes")

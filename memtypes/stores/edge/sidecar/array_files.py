@@ -1,7 +1,7 @@
-"""Arrays in files beside a shard: rows by number, and several rows for each slot.
+"""Arrays in files beside a shard: RowFile has one row per number, RaggedFile any number of rows per slot.
 
-Rows are written through the file and read through a mapping of it, so they survive the death of the process; syncing
-the directory makes them survive the death of the machine. Knows nothing of what a row means.
+Rows are written to the file and read through a memory map of it, so they survive the death of the process; syncing
+the directory makes them survive a power cut. What a row means is up to the caller.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from memtypes.stores.files import sync_directory
 
 LEAST_DEAD = 1 << 13
-"""Files with fewer dead rows than this are not compacted."""
+"""Files with no more removed rows than this are not compacted."""
 
 _PLACE = np.dtype((np.int64, 2))
 _COPIED_AT_ONCE = 4096
 
 
 class RowFile:
-    """Rows of `dtype` in a file, created where there is none. One process writes it."""
+    """A file of rows of `dtype`, created if missing. Only one process may write it."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
@@ -50,7 +50,7 @@ class RowFile:
         return np.frombuffer(self._mapped, self._dtype, self._count)
 
     def put(self, numbers: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Write each of `rows` at its number; a gap behind the last row is filled with zeros."""
+        """Write each of `rows` at its row number; a gap after the present last row is filled with zeros."""
         if not len(numbers):
             return
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
@@ -58,14 +58,14 @@ class RowFile:
         self._count = max(self._count, int(numbers.max()) + 1)
 
     def append(self, rows: NDArray[Any]) -> int:
-        """Write `rows` behind all others; the number of the first."""
+        """Write `rows` at the end of the file; the row number of the first."""
         start = self._count
         self._write(rows.tobytes(), start * self._dtype.itemsize)
         self._count += len(rows)
         return start
 
     def zero(self, start: int, count: int) -> None:
-        """Overwrite `count` rows with zeros."""
+        """Overwrite `count` rows from row `start` with zeros."""
         self._write(bytes(count * self._dtype.itemsize), start * self._dtype.itemsize)
 
     def close(self) -> None:
@@ -80,11 +80,11 @@ class RowFile:
 
 
 class RaggedFile:
-    """Any number of rows for each slot, in two files. One process writes them.
+    """Any number of rows for each slot, in two files. Only one process may write them.
 
     `vectors.bin` contains the rows, `places.bin` the first row and the number of rows of each slot. Rows are written
-    before their place, and the place before the memory that it belongs to. Removed rows are overwritten with zeros; on
-    opening, files with more dead rows than live ones are compacted.
+    before their place, and the place before the engine's point of the slot. Removed rows are overwritten with zeros; on
+    opening, files with more removed rows than live ones are compacted.
     """
 
     row: ClassVar[np.dtype[Any]]
@@ -99,11 +99,11 @@ class RaggedFile:
 
     @property
     def content(self) -> NDArray[Any]:
-        """All rows; `places_of` says whose they are."""
+        """The rows of all slots; `places_of` tells which rows belong to a slot."""
         return self._content.rows
 
     def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First row and number of rows of each slot, zeros where it has none. Shape (slots, 2)."""
+        """First row and number of rows of each slot, two zeros for a slot without rows. Shape (slots, 2)."""
         known = self._places.rows
         places = np.zeros((len(slots), 2), dtype=np.int64)
         inside = slots < len(known)
@@ -111,14 +111,14 @@ class RaggedFile:
         return places
 
     def copy(self, source: Self, slots: NDArray[np.int64], new: NDArray[np.int64]) -> None:
-        """Copy the rows that `source` has for `slots` to the slots `new`."""
+        """Copy the rows of `slots` in `source` to the slots `new` of this file."""
         places = source.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         content = source.content
         self.set(new[filled], [content[start : start + count] for start, count in places[filled].tolist()])
 
     def set(self, slots: NDArray[np.int64], rows: Sequence[NDArray[Any]]) -> None:
-        """Set the rows of each slot, in place of earlier ones."""
+        """Set the rows of each slot, replacing earlier ones."""
         self.remove(slots)
         if rows:
             lengths = np.array([len(each) for each in rows], dtype=np.int64)
@@ -126,7 +126,7 @@ class RaggedFile:
             self._places.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
 
     def remove(self, slots: NDArray[np.int64]) -> None:
-        """Overwrite the rows of `slots`."""
+        """Remove the rows of `slots`: overwrite them with zeros."""
         places = self.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         self._places.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))
@@ -134,7 +134,7 @@ class RaggedFile:
             self._content.zero(start, count)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close both files."""
         self._content.close()
         self._places.close()
 
@@ -148,7 +148,7 @@ class RaggedFile:
         return len(self._content) - int(self._places.rows[:, 1].sum())
 
     def _compact(self) -> None:
-        """Copy the live rows to a new directory, which replaces the old one, so both files change at once."""
+        """Copy the live rows to a new directory, which then replaces this one, so that both files change at once."""
         fresh = type(self)(_sibling(self.directory, "new"))
         for start in range(0, len(self._places), _COPIED_AT_ONCE):
             slots = np.arange(start, min(start + _COPIED_AT_ONCE, len(self._places)))
@@ -166,7 +166,7 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Leave one directory: the one of this name, or the new one where the old one has made room for it."""
+    """Finish a compaction that a crash interrupted: if `directory` is missing, use the new one; delete leftovers."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)

@@ -1,7 +1,7 @@
-"""The columns of memories that were read or written, for searches of every type.
+"""Cache of the columns of memories: arrays, by slot, of the payload fields that ranking uses.
 
 Reading a payload costs the engine several microseconds and a search needs thousands of them. The engine process is the
-only writer of its shards, so it knows what has changed. A memory takes about 250 bytes.
+only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
 _LEAST = 1_024
-"""Rows of a column at first."""
+"""Rows of a new column."""
 
 
 class ReadPayloads(Protocol):
-    """Reads payloads of one type."""
+    """A function that reads payloads of one memory type by slot."""
 
     def __call__(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> Mapping[int, Payload]:
-        """The payloads of those slots that exist, whole or with these fields alone."""
+        """The payloads of those `slots` that have a memory, by slot, whole or only `fields`."""
         ...
 
 
 class _Texts:
-    """Every text that a column ever contained, each once."""
+    """The distinct texts of a text column, each with an integer code, which the column stores in its place."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._codes: dict[str, int] = {}
 
     def codes(self, values: Sequence[str | None]) -> list[int]:
-        """The code of each text; -1 for None."""
+        """The code of each text, newly assigned to a new text; -1 for None."""
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """A table of the texts of `codes`, and the codes as positions in it."""
+        """`codes` as positions in a list of only the texts that they stand for, and that list."""
         used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
@@ -68,18 +68,18 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """The columns of one type, indexed by slot. known: which slots are cached. columns: those that any memory has."""
+    """Columns of one type, by slot. known: whether each slot is cached. columns: by field, if any memory has it."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     columns: dict[str, Column] = field(default_factory=dict)
 
     def has(self, slots: Slots) -> NDArray[np.bool_]:
-        """Which of the slots are cached."""
+        """Whether each of `slots` is cached."""
         self.reserve(slots)
         return self.known[slots]
 
     def reserve(self, slots: Slots) -> None:
-        """Make room for these slots."""
+        """Enlarge the arrays to include these slots."""
         size = int(slots.max(initial=-1)) + 1
         if size > len(self.known):
             size += size // 4
@@ -87,7 +87,7 @@ class _TypeColumns:
             self.columns = {path: _grown(column, size, NONE[KINDS[path]]) for path, column in self.columns.items()}
 
     def column(self, path: str) -> Column:
-        """A column to write to."""
+        """The column of the field `path`, created if missing, to write to."""
         if path not in self.columns:
             kind = KINDS[path]
             self.columns[path] = _grown(np.empty(0, DTYPES[kind]), len(self.known), NONE[kind])
@@ -95,7 +95,7 @@ class _TypeColumns:
 
 
 class ColumnCache:
-    """The columns of a store's memories. read_payloads: reads those that are not cached."""
+    """The columns of a store's memories. read_payloads: reads the payloads of memories that are not cached."""
 
     def __init__(self, read_payloads: ReadPayloads) -> None:
         self._read_payloads = read_payloads
@@ -103,11 +103,11 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def count(self, kind: MemoryType) -> int:
-        """The number of cached memories of a type."""
+        """The number of memories of a type whose columns are cached."""
         return int(np.count_nonzero(self._types[kind].known))
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Which of the memories exist, and the columns of those, the types one after the other."""
+        """Whether each slot has a memory, and the columns of those that do, type after type; reads uncached ones."""
         masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
@@ -115,7 +115,7 @@ class ColumnCache:
         return ExistingColumns(exists, self._gather(slots))
 
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the columns of these payloads by slot. Each payload is complete or has the COLUMN_FIELDS."""
+        """Cache the columns of these payloads, given with their slots. Each payload has at least the COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
@@ -123,9 +123,9 @@ class ColumnCache:
         self._types[kind].known[slots] = True
 
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Take over the values that a change has written; forget what it may have touched otherwise.
+        """Update the cached values that a change has set; if they are not known exactly, drop the changed memories.
 
-        slots: of the changed points; None where they are unknown.
+        slots: of the changed memories; None if unknown, which drops all memories of the type.
         """
         if isinstance(change, PutPoints) and slots is not None:
             self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
@@ -136,7 +136,7 @@ class ColumnCache:
             self.forget(kind, slots)
 
     def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Forget these memories; all of the type for None."""
+        """Drop the cached columns of the memories in `slots`; of all memories of the type for None."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:
@@ -144,7 +144,7 @@ class ColumnCache:
             self._types[kind].known[slots] = False
 
     def renumber(self, kind: MemoryType, moved: Slots) -> None:
-        """Use the slots of a rewritten shard. moved: the new slot of each old one, -1 for none."""
+        """Move the cached values to the slots of a rewritten shard. moved: new slot of each old slot, -1 for none."""
         before, after = self._types[kind], _TypeColumns()
         after.reserve(moved)
         size = min(len(moved), len(before.known))
@@ -155,7 +155,7 @@ class ColumnCache:
         self._types[kind] = after
 
     def _read(self, kind: MemoryType, slots: Slots) -> NDArray[np.bool_]:
-        """Which of the slots exist; they are cached now."""
+        """Whether each of `slots` has a memory; those that do are cached afterwards."""
         known = self._types[kind].has(slots)
         if not known.all():
             self.learn(kind, self._read_payloads(kind, slots[~known], COLUMN_FIELDS).items())
@@ -163,7 +163,7 @@ class ColumnCache:
         return known
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The columns of cached memories; without those that no memory of their types has."""
+        """The columns of cached memories, type after type; without columns that no memory of these types has."""
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
@@ -180,7 +180,7 @@ class ColumnCache:
         return Columns(sum(map(len, slots.values())), columns, tables)
 
     def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write the values at these paths of payloads; a single payload is written to all slots."""
+        """Write the fields `paths` of payloads to the columns. payloads: one for each slot, or one for all slots."""
         types = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)
@@ -199,8 +199,8 @@ def _grown(array: NDArray[Any], size: int, fill: Any) -> NDArray[Any]:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition is met by every memory that it names: it has nothing but a scope and ids.
+    """Whether a condition consists of only a scope and ids, so that every memory with these ids meets it.
 
-    A request names only ids that it has found in the scope just before.
+    A request lists only ids that it has just found in the scope.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

@@ -1,7 +1,7 @@
-"""Passages that were read before: an answer shows hundreds of them.
+"""Cache of passages, the parts of memories that an answer shows: one answer reads hundreds of them.
 
-Reading a payload and making its passage takes some 20 microseconds, finding it here less than one. The engine process
-is the only writer of its shards, so it knows what has changed.
+Reading a payload and making its passage takes some 20 microseconds, a cached passage less than one. The engine process
+is the only writer of its shards, so it knows which passages have changed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.engine import Change, Payload, SetFields
 
 LIMIT = 24 << 20
-"""Bytes of the cached passages of one type."""
+"""Most bytes of the cached passages of one memory type."""
 
 LARGEST = 1 << 16
-"""Bytes of a passage that is cached; a larger one would evict hundreds of others."""
+"""Most bytes of a passage that is cached; a larger one would evict hundreds of others."""
 
 OVERHEAD = 900
-"""Bytes that a passage takes besides its texts."""
+"""Bytes that a cached passage takes in addition to its texts."""
 
 USE_FIELDS = frozenset({"access_count", "accessed_at"})
-"""Fields that no passage has; they change with every answer."""
+"""Payload fields that change with every answer and are in no passage: changing them keeps the cache valid."""
 
 ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
 
 
 class _Entry(NamedTuple):
-    """A passage with the tenant and the namespace of its memory."""
+    """A cached passage, with the tenant and the namespace of its memory."""
 
     tenant: str
     namespace: str
@@ -39,12 +39,12 @@ class _Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Approximate size in bytes."""
         return OVERHEAD + len(self.passage.content) + len(self.passage.said or "")
 
 
 class PassageCache:
-    """The passages of one shard's points. read_payloads: reads those that are not cached."""
+    """The passages of one shard's memories by slot. read_payloads: reads the payloads of slots that are not cached."""
 
     def __init__(self, read_payloads: ReadPayloads, limit: int = LIMIT) -> None:
         self._read_payloads = read_payloads
@@ -56,7 +56,7 @@ class PassageCache:
         return len(self._entries)
 
     def read(self, scope: Scope, slots: Sequence[int]) -> list[Passage]:
-        """The passages of those of `slots` that exist in the scope, in this order."""
+        """The passages of those of `slots` whose memory exists in the scope, in the order of `slots`."""
         unread = [slot for slot in slots if slot not in self._entries]
         read = (
             {slot: _entry(payload) for slot, payload in self._read_payloads(slots_of(unread)).items()} if unread else {}
@@ -70,17 +70,17 @@ class PassageCache:
         return [entry.passage for entry in entries if entry is not None and entry[:2] == bounds]
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Drop what a change may have touched. slots: of the changed points; None where they are unknown."""
+        """Drop the passages that a change may have changed. slots: of the changed memories; None if unknown."""
         if not isinstance(change, SetFields) or not USE_FIELDS.issuperset(change.fields):
             self.forget(slots)
 
     def forget(self, slots: Slots | None) -> None:
-        """Drop the passages of these slots; all of them for None."""
+        """Drop the cached passages of these slots; all passages for None."""
         for slot in list(self._entries) if slots is None else slots.tolist():
             self._drop(slot)
 
     def renumber(self, moved: Slots) -> None:
-        """Use the slots of a rewritten shard. moved: the new slot of each old one, -1 for none."""
+        """Move the cached passages to the slots of a rewritten shard. moved: new slot of each old slot, -1 for none."""
         entries = ((int(moved[slot]), entry) for slot, entry in self._entries.items())
         self._entries = OrderedDict((slot, entry) for slot, entry in entries if slot >= 0)
         self._size = sum(entry.size for entry in self._entries.values())

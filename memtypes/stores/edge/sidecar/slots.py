@@ -1,8 +1,8 @@
-"""Slots: the number that identifies a memory in a shard's engine, assigned once and never again while the shard lasts.
+"""Slots: the numbers that identify memories in a shard's engine. A shard never assigns a slot twice.
 
 The engine creates a Python object for every UUID in an answer, which took a third of every search; a number costs
-nothing, and is an index into the sidecar's arrays. The file has the 16 bytes of the id for each slot. It is written
-before the engine's point, so a slot may be without a point, but no point is without its slot unless a power cut took it
+nothing, and is an index into the sidecar's arrays. The slot file has the 16 bytes of each slot's memory id. It is
+written before the engine's point, so a slot may lack its point, but a point lacks its slot only after a power cut
 (see `Shard`). Removed ids become zeros; a rewritten shard has no gaps.
 """
 
@@ -21,14 +21,14 @@ from memtypes.stores.operations.uuids import ID, Ids, ids_of
 Slots: TypeAlias = NDArray[np.int64]
 
 DIRECTORY = "slots"
-"""The directory of the file in a shard's directory."""
+"""The directory of the slot file in a shard's directory."""
 
 RECENT = 1 << 16
-"""The most slots that are looked up in a dictionary; with more, the sorted index is rebuilt."""
+"""New slots are looked up in a dictionary; when it has more than this, the sorted index is rebuilt with them."""
 
 
 class SlotFile:
-    """The slots of one shard. One process writes it: the engine's."""
+    """One shard's file of the memory id of each slot, with an index from ids to slots. Only the engine writes it."""
 
     def __init__(self, shard: Path) -> None:
         self.directory = shard / DIRECTORY
@@ -39,11 +39,11 @@ class SlotFile:
         return len(self._file)
 
     def find(self, texts: Sequence[str]) -> Slots:
-        """The slot of each id; -1 where there is none."""
+        """The slot of each memory id; -1 for an id without a slot."""
         return self.places(ids_of(texts))
 
     def places(self, ids: Ids) -> Slots:
-        """The same for ids as bytes."""
+        """Like `find`, for ids as 16 bytes each."""
         slots = self._looked_up(ids)
         if self._recent:
             for place, memory_id in enumerate(ids.tolist()):
@@ -51,16 +51,16 @@ class SlotFile:
         return slots
 
     def known(self, texts: Sequence[str]) -> Slots:
-        """The slots of those ids that have one."""
+        """The slots of those memory ids that have one."""
         slots = self.find(texts)
         return slots[slots >= 0]
 
     def claim(self, texts: Sequence[str]) -> Slots:
-        """The slot of each id, newly assigned where it has none."""
+        """The slot of each memory id; an id without a slot gets a new one."""
         return self.claim_ids(ids_of(texts))
 
     def claim_ids(self, ids: Ids) -> Slots:
-        """The same for ids as bytes."""
+        """Like `claim`, for ids as 16 bytes each."""
         slots = self.places(ids)
         missing = ids[slots < 0]
         if not len(missing):
@@ -74,20 +74,20 @@ class SlotFile:
         return self.places(ids)
 
     def ids(self, slots: Slots) -> Ids:
-        """The id of each slot; zeros for a removed memory."""
+        """The memory id of each slot; zeros for a removed memory."""
         return self._file.rows[slots]
 
     def used(self) -> Slots:
-        """The slots that have an id."""
+        """The slots that have a memory id."""
         return np.flatnonzero(self._file.rows != b"")
 
     def doubtful(self) -> Slots:
-        """The slots without an id, and those that share an id with another; a power cut may leave such."""
+        """The slots without an id, and those that share an id with another slot: a power cut may leave both."""
         shared = self._sorted[:-1] == self._sorted[1:]
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
     def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Set the ids of the slots in `known`, and forget the ids of all other doubtful slots."""
+        """Set the ids of the slots in `known`, and clear the ids of all other `doubtful` slots."""
         lost = np.setdiff1d(doubtful, slots_of(known))
         if known or len(np.setdiff1d(lost, self._empty)):
             self._file.put(lost, np.zeros(len(lost), ID))
@@ -95,17 +95,17 @@ class SlotFile:
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Forget the ids of these slots, and overwrite them in the file."""
+        """Overwrite the ids of these slots with zeros, so that their memories have no slot any more."""
         for memory_id in self.ids(slots).tolist():
             self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the slot file."""
         self._file.close()
 
     def _index(self) -> None:
-        """Sort the ids in the file. Later ones are few, and are in a dictionary."""
+        """Build the sorted index of the file's ids. Ids added later go to the dictionary `_recent`."""
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]
@@ -113,7 +113,7 @@ class SlotFile:
         self._recent: dict[bytes, int] = {}
 
     def _looked_up(self, ids: Ids) -> Slots:
-        """The slot of each id in the sorted index, if it still has it; -1 for none."""
+        """The slot of each id by the sorted index; -1 if it lacks the id, or the slot was removed since."""
         if not len(self._sorted):
             return np.full(len(ids), -1, dtype=np.int64)
         last = np.searchsorted(self._sorted, ids, side="right") - 1
@@ -122,5 +122,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """An array of slots."""
+    """These slots as an array."""
     return np.fromiter(numbers, dtype=np.int64)

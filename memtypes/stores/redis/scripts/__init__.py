@@ -1,4 +1,4 @@
-"""The Lua scripts of the live stores. Each runs atomically in one round trip; its keys are all of one namespace."""
+"""The Lua scripts of the stores on Redis. Each runs atomically in one round trip; its keys are in one cluster slot."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Script:
 
     @classmethod
     def load(cls, *names: str) -> Script:
-        """Return the script in NAME.lua; with several names, their texts joined: shared functions first."""
+        """Return the script in NAME.lua. Several names are joined to one script, shared functions first."""
         folder = resources.files(__package__)
         return cls("".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names))
