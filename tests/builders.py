@@ -1,4 +1,4 @@
-"""Memories and vectors for tests, made by the real classes."""
+"""Builders of memories and vectors for tests, with the real classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIMENSIONS = 8
 
 
 def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, /, **fields: Any) -> Memory:
-    """A memory of `kind` in `scope`; whatever `fields` do not say is made up from the content."""
+    """A memory of type `kind` in `scope`; every field that is not in `fields` has a value derived from the content."""
     made = {
         "tenant": scope.tenant,
         "namespace": scope.namespace,
@@ -40,13 +40,13 @@ def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, /, **field
 
 
 def make_dense(seed: int, dimensions: int = DIMENSIONS) -> DenseVector:
-    """A unit vector that follows from `seed`."""
+    """A random unit vector; equal seeds give equal vectors."""
     vector = np.random.default_rng(seed).standard_normal(dimensions)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def make_sparse(weights: Mapping[int, float] | Iterable[int]) -> SparseVector:
-    """Term weights; 1 each where only the terms are given."""
+    """A sparse vector with these term weights; if only the terms are given, every weight is 1."""
     given = dict(weights) if isinstance(weights, Mapping) else dict.fromkeys(weights, 1.0)
     terms = sorted(given)
     return SparseVector(np.array(terms, np.uint32), np.array([given[term] for term in terms], np.float32))
@@ -55,6 +55,6 @@ def make_sparse(weights: Mapping[int, float] | Iterable[int]) -> SparseVector:
 def make_record(
     memory: Memory, dense: DenseVector | None = None, terms: Mapping[int, float] | Iterable[int] = (1,)
 ) -> Record:
-    """A memory with vectors; the dense one follows from its id when it is not given."""
+    """A memory with its vectors; without `dense` the dense vector is derived from the memory's id."""
     chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
     return Record(memory, Vectors(chosen, make_sparse(terms)))

@@ -35,21 +35,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveClient]:
-    """A client of a real server of live state; each test takes a scope of its own."""
+    """A client of a real Redis server of live state, shared by tests; each test uses its own scope."""
     async with running_server(tmp_path_factory.mktemp("live")) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of three real nodes."""
+    """URL of a real Redis cluster of three nodes."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield f"redis+cluster://127.0.0.1:{nodes[0].port}"
 
 
 @pytest.fixture(scope="session")
 def packaged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A packaged redis-server, such as Debian's 7.0, which is the oldest that has to do."""
+    """URL of a redis-server from a package, such as Debian's 7.0, the oldest supported version."""
     binary = packaged_server()
     if binary is None:
         pytest.skip("no redis-server: install one, or set REDIS_TEST_BINARY to its path")
@@ -60,21 +60,21 @@ def packaged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def live_cluster(cluster_url: str) -> AsyncIterator[LiveClient]:
-    """A client of the cluster."""
+    """A live client of the three-node Redis cluster."""
     async with client_of(cluster_url) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 async def live_packaged(packaged_url: str) -> AsyncIterator[LiveClient]:
-    """A client of the packaged server."""
+    """A live client of the packaged redis-server."""
     async with client_of(packaged_url) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def onnx_directory() -> Path:
-    """The prepared default encoder: the one that set-up made, or else made here and kept."""
+    """Directory of the prepared default encoder: the installed one, or one that is built once and cached."""
     directory = Path(__file__).parent.parent / ".remembrancer" / "encoder"
     prepare(directory)
     return directory

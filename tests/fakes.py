@@ -1,4 +1,4 @@
-"""Simple encoders and a tokenizer, for tests that are about something else."""
+"""Fake encoders and a fake tokenizer, for tests in which real vectors and tokens do not matter."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 
 
 class FakeEmbedder(Embedder):
-    """A text as the sum of its words' random but fixed directions."""
+    """An embedder whose vector of a text is the sum of fixed pseudo-random vectors of its words."""
 
     @property
     def fingerprint(self) -> str:
-        """A name."""
+        """The constant "fake"."""
         return "fake"
 
     @property
     def dimensions(self) -> int:
-        """Sixteen."""
+        """The constant 16."""
         return 16
 
     async def embed_query(self, text: str) -> Embedding:
-        """The vector of `text`."""
+        """Return the unit vector of `text`."""
         total = np.full(self.dimensions, 1e-3)
         for word in _WORD.findall(text.lower()):
             total += np.random.default_rng(zlib.crc32(word.encode("utf-8", "surrogatepass"))).standard_normal(16)
         return Embedding((total / np.linalg.norm(total)).astype(np.float32))
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The vectors of `texts`."""
+        """Return the unit vectors of `texts`."""
         return [await self.embed_query(text) for text in texts]
 
     async def ping(self) -> None:
-        """Always there."""
+        """Return at once: the fake is always available."""
 
     async def aclose(self) -> None:
-        """Nothing was taken."""
+        """Do nothing: the fake holds no resources."""
 
 
 class WordEmbedder(FakeEmbedder):
-    """Has a token vector for each word as well."""
+    """A FakeEmbedder that also returns a token vector for each word."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """The vectors of `text`."""
+        """Return the dense vector of `text` and one token vector for each of its words."""
         seeds = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())]
         drawn = np.array([np.random.default_rng(seed).standard_normal(128) for seed in seeds]).reshape(-1, 128)
         lengths = np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -61,44 +61,44 @@ class WordEmbedder(FakeEmbedder):
 
 
 class AwayEmbedder(FakeEmbedder):
-    """An encoder that does not answer."""
+    """An embedder whose service is unavailable."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """Nothing."""
+        """Raise Unavailable."""
         raise Unavailable(f"no encoder for {len(text)} characters")
 
 
 class FakeSparse(SparseEncoder):
-    """Words as terms, each with weight 1."""
+    """A sparse encoder in which each word is a term of weight 1."""
 
     def encode_query(self, text: str) -> SparseVector:
-        """The terms of `text`."""
+        """Return the words of `text` as terms of weight 1."""
         terms = sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())})
         return SparseVector(np.array(terms, dtype=np.uint32), np.ones(len(terms), dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """The terms of `text`."""
+        """Return the words of `text` as terms of weight 1."""
         return self.encode_query(text)
 
 
 class FakeTokenizer(Tokenizer):
-    """A token a word, a sign or a newline."""
+    """A tokenizer in which each word, punctuation mark and newline is one token."""
 
     @property
     def name(self) -> str:
-        """The default encoding's, so that stored counts are used."""
+        """The name of the default encoding, so that token counts stored with a memory are used."""
         return "cl100k_base"
 
     @property
     def sha256(self) -> str:
-        """No real hash."""
+        """A placeholder in place of the hash of a rank file."""
         return "0" * 64
 
     def count(self, text: str) -> int:
-        """Words, signs and newlines."""
+        """Return the number of words, punctuation marks and newlines."""
         return len(_TOKEN.findall(text))
 
     def truncate(self, text: str, limit: int) -> str:
-        """The text up to the end of its token number `limit`."""
+        """Return the first `limit` tokens of the text."""
         ends = [found.end() for found in _TOKEN.finditer(text)]
         return text if len(ends) <= limit else text[: ends[limit - 1]] if limit else ""

@@ -1,4 +1,4 @@
-"""A store of answers in memory."""
+"""An in-memory store of answers by idempotency key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtypes.ports.answers import ANSWER_TTL, AnswerStore, StoredAnswer
 
 
 class FakeAnswers(AnswerStore):
-    """Answers in a dictionary, oldest first, each with its namespace and time."""
+    """Answers by idempotency key in a dictionary, oldest first, each with its namespace and time."""
 
     def __init__(self, clock: Clock, max_bytes: int = 1_000_000) -> None:
         self._clock = clock
@@ -18,12 +18,12 @@ class FakeAnswers(AnswerStore):
         self._answers: dict[tuple[str, str], tuple[str, datetime, StoredAnswer]] = {}
 
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return an answer that has not expired."""
+        """Return the stored answer of a key; None if there is none or it has expired."""
         stored = self._answers.get((scope.tenant, key))
         return stored[2] if stored and stored[1] > self._clock() - ANSWER_TTL else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer, dropping the oldest; see the port."""
+        """Store an answer and drop the oldest beyond the size; see the port AnswerStore."""
         stored = await self.get(scope, key)
         if stored is not None:
             return stored
@@ -33,14 +33,14 @@ class FakeAnswers(AnswerStore):
         return answer
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove and count the answers about the namespace."""
+        """Remove the answers about the namespace and return their number."""
         keys = self._keys(scope)
         for key in keys:
             del self._answers[key]
         return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - as above
-        """Count the answers about the namespace."""
+        """Return the number of answers about the namespace."""
         return len(self._keys(scope))
 
     def _keys(self, scope: Scope) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Locks of a single process, for tests that need no server, and locks whose server is away."""
+"""Locks within one process, for tests without a server, and locks whose server is unavailable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FakeLocks(Locks):
         self._fences = itertools.count(1)
 
     async def acquire(self, request: LockRequest) -> Lease:
-        """Return the lock; see the port."""
+        """Acquire the lock and return its lease; see the port Locks."""
         deadline = time.monotonic() + request.wait_s
         while self._holders.get(_key(request), ("", 0.0))[1] > time.monotonic():
             if time.monotonic() >= deadline:
@@ -33,13 +33,13 @@ class FakeLocks(Locks):
         return lease
 
     async def renew(self, lease: Lease) -> None:
-        """Restart the TTL; see the port."""
+        """Restart the TTL of the lease; see the port Locks."""
         if not self._holds(lease):
             raise LockLost("the lock was lost")
         self._hold(lease)
 
     async def release(self, lease: Lease) -> bool:
-        """Release the lock; see the port."""
+        """Release the lock; see the port Locks."""
         return self._holds(lease) and bool(self._holders.pop(_key(lease.request)))
 
     def _hold(self, lease: Lease) -> None:
@@ -51,7 +51,7 @@ class FakeLocks(Locks):
 
 
 class UnavailableLocks(FakeLocks):
-    """Locks whose server is away."""
+    """Locks whose server is unavailable."""
 
     async def acquire(self, request: LockRequest) -> Lease:
         """Raise Unavailable."""

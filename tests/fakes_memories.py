@@ -43,25 +43,25 @@ _UNIT = 127.0
 
 
 class InMemoryStore(MessageStore):
-    """An empty store. dimensions: of its dense vectors."""
+    """A MemoryStore over an InMemoryEngine, empty at first. dimensions: length of its dense vectors."""
 
     def __init__(self, dimensions: int = 16) -> None:
         super().__init__(dimensions)
         self.engine = InMemoryEngine()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The answer."""
+        """Run the request on the engine and return its answer."""
         return await request.run(self.engine)
 
     async def ping(self) -> None:
         """Return at once."""
 
     async def aclose(self) -> None:
-        """Return at once; the memories stay for as long as the object."""
+        """Return at once; the memories can still be read."""
 
 
 class InMemoryEngine(EngineOperations):
-    """Points by type and id. The key of a memory is its id."""
+    """Points in dictionaries by type and memory id; the engine's key of a memory is that id."""
 
     def __init__(self) -> None:
         self._points: dict[MemoryType, dict[str, EnginePoint]] = {kind: {} for kind in MemoryType}
@@ -83,37 +83,37 @@ class InMemoryEngine(EngineOperations):
     async def facet(
         self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
     ) -> dict[MemoryType, FacetCounts]:
-        """The values of a field with their numbers."""
+        """The values of a payload field by type, each with the number of memories that have it; most frequent first."""
         return {
             kind: Counter(_value(point.payload, field) for point in self._matching(kind, where)).most_common(limit)
             for kind, where in wheres.items()
         }
 
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """Payloads by id."""
+        """Return the payloads of one page by type and id."""
         return {kind: self._scroll(kind, scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of every query, ties by id."""
+        """Return the hits of every query by descending score; equal scores are ordered by id."""
         return {kind: [self._hits(kind, query) for query in batch] for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """What ranking needs of these memories."""
+        """Whether each memory exists, and the ranking columns of those that do."""
         points = [self._points[kind].get(one) for kind, ids in keys.items() for one in strings_of(ids)]
         exists = np.array([point is not None for point in points], dtype=np.bool_)
         return ExistingColumns(exists, Columns.of([point.payload for point in points if point is not None]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token in each of these memories."""
+        """The highest cosine of each query token with any token of each memory."""
         points = (self._points[kind][one] for kind, ids in keys.items() for one in strings_of(ids))
         return token_maxima(query, [point.vectors.tokens for point in points])
 
     async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The keys, which are the ids."""
+        """Return the memory ids of the engine's keys, which are equal."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Make the changes."""
+        """Apply the changes to the points."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
@@ -171,7 +171,7 @@ def _cosine(query: DenseVector, vector: DenseVector) -> float:
 
 
 def _bm25(query: SparseVector, points: Iterable[EnginePoint], corpus: Iterable[EnginePoint]) -> dict[str, float]:
-    """The scores of the points that share a term with the query, with the IDF of the corpus."""
+    """The BM25 scores of the points that share a term with the query; IDF is computed over `corpus`."""
     texts = [set(point.vectors.sparse.indices.tolist()) for point in corpus if len(point.vectors.sparse.indices)]
     weights = {}
     for term, weight in zip(query.indices.tolist(), query.values.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Stores of receipts in memory: one that works, and one that is away."""
+"""In-memory stores of receipts: one that works, and one that is unavailable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from memtypes.ports.receipts import ChainHead, ReceiptStore, SealedReceipt, Unse
 
 @dataclass
 class FakeReceipts(ReceiptStore):
-    """Receipts in dictionaries: text, chain head and namespace."""
+    """Receipts in dictionaries: the text of each, its namespace, and the newest hash of each tenant's chain."""
 
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     heads: dict[str, ChainHead] = field(default_factory=dict)
     namespaces: dict[tuple[str, str], str] = field(default_factory=dict)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal and store receipts; see the port."""
+        """Seal and store receipts; see the port ReceiptStore."""
         sealed = seal_all(receipts, self.heads.get(tenant, ChainHead()))
         for unsealed, receipt in zip(receipts, sealed, strict=True):
             self.heads[tenant] = receipt.head
@@ -28,11 +28,11 @@ class FakeReceipts(ReceiptStore):
         return sealed
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the text of a receipt."""
+        """Return the text of a receipt by its id."""
         return self.texts.get((tenant, receipt_id))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace."""
+        """Remove the receipts of the namespace and return their number."""
         keys = self._keys(scope, memory_id)
         for key in keys:
             del self.texts[key]
@@ -40,7 +40,7 @@ class FakeReceipts(ReceiptStore):
         return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the receipts of the namespace."""
+        """Return the number of receipts of the namespace."""
         return len(self._keys(scope, memory_id))
 
     def _keys(self, scope: Scope, memory_id: str | None) -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ class FakeReceipts(ReceiptStore):
 
 
 class AwayReceipts(FakeReceipts):
-    """A store that is away."""
+    """A store of receipts that is unavailable."""
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
         """Raise Unavailable."""

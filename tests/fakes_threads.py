@@ -36,13 +36,13 @@ class _StoredThread:
     next_index: int = 0
 
     def use(self, indices: Sequence[int]) -> None:
-        """Mark turns as used now."""
+        """Mark the turns with these indices as just used."""
         for index in indices:
             self.clock += 1
             self.used[index] = self.clock
 
     def number(self, turn: Turn, rank: str | None) -> Turn:
-        """The turn with the next index."""
+        """Return `turn` with the thread's next index."""
         numbered = replace(turn, index=self.next_index)
         self.ranks[self.next_index] = rank
         self.use([self.next_index])
@@ -50,13 +50,13 @@ class _StoredThread:
         return numbered
 
     def position(self, turn: Turn) -> int:
-        """Position in the eviction order."""
+        """Position of a turn in the eviction order; the lowest is evicted first."""
         rank = self.ranks[turn.index]
         return int(rank) + turn.index if rank else self.used[turn.index]
 
 
 class FakeThreads(ThreadStore, EvictedTurnStore):
-    """Threads in a dictionary; nothing expires."""
+    """A ThreadStore and store of evicted turns in dictionaries; nothing expires."""
 
     def __init__(self) -> None:
         self._threads: dict[tuple[str, str, str], _StoredThread] = {}

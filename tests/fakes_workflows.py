@@ -42,19 +42,19 @@ class FakeWorkflows(WorkflowStore):
         self._claimed: set[tuple[str, str, str]] = set()
 
     def expire(self, scope: Scope, workflow_id: str) -> None:
-        """Expire a workflow."""
+        """Remove a workflow, as if its TTL had passed."""
         del self._workflows[_key(scope, workflow_id)]
 
     def expire_log(self, scope: Scope, workflow_id: str) -> None:
-        """Expire the log of an ended workflow."""
+        """Remove the event log of an ended workflow, as if its TTL had passed."""
         self._get(scope, workflow_id).log_expired = True
 
     def expire_claims(self) -> None:
-        """Expire all claims to record a workflow."""
+        """Remove all claims to store workflows as memories, as if their TTL had passed."""
         self._claimed.clear()
 
     def mark_unrecorded(self, scope: Scope, workflow_id: str) -> None:
-        """Put an ended workflow back on the list of those without a record."""
+        """List an ended workflow again as not yet stored as memories."""
         self._unrecorded.add(_key(scope, workflow_id))
         self._claimed.clear()
 

@@ -1,4 +1,4 @@
-"""Live working memory in a dictionary, for tests that need no server."""
+"""Live working memory in a dictionary, for tests without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveIt
 
 
 class FakeItems(LiveItemStore):
-    """Items by session. away: whether every call raises Unavailable."""
+    """Live items by session. away: whether every call raises Unavailable."""
 
     def __init__(self) -> None:
         self.sessions: dict[Scope, dict[str, LiveItem]] = {}
@@ -28,21 +28,21 @@ class FakeItems(LiveItemStore):
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item; see the port."""
+        """Store an item; see the port LiveItemStore."""
         self._session(scope)[item.memory.id] = item
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
-        """Return the items of the session; see the port."""
+        """Return the items of the session; see the port LiveItemStore."""
         return sorted(self._session(scope).values(), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live; see the port."""
+        """Restart the time to live of the items; see the port LiveItemStore."""
         for item in list(self._session(scope).values()):
             if item.memory.id in ids and not item.is_over(at):
                 self._change(scope, item, accessed_at=at, expires_at=at + item.ttl)
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Clear items; see the port."""
+        """Clear the selected items; see the port LiveItemStore."""
         alive = [item for item in self._session(scope).values() if not item.is_over(at)]
         selected = [item for item in alive if _selects(selection, item)]
         for item in selected:
@@ -50,7 +50,7 @@ class FakeItems(LiveItemStore):
         return [item.memory.id for item in selected]
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
-        """Return none: tests sweep by session."""
+        """Return no namespaces: tests sweep sessions directly."""
         return []
 
     async def due_sessions(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
@@ -59,7 +59,7 @@ class FakeItems(LiveItemStore):
         return [session.session_id for session in sessions if session.session_id][:limit]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark unchanged items as synced; see the port."""
+        """Mark items as synced if they are unchanged since they were read; see the port LiveItemStore."""
         stored = self._session(scope)
         for item in [item for item in items if stored.get(item.memory.id) == item]:
             stored[item.memory.id] = replace(item, unsynced=False)

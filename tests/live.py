@@ -1,4 +1,4 @@
-"""Clients of real Redis servers, and scopes that no other test uses."""
+"""Clients of real Redis servers, and scopes that are used by one test only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIVE = ("live", "live_cluster", "live_packaged")
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[LiveClient]:
-    """A client of the servers at `url`."""
+    """A live client of the Redis servers at `url`."""
     client = await LiveClient.open(Path("unused"), url)
     try:
         yield client
@@ -29,7 +29,7 @@ async def client_of(url: str) -> AsyncIterator[LiveClient]:
 
 @asynccontextmanager
 async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
-    """A client of a new embedded server in `directory`."""
+    """A live client of a new embedded Redis server in `directory`."""
     client = await LiveClient.open(directory)
     try:
         yield client
@@ -38,7 +38,7 @@ async def running_server(directory: Path) -> AsyncIterator[LiveClient]:
 
 
 async def everything(live: LiveClient, scope: Scope) -> dict[str, Any]:
-    """The value of every key of the scope."""
+    """The value of every Redis key of the scope."""
     keys = sorted([key async for key in live.keys_of(scope)])
 
     async def read(redis: Redis) -> dict[str, Any]:
@@ -60,5 +60,5 @@ async def _value(redis: Redis, key: str) -> Any:
 
 
 def fresh_scope() -> Scope:
-    """A scope that no other test uses."""
+    """A scope with a unique namespace."""
     return Scope("acme", f"test {uuid.uuid4()}")

@@ -1,4 +1,4 @@
-"""The service as a process of its own, for tests that need a real one."""
+"""Runs the service as a child process, for tests that need a real one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A running `python -m api` on a free port, with its data in `home`. log: where its output goes."""
+    """A `python -m api` child process on a free port with its data in `home`. log: file with its output."""
 
     def __init__(self, home: Path, encoder: Path, *arguments: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
@@ -41,7 +41,7 @@ class Process:
         self.log = home / "log"
 
     def wait_until_ready(self) -> None:
-        """Return once /health/ready answers 200; fail with the log after START_S seconds."""
+        """Return once /health/ready answers 200; after START_S seconds fail with the log."""
         end = time.monotonic() + START_S
         while time.monotonic() < end and self.child.poll() is None:
             try:
@@ -52,7 +52,7 @@ class Process:
         pytest.fail(f"it did not start:\n{self.log.read_text()}")
 
     def stop(self) -> int:
-        """Send SIGTERM and return the exit code."""
+        """Send SIGTERM to the service and return its exit code."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         return self.child.wait(timeout=30)

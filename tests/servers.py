@@ -29,26 +29,26 @@ START_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server process on a loopback port."""
+    """A redis-server process on a loopback port."""
 
     process: subprocess.Popen[bytes]
     port: int
 
     def ask(self, *words: str | int) -> object:
-        """The answer to a command, decoded but not parsed."""
+        """Send a command and return the server's answer, decoded but not parsed."""
         with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
             redis.response_callbacks.clear()
             return redis.execute_command(*words)
 
 
 def packaged_server() -> Path | None:
-    """The server that REDIS_TEST_BINARY names, or a redis-server on PATH."""
+    """Path of the redis-server named by REDIS_TEST_BINARY, else of the one on PATH."""
     binary = os.environ.get("REDIS_TEST_BINARY") or shutil.which("redis-server")
     return Path(binary) if binary else None
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on."""
+    """Loopback ports that are not in use."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -58,7 +58,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None) -> Iterator[Server]:
-    """Start a server and wait until it answers; kill it at the end."""
+    """Start a redis-server and wait until it answers; kill it at the end."""
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
@@ -74,7 +74,7 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
 
 @contextmanager
 def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[Server]]:
-    """Three nodes that share the slots. partial: they keep serving when one is lost."""
+    """A Redis cluster of three nodes. partial: whether the other nodes keep serving when one is lost."""
     ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
     serving = ("--cluster-require-full-coverage", "no") if partial else ()
     with ExitStack() as started:
@@ -94,7 +94,7 @@ def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[
 
 @contextmanager
 def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Server, Server]]:
-    """A Sentinel that monitors `name`, its primary and the primary's replica."""
+    """A Redis Sentinel that monitors the primary `name`; also that primary and its replica."""
     watch, first, second = free_ports(3)
     config = directory / "sentinel.conf"
     config.write_text(
@@ -114,7 +114,7 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
 
 
 def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
-    """Return when `holds()` is true; fail after `seconds`. Errors of a server that is starting count as false."""
+    """Return once `holds()` is true, or fail after `seconds`; an error of a starting server counts as false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(RedisError):
@@ -129,7 +129,7 @@ def _cluster_options(bus: int) -> list[str]:
 
 
 def _whole(node: Server) -> bool:
-    """Whether the node knows the owner of every slot."""
+    """Whether the cluster node knows the owner of every slot."""
     slots = node.ask("CLUSTER", "SLOTS")
     assert isinstance(slots, list)
     return "cluster_state:ok" in str(node.ask("CLUSTER", "INFO")) and len(slots) == NODES

@@ -27,7 +27,7 @@ PORT = "8707"
 
 
 def blocks(language: str) -> Iterator[tuple[Path, str]]:
-    """The code blocks of all pages in one language."""
+    """The code blocks in `language` on all pages of the documentation."""
     for page in PAGES:
         for name, text in BLOCK.findall(page.read_text(encoding="utf-8")):
             if name == language:
@@ -36,7 +36,7 @@ def blocks(language: str) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
-    """A running service."""
+    """A running service for the code blocks."""
     started = Process(tmp_path_factory.mktemp("documents"), onnx_directory)
     try:
         started.wait_until_ready()
@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 
 def run(command: list[str], page: Path, folder: Path) -> str:
-    """The output of a block's program; fails with its errors."""
+    """Run the program of a code block and return its output; fail with its errors."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -57,7 +57,7 @@ def run(command: list[str], page: Path, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_shell_and_python_blocks_run_in_order_against_a_service(service: Process, tmp_path: Path) -> None:
-    """Each block of the README exits with 0, and what a curl call answers is no problem document."""
+    """Every README block exits with 0, and no curl call in it gets a problem document."""
     port = service.url.rpartition(":")[2]
     for page in PAGES:
         for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
@@ -77,7 +77,7 @@ def test_console_blocks_name_make_targets_that_exist() -> None:
 
 
 def test_json_and_yaml_blocks_parse() -> None:
-    """Every example document can be read."""
+    """Every JSON and YAML code block of the documentation is valid."""
     for _, text in blocks("json"):
         json.loads(text)
     for _, text in blocks("yaml"):
@@ -85,7 +85,7 @@ def test_json_and_yaml_blocks_parse() -> None:
 
 
 def test_named_files_exist() -> None:
-    """Every path of the repository that a page names in backticks or links to is there."""
+    """Every repository path that a page puts in backticks or links to exists."""
     missing = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The application with an in-memory store and fake encoders: real routes, real ingestion and retrieval."""
+"""Fixtures: the application with real routes, ingestion and retrieval over an in-memory store and fake encoders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient
 
 @asynccontextmanager
 async def connect(services: Services, *, local_only: bool = False, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application over `services`."""
+    """An HTTP client of an application over `services`."""
     app = create_app(services, local_only=local_only)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://test", **options) as client:
@@ -51,26 +51,26 @@ def services() -> Services:
 
 @pytest.fixture
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application without keys."""
+    """An HTTP client of an application without keys."""
     async with connect(services) as client:
         yield client
 
 
 @pytest.fixture
 def guarded(services: Services) -> Services:
-    """The same services, with the keys of two tenants."""
+    """Services with API keys of two tenants, over the same stores as `services`."""
     entries = [KeyEntry(key=key, tenant=tenant, role=role) for (tenant, role), key in KEYS.items()]
     return replace(services, keys=KeyBook(KeyRing.of(entries)))
 
 
 def bearer(tenant: str, role: Role) -> dict[str, str]:
-    """The Authorization header for a key."""
+    """The Authorization header that sends a key."""
     return {"Authorization": f"Bearer {KEYS[tenant, role]}"}
 
 
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
-    """A client of working memory in a new namespace."""
+    """A client of working memory in a new namespace, on a real live store."""
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
     worlds: list[WorkingClient] = []
     services = with_live(fake_services(lambda: worlds[0].now, InMemoryStore()), live)
@@ -81,7 +81,7 @@ async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem in `response`, which must have `status`."""
+    """Check the status of `response` and return its problem document."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -92,6 +92,6 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
 
 
 async def count(client: httpx.AsyncClient, namespace: str = "n") -> int:
-    """How many memories a namespace has."""
+    """The number of memories in a namespace."""
     total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"]["count"]
     return total

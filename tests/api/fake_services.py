@@ -1,4 +1,4 @@
-"""Services over an in-memory store and fake encoders, and a store that is away."""
+"""Services over an in-memory store and fake encoders, and a memory store that is unavailable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.fakes_working import FakeItems
 
 
 class AwayStore(InMemoryStore):
-    """A store that is unavailable."""
+    """A memory store that is unavailable."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
         """Raise Unavailable."""
@@ -64,7 +64,7 @@ class AwayStore(InMemoryStore):
 
 
 def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook | None = None) -> Services:
-    """Real ingestion and retrieval over `store` (by default an empty one) with the redaction rules of `book`."""
+    """Services over `store` (default: empty), with real ingestion and retrieval and the redaction rules of `book`."""
     stored, embedder, sparse, tokenizer = store or InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()

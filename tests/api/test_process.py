@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def process(tmp_path: Path, onnx_directory: Path) -> Iterator[Process]:
-    """A running service, stopped at the end."""
+    """A running service process, stopped at the end."""
     started = Process(tmp_path, onnx_directory)
     try:
         started.wait_until_ready()
@@ -32,7 +32,7 @@ def process(tmp_path: Path, onnx_directory: Path) -> Iterator[Process]:
 
 
 def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> None:
-    """SIGTERM exits with 0, and the log has no contents."""
+    """A memory is found after a restart; SIGTERM exits with 0; the log contains no memory text."""
     content = "The stock counter uses advisory locks."
     first = Process(tmp_path, onnx_directory)
     try:
@@ -56,7 +56,7 @@ def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> Non
 
 
 def test_port_in_use_is_one_line_with_exit_code_2(process: Process, tmp_path: Path) -> None:
-    """There is no traceback."""
+    """A start on a port in use prints one line and no traceback."""
     port = process.url.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "api", "--port", port, "--data-dir", str(tmp_path / "other")],
@@ -68,7 +68,7 @@ def test_port_in_use_is_one_line_with_exit_code_2(process: Process, tmp_path: Pa
 
 
 def test_commands_work_with_url(process: Process, tmp_path: Path) -> None:
-    """Import and search."""
+    """Import and search with --url work on a running service."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):
@@ -86,7 +86,7 @@ def test_commands_work_with_url(process: Process, tmp_path: Path) -> None:
 
 
 def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) -> None:
-    """Once, and prints one retrieval."""
+    """`run` loads the sample memories once and prints one retrieval."""
     for _ in range(2):
         running = Process(tmp_path, onnx_directory, "run")
         try:
@@ -101,7 +101,7 @@ def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
 def test_ctrl_c_during_import_prints_no_traceback(program: str, tmp_path: Path) -> None:
-    """The process ends by the signal."""
+    """An interrupted import ends by SIGINT."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.

@@ -1,4 +1,4 @@
-"""Settings: sources, validation and the table of the README."""
+"""Settings: their sources and validation, and their table in the README."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the machine's settings from the environment."""
+    """Remove the variables of the settings from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
 
 
 def test_defaults_listen_on_loopback() -> None:
-    """Host, port, keys and folders have the documented defaults."""
+    """Host, port, keys and directories have the documented defaults."""
     settings = read_settings()
     assert (settings.host, settings.port, settings.keys, settings.embedder) == ("127.0.0.1", 8707, None, "onnx")
     assert settings.store_path == settings.data_dir / "memories"
@@ -30,7 +30,7 @@ def test_defaults_listen_on_loopback() -> None:
 
 
 def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A flag that is None is ignored."""
+    """A flag overrides its environment variable unless it is None."""
     monkeypatch.setenv("REMEMBRANCER_PORT", "9001")
     monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(tmp_path))
@@ -39,7 +39,7 @@ def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the variable is set."""
+    """The data directory is below XDG_DATA_HOME if that is set."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert read_settings().data_dir == tmp_path / "remembrancer"
     monkeypatch.delenv("XDG_DATA_HOME")
@@ -51,25 +51,25 @@ def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_
     [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
 )
 def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """By its flag and its variable."""
+    """The error names the setting by its flag and its variable."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
     with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}"):
         read_settings()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in the representation of the settings nor in the table."""
+    """The repr of the settings and their table contain no secret."""
     monkeypatch.setenv("REMEMBRANCER_QDRANT_API_KEY", "hidden-value")
     assert "hidden-value" not in repr(read_settings())
 
 
 def test_misspelt_variables_are_reported() -> None:
-    """Variables with the prefix that are no setting."""
+    """Environment variables with the prefix that name no setting are reported."""
     assert unknown_variables({"REMEMBRANCER_PROT": "1", "REMEMBRANCER_PORT": "1", "HOME": "/"}) == ["REMEMBRANCER_PROT"]
 
 
 def test_table_lists_every_setting() -> None:
-    """One row each, with a description."""
+    """The table has one row with a description for each setting."""
     rows = settings_table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
@@ -77,7 +77,7 @@ def test_table_lists_every_setting() -> None:
 
 
 def test_readme_has_the_settings_table() -> None:
-    """It equals the generated one."""
+    """The table in the README equals the generated one."""
     text = README.read_text()
     if "<!-- settings -->" in text:
         between = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
@@ -86,7 +86,7 @@ def test_readme_has_the_settings_table() -> None:
 
 @pytest.mark.anyio
 async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    """The message has the reason and what to do."""
+    """The error names the directory, the reason and what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
         async with open_services(Settings(data_dir=tmp_path / "file" / "x"), KeyRing()):
@@ -96,7 +96,7 @@ async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> No
 @pytest.mark.anyio
 @pytest.mark.skipif(sys.platform != "linux", reason="has no folder in which root can make no file either")
 async def test_data_folder_that_cannot_be_written_is_named() -> None:
-    """Before anything is opened in it."""
+    """A read-only data directory is an error before any store is opened."""
     with pytest.raises(BadSettings, match=r"data folder /proc cannot be used: .+; choose another"):
         async with open_services(Settings(data_dir=Path("/proc")), KeyRing()):
             pytest.fail("it was opened")

@@ -1,4 +1,4 @@
-"""Helpers for calls about threads, on a real live store."""
+"""Helpers for tests that call threads, on a real live store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 @asynccontextmanager
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application with the thread `policies`. parts: see `threads_over`."""
+    """An HTTP client of an application with the thread `policies`. parts: see `threads_over`."""
     store = services.store
     assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
@@ -30,7 +30,7 @@ async def served(live: LiveClient, services: Services, policies: str, **parts: A
 
 
 async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> dict[str, Any]:
-    """A new thread's answer."""
+    """Create a thread and return the answer."""
     namespace = client.params["namespace"]
     client_params, client.params = client.params, httpx.QueryParams()
     answer = await client.post("/v1/threads", json={"namespace": namespace, **fields})
@@ -40,7 +40,7 @@ async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> 
 
 
 async def say(client: httpx.AsyncClient, thread: str, content: str, status: int = 201, **fields: Any) -> dict[str, Any]:
-    """The answer to a turn."""
+    """Append a turn to a thread and return the answer."""
     body = {"role": "user", "content": content, **fields}
     answer = await client.post(f"/v1/threads/{thread}/turns", json=body)
     assert answer.status_code == status, answer.text
@@ -48,7 +48,7 @@ async def say(client: httpx.AsyncClient, thread: str, content: str, status: int 
 
 
 async def kept_turns(client: httpx.AsyncClient) -> list[int]:
-    """Turn indices in the sources of all episodic memories."""
+    """Turn indices of all episodic memories, from their sources, sorted."""
     results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
     return sorted(index for memory in results["memories"] for index in memory["source"]["turns"])
 

@@ -1,4 +1,4 @@
-"""A client of working memory on a real live store, with an adjustable clock."""
+"""A test client of working memory on a real live store, with an adjustable clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 @dataclass
 class WorkingClient:
-    """A client of working memory on a real live store, with an adjustable clock and a new namespace."""
+    """Calls working memory over HTTP in a new namespace, with an adjustable clock and a real live store."""
 
     client: httpx.AsyncClient
     working: WorkingMemory
@@ -27,36 +27,36 @@ class WorkingClient:
     space: dict[str, Any]
 
     async def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
-        """The answer to a POST."""
+        """Send a POST and return the answer."""
         got = await self.client.post(path, json={**self.space, **body})
         assert got.status_code == status, got.text
         answer: dict[str, Any] = got.json()
         return answer
 
     async def make(self, content: str, **body: Any) -> dict[str, Any]:
-        """Create an item."""
+        """Create an item and return the answer."""
         return await self.post("/v1/working", 201, content=content, **body)
 
     async def listed(self, **query: Any) -> list[dict[str, Any]]:
-        """The items of the session."""
+        """The session's items, as listed over HTTP."""
         got = await self.client.get("/v1/working", params={**self.space, **query})
         assert got.status_code == 200, got.text
         items: list[dict[str, Any]] = got.json()["items"]
         return items
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
-        """Retrieve, and wait until the uses are recorded."""
+        """Retrieve, and return once the uses of the items are recorded."""
         answer = await self.post("/v1/retrieve", query=query, **body)
         await self.retriever.live_uses.noted()
         return answer
 
     def later(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Advance the clock by some seconds."""
         self.now += timedelta(seconds=seconds)
 
 
 def with_live(services: Services, live: LiveClient) -> Services:
-    """`services` with working memory on `live`."""
+    """Return `services` with working memory on the live store `live`."""
     items = RedisWorking(live)
     working = WorkingMemory(items, services.ingestor, services.store, services.clock)
     tokenizers = {"cl100k_base": FakeTokenizer()}

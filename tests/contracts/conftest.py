@@ -28,7 +28,7 @@ FINGERPRINT = "test-embedder"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A store with its name."""
+    """A MemoryStore under test, with the name of its implementation."""
 
     name: str
     store: MemoryStore
@@ -40,14 +40,14 @@ STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 # Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
 @pytest.fixture(scope="package", params=STORES)
 async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """Each store in turn, one for the whole package, so other tests' memories are in it too."""
+    """Each MemoryStore in turn, opened once for all tests, so it also contains other tests' memories."""
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as one:
         yield one
 
 
 @asynccontextmanager
 async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
-    """The store of this name, empty; it is deleted at the end."""
+    """An empty store of the named implementation; its data is deleted at the end."""
     url = os.environ.get("QDRANT_TEST_URL")
     if name == "qdrant-server" and not url:
         pytest.skip("no Qdrant server: start one and set QDRANT_TEST_URL")
@@ -61,13 +61,13 @@ async def bench_of(name: str, directory: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def store(bench: Bench) -> MemoryStore:
-    """The store alone."""
+    """Each MemoryStore in turn."""
     return bench.store
 
 
 @pytest.fixture
 def scope() -> Scope:
-    """A namespace that no other test uses."""
+    """A scope whose namespace no other test uses."""
     return Scope("acme", f"ns-{uuid.uuid4()}")
 
 

@@ -1,4 +1,4 @@
-"""Steps that the suites of MemoryStore share."""
+"""Steps that the tests of the MemoryStore contract share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def keep(store: MemoryStore, scope: Scope, *memories: Memory) -> None:
 
 
 async def listed(store: MemoryStore, scope: Scope, **listing: Any) -> list[Memory]:
-    """Every memory of all pages."""
+    """All memories of a scope, collected over all pages."""
     found: list[Memory] = []
     page = await store.page(scope, Listing(**listing))
     while True:

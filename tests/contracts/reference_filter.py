@@ -1,4 +1,4 @@
-"""Filters evaluated in plain Python: the reference that every store is compared with."""
+"""A reference evaluation of filters in plain Python, with which the stores' results are compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Fil
 
 
 def holds(payload: dict[str, Any], tree: Filter) -> bool:
-    """Whether the memory of `payload` meets `tree`."""
+    """Whether the memory with this payload matches the filter `tree`."""
     match tree:
         case All(parts):
             return all(holds(payload, part) for part in parts)
@@ -69,7 +69,7 @@ def _in_order(value: Any, op: Op, low: Any, high: Any) -> bool:
 
 
 def _sort(value: Any) -> str:
-    """Whole numbers and fractions are one sort; a flag is no number."""
+    """The sort by which values are comparable: integers and floats are one sort, booleans another."""
     if isinstance(value, bool):
         return "flag"
     return "number" if isinstance(value, int | float) else type(value).__name__

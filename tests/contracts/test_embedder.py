@@ -1,4 +1,4 @@
-"""The contract of Embedder."""
+"""The contract of Embedder, tested on each implementation."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Opener = Callable[[Path, int], Awaitable[Embedder]]
 
 
 async def open_onnx(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder."""
+    """Open the default embedder, which runs on onnxruntime."""
     return await OnnxEmbedder.open(OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting))
 
 
 async def open_cached(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder with a query cache."""
+    """Open the default embedder with a cache of query embeddings."""
     settings = OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting, cached_queries=8)
     return await OnnxEmbedder.open(settings)
 
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
-    """Open the second embedder with the weights of the default one."""
+    """Open the sentence-transformers embedder with the weights of the default one."""
     settings = SentenceTransformersSettings(
         str(weights_directory()), "cpu", waiting_queries=waiting, waiting_documents=waiting, batch_size=4
     )
@@ -44,21 +44,21 @@ OPENERS = [open_onnx, open_cached, open_torch]
 
 @pytest.fixture(scope="module", params=OPENERS, ids=["onnx", "cached", "sentence-transformers"])
 async def opener(request: pytest.FixtureRequest) -> Opener:
-    """The function that opens an implementation."""
+    """The open function of each implementation in turn."""
     opener: Opener = request.param
     return opener
 
 
 @pytest.fixture(scope="module")
 async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedder]:
-    """Each implementation."""
+    """Each implementation in turn, opened."""
     embedder = await opener(onnx_directory, 64)
     yield embedder
     await embedder.aclose()
 
 
 async def test_vectors_have_unit_length(embedder: Embedder) -> None:
-    """Float32, with the stated number of dimensions, for queries and documents."""
+    """Vectors of queries and documents are float32 of length 1 with the stated dimensions."""
     embeddings = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
     for embedding in embeddings:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
@@ -68,7 +68,7 @@ async def test_vectors_have_unit_length(embedder: Embedder) -> None:
 
 
 async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) -> None:
-    """Whatever their lengths."""
+    """The n-th embedding is that of the n-th document, whatever the texts' lengths."""
     texts = [f"{'word ' * (at * 7 % 11)} number {at}" for at in range(20)]
     together = await embedder.embed_documents(texts)
     for text, embedding in zip(texts, together, strict=True):
@@ -77,14 +77,14 @@ async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) 
 
 
 async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> None:
-    """A text is most similar to itself."""
+    """As a query a text is most similar to itself as a document."""
     [document] = await embedder.embed_documents(["the staging database"])
     query = await embedder.embed_query("the staging database")
     assert query.dense @ document.dense > 0.99999
 
 
 async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Embedder) -> None:
-    """By a cosine of .2 at least."""
+    """The cosine of the paraphrase is higher by at least .2."""
     query = await embedder.embed_query("How do I undo my last commit?")
     near, far = await embedder.embed_documents(["Revert the latest change in git.", "The soup needs more salt."])
     assert query.dense @ near.dense > query.dense @ far.dense + 0.2
@@ -96,7 +96,7 @@ async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Emb
     ids=["empty", "blank", "blanks", "emoji", "surrogate", "controls", "one long word", "long", "long blank"],
 )
 async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
-    """A text that is too long is truncated."""
+    """Empty, unusual and overlong texts get a vector; the overlong are truncated."""
     query = await embedder.embed_query(text)
     [document] = await embedder.embed_documents([text])
     assert np.isfinite(query.dense).all()
@@ -104,7 +104,7 @@ async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
 
 
 async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None:
-    """Blanks in front do not count."""
+    """Texts that differ after the token limit have equal vectors; leading blanks do not count."""
     start = "the train to Lisbon leaves at nine " * 60
     short, longer, blank = await embedder.embed_documents([start, start + "soup " * 9_000, " " * 90_000 + start])
     assert short.dense @ longer.dense > 0.99999
@@ -112,12 +112,12 @@ async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None
 
 
 async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
-    """An empty list is returned."""
+    """An empty list of documents returns an empty list."""
     assert await embedder.embed_documents([]) == []
 
 
 async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> None:
-    """Of queries and of documents."""
+    """Concurrent queries and documents each get the vector of their text."""
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
     batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])
@@ -127,19 +127,19 @@ async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> 
 
 
 async def test_vectors_are_read_only(embedder: Embedder) -> None:
-    """Callers share them."""
+    """Returned arrays cannot be written to, because callers share them."""
     query = await embedder.embed_query("shared")
     with pytest.raises(ValueError, match="read-only"):
         query.dense[0] = 0
 
 
 async def test_an_open_embedder_answers_pings(embedder: Embedder) -> None:
-    """ping() returns."""
+    """ping() of an open embedder returns without an error."""
     await embedder.ping()
 
 
 async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onnx_directory: Path) -> None:
-    """Opening the same model again gives the same one."""
+    """Opening the same model again gives the same fingerprint."""
     again = await opener(onnx_directory, 8)
     assert again.fingerprint == embedder.fingerprint
     assert again.fingerprint.count(":") == (4 if "int8" in again.fingerprint else 3)
@@ -147,7 +147,7 @@ async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onn
 
 
 async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_directory: Path) -> None:
-    """Accepted documents are still embedded."""
+    """If the queue is full, a call is refused, and accepted documents are still embedded."""
     embedder = await opener(onnx_directory, 4)
     calls = [embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -157,7 +157,7 @@ async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_direc
 
 
 async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: Path) -> None:
-    """For every call; closing it again does nothing."""
+    """After aclose() every call raises Unavailable; closing again does nothing."""
     embedder = await opener(onnx_directory, 4)
     await embedder.aclose()
     await embedder.aclose()

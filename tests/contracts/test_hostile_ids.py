@@ -1,4 +1,4 @@
-"""Scopes and ids with hostile names share no live state of any kind."""
+"""Scopes and ids that contain separators and braces never share live state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All stores of live state over one client."""
+    """All stores of live state over one Redis client."""
 
     live: LiveClient
 
@@ -68,19 +68,19 @@ class Everything:
 
 @pytest.fixture(params=LIVE)
 def everything(request: pytest.FixtureRequest) -> Everything:
-    """The stores on each kind of server."""
+    """All stores of live state, on each kind of Redis server."""
     return Everything(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
 def scopes() -> list[Scope]:
-    """Tenants and namespaces that look like each other and that no other test uses."""
+    """Tenants and namespaces with similar names, which no other test uses."""
     prefix = str(uuid.uuid4())
     return [Scope(f"{prefix}{tenant}", namespace) for tenant, namespace in PAIRS]
 
 
 async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
-    """Each scope and id has its own item, turn, event and lock."""
+    """Each combination of scope and id has a separate item, turn, event and lock."""
     places = [(scope, name) for scope in scopes for name in NAMES]
     for number, (scope, name) in enumerate(places):
         await everything.write(scope, name, f"mark {number}")
@@ -89,7 +89,7 @@ async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Ever
 
 
 async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[Scope]) -> None:
-    """The keys listed, and erased, for a namespace are its own."""
+    """Listing or erasing the keys of a namespace includes no key of a similarly named one."""
     keys = []
     for scope in scopes:
         await everything.write(scope, "x", "mark")
@@ -100,7 +100,7 @@ async def test_similar_scopes_share_no_key(everything: Everything, scopes: list[
 
 
 async def test_receipts_of_similar_namespaces_are_separate(everything: Everything, scopes: list[Scope]) -> None:
-    """Erasing one namespace leaves the receipts of the others."""
+    """Erasing one namespace leaves the receipts of similarly named ones."""
     receipts = RedisReceipts(everything.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])

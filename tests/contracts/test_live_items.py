@@ -1,4 +1,4 @@
-"""The contract of LiveItemStore: live working memory."""
+"""The contract of LiveItemStore, which stores live working memory."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ HOSTILE = ("a:b", "a", "{a}", "a}b{", "a%3Ab", "日本", "*", "a\\b", '"]', "a/b
 
 @pytest.fixture(params=LIVE)
 def redis_items(request: pytest.FixtureRequest) -> RedisWorking:
-    """The store on each kind of server."""
+    """The Redis implementation, on each kind of server."""
     return RedisWorking(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(params=["fake", *LIVE])
 def items(request: pytest.FixtureRequest) -> LiveItemStore:
-    """Each implementation."""
+    """Each implementation in turn."""
     return FakeItems() if request.param == "fake" else RedisWorking(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
 def scope() -> Scope:
-    """A session that no other test uses."""
+    """A scope with a session that no other test uses."""
     return Scope("acme", f"live {uuid.uuid4()}", session_id="s")
 
 
@@ -53,12 +53,12 @@ def make_item(scope: Scope, content: str, at: datetime = NOW, todo_id: str | Non
 
 
 async def by_content(items: LiveItemStore, scope: Scope) -> dict[str, LiveItem]:
-    """The items of the session by content."""
+    """The live items of the session, by their content."""
     return {item.memory.content: item for item in await items.items(scope)}
 
 
 async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """Quotes, braces and non-ASCII characters included."""
+    """Quotes, braces and non-ASCII characters are kept, and a new item is marked unsynced."""
     item = make_item(scope, 'text with "quotes", {braces} and ünïcödé 日本', todo_id="t")
     await items.put(scope, item)
     (stored,) = await items.items(scope)
@@ -66,7 +66,7 @@ async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore,
 
 
 async def test_touch_restarts_the_ttl_of_named_items_that_are_not_over(items: LiveItemStore, scope: Scope) -> None:
-    """Other items, expired ones and unknown ids are left alone."""
+    """touch() leaves other items, expired ones and unknown ids alone."""
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))
@@ -115,7 +115,7 @@ async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveIt
 
 
 async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: LiveItemStore, scope: Scope) -> None:
-    """Names that look like each other, or like parts of a key."""
+    """Names that are similar, or look like parts of a key, have separate items."""
     scopes = [replace(scope, session_id=name) for name in HOSTILE]
     scopes += [replace(scope, namespace=f"{scope.namespace}{name}") for name in HOSTILE]
     for number, hostile in enumerate(scopes):
@@ -125,7 +125,7 @@ async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: 
 
 
 async def test_a_scope_without_a_session_is_refused(redis_items: RedisWorking) -> None:
-    """Live items belong to a session."""
+    """Every call needs a scope with a session, because live items belong to one."""
     with pytest.raises(InvalidRequest):
         await redis_items.items(Scope("acme", "n"))
 

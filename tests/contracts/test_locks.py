@@ -1,4 +1,4 @@
-"""The contract of Locks."""
+"""The contract of Locks, tested on each implementation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["fake", *LIVE])
 def locks(request: pytest.FixtureRequest) -> Locks:
-    """Each implementation."""
+    """Each implementation in turn."""
     return FakeLocks() if request.param == "fake" else RedisLocks(request.getfixturevalue(request.param))
 
 
 async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
-    """A second caller waits in vain; the next holder has a higher fence."""
+    """A second caller waits until its timeout; the next holder gets a higher fence."""
     request = LockRequest("one", fresh_scope(), wait_s=0.0)
     first = await locks.acquire(request)
     with pytest.raises(Overloaded, match="held by another"):
@@ -34,7 +34,7 @@ async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
 
 
 async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
-    """A released lease can't be released again or take the lock from the next holder."""
+    """A lease that was released cannot be renewed or released again, or end the next holder's lock."""
     request = LockRequest("own", fresh_scope())
     first = await locks.acquire(request)
     await locks.release(first)
@@ -46,7 +46,7 @@ async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
 
 
 async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
-    """Also of locks of the whole service."""
+    """The same name in two scopes, or in none, is a different lock."""
     scope = fresh_scope()
     requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
     leases = [await locks.acquire(request) for request in requests]
@@ -54,7 +54,7 @@ async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
 
 
 async def test_a_held_lock_is_renewed(locks: Locks) -> None:
-    """The block may take longer than the TTL."""
+    """A block under held() may take longer than the TTL without losing the lock."""
     request = LockRequest("long", fresh_scope(), ttl_s=0.5, wait_s=0.0)
     async with locks.held(request):
         await asyncio.sleep(0.9)
@@ -64,7 +64,7 @@ async def test_a_held_lock_is_renewed(locks: Locks) -> None:
 
 
 async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
-    """At the end of the block, when another has acquired it."""
+    """If another caller acquired the lock meanwhile, held() raises LockLost at the end of its block."""
     request = LockRequest("lost", fresh_scope(), ttl_s=30.0)
 
     async def work() -> None:
@@ -77,7 +77,7 @@ async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
 
 
 async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> None:
-    """The next caller need not wait for it."""
+    """After a waiting caller was cancelled, the next one gets the lock without waiting for it."""
     scope = fresh_scope()
     lease = await locks.acquire(LockRequest("queue", scope))
     with pytest.raises(Overloaded):

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: storing, reading, changing and removing, on every implementation."""
+"""The contract of MemoryStore: storing, reading, patching and deleting memories, on every implementation."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
 
 
 async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> None:
-    """Each removed memory counts once."""
+    """delete() removes the named memories and returns how many existed."""
     memories = [make_memory(kind, "x", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     gone = [memories[0].id, memories[1].id, memories[0].id]
@@ -248,7 +248,7 @@ async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> N
 
 
 async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
-    """An open store answers."""
+    """ping() of an open store returns without an error."""
     await store.ping()
 
 

@@ -25,7 +25,7 @@ QUERY = make_dense(999)
 
 
 def corpus(scope: Scope, size: int) -> list[Record]:
-    """Records whose terms are shared by more and more of them: every second has term 2, every third term 3 ..."""
+    """Records in which every second has term 2, every third term 3, every fifth term 5 and every seventh term 7."""
     return [
         make_record(
             make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
@@ -37,12 +37,12 @@ def corpus(scope: Scope, size: int) -> list[Record]:
 
 
 def cosine(record: Record, query: DenseVector) -> float:
-    """The expected dense score."""
+    """The dense score that the store must return: the dot product of record and query."""
     return float(np.dot(record.vectors.dense, query))
 
 
 def bm25(records: list[Record], record: Record, query: dict[int, float]) -> float:
-    """The sparse score with the IDF of `records`; those without any term are not part of the collection."""
+    """The sparse score that the store must return, with IDF over those of `records` that have any term."""
     texts = [set(one.vectors.sparse.indices.tolist()) for one in records if len(one.vectors.sparse.indices)]
     weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
     score = 0.0
@@ -54,13 +54,13 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
 
 
 async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[Candidate]:
-    """The candidates of one search."""
+    """Run one search and return its candidates."""
     (hits,) = await store.candidates(scope, [asked])
     return list(hits)
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:
-    """The ids of the `depth` highest scores."""
+    """The ids with the `depth` highest scores."""
     return set(sorted(scores, key=lambda one: -scores[one])[:depth])
 
 
@@ -83,7 +83,7 @@ async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: 
 
 
 async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """A leg that is left out finds nothing, and its score is None."""
+    """If a search has only a dense or a sparse query, the score of the other leg is None."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
@@ -109,7 +109,7 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
 async def test_a_search_without_columns_finds_the_same(
     store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
 ) -> None:
-    """Ids and scores are equal to those of a search with columns."""
+    """Ids and scores are those of the same search with columns."""
     await store.upsert(scope, corpus(scope, 40))
     asked = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
     whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
@@ -136,7 +136,7 @@ async def test_several_searches_are_answered_in_order(store: MemoryStore, scope:
 async def test_one_search_finds_candidates_of_every_type(
     store: MemoryStore, scope: Scope, terms: list[int] | None
 ) -> None:
-    """Each with its type, its scores and its columns; a filter restricts only its own type."""
+    """Each candidate has its type, scores and columns; a type's filter does not restrict other types."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4) for kind in MemoryType}
     await store.upsert(scope, [make_record(memory) for memory in memories.values()])
     sparse = None if terms is None else make_sparse(terms)

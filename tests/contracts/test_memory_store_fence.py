@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: a patch under the fence of a lock."""
+"""The contract of MemoryStore: patches with the fence of a lock, so that a former holder changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -> None:
-    """A memory patched under a higher fence is unchanged and LockLost is raised; other memories are changed."""
+    """Patching a memory that a higher fence has patched raises LockLost; the call's other memories change."""
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
     await store.patch(scope, {memory.id: {"importance": 8}}, fence=20)
@@ -33,7 +33,7 @@ async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -
 
 
 async def test_the_same_and_a_later_holder_go_on(store: MemoryStore, scope: Scope) -> None:
-    """A patch without a fence is not checked, and missing memories stay missing."""
+    """Equal and higher fences may patch, as may calls without a fence; missing memories stay missing."""
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)
     await keep(store, scope, memory)

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: filters, compared with a reference in Python, on every implementation."""
+"""The contract of MemoryStore: filters match the same memories as a reference in Python, on every implementation."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ OPERANDS: dict[str, list[Any]] = {
 
 @st.composite
 def leaves(draw: st.DrawFn) -> Filter:
-    """A comparison that the parser accepts."""
+    """Hypothesis strategy for comparisons that the filter parser accepts."""
     field = draw(st.sampled_from(sorted(OPERANDS)))
     pool = st.sampled_from(OPERANDS[field])
     value = draw(pool)
@@ -118,7 +118,7 @@ FILTERS = st.recursive(
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A store with the memories of `make_memories` in a scope."""
+    """A store that contains the memories of `make_memories` in `scope`."""
 
     store: MemoryStore
     scope: Scope
@@ -140,7 +140,7 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def assert_matches(shelf: Shelf, tree: Filter) -> None:
-    """The store lists, counts and finds the memories that match in the reference."""
+    """Listing, counting and searching with the filter give the memories that match in the reference."""
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
     assert {memory.content for memory in page.memories} == expected
@@ -176,14 +176,14 @@ async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
 
 
 async def test_times_are_compared_as_instants(shelf: Shelf) -> None:
-    """The same instant with another offset is equal."""
+    """A filter matches a time written with another UTC offset if the instant is the same."""
     same = parse_filter({"created_at": {"eq": "2026-03-01T14:30:00+05:00"}})
     page = await shelf.store.page(shelf.scope, Listing(filter=same))
     assert {memory.created_at for memory in page.memories} == {NOW}
 
 
 async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
-    """A search's filter matches the same memories as a page's."""
+    """A search and a page with the same filter return the same memories."""
     tree = parse_filter(
         {"or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}], "pinned": {"eq": True}}
     )

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: scores of late interaction, on every implementation."""
+"""The contract of MemoryStore: late-interaction scores from token vectors, on every implementation."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ QUERY = make_dense(999)
 
 
 def make_tokens(seed: int, count: int) -> TokenVectors:
-    """Unit vectors in steps of 1/127."""
+    """Random unit vectors, one for each token, as int8 in steps of 1/127."""
     states = np.random.default_rng(seed).standard_normal((count, 128))
     tokens: TokenVectors = np.rint(states / np.linalg.norm(states, axis=1, keepdims=True) * 127).astype(np.int8)
     return tokens
 
 
 def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Record:
-    """A record with these token vectors."""
+    """A record of a memory with these token vectors."""
     record = make_record(make_memory(KIND, f"text {number}", scope), make_dense(number))
     return replace(record, vectors=replace(record.vectors, tokens=tokens))
 
 
 def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
-    """The best cosine of each query token, computed with numpy."""
+    """The highest cosine of each query token with any token of the memory, computed with numpy."""
     scaled = memory.astype(float) / 127
     return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
 
 
 async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, Candidate]:
-    """The candidates by id."""
+    """The candidates of a search with these query tokens, by id."""
     (candidates,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
     return {candidate.id: candidate for candidate in candidates}
 
@@ -63,7 +63,7 @@ async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: Me
 
 
 async def test_a_search_without_query_tokens_has_no_late_scores(store: MemoryStore, scope: Scope) -> None:
-    """Candidates have None."""
+    """The late scores of every candidate are None."""
     await store.upsert(scope, [record_with(scope, 1, make_tokens(1, 4))])
     assert [candidate.late for candidate in (await late_of(store, scope, None)).values()] == [None]
 

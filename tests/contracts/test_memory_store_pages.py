@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: pages and counts, on every implementation."""
+"""The contract of MemoryStore: pages in order, totals and counts, on every implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: passages and uses, on every implementation."""
+"""The contract of MemoryStore: passages (the fields that a context shows) and uses, on every implementation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
 
 
 def written(scope: Scope, number: int, content: str) -> Memory:
-    """A memory whose type and fields depend on its number."""
+    """A memory with this content, whose type and fields depend on `number`."""
     own = {"steps": ["first\nof all", "then"]} if number % len(KINDS) == 1 else {}
     tokens = TokenCount(count=len(content), line=len(content) + 2, tokenizer="words")
     memory = make_memory(KINDS[number % len(KINDS)], f"number {number}", scope, seq=number, tokens=tokens, **own)
@@ -27,7 +27,7 @@ def written(scope: Scope, number: int, content: str) -> Memory:
 
 
 async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
-    """The number of passages, after a check that each is that of the current memory."""
+    """Check that each passage is that of the stored memory, and return the number of passages."""
     memories, passages = await store.get(scope, ids), await store.passages(scope, ids)
     assert passages == {one: passage_of(memory) for one, memory in memories.items()}
     assert list(passages) == list(memories)
@@ -35,7 +35,7 @@ async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) ->
 
 
 async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
-    """Upserts, patches, dropped fields, uses and removals are visible at once."""
+    """Passages show upserts, patches, dropped fields, uses and removals at once."""
     known = [written(scope, number, f"text {number} " * 3) for number in range(12)]
     ids = {one.id: one.type for one in known}
     await store.upsert(scope, [make_record(one) for one in known])

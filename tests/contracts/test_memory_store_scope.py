@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: every call is bounded by tenant and namespace, on every implementation."""
+"""The contract of MemoryStore: no call reaches another tenant or namespace, on every implementation."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant",
 
 
 async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
-    """The candidates of a search that matches every memory of the scope."""
+    """The candidates of a search that finds every memory of the scope."""
     search = CandidateSearch(dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50)
     (candidates,) = await store.candidates(scope, [search])
     return list(candidates)
 
 
 async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, others: list[Memory]) -> None:
-    """Every read of `scope` shows the expected memory and none of the others."""
+    """Check that every kind of read in `scope` returns the expected memory and none of the others."""
     assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [expected.id]
     assert set(await store.get(scope, [expected.id, *(memory.id for memory in others)])) == {expected.id}
     assert [candidate.id for candidate in await visible(store, scope)] == [expected.id]
@@ -122,7 +122,7 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
-    """In order, each once, whatever the type; without empty ones and those of other tenants."""
+    """Non-empty namespaces of the tenant, each once and sorted, whatever the types of memories."""
     tenant = f"t {uuid.uuid4()}"
     assert await store.namespaces(tenant) == []
     for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):

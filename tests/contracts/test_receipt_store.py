@@ -1,4 +1,4 @@
-"""The contract of ReceiptStore."""
+"""The contract of ReceiptStore, tested on each implementation."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def body(number: int = 0) -> dict[str, Any]:
-    """Members of a receipt."""
+    """The members of a receipt before it is sealed."""
     return {"id": str(uuid.uuid4()), "query": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
 
 
 def redis_receipts(live: LiveClient) -> RedisReceipts:
-    """A store with no cached heads, as in another process."""
+    """A Redis store of receipts without cached chain heads, like that of another process."""
     return RedisReceipts(live, 30, lambda: NOW)
 
 
 @pytest.fixture(params=["fake", "queue", *LIVE])
 def store(request: pytest.FixtureRequest) -> ReceiptStore:
-    """Each implementation."""
+    """Each implementation in turn."""
     if request.param in ("fake", "queue"):
         return FakeReceipts() if request.param == "fake" else ReceiptQueue(FakeReceipts())
     return redis_receipts(request.getfixturevalue(request.param))
 
 
 async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> SealedReceipt:
-    """Append one receipt."""
+    """Append one receipt and return it sealed."""
     (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
     return sealed
 
@@ -54,7 +54,7 @@ def scope() -> Scope:
 
 
 async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scope: Scope) -> None:
-    """Byte for byte, with a valid hash; unknown ids return None."""
+    """The text is the same byte for byte with a valid hash; unknown ids return None."""
     members = body()
     sealed = await append(store, scope, members)
     assert await store.get(scope.tenant, sealed.id) == sealed.text
@@ -66,7 +66,7 @@ async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scop
 
 
 async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Scope) -> None:
-    """Across the namespaces of a tenant; every tenant has its own chain."""
+    """All receipts of a tenant are one chain across its namespaces; tenants have separate chains."""
     other = Scope(f"{scope.tenant} too", "shop")
     first = await append(store, scope, body(1))
     await append(store, other, body(2))
@@ -75,7 +75,7 @@ async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Sc
 
 
 async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Scope) -> None:
-    """No two receipts have the same predecessor."""
+    """Receipts appended concurrently each have a different predecessor."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(append, store, scope, body(number))
@@ -84,7 +84,7 @@ async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Sco
 
 
 async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope: Scope) -> None:
-    """Also of several namespaces; an empty list changes nothing."""
+    """One call appends receipts of several namespaces in order; an empty list changes nothing."""
     assert await store.append(scope.tenant, []) == []
     made = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
     sealed = await store.append(scope.tenant, made)
@@ -95,7 +95,7 @@ async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope
 
 
 async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
-    """Number of receipts in the chain that ends with `newest`."""
+    """The number of receipts in the chain that ends with `newest`."""
     count = 1
     while newest["previous_id"] is not None:
         before = json.loads(await store.get(scope.tenant, newest["previous_id"]) or b"")
@@ -105,7 +105,7 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
 
 
 async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: ReceiptStore, scope: Scope) -> None:
-    """The next receipt names the erased predecessor. Erasing a memory removes no receipts."""
+    """The next receipt names the erased one; erasing a memory erases none."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     erased = [await append(store, scope, body(number)) for number in range(3)]
     stays = await append(store, elsewhere, body())
@@ -122,7 +122,7 @@ async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: Re
 
 
 async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope) -> None:
-    """Four stores that append concurrently."""
+    """Four stores that append concurrently make one chain."""
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
@@ -132,7 +132,7 @@ async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope
 
 
 async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
-    """With the head of the chain and the index of the namespace."""
+    """Receipts, the head of the chain and the index of the namespace all have a TTL."""
     await append(RedisReceipts(live, 2, lambda: NOW), scope, body())
     keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]

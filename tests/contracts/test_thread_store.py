@@ -1,4 +1,4 @@
-"""The contract of stores of threads and of evicted turns, on each implementation."""
+"""The contract of the stores of threads and of evicted turns, tested on each implementation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FREE = ThreadLimits(None, None, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The two stores, with a scope that no other test uses."""
+    """The store of threads and the store of evicted turns, with a scope that no other test uses."""
 
     threads: ThreadStore
     evicted: EvictedTurnStore
@@ -43,17 +43,17 @@ class Stores:
         return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
-        """Indices of the thread's turns."""
+        """The indices of the turns in the thread."""
         return [entry.index for entry in (await self.threads.read(self.scope, thread_id)).turns]
 
     async def evicted_indices(self) -> list[list[int]]:
-        """Indices of each batch that waits."""
+        """The turn indices of each batch of evicted turns that is waiting."""
         return [[entry.index for entry in batch.turns] for batch in await self.evicted.pending(self.scope, 100)]
 
 
 @pytest.fixture(params=["fake", *LIVE])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation."""
+    """Each implementation in turn."""
     if request.param == "fake":
         fake = FakeThreads()
         return Stores(fake, fake, fresh_scope())
@@ -67,7 +67,7 @@ def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
 
 
 async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
-    """With all its fields and the next index; the thread's version, tokens and count are updated."""
+    """A turn has all its fields and the next index; the thread's version and totals are updated."""
     await stores.create()
     sent = turn("é \n{}", 7, agent_id="a", files=["f"], images=["i"], tool="t", model="m", metadata={"n": [1, None]})
     await stores.append("first")
@@ -80,7 +80,7 @@ async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
 
 
 async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
-    """In every call, for an id that does not exist and for one of another scope."""
+    """Every call raises NotFound for an id that does not exist or is of another scope."""
     await stores.create()
     for where, thread_id in ((stores.scope, "other"), (fresh_scope(), "t")):
         for call in (
@@ -100,7 +100,7 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
 
 
 async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
-    """Another parent is a conflict; another key is another thread."""
+    """Creating it again with another parent is a conflict; another key is another thread."""
     new = NewThread("t", 60, NOW, resource="r", key="k")
     await stores.create("p")
     assert await stores.threads.create(stores.scope, new) == "t"
@@ -114,7 +114,7 @@ async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
 
 
 async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
-    """Ancestors are listed oldest first, including deleted ones."""
+    """A thread beyond it is refused; ancestors, deleted ones too, are listed oldest first."""
     await stores.create("0")
     for number in range(1, MAX_CHAIN):
         await stores.create(str(number), str(number - 1))
@@ -125,7 +125,7 @@ async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
-    """Of equal ranks the oldest first; a turn without a rank never. Turns evicted by one append are one batch."""
+    """Of equal ranks the oldest turn goes first, one without a rank never; each append makes one batch."""
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
         await stores.append(content, rank=rank)
@@ -140,7 +140,7 @@ async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
 
 
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
-    """Paging and marking count as use."""
+    """Reading a page with a turn, or marking the turn as used, counts as use."""
     await stores.create(lru=True)
     for content in "abcd":
         await stores.append(content, rank=USE_ORDER)
@@ -154,7 +154,7 @@ async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
 
 
 async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
-    """At the maximum of turns, or for another version than expected."""
+    """Appends beyond the maximum of turns, or for another version than the present one, are refused."""
     await stores.create()
     for content in "ab":
         await stores.append(content)
@@ -167,7 +167,7 @@ async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
-    """A summary replaces the previous one and is counted. If one of the turns is gone, none is removed."""
+    """If one turn is gone, none is removed; a new summary replaces the old and counts as tokens."""
     await stores.create()
     for content in "abcd":
         await stores.append(content)
@@ -182,7 +182,7 @@ async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
 
 
 async def test_an_index_is_never_reused(stores: Stores) -> None:
-    """After replacing and clearing. A backup holds the cleared turns; they are not queued as evicted."""
+    """New turns get new indices after a replacement or clearing; a backup, not the queue, has cleared turns."""
     await stores.create()
     await stores.append("old")
     with pytest.raises(VersionConflict):
@@ -200,7 +200,7 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
 
 
 async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) -> None:
-    """In order, even if the thread is deleted. The scope is listed while a batch waits."""
+    """Batches wait in order, even if the thread is deleted; their scope is listed meanwhile."""
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))

@@ -1,4 +1,4 @@
-"""The contract of Tokenizer, on both encodings."""
+"""The contract of Tokenizer, tested on both encodings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_special_tokens_are_text(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize(("name", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)])
 def test_a_known_sentence_has_its_published_count(name: str, tokens: int) -> None:
-    """In both encodings."""
+    """The sentence has 8 tokens in both encodings."""
     assert TOKENIZERS[name].count("Hello, world! How are you?") == tokens
 
 
@@ -45,7 +45,7 @@ def test_a_known_sentence_has_its_published_count(name: str, tokens: int) -> Non
 @settings(deadline=None)
 @given(text=ANY)
 def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, text: str) -> None:
-    """Compared with all prefixes, at several limits."""
+    """At several limits no longer prefix of the text fits."""
     counts = [tokenizer.count(text[:length]) for length in range(len(text) + 1)]
     for limit in (0, 1, 2, 3, 5, 8, 13, counts[-1]):
         longest = max(length for length, count in enumerate(counts) if count <= limit)
@@ -67,7 +67,7 @@ def test_truncate_of_long_texts_fits(tokenizer: Tokenizer, text: str, limit: int
 @settings(deadline=None, max_examples=400)
 @given(first=ANY, second=ANY, mark=st.sampled_from("-#<"))
 def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: str, mark: str) -> None:
-    """A text that ends with a newline and one that starts with a mark have the same count together."""
+    """The counts of a text ending in a newline and of one starting with a mark add up to that of both joined."""
     left, right = f"{first}\n", f"{mark}{second}"
     assert tokenizer.count(left + right) == tokenizer.count(left) + tokenizer.count(right)
 

@@ -1,4 +1,4 @@
-"""The contract of stores of workflows, on each implementation."""
+"""The contract of WorkflowStore, tested on each implementation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(params=["fake", *LIVE])
 def store(request: pytest.FixtureRequest) -> WorkflowStore:
-    """Each implementation."""
+    """Each implementation in turn."""
     return FakeWorkflows() if request.param == "fake" else RedisWorkflows(request.getfixturevalue(request.param))
 
 
@@ -42,7 +42,7 @@ def event(kind: str = "note", **fields: object) -> Event:
 
 
 async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, scope: Scope) -> None:
-    """Each gets the next version."""
+    """Each appended event has its fields and the next version."""
     await store.create(scope, new_workflow())
     sent = [event(input={"n": [1, None, "é"]}), event("step_started", step_id="a"), event(data={"k": "v"})]
     versions = [(await store.append(scope, AppendEvent("w", entry))).version for entry in sent]
@@ -57,7 +57,7 @@ async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, s
 
 
 async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope: Scope) -> None:
-    """In every call, for an id that does not exist and for one of another scope."""
+    """Every call raises NotFound for an id that does not exist or is of another scope."""
     await store.create(scope, new_workflow())
     for where, workflow_id in ((scope, "other"), (fresh_scope(), "w")):
         for call in (
@@ -81,7 +81,7 @@ async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> Non
 
 
 async def test_an_event_for_another_version_is_refused(store: WorkflowStore, scope: Scope) -> None:
-    """Nothing is appended, and the error has the current version."""
+    """An event for another version is not appended, and the error has the present one."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event(), expected=0))
     with pytest.raises(VersionConflict) as raised:
@@ -91,7 +91,7 @@ async def test_an_event_for_another_version_is_refused(store: WorkflowStore, sco
 
 
 async def test_one_of_many_concurrent_appends_gets_a_version(store: WorkflowStore, scope: Scope) -> None:
-    """If they expect the same version. Without an expected version all of them are appended."""
+    """Of appends that expect the same version one succeeds; without a version all do."""
     await store.create(scope, new_workflow())
     won: list[int] = []
 
@@ -113,7 +113,7 @@ async def test_one_of_many_concurrent_appends_gets_a_version(store: WorkflowStor
 
 
 async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: Scope) -> None:
-    """The error has its last version."""
+    """The error of an append has the workflow's last version."""
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event("completed")))
     with pytest.raises(VersionConflict) as raised:
@@ -123,7 +123,7 @@ async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: 
 
 
 async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore, scope: Scope) -> None:
-    """Before and after a snapshot. A future version is refused."""
+    """States before and after a snapshot can be read; a future version is refused."""
     await store.create(scope, new_workflow())
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
@@ -140,7 +140,7 @@ async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore,
 
 
 async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowStore, scope: Scope) -> None:
-    """A snapshot of an unknown workflow is not stored."""
+    """Of two snapshots the newer is kept; one of an unknown workflow is not stored."""
     await store.create(scope, new_workflow())
     for _ in range(3):
         await store.append(scope, AppendEvent("w", event()))
@@ -153,7 +153,7 @@ async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowSto
 
 
 async def test_events_are_paged_by_version(store: WorkflowStore, scope: Scope) -> None:
-    """At most `limit` after a version."""
+    """A page has at most `limit` events after the given version."""
     await store.create(scope, new_workflow())
     for number in range(5):
         await store.append(scope, AppendEvent("w", event(input=number)))
@@ -163,7 +163,7 @@ async def test_events_are_paged_by_version(store: WorkflowStore, scope: Scope) -
 
 
 async def test_a_chain_lists_the_oldest_workflow_first(store: WorkflowStore, scope: Scope) -> None:
-    """Each with its status and version."""
+    """Each workflow of the chain has its status and version."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, new_workflow("b", "a"))
     await store.create(scope, new_workflow("c", "b"))
@@ -177,7 +177,7 @@ async def test_a_chain_lists_the_oldest_workflow_first(store: WorkflowStore, sco
 
 
 async def test_a_chain_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -> None:
-    """A workflow beyond it is not created."""
+    """Creating a workflow beyond the maximum depth is refused."""
     await store.create(scope, new_workflow("0"))
     for number in range(1, MAX_CHAIN):
         await store.create(scope, new_workflow(str(number), str(number - 1)))
@@ -189,13 +189,13 @@ async def test_a_chain_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -
 
 
 async def test_a_workflow_cannot_be_its_own_parent(store: WorkflowStore, scope: Scope) -> None:
-    """It does not exist yet."""
+    """Creating it raises NotFound, because the parent does not exist yet."""
     with pytest.raises(NotFound):
         await store.create(scope, new_workflow("a", "a"))
 
 
 async def test_a_repeated_idempotency_key_returns_the_first_answer(store: WorkflowStore, scope: Scope) -> None:
-    """Even after other events and the end. The same key with another digest is a conflict."""
+    """A repeat after the end does so too; the key with another digest is a conflict."""
     await store.create(scope, new_workflow())
     once = IdempotentAnswer("key", "digest", "the answer")
     first = await store.append(scope, AppendEvent("w", event(), expected=0, once=once))
@@ -211,7 +211,7 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
 
 
 async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope: Scope) -> None:
-    """Not before its end, and not after it is recorded."""
+    """A claim to store it as memories fails before its end and after it is stored."""
     await store.create(scope, new_workflow())
     assert not await store.claim(scope, "w")
     await store.append(scope, AppendEvent("w", event("failed")))
@@ -224,7 +224,7 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
 
 @pytest.mark.parametrize("workflow_id", ["a:log", "a:once:b", "{x}", "*", "日本", 'q"uote', "a b"])
 async def test_special_characters_in_ids_are_literal(store: WorkflowStore, scope: Scope, workflow_id: str) -> None:
-    """An id never reaches the keys of another workflow."""
+    """An id that looks like part of a Redis key reaches no other workflow."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, new_workflow(workflow_id, "a"))
     await store.create(scope, new_workflow("child", workflow_id))

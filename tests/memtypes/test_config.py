@@ -1,4 +1,4 @@
-"""Configuration files in YAML, and messages for pydantic errors."""
+"""YAML configuration files, and the messages for errors in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memtypes.live.thread_policy import Policies
 
 
 class Shelf(BaseModel):
-    """A configuration file."""
+    """A sample model of a configuration file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,7 +23,7 @@ class Shelf(BaseModel):
 
 
 def test_a_valid_file_is_parsed() -> None:
-    """Into the given model."""
+    """Parsing a valid file returns an instance of the given model."""
     assert parse_yaml("name: a\nbooks: [1]", Shelf, "file a") == Shelf(name="a", books=[1])
 
 
@@ -40,13 +40,13 @@ def test_a_valid_file_is_parsed() -> None:
     ],
 )
 def test_errors_name_the_file_the_key_and_the_value(text: str, message: str) -> None:
-    """The first mistake is reported."""
+    """The message is about the first mistake in the file."""
     with pytest.raises(InvalidConfigFile, match=message):
         parse_yaml(text, Shelf, "file a")
 
 
 def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
-    """Missing, or not UTF-8."""
+    """A file that is missing or not UTF-8 is refused."""
     with pytest.raises(InvalidConfigFile, match=r"policy file .*none\.yaml: can't be read"):
         read_policies(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xff")
@@ -55,7 +55,7 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_there_are_no_policies_without_a_file() -> None:
-    """The default policy applies then."""
+    """Without a file every thread has the default policy."""
     assert read_policies(None) == Policies()
 
 
@@ -70,7 +70,7 @@ def test_there_are_no_policies_without_a_file() -> None:
     ],
 )
 def test_messages_do_not_use_the_words_of_pydantic(value: dict[str, Any], message: str) -> None:
-    """Users know objects and lists, not dictionaries and models."""
+    """Messages speak of objects and lists, not of dictionaries and models."""
     with pytest.raises(ValidationError) as error:
         Shelf.model_validate(value)
     assert message_of(error.value.errors()[0]) == message

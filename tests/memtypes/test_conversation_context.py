@@ -1,4 +1,4 @@
-"""Which turns are the context of a turn."""
+"""The context of a turn: the turns of the conversation with which it is embedded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 def turn(number: int, session: str | None = "s1", scope: Scope = SCOPE, **fields: object) -> Memory:
-    """The turn with this sequence number."""
+    """The event with this sequence number in a session."""
     memory = make_memory(MemoryType.EPISODIC, f"turn {number} of {session}", scope)
     placed = {"session_id": session, "seq": number, "created_at": START + timedelta(seconds=number)}
     return memory.model_copy(update={**placed, **fields})
@@ -53,7 +53,7 @@ def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int
 
 
 def test_the_context_is_the_two_turns_before() -> None:
-    """In order; turns further away, later ones and those of other sessions do not count."""
+    """They are in order; turns further away, later or of other sessions are left out."""
     turns = dict(by_position([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
     assert text_before(turn(4), turns) == f"{turn(2).embedding_text()} {turn(3).embedding_text()}"
     assert text_before(turn(5), turns) == turn(3).embedding_text()
@@ -61,13 +61,13 @@ def test_the_context_is_the_two_turns_before() -> None:
 
 
 def test_facts_and_turns_without_session_have_no_context() -> None:
-    """They have no position, and are no context either."""
+    """They are not part of the context of other turns either."""
     assert not [position for memory in [*facts(1, 2), turn(3, None)] for position in positions_before(memory)]
     assert dict(by_position([*facts(1, 2), turn(3, None)])) == {}
 
 
 def test_private_turns_are_no_context_for_public_ones() -> None:
-    """A private turn has private and public ones as context."""
+    """The context of a private turn may have private and public turns."""
     private = turn(1, visibility=Visibility.SESSION)
     turns = dict(by_position([private, turn(2)]))
     assert text_before(turn(3), turns) == turn(2).embedding_text()
@@ -77,7 +77,7 @@ def test_private_turns_are_no_context_for_public_ones() -> None:
 
 @pytest.mark.anyio
 async def test_context_is_looked_up_in_the_store() -> None:
-    """Turns of the call take precedence over stored ones, and stored ones can be ignored."""
+    """Turns of the same call replace stored ones, and named stored ones can be ignored."""
     store = InMemoryStore(DIMENSIONS)
     stored = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(memory) for memory in [*stored, turn(4, "s2")]])
@@ -95,7 +95,7 @@ async def test_context_is_looked_up_in_the_store() -> None:
 
 @pytest.mark.anyio
 async def test_namespaces_do_not_share_turns() -> None:
-    """Turns of several namespaces are looked up in one call, in order."""
+    """One call looks up turns of several namespaces, each only in its own."""
     store, other = InMemoryStore(DIMENSIONS), Scope("acme", "elsewhere")
     await store.upsert(SCOPE, [make_record(turn(1))])
     await store.upsert(other, [make_record(turn(1, scope=other, content="elsewhere"))])

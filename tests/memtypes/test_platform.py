@@ -1,4 +1,4 @@
-"""Child processes that end with the process that started them."""
+"""Child processes that end when their parent process ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ time.sleep(600)
 @linux
 @pytest.mark.parametrize("when", ["before exec", "after exec"])
 async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
-    """Even if the parent is killed before the child has registered for it."""
+    """The child ends even if the parent is killed before the child registered for its end."""
     with start_python(PARENT, str(tmp_path), when) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
@@ -43,7 +43,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str)
 
 @linux
 async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """A stopped process takes no signal other than SIGKILL."""
+    """It gets SIGKILL, the only signal that a stopped process obeys."""
     with start_python(PARENT, str(tmp_path), "after exec") as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -54,7 +54,7 @@ async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) ->
 
 @linux
 def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_path: Path) -> None:
-    """Its parent process is not the one named on its command line."""
+    """The launcher compares its parent with the process id it was given."""
     created = tmp_path / "created"
     command = dies_with_parent(["touch", str(created)])
     orphaned = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
@@ -65,6 +65,6 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
 
 
 def test_the_exit_code_is_that_of_the_command() -> None:
-    """The launcher replaces itself with the command."""
+    """The launcher process is replaced by the command."""
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7

@@ -1,4 +1,4 @@
-"""Access by key, role and rate; tenants apart from each other; calls from other sites without keys."""
+"""Keys, roles and rate limits; isolation of tenants; refusal of cross-site calls if no keys are configured."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WRONG: list[dict[str, str]] = [
 async def test_calls_without_a_known_key_are_401(
     guarded: Services, headers: dict[str, str], method: str, path: str, body: Any
 ) -> None:
-    """The problem explains how to send a key."""
+    """A call without a key or with an unknown one gets a 401 that explains how to send a key."""
     async with connect(guarded) as client:
         response = await client.request(method, path, json=body, headers=headers)
     assert "Bearer" in problem(response, 401)["detail"]
@@ -60,7 +60,7 @@ async def test_calls_without_a_known_key_are_401(
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
 async def test_readers_cannot_write(guarded: Services, method: str, path: str, body: Any) -> None:
-    """The problem names the needed role."""
+    """A reader's write gets a 403 that names the required role."""
     async with connect(guarded, headers=bearer("acme", Role.READER)) as client:
         assert "writer" in problem(await client.request(method, path, json=body), 403)["detail"]
 
@@ -68,26 +68,26 @@ async def test_readers_cannot_write(guarded: Services, method: str, path: str, b
 @pytest.mark.parametrize(("method", "path", "body"), READS)
 @pytest.mark.parametrize("role", list(Role))
 async def test_every_role_may_read(guarded: Services, role: Role, method: str, path: str, body: Any) -> None:
-    """Readers, writers and admins."""
+    """Calls that read succeed for readers, writers and admins."""
     async with connect(guarded, headers=bearer("acme", role)) as client:
         assert (await client.request(method, path, json=body)).status_code == 200
 
 
 async def test_x_api_key_is_accepted(guarded: Services) -> None:
-    """It is equivalent to Authorization."""
+    """A key in the X-Api-Key header works like one in the Authorization header."""
     async with connect(guarded, headers={"X-API-Key": KEYS["acme", Role.WRITER]}) as client:
         assert (await client.post("/v1/memories", json=FACT)).status_code == 201
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs"])
 async def test_health_and_reference_need_no_key(guarded: Services, path: str) -> None:
-    """Health checks and documentation are open."""
+    """Health checks and the API reference are served without a key."""
     async with connect(guarded) as client:
         assert (await client.get(path)).status_code == 200
 
 
 async def test_tenants_are_isolated(guarded: Services) -> None:
-    """The same namespace of another tenant is separate, also by id."""
+    """A tenant sees no memory of another, not even by id or in a namespace of the same name."""
     async with connect(guarded) as client:
         mine, theirs = bearer("acme", Role.ADMIN), bearer("other", Role.ADMIN)
         written = (await client.post("/v1/memories", json=FACT, headers=mine)).json()
@@ -108,7 +108,7 @@ async def test_tenants_are_isolated(guarded: Services) -> None:
 
 
 async def test_namespaces_are_isolated(client: httpx.AsyncClient) -> None:
-    """An id is unknown outside its namespace."""
+    """A memory is a 404 when it is read by id in another namespace."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     path = f"/v1/memories/{written['id']}?namespace="
     problem(await client.get(path + "m"), 404)
@@ -119,7 +119,7 @@ async def test_namespaces_are_isolated(client: httpx.AsyncClient) -> None:
 
 
 async def test_ids_differ_by_tenant(guarded: Services) -> None:
-    """The same text of two tenants is two memories."""
+    """The same text stored by two tenants gives two memory ids."""
     async with connect(guarded) as client:
         ids = [
             (await client.post("/v1/memories", json=FACT, headers=bearer(tenant, Role.ADMIN))).json()["id"]
@@ -129,7 +129,7 @@ async def test_ids_differ_by_tenant(guarded: Services) -> None:
 
 
 async def test_rate_limit_is_429_with_retry_after(guarded: Services) -> None:
-    """Other keys are not limited."""
+    """Calls above a key's limit get a 429 with Retry-After; other keys are not limited."""
     limited = replace(guarded, rate=RateLimit(2, lambda: 0.0))
     async with connect(limited) as client:
         mine, theirs = bearer("acme", Role.READER), bearer("other", Role.ADMIN)
@@ -154,7 +154,7 @@ async def test_local_hosts_are_served_without_keys(services: Services, host: str
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8707", "192.168.0.7:8707", "", "[::1"])
 async def test_foreign_host_headers_are_refused_without_keys(services: Services, host: str) -> None:
-    """A name that resolves to loopback is still refused, for health checks too."""
+    """Any host name but localhost is refused, even if it resolves to loopback; health checks too."""
     async with connect(services, local_only=True) as client:
         for path in (PATH, "/health/ready"):
             assert "--keys" in problem(await client.get(path, headers={"host": host}), 403)["detail"]
@@ -165,28 +165,28 @@ async def test_foreign_host_headers_are_refused_without_keys(services: Services,
     [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": ""}, {"sec-fetch-site": "cross-site"}],
 )
 async def test_cross_site_calls_are_refused_without_keys(services: Services, headers: dict[str, str]) -> None:
-    """A foreign Origin or Sec-Fetch-Site is a 403."""
+    """Without keys a call with a foreign Origin or Sec-Fetch-Site is a 403."""
     async with connect(services, local_only=True, headers={"host": "localhost"}) as client:
         problem(await client.post("/v1/memories/x/complete?namespace=n", headers=headers), 403)
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"])
 async def test_local_origins_are_served_without_keys(services: Services, origin: str) -> None:
-    """A page served from localhost may call the API."""
+    """Calls with an Origin of localhost succeed."""
     async with connect(services, local_only=True) as client:
         response = await client.get(PATH, headers={"host": "localhost", "origin": origin})
     assert response.status_code == 200
 
 
 async def test_hosts_are_not_checked_with_keys(guarded: Services) -> None:
-    """With keys a call is refused only for its missing key."""
+    """If keys are configured, a call with a foreign Host gets the 401 of its missing key."""
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):
             problem(await client.get(PATH, headers={"host": host}), 401)
 
 
 async def test_guards_start_no_thread(services: Services) -> None:
-    """Guards are coroutines, because Litestar runs other guards in a thread."""
+    """Guards are coroutines, because Litestar runs synchronous guards in a thread."""
     before = set(threading.enumerate())
     async with connect(services, local_only=True) as client:
         assert (await client.get("/health/live", headers={"host": "localhost"})).status_code == 200
@@ -194,7 +194,7 @@ async def test_guards_start_no_thread(services: Services) -> None:
 
 
 async def test_rate_limit_refills() -> None:
-    """The call succeeds after retry_after_s."""
+    """A call that was limited succeeds after retry_after_s."""
     now = [0.0]
     rate = RateLimit(2, lambda: now[0])
     rate.take("k")
@@ -207,7 +207,7 @@ async def test_rate_limit_refills() -> None:
 
 
 async def test_zero_sets_no_rate_limit() -> None:
-    """A thousand calls pass."""
+    """With a rate limit of 0 a thousand calls in a row succeed."""
     rate = RateLimit(0)
     for _ in range(1_000):
         rate.take("k")

@@ -1,4 +1,4 @@
-"""API keys, the keys file, and keys that are created while the service runs."""
+"""API keys: the keys file, and keys that admins create while the service runs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ RING = KeyRing.of(
 
 
 def test_without_keys_every_caller_is_the_default_admin() -> None:
-    """An empty ring accepts any key, and none."""
+    """If no keys are configured, calls with any key or none act as admin of the default tenant."""
     assert KeyRing().caller(None) == Caller("default", Role.ADMIN)
     assert KeyRing().caller("anything") == Caller("default", Role.ADMIN)
 
 
 def test_known_key_has_its_tenant_and_role() -> None:
-    """The caller is the tenant and role of the key's entry."""
+    """A call with a known key has the tenant and role of its entry."""
     caller = RING.caller("writer-key-1")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("other", Role.WRITER)
@@ -43,18 +43,18 @@ def test_known_key_has_its_tenant_and_role() -> None:
 
 @given(st.none() | st.text())
 def test_unknown_keys_have_no_caller(key: str | None) -> None:
-    """Any other text, or no key, is refused."""
+    """If keys are configured, an unknown key or none is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
         assert RING.caller(key) is None
 
 
 def test_ring_holds_only_hashes() -> None:
-    """The representation of a ring contains no key."""
+    """The repr of a key ring contains no key."""
     assert "writer-key-1" not in repr(RING)
 
 
 def test_each_role_includes_the_lower_ones() -> None:
-    """An admin may do what a writer may, and a writer what a reader may."""
+    """An admin may do what a writer may, and a writer may do what a reader may."""
     allowed = [(has, needs) for has in Role for needs in Role if has.may(needs)]
     assert len(allowed) == 6
     assert (Role.READER, Role.WRITER) not in allowed
@@ -87,13 +87,13 @@ def test_invalid_keys_file_is_refused_with_place_and_reason(tmp_path: Path, text
 
 
 def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
-    """A configured path must exist."""
+    """Loading a configured keys file that does not exist is an error."""
     with pytest.raises(BadKeys, match="cannot be read"):
         load_keys(tmp_path / "none.json")
 
 
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
-    """The ring knows the keys of the file."""
+    """The key ring accepts the keys in the keys file."""
     path = tmp_path / "keys.json"
     path.write_text('[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')
     caller = load_keys(path).caller("abcdefgh")
@@ -108,7 +108,7 @@ def clock() -> datetime:
 
 @pytest.mark.anyio
 async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
-    """It works in other processes and after a restart, until it is removed."""
+    """A created key works in other processes and after a restart, until it is revoked."""
     path = tmp_path / "keys.json"
     other = KeyBook(KeyRing(), path)
     book = KeyBook(KeyRing(), path)
@@ -133,7 +133,7 @@ async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
-    """The error names the cause, and the key is not known afterwards."""
+    """If the key file cannot be written, creating a key fails with the cause and adds no key."""
     book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create("acme", Role.READER, clock)
@@ -143,7 +143,7 @@ async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("processes", [1, 3])
 async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processes: int) -> None:
-    """No key is lost, whether one process creates them or several."""
+    """Keys created at the same time by one process or several are all stored."""
     path = tmp_path / "keys.json"
     books = [KeyBook(KeyRing(), path) for _ in range(processes)]
     async with anyio.create_task_group() as tasks:
@@ -154,7 +154,7 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
 
 @pytest.mark.anyio
 async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
-    """A lock that is not released is Unavailable after the wait."""
+    """If the file lock is not released in time, Unavailable names the process that holds it."""
     book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
         await book.create("acme", Role.READER, clock)
@@ -162,7 +162,7 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A running service keeps its keys and logs the error."""
+    """A damaged file stops a start; a running service keeps its keys and logs the error."""
     path = tmp_path / "keys.json"
     book = KeyBook(KeyRing(), path)
     _, key = await book.create("acme", Role.READER, clock)
@@ -176,7 +176,7 @@ async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, cap
 
 @pytest.mark.anyio
 async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
-    """They are listed without a creation time."""
+    """Keys of the configured file are listed without a creation time and cannot be revoked."""
     known = guarded.keys.known()
     assert len(known) == len(KEYS)
     assert known[0].created_at is None
@@ -186,7 +186,7 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """The key is shown once, and stops working when it is revoked."""
+    """A new key is shown once in the answer, and is refused after it is revoked."""
     admin = bearer("acme", Role.ADMIN)
     async with connect(guarded) as client:
         created = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
@@ -219,7 +219,7 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("body", [{}, {"tenant": "t"}, {"tenant": "", "role": "admin"}, {"tenant": "t", "role": "x"}])
 async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, str]) -> None:
-    """Tenant and role are both required and checked."""
+    """Creating a key needs a tenant and a role, both valid."""
     async with connect(guarded) as client:
         answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""The local backend answers like the HTTP API."""
+"""The command line's local backend returns the same answers as the HTTP API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASK = {"namespace": "me", "query": f"which service takes {SECRET}?", "budget": 2
 
 
 async def test_local_queries_are_redacted_like_http_queries(services: Services) -> None:
-    """Both receipts contain the same redacted query."""
+    """The receipts of a local and an HTTP retrieval contain the same redacted query."""
     answer = await LocalBackend(services, "default").retrieve(RetrieveRequest.model_validate(ASK))
     async with connect(services) as client:
         remote = (await client.post("/v1/retrieve", json=ASK)).json()
@@ -26,7 +26,7 @@ async def test_local_queries_are_redacted_like_http_queries(services: Services) 
 
 
 async def test_local_search_equals_http_search(services: Services) -> None:
-    """The answers are the same."""
+    """A local search returns the same answer as the HTTP call."""
     question = {"namespace": "me", "query": "coffee", "as_of": "2026-03-01T12:00:00Z"}
     async with connect(services) as client:
         fact = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}

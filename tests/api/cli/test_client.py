@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def answered(response: httpx.Response | Exception) -> dict[str, object]:
-    """The client's result for `response`."""
+    """The client's result of a call that is answered with `response`."""
 
     def reply(_request: httpx.Request) -> httpx.Response:
         if isinstance(response, Exception):
@@ -35,7 +35,7 @@ async def answered(response: httpx.Response | Exception) -> dict[str, object]:
     ],
 )  # fmt: skip
 async def test_problems_become_domain_errors(status: int, kind: type[RemembrancerError]) -> None:
-    """The error has the problem's detail and the paths of its fields."""
+    """A problem document is raised as an error with its detail and field paths."""
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
@@ -64,7 +64,7 @@ async def test_invalid_url_names_the_option() -> None:
 
 
 def test_every_call_has_a_timeout() -> None:
-    """Connect, read, write and pool timeouts are all set."""
+    """Every request has connect, read, write and pool timeouts."""
     assert None not in (TIMEOUT.connect, TIMEOUT.read, TIMEOUT.write, TIMEOUT.pool)
 
 

@@ -23,26 +23,26 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with a prepared encoder."""
+    """A data directory with a prepared encoder."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
 
 def call(*arguments: str, sent: str | None = None) -> Result:
-    """The result of `remembrancer ARGUMENTS`."""
+    """Run `remembrancer ARGUMENTS` and return its result."""
     return CliRunner().invoke(app, list(arguments), input=sent)
 
 
 def as_json(*arguments: str) -> Any:
-    """The JSON output of a command."""
+    """Run a command with JSON output and return the parsed output."""
     done = call(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 
 def test_imported_rows_are_found(home: Path) -> None:
-    """Import, search and retrieve, as tables and as JSON."""
+    """Imported rows are found by search and retrieve, with table and JSON output."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
     report = as_json("ingest", str(rows), "-n", "work")
@@ -60,7 +60,7 @@ def test_imported_rows_are_found(home: Path) -> None:
 
 
 def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
-    """Other rows are stored; the bad one is named by file and line."""
+    """An import stores the valid rows and names the invalid one by file and line."""
     rows = home / "rows.jsonl"
     rows.write_text('{"type": "semantic", "content": "A fact."}\n{"type": "semantic"\n')
     done = call("ingest", str(rows), "-n", "work")
@@ -69,14 +69,14 @@ def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
 
 
 def test_standard_input_can_be_imported(home: Path) -> None:
-    """The path - is standard input."""
+    """`import -` reads rows from standard input."""
     done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n")
     assert (home / "data").exists()
     assert json.loads(done.stdout)["counts"]["stored"] == 1
 
 
 def test_doctor_passes_on_a_good_installation(home: Path) -> None:
-    """Every part is checked."""
+    """`doctor` checks every part and reports no error."""
     answer = as_json("doctor", "--port", "0")
     assert answer["ok"], answer
     assert answer["checks"].keys() >= {"python", "disk", "keys", "port", "tokenizers", "encoder", "store", "round trip"}
@@ -84,7 +84,7 @@ def test_doctor_passes_on_a_good_installation(home: Path) -> None:
 
 
 def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
-    """The check fails with its reason, and the exit code is 1."""
+    """For an invalid keys file `doctor` prints the reason and exits with 1."""
     (home / "keys.json").write_text("[]")
     done = call("doctor", "--keys", str(home / "keys.json"), "--port", "0", "--json")
     check = json.loads(done.stdout)["checks"]["keys"]
@@ -107,7 +107,7 @@ def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
     ],
 )
 def test_usage_errors_are_one_line_with_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
-    """There is no traceback, and nothing is opened."""
+    """A usage error prints no traceback and opens no store."""
     done = call(*arguments)
     assert done.exit_code == 2
     assert not (home / "data").exists()
@@ -117,13 +117,13 @@ def test_usage_errors_are_one_line_with_exit_code_2(home: Path, arguments: list[
 
 @pytest.mark.usefixtures("home")
 def test_unreachable_service_is_exit_code_1() -> None:
-    """The message contains the URL."""
+    """If the service at --url does not answer, the message contains the URL."""
     done = call("search", "x", "-n", "work", "--url", "http://127.0.0.1:1")
     assert (done.exit_code, "http://127.0.0.1:1 cannot be reached" in done.stderr) == (1, True)
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
-    """A dry run counts both namespaces, or the one given by -n."""
+    """A dry run counts memories of both namespaces, or only of the one given by -n."""
     rows = home / "rows.jsonl"
     past = {"created_at": "2020-01-01T00:00:00Z", "type": "semantic"}
     rows.write_text(json.dumps({"content": "The kiln is lit on Fridays.", **past}))
@@ -134,5 +134,5 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
 
 
 def test_settings_prints_the_table() -> None:
-    """The output is the table of the README."""
+    """`settings` prints the same table as the README."""
     assert call("settings").stdout.strip() == settings_table()

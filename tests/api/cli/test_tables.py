@@ -1,4 +1,4 @@
-"""Answers rendered for a terminal."""
+"""Tables that the command line prints for answers of the service."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from api.cli.tables import MAX_TEXT, context_view, hits_table, shortened
 
 
 def test_shortened_text_is_one_line() -> None:
-    """White space is collapsed, and the end is cut."""
+    """A long text is cut at the end, and its white space becomes single blanks."""
     assert shortened("a\n\n b\tc") == "a b c"
     assert len(shortened("x" * 1_000)) == MAX_TEXT
 
 
 def printed(view: Any) -> str:
-    """`view` as terminal text."""
+    """Render `view` as terminal text."""
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(view)
     return " ".join(console.export_text().split())
 
 
 def test_markup_in_memories_is_escaped() -> None:
-    """A memory cannot style the table."""
+    """Markup in a memory's text is printed literally and does not style the table."""
     hit = {"rank": 1, "score": 0.5, "type": "semantic", "memory": {"content": "[red]alarm[/red]"}}
     answer = {"hits": [hit], "profile": "default", "weights": {"similarity": 1.0}, "degraded": ["embedder"]}
     text = printed(hits_table(answer))
@@ -34,7 +34,7 @@ def test_markup_in_memories_is_escaped() -> None:
 
 
 def test_messages_are_shown_by_content() -> None:
-    """A context of messages reads like one text."""
+    """A context that consists of chat messages is printed as their contents."""
     metadata = {
         "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,
         "per_type": {"semantic": 3}, "candidates": 1, "trimmed_count": 0, "outcome": "ok", "degraded": [],

@@ -1,4 +1,4 @@
-"""HEAD is answered like GET, except where reading is recorded."""
+"""HEAD requests: answered like GET, and refused for reads that are recorded as use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTING = {"/v1/prospective/due", "/v1/threads/{thread_id}"}
 
 
 async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
-    """Status and headers are those of the GET, with and without errors."""
+    """A HEAD has the status and headers of the GET, for errors too."""
     described = (await client.get("/openapi.json")).json()["paths"]
     paths = [path for path, operations in described.items() if "get" in operations]
     assert set(paths) > NOTING
@@ -24,7 +24,7 @@ async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", sorted(NOTING))
 async def test_head_is_405_where_get_records_use(client: httpx.AsyncClient, path: str) -> None:
-    """The Allow header has no HEAD."""
+    """If the GET records use, the Allow header does not list HEAD."""
     response = await client.head(path, params={"namespace": "n"})
     assert response.status_code == 405
     assert "HEAD" not in response.headers["allow"]

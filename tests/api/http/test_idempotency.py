@@ -1,4 +1,4 @@
-"""Idempotent calls: one answer per key and body."""
+"""Idempotent calls: repeats of a key and body get the first answer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCOPE = Scope("t", "n")
 
 
 class Maker:
-    """A call that counts its runs."""
+    """A call that returns how often it ran."""
 
     def __init__(self) -> None:
         self.asked = 0
 
     async def __call__(self) -> bytes:
-        """The number of the run."""
+        """Count the run and return its number."""
         self.asked += 1
         await anyio.lowlevel.checkpoint()
         return str(self.asked).encode()
@@ -35,12 +35,12 @@ class Maker:
 
 @pytest.fixture
 def once() -> IdempotentCalls:
-    """Idempotent calls over an empty store."""
+    """Idempotent calls over an empty store of answers."""
     return IdempotentCalls(FakeAnswers(lambda: NOW))
 
 
 async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
-    """The call runs once, across processes too."""
+    """The call runs once, even if it is repeated in another process."""
     answers, make = FakeAnswers(lambda: NOW), Maker()
     first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
     assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
@@ -49,7 +49,7 @@ async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> N
 
 
 async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
-    """The second waits for the first."""
+    """A second call with the same key waits and gets the answer of the first."""
     make, got = Maker(), []
 
     async def ask() -> None:
@@ -62,7 +62,7 @@ async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
 
 
 async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
-    """The conflicting call does not run."""
+    """A call that reuses the key for another body is refused and does not run."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
     with pytest.raises(Conflict, match="another body"):
@@ -71,7 +71,7 @@ async def test_another_body_is_a_conflict(once: IdempotentCalls) -> None:
 
 
 async def test_failed_call_stores_nothing(once: IdempotentCalls) -> None:
-    """Its key can be used again, also for another body."""
+    """After a failed call its key can be used again, for another body too."""
 
     async def fail() -> bytes:
         raise Unavailable("away")

@@ -1,4 +1,4 @@
-"""Metrics of calls and of background work, in Prometheus' text format."""
+"""Prometheus metrics of calls and background work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
-    """Routes are templates, without ids or namespaces."""
+    """The route label is the path template, without ids or namespaces."""
     written = (await client.post("/v1/memories", json=FACT)).json()
     await client.get(f"/v1/memories/{written['id']}?namespace=secret-place")
     response = await client.get("/metrics")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it covers every route, and generated calls conform to it."""
+"""The OpenAPI document: it describes every route, and generated calls conform to it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECKS = [
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """A generated value as one line."""
+    """A generated JSON value as one line of newline-delimited JSON."""
     return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
 
 
@@ -56,12 +56,12 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 @SCHEMA.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_application_conforms_to_its_document(case: schemathesis.Case[Any]) -> None:
-    """Generated calls get answers that the document describes."""
+    """Answers to generated calls have a status and body that the document describes."""
     case.call_and_validate(checks=CHECKS)
 
 
 def test_every_route_is_in_the_document() -> None:
-    """Every served path and method is documented."""
+    """The document lists every path and method that the application serves."""
     served = {
         (route.path_format, method)
         for route in APP.routes
@@ -74,7 +74,7 @@ def test_every_route_is_in_the_document() -> None:
 
 @pytest.mark.anyio
 async def test_docs_page_works_offline(client: httpx.AsyncClient) -> None:
-    """It has no script and no address of another server."""
+    """The page has no script and no URL of another server."""
     page = (await client.get("/docs")).text
     assert "<script" not in page
     assert "src=" not in page
@@ -85,7 +85,7 @@ async def test_docs_page_works_offline(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.anyio
 async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> None:
-    """For each call."""
+    """The description of a write has the required role and every problem status."""
     described = (await client.get("/openapi.json")).json()
     call = described["paths"]["/v1/memories"]["post"]
     assert "writer" in call["description"]
@@ -96,7 +96,7 @@ async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> No
 
 
 def test_two_schemas_cannot_share_a_name() -> None:
-    """Building the document fails, where one would silently replace the other."""
+    """Building the document fails for two schemas of one name, instead of silently dropping one."""
     schemas = PydanticSchemas()
     schemas.reference(create_model("Twin", value=(int, 1)), "validation")
     with pytest.raises(ValueError, match="named Twin"):

@@ -1,4 +1,4 @@
-"""Problems: statuses, Retry-After, safe headers, and what a 500 reveals."""
+"""Problem documents: statuses, Retry-After, security headers, and no internals in a 500."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FailingRetriever:
-    """A retriever that raises an error."""
+    """A retriever whose search raises `error`."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -34,7 +34,7 @@ class FailingRetriever:
 async def test_retryable_problems_have_retry_after(
     services: Services, error: Exception, status: int, retry_after: str
 ) -> None:
-    """In seconds."""
+    """A problem that may be retried has Retry-After in seconds."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -46,7 +46,7 @@ async def test_retryable_problems_have_retry_after(
 async def test_server_errors_reveal_nothing(
     services: Services, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names the class of the error, without its message."""
+    """A 500 has no details; the log has the class of the error, without its message."""
     failing: Any = FailingRetriever(error)
     async with connect(replace(services, retriever=failing)) as client:
         response = await client.post("/v1/search", json=ASK)
@@ -56,7 +56,7 @@ async def test_server_errors_reveal_nothing(
 
 
 async def test_answers_forbid_caching(client: httpx.AsyncClient) -> None:
-    """And content sniffing."""
+    """Headers of every answer forbid caching and content sniffing."""
     for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
@@ -64,7 +64,7 @@ async def test_answers_forbid_caching(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
 async def test_answers_forbid_scripts_and_fetches(client: httpx.AsyncClient, path: str) -> None:
-    """Problems too."""
+    """Every answer, problems included, has a Content-Security-Policy that forbids both."""
     headers = (await client.get(path)).headers
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert headers["content-type"].count("charset") <= 1

@@ -1,4 +1,4 @@
-"""Requests: strict JSON bodies, media types, query parameters, and the paths of what is invalid."""
+"""Validation of requests: strict JSON, media types, query parameters, and the paths of invalid fields."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ JSON = {"content-type": "application/json"}
 async def test_invalid_field_is_named_and_nothing_is_stored(
     client: httpx.AsyncClient, fields: dict[str, Any], path: str
 ) -> None:
-    """The problem has its path."""
+    """The problem has the path of the invalid field."""
     members = problem(await client.post("/v1/memories", json=FACT | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
     assert all(len(json.dumps(error)) < 1_000 for error in members["errors"])
@@ -71,7 +71,7 @@ async def test_invalid_field_is_named_and_nothing_is_stored(
 
 @pytest.mark.parametrize("field", ["namespace", "content"])
 async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> None:
-    """The problem has its path."""
+    """The problem has the path of the missing field."""
     body = {name: value for name, value in FACT.items() if name != field}
     members = problem(await client.post("/v1/memories", json=body), 422)
     assert [error["path"] for error in members["errors"]] == [field]
@@ -102,37 +102,37 @@ async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> 
 async def test_malformed_json_is_400_and_invalid_json_422(
     client: httpx.AsyncClient, path: str, raw: bytes, status: int
 ) -> None:
-    """On every call with a body."""
+    """Both statuses hold for every call with a body."""
     problem(await client.post(path, content=raw, headers=JSON), status)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"])
 async def test_other_content_types_are_415(client: httpx.AsyncClient, kind: str) -> None:
-    """The problem names the accepted type."""
+    """The problem for another content type names the accepted one."""
     response = await client.post("/v1/search", content=json.dumps(ASK), headers={"content-type": kind})
     assert "application/json" in problem(response, 415)["detail"]
 
 
 async def test_missing_body_is_an_empty_object(client: httpx.AsyncClient) -> None:
-    """Calls with optional fields need no body."""
+    """Calls in which all fields are optional need no body."""
     assert problem(await client.post("/v1/search"), 422)["errors"][0]["path"] == "query"
     assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith("there is no thread")
 
 
 async def test_encoded_body_is_415(client: httpx.AsyncClient) -> None:
-    """No Content-Encoding is supported."""
+    """A body with any Content-Encoding is refused."""
     response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})
     problem(response, 415)
 
 
 async def test_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
-    """Such as a charset."""
+    """A Content-Type with a charset is accepted."""
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert (await client.post("/v1/search", content=json.dumps(ASK), headers=headers)).status_code == 200
 
 
 async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
-    """Also without a Content-Length."""
+    """A body above 2 MiB is refused, with or without a Content-Length."""
     body = b'{"query": "' + b"x" * (2 * 1024 * 1024) + b'"}'
 
     async def pieces() -> Any:
@@ -167,14 +167,14 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
 async def test_detail_names_field_and_reason(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], said: str
 ) -> None:
-    """In the words of the API, without Python's."""
+    """The detail of a problem names the field and uses JSON's words, not Python's."""
     detail = problem(await client.post(path, json=body), 422)["detail"]
     assert detail.startswith(said)
     assert "more)" not in detail
 
 
 async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClient) -> None:
-    """Nothing is stored."""
+    """The problem has line and column of the error, and nothing is stored."""
     lines = b'{"type": "semantic", "content": "one"}\n{"type": "sem\n'
     headers = {"content-type": "application/x-ndjson"}
     response = await client.post("/v1/memories/batch?namespace=n", content=lines, headers=headers)
@@ -184,7 +184,7 @@ async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClien
 
 
 async def test_unknown_path_is_404_and_unknown_method_405(client: httpx.AsyncClient) -> None:
-    """The 405 lists the allowed methods."""
+    """The 405 lists the allowed methods of the path."""
     problem(await client.get("/v1/nonsense"), 404)
     problem(await client.post("/v1/nonsense", json={}), 404)
     response = await client.put("/v1/memories", json={})
@@ -200,7 +200,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=NAMES | st.sampled_from(["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]))
 async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, name: str) -> None:
-    """A memory written in one is found in it, and not in another."""
+    """A memory is found in the namespace in which it was written, and in no other."""
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
     written = await client.post("/v1/memories", json=FACT | {"namespace": name})
@@ -228,7 +228,7 @@ async def test_namespaces_of_any_script_are_separate(client: httpx.AsyncClient, 
     ),
 )
 async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
-    """Generated bodies get a status of the contract."""
+    """Calls with generated JSON bodies get only documented statuses."""
     response = await client.post(path, content=json.dumps(body), headers=JSON)
     assert response.status_code in (200, 201, 400, 422), response.text
 
@@ -258,11 +258,11 @@ async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, pat
     ],
 )
 async def test_invalid_list_query_is_422(client: httpx.AsyncClient, query: str) -> None:
-    """Missing, repeated, unknown and invalid parameters are refused."""
+    """Lists refuse missing, repeated, unknown and invalid query parameters."""
     problem(await client.get(f"/v1/memories?{query}"), 422)
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
 async def test_unexpected_query_parameters_are_422(client: httpx.AsyncClient, path: str) -> None:
-    """A call without query parameters refuses any."""
+    """A call that has no query parameters refuses any."""
     assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"

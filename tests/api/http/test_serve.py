@@ -1,4 +1,4 @@
-"""Listening: which addresses need keys, and sockets."""
+"""Listening addresses: which of them need keys, and how their sockets are opened."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_loopback_addresses_need_no_keys(host: str) -> None:
-    """Addresses that only this machine can reach."""
+    """Addresses that only this machine can reach may be served without keys."""
     assert is_loopback(host)
     check_exposure(host, KeyRing())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"])  # noqa: S104
 def test_other_addresses_need_keys(host: str) -> None:
-    """The message says what to do."""
+    """Listening on another address without keys is refused with the way out."""
     check_exposure(host, KEYS)
     with pytest.raises(BadSettings, match="--keys FILE"):
         check_exposure(host, KeyRing())
 
 
 def test_port_in_use_is_named() -> None:
-    """Before anything is opened."""
+    """A port in use is reported before any store is opened."""
     with listen("127.0.0.1", 0) as first:
         first.listen()
         port = first.getsockname()[1]
@@ -41,7 +41,7 @@ def test_port_in_use_is_named() -> None:
 
 @pytest.mark.anyio
 async def test_accepted_connections_have_tcp_nodelay() -> None:
-    """An answer in two parts is not delayed by acknowledgements."""
+    """With TCP_NODELAY an answer in two parts is not delayed until an acknowledgement."""
     delayed: asyncio.Queue[int] = asyncio.Queue()
 
     async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,6 +57,6 @@ async def test_accepted_connections_have_tcp_nodelay() -> None:
 
 
 def test_unresolvable_host_is_named() -> None:
-    """The message has the address."""
+    """A host that does not resolve is an error that contains the address."""
     with pytest.raises(BadSettings, match="cannot listen on"):
         listen("no.such.host.invalid", 1)

@@ -1,4 +1,4 @@
-"""Timeouts for slow senders."""
+"""Timeouts of the server for clients that send slowly."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ SOON = 20.0
 
 
 class HastyProtocol(TimedProtocol):
-    """The protocol with a short timeout."""
+    """The server's HTTP protocol with a short timeout for request heads."""
 
     head_s = 0.3
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Uvicorn runs on asyncio."""
+    """Only asyncio, because Uvicorn runs on it."""
     return "asyncio"
 
 
 @post("/v1/memories")
 async def swallow(request: Request) -> dict[str, int]:  # type: ignore[type-arg]  # any request will do
-    """The size of the body."""
+    """A route that reads its body and returns the size."""
     return {"size": len(await request.body())}
 
 
 @post("/early")
 async def early() -> None:
-    """An answer before the body is read."""
+    """A route that answers without reading its body."""
 
 
 @asynccontextmanager
 async def serving(body_s: float) -> AsyncIterator[int]:
-    """The port of a server with short timeouts."""
+    """A running server with short timeouts; its port."""
     app = Litestar([swallow, early], middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
     server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
     with socket.socket() as bound:
@@ -61,7 +61,7 @@ async def serving(body_s: float) -> AsyncIterator[int]:
 
 
 async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """Everything the server sends until it closes; each piece is sent after a pause."""
+    """Send pieces with a pause after each, and return all that the server sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -74,13 +74,13 @@ async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/mem", POST])
 async def test_incomplete_head_closes_the_connection(sent: bytes) -> None:
-    """After the timeout, whether nothing or a part arrived."""
+    """The connection is closed at the timeout, whether no byte or a part of the head was sent."""
     async with serving(body_s=SOON) as port:
         assert await said(port, sent) == b""
 
 
 async def test_incomplete_body_is_408() -> None:
-    """The connection is closed."""
+    """A body that does not arrive in time is a 408, and the connection is closed."""
     async with serving(body_s=0.3) as port:
         answer = await said(port, POST + b"content-length: 9\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -89,7 +89,7 @@ async def test_incomplete_body_is_408() -> None:
 
 
 async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
-    """Nothing is logged as an error."""
+    """A client that disconnects while sending causes no logged error."""
     sent: list[Message] = []
     left: HTTPDisconnectEvent = {"type": "http.disconnect"}
 
@@ -110,7 +110,7 @@ async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
 
 
 async def test_slow_body_is_read() -> None:
-    """Each head has its own timeout."""
+    """A body may take longer than the timeout of the head."""
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST + b"content-length: 6\r\n\r\nab", b"cd", b"ef", pause_s=0.2)
     assert answer.startswith(b"HTTP/1.1 201 ")
@@ -118,21 +118,21 @@ async def test_slow_body_is_read() -> None:
 
 
 async def test_rest_of_an_answered_body_times_out() -> None:
-    """It has as long as a head."""
+    """If the answer was sent before the body was read, the rest has the timeout of a head."""
     head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")
 
 
 async def test_head_that_is_too_large_is_400() -> None:
-    """The connection is closed."""
+    """A head that is too large is refused, and the connection is closed."""
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01)
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_requests_share_a_connection() -> None:
-    """Each head is counted by itself, and two may arrive together."""
+    """Each request's head has a separate size limit, even if two requests arrive together."""
     request = POST + b"x-filler: " + b"a" * 40_000 + b"\r\ncontent-length: 2\r\n\r\nab"
     async with serving(body_s=SOON) as port:
         answer = await said(port, request + request, request)

@@ -1,4 +1,4 @@
-"""Errors of invalid input: their paths, and the values that they quote."""
+"""Errors of invalid input: paths of fields, and the values that messages quote."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ JSON = st.recursive(
 
 @given(JSON | st.text(st.characters(categories=["Cs"]), min_size=1))
 def test_shown_values_are_short_json(value: Any) -> None:
-    """Whatever the value is."""
+    """A message quotes any value as short JSON."""
     text = json.dumps(shown(value), allow_nan=False, ensure_ascii=False).encode()
     assert len(text) < 12 * MAX_SHOWN
 
 
 @given(JSON)
 def test_invalid_values_have_encodable_errors(value: Any) -> None:
-    """Whatever the value is."""
+    """The error for any invalid value can be encoded as UTF-8."""
     with pytest.raises(InvalidInput) as caught:
         checked(MemoryPost, value)
     assert all(error.model_dump_json().encode() for error in caught.value.errors)
 
 
 def test_path_text_joins_names_and_indices() -> None:
-    """Dots for names, brackets for indices."""
+    """A field's path has dots before names and brackets around indices."""
     assert path_text(["items", 3, "tags", 0]) == "items[3].tags[0]"
     assert path_text([2, "content"]) == "[2].content"
     assert path_text([]) == ""

@@ -1,4 +1,4 @@
-"""Calls that write a secret into every field, and import files that contain it."""
+"""Calls that send a secret in every field, and import files that contain it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMON: dict[str, Any] = {
 
 
 def doors(namespace: str) -> Iterator[Door]:
-    """Every call that writes, and calls whose problems must not quote the secret."""
+    """Every call that writes or that could quote its input in a problem, with the secret in each field."""
     yield from _memories(namespace)
     yield from _sessions(namespace)
     yield from _threads(namespace)
@@ -95,7 +95,7 @@ def _workflows(namespace: str) -> Iterator[Door]:
 
 
 def plant_files(folder: Path) -> None:
-    """Write exports of other programs, and invalid rows."""
+    """Write import files that contain the secret: exports of other programs, and invalid rows."""
     at = "2024-01-01T00:00:00Z"
     message: dict[str, Any] = {
         "author": {"role": "user", "name": SECRET},

@@ -1,4 +1,4 @@
-"""Redaction in working memory and workflows, over HTTP and a real live store."""
+"""Redaction of working memory and workflows, over HTTP and a real live store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def space() -> dict[str, str]:
 
 @pytest.fixture
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with a tenant for each treatment of secrets."""
+    """An HTTP client of a service with three tenants that redact, refuse or allow secrets."""
     services = with_live(fake_services(lambda: NOW, book=BOOK), live)
     workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor(BOOK))
     keys = KeyRing.of([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
@@ -51,19 +51,19 @@ async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
 async def post(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], tenant: str = "usual", **query: str
 ) -> httpx.Response:
-    """The answer to a tenant's call."""
+    """Send a POST as a tenant and return the answer."""
     return await client.post(path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"})
 
 
 async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") -> str:
-    """Everything that Redis stores for the namespace."""
+    """Everything that Redis stores for the namespace, as text."""
     return str(await everything(live, Scope(tenant, space["namespace"])))
 
 
 async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """The answer counts them, and the to-do's id is not redacted."""
+    """The answer counts the redacted secrets; the id of a to-do is not redacted."""
     result = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
     assert result["content"].startswith(f"ask {MARK}, pay [redacted:")
     assert result["redactions"] == {"email": 1, "card": 1}
@@ -81,7 +81,7 @@ async def test_items_are_stored_without_secrets(
 
 
 async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """The to-do can be cleared by its id."""
+    """An id that looks like a secret is stored unchanged, so that its to-do can be cleared."""
     item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
     assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
     cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
@@ -91,7 +91,7 @@ async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[
 async def test_workflows_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """In its data, events and inputs; a repeated call reports the same."""
+    """Data, events and inputs are redacted; a repeated call reports the same counts."""
     inside = {"namespace": space["namespace"]}
     begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
     assert begun["redactions"] == {"email": 1}
@@ -118,7 +118,7 @@ async def test_workflows_are_stored_without_secrets(
 
 
 async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """Redaction runs in a worker thread."""
+    """Large events, which are redacted in a worker thread, are stored without secrets."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside)).json()['workflow_id']}/events"
     event = {"type": "note", "input": "so it goes on. " * 3_000 + MAIL}
@@ -130,7 +130,7 @@ async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncCl
 async def test_refusing_tenant_stores_nothing(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
 ) -> None:
-    """The problem names the kind of secret, not the secret."""
+    """A call with a secret is refused; the problem names the kind of secret and does not quote it."""
     body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     if path != "/v1/workflows":
         body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
@@ -142,7 +142,7 @@ async def test_refusing_tenant_stores_nothing(
 
 
 async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """The version is unchanged."""
+    """After an event with a secret is refused, the workflow has the same version."""
     inside = {"namespace": space["namespace"]}
     path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
     for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):
@@ -156,7 +156,7 @@ async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: d
 async def test_allowing_tenant_stores_text_unchanged(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """Nothing is redacted."""
+    """A tenant that allows secrets gets its text stored without redaction."""
     created = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
     assert created.json()["content"] == f"ask {MAIL}"
     assert "redactions" not in created.json()

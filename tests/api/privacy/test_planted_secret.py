@@ -1,4 +1,4 @@
-"""A secret written through every call of a running service is found nowhere; erased text leaves no byte."""
+"""A secret sent through every call of a running service is stored nowhere, and erasure leaves no byte of a text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ORDINARY = "is kept in the vault until"
 
 
 def files_with(folder: Path, text: str) -> list[Path]:
-    """The files that contain `text`."""
+    """The files below a directory that contain `text`."""
     return [item for item in folder.rglob("*") if item.is_file() and text.encode() in item.read_bytes()]
 
 
 def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
-    """The answers of all calls."""
+    """Send the secret through every call and return the texts of the answers."""
     report, item = [], ""
     for method, path, body in doors(namespace):
         answer = client.request(method, path.format(ID=item), json=body)
@@ -36,7 +36,7 @@ def through_every_door(client: httpx.Client, namespace: str) -> list[str]:
 
 
 def imported(service: Process, folder: Path) -> str:
-    """The report of importing a folder."""
+    """Import the files of a folder and return the report."""
     command = [sys.executable, "-m", "ingest", str(folder), "--from", "auto", "--url", service.url, "-n", "files"]
     journal = ["--journal", str(folder.parent / "data" / "journal"), "--json"]
     done = subprocess.run(
@@ -47,7 +47,7 @@ def imported(service: Process, folder: Path) -> str:
 
 
 def moved(client: httpx.Client, namespace: str) -> str:
-    """The answers to an export and the import of its edited lines."""
+    """Export a namespace, add the secret to its lines, import them, and return the answers."""
     lines = client.post("/v1/admin/export", json={"namespace": namespace}).text
     assert SECRET not in lines
     ndjson = {"Content-Type": "application/x-ndjson"}
@@ -58,7 +58,7 @@ def moved(client: httpx.Client, namespace: str) -> str:
 
 
 def test_secrets_are_never_stored_and_erased_text_is_gone(tmp_path: Path, onnx_directory: Path) -> None:
-    """No answer, log or file holds the secret; after an erasure no file holds the text around it."""
+    """No answer, log or file has the secret; after an erasure no file has the text around it."""
     (folder := tmp_path / "exports").mkdir()
     plant_files(folder)
     service = Process(tmp_path, onnx_directory)

@@ -1,4 +1,4 @@
-"""Redaction in threads, and who may change them, over HTTP."""
+"""Redaction of threads, and which agents may change them."""
 
 from __future__ import annotations
 
@@ -37,39 +37,39 @@ BOOK = RuleBook(
 
 
 class OfTenant(Redactor):
-    """Redacts by the rules of one tenant for every caller."""
+    """A redactor that uses the rules of one tenant for every caller."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(BOOK)
         self._tenant = tenant
 
     def clean(self, _tenant: str, value: Any) -> RedactedValue[Any]:
-        """Redact by the rules of the tenant."""
+        """Redact `value` by the rules of the fixed tenant."""
         return super().clean(self._tenant, value)
 
 
 class Broken(Redactor):
-    """Redaction that fails."""
+    """A redactor that always fails."""
 
     def clean(self, _tenant: str, _value: Any) -> RedactedValue[Any]:
-        """Raise an error."""
+        """Raise Unavailable."""
         raise Unavailable("not stored: redaction could not run")
 
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a tenant that redacts."""
+    """An HTTP client of a tenant whose secrets are redacted."""
     async with served(live, services, POLICIES, redactor=Redactor(BOOK)) as client:
         yield client
 
 
 async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
-    """Everything that Redis stores for the namespace."""
+    """Everything that Redis stores for the namespace, as text."""
     return str(await everything(live, Scope("default", client.params["namespace"])))
 
 
 async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """In every field; the answer counts them by kind."""
+    """Every field of a turn is redacted; the answer counts secrets by kind."""
     thread = (await begun(client))["id"]
     turn_answer = await say(
         client,
@@ -88,7 +88,7 @@ async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.
 
 
 async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """By the rules of the tenant and the patterns of the policy."""
+    """Both are redacted by the rules of the tenant and the patterns of the policy."""
     opened = await begun(client, resource="quiet", initial_context=f"secret-7 of {MAIL}")
     assert opened["initial_context"] == "[redacted] of [redacted:email]"
     assert opened["redactions"] == {"email": 1, "policy": 1}
@@ -101,7 +101,7 @@ async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, 
 
 
 async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
-    """On an append and on a replacement; nothing changes."""
+    """An append or replacement with a role that the policy never keeps changes nothing."""
     thread = (await begun(client, resource="quiet"))["id"]
     for role in ("tool", "system"):
         await say(client, thread, "x", status=422, role=role)
@@ -111,7 +111,7 @@ async def test_never_kept_roles_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """In a worker thread; a turn that its markers make too long is refused."""
+    """Long turns are redacted in a thread; one that its redaction markers make too long is refused."""
     thread = (await begun(client))["id"]
     answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert answer["redactions"] == {"email": 1}
@@ -124,7 +124,7 @@ async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClie
 async def test_tenants_may_refuse_or_allow_secrets(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
-    """A refusal names the kind of secret, and stores nothing."""
+    """A tenant that refuses gets the kind of secret and stores nothing; one that allows stores the text."""
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         answer = await say(client, thread, f"Pay with {CARD}", status=status)
@@ -134,7 +134,7 @@ async def test_tenants_may_refuse_or_allow_secrets(
 
 
 async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
-    """The call is a 503, and the thread is unchanged."""
+    """If redaction fails, the call is a 503 and the thread is unchanged."""
     async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
@@ -142,7 +142,7 @@ async def test_failed_redaction_stores_nothing(live: LiveClient, services: Servi
 
 
 async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Nor can agents without a reference to the resource; each call is a 403."""
+    """Changes by an agent with read-only access, or without access to the resource, are a 403."""
     thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
     await say(client, thread, "by nobody in particular")
     before = await raw(live, client)
@@ -164,6 +164,6 @@ async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: 
 
 
 async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
-    """A read-only resource does not get it."""
+    """A resource that is read-only for the agent does not get the initial context."""
     opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
     assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]

@@ -1,4 +1,4 @@
-"""Background jobs: repeated, locked, counted and stopped."""
+"""Background jobs: repeated, run under a lock, counted in metrics, and stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def job(work: Callable[[int], Awaitable[int]], limit_s: float = 30.0) -> Backgro
 
 
 async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
-    """Fences grow, and nothing runs after the end."""
+    """Each run has a higher fence, and none starts after the job is stopped."""
     fences: list[int] = []
     thrice = anyio.Event()
 
@@ -48,7 +48,7 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
-    """It is not a failure."""
+    """A run whose lock another process holds is counted as busy, not as failed."""
 
     async def work(_: int) -> int:
         raise AssertionError
@@ -62,7 +62,7 @@ async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
 async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) -> None:
-    """The failure is counted, and the next run starts."""
+    """A run that raises is counted as failed, and the next run can start."""
 
     async def work(_: int) -> int:
         raise error
@@ -75,7 +75,7 @@ async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) 
 
 
 async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
-    """It counts as a failure."""
+    """A run that exceeds its time limit is cancelled and counted as failed."""
 
     async def work(_: int) -> int:
         await anyio.sleep_forever()
@@ -89,7 +89,7 @@ async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
 
 
 async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:
-    """A job that swallowed it does not begin its next pause."""
+    """A job that swallowed its cancellation ends instead of pausing for the next run."""
     started = anyio.Event()
 
     async def work(_: int) -> int:

@@ -1,4 +1,4 @@
-"""Batchers, and embedders over them, with functions in place of a model."""
+"""Batchers and the embedders over them, with simple functions in place of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT_S = 5
 
 
 class Doubler:
-    """Doubles numbers, records its batches, and blocks while `open` is not set."""
+    """A batch function that doubles numbers, records its batches, and blocks while the event `open` is not set."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -39,7 +39,7 @@ class Doubler:
 
 
 class CountingEmbedder(BatchedEmbedder):
-    """Records the queries that are embedded; fails with `error` if it is set."""
+    """An embedder that records the queries it embeds; it raises `error` if that is set."""
 
     def __init__(self, cached_queries: int) -> None:
         self.embedded: list[str] = []
@@ -64,7 +64,7 @@ def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, wa
 
 @contextmanager
 def blocked(work: Doubler) -> Iterator[None]:
-    """Block `work` inside the context."""
+    """Keep `work` blocked during the with-block."""
     work.entered.clear()
     work.open.clear()
     try:
@@ -74,14 +74,14 @@ def blocked(work: Doubler) -> Iterator[None]:
 
 
 async def occupy(batcher: Batcher[int, int], work: Doubler) -> asyncio.Task[list[int]]:
-    """Start a call and wait until its batch is blocked."""
+    """Start a call and return once its batch is running and blocked."""
     task = asyncio.create_task(batcher.run([0]))
     assert await asyncio.to_thread(work.entered.wait, WAIT_S)
     return task
 
 
 async def test_outputs_are_in_the_order_of_the_inputs() -> None:
-    """Also of a call that takes several batches, all in one thread."""
+    """The order is kept for a call of several batches too; all batches run in one thread."""
     work = Doubler()
     batcher = start(work, batch_size=3)
     assert await batcher.run(list(range(10))) == [number * 2 for number in range(10)]
@@ -91,7 +91,7 @@ async def test_outputs_are_in_the_order_of_the_inputs() -> None:
 
 
 async def test_an_empty_call_needs_no_batch() -> None:
-    """It returns an empty list."""
+    """A call without inputs returns an empty list and runs no batch."""
     work = Doubler()
     batcher = start(work)
     assert await batcher.run([]) == []
@@ -100,7 +100,7 @@ async def test_an_empty_call_needs_no_batch() -> None:
 
 
 async def test_waiting_calls_share_a_batch() -> None:
-    """Calls that queued up during a batch make up the next one."""
+    """Calls that were queued while a batch ran are processed together in the next."""
     work = Doubler()
     batcher = start(work)
     with blocked(work):
@@ -113,7 +113,7 @@ async def test_waiting_calls_share_a_batch() -> None:
 
 
 async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
-    """It is in the second batch after it was queued."""
+    """It is processed in the second batch after it was queued."""
     work = Doubler()
     batcher = start(work, batch_size=2)
     with blocked(work):
@@ -128,7 +128,7 @@ async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
 
 
 async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
-    """Waiting calls are still served."""
+    """A call that does not fit the queue is refused; waiting calls are still processed."""
     work = Doubler()
     batcher = start(work, waiting=3)
     with blocked(work):
@@ -145,14 +145,14 @@ async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
 
 
 async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> None:
-    """It could never run otherwise."""
+    """Otherwise such a call could never run."""
     batcher = start(Doubler(), waiting=3)
     assert len(await batcher.run(list(range(50)))) == 50
     await batcher.aclose()
 
 
 async def test_an_error_is_raised_to_the_calls_of_its_batch() -> None:
-    """The rest of a long call is dropped, and later calls are served."""
+    """The rest of a failed long call is dropped, and later calls are processed."""
 
     def work(numbers: Sequence[int]) -> list[int]:
         if 13 in numbers:
@@ -167,7 +167,7 @@ async def test_an_error_is_raised_to_the_calls_of_its_batch() -> None:
 
 
 async def test_a_cancelled_call_leaves_the_queue() -> None:
-    """Its inputs are not processed and no longer count."""
+    """Inputs of a cancelled call are not processed and no longer count towards the queue."""
     work = Doubler()
     batcher = start(work, waiting=2)
     with blocked(work):
@@ -184,7 +184,7 @@ async def test_a_cancelled_call_leaves_the_queue() -> None:
 
 
 async def test_a_call_cancelled_between_batches_is_dropped() -> None:
-    """Only its first batch is processed."""
+    """Only the first batch of the cancelled call is processed."""
     work = Doubler()
     batcher = start(work, batch_size=1)
     with blocked(work):
@@ -218,7 +218,7 @@ async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> N
 
 
 async def test_a_repeated_query_is_embedded_once() -> None:
-    """Its embedding is cached; another query gets another one."""
+    """The second call returns the cached embedding; another query is embedded."""
     embedder = CountingEmbedder(8)
     first = await embedder.embed_query("a")
     assert await embedder.embed_query("a") is first
@@ -229,7 +229,7 @@ async def test_a_repeated_query_is_embedded_once() -> None:
 
 @pytest.mark.parametrize(("size", "embedded"), [(0, "abacab"), (2, "abcb")])
 async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int, embedded: str) -> None:
-    """A cache of size 0 remembers none."""
+    """A full cache drops it; a cache of size 0 stores nothing."""
     embedder = CountingEmbedder(size)
     for text in "abacab":
         await embedder.embed_query(text)
@@ -254,7 +254,7 @@ async def test_concurrent_calls_with_the_same_query_share_one_computation() -> N
 
 
 async def test_errors_are_not_cached() -> None:
-    """Every waiting caller gets the error; the next call tries again."""
+    """Every caller waiting for the query gets the error; the next call embeds it again."""
     embedder = CountingEmbedder(8)
     embedder.error = Overloaded("full")
     answers = await asyncio.gather(embedder.embed_query("a"), embedder.embed_query("a"), return_exceptions=True)
@@ -266,7 +266,7 @@ async def test_errors_are_not_cached() -> None:
 
 
 async def test_documents_and_pings_bypass_the_cache() -> None:
-    """Each is embedded every time."""
+    """Every document and every ping is embedded, even if repeated."""
     embedder = CountingEmbedder(8)
     assert len(await embedder.embed_documents(["x", "x"])) == 2
     await embedder.ping()
@@ -276,7 +276,7 @@ async def test_documents_and_pings_bypass_the_cache() -> None:
 
 
 def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
-    """Blanks are joined first; a short text is unchanged, except for lone surrogates."""
+    """Runs of blanks are joined first; short texts change only in lone surrogates."""
     assert truncated("a  b", 1) == "a  b"
     assert truncated("a" + " " * 100 + "b", 1) == "a b"
     assert truncated("x" * 100, 1) == "x" * 64

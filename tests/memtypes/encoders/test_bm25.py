@@ -1,4 +1,4 @@
-"""BM25: words, terms and weights."""
+"""The BM25 encoder: words of a text, term ids and weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENCODER = Bm25Encoder()
 
 
 def score(query: str, document: str) -> float:
-    """The dot product of query and document, without IDF."""
+    """The dot product of the query's and the document's term weights, without IDF."""
     left, right = ENCODER.encode_query(query), ENCODER.encode_document(document)
     _, at_left, at_right = np.intersect1d(left.indices, right.indices, return_indices=True)
     return float(left.values[at_left] @ right.values[at_right])
@@ -41,25 +41,25 @@ def score(query: str, document: str) -> float:
     ],
 )
 def test_words_of_compounds_accents_and_scripts(text: str, expected: list[str]) -> None:
-    """Lower-case, with the parts of compounds and the characters of unspaced scripts."""
+    """Words are lower-case; compounds give their parts, unspaced scripts their characters."""
     assert list(words(text)) == expected
 
 
 def test_long_words_are_truncated() -> None:
-    """In queries and documents alike, so that they still match."""
+    """Long words are cut alike in queries and documents, so they still match."""
     assert list(words("x" * 1_000)) == ["x" * MAX_WORD]
     assert score("x" * 1_000, "the key " + "x" * 1_000) > 0
 
 
 def test_weights_follow_the_formula_of_bm25() -> None:
-    """Tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
+    """A document's weight is tf (k1 + 1) / (tf + k1 (1 - b + b length / average))."""
     vector = ENCODER.encode_document("cat cat dog")
     norm = 1.2 * (0.25 + 0.75 * 3 / 40)
     assert sorted(vector.values.tolist()) == pytest.approx([2.2 / (1 + norm), 2 * 2.2 / (2 + norm)])
 
 
 def test_repeated_words_score_higher_and_long_documents_lower() -> None:
-    """By term frequency and document length."""
+    """The score rises with term frequency and falls with length."""
     assert score("cat", "cat cat dog") > score("cat", "cat dog dog") > score("cat", "cat dog dog " + "bird " * 50)
 
 
@@ -77,24 +77,24 @@ def test_repeated_words_score_higher_and_long_documents_lower() -> None:
     ],
 )
 def test_different_forms_of_a_word_match(query: str, document: str) -> None:
-    """Inflected, compound, accented and unspaced ones."""
+    """Inflected, compound, accented and unspaced forms of a word share a term."""
     assert score(query, document) > 0
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """Unless there are no other words. Documents keep them."""
+    """They stay if a query has no other words, and in documents."""
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
 
 
 def test_term_ids_are_the_crc32_of_the_stem() -> None:
-    """They do not depend on the process or on earlier texts."""
+    """Term ids do not depend on the process or on earlier texts."""
     assert Bm25Encoder().encode_query("memory").indices.tolist() == [_crc("memori")]
     assert _same(Bm25Encoder().encode_document("b a"), ENCODER.encode_document("a b"))
 
 
 def _crc(stem: str) -> int:
-    """CRC-32, bit by bit by its definition."""
+    """CRC-32 computed bit by bit from its definition."""
     register = 0xFFFFFFFF
     for byte in stem.encode():
         register ^= byte
@@ -108,7 +108,7 @@ def _same(left: SparseVector, right: SparseVector) -> bool:
 
 
 def test_an_encoder_is_thread_safe() -> None:
-    """Four threads get the same vectors as one."""
+    """Four threads that share an encoder get the same vectors as one."""
     encoder = Bm25Encoder()
     texts = [f"running number{at % 50} houses{at % 70}" for at in range(400)]
     with ThreadPoolExecutor(4) as pool:
@@ -117,5 +117,5 @@ def test_an_encoder_is_thread_safe() -> None:
 
 
 def test_the_fingerprint_names_every_parameter() -> None:
-    """Version, language, k1, b and average length."""
+    """The fingerprint has version, language, k1, b and average length."""
     assert ENCODER.fingerprint == "bm25-1:english:k1=1.2:b=0.75:avg=40"

@@ -28,7 +28,7 @@ async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, to
 
 
 async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
-    """Bit for bit, alone, in a batch and as a query."""
+    """The vector is equal bit for bit alone, in a batch and as a query."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     documents = await embedder.embed_documents(VARIED)
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in VARIED])
@@ -38,7 +38,7 @@ async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
 
 
 async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
-    """They are answered while a long batch of documents is embedded."""
+    """A query is answered while a long batch of documents is being embedded."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     documents = asyncio.create_task(embedder.embed_documents(["many words in a row " * 60] * 150))
     await asyncio.sleep(0.1)
@@ -53,7 +53,7 @@ async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
 
 
 async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
-    """Of length 127, without special tokens. The dense vector is the same; the fingerprint names the projection."""
+    """Their length is 127; special tokens have none; the dense vector is unchanged."""
     plain = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     late = await OnnxEmbedder.open(OnnxSettings(onnx_directory, token_vectors=True))
     embedding = await late.embed_query("three small words")
@@ -68,7 +68,7 @@ async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory:
 
 
 async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -> None:
-    """Its dense and token vectors change, its number of tokens does not. A long text ignores its context."""
+    """A context changes the vectors of a short text, not its token count; a long text ignores it."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory, token_vectors=True))
     long = "many words in a row " * 40
     texts = [
@@ -112,13 +112,13 @@ def test_the_columns_of_the_projection_are_orthonormal() -> None:
 
 
 def test_the_projection_never_changes() -> None:
-    """Stored token vectors could not be compared with new ones otherwise."""
+    """Its values are fixed, because stored token vectors are compared with new ones."""
     signs = np.signbit(token_projection(384)).tobytes()
     assert hashlib.sha256(signs).hexdigest()[:16] == "8cdc6997694977a2"
 
 
 @pytest.mark.parametrize("dimensions", [0, 100, 200])
 def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
-    """The projection mixes whole blocks."""
+    """Other dimensions are refused, because the projection mixes whole blocks of 128."""
     with pytest.raises(ValueError, match="multiple of 128"):
         token_projection(dimensions)

@@ -1,4 +1,4 @@
-"""The second embedder: errors when the package or the model is missing."""
+"""The sentence-transformers embedder: errors if the package or the model is missing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_missing_model_requires_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the model."""
+    """Opening without the model raises an error that names the model."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SetupRequired, match="nothing-here"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(tmp_path / "nothing-here")))
 
 
 async def test_a_missing_package_requires_setup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the extra that installs it."""
+    """Opening without the package raises an error that names the extra to install."""
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(SetupRequired, match=r"pip install -e '.\[torch\]'"):
         await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(weights_directory())))

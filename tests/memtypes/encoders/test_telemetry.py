@@ -14,7 +14,7 @@ SWITCH = "ORT_DISABLE_TELEMETRY"
 
 @pytest.mark.parametrize("module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.main"])
 def test_onnxruntime_writes_no_telemetry_files(tmp_path: Path, module: str) -> None:
-    """No device id and no event log, in each of the processes."""
+    """No process of the product leaves a device id or an event log on the disk."""
     inherited = {name: value for name, value in os.environ.items() if name != SWITCH}
     environment = {**inherited, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     code = f"import {module}, sys; assert 'onnxruntime' in sys.modules"

@@ -1,4 +1,4 @@
-"""The tiktoken tokenizer: offline rank files, agreement with tiktoken, and seams."""
+"""The tiktoken tokenizer: offline rank files, the same tokens as tiktoken, and counts that add up at seams."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
 
 @pytest.mark.anyio
 async def test_an_unknown_encoding_is_refused() -> None:
-    """The error lists the known ones."""
+    """The error for an unknown encoding lists the known ones."""
     with pytest.raises(InvalidRequest, match="unknown tokenizer 'p50k'; known are cl100k_base, o200k_base"):
         await TiktokenTokenizer.open("p50k")
 
@@ -52,7 +52,7 @@ def test_tokens_agree_with_tiktoken(name: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.anyio
 async def test_a_rank_file_in_the_directory_is_checked_and_used(tmp_path: Path) -> None:
-    """An unofficial file is refused."""
+    """A rank file with another hash than the official one is refused."""
     path = tmp_path / "cl100k_base.tiktoken"
     path.write_bytes(_read_ranks("cl100k_base", None))
     assert (await TiktokenTokenizer.open("cl100k_base", tmp_path)).count("two words") == 2
@@ -65,7 +65,7 @@ async def test_a_rank_file_in_the_directory_is_checked_and_used(tmp_path: Path) 
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
 def test_counts_add_up_at_every_seam(name: str, pieces: list[str]) -> None:
-    """The counts of the two parts equal that of the whole text."""
+    """Wherever a seam divides a text, the counts of both parts add up to that of the whole."""
     text, tokenizer = "".join(pieces), TOKENIZERS[name]
     whole = tokenizer.count(text)
     for seam in _SEAM.finditer(text):

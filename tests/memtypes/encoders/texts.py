@@ -1,4 +1,4 @@
-"""Texts of many kinds, written for these tests."""
+"""Sample texts of many kinds for the tests of encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for event logs."""
+"""Hypothesis strategies for the event logs of workflows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALUES = st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=20), st.lists
 
 @st.composite
 def new_events(draw: st.DrawFn) -> NewEvent:
-    """Any valid event."""
+    """Any valid workflow event."""
     return NewEvent(
         type=draw(st.sampled_from(list(WorkflowEventType))),
         step_id=draw(NAMES),
@@ -29,7 +29,7 @@ def new_events(draw: st.DrawFn) -> NewEvent:
 
 
 def logged(sent: list[NewEvent]) -> list[Event]:
-    """The events as a log returns them: versions from 1, a second apart."""
+    """The events as a log returns them: with versions from 1 and times a second apart."""
     stored = [event.at(START + timedelta(seconds=version)).to_json() for version, event in enumerate(sent, 1)]
     return [Event.from_json(event, version) for version, event in enumerate(stored, 1)]
 

@@ -1,4 +1,4 @@
-"""Which turns are evicted or flushed."""
+"""Which turns of a thread are evicted or flushed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def position(role: str, content: str = "plain", index: int = 0) -> int:
 
 
 def turns_of(sizes: list[int]) -> list[Turn]:
-    """Turns with these numbers of tokens."""
+    """User turns with these numbers of tokens, oldest first."""
     return [Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)]
 
 
 @given(early=st.integers(0, 10**9), late=st.integers(0, 10**9))
 def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int) -> None:
-    """Whatever their age. An unknown role counts as assistant."""
+    """The role decides before the age; an unknown role counts as assistant."""
     assert position("tool", index=late) < position("assistant", index=early)
     assert position("reviewer") == position("assistant")
     assert position("assistant", index=late) < position("user", index=early)
@@ -46,7 +46,7 @@ def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int)
 
 @given(role=st.sampled_from(["tool", "assistant", "user"]), late=st.integers(0, 10**9))
 def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None:
-    """Whatever their role; keywords ignore case."""
+    """A keyword, in any case, decides before the role."""
     assert position("user", index=late) < position(role, "the ERROR was ours")
 
 
@@ -59,13 +59,13 @@ def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None
     ],
 )
 def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
-    """Nor are system turns, with policy priority."""
+    """Pinned turns have no rank; with policy priority, system turns have none either."""
     turns = (Turn("user", "a", 1, NOW), Turn("system", "b", 1, NOW), Turn("tool", "c", 1, NOW, pinned=True))
     assert tuple(eviction_rank(Eviction(policy=policy), turn) for turn in turns) == ranks
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """1,599 of 2,000 tokens are below 80 %, 1,600 are not."""
+    """At a threshold of 80 % of 2,000 tokens a flush is due from 1,600, not at 1,599."""
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
 
@@ -88,13 +88,13 @@ def test_a_flush_leaves_half_of_each_limit(
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """Or half of the present size, if there is no limit or the flush is forced. Odd messages round up."""
+    """Without a limit, or if forced, it leaves half of the present size; odd messages round up."""
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 
 
 def test_lru_flushes_the_least_recently_used_turns() -> None:
-    """Not the oldest ones."""
+    """With policy LRU a flush takes the turns unused for longest, not the oldest."""
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
@@ -102,7 +102,7 @@ def test_lru_flushes_the_least_recently_used_turns() -> None:
 
 
 def test_token_aware_lru_prefers_large_turns() -> None:
-    """One large turn instead of several small ones."""
+    """A flush takes one large turn instead of several small ones."""
     flush = Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))

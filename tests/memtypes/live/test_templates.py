@@ -1,4 +1,4 @@
-"""Keys from templates."""
+"""Thread keys made from templates and the values of a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memtypes.model.errors import InvalidRequest
 @settings(deadline=None)
 @given(st.lists(st.text("ab:.@-_ {}/é", max_size=3), min_size=4, max_size=4))
 def test_different_values_never_give_the_same_key(ids: list[str]) -> None:
-    """Unless one of the keys is refused."""
+    """Different values of a template give different keys or are refused."""
     template = "{{ user.id }}:{{ session.id }}"
     keys = []
     for user, session in (ids[:2], ids[2:]):
@@ -54,11 +54,11 @@ def test_values_that_give_no_valid_key_are_refused(template: str, variables: dic
     ],
 )
 def test_templates_with_anything_but_members_are_refused(template: str, message: str) -> None:
-    """The message says what a template may contain."""
+    """The error says that a template may contain only text and members."""
     with pytest.raises(ValueError, match=message):
         checked_template(template)
 
 
 def test_members_may_be_named_like_methods() -> None:
-    """A member is looked up in the object that the caller sent, not in Python's dict."""
+    """A member such as "items" is the value in the request, not the method of Python's dict."""
     assert rendered_key("{{ user.items }}-{{ user.a.b }}", {"user": {"items": 1, "a": {"b": "c"}}}) == "1-c"

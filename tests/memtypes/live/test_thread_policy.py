@@ -1,4 +1,4 @@
-"""The schema of the policy file."""
+"""The schema of the thread policy file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
-    """The error has the file, the key and the allowed values."""
+    """The error names the file, the key and the allowed values."""
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)
@@ -67,7 +67,7 @@ def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
 
 
 def test_agents_refer_to_resources_in_three_forms() -> None:
-    """One id; several with a shared key; several with their own key and mode, and the shared key as default."""
+    """By one id, by several with a shared key, or by several with separate keys and modes."""
     text = """
     threads: {a: {}, b: {}}
     agents:

@@ -1,4 +1,4 @@
-"""Turns and their stored form."""
+"""Turns of a thread and the form in which they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_a_stored_turn_comes_back_with_its_index() -> None:
-    """Default values and the index are not stored."""
+    """The stored form has neither default values nor the index."""
     turn = Turn("user", "hé", 2, NOW, files=["a"], metadata={"n": [1, None]}, index=7)
     assert Turn.from_json(turn.to_json(), 7) == turn
     assert (
@@ -22,7 +22,7 @@ def test_a_stored_turn_comes_back_with_its_index() -> None:
 
 
 def test_each_path_is_listed_once() -> None:
-    """In order of first appearance, whether it is a string or an object."""
+    """File paths are listed in order of first appearance, whether given as string or object."""
     assert paths(["b", FileReference(path="a"), "b"]) == ["b", "a"]
 
 
@@ -31,6 +31,6 @@ def test_each_path_is_listed_once() -> None:
     [{"content": ""}, {"content": "  "}, {"content": "x" * (MAX_TURN + 1)}, {"content": "\x00"}, {"role": "The User"}],
 )
 def test_invalid_turns_are_refused(fields: dict[str, str]) -> None:
-    """Blank, long or unprintable content, and roles that are not lower-case words."""
+    """Blank, long or unprintable content is refused, as are roles that are not lower-case words."""
     with pytest.raises(ValidationError):
         NewTurn.model_validate({"role": "user", "content": "hello", **fields})

@@ -1,4 +1,4 @@
-"""Events of workflows, their stored form, and the fold over them."""
+"""Events of workflows, their stored form, and the state that results from them (the fold)."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ from tests.memtypes.live.logs import LOGS, START, logged
     ],
 )
 def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> None:
-    """The message says what is missing or too much."""
+    """The error names the field that is missing or not allowed."""
     with pytest.raises(ValidationError, match=message):
         NewEvent.model_validate(fields)
 
 
 def test_a_stored_event_has_no_default_values() -> None:
-    """Its version is its position in the log, and is not stored."""
+    """The version is not stored: it is the event's position in the log."""
     event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
 
 
 def test_the_payload_has_the_values_that_may_contain_secrets() -> None:
-    """Ids are addresses and are left out, as are values that are None."""
+    """The payload for redaction leaves out ids and values that are None."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"})
     assert event.payload() == {"output": 1, "data": {"k": "v"}}
 
 
 def state_after(*sent: NewEvent) -> WorkflowState:
-    """The state after these events."""
+    """The state of a new workflow after these events."""
     return fold(WorkflowState(), logged(list(sent)))
 
 
 @given(log=LOGS, cut=st.integers(0, 30))
 def test_folding_from_a_snapshot_gives_the_same_state(log: list[Event], cut: int) -> None:
-    """Wherever the snapshot was taken."""
+    """A snapshot at any version and the later events give the state of all events."""
     snapshot = WorkflowState.from_json(fold(WorkflowState(), log[:cut]).to_json())
     assert fold(snapshot, log[cut:]) == fold(WorkflowState(), log)
 
 
 @given(log=LOGS)
 def test_a_fold_does_not_change_its_input(log: list[Event]) -> None:
-    """The earlier state is the same afterwards."""
+    """The state from which a fold starts is unchanged afterwards."""
     before = fold(WorkflowState(), log[:5])
     stored = before.to_json()
     fold(before, log[5:])
@@ -90,7 +90,7 @@ def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
 
 
 def test_a_completed_step_has_its_agent_values_and_times() -> None:
-    """The agent and the input come from its start."""
+    """Its agent and input come from the event that started it."""
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
         NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
@@ -104,7 +104,7 @@ def test_a_completed_step_has_its_agent_values_and_times() -> None:
 
 
 def test_a_failed_step_can_be_retried() -> None:
-    """The new attempt replaces the failed one."""
+    """A new start of the step replaces the failed attempt."""
     failed = NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="one", error="no disk")
     started = NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one")
     assert state_after(started, failed).steps["one"].error == "no disk"
@@ -113,7 +113,7 @@ def test_a_failed_step_can_be_retried() -> None:
 
 
 def test_a_step_that_was_never_started_has_no_start_time() -> None:
-    """An end without a start is accepted."""
+    """An end of a step without a start is accepted."""
     step = state_after(NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one")).steps["one"]
     assert (step.status, step.started_at) == (StepStatus.COMPLETED, None)
 
@@ -127,7 +127,7 @@ def test_a_step_that_was_never_started_has_no_start_time() -> None:
     ],
 )
 def test_a_workflow_ends_with_status_output_and_error(kind: str, status: WorkflowStatus) -> None:
-    """From pending over running to one of three ends."""
+    """The status goes from pending to running to one of three ends."""
     assert WorkflowState().status is WorkflowStatus.PENDING
     ended = state_after(
         NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
@@ -138,7 +138,7 @@ def test_a_workflow_ends_with_status_output_and_error(kind: str, status: Workflo
 
 
 def test_notes_and_data_do_not_start_a_workflow() -> None:
-    """Only a start of the workflow or of a step does."""
+    """The status stays pending until the workflow or a step is started."""
     assert (
         state_after(NewEvent(type=WorkflowEventType.NOTE), NewEvent(type=WorkflowEventType.DATA_SET, data={})).status
         == "pending"
@@ -146,7 +146,7 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
 
 
 def test_snapshots_are_due_at_intervals_and_at_the_end() -> None:
-    """So no read folds more events than an interval."""
+    """So a read folds at most as many events as an interval has."""
     assert not needs_snapshot(0, WorkflowStatus.PENDING)
     assert needs_snapshot(SNAPSHOT_EVERY, WorkflowStatus.RUNNING)
     assert not needs_snapshot(SNAPSHOT_EVERY + 1, WorkflowStatus.RUNNING)

@@ -1,4 +1,4 @@
-"""Token counts by a provider's endpoint, a server on the loopback interface."""
+"""Token counts by a provider's endpoint, which is a loopback HTTP server here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Provider:
-    """A provider's answer, and the requests it got."""
+    """A scripted provider: its answer, and the requests that it received."""
 
     def __init__(self, status: int, answer: object) -> None:
         self.status, self.answer = status, answer
@@ -69,7 +69,7 @@ async def count_four_words(url: str, kind: str, model: str) -> int | None:
 
 
 async def test_anthropic_counts_exactly() -> None:
-    """The API key is read from the environment variable that the registry names."""
+    """The count is the provider's; the API key is read from the variable that the registry names."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "anthropic/claude-sonnet-4-5") == 11
@@ -79,7 +79,7 @@ async def test_anthropic_counts_exactly() -> None:
 
 
 async def test_google_counts_exactly() -> None:
-    """By its own form of request."""
+    """The count is the provider's, requested in Google's format."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
         assert await count_four_words(url, "google", "gemini-2.5-pro") == 5
@@ -91,18 +91,18 @@ async def test_google_counts_exactly() -> None:
     [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
 )
 async def test_an_invalid_answer_is_no_count(status: int, answer: object) -> None:
-    """The caller sees no error."""
+    """An invalid answer of the provider gives None and raises nothing."""
     with serving(Provider(status, answer)) as url:
         assert await count_four_words(url, "anthropic", "claude-x") is None
 
 
 async def test_an_unreachable_provider_gives_no_count() -> None:
-    """The port is closed."""
+    """A closed port gives None and raises nothing."""
     assert await count_four_words("http://127.0.0.1:1", "anthropic", "claude-x") is None
 
 
 async def test_models_without_an_endpoint_are_not_counted() -> None:
-    """Their text is not sent anywhere."""
+    """The text of such a model is not sent anywhere."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "gpt-4o") is None

@@ -1,4 +1,4 @@
-"""Models by name, their windows, and registry files."""
+"""The registry of models: lookup by name, windows, budgets and registry files."""
 
 from __future__ import annotations
 
@@ -71,24 +71,24 @@ def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider:
 
 
 def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
-    """Nor a budget for memories."""
+    """Without a window it has no budget for memories either."""
     model = DEFAULT.find("some-model-nobody-lists")
     assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
     assert (model.margin, model.memory_budget) == (WIDEST_MARGIN, None)
 
 
 def test_a_listed_name_must_end_at_a_separator() -> None:
-    """gpt-45 is not gpt-4."""
+    """The model gpt-45 does not match the listed name gpt-4."""
     assert DEFAULT.find("gpt-45").name == "gpt-45"
 
 
 def test_every_provider_of_the_default_models_is_described() -> None:
-    """No listed model falls back to the defaults of unknown ones."""
+    """No listed model has the defaults of an unknown provider."""
     assert {entry.provider for entry in DEFAULT.models.values()} <= DEFAULT.providers.keys()
 
 
 def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
-    """Models that it does not name stay."""
+    """Default models that the file does not name stay in the registry."""
     path = tmp_path / "models.yaml"
     path.write_text(OVERRIDES + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n")
     registry = RegistrySource(path)()
@@ -99,7 +99,7 @@ def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """At the next call. An invalid file is logged once; the last valid one is used until it is mended."""
+    """The next call uses the new file; an invalid one is logged once and the last valid one stays."""
     path = tmp_path / "models.yaml"
     source = _written(path, OVERRIDES, 1)
     assert source().find("house-one").window == 10_000
@@ -144,20 +144,20 @@ def _write(path: Path, text: str, second: int) -> None:
     ],
 )
 def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str) -> None:
-    """For every kind of mistake."""
+    """Every kind of mistake in a registry file gets such an error."""
     with pytest.raises(InvalidConfigFile, match=message) as raised:
         parse_registry(text, "own.yaml")
     assert "own.yaml" in str(raised.value)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    """When the registry is opened, not at the first call."""
+    """Opening a registry with a missing file fails, before any call."""
     with pytest.raises(InvalidConfigFile, match=r"none\.yaml: can't be read"):
         RegistrySource(tmp_path / "none.yaml")
 
 
 def budget_of(window: int) -> int:
-    """Tokens for memories in a window."""
+    """The tokens for memories in a context window of this size."""
     budget = KnownModel("m", "p", window, "cl100k_base", 0.0).memory_budget
     assert budget is not None
     return budget
@@ -173,6 +173,6 @@ def test_memories_get_half_of_what_files_and_history_leave(window: int, budget: 
 
 @given(window=st.integers(0, 20_000_000))
 def test_the_memory_budget_is_a_tenth_of_the_content(window: int) -> None:
-    """Rounded by less than two tokens."""
+    """Rounding changes the budget by less than two tokens."""
     content = window * (60 if window < LARGE_WINDOW else 80) / 100
     assert abs(budget_of(window) - content / 10) < 2

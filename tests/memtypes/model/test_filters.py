@@ -1,4 +1,4 @@
-"""Filters: parsed and checked before any store sees them."""
+"""Parsing and validation of filters, before any store gets them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from memtypes.model.filters import (
 
 
 def test_one_operator_on_one_field_is_one_comparison() -> None:
-    """The smallest filter is not wrapped in anything."""
+    """Such a filter is not wrapped in a conjunction."""
     assert parse_filter({"importance": {"gte": 7}}) == Compare("importance", Op.GTE, 7)
 
 
 def test_several_fields_and_operators_must_all_hold() -> None:
-    """An object with several members is a conjunction."""
+    """A filter object with several members is a conjunction of them."""
     assert parse_filter({"importance": {"gte": 2, "lt": 9}, "speaker": {"eq": "Ana"}}) == All(
         (
             All((Compare("importance", Op.GTE, 2), Compare("importance", Op.LT, 9))),
@@ -40,7 +40,7 @@ def test_several_fields_and_operators_must_all_hold() -> None:
 
 
 def test_and_or_not_nest() -> None:
-    """The three connectives take filters."""
+    """The connectives and, or and not take filters, nested ones included."""
     tree = {"or": [{"not": {"tags": {"any": ["a", "b"]}}}, {"and": [{"pinned": {"eq": True}}]}]}
     assert parse_filter(tree) == AnyOf(
         (Not(Compare("tags", Op.ANY, ("a", "b"))), All((Compare("pinned", Op.EQ, True),)))
@@ -48,7 +48,7 @@ def test_and_or_not_nest() -> None:
 
 
 def test_times_are_read_as_instants() -> None:
-    """Two spellings of one instant are one value."""
+    """Two spellings of the same instant become the same value."""
     tree = {"created_at": {"between": ["2026-01-01T01:00:00+01:00", "2026-01-02T00:00:00Z"]}}
     expected = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
     assert parse_filter(tree) == Compare("created_at", Op.BETWEEN, expected)
@@ -56,7 +56,7 @@ def test_times_are_read_as_instants() -> None:
 
 @pytest.mark.parametrize("value", ["x", 3, 2.5, True])
 def test_metadata_takes_any_scalar(value: object) -> None:
-    """A caller's own field is compared with what the caller gives."""
+    """A metadata field can be compared with a string, a number or a boolean."""
     assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare("metadata.ticket", Op.EQ, value)
 
 
@@ -94,14 +94,14 @@ def test_metadata_takes_any_scalar(value: object) -> None:
     ],
 )
 def test_a_filter_with_a_mistake_says_where_and_what(tree: Any, path: str, why: str) -> None:
-    """Each mistake is refused with its place."""
+    """Each mistake is refused with the path of the field and the reason."""
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
         parse_filter(tree)
     assert caught.value.path == path
 
 
 def test_a_filter_can_not_nest_without_end() -> None:
-    """Depth is bounded, so that a request can not exhaust the stack."""
+    """The depth of a filter is limited, so that a request can not exhaust the stack."""
     tree: dict[str, Any] = {"pinned": {"eq": True}}
     for _ in range(50):
         tree = {"not": tree}
@@ -110,13 +110,13 @@ def test_a_filter_can_not_nest_without_end() -> None:
 
 
 def test_a_filter_can_not_have_endless_conditions() -> None:
-    """Their number is bounded, too."""
+    """The number of conditions in a filter is limited."""
     with pytest.raises(InvalidRequest, match=f"at most {MAX_CONDITIONS} conditions"):
         parse_filter({"or": [{"importance": {"eq": 5}}] * (MAX_CONDITIONS + 1)})
 
 
 def test_the_lists_of_a_filter_are_bounded_together() -> None:
-    """Each of them, and all: every value is looked for in every memory."""
+    """The length of each list, and of all together, is limited."""
     values = [str(number) for number in range(1_000)]
     assert parse_filter({"or": [{"tags": {"any": values}}] * 10})
     with pytest.raises(InvalidRequest, match="at most 10000 values together"):
@@ -139,17 +139,17 @@ def test_the_lists_of_a_filter_are_bounded_together() -> None:
     ],
 )
 def test_the_kind_of_a_field_follows_from_its_type(field: str, kind: Kind) -> None:
-    """The table of fields is derived from the types, so it can't fall behind them."""
+    """The table of filterable fields is derived from the memory types."""
     assert kind_of_field(field) is kind
 
 
 def test_internal_fields_can_not_be_filtered_by() -> None:
-    """No filter can name the tenant, or what the service notes for itself; no error lists them either."""
+    """Tenant and internal fields are refused, and no error lists them."""
     assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 
 
 def test_all_of_leaves_out_what_is_absent() -> None:
-    """Combining filters skips None; combining nothing holds always."""
+    """all_of() skips None among the filters; without any filter it always holds."""
     pinned = Compare("pinned", Op.EQ, True)
     assert all_of(None, pinned, None) == pinned
     assert all_of(pinned, Absent("valid_to")) == All((pinned, Absent("valid_to")))

@@ -1,4 +1,4 @@
-"""Identity: what makes two memories one."""
+"""Ids of memories: which contents and fields give the same id."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ parts = st.lists(st.one_of(st.none(), st.text(max_size=20)), max_size=4).map(tup
 
 @given(st.text())
 def test_normalising_twice_changes_nothing(text: str) -> None:
-    """Normalised content is its own normal form."""
+    """Normalising already normalised content returns it unchanged."""
     assert normalise(normalise(text)) == normalise(text)
 
 
 @given(st.text())
 def test_spelling_of_white_space_and_composition_does_not_count(text: str) -> None:
-    """White space around and between words, and the Unicode form, make no difference."""
+    """White space and the Unicode normal form do not change the id."""
     spaced = "\n\t" + "  ".join(text.split()) + " "
     assert content_hash(unicodedata.normalize("NFD", spaced)) == content_hash(text)
 
 
 def test_case_counts() -> None:
-    """Two commands that differ in case are two memories."""
+    """Contents that differ in case, such as two commands, have different ids."""
     assert content_hash("tar -C x") != content_hash("tar -c x")
 
 
@@ -41,7 +41,7 @@ def test_different_identities_never_share_an_id(first: tuple[str | None, ...], s
 
 @given(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=10))
 def test_an_id_depends_on_tenant_namespace_and_type(one: str, two: str) -> None:
-    """The same words in another tenant, namespace or type are another memory."""
+    """The same content in another tenant, namespace or type has another id."""
     ids = {memory_id(Scope("t", "a"), one, ("x",)), memory_id(Scope("t", "b"), one, ("x",))}
     ids |= {memory_id(Scope("u", "a"), one, ("x",)), memory_id(Scope("t", "a"), one + two, ("x",))}
     assert len(ids) == 4

@@ -1,4 +1,4 @@
-"""Scope: whose memory."""
+"""Scopes: valid and invalid names of tenant, namespace, session and agent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtypes.model.scope import Scope
 
 @pytest.mark.parametrize("name", ["a", "a&b=c%d:e/f,g h", "名前空間", "x" * 256, "-", "a\u0301"])
 def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
-    """A namespace is taken as it is written."""
+    """A namespace is stored exactly as it is written."""
     assert Scope("t", name).namespace == name
 
 
@@ -27,7 +27,7 @@ def test_any_script_and_sign_may_name_a_namespace(name: str) -> None:
     ],
 )
 def test_an_ambiguous_name_is_refused(name: str, why: str) -> None:
-    """The message says which field and what was expected."""
+    """The error names the field and what is expected."""
     with pytest.raises(InvalidRequest, match=why) as caught:
         Scope("t", name)
     assert caught.value.path == "namespace"
@@ -40,7 +40,7 @@ def test_a_scope_needs_a_tenant() -> None:
 
 
 def test_session_and_agent_are_checked_where_they_are_given() -> None:
-    """Both may be absent; a blank one is refused."""
+    """Both are optional; a blank one is refused."""
     assert Scope("t", "n").session_id is None
     with pytest.raises(InvalidRequest, match="session_id"):
         Scope("t", "n", session_id=" ")

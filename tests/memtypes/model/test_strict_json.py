@@ -81,7 +81,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
 
 
 def test_values_of_files_are_read_one_after_the_other() -> None:
-    """Each with the position after it; repeated keys and numbers of any size are accepted."""
+    """Each value of a file has the position after it; repeated keys are accepted."""
     text = ' {"a": 1, "a": 12345678901234567890123} [2]'
     value, end = value_at(text, skip_blank(text, 0))
     assert value == {"a": 12345678901234567890123}
@@ -97,7 +97,7 @@ def test_values_of_files_are_read_one_after_the_other() -> None:
     ],
 )
 def test_errors_in_files_have_their_position(text: str, reason: str, position: int) -> None:
-    """The position is that of the character at which the error was noticed."""
+    """The position is that of the character that is invalid."""
     with pytest.raises(MalformedJson) as refused:
         whole_value(text)
     assert (str(refused.value), refused.value.position) == (reason, position)

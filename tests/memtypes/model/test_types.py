@@ -1,4 +1,4 @@
-"""The five types: what is accepted, what is kept, and how each reads."""
+"""The five memory types: validation of drafts, payloads, and the text that is embedded or shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT = datetime(2023, 1, 20, 16, 4, tzinfo=UTC)
 
 
 def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) -> Memory:
-    """A memory of `kind` with plain values where `fields` has none."""
+    """A memory of type `kind`, with simple values for fields that are not in `fields`."""
     base = {
         "id": "m",
         "type": kind,
@@ -38,7 +38,7 @@ def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_a_draft_needs_only_type_and_content(kind: str) -> None:
-    """No own field is required of any type."""
+    """The fields of each type are optional."""
     draft = DRAFT.validate_python({"type": kind, "content": "x"})
     assert (draft.type, draft.content, draft.importance) == (kind, "x", 5)
 
@@ -80,27 +80,27 @@ def test_a_draft_needs_only_type_and_content(kind: str) -> None:
     ],
 )
 def test_a_draft_with_a_mistake_is_refused(fields: dict[str, Any], why: str) -> None:
-    """Each mistake a caller can make is named."""
+    """The error names the invalid field."""
     with pytest.raises(ValidationError, match=why):
         DRAFT.validate_python({"type": "episodic", "content": "x"} | fields)
 
 
 def test_a_time_of_any_offset_is_kept_as_utc() -> None:
-    """The instant stays; its spelling becomes UTC."""
+    """The instant is unchanged and is written in UTC."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"})
     assert draft.created_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert rfc3339(draft.created_at) == "2026-01-01T00:00:00Z"
 
 
 def test_a_source_may_be_a_name() -> None:
-    """A text as source names the caller."""
+    """A string as source becomes the name of the caller."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
     assert draft.source is not None
     assert draft.source.caller == "import"
 
 
 def test_tags_are_kept_once_in_order() -> None:
-    """A tag that is given twice counts once."""
+    """Repeated tags are dropped, and the order stays."""
     assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
 
 
@@ -121,7 +121,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_payloads_round_trip(kind: str) -> None:
-    """Encoding and decoding lose nothing, with every own field set and with none."""
+    """Decoding an encoded memory gives an equal one, with all fields of its type set or none."""
     full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **OWN[kind])
     assert from_payload(full.to_payload()) == full
     bare = memory(kind)
@@ -130,38 +130,38 @@ def test_payloads_round_trip(kind: str) -> None:
 
 
 def test_a_payload_has_its_times_as_text_in_utc() -> None:
-    """Engines compare times as instants only when they are RFC 3339 text."""
+    """Times are RFC 3339 text, because engines compare only that as instants."""
     assert memory("prospective", due_at=AT).to_payload()["due_at"] == "2023-01-20T16:04:00Z"
 
 
 def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
-    """Questions name days and people in words."""
+    """Both are embedded because questions name days and people."""
     text = memory("episodic", speaker="Gina").embedding_text()
     assert text == "20 January 2023 Friday Gina: Lost my job as a banker."
 
 
 def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
-    """Only a title that says more than the content counts."""
+    """A title is embedded only if it differs from the first line."""
     assert memory("semantic", concept="Lost my job as a banker.").embedding_text() == "Lost my job as a banker."
     assert memory("semantic", concept="Work").embedding_text() == "Work: Lost my job as a banker."
     assert memory("procedural", procedure_name="Deploy", steps=["a"]).line() == "Deploy: Lost my job as a banker.\n1. a"
 
 
 def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
-    """A reader of a context sees what is open and until when."""
+    """The text of an intention in a context contains both."""
     line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
     assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """The speaker belongs to an event's identity, the due time to an intention's, the to-do to a working item's."""
+    """So is the due time of an intention and the to-do of a working item."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
 
 
 def test_the_session_is_part_of_a_private_memorys_identity() -> None:
-    """The same words in two sessions are one memory where all see them, and two where only the session does."""
+    """A private text has another id in each session, a public one the same."""
     shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
     private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
     assert shared[0] == shared[1]
@@ -169,7 +169,7 @@ def test_the_session_is_part_of_a_private_memorys_identity() -> None:
 
 
 def test_a_copy_is_validated_like_the_original() -> None:
-    """Replacing a field can't smuggle in what a draft would be refused for."""
+    """Replacing a field with an invalid value is refused."""
     assert memory("semantic").replace(importance=9).importance == 9
     with pytest.raises(ValidationError, match="less than or equal to 10"):
         memory("semantic").replace(importance=11)
@@ -177,21 +177,21 @@ def test_a_copy_is_validated_like_the_original() -> None:
 
 @given(st.text(min_size=1).filter(lambda text: bool(text.strip())))
 def test_a_first_line_is_never_blank_nor_long(text: str) -> None:
-    """Whatever the content, its default title is a usable one."""
+    """The default title of any content is short and not blank."""
     line = first_line(text)
     assert line.strip() == line
     assert 1 <= len(line) <= 500
 
 
 def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
-    """Nothing of a budget is left over by the table, and working memory takes no part in it."""
+    """The types divide the whole budget; working memory has no share."""
     assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
     assert MemoryType.WORKING not in LONG_TERM
     assert {POLICIES[kind].visibility for kind in (MemoryType.WORKING, MemoryType.PROSPECTIVE)} == {Visibility.SESSION}
 
 
 def test_types_that_have_defaults_fill_them_from_the_content() -> None:
-    """A title, concept or name is the content's first line; a working item has none."""
+    """Title, concept and name default to the first line of the content."""
     draft = Draft(content="\n  First line \nsecond")
     names = {kind: cls.defaults(draft) for kind, cls in MEMORY_CLASSES.items()}
     assert names[MemoryType.EPISODIC] == {"title": "First line"}
@@ -200,7 +200,7 @@ def test_types_that_have_defaults_fill_them_from_the_content() -> None:
 
 
 def test_links_and_due_words_survive_the_payload() -> None:
-    """What an intention points to, the words of its due time and when it fired come back as they went in."""
+    """Links, the words of the due time and the firing time are decoded unchanged."""
     given: dict[str, Any] = {
         "links": [{"type": "derived_from", "id": "m-1"}],
         "due_text": "tomorrow at 3pm",

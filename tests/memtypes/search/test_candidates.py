@@ -1,4 +1,4 @@
-"""Columns and candidates: they have the values of the single payloads and candidates."""
+"""Columns and candidates have the same values as the payloads and candidates they were built from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
 
 @st.composite
 def payloads(draw: st.DrawFn) -> dict[str, Any]:
-    """A payload with any of the columns' fields."""
+    """A payload with any subset of the fields that columns have."""
     made: dict[str, Any] = {}
     for path in draw(st.sets(st.sampled_from(sorted(KINDS)))):
         outer, _, inner = path.partition(".")
@@ -43,13 +43,13 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def read_back(light: Columns) -> list[dict[str, Any]]:
-    """The payloads of all memories."""
+    """The payload of every row of the columns."""
     return [light.payload(place) for place in range(light.count)]
 
 
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
 def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
-    """For any fields; single, joined, and in another order."""
+    """Columns agree with their payloads, also after joining or reordering."""
     assert read_back(Columns.of(one)) == one
     joined = Columns.joined([Columns.of(one), Columns.of(other)])
     assert read_back(joined) == one + other
@@ -58,7 +58,7 @@ def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], othe
 
 
 def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
-    """Every part of every candidate."""
+    """The identity, scores and columns of every candidate, as tuples."""
     return [
         (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
         for one in found
@@ -66,7 +66,7 @@ def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
 
 
 def test_candidates_of_several_types_are_joined() -> None:
-    """Scores that a part lacks stay unknown, and rows are taken in order."""
+    """Scores that one of the parts lacks are unknown; rows can be taken in any order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
     facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
     tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]

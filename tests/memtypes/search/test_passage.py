@@ -1,4 +1,4 @@
-"""Passages made of payloads: the same as those of the memories that the payloads hold."""
+"""Passages built from payloads equal those built from the decoded memories."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OWN: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 
 @given(st.data())
 def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> None:
-    """For every type and any fields, with those that a store adds."""
+    """Both are equal for every type and any fields, internal ones included."""
     kind = data.draw(st.sampled_from(MemoryType))
     own = data.draw(st.fixed_dictionaries({}, optional=OWN[kind]))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
@@ -41,7 +41,7 @@ def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_missing_payload_fields_have_their_defaults(kind: MemoryType) -> None:
-    """Times may have any offset."""
+    """A payload without optional fields gives a passage with defaults."""
     whole = make_memory(kind, "Grace owns the pump.").to_payload()
     names = ("id", "type", "tenant", "namespace", "content", "visibility", "updated_at", "valid_from", "content_hash")
     few = {name: whole[name] for name in names}

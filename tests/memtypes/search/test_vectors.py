@@ -1,4 +1,4 @@
-"""The heaviest terms of a memory, in a few bytes and as columns."""
+"""The heaviest terms of a memory, stored as short text and read as columns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ weights = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=3
 
 
 def sparse(given_weights: dict[int, float]) -> SparseVector:
-    """The vector of these term weights."""
+    """The sparse vector with these term weights."""
     ids = sorted(given_weights)
     return SparseVector(np.array(ids, np.uint32), np.array([given_weights[one] for one in ids], np.float32))
 
 
 @given(weights)
 def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
-    """At most KEPT terms, none lighter than one that is left out."""
+    """The text has the KEPT heaviest terms, and its column row gives the same text."""
     text = heaviest(sparse(given_weights))
     (row,) = term_column([text])
     best = sorted(given_weights, key=lambda one: (-np.float32(given_weights[one]), one))[:KEPT]
@@ -30,11 +30,11 @@ def test_the_heaviest_terms_round_trip(given_weights: dict[int, float]) -> None:
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
 def test_no_term_has_the_number_zero(ids: list[int]) -> None:
-    """0 stands for no term."""
+    """A 0 in a column means that there is no term."""
     assert numbered(np.array(ids, np.uint32)).all()
 
 
 def test_a_memory_without_terms_has_an_empty_row() -> None:
-    """With an empty text or None."""
+    """An empty text or None gives a row of zeros."""
     assert term_column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
     assert term_column([]).shape == (0, KEPT)

@@ -1,4 +1,4 @@
-"""Engine processes in tests: which one serves a directory, and how to end it."""
+"""Helpers for engine processes: find the one that serves a directory, and end it."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ ROOT = Path(__file__).parents[3]
 
 
 def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
-    """Settings with short waits."""
+    """Settings of an embedded store in the directory, with short timeouts."""
     defaults: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "linger_s": 0.2}
     return EdgeSettings(directory, **defaults | changes)
 
 
 def holder_in(directory: Path) -> Holder:
-    """The engine that serves `directory`."""
+    """The holder file's entry about the engine that serves `directory`."""
     holder = Layout(directory).read_holder()
     assert holder is not None
     return holder
 
 
 def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send the engine a signal; its process id."""
+    """Send a signal to the engine and return its process id."""
     pid = holder_in(directory).pid
     os.kill(pid, number)
     return pid
 
 
 async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Return when `holds` returns true; fail when it does not in time."""
+    """Return once `holds()` is true; fail if it is not in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
@@ -54,13 +54,13 @@ def has_socket(holder: Holder) -> bool:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has ended, including one that nobody has waited for."""
+    """Whether a process has ended, even if its parent has not waited for it."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return not state.strip() or state.startswith("Z")
 
 
 def start_python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python process that runs `code` in the repository; its output is read as lines."""
+    """Start a Python process that runs `code` in the repository and whose output can be read by line."""
     return subprocess.Popen(
         dies_with_parent([sys.executable, "-c", code, *arguments]),
         cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,

@@ -1,4 +1,4 @@
-"""A loopback HTTP server with scripted answers, in place of a Qdrant server."""
+"""A loopback HTTP server with scripted answers, used in place of a Qdrant server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A received request."""
+    """A request that the stub server received."""
 
     method: str
     path: str
@@ -22,7 +22,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer. body: bytes, or JSON."""
+    """An answer that the stub server sends. body: bytes, or a value to send as JSON."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -34,7 +34,7 @@ Answers = Callable[[Asked], Awaitable[Said]]
 
 @asynccontextmanager
 async def stub_server(answers: Answers) -> AsyncIterator[str]:
-    """The URL of a server that answers with `answers`."""
+    """A running stub server that answers by calling `answers`; its URL."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

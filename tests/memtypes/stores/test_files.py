@@ -1,4 +1,4 @@
-"""Files of embedded stores: locked, replaced as a whole, and synced to the disk."""
+"""Files of embedded stores: locking, atomic replacement, and syncing to the disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtypes.stores.files import holder_of, locked, replace_file, sync_director
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """An engine renames its log files; a missing name is no error."""
+    """Log files that an engine renames meanwhile cause no error."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 
@@ -32,7 +32,7 @@ def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> No
 
 
 def test_a_directory_that_is_gone_needs_no_syncing(tmp_path: Path) -> None:
-    """A missing directory is no error."""
+    """Syncing a directory that does not exist is no error."""
     sync_directory(tmp_path / "none")
 
 
@@ -47,7 +47,7 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """The new content is there, readable by its owner alone, and no other file is left behind."""
+    """The file has the new content, only its owner can read it, and no temporary file is left."""
     path = tmp_path / "file"
     for content in (b"a long first content", b"short"):
         replace_file(path, content)
@@ -57,7 +57,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
-    """A log that a shard rewrite or a flush deleted does not end the engine."""
+    """Log files that an engine deletes meanwhile cause no error."""
     sync_directory(tmp_path / "gone")
     (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
     sync_directory(tmp_path)

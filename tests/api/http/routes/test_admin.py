@@ -1,4 +1,4 @@
-"""Operator's calls: export, import, erasure, re-embedding and upkeep jobs."""
+"""Calls for operators: export, import, erasure, re-embedding and upkeep jobs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ITEMS = [
 
 
 async def fill(client: httpx.AsyncClient, namespace: str) -> None:
-    """Two memories, written under an idempotency key."""
+    """Write two memories with an idempotency key."""
     body = {"namespace": namespace, "items": ITEMS}
     (await client.post("/v1/memories/batch", json=body, headers={"Idempotency-Key": namespace})).raise_for_status()
 
 
 async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> None:
-    """A second export is equal byte for byte."""
+    """An export of the imported memories equals the first export byte for byte."""
     await fill(client, "a")
     taken = await client.post("/v1/admin/export", json={"namespace": "a"})
     assert taken.status_code == 200
@@ -55,7 +55,7 @@ async def test_exported_namespace_can_be_imported(client: httpx.AsyncClient) -> 
 
 
 async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncClient) -> None:
-    """Another namespace is unchanged."""
+    """Every store is empty of the erased namespace afterwards; another namespace is unchanged."""
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
@@ -67,7 +67,7 @@ async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncCli
 
 
 async def test_erase_forgets_recent_texts(client: httpx.AsyncClient) -> None:
-    """The same conversation is stored again after an erasure."""
+    """After an erasure the same conversation is stored again instead of being skipped as a repeat."""
     text = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
     body = {"namespace": "a", "session_id": "s", "messages": [{"role": "user", "content": text}]}
     first = (await client.post("/v1/hooks/session-stop", json=body)).json()
@@ -79,7 +79,7 @@ async def test_erase_forgets_recent_texts(client: httpx.AsyncClient) -> None:
 
 
 async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) -> None:
-    """An unknown id erases nothing."""
+    """Erasing one id removes that memory only; an unknown id removes nothing."""
     await fill(client, "a")
     listed = (await client.get("/v1/memories?namespace=a")).json()["memories"]
     chosen = listed[0]["id"]
@@ -102,7 +102,7 @@ async def test_erase_of_one_memory_leaves_the_others(client: httpx.AsyncClient) 
 async def test_import_with_a_bad_line_stores_nothing(
     client: httpx.AsyncClient, content: bytes, status: int, path: str
 ) -> None:
-    """The problem names the line."""
+    """If one line is invalid, the import is refused and the problem names the line."""
     await fill(client, "a")
     taken = (await client.post("/v1/admin/export", json={"namespace": "a"})).content
     refused = await client.post("/v1/admin/import?namespace=b", content=content + b"\n" + taken, headers=NDJSON)
@@ -113,7 +113,7 @@ async def test_import_with_a_bad_line_stores_nothing(
 
 @pytest.mark.parametrize(("call", "body"), [("export", {"namespace": "a"}), ("erase", {"namespace": "a"})])
 async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body: dict[str, str]) -> None:
-    """An admin of another tenant sees an empty namespace."""
+    """Other roles get a 403; an admin of another tenant sees an empty namespace."""
     async with connect(guarded) as client:
         writer, rival = bearer("acme", Role.WRITER), bearer("other", Role.ADMIN)
         item = {"type": "semantic", "namespace": "a", "content": "x"}
@@ -125,18 +125,18 @@ async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body:
 
 
 async def test_reembed_without_an_embedded_store_is_409(client: httpx.AsyncClient) -> None:
-    """The problem has the reason."""
+    """A re-embedding without an embedded store is a 409 that states the reason."""
     assert (await client.post("/v1/admin/reembed")).status_code == 409
 
 
 async def test_reembed_needs_an_admin(guarded: Services) -> None:
-    """A writer gets a 403."""
+    """A writer who asks for a re-embedding gets a 403."""
     async with connect(guarded) as client:
         assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
 
 
 async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
-    """The problem names the command to use."""
+    """With a Qdrant server the problem names the command to use instead."""
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
     reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
     with pytest.raises(Conflict, match="remembrancer reembed"):
@@ -161,7 +161,7 @@ async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str,
 
 
 async def _repeat(client: httpx.AsyncClient) -> None:
-    """Two facts with the same text, of which one is edited later, because a write would merge it."""
+    """Two facts with the same text; one got it by an edit, because a second write would be merged."""
     await _write(client, "Rex likes long walks", type="semantic")
     other = await _write(client, "The vet is on Elm Street", type="semantic")
     changed = await client.patch(f"/v1/memories/{other}?namespace=ann", json={"content": "Rex likes long walks."})
@@ -175,7 +175,7 @@ async def _total(client: httpx.AsyncClient, **params: str) -> int:
 
 
 async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
-    """A statement of three sessions becomes a linked fact; a second run changes nothing."""
+    """A text written in three sessions becomes a fact linked to it; a second run changes nothing."""
     for session in ("s1", "s2", "s3"):
         seen = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")
@@ -190,7 +190,7 @@ async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClien
 
 
 async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
-    """The dry run lists the memories and deletes none."""
+    """Forgetting deletes no pinned memory; a dry run lists the memories and deletes none."""
     old = await _write(client, "old", created_at="2025-01-01T00:00:00Z")
     await _write(client, "old and pinned", created_at="2025-01-01T00:00:00Z", pinned=True)
     await _write(client, "new")
@@ -201,7 +201,7 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
 
 
 async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
-    """They are gone for queries about the past as well."""
+    """Expired memories are deleted, so queries about the past do not find them either."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
     gone = await _write(client, "past", **past)
     await _write(client, "stays")
@@ -210,7 +210,7 @@ async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> Non
 
 
 async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None:
-    """Facts that differ by a full stop merge; facts with different numbers do not."""
+    """Facts that differ by a full stop are merged; facts with different numbers are not."""
     await _repeat(client)
     for content in ("Rex is 4 years old", "Rex is 5 years old"):
         await _write(client, content, type="semantic")
@@ -221,7 +221,7 @@ async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None
 
 
 async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services) -> None:
-    """Its reports are added up; other tenants are untouched."""
+    """A job without a namespace returns the sum over the tenant's namespaces and leaves other tenants alone."""
     old = {"type": "episodic", "created_at": "2025-01-01T00:00:00Z"}
     created: dict[str, str] = {}
     async with connect(guarded) as client:
@@ -241,7 +241,7 @@ async def test_job_without_namespace_runs_on_all_of_the_tenant(guarded: Services
 
 
 async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
-    """Long expired memories are deleted, and others only as configured."""
+    """Each round deletes long expired memories of every tenant; other jobs run only if configured."""
     past = {"created_at": "2025-01-01T00:00:00Z", "type": "episodic", "namespace": "ann"}
     texts = {"long over": "2026-01-15T00:00:00Z", "just over": "2026-02-20T00:00:00Z", "open": None}
     tenants = ("acme", "other")
@@ -262,7 +262,7 @@ async def test_upkeep_rounds_run_for_every_tenant(guarded: Services) -> None:
 
 
 def test_upkeep_round_runs_the_configured_jobs() -> None:
-    """Expiry always runs, and nothing is a dry run."""
+    """A round runs expiry and the configured jobs, none as a dry run."""
     assert set(round_requests(expired_days=30)) == {"expire"}
     everything = round_requests(expired_days=30, forget_days=90, promote=True, compact=True)
     assert set(everything) == {"expire", "promote", "forget", "compact"}
@@ -270,7 +270,7 @@ def test_upkeep_round_runs_the_configured_jobs() -> None:
 
 
 def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
-    """Hourly by default, after a delay; 0 turns it off."""
+    """By default rounds start hourly after a delay; an interval of 0 turns them off."""
     (job,) = upkeep_jobs(Settings(), guarded.upkeep, guarded.keys)
     assert (job.every_s, job.first_s) == (3_600.0, 300.0)
     assert upkeep_jobs(Settings(upkeep_minutes=0), guarded.upkeep, guarded.keys) == ()
@@ -278,7 +278,7 @@ def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
 
 @pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
 async def test_run_does_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
-    """A second run has nothing left to do."""
+    """A run changes the memories that its dry run listed; a second run changes none."""
     for session in ("s1", "s2", "s3"):
         await _write(client, "Tea is served at four", session_id=session)
     past = {"created_at": "2025-01-01T00:00:00Z"}
@@ -295,7 +295,7 @@ async def test_run_does_what_its_dry_run_listed(client: httpx.AsyncClient, job: 
 
 
 async def test_invalid_job_requests_are_refused(client: httpx.AsyncClient, guarded: Services) -> None:
-    """An unknown job is a 404, an invalid limit a 422, a writer a 403."""
+    """An unknown job is a 404, an invalid limit a 422, and a call by a writer a 403."""
     assert (await client.post("/v1/admin/jobs/tidy", json={"namespace": "ann"})).status_code == 404
     broken = await client.post("/v1/admin/jobs/forget", json={"namespace": "ann", "max_age_days": 0})
     assert broken.status_code == 422

@@ -19,17 +19,17 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 
 def items(number: int) -> list[dict[str, Any]]:
-    """Distinct facts."""
+    """Distinct facts to write in a batch."""
     return [{"type": "semantic", "content": f"Fact number {item}"} for item in range(number)]
 
 
 def lines(listed: list[dict[str, Any]]) -> bytes:
-    """The items as newline-delimited JSON."""
+    """The batch items as newline-delimited JSON."""
     return "\n".join(json.dumps(item) for item in listed).encode()
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
-    """Each item has its result, and the counts add up."""
+    """The answer has one result for each item in order, and counts that match them."""
     listed = [*items(3), items(1)[0], {"type": "episodic", "content": "It rained.", "review": "skip"}]
     answer = (await client.post(BATCH, json={"namespace": "n", "items": listed})).json()
     assert [item["index"] for item in answer["results"]] == [0, 1, 2, 3, 4]
@@ -40,13 +40,13 @@ async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient)
 
 
 async def test_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
-    """All counts are 0."""
+    """An empty batch returns no results and counts of 0."""
     answer = (await client.post(BATCH, json={"namespace": "n", "items": []})).json()
     assert (answer["results"], sum(answer["counts"].values())) == ([], 0)
 
 
 async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> None:
-    """The problem's path has the index of the item."""
+    """If one item is invalid, the batch is refused with the item's index in the problem's path."""
     listed = items(5)
     listed[3]["importance"] = 11
     listed[4]["nonsense"] = 1
@@ -59,7 +59,7 @@ async def test_one_invalid_item_stores_nothing(client: httpx.AsyncClient) -> Non
 
 
 async def test_created_at_in_the_future_stores_nothing(client: httpx.AsyncClient) -> None:
-    """Errors that depend on the clock have the item's index too."""
+    """An item with a future created_at is refused with its index, and no item is stored."""
     listed = items(3)
     listed[2]["created_at"] = "2999-01-01T00:00:00Z"
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
@@ -68,21 +68,21 @@ async def test_created_at_in_the_future_stores_nothing(client: httpx.AsyncClient
 
 
 async def test_batch_items_cannot_name_a_namespace(client: httpx.AsyncClient) -> None:
-    """A batch has one namespace."""
+    """A namespace on an item is refused: it belongs to the batch."""
     listed = [items(1)[0] | {"namespace": "m"}]
     members = problem(await client.post(BATCH, json={"namespace": "n", "items": listed}), 422)
     assert members["errors"][0]["path"] == "items[0].namespace"
 
 
 async def test_more_than_a_thousand_items_are_refused(client: httpx.AsyncClient) -> None:
-    """The limit holds for JSON and for newline-delimited JSON."""
+    """A batch of 1,001 items is refused, as JSON and as newline-delimited JSON."""
     problem(await client.post(BATCH, json={"namespace": "n", "items": items(1_001)}), 422)
     problem(await client.post(f"{BATCH}?namespace=n", content=lines(items(1_001)), headers=NDJSON), 422)
     assert await count(client) == 0
 
 
 async def test_ndjson_lines_are_items(client: httpx.AsyncClient) -> None:
-    """Blank lines are ignored."""
+    """Each line of newline-delimited JSON is an item; blank lines are ignored."""
     body = b"\n" + lines(items(3)).replace(b"\n", b"\r\n\n") + b"\n"
     answer = (await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON)).json()
     assert answer["counts"]["stored"] == len(answer["results"]) == 3
@@ -100,20 +100,20 @@ async def test_ndjson_lines_are_items(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_invalid_ndjson_line_is_named(client: httpx.AsyncClient, body: bytes, status: int, path: str) -> None:
-    """The path has the item's index, and nothing is stored."""
+    """An invalid line is named by its item's index, and no item is stored."""
     members = problem(await client.post(f"{BATCH}?namespace=n", content=body, headers=NDJSON), status)
     assert members["errors"][0]["path"] == path
     assert await count(client) == 0
 
 
 async def test_namespace_is_in_the_body_for_json_and_the_query_for_ndjson(client: httpx.AsyncClient) -> None:
-    """The other place is a 422."""
+    """A namespace sent in the other place is a 422."""
     problem(await client.post(BATCH, content=lines(items(1)), headers=NDJSON), 422)
     problem(await client.post(f"{BATCH}?namespace=n", json={"namespace": "n", "items": []}), 422)
 
 
 async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
-    """A body above 2 MiB is accepted, one above 32 MiB is a 413."""
+    """A batch body above 2 MiB is accepted; one above 32 MiB is a 413."""
     big = [{"type": "semantic", "content": f"{item} " + "x" * 400_000} for item in range(6)]
     answer = await client.post(BATCH, json={"namespace": "n", "items": big})
     assert answer.json()["counts"]["stored"] == 6
@@ -124,7 +124,7 @@ async def test_batch_limit_is_32_mib(client: httpx.AsyncClient) -> None:
 
 
 async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.AsyncClient) -> None:
-    """The answers are equal byte for byte, and nothing is written again."""
+    """A repeated call gets the first answer byte for byte and writes nothing."""
     sent: dict[str, Any] = {"json": {"namespace": "n", "items": items(2)}, "headers": {"Idempotency-Key": "k-1"}}
     first, second = await client.post(BATCH, **sent), await client.post(BATCH, **sent)
     assert first.content == second.content
@@ -132,7 +132,7 @@ async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.As
 
 
 async def test_idempotency_key_with_another_body_is_409(client: httpx.AsyncClient) -> None:
-    """Another namespace is another body."""
+    """Reusing a key for another body, or the same body in another namespace, is a 409."""
     headers = {"Idempotency-Key": "k-1"}
     await client.post(BATCH, json={"namespace": "n", "items": items(2)}, headers=headers)
     problem(await client.post(BATCH, json={"namespace": "n", "items": items(3)}, headers=headers), 409)
@@ -141,7 +141,7 @@ async def test_idempotency_key_with_another_body_is_409(client: httpx.AsyncClien
 
 
 async def test_idempotency_keys_are_separate_by_tenant(guarded: Services) -> None:
-    """The same key of another tenant is independent."""
+    """Two tenants may use the same idempotency key independently."""
     async with connect(guarded) as client:
         for tenant in ("acme", "other"):
             headers = bearer(tenant, Role.ADMIN) | {"Idempotency-Key": "k-1"}
@@ -151,7 +151,7 @@ async def test_idempotency_keys_are_separate_by_tenant(guarded: Services) -> Non
 
 @pytest.mark.parametrize("key", ["", "k" * 257])
 async def test_invalid_idempotency_key_is_422(client: httpx.AsyncClient, key: str) -> None:
-    """A key has 1 to 256 printable characters."""
+    """A key that is not 1 to 256 printable characters is refused."""
     body = {"namespace": "n", "items": items(1)}
     members = problem(await client.post(BATCH, json=body, headers={"Idempotency-Key": key}), 422)
     assert members["errors"][0]["path"] == "Idempotency-Key"

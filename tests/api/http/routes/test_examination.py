@@ -1,4 +1,4 @@
-"""Classification, review and redaction over HTTP."""
+"""Calls that classify, review and redact texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAIL = "nora" + "@" + "example.com"
 
 
 async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncClient) -> None:
-    """Confidences sum to 1, and a context decides an ambiguous text."""
+    """Confidences sum to 1, and a context decides the type of an ambiguous text."""
     answer = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
     assert answer["type"] == "prospective"
     assert {answer["type"], *(other["type"] for other in answer["alternatives"])} == {
@@ -21,7 +21,7 @@ async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncC
 
 
 async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
-    """A request, a how-to and a fact are separate parts, without the secret."""
+    """A text is split into a request, a how-to and a fact, and its secret is removed."""
     text = f"We met {MAIL}. I live in Lisbon. To deploy: 1. build 2. push. Remind me to ask {MAIL} tomorrow."
     answer = (await client.post("/v1/classify", json={"content": text})).json()
     assert [(item["type"], item["content"]) for item in answer["parts"]] == [
@@ -33,7 +33,7 @@ async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) 
 
 
 async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
-    """Secrets are removed before the reviewers see the text."""
+    """A review returns each reviewer's vote, sees no secrets, and stores nothing."""
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
     answer = (await client.post("/v1/review", json=body)).json()
     assert (answer["decision"], answer["tier"], answer["redacted"]) == ("store", "consensus", True)
@@ -44,7 +44,7 @@ async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -
 
 
 async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
-    """The answer explains the type, in a batch too."""
+    """A memory written without a type gets one with a reason, alone and in a batch."""
     answer = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
     assert (answer["status"], answer["memory"]["type"], answer["classified"]["type"]) == (
         "stored",
@@ -58,13 +58,13 @@ async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> Non
 
 
 async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> None:
-    """Without a type such a field is a 422."""
+    """A write with a type-specific field but no type is a 422."""
     answer = await client.post("/v1/memories", json={"namespace": "n", "content": "x", "concept": "y"})
     assert answer.status_code == 422
 
 
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
-    """Ordinary text is unchanged."""
+    """Secrets are replaced by markers; ordinary text is unchanged."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["redactions"] == {"email": 2}
@@ -78,7 +78,7 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(client: http
 
 @pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
 async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review: str | None, status: str) -> None:
-    """Without review filler is stored; with it the decision is in the answer and the memory."""
+    """Filler is stored without `review`; with it the answer and the memory have the decision."""
     body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["status"] == status

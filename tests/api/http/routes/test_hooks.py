@@ -1,4 +1,4 @@
-"""Hooks: session-stop and prompt-submit."""
+"""The hooks for agents: session-stop stores a conversation, prompt-submit returns a context."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_session_stop_stores_events_and_intentions(client: httpx.AsyncClient) -> None:
-    """Each message is an event of its speaker; intentions become memories of their own."""
+    """Each message becomes an event of its speaker; intentions in it become separate memories."""
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2, 2]
     assert answer["counts"]["stored"] == 4
@@ -64,7 +64,7 @@ async def test_session_stop_stores_events_and_intentions(client: httpx.AsyncClie
 
 
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
-    """A conversation that has grown is stored once."""
+    """A conversation sent again stores no message twice; new messages are added."""
     await _stop(client, TALK[:2])
     again = await _stop(client, TALK)
     assert again["counts"] == {"stored": 2, "merged": 2, "rejected": 0, "failed": 0}
@@ -73,7 +73,7 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
 
 
 async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
-    """Intentions that are due later do not fire."""
+    """Due intentions are in the context and marked as fired; later ones are not."""
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
         body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
         assert (await client.post("/v1/memories", json=body)).status_code == 201
@@ -86,7 +86,7 @@ async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.A
 
 
 async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClient) -> None:
-    """The budget is that of the retrieval."""
+    """A due intention that does not fit the retrieval's token budget is not marked as fired."""
     body = {"type": "prospective", "namespace": "ann", "content": "pay the rent", "due_at": NOW.isoformat()}
     assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
@@ -99,14 +99,14 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
     "broken", [{"messages": [{"role": "user", "content": " "}]}, {"messages": [{"content": "x"}]}, {}]
 )
 async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
-    """Blank texts and messages without a role store nothing."""
+    """A conversation with a blank text or a message without a role is refused, and nothing is stored."""
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
     assert await _listed(client, "episodic") == []
 
 
 async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -> None:
-    """Each result says so, whether the context is the whole message or a part."""
+    """A message that is or contains a retrieved context does not store it; the result says so."""
     await _stop(client, TALK[:2])
     response = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     context = response.json()["context"]
@@ -132,7 +132,7 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
 
 
 async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> None:
-    """Also when a later session quotes it."""
+    """A message that quotes a retrieved memory does not store it, in a later session either."""
     await _stop(client, TALK[:1])
     await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
     (known,) = [memory["content"] for memory in await _listed(client, "episodic")]

@@ -1,4 +1,4 @@
-"""Memories over HTTP: write, read, change, list, rate and delete."""
+"""Calls that write, read, change, list, rate and delete memories."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """The answer to a write of FACT with `fields`."""
+    """Write the memory FACT with `fields` and return the answer."""
     response = await client.post("/v1/memories", json=FACT | fields)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
@@ -34,7 +34,7 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 
 async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
-    """The answer has the memory as read back."""
+    """A new memory returns 201 with the memory as GET returns it."""
     response = await client.post("/v1/memories", json=FACT | {"tags": ["ci"], "importance": 7, "session_id": "s"})
     answer = response.json()
     assert (response.status_code, answer["status"]) == (201, "stored")
@@ -44,7 +44,7 @@ async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
 
 
 async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> None:
-    """The same content in a namespace is one memory."""
+    """The same content written twice in a namespace is one memory."""
     first = await write(client)
     response = await client.post("/v1/memories", json=FACT)
     answer = response.json()
@@ -53,7 +53,7 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 async def test_memory_answers_have_every_field_except_the_tenant(client: httpx.AsyncClient, kind: MemoryType) -> None:
-    """Fields without a value are null."""
+    """Answers contain every field of the type, null if it has no value."""
     written = await write(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
     assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant"}
@@ -61,13 +61,13 @@ async def test_memory_answers_have_every_field_except_the_tenant(client: httpx.A
 
 
 async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
-    """The answer has the same instant in UTC."""
+    """A time with an offset is returned as the same instant in UTC."""
     written = await write(client, created_at="2026-02-01T10:00:00+05:30")
     assert written["memory"]["created_at"] == "2026-02-01T04:30:00Z"
 
 
 async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
-    """The change is visible at once."""
+    """A patch changes the fields that it names, visible in the next read."""
     written = await write(client, tags=["a"])
     path, query = f"/v1/memories/{written['id']}", {"namespace": "n"}
     changed = await client.patch(path, params=query, json={"importance": 9, "content": "The build runs on Monday."})
@@ -90,7 +90,7 @@ async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) ->
     ],
 )
 async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes: dict[str, Any], path: str) -> None:
-    """The problem names the field."""
+    """An invalid patch is refused with the name of the field."""
     written = await write(client)
     where = f"/v1/memories/{written['id']}?namespace=n"
     refused = await client.patch(where, json=changes)
@@ -100,13 +100,13 @@ async def test_invalid_patch_changes_nothing(client: httpx.AsyncClient, changes:
 
 
 async def test_empty_patch_is_422(client: httpx.AsyncClient) -> None:
-    """A patch must name a field."""
+    """A patch without any field is refused."""
     written = await write(client)
     assert (await client.patch(f"/v1/memories/{written['id']}?namespace=n", json={})).status_code == 422
 
 
 async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
-    """The first delete is a 204, the second a 404."""
+    """The first delete is a 204; a second delete and a read are 404."""
     path = f"/v1/memories/{(await write(client))['id']}?namespace=n"
     removed = await client.delete(path)
     assert (removed.status_code, removed.content) == (204, b"")
@@ -116,7 +116,7 @@ async def test_deleted_memory_is_404(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("unknown", ["5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11", "nonsense", "%00", "..%2f", "é" * 50])
 async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str) -> None:
-    """Text that is no id is a 404 as well."""
+    """An id that does not exist is a 404, as is a text that is no id."""
     path = f"/v1/memories/{unknown}"
     assert (await client.get(path, params={"namespace": "n"})).status_code == 404
     assert (await client.delete(path, params={"namespace": "n"})).status_code == 404
@@ -124,7 +124,7 @@ async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str)
 
 
 async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient) -> None:
-    """By one."""
+    """Helpful feedback adds 1 to the memory's importance."""
     written = await write(client)
     rated = await client.post(f"/v1/memories/{written['id']}/feedback?namespace=n", json={"outcome": "helpful"})
     assert (rated.status_code, rated.json()["importance"]) == (200, 6)
@@ -133,7 +133,7 @@ async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient)
 
 
 async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -> None:
-    """Cursors lead through all memories, newest first."""
+    """Following the cursors lists all memories once, newest first."""
     for number in range(7):
         await write(client, content=f"Fact {number}", created_at=f"2026-02-0{number % 3 + 1}T00:00:00Z")
     seen: list[dict[str, Any]] = []
@@ -164,7 +164,7 @@ async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -
     ],
 )
 async def test_list_parameters_filter(client: httpx.AsyncClient, query: dict[str, str], contents: set[str]) -> None:
-    """Expired memories are listed only on request."""
+    """Query parameters filter the list; expired memories are listed only on request."""
     await write(client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z")
     await write(client, content="B", agent_id="g", created_at="2026-02-02T00:00:00Z")
     await write(client, content="E", type="episodic", tags=["x", "y"], created_at="2026-02-03T00:00:00Z")
@@ -182,7 +182,7 @@ async def test_bulk_delete_needs_confirm(client: httpx.AsyncClient) -> None:
 
 
 async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClient) -> None:
-    """Only matching memories are deleted."""
+    """Only memories that match the filter are deleted; the answer counts these and the rest."""
     await write(client, content="A", session_id="s")
     await write(client, content="B", session_id="s", type="episodic")
     await write(client, content="C")
@@ -192,7 +192,7 @@ async def test_bulk_delete_counts_deleted_and_remaining(client: httpx.AsyncClien
 
 
 async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
-    """All five types are present, and the total is their sum."""
+    """Stats have the number of memories of all five types and their total."""
     await write(client, content="A")
     await write(client, content="B", type="episodic")
     stats = (await client.get("/v1/stats?namespace=n")).json()
@@ -203,7 +203,7 @@ async def test_stats_count_each_type(client: httpx.AsyncClient) -> None:
 
 
 async def test_unavailable_store_is_503_with_retry_after(services: Services) -> None:
-    """Every call that needs the store answers so."""
+    """Every call that needs the memory store is a 503 if it is unavailable."""
     async with connect(replace(services, store=AwayStore())) as client:
         for response in (
             await client.get("/v1/memories?namespace=n"),
@@ -215,7 +215,7 @@ async def test_unavailable_store_is_503_with_retry_after(services: Services) -> 
 
 
 async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
-    """A query as of the older fact's time still finds the older one alone."""
+    """As of the older fact's time only it is found, as of the newer one's only the newer one."""
     fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
     old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
     fact["content"] = "The deadline of the sprint is April 12"
@@ -230,7 +230,7 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
 
 
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
-    """All other fields are kept."""
+    """The draft made of a POST body has all fields except those that control the write."""
     sent = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
     draft: Draft = checked(MemoryPost, {**sent, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(sent)
@@ -238,7 +238,7 @@ def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
 
 
 def test_list_excludes_expired_memories_by_default() -> None:
-    """include_expired removes the filter."""
+    """A list filters out expired memories unless include_expired is true."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert isinstance(list_filter(ListQuery(namespace="n"), now), All)
     assert list_filter(ListQuery(namespace="n", include_expired=True), now) is None

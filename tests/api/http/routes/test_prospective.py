@@ -1,4 +1,4 @@
-"""Intentions over HTTP: due by time, event and context; snoozed, completed and cancelled."""
+"""Intentions: due by time, event or context; marked as fired, snoozed, completed and cancelled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def _due(client: httpx.AsyncClient, **params: str) -> list[str]:
 
 
 async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None:
-    """The words are kept."""
+    """Words such as "tomorrow" set the due time and stay in the text."""
     created = await _write(client, "Call the dentist tomorrow at 3pm")
     assert (created["due_at"], created["due_text"]) == ("2026-03-02T15:00:00Z", "tomorrow at 3pm")
     assert await _due(client) == []
@@ -41,7 +41,7 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
 
 
 async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient) -> None:
-    """Intentions that are not due yet are not returned."""
+    """Due intentions are listed by due time, without those that are not due yet."""
     for hours in (1, 3, 2):
         await _write(client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat())
     await _write(client, "later", due_at=LATER)
@@ -49,7 +49,7 @@ async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient
 
 
 async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient) -> None:
-    """Event names ignore case; contexts match by meaning."""
+    """An event name (in any case) or a context of similar meaning makes an intention due."""
     await _write(client, "Tell Lee", trigger_type="event", trigger_condition="Deploy finished")
     await _write(client, "Ask for tea", trigger_type="context", trigger_condition="we talk about tea in Japan")
     assert await _due(client) == []
@@ -60,7 +60,7 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
 
 
 async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
-    """Of concurrent callers one gets it; then it is active."""
+    """Of concurrent callers one gets a due intention; afterwards it is active and not due."""
     created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
@@ -76,7 +76,7 @@ async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
 
 
 async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None:
-    """It is pending until then, whether or not it had fired."""
+    """A snoozed intention is pending until its new time, even if it had fired."""
     created = await _write(client, "again", due_at=NOW.isoformat())
     await _due(client, mark="true")
     url = f"/v1/memories/{created['id']}/snooze"
@@ -93,7 +93,7 @@ async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None
     ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
 )
 async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
-    """Ending it again the same way is accepted, the other way is a 409."""
+    """Completing or cancelling twice is accepted; doing the other one afterwards is a 409."""
     created = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
         ended = await client.post(f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"})
@@ -104,7 +104,7 @@ async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, 
 
 
 async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
-    """Another type is a 409; an unknown id is a 404."""
+    """Completing a memory of another type is a 409, an unknown id a 404."""
     fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
     created = await _write(client, "mine")
     wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
@@ -114,7 +114,7 @@ async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> No
 
 
 async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
-    """Marking needs a writer's key."""
+    """Marking a due intention as fired needs the role writer."""
     async with connect(guarded, headers=bearer("acme", Role.READER)) as reader:
         assert await _due(reader) == []
         marked = await reader.get("/v1/prospective/due", params={"namespace": "ann", "mark": "true"})
@@ -122,7 +122,7 @@ async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
 
 
 async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClient) -> None:
-    """With a session_id, those of other sessions are left out."""
+    """With a session_id, private intentions of other sessions are not listed."""
     await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1")
     assert await _due(client) == ["mine"]
     assert await _due(client, session_id="s1") == ["mine"]

@@ -1,4 +1,4 @@
-"""Token counts by a model's provider."""
+"""Exact token counts, requested from the provider of a model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'ht
 
 
 def length_of(request: httpx.Request) -> httpx.Response:
-    """The answer of a provider that counts a token for each character."""
+    """A provider's answer that counts one token for each character."""
     text = json.loads(request.content)["messages"][0]["content"]
     return httpx.Response(200, json={"input_tokens": len(text)})
 
 
 def refusal(_request: httpx.Request) -> httpx.Response:
-    """The answer of a provider that cannot count."""
+    """A provider's error answer, without a count."""
     return httpx.Response(500)
 
 
@@ -36,7 +36,7 @@ def refusal(_request: httpx.Request) -> httpx.Response:
 async def test_only_the_providers_count_is_reported(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
-    """Without an endpoint, or if the provider does not answer, there is none."""
+    """If the provider has no endpoint or does not answer, the exact count is absent."""
     registry = Registry.of(default_file(), OWN)
     provider = httpx.AsyncClient(transport=httpx.MockTransport(length_of if who == "provider" else refusal))
     counter = ProviderCounter(provider, lambda: registry, lambda _: None)

@@ -1,4 +1,4 @@
-"""Search, retrieve and receipts over HTTP."""
+"""Calls for search, retrieval and receipts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """The problem has the path of the field."""
+    """An invalid search is refused with the path of the field."""
     members = problem(await client.post("/v1/search", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -69,7 +69,7 @@ async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str
     ],
 )
 async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
-    """The problem has the path of the field."""
+    """An invalid retrieval is refused with the path of the field."""
     members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
 
@@ -80,7 +80,7 @@ QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 20
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
-    """The receipt id of a retrieval of one memory."""
+    """Write one memory, retrieve it and return the receipt id."""
     assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
     answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200
@@ -96,7 +96,7 @@ async def verified(file: Path) -> Result:
 
 
 async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClient) -> None:
-    """It is valid, and the replay is identical."""
+    """The receipt of a retrieval is valid, and its replay gives the same context."""
     receipt_id = await asked(client)
     receipt = (await client.get(f"/v1/receipts/{receipt_id}")).json()
     assert receipt.keys() >= {
@@ -111,7 +111,7 @@ async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClie
 
 
 async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
-    """All three calls answer as for an unknown id."""
+    """Reading, verifying and replaying answer as for an unknown id."""
     async with connect(guarded) as client:
         receipt_id = await asked(client, headers=bearer("acme", Role.WRITER))
         for tenant, role, wanted in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
@@ -125,7 +125,7 @@ async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
 
 
 async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
-    """Receipts contain queries, so they are erased and counted."""
+    """Erasing a namespace removes and counts its receipts, because they contain queries."""
     receipt_id = await asked(client)
     erased = (await client.post("/v1/admin/erase", json={"namespace": "me"})).json()
     assert (erased["erased"]["receipts"], erased["remaining"]["receipts"]) == (1, 0)
@@ -133,7 +133,7 @@ async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
 
 
 async def test_receipts_without_a_live_store_are_503(services: Services) -> None:
-    """The problem has the reason."""
+    """Without a live store, calls for receipts are refused with the reason."""
     async with connect(replace(services, receipts=None)) as client:
         answer = await client.get("/v1/receipts/any")
         assert answer.status_code == 503
@@ -141,7 +141,7 @@ async def test_receipts_without_a_live_store_are_503(services: Services) -> None
 
 
 async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """The exit code is 1 for a receipt that was changed."""
+    """`verify FILE` exits with 0 for a saved receipt, with 1 for a changed one."""
     receipt_id = await asked(client)
     saved = (await client.get(f"/v1/receipts/{receipt_id}", params={"contents": "true"})).content
     assert b"I drink my coffee" in saved

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics."""
+"""Liveness, readiness and metrics of the service."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_liveness_is_ok(client: httpx.AsyncClient) -> None:
-    """It depends on no resource."""
+    """The liveness check returns 200."""
     response = await client.get("/health/live")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None:
-    """Each has a check."""
+    """Readiness lists one check for each resource."""
     answer = (await client.get("/health/ready")).json()
     assert answer["status"] == "ok"
     assert answer["checks"].keys() == {"store", "embedder"}
@@ -30,7 +30,7 @@ async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None
 
 
 async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> None:
-    """The check has the reason."""
+    """The check of an unavailable resource contains the reason."""
     async with connect(replace(services, pings={**services.pings, "store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     checks = response.json()["checks"]
@@ -40,7 +40,7 @@ async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> N
 
 
 async def test_readiness_has_a_timeout(services: Services) -> None:
-    """A resource that hangs is reported as away."""
+    """A resource that does not answer in time is reported as unavailable."""
     async with connect(replace(services, pings={"slow": anyio.sleep_forever})) as client:
         response = await client.get("/health/ready")
     assert response.status_code == 503
@@ -48,14 +48,14 @@ async def test_readiness_has_a_timeout(services: Services) -> None:
 
 
 async def test_readiness_503_has_retry_after(services: Services) -> None:
-    """One second."""
+    """The Retry-After of a failed readiness check is one second."""
     async with connect(replace(services, pings={"store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
 async def test_optional_members_are_left_out(client: httpx.AsyncClient) -> None:
-    """They are absent instead of null; `explain` adds the signals."""
+    """Optional members without a value are absent, not null; `explain` adds the ranking signals."""
     await client.post("/v1/memories", json=FACT)
     for request in ({}, {"explain": True}):
         (hit,) = (await client.post("/v1/search", json=ASK | request)).json()["hits"]

@@ -34,18 +34,18 @@ SIZES = (10, 10, 30, 10, 10, 10)
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a new namespace."""
+    """An HTTP client of a service with thread policies, in a new namespace."""
     async with served(live, services, POLICIES) as client:
         yield client
 
 
 async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
-    """The indices of the thread's turns."""
+    """The indices of the turns that are in the thread."""
     return [turn["index"] for turn in (await client.get(f"/v1/threads/{thread}")).json()["turns"]]
 
 
 async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
-    """At 1,600 of 2,000 tokens, not at 1,599; half is left, and the rest is stored with its source."""
+    """At 1,600 of 2,000 tokens (not 1,599) half of the turns become memories with their source."""
     thread = (await begun(client, resource="support"))["id"]
     for number in range(15):
         assert (await say(client, thread, words(100)))["flushed"] == 0, number
@@ -72,7 +72,7 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """Over the same thread each leaves half."""
+    """On the same thread each flush strategy leaves half of the turns, each a different half."""
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -87,7 +87,7 @@ async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strat
 
 
 async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
-    """Tools, assistants, users, then keywords; oldest first among equals; system and pinned turns never."""
+    """Tools, assistants, users, then turns with keywords, each oldest first; never system or pinned turns."""
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")
     await say(client, thread, "remember this", pinned=True)
@@ -111,14 +111,14 @@ async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
 
 @dataclass(slots=True)
 class Watch:
-    """Observations of a thread during concurrent writes."""
+    """What is seen of a thread while several writers append to it."""
 
     tokens: int = 0
     turns: int = 0
     marks: list[str] = field(default_factory=list)
 
     async def look(self, client: httpx.AsyncClient, thread: str) -> None:
-        """Read the thread once."""
+        """Read the thread once and note what it contains."""
         page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
         counted = sum(turn["tokens"] for turn in page["turns"])
         self.tokens = max(self.tokens, counted, page["thread"]["tokens"])
@@ -164,7 +164,7 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
 
 
 async def test_replacing_turns_must_fit_the_limits(client: httpx.AsyncClient) -> None:
-    """Otherwise the old ones stay."""
+    """A replacement that exceeds the limits is refused, and the thread keeps its turns."""
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")
     for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):
@@ -174,7 +174,7 @@ async def test_replacing_turns_must_fit_the_limits(client: httpx.AsyncClient) ->
 
 
 async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, services: Services) -> None:
-    """Appends continue; stats, health and metrics report the batch that was set aside."""
+    """Appends continue; stats, health and metrics report the batch that could not become memories."""
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:

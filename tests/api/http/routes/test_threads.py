@@ -1,4 +1,4 @@
-"""Threads over HTTP, on a real live store."""
+"""Calls for threads, on a real live store."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ agents:
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a new namespace."""
+    """An HTTP client of a service with thread policies, in a new namespace."""
     async with served(live, services, POLICIES) as client:
         yield client
 
 
 async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
-    """The first and last turns stay, and the summary counts towards the limit."""
+    """A flush keeps the first and last turns; its summary counts towards the limit."""
     thread = (await begun(client, resource="brief", key="k"))["id"]
     for number in range(16):
         await say(client, thread, f"We decided on step {number} because it must be {words(2)}")
@@ -48,7 +48,7 @@ async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient
 
 
 async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
-    """Returned turns count as used."""
+    """Turns that were returned by a read count as used."""
     thread = (await begun(client, resource="notes", key="k"))["id"]
     for number in range(5):
         await say(client, thread, f"note {number}")
@@ -60,7 +60,7 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """Too large a turn, one past max_turns, another version, or a role that is not kept."""
+    """A turn is refused if it is too large, beyond max_turns, for another version or of a role not kept."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -78,7 +78,7 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
 
 
 async def test_agent_references_have_threads_and_modes(client: httpx.AsyncClient) -> None:
-    """A read-only resource refuses writes of the agent; repeated calls find the same threads."""
+    """Repeated calls find the same threads; the agent cannot write to a read-only resource."""
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
     support, notes = opened["threads"]
@@ -92,7 +92,7 @@ async def test_agent_references_have_threads_and_modes(client: httpx.AsyncClient
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
-    """A resource shared by agents is closed to any other agent."""
+    """Unknown names are errors, as is a resource that only other agents share."""
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
         {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
@@ -107,7 +107,7 @@ async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClien
 
 
 async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None:
-    """Without a resource it is null."""
+    """A thread's answer has its resource's policy; null for a thread without a resource."""
     notes, plain = await begun(client, resource="notes"), await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
     for item, policy in ((notes, "notes"), (plain, None)):
@@ -116,14 +116,14 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
 
 
 async def test_requested_key_applies_to_all_references(client: httpx.AsyncClient) -> None:
-    """Each resource has its own thread under the key."""
+    """A key in the request selects one thread under that key in each of the agent's resources."""
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]
 
 
 async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncClient) -> None:
-    """A deleted ancestor is a gap; the twenty-first thread is refused."""
+    """A deleted ancestor is reported as a gap; a chain's twenty-first thread is refused."""
     ids = [(await begun(client))["id"]]
     for _ in range(19):
         ids.append((await begun(client, parent_id=ids[-1]))["id"])
@@ -143,7 +143,7 @@ async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncCl
 
 
 async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """The newest turns are chosen, the oldest shown first; each file is listed once."""
+    """The newest turns that fit are returned oldest first; each file is listed once."""
     parent = (await begun(client))["id"]
     await say(client, parent, "the parent said this", files=["a.py", "b.py"])
     child = (await begun(client, parent_id=parent))["id"]
@@ -160,7 +160,7 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
-    """Indices are never reused."""
+    """New turns never reuse the indices of removed ones."""
     thread = (await begun(client))["id"]
     await say(client, thread, "old")
     turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]
@@ -178,12 +178,12 @@ async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: ht
 
 @pytest.mark.parametrize("sent", ["nope", "no.pe", ".bg", "a.", "a.IA", "a.bg", "a.ü", "a.AA"])
 async def test_unknown_backup_is_404(client: httpx.AsyncClient, sent: str) -> None:
-    """So is a malformed id, and one of another namespace."""
+    """Restoring an unknown or malformed backup id, or one of another namespace, is a 404."""
     client.params = httpx.QueryParams()
     assert (await client.get(f"/v1/threads/backups/{sent}")).status_code == 404
 
 
 async def test_clear_needs_confirm(client: httpx.AsyncClient) -> None:
-    """Without it nothing is cleared."""
+    """Clearing a thread without confirm=true is refused and removes nothing."""
     thread = (await begun(client))["id"]
     assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})).status_code == 422

@@ -1,4 +1,4 @@
-"""Ended workflows over HTTP, on a real live store."""
+"""Ended workflows: how long they are kept and how children continue them, on a real live store."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def scope() -> Scope:
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with workflows on a real live store."""
+    """An HTTP client of a service with workflows on a real live store."""
     workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor())
     async with connect(replace(services, workflows=workflows)) as client:
         yield client
 
 
 async def post(client: httpx.AsyncClient, scope: Scope, path: str, body: dict[str, Any]) -> httpx.Response:
-    """The answer to a POST."""
+    """Send a POST and return its answer."""
     return await client.post(f"/v1/workflows/{path}", params={"namespace": scope.namespace}, json=body)
 
 
 async def get(client: httpx.AsyncClient, scope: Scope, part: str = "", **query: int) -> httpx.Response:
-    """The answer to a GET on workflow `w`."""
+    """Send a GET on workflow `w` and return its answer."""
     return await client.get(f"/v1/workflows/w{part}", params={"namespace": scope.namespace, **query})
 
 
 async def seconds_left(live: LiveClient, key: str) -> int:
-    """The time to live of a Redis key."""
+    """Seconds until a Redis key expires."""
 
     async def ask(redis: Redis) -> int:
         return int(await redis.ttl(key))
@@ -70,7 +70,7 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
 async def test_ended_workflow_keeps_its_state_longer_than_its_log(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The log lives an hour and the state a day; the chain and resources remain readable."""
+    """The log is kept an hour, the state a day; chain and resources stay readable."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
@@ -85,7 +85,7 @@ async def test_ended_workflow_keeps_its_state_longer_than_its_log(
 
 
 async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scope: Scope) -> None:
-    """Its history begins with the parent's."""
+    """A child's history begins with the history of its ended parent."""
     await ended(client, scope, 2)
     assert (await post(client, scope, "w/events", {"type": "note", "input": "late"})).status_code == 409
     child = {"namespace": scope.namespace, "workflow_id": "next", "parent_id": "w"}

@@ -1,4 +1,4 @@
-"""Workflows over HTTP."""
+"""Calls for workflows: create, append, read, continue and end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN = {"namespace": "n"}
 
 
 async def begun(client: httpx.AsyncClient, **fields: Any) -> str:
-    """The id of a new workflow."""
+    """Create a workflow and return its id."""
     answer = await client.post("/v1/workflows", json={**IN, **fields})
     assert answer.status_code == 201, answer.text
     assert answer.json()["version"] == 0
@@ -26,17 +26,17 @@ async def begun(client: httpx.AsyncClient, **fields: Any) -> str:
 
 
 async def report(client: httpx.AsyncClient, workflow_id: str, kind: str, **fields: Any) -> httpx.Response:
-    """The answer to an event."""
+    """Append an event to a workflow and return the answer."""
     return await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json={"type": kind, **fields})
 
 
 async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **query: Any) -> httpx.Response:
-    """The answer to a GET."""
+    """Send a GET on a workflow, or on `part` of it, and return the answer."""
     return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
 
 
 async def test_workflow_from_creation_to_end(client: httpx.AsyncClient) -> None:
-    """It is created, appended to, read at any version, ended and stored as memories."""
+    """A workflow is created, appended to, read at any version, ended and stored as memories."""
     workflow_id = await begun(client, data={"name": "Release"})
     assert (await report(client, workflow_id, "started")).json()["version"] == 1
     await report(client, workflow_id, "step_started", step_id="build", agent="ci", input={"ref": "main"})
@@ -56,7 +56,7 @@ async def test_workflow_from_creation_to_end(client: httpx.AsyncClient) -> None:
 
 
 async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClient) -> None:
-    """It leaves one episode and one procedure."""
+    """At its end the workflow is stored as one episode and one procedure."""
     workflow_id = await begun(client)
     for number in range(6):
         await report(client, workflow_id, "step_completed", step_id=f"s{number}")
@@ -67,7 +67,7 @@ async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClie
 
 
 async def test_version_conflict_has_the_current_version(client: httpx.AsyncClient) -> None:
-    """After another version, and after the end."""
+    """An event for another version or after the end is refused with the current version."""
     workflow_id = await begun(client)
     await report(client, workflow_id, "started")
     answer = await report(client, workflow_id, "note", expected_version=0)
@@ -85,7 +85,7 @@ async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Resp
 
 
 async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
-    """The chain is oldest first; resources have their newest values."""
+    """A chain lists workflows oldest first; resources have the newest value of each key."""
     await begun(client, workflow_id="a")
     await begun(client, workflow_id="b", parent_id="a")
     await report(client, "a", "resource_changed", resources={"x": 1, "y": 1})
@@ -101,7 +101,7 @@ async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
 
 
 async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
-    """An unknown parent or itself is a 404, the twenty-first of a chain a 422."""
+    """An unknown parent, or the workflow itself, is a 404; a chain's twenty-first workflow is a 422."""
     for parent in ("nobody", "me"):
         answer = await client.post("/v1/workflows", json={**IN, "workflow_id": "me", "parent_id": parent})
         assert answer.status_code == 404
@@ -113,7 +113,7 @@ async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None:
-    """At the end of the log next_after stays."""
+    """Each page gives the next_after of the next; it stays the same at the end of the log."""
     workflow_id = await begun(client)
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
@@ -125,7 +125,7 @@ async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None
 
 
 async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """Its tokens are reported and never above the budget, from 0 up."""
+    """The history's tokens are reported and at most the budget, for any budget from 0 up."""
     workflow_id = await begun(client)
     for number in range(30):
         await report(client, workflow_id, "note", input=f"entry {number}")
@@ -139,7 +139,7 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
-    """The same key and body append one event; another body is a 409."""
+    """The same idempotency key and body append one event; another body is a 409."""
     workflow_id = await begun(client)
     path, body = f"/v1/workflows/{workflow_id}/continue", {"input": "go", "idempotency_key": "k"}
     answers = [(await client.post(path, params=IN, json=body)).json() for _ in range(3)]
@@ -166,7 +166,7 @@ async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClie
     ],
 )
 async def test_invalid_event_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """The workflow is unchanged."""
+    """An invalid event is refused and leaves the workflow unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json=body)
     assert answer.status_code == 422
@@ -175,7 +175,7 @@ async def test_invalid_event_is_422(client: httpx.AsyncClient, body: dict[str, A
 
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": "  "}, {"input": "x", "budget": -1}])
 async def test_continue_without_input_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """The workflow is unchanged."""
+    """A call without input is refused and leaves the workflow unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/continue", params=IN, json=body)
     assert answer.status_code == 422
@@ -183,7 +183,7 @@ async def test_continue_without_input_is_422(client: httpx.AsyncClient, body: di
 
 
 async def test_workflows_are_isolated(guarded: Services) -> None:
-    """Another tenant or namespace gets a 404, and a reader may not write."""
+    """A workflow is a 404 for other tenants and namespaces; a reader may not append to it."""
     async with connect(guarded) as client:
         body = {**IN, "workflow_id": "w"}
         local = bearer("acme", Role.WRITER)
@@ -206,19 +206,19 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
 
 
 async def test_unknown_version_is_422(client: httpx.AsyncClient) -> None:
-    """The problem names the newest version."""
+    """Reading a future version is refused with the number of the newest."""
     workflow_id = await begun(client)
     answer = await look(client, workflow_id, at_version=1)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")
 
 
 async def test_workflow_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
-    """It could not be used in a path."""
+    """An id with a slash could not be part of a URL path."""
     assert (await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})).status_code == 422
 
 
 async def test_workflows_without_live_state_are_503(services: Services) -> None:
-    """With Retry-After."""
+    """Calls for workflows are refused with Retry-After if live state is unavailable."""
     async with connect(replace(services, workflows=None)) as client:
         answer = await client.post("/v1/workflows", json=IN)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

@@ -1,4 +1,4 @@
-"""Working memory over HTTP, on a real live store."""
+"""Calls for working memory, on a real live store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_new_item_has_every_field(world: WorkingClient) -> None:
-    """Fields that were left out have their defaults."""
+    """A new item is returned with defaults for the fields that were left out."""
     item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
     assert item == {
         "id": item["id"],
@@ -40,7 +40,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
 
 
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
-    """The live store has a precision of milliseconds."""
+    """expires_at has milliseconds, the precision of the live store."""
     world.later(0.123_456)
     item = await world.make("port the parser")
     assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
@@ -48,7 +48,7 @@ async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> N
 
 
 async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> None:
-    """An unused item expires after five minutes; listing does not extend it."""
+    """An unused item expires after five minutes; retrieving it extends its life, listing it does not."""
     await world.make("port the parser")
     world.later(200)
     answer = await world.recall()
@@ -62,7 +62,7 @@ async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> No
 
 
 async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> None:
-    """They can be used and cleared, and their lives are not shortened."""
+    """After the clock is set back, items can be used and cleared and do not expire earlier."""
     await world.make("port the parser")
     world.later(-3_600)
     assert "port the parser" in (await world.recall())["context"]
@@ -72,7 +72,7 @@ async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> N
 
 
 async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
-    """Neither thresholds nor the query exclude them; the current to-do comes first."""
+    """Items are in the context whatever the query and thresholds; the current to-do is first."""
     await world.make("urgent other thing", priority=5, todo_id="t2")
     await world.make("the task at hand", priority=1, todo_id="t1")
     answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
@@ -85,7 +85,7 @@ async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
 
 
 async def test_live_items_are_visible_in_their_session_only(world: WorkingClient) -> None:
-    """Other sessions and namespaces do not see them."""
+    """Retrievals in other sessions or namespaces do not contain the item."""
     await world.make("secret of session one")
     other = {**world.space, "session_id": "s 2"}
     for space in (other, {"namespace": "elsewhere", "session_id": "s 1"}):
@@ -95,7 +95,7 @@ async def test_live_items_are_visible_in_their_session_only(world: WorkingClient
 
 
 async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
-    """An item that does not fit is left out and does not count as used."""
+    """An item that does not fit the budget is left out and does not count as used."""
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
@@ -107,7 +107,7 @@ async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
 
 
 async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None:
-    """The stored item has its time of clearing."""
+    """A reported to-do becomes an item; completing it clears the item and stores the time."""
     created = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     assert [item["id"] for item in await world.listed(todo_id="t1")] == [created["working_id"]]
     world.later(10)
@@ -125,7 +125,7 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
 
 
 async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:
-    """Reporting it again finds the same procedure."""
+    """The same to-do reported again gives the same procedure."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     steps = ["read", "list", "write", "test", "measure", "ship"]
     done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
@@ -137,7 +137,7 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingCl
 
 
 async def test_clear_takes_an_item_a_todo_or_the_session(world: WorkingClient) -> None:
-    """The answer counts live items."""
+    """Items are cleared by id, by to-do or all; the answer counts the live ones."""
     item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
         await world.make(content, todo_id=todo)
@@ -149,7 +149,7 @@ async def test_clear_takes_an_item_a_todo_or_the_session(world: WorkingClient) -
 
 
 async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
-    """The same content in the session is the same item."""
+    """The same content in the same session gets the same id again."""
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
@@ -161,7 +161,7 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
 
 
 async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
-    """Uses reach the stored item; an expired item leaves the live store."""
+    """A sweep stores the uses of items and removes expired ones from the live store."""
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
@@ -177,7 +177,7 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: Workin
 
 
 async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
-    """It shows what was live then."""
+    """A retrieval as of an earlier time returns the items of then and extends none."""
     await world.make("port the parser")
     world.later(100)
     past = await world.recall(as_of="2026-03-01T12:00:50Z")
@@ -191,13 +191,13 @@ async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient)
     "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
 )
 async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any]) -> None:
-    """Nothing is created."""
+    """An invalid item is refused, and nothing is created."""
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
 
 
 async def test_working_memory_without_live_state_is_503(services: Services) -> None:
-    """The problem has the reason."""
+    """Without live state the calls are refused with the reason."""
     async with connect(replace(services, working=None)) as client:
         got = await client.get("/v1/working", params={"namespace": "n", "session_id": "s"})
         assert got.status_code == 503
@@ -206,7 +206,7 @@ async def test_working_memory_without_live_state_is_503(services: Services) -> N
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
 async def test_deleting_a_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
-    """Other items stay."""
+    """Deleting a stored item removes it from the live store, and no other item."""
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
     if how == "one":
@@ -220,7 +220,7 @@ async def test_deleting_a_memory_removes_its_live_item(world: WorkingClient, how
 
 
 async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient) -> None:
-    """Only matching items are removed."""
+    """A bulk delete removes the live items that match it and no others."""
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}
@@ -229,7 +229,7 @@ async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient
 
 
 async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live: LiveClient) -> None:
-    """It is counted, and checked afterwards."""
+    """An erasure counts the live item that it removed, and verifies that none remains."""
     item = await world.make("a secret")
     state, scope = LiveState(live), Scope("default", item["namespace"])
     assert await state.remaining(scope, item["id"]) == 1

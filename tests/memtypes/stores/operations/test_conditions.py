@@ -1,4 +1,4 @@
-"""Conditions as values: how filters and scopes become Qdrant's JSON, and how both vendors take it."""
+"""Translation of filters and scopes to Qdrant's JSON conditions, which both Qdrant libraries accept."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
 
 
 def parts(where: Condition) -> Iterator[Condition]:
-    """`where` and every condition in it."""
+    """The condition `where` and all conditions nested in it."""
     yield where
     for key in ("must", "should", "must_not"):
         for part in where.get(key, ()):
@@ -67,7 +67,7 @@ def test_every_filter_is_json_that_both_vendors_accept(translator: Translator, t
 
 @given(TREES)
 def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
-    """An empty "should" would match everything, so a condition has none."""
+    """No condition has an empty "should", because that would match everything."""
     assert all(part.get("should") != [] for part in parts(to_condition(tree)))
 
 
@@ -111,7 +111,7 @@ def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) 
     ],
 )
 def test_filters_become_conditions(tree: Filter | None, where: Condition) -> None:
-    """Each kind of filter has its form of condition."""
+    """Each kind of filter is translated to the expected condition."""
     assert to_condition(tree) == where
 
 
@@ -124,7 +124,7 @@ def test_metadata_keys_that_can_not_be_quoted_are_refused(key: str) -> None:
 
 
 def test_metadata_keys_are_quoted_in_paths() -> None:
-    """Only metadata keys are put in quotation marks."""
+    """Paths have quotation marks around metadata keys and nothing else."""
     assert [conditions.path_of(field) for field in ("tags", "tokens.count", "metadata.a b")] == [
         "tags",
         "tokens.count",
@@ -133,6 +133,6 @@ def test_metadata_keys_are_quoted_in_paths() -> None:
 
 
 def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> None:
-    """The binding would take Python's True for 1, so it gets numpy's."""
+    """Booleans are passed as numpy's, because the binding would take Python's True for 1."""
     built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True

@@ -1,4 +1,4 @@
-"""Requests and their encoding: arrays and types are the same after decoding."""
+"""Encoding of requests to the engine: arrays and types are the same after decoding."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_vectors_survive_encoding(
 
 
 def test_candidates_survive_encoding() -> None:
-    """Columns, texts and missing values are the same afterwards."""
+    """Columns, texts and missing values are equal after decoding."""
     payloads: list[Payload] = [
         {"importance": 3, "speaker": "Ada", "created_at": "2026-03-01T09:30:00Z"},
         {"importance": 5},
@@ -61,7 +61,7 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """The type parameter of its base class."""
+    """It is the type parameter of the request's base class."""
     assert answer_type(FindCandidates) == list[Candidates]
     assert answer_type(ListPage) is PayloadPage
     assert answer_type(CountTokens) == dict[MemoryType, TypeStats]
@@ -69,6 +69,6 @@ def test_a_request_names_the_type_of_its_answer() -> None:
 
 
 def test_an_object_of_an_unknown_type_is_refused() -> None:
-    """The error names the type."""
+    """Encoding it raises an error that names the type."""
     with pytest.raises(TypeError, match="object can't be sent"):
         encode(object())

@@ -1,4 +1,4 @@
-"""Requests that read: pages in order, and their cursors, over an engine that orders equal times at random."""
+"""Requests that read pages, and their cursors, on an engine that returns memories of equal time in random order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VECTORS = Vectors(make_dense(1), make_sparse([1]))
 
 
 def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
-    """Payloads with few different times."""
+    """A payload for each given type and time."""
     return [
         {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))),
@@ -45,14 +45,14 @@ def payloads_of(times: list[tuple[MemoryType, int]]) -> list[Payload]:
 
 
 class ShufflingEngine(InMemoryEngine):
-    """Orders by time, and equal times differently on each call."""
+    """An in-memory engine that orders by time, and payloads of equal time at random on each call."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - a simulation
 
     async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """The first payloads; those of one instant in random order."""
+        """Return the first payloads by time; those of equal time are in random order."""
         newest = {kind: scroll for kind, scroll in scrolls.items() if scroll.order is ScrollOrder.NEWEST_FIRST}
         answers = await super().scroll({kind: scroll for kind, scroll in scrolls.items() if kind not in newest})
         for kind, scroll in newest.items():
@@ -66,7 +66,7 @@ class ShufflingEngine(InMemoryEngine):
 
 @given(TIMES, st.integers(1, 12), st.integers())
 async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType, int]], limit: int, seed: int) -> None:
-    """However an engine orders equal times, the pages are the whole list, newest first, ties by id."""
+    """Joined, the pages are the whole list, newest first and ties by id."""
     payloads, engine = payloads_of(times), ShufflingEngine(seed)
     for payload in payloads:
         point = EnginePoint(payload["id"], VECTORS, payload)
@@ -86,7 +86,7 @@ async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType,
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
 def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
-    """Any time and id survive, and the cursor is safe in a URL."""
+    """Parsing a cursor returns its time and id; the cursor is safe in a URL."""
     cursor = cursor_of({"created_at": rfc3339(at), "id": str(memory_id)})
     assert parse_cursor(cursor) == (rfc3339(at), str(memory_id))
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
@@ -102,7 +102,7 @@ def test_other_texts_are_refused_as_cursors(text: str) -> None:
 
 
 def test_the_oldest_instant_is_read_again_after_a_full_page() -> None:
-    """With fewer positions than the limit the engine has cut no group of equal times."""
+    """A full page may lack memories of its oldest time; a shorter page lacks none."""
     positions = [
         Position(rfc3339(START + timedelta(0, at)), str(n), MemoryType.EPISODIC) for n, at in enumerate((3, 2, 2))
     ]

@@ -1,4 +1,4 @@
-"""Ids as bytes and back."""
+"""Conversion of ids between text and bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtypes.stores.operations.uuids import ids_of, strings_of, texts_of
 
 @given(st.lists(st.uuids(), max_size=5))
 def test_ids_round_trip(ids: list[UUID]) -> None:
-    """Leading and trailing zeros included; ids as bytes sort like their texts."""
+    """Ids with leading and trailing zeros are unchanged; as bytes they sort like their texts."""
     texts = [str(one) for one in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
     made = ids_of(texts)
     assert made.tobytes() == b"".join(UUID(one).bytes for one in texts)

@@ -19,7 +19,7 @@ LARGE = "x" * 400_000
 
 
 def records_of(sizes: list[tuple[MemoryType, bool]]) -> list[Record]:
-    """Records, some with a large content."""
+    """Records with contents of which some are large."""
     return [
         make_record(make_memory(kind, LARGE if large else "small", id=str(uuid.UUID(int=n))))
         for n, (kind, large) in enumerate(sizes)
@@ -60,7 +60,7 @@ def test_changes_are_grouped_without_loss(changes: dict[str, dict[str, Any]]) ->
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, {"a": [1, {"b": 2**70}]}])
 def test_integers_beyond_64_bits_are_refused(value: object) -> None:
-    """At any depth, an integer that would be stored as a fraction is refused."""
+    """Such an integer is refused at any depth, because it would be stored as a float."""
     with pytest.raises(InvalidRequest):
         check_integers({"metadata": value}, "m")
 

@@ -1,4 +1,4 @@
-"""Re-embedding of a server's collections, in the client's local mode: complete, or nothing changes."""
+"""Re-embedding of a Qdrant server's collections, in the client's local mode: it is completed, or changes nothing."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ WIDER = QdrantSettings(LOCAL, "wider", 12, prefix="p")
 
 @pytest.fixture
 async def client() -> AsyncIterator[AsyncQdrantClient]:
-    """A client in local mode, without memories."""
+    """An empty Qdrant client in local mode."""
     local = AsyncQdrantClient(LOCAL)
     yield local
     await local.close()
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of another embedder, with twelve dimensions."""
+    """Embed texts as another embedder would, in twelve dimensions."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
@@ -67,7 +67,7 @@ async def test_every_memory_is_in_the_next_version(client: AsyncQdrantClient) ->
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
-    """The store answers as before, and the next rebuild starts from the beginning."""
+    """The store answers as before, and the next rebuild starts again with the first memory."""
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
         if len(texts) < PIECE:
@@ -105,7 +105,7 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
 
 
 async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:
-    """The rebuild gives up and says what to do."""
+    """If writes never pause, the rebuild fails and says what to do."""
     store, _ = await filled(client)
     written: list[str] = []
 

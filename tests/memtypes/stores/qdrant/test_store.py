@@ -1,4 +1,4 @@
-"""The server store: requests to the server, its errors, and the fingerprint of the embedder."""
+"""The store on a Qdrant server: its requests, translated errors, and the check of the embedder's fingerprint."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.anyio
 
 
 def settings_for(url: str, **changes: Any) -> QdrantSettings:
-    """Settings with short waits."""
+    """Settings of a store on the server at a URL, with short timeouts."""
     given: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "timeout_s": 5, "prefix": "p"}
     return QdrantSettings(url, **given | changes)
 
 
 def saying(said: Said) -> Any:
-    """Answers every request in the same way."""
+    """A server's answers that are always the same."""
 
     async def answers(_: Asked) -> Said:
         return said
@@ -51,7 +51,7 @@ def saying(said: Said) -> Any:
     ],
 )
 async def test_error_answers_are_translated(said: Said, error: type[RemembrancerError], text: str) -> None:
-    """The error names the server and the reason."""
+    """The error of the store names the server and the reason."""
     async with stub_server(saying(said)) as url:
         with pytest.raises(error, match=text) as caught:
             await QdrantStore.open(settings_for(url))
@@ -59,7 +59,7 @@ async def test_error_answers_are_translated(said: Said, error: type[Remembrancer
 
 
 async def test_an_overloaded_server_names_a_retry_time() -> None:
-    """Its Retry-After is passed on."""
+    """The error has the Retry-After of the server's answer."""
     async with stub_server(saying(Said(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
         with pytest.raises(Unavailable) as caught:
             await QdrantStore.open(settings_for(url))
@@ -75,7 +75,7 @@ async def test_an_unreachable_server_is_unavailable() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:
-    """Waiting is bounded by the settings."""
+    """A call fails after the timeout of the settings."""
     hung = asyncio.Event()
 
     async def answers(_: Asked) -> Said:
@@ -105,7 +105,7 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
-    """A type's alias names the first version of its collection; another prefix is another store."""
+    """A type's alias names its collection's first version; another prefix is a separate store."""
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
@@ -115,7 +115,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
 
 
 async def test_an_interrupted_start_is_completed() -> None:
-    """A collection without its alias is checked and used."""
+    """The next start checks a collection that has no alias yet, and uses it."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -127,7 +127,7 @@ async def test_an_interrupted_start_is_completed() -> None:
 
 
 class FreshServer:
-    """A server without collections that records requests. taken: another process creates the collections first."""
+    """An empty server that records requests. taken: whether another process creates the collections first."""
 
     def __init__(self, *, taken: bool = False) -> None:
         self.asked: list[Asked] = []
@@ -148,7 +148,7 @@ class FreshServer:
         return _result({"operation_id": 1, "status": "completed"} if parts[-1] == "index" else True)
 
     def bodies(self, method: str, ending: str) -> list[Any]:
-        """The bodies of the requests to paths with this ending."""
+        """The bodies of the requests whose paths end like this."""
         return [one.body for one in self.asked if one.method == method and one.path.split("?")[0].endswith(ending)]
 
 
@@ -208,7 +208,7 @@ async def test_another_process_may_create_the_collections_first() -> None:
 
 
 async def test_later_failures_are_translated_too() -> None:
-    """A server that fails later is unavailable to every call."""
+    """If the server fails after the start, every call raises Unavailable."""
     async with stub_server(FreshServer().answers) as url:
         store = await QdrantStore.open(settings_for(url))
     memory = make_memory(MemoryType.EPISODIC, "x")
@@ -226,7 +226,7 @@ async def test_later_failures_are_translated_too() -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Quantized copies only find candidates; an exact search does not use them."""
+    """Quantized vectors only preselect candidates; an exact search does not use them."""
     among = ids_of([make_memory(MemoryType.EPISODIC, "x").id]) if exact else None
     params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None

@@ -37,7 +37,7 @@ async def guarded_write(live: LiveClient, fence: int, value: str) -> str:
 
 
 async def hold(live: LiveClient, request: LockRequest) -> None:
-    """Hold the lock without renewing it, and write when a line arrives on standard input."""
+    """Hold the lock without renewing it; write once a line arrives on standard input."""
     lease = await RedisLocks(live).acquire(request)
     print(f"held {lease.fence}", flush=True)  # noqa: T201 - the parent reads it
     await asyncio.to_thread(sys.stdin.readline)
@@ -45,7 +45,7 @@ async def hold(live: LiveClient, request: LockRequest) -> None:
 
 
 async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
-    """Hold the lock for a moment; "alone" or "shared", and the fence."""
+    """Hold the lock for a moment; return "alone" or "shared" with another holder, and the fence."""
     holders = live_key(SCOPE, "holders")
     async with RedisLocks(live).held(request) as lease:
         alone = await live.run(lambda redis: redis.incr(holders), idempotent=False) == 1
@@ -55,7 +55,7 @@ async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
 
 
 async def main(socket: str, name: str, ttl: str, turns: str = "") -> None:
-    """Run one holder, or one contender if `turns` is given."""
+    """Run one holder of the lock, or with `turns` one contender for it."""
     live = await LiveClient.open(Path("unused"), f"unix://{socket}")
     request = LockRequest(name, SCOPE, float(ttl), wait_s=60.0)
     try:

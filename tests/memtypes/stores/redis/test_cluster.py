@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def node_of(live: LiveClient, key: str) -> str:
-    """Name of the node that holds `key`."""
+    """The name of the cluster node that stores `key`."""
 
     async def ask(cluster: Any) -> str:
         await cluster.initialize()
@@ -40,7 +40,7 @@ async def node_of(live: LiveClient, key: str) -> str:
 
 
 async def test_namespaces_are_spread_over_the_nodes(live_cluster: LiveClient) -> None:
-    """All keys of a namespace are on one node, and are listed."""
+    """All keys of one namespace are on one node and can be listed."""
     scope = fresh_scope()
     scopes = [replace(scope, namespace=f"{scope.namespace} {number}") for number in range(30)]
     nodes = {owner: await node_of(live_cluster, scope_prefix(owner)) for owner in scopes}
@@ -55,14 +55,14 @@ async def test_namespaces_are_spread_over_the_nodes(live_cluster: LiveClient) ->
 
 
 async def test_locks_of_the_service_work_on_a_cluster(live_cluster: LiveClient) -> None:
-    """Their keys are in one slot too."""
+    """The keys of a lock without a scope are in one slot."""
     locks = RedisLocks(live_cluster)
     async with locks.held(LockRequest(f"job {fresh_scope().namespace}")) as lease:
         assert lease.fence > 0
 
 
 async def test_an_unreachable_cluster_is_unavailable() -> None:
-    """The client's own errors are translated."""
+    """Errors of the Redis library become Unavailable."""
     (port,) = free_ports(1)
     async with client_of(f"redis+cluster://127.0.0.1:{port}") as away:
         with pytest.raises(Unavailable):
@@ -84,7 +84,7 @@ async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_lost_node_makes_only_its_namespaces_unavailable(tmp_path: Path, how: signal.Signals) -> None:
-    """Killed or stopped while in use. Its namespaces are soon refused at once; the others are served."""
+    """Calls for them are soon refused at once; other namespaces work."""
     with running_cluster(tmp_path, partial=True) as nodes:
         async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
             base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)

@@ -1,4 +1,4 @@
-"""Erasure of live state and of the append-only file."""
+"""Erasure of live state from Redis and from its append-only file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=LIVE)
 def client(request: pytest.FixtureRequest) -> LiveClient:
-    """A client of each kind of server."""
+    """A live client of each kind of Redis server."""
     live: LiveClient = request.getfixturevalue(request.param)
     return live
 
 
 async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveClient) -> None:
-    """Erasing a memory that has no live item removes nothing."""
+    """Erasing one memory without a live item removes nothing."""
     scope, other = fresh_scope(), fresh_scope()
     for owner, count in ((scope, 1_200), (other, 3)):
         keys = {live_key(owner, "thread", str(number)): "x" for number in range(count)}
@@ -35,7 +35,7 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
 
 
 async def test_erasing_the_log_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
-    """Mentions of another namespace stay."""
+    """Mentions of other namespaces stay in the append-only file."""
     scope, other = fresh_scope(), fresh_scope()
     async with running_server(tmp_path) as client:
         for owner in (scope, other):

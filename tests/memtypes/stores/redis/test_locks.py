@@ -1,4 +1,4 @@
-"""Locks whose holders are killed or stopped, that many contend for, and whose server is killed."""
+"""Redis locks whose holders or server are killed or stopped, or for which many contend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTENDERS = 50
 
 @asynccontextmanager
 async def lock_holder(live: LiveClient, *arguments: str) -> AsyncIterator[Process]:
-    """A `lock_holder` process, killed at the end."""
+    """A `lock_holder` process, killed at the end of the test."""
     (socket,) = (await live.run(lambda redis: redis.config_get("unixsocket"), idempotent=True)).values()
     command = [sys.executable, "-m", "tests.memtypes.stores.redis.lock_holder", str(socket), *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
@@ -47,7 +47,7 @@ async def next_line(process: Process) -> list[str]:
 
 
 async def test_the_lock_of_a_killed_holder_is_free_after_its_ttl(live: LiveClient) -> None:
-    """The next holder has a higher fence."""
+    """The next holder gets a higher fence."""
     locks = RedisLocks(live)
     async with lock_holder(live, "killed", "0.8") as process:
         (_, fence) = await next_line(process)
@@ -59,7 +59,7 @@ async def test_the_lock_of_a_killed_holder_is_free_after_its_ttl(live: LiveClien
 
 
 async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> None:
-    """Its lock expired while it was stopped, and the next holder has written."""
+    """Its write is refused after its lock expired and the next holder has written."""
     locks, request = RedisLocks(live), LockRequest("stopped", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "stopped", "0.3") as process:
         assert (await next_line(process))[0] == "held"
@@ -77,7 +77,7 @@ async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> 
 
 
 async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient) -> None:
-    """48 tasks in this process and two processes; every turn has its own fence."""
+    """Each turn of 48 tasks here and 2 other processes has another fence."""
     request = LockRequest("crowd", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "crowd", "30", "2") as first, lock_holder(live, "crowd", "30", "2") as second:
         turns = list(await asyncio.gather(*(take_turn(live, request) for _ in range(CONTENDERS - 2))))
@@ -88,7 +88,7 @@ async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient)
 
 
 async def test_locks_and_fences_survive_a_killed_server(tmp_path: Path) -> None:
-    """The restarted server knows the holder and the last fence."""
+    """The restarted server still has the holder and the last fence."""
     async with running_server(tmp_path / "live") as live:
         locks, request = RedisLocks(live), LockRequest("kept", SCOPE, ttl_s=60.0, wait_s=0.0)
         lease = await locks.acquire(request)

@@ -20,7 +20,7 @@ WAIT_S = 60.0
 
 
 async def push_until_written(live: LiveClient, key: str, value: str) -> None:
-    """Push `value`, however long the primary is away."""
+    """Push `value`, and repeat it until the primary accepts it."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -34,7 +34,7 @@ async def push_until_written(live: LiveClient, key: str, value: str) -> None:
 
 @pytest.mark.slow
 async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
-    """After the primary is killed, calls fail until the replica takes over, with locks and fences."""
+    """After a failover calls succeed again, and data, locks and fences are there."""
     key, request = fresh_scope().namespace, LockRequest("kept", fresh_scope(), ttl_s=120.0, wait_s=0.0)
     with running_sentinel(tmp_path, "main") as (sentinel, primary, replica):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/main") as live:
@@ -52,7 +52,7 @@ async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_primary_is_unavailable(tmp_path: Path) -> None:
-    """The error contains its name."""
+    """The error contains the unknown name of the primary."""
     with running_sentinel(tmp_path, "main") as (sentinel, _, _):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/other") as live:
             with pytest.raises(Unavailable, match="other"):

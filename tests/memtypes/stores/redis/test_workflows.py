@@ -1,4 +1,4 @@
-"""Expiry, round trips and keys of workflows on Redis."""
+"""Workflows on Redis: expiry, number of round trips, and keys."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ async def create(store: RedisWorkflows, scope: Scope, workflow_id: str, parent_i
 
 
 async def append(store: RedisWorkflows, scope: Scope, workflow_id: str, kind: str = "note") -> None:
-    """Append an event of `kind`."""
+    """Append an event of `kind` to the workflow."""
     await store.append(scope, AppendEvent(workflow_id, Event(WorkflowEventType(kind), NOW)))
 
 
 async def shorten(live: LiveClient, scope: Scope, workflow_id: str) -> None:
-    """Let the workflow and its log expire in a minute."""
+    """Set the TTLs of the workflow and its log to a minute."""
     key = live_key(scope, "workflow", workflow_id)
 
     async def call(redis: Redis) -> None:
@@ -66,7 +66,7 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
 
 
 async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) -> None:
-    """Only ancestors are refreshed."""
+    """An event restarts the TTLs of ancestors, not of descendants."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
@@ -76,7 +76,7 @@ async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) ->
 
 
 async def test_an_ended_workflows_log_expires_before_its_state(live: LiveClient) -> None:
-    """After an hour, even if a child is running; the state after a day."""
+    """The log expires after an hour, even with a running child; the state after a day."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
@@ -87,7 +87,7 @@ async def test_an_ended_workflows_log_expires_before_its_state(live: LiveClient)
 
 
 async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
-    """Older states and events raise NotFound."""
+    """Reading events or earlier states raises NotFound."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
@@ -104,7 +104,7 @@ async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
 
 
 async def test_appending_an_event_is_one_round_trip(live: LiveClient) -> None:
-    """Whatever the depth of the chain."""
+    """The number of round trips does not grow with the depth of the chain."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "0")
     for number in range(1, 20):
@@ -124,7 +124,7 @@ async def _scripts(live: LiveClient) -> int:
 
 
 async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) -> None:
-    """Erasing the namespace erases them all."""
+    """So erasing the namespace removes every key of its workflows."""
     store, scope = RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")

@@ -1,4 +1,4 @@
-"""The embedded engine's column cache: filled by a warm-up, updated by writes."""
+"""The embedded engine's cache of ranking columns: filled by a warm-up, updated by writes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ POINTS = [point_of(make_record(memory)) for memory in MEMORIES]
 
 
 def opened(path: Path) -> EdgeEngine:
-    """The engine over the shards in `path`."""
+    """The engine over the shards in the directory `path`."""
     return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS)
 
 
 async def filled(path: Path) -> EdgeEngine:
-    """An engine with all memories."""
+    """An engine that contains all of MEMORIES."""
     engine = opened(path)
     await Upsert(scope=SCOPE, type=KIND, points=POINTS).run(engine)
     return engine
 
 
 async def search(engine: EdgeEngine) -> Candidates:
-    """The candidates of a search that finds everything."""
+    """The candidates of a search that finds every memory."""
     everything = TypedSearch({KIND: {}}, POINTS[0].vectors.dense, POINTS[0].vectors.sparse, 200)
     (candidates,) = await FindCandidates(scope=SCOPE, searches=[everything]).run(engine)
     return candidates
@@ -46,7 +46,7 @@ def importance(memories: list[Memory]) -> dict[str, int]:
 
 
 async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -> None:
-    """The warm-up ends, and a later change is seen."""
+    """A patch after the warm-up has ended is seen by the next search."""
     (await filled(tmp_path)).close()
     engine = opened(tmp_path)
     assert sum(1 for _ in engine.warm()) >= 2 + len(MemoryType) - 1  # a slow machine takes smaller steps

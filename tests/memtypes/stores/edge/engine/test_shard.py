@@ -1,4 +1,4 @@
-"""A shard and its files: repaired on opening after a power cut."""
+"""A shard of the embedded store and its slot files, which are repaired on opening after a power cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS = [one.id for one in POINTS]
 
 
 def opened(path: Path) -> Shard:
-    """The shard in `path`."""
+    """The shard in the directory `path`, opened."""
     return Shard.of(path, open_shard(path, DIMENSIONS, {}))
 
 
@@ -60,7 +60,7 @@ def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> Non
 
 
 def test_a_write_returns_the_changed_slots(written: Path) -> None:
-    """The slots of stored points, or of removed memories."""
+    """A write returns the slots of the points it stored or the memories it removed."""
     shard = opened(written)
     put = shard.write(PutPoints((POINTS[1], POINTS[5]), EVERYTHING))
     gone = shard.write(RemovePoints(EVERYTHING))
@@ -75,7 +75,7 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
 
 
 def test_the_named_slots_of_a_change(written: Path) -> None:
-    """The slots of its ids, also for a change that the engine refuses; None for a change without ids."""
+    """They are the slots of the change's ids, even if the engine refuses it; None for a change without ids."""
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

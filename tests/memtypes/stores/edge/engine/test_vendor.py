@@ -1,4 +1,4 @@
-"""Errors of the embedded engine's library."""
+"""Translation of errors of the embedded engine's library."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ from memtypes.stores.edge.engine.vendor import translated
     ],
 )
 def test_errors_are_translated_with_their_text(raised: Exception, expected: type[RemembrancerError]) -> None:
-    """The library raises bare exceptions; each becomes an error of the product."""
+    """Each bare exception of the library becomes an error of this product."""
     with pytest.raises(expected, match=str(raised).split("(")[0]), translated():
         raise raised

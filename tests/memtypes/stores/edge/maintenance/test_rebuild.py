@@ -1,4 +1,4 @@
-"""Re-embedding of an embedded store: complete, or nothing changes."""
+"""Re-embedding of an embedded store: it is completed, or changes nothing."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OTHER = Scope("other", "shop")
 
 
 async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors of another embedder, with twelve dimensions."""
+    """Embed texts as another embedder would, in twelve dimensions."""
     return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Equal vectors for all texts, with the same dimensions as before."""
+    """Embed every text as the same vector, in as many dimensions as before."""
     return [Vectors(make_dense(5), make_sparse([1])) for _ in texts]
 
 
@@ -42,7 +42,7 @@ def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
 
 
 async def filled(directory: Path, count: int = 70) -> list[Memory]:
-    """A store in `directory` with facts of two tenants, closed, and no engine left; the first tenant's facts."""
+    """Create and close a store in `directory` with facts of two tenants; return those of the first tenant."""
     store = await EdgeStore.open(settings_for(directory))
     stored = facts(count)
     await store.upsert(SCOPE, [make_record(one) for one in stored])
@@ -54,7 +54,7 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
 
 
 async def failing(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors for full batches; the last batch fails."""
+    """Embed full batches in twelve dimensions, and raise Overloaded for the last, incomplete batch."""
     if len(texts) < EVERY_STEP:
         raise Overloaded("the encoder is busy")
     return await wider(texts)
@@ -94,7 +94,7 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
 
 
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
-    """Its requests wait meanwhile, and no write is lost."""
+    """Its requests wait during the rebuild, and no write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
     stored = facts(100)
     await store.upsert(SCOPE, [make_record(one) for one in stored])

@@ -1,4 +1,4 @@
-"""Erasures remove bytes from the disk: shards are rewritten while they are in use."""
+"""Erasure removes the bytes of memories from the disk: shards are rewritten while they are in use."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ OTHER = Scope("other", "shop")
 
 
 def facts(word: str, count: int, scope: Scope = SCOPE) -> list[Record]:
-    """Facts that contain `word`."""
+    """Facts whose texts contain `word`."""
     return [make_record(make_memory(MemoryType.SEMANTIC, f"{word} {number}", scope)) for number in range(count)]
 
 
 def files_with(directory: Path, word: str) -> list[Path]:
-    """The files of the facts' shards that contain `word`."""
+    """The files of the facts' shard that contain `word`."""
     return [one for one in (directory / "semantic").rglob("*") if one.is_file() and word.encode() in one.read_bytes()]
 
 
 async def same(texts: Sequence[InContext]) -> list[Vectors]:
-    """Vectors with the same dimensions as before."""
+    """Embed texts in as many dimensions as before."""
     return [make_record(make_memory(MemoryType.SEMANTIC, text.text)).vectors for text in texts]
 
 
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
-    """Other memories keep their texts and vectors; no file contains a removed text."""
+    """No file contains a removed text; other memories keep their texts and vectors."""
     store = await EdgeStore.open(settings_for(tmp_path))
     theirs = facts("kept", BATCH + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
@@ -61,7 +61,7 @@ async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
 
 
 async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) -> None:
-    """An erasure without removed memories leaves the versions unchanged."""
+    """After an erasure that removed nothing every shard has the same version."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
@@ -70,7 +70,7 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
 
 
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
-    """Memories that are written, changed or removed meanwhile are in the new version."""
+    """The new version has the memories written, changed or removed during the rewrite."""
     store = await EdgeStore.open(settings_for(tmp_path))
     old = facts("kept", 6 * BATCH)
     await store.upsert(SCOPE, old)
@@ -92,7 +92,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 
 
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
-    """The old version is complete and still marked; the next erasure rewrites it."""
+    """The old version stays complete and marked, and the next erasure rewrites it."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts("kept", 20 * BATCH)
     await store.upsert(SCOPE, kept)
@@ -111,7 +111,7 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
-    """The version that a rebuild has left contains removed texts too."""
+    """Versions left by a rebuild are deleted too, because they contain removed texts."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), same, stop_engine=True)

@@ -1,4 +1,4 @@
-"""The embedded store and its engine process: shared, durable, restarted after a crash, ended after the last client."""
+"""The embedded store and its engine process: shared by clients, durable, restarted after a crash, ended when unused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def opened(directory: Path, **changes: float | str) -> AsyncIterator[EdgeStore]:
-    """A store, closed at the end."""
+    """An embedded store in the directory, closed at the end."""
     store = await EdgeStore.open(settings_for(directory, **changes))
     try:
         yield store
@@ -67,7 +67,7 @@ async def total(store: EdgeStore, scope: Scope = SCOPE) -> int:
 
 
 async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
-    """After client and engine were killed while writing, every acknowledged memory is there."""
+    """After client and engine were killed while writing, no acknowledged memory is missing."""
     directory = tmp_path / "memories"
     with start_python(WRITER, str(directory), "100000", "w", "leave") as writer:
         assert writer.stdout is not None
@@ -86,7 +86,7 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
 
 
 async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
-    """A write of one process is visible to the other at once, and the engine runs on for the remaining one."""
+    """One process sees the other's write at once; the engine keeps running while either uses it."""
     async with opened(tmp_path) as store:
         engine = holder_in(tmp_path).pid
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
@@ -100,7 +100,7 @@ async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
 
 
 async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
-    """Clients that open a new directory at the same time share an engine."""
+    """Clients that open a new directory at the same time use one engine process."""
     stores = await asyncio.gather(*(EdgeStore.open(settings_for(tmp_path)) for _ in range(4)))
     await stores[0].upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
     assert [await total(store) for store in stores] == [1] * 4
@@ -109,7 +109,7 @@ async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
 
 
 async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
-    """It removes its socket, and the next client finds every memory."""
+    """The engine removes its socket, and the next client finds every memory."""
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
         holder = holder_in(tmp_path)
@@ -137,7 +137,7 @@ async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
 
 
 async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
-    """Its count would be wrong; other calls are repeated."""
+    """A repeat would return a wrong count; other calls are repeated."""
     async with opened(tmp_path) as store:
         memory = make_memory(MemoryType.EPISODIC, "x")
         await store.upsert(SCOPE, [make_record(memory)])
@@ -153,7 +153,7 @@ async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
 
 
 async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
-    """A call has a timeout, and the store is usable again once the engine is."""
+    """A call to a stopped engine times out; the store works once the engine continues."""
     async with opened(tmp_path, timeout_s=0.3) as store:
         kill_engine(tmp_path, signal.SIGSTOP)
         with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
@@ -209,7 +209,7 @@ async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
 
 
 async def test_a_broken_connection_is_lost_at_once(tmp_path: Path) -> None:
-    """A caller that gets no answer finds the connection lost, so nothing more is sent on it."""
+    """After a call got no answer nothing more is sent on its connection."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Opening an embedded store: errors name the cause and the way out, and change nothing."""
+"""Opening an embedded store: each failure names its cause and the way out, and changes nothing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_store_without_its_alias_is_not_opened(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_alias_is_not_replaced(tmp_path: Path) -> None:
-    """The error names the file."""
+    """The error names the damaged store.json."""
     path = Layout(tmp_path).alias_path
     path.write_text("{")
     with pytest.raises(Unavailable, match=r"store\.json"):
@@ -75,7 +75,7 @@ async def test_a_damaged_alias_is_not_replaced(tmp_path: Path) -> None:
 
 
 async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
-    """A path below a file can't be a store."""
+    """A store cannot be opened at a path below a file."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="can't be used"):
         await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
@@ -93,7 +93,7 @@ async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
-    """The error says that it is not an engine of this program, and the way out."""
+    """The error says that the other program is no engine of this product, and the way out."""
     store = await EdgeStore.open(settings_for(tmp_path))
     engine = holder_in(tmp_path).pid
     await store.aclose()
@@ -107,7 +107,7 @@ async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path)
 
 
 async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
-    """A client does not talk to an engine with another protocol version."""
+    """A client refuses an engine with another protocol version."""
     layout = Layout(tmp_path)
     layout.holder_path.write_bytes(msgspec.json.encode(Holder(os.getpid(), "nowhere", PROTOCOL + 1)))
     with locked(layout.engine_lock) as held:
@@ -117,7 +117,7 @@ async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
-    """The engine reports it, and the shard is unchanged."""
+    """The engine reports the damaged shard and leaves it unchanged."""
     Layout(tmp_path).prepare("test-embedder", 8)
     shard = tmp_path / "episodic" / "v1"
     shard.mkdir(parents=True)
@@ -128,7 +128,7 @@ async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
-    """The error names the log; the engine continues to start, and the next client uses it."""
+    """The error names the log; the engine continues to start and serves the next client."""
     with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
         await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))
     store = await EdgeStore.open(settings_for(tmp_path))

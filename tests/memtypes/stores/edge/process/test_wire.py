@@ -24,21 +24,21 @@ pytestmark = pytest.mark.anyio
     "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
 )
 def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
-    """An error that has no name on the wire becomes Unavailable."""
+    """A client raises the engine's error; one of an unknown class becomes Unavailable."""
     back = wire.error_of(wire.failure_of(error))
     assert type(back) is (Unavailable if type(error) is RemembrancerError else type(error))
     assert str(back) == str(error)
 
 
 def test_an_invalid_request_keeps_its_path() -> None:
-    """The path of the invalid field is sent along."""
+    """The client's error has the path of the invalid field."""
     back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
     assert isinstance(back, InvalidRequest)
     assert back.path == "filters.x"
 
 
 def sent(request: wire.AnyRequest) -> wire.AnyRequest:
-    """The request that the engine gets."""
+    """The request as the engine decodes it."""
     call: wire.Call = decode(encode((3, request)), wire.Call)
     assert call.number == 3
     received: wire.AnyRequest = decode(call.request, wire.AnyRequest)
@@ -46,7 +46,7 @@ def sent(request: wire.AnyRequest) -> wire.AnyRequest:
 
 
 def test_requests_are_decoded_as_they_were_encoded() -> None:
-    """Scopes, vectors and nested conditions included."""
+    """Scopes, vectors and nested conditions are equal after decoding."""
     vectors = make_record(make_memory(MemoryType.EPISODIC, "x")).vectors
     search = TypedSearch({MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5)
     find = sent(FindCandidates(scope=SCOPE, searches=[search]))

@@ -1,4 +1,4 @@
-"""Arrays in files: rows by number, read through a mapping. `test_token_vectors` covers several rows for each slot."""
+"""Array files, read through a memory mapping by row number; test_token_vectors covers several rows for each slot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtypes.stores.edge.sidecar.slots import slots_of
 
 
 def test_rows_are_read_after_each_write(tmp_path: Path) -> None:
-    """Rows that are written far apart have zeros between them, and views of earlier rows see what is written there."""
+    """Rows between distant writes are zeros; views that were read before see later writes to their rows."""
     file = RowFile(tmp_path / "own" / "rows.bin", np.dtype(np.int64))
     assert file.rows.tolist() == []
     file.put(slots_of([4, 1, 2]), np.array([40, 10, 20]))

@@ -1,4 +1,4 @@
-"""The column cache: reads a payload once, takes over changes or forgets, and follows a shard rewrite."""
+"""The cache of ranking columns: payloads are read once, changes applied or forgotten, slots follow a shard rewrite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
 
 
 class Payloads:
-    """Payloads by type and slot. read: the slots that were read."""
+    """Payloads of one type by slot, in place of a shard. read: the slots that were read."""
 
     def __init__(self, count: int) -> None:
         self.payloads = {n: {"importance": n, "speaker": f"Ada {n % 2}"} for n in range(count)}
@@ -29,20 +29,20 @@ class Payloads:
     def __call__(
         self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None
     ) -> Mapping[int, dict[str, Any]]:
-        """The payloads of `slots`; only of one type."""
+        """The payloads of those of `slots` that exist."""
         assert fields == COLUMN_FIELDS
         self.read += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if kind is KIND and one in self.payloads}
 
 
 def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
-    """The cached fields of those that exist."""
+    """The cached columns of the memories that exist in these slots."""
     columns = cache.read({KIND: slots_of(slots)}).columns
     return [columns.payload(row) for row in range(columns.count)]
 
 
 def test_a_payload_is_read_once() -> None:
-    """A memory that does not exist is looked up each time."""
+    """A second read comes from the cache; slots without a memory are looked up each time."""
     source = Payloads(2)
     cache = ColumnCache(source)
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_a_payload_is_read_once() -> None:
     ],
 )
 def test_a_change_is_forgotten_where_it_may_apply(change: Change, slots: list[int] | None, cached: list[int]) -> None:
-    """A conditional change forgets the memories that it names, a change of unknown memories forgets all."""
+    """A conditional change forgets the memories it names; one of unknown memories forgets all."""
     source = Payloads(3)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
@@ -76,7 +76,7 @@ def test_a_change_is_forgotten_where_it_may_apply(change: Change, slots: list[in
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), above("fence", 3)), [0])],
 )
 def test_new_values_are_taken_over(where: Condition, reads: list[int]) -> None:
-    """Values set on named memories are known without reading, unless a further condition applies."""
+    """Values set on named memories are cached without reading, unless there is a further condition."""
     source = Payloads(2)
     cache = ColumnCache(source)
     read(cache, 0, 1)
@@ -89,7 +89,7 @@ def test_new_values_are_taken_over(where: Condition, reads: list[int]) -> None:
 
 
 def test_learned_payloads_are_not_read() -> None:
-    """Of a payload only the columns are cached."""
+    """Payloads that were passed to the cache need no reading; only their columns are cached."""
     source = Payloads(3)
     cache = ColumnCache(source)
     cache.learn(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
@@ -99,7 +99,7 @@ def test_learned_payloads_are_not_read() -> None:
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
-    """Fields that the new payload lacks are gone."""
+    """Fields that the new payload lacks are removed from the cache."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = EnginePoint("a", make_record(make_memory(KIND, "a")).vectors, {"importance": 4})
@@ -108,7 +108,7 @@ def test_a_replaced_memory_has_its_new_values() -> None:
 
 
 def test_types_are_read_together() -> None:
-    """The types follow each other, and equal texts of two types are one text."""
+    """Rows of several types follow each other, and equal texts of two types share a number."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     cache.learn(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
@@ -124,7 +124,7 @@ def test_types_are_read_together() -> None:
 
 
 def test_cached_values_move_with_a_shard_rewrite() -> None:
-    """Each memory is found under its new slot, a removed one under none."""
+    """Each memory is cached under its new slot, a removed one under none."""
     source = Payloads(4)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
@@ -138,7 +138,7 @@ def test_cached_values_move_with_a_shard_rewrite() -> None:
 
 
 def test_a_column_without_values_is_left_out() -> None:
-    """The columns are those of the payloads themselves."""
+    """The cache returns only the columns in which one of the payloads has a value."""
     payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, enumerate(payloads))

@@ -1,4 +1,4 @@
-"""Passages that are remembered: read once, forgotten in time, and bounded in bytes."""
+"""The cache of passages: each is read once, forgotten when it changes, and evicted beyond a size in bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.builders import SCOPE, make_memory
 
 
 class Shelf:
-    """Payloads by slot; asked: the slots that were read."""
+    """Payloads by slot, in place of a shard. asked: the slots that were read."""
 
     def __init__(self, *contents: str) -> None:
         self.memories = [make_memory(MemoryType.SEMANTIC, content) for content in contents]
@@ -24,18 +24,18 @@ class Shelf:
         self.asked: list[int] = []
 
     def read(self, slots: Slots) -> Mapping[int, dict[str, Any]]:
-        """Those that there are."""
+        """The payloads of those of `slots` that exist."""
         self.asked += slots.tolist()
         return {one: self.payloads[one] for one in slots.tolist() if one in self.payloads}
 
 
 def contents(cache: PassageCache, slots: Sequence[int]) -> list[str]:
-    """What is read, as texts."""
+    """The contents of the passages that the cache returns for these slots."""
     return [passage.content for passage in cache.read(SCOPE, slots)]
 
 
 def test_a_passage_is_read_once() -> None:
-    """In the requested order; a memory that does not exist is looked up each time."""
+    """Passages are returned in the requested order; slots without a memory are looked up each time."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
     assert contents(cache, [shelf.slots[1], 5, shelf.slots[0]]) == ["two", "one"]
@@ -44,7 +44,7 @@ def test_a_passage_is_read_once() -> None:
 
 
 def test_changes_forget_passages_and_uses_do_not() -> None:
-    """A change of unknown memories forgets all passages."""
+    """A changed memory is read again, after a change of unknown memories every one."""
     shelf = Shelf("one", "two", "three")
     cache = PassageCache(shelf.read)
     contents(cache, shelf.slots)
@@ -60,7 +60,7 @@ def test_changes_forget_passages_and_uses_do_not() -> None:
 
 
 def test_passages_move_with_a_shard_rewrite() -> None:
-    """Each is found under its new slot, a removed one under none."""
+    """Each passage is cached under its new slot, a removed one under none."""
     shelf = Shelf("one", "two")
     cache = PassageCache(shelf.read)
     contents(cache, shelf.slots)
@@ -74,7 +74,7 @@ def test_passages_move_with_a_shard_rewrite() -> None:
 
 
 def test_the_oldest_passages_are_evicted() -> None:
-    """Recently read passages stay; one that is too large is not cached."""
+    """Recently read passages stay; a passage that is too large is not cached."""
     shelf = Shelf(*(f"number {number} " + "x" * 600 for number in range(9)), "y" * LARGEST)
     cache = PassageCache(shelf.read, limit=7_000)
     assert len(contents(cache, shelf.slots[:3])) == 3

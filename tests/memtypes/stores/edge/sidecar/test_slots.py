@@ -1,4 +1,4 @@
-"""Slots: one for each memory, never assigned twice, repaired after a crash, overwritten on removal."""
+"""Slots (row numbers of memories): never assigned twice, repaired after a crash, overwritten on removal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.
 
 
 def reopened(file: SlotFile) -> SlotFile:
-    """The same file, as the next process finds it."""
+    """The slot file, closed and opened again as the next process would."""
     file.close()
     return SlotFile(file.directory.parent)
 
@@ -27,7 +27,7 @@ def reopened(file: SlotFile) -> SlotFile:
 def test_a_slot_is_never_assigned_twice(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
 ) -> None:
-    """After any changes each id has its slot, or none once it was removed."""
+    """After any changes each id has its slot, a removed id has none, and no slot is used again."""
     file = SlotFile(tmp_path_factory.mktemp("shard"))
     wanted: dict[str, int] = {}
     given: list[int] = []
@@ -51,7 +51,7 @@ def test_a_slot_is_never_assigned_twice(
 
 
 def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
-    """The file no longer contains them."""
+    """The slot file no longer contains the removed ids."""
     file = SlotFile(tmp_path)
     file.remove(file.claim(IDS[:3])[1:2])
     content = (file.directory / "ids.bin").read_bytes()
@@ -59,7 +59,7 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
-    """In one write as in two."""
+    """An id that occurs twice, in one write or in two, has one slot."""
     file = SlotFile(tmp_path)
     first, other, again = file.claim([IDS[3], IDS[0], IDS[3]]).tolist()
     assert first == again != other
@@ -68,7 +68,7 @@ def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
 
 
 def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -> None:
-    """Also when they come to be sorted while the file is open."""
+    """They are found too if the index is sorted while the file is open."""
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
     assert file.claim(ids[:-1]).tolist() != file.claim(ids[-1:]).tolist()
@@ -77,7 +77,7 @@ def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -
 
 
 def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
-    """A row that was not written completely is ignored, and the next one takes its place."""
+    """A partly written row is ignored, and the next id is written in its place."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:1])
     file.claim(IDS[1:2])
@@ -90,7 +90,7 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
-    """Slots without an id and ids with two slots are doubtful; known ids are set, the others forgotten."""
+    """Slots without id and ids with two slots are doubtful; those whose id is known are set, others cleared."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:2])
     file.close()
@@ -108,7 +108,7 @@ def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:
-    """No ids have no slots, in an empty file too."""
+    """Looking up an empty list of ids returns no slots, in an empty file too."""
     file = SlotFile(tmp_path)
     assert file.claim([]).tolist() == file.find([]).tolist() == []
     assert ids_of([]).tolist() == []

@@ -1,4 +1,4 @@
-"""Keyword search beside the engine: the same hits as the engine's, whatever was written before."""
+"""Keyword search over the term files: the same hits as the engine's, after any writes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
 
 
 def filled(tmp_path: Path) -> Shard:
-    """A shard of two scopes, in which some memories were written twice and some removed."""
+    """A shard with facts of two scopes, of which some were written twice and some removed."""
     made = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
     made.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
     made.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
@@ -62,14 +62,14 @@ def filled(tmp_path: Path) -> Shard:
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Iterator[Shard]:
-    """A filled shard."""
+    """A shard with facts of two scopes, closed at the end."""
     made = filled(tmp_path)
     yield made
     made.close()
 
 
 def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
-    """The hits of a search, which are those of the engine alone."""
+    """Check that the shard's hits are those of the engine alone, and return them."""
     found, alone = shard.reader.search(queries), shard.reader.engine_hits(queries)
     for own, other in zip(found, alone, strict=True):
         scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
@@ -80,12 +80,12 @@ def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
 
 
 def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
-    """A query of each leg."""
+    """A dense and a sparse query with the same condition and limit."""
     return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
 def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
-    """In each scope, with and without a filter, for some memories only, and for limits above and below their number."""
+    """Hits agree in each scope, with and without filter, for chosen memories and several limits."""
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
@@ -100,7 +100,7 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
 
 
 def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
-    """Removed memories are not found, and term statistics follow."""
+    """Removed memories are not found, and IDF changes with the writes."""
     corpus = within(SCOPE)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
@@ -116,7 +116,7 @@ def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
 
 
 def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
-    """When the files are gone, and when a power cut took some of them."""
+    """Term files that are gone, or lost rows in a power cut, are filled again on opening."""
     corpus, shard = within(SCOPE), filled(tmp_path)
     before = agree(shard, *both(corpus, 60, corpus))[1]
     shard.close()
@@ -138,7 +138,7 @@ def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
 def test_scores_are_sums_over_shared_terms(
     tmp_path_factory: pytest.TempPathFactory, kept: list[dict[int, float]], limit: int, data: st.DataObject
 ) -> None:
-    """Of weight times IDF, best first; only memories that share a term are found."""
+    """Scores are sums of weight times IDF, best first; memories without a shared term are not hits."""
     file = TermFile(tmp_path_factory.mktemp("terms"))
     slots = slots_of(range(3, 3 + len(kept)))
     file.put(slots, [make_sparse(one) for one in kept])
@@ -161,20 +161,20 @@ def test_scores_are_sums_over_shared_terms(
 
 
 class Read:
-    """Reads a scope that has so many members. asked: how often it was read."""
+    """A reader of a namespace with `count` members. asked: how often it was read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.asked = 0
 
     def matching(self, _where: Condition, limit: int) -> Slots:
-        """The first of the members."""
+        """The first `limit` members of the namespace."""
         self.asked += 1
         return slots_of(range(min(self.count, limit)))
 
 
 def test_a_namespace_is_read_once_until_a_write() -> None:
-    """Of a large namespace only its size class is cached; uses and writes elsewhere change nothing."""
+    """Only a write in it causes another read; of a large namespace only its size class is cached."""
     for count in (3, 4):
         read = Read(count)
         scopes = NamespaceCache(read.matching, small=3)
@@ -195,7 +195,7 @@ def test_a_namespace_is_read_once_until_a_write() -> None:
 
 
 def test_only_a_plain_namespace_condition_has_members() -> None:
-    """A condition with more or less than a namespace is answered by the engine."""
+    """Searches with any other condition are answered by the engine."""
     scopes = NamespaceCache(Read(3).matching)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
@@ -203,7 +203,7 @@ def test_only_a_plain_namespace_condition_has_members() -> None:
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
-    """It is read again."""
+    """The members of an evicted namespace are read again when they are needed."""
     read = Read(3)
     scopes = NamespaceCache(read.matching, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
@@ -212,7 +212,7 @@ def test_the_least_recent_namespace_is_evicted() -> None:
 
 
 def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
-    """The least recent one is evicted, and is built again with the same hits."""
+    """The least recent index is evicted; when it is built again, it gives the same hits."""
     cache = NamespaceCache(shard.reader.namespaces._matching, terms=1)
     first = cache.corpus(within(SCOPE), shard.terms)
     assert first is not None

@@ -1,4 +1,4 @@
-"""Files of token vectors: repaired after a crash, overwritten on removal, compacted; and the maxima of their tokens."""
+"""Token-vector files: repaired after a crash, overwritten on removal, compacted; and scores computed from them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SLOTS = range(6)
 
 
 def rows(fill: int, count: int) -> TokenVectors:
-    """`count` tokens whose numbers are all `fill`."""
+    """`count` token vectors in which every number is `fill`."""
     return np.full((count, 128), fill, dtype=np.int8)
 
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
-    """The number of tokens and the fill of each slot."""
+    """The number of token vectors and their fill value, for each slot; None for a slot without any."""
     rows = file.rows(slots_of(SLOTS))
     found = [rows.content[start : start + count] for start, count in zip(rows.starts, rows.lengths, strict=True)]
     assert all((one == one.flat[0]).all() for one in found if len(one))
@@ -34,7 +34,7 @@ def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
 
 
 def put(file: TokenFile, *kept: tuple[int, int, int]) -> None:
-    """Keep token vectors: the slot, the fill and how many for each."""
+    """Store token vectors, given as slot, fill value and number of vectors."""
     file.put(slots_of(slot for slot, _, _ in kept), [rows(fill, count) for _, fill, count in kept])
 
 
@@ -50,7 +50,7 @@ def test_a_slot_has_its_last_token_vectors(
     made: list[tuple[int, tuple[int, int] | None]],
     reopened: bool,  # noqa: FBT001
 ) -> None:
-    """After any changes, now and after the files were reopened."""
+    """After any changes each slot has the vectors last stored, also after reopening the files."""
     path = tmp_path_factory.mktemp("tokens") / "own"
     file = TokenFile(path)
     wanted: list[tuple[int, int] | None] = [None] * len(SLOTS)
@@ -68,7 +68,7 @@ def test_a_slot_has_its_last_token_vectors(
 
 
 def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
-    """A slot whose vectors are incomplete has none, and does not get the next ones."""
+    """A slot with partly written vectors has none, nor those that are written next."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, 2), (1, 2, 2))
     file.close()
@@ -82,7 +82,7 @@ def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
 
 
 def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
-    """The file no longer contains them."""
+    """The file no longer contains the removed vectors."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 77, 3), (1, 5, 1), (2, 66, 1))
     file.remove(slots_of([0]))
@@ -93,7 +93,7 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 
 
 def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
-    """Also for slots without token vectors."""
+    """Slots without token vectors stay without them in the copy."""
     file, copy = TokenFile(tmp_path / "own"), TokenFile(tmp_path / "copy")
     put(file, (0, 7, 3), (3, 5, 1))
     copy.copy(file, slots_of([3, 1, 0]), slots_of([0, 1, 2]))
@@ -101,7 +101,7 @@ def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
 
 
 def test_files_with_mostly_dead_rows_are_compacted(tmp_path: Path) -> None:
-    """On opening, also after an interrupted compaction."""
+    """Opening compacts such a file, even if an earlier compaction was interrupted."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, LEAST_DEAD + 1), (1, 2, 10))
     file.remove(slots_of([0]))
@@ -123,7 +123,7 @@ MATCHER = Matcher()
 
 
 def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
-    """The rows of memories in a file, each after a row that belongs to none."""
+    """Token vectors of memories as in a file, separated by rows that belong to no memory."""
     content = [np.full((1, 128), 0x55, dtype=np.uint8)]
     starts = []
     for tokens in memories:
@@ -134,7 +134,7 @@ def laid_out(memories: list[NDArray[np.int8]]) -> TokenRows:
 
 
 def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
-    """A query and memories of random numbers, the extremes among them."""
+    """Random token vectors of a query and of memories, with the numbers -127 and 127 among them."""
     rng = np.random.default_rng(seed)
 
     def tokens(count: int) -> NDArray[np.int8]:
@@ -146,14 +146,14 @@ def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], l
 @settings(max_examples=60)
 @given(st.integers(0, 1_000), st.lists(st.integers(0, 5), max_size=8), st.integers(0, 4))
 def test_maxima_agree_with_the_formula(seed: int, counts: list[int], asked: int) -> None:
-    """For any memories, including those without tokens, the maxima are those of numpy."""
+    """For any memories, some without tokens, the best cosines equal those of numpy."""
     query, memories = drawn(seed, counts, asked)
     plain = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
     assert MATCHER.maxima(query, [laid_out(memories)]) == pytest.approx(plain, abs=1e-4, nan_ok=True)
 
 
 def test_portions_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divided into small portions, the scores are the same bytes."""
+    """Scores computed in small portions are bit for bit those computed at once."""
     query, memories = drawn(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     whole = MATCHER.maxima(query, [laid_out(memories)])
     monkeypatch.setattr(token_vectors, "PORTION", 4)
@@ -162,7 +162,7 @@ def test_portions_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_exact_integer_sums_numpy_computes_the_scores() -> None:
-    """The scores are the same."""
+    """Both ways give the same scores."""
     query, memories = drawn(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [laid_out(memories)]) == pytest.approx(
         MATCHER.maxima(query, [laid_out(memories)])

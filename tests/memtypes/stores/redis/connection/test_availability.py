@@ -1,4 +1,4 @@
-"""Deadlines, circuit breakers, health probes and bulkheads, with fake clocks and pings."""
+"""Deadlines, circuit breakers, health probes and bulkheads of Redis calls, with fake clocks and pings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REQUIRED = Workload("required", 0.5, 4)
 
 
 class FakeClock:
-    """Seconds that pass only when a test says so."""
+    """A clock in seconds that only the test advances."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
@@ -60,7 +60,7 @@ def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bu
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """The error message of a call that gets no answer, or of its refusal."""
+    """The error message of a call that is refused or, if it is tried, gets no answer."""
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")
@@ -95,7 +95,7 @@ async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> Non
 
 
 async def test_errors_of_a_call_are_raised_unchanged() -> None:
-    """They do not wait for the deadline."""
+    """The caller gets them at once, before the deadline."""
 
     async def wrong() -> None:
         raise ZeroDivisionError
@@ -125,7 +125,7 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
 
 @pytest.mark.parametrize(("succeeded", "failed", "allowed"), [(0, 9, 1), (0, 10, 0), (5, 5, 0), (6, 5, 1)])
 def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int, failed: int, allowed: int) -> None:
-    """Nine failures alone do not open it."""
+    """After only nine calls, all failed, it is still closed."""
     breaker = CircuitBreaker(FakeClock())
     for outcome in [True] * succeeded + [False] * failed:
         breaker.record(success=outcome)
@@ -154,7 +154,7 @@ def test_an_open_breaker_lets_one_trial_call_through() -> None:
 
 
 def test_the_breaker_forgets_calls_outside_its_window() -> None:
-    """Old failures do not add up with recent ones."""
+    """Failures before the window are not counted with those in it."""
     breaker = CircuitBreaker(FakeClock())
     for outcome in [False] * 9 + [True] * FAILURE_WINDOW + [False] * 9:
         breaker.record(success=outcome)
@@ -206,7 +206,7 @@ async def test_required_calls_start_the_probe_only_when_their_breaker_opens() ->
 
 
 async def test_no_call_is_tried_while_pings_fail() -> None:
-    """Even when the breaker would allow a trial call: the probe finds out that the server is back."""
+    """Not even the breaker's trial call is tried until a ping is answered."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, time.monotonic)
     commands = Bulkhead(REQUIRED, clock, probe)
@@ -222,7 +222,7 @@ async def test_no_call_is_tried_while_pings_fail() -> None:
 
 
 async def test_pings_become_rare_after_ten_failures() -> None:
-    """The next one is sent after OPEN_S."""
+    """After ten failed pings the next one is sent after OPEN_S."""
     clock, pings = FakeClock(), Pings()
     probe = HealthProbe(pings, clock)
     probe.suspect(0.1)
@@ -253,7 +253,7 @@ async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
 
 
 async def test_a_slot_is_released_however_the_call_ends() -> None:
-    """Neither a bug nor a cancellation counts as a failure of the server."""
+    """A bug or cancellation frees the slot and is no failure of the server."""
     calls = bulkhead(SERIAL)
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Calls of the live client: deadlines, retries, refusals, scripts and keys."""
+"""Calls of the Redis client: deadlines, retries, refusals, scripts and keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SERIAL = Workload("serial", 0.6, 1)
 
 
 async def read_succeeds(live: LiveClient) -> bool:
-    """Whether an optional read is answered."""
+    """Whether an optional read gets an answer."""
     try:
         await live.run(lambda redis: redis.get("a"), idempotent=False, workload=READ, key="a")
     except Unavailable:
@@ -43,7 +43,7 @@ async def read_succeeds(live: LiveClient) -> bool:
 
 
 async def test_an_unreachable_server_is_not_called_after_ten_failures(tmp_path: Path) -> None:
-    """The circuit breaker refuses further calls."""
+    """The circuit breaker refuses further calls without trying them."""
     calls = 0
 
     async def call(redis: Redis) -> object:
@@ -130,7 +130,7 @@ async def test_only_the_first_read_waits_for_a_stopped_server(tmp_path: Path) ->
 
 
 async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_path: Path) -> None:
-    """While the server pauses for 400 ms."""
+    """While the server pauses for 400 ms, only the listing succeeds."""
     async with running_server(tmp_path) as live:
         items, scope = RedisWorking(live), replace(fresh_scope(), session_id="s")
         await live.run(lambda redis: redis.client_pause(400, all=True), idempotent=False)
@@ -140,7 +140,7 @@ async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_pat
 
 
 async def test_a_script_is_sent_once_and_then_called_by_its_hash(live: LiveClient) -> None:
-    """Both calls return the same."""
+    """The call by hash returns the same as the first."""
     scope = fresh_scope()
     script = Script("return {KEYS[1], ARGV[1], '" + scope.namespace + "'}")
     key = live_key(scope, "thing")
@@ -150,7 +150,7 @@ async def test_a_script_is_sent_once_and_then_called_by_its_hash(live: LiveClien
 
 
 async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(live: LiveClient) -> None:
-    """The message contains the server's."""
+    """The error contains the server's message."""
     calls = 0
 
     def call(redis: Redis) -> Awaitable[object]:
@@ -164,7 +164,7 @@ async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(
 
 
 async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveClient) -> None:
-    """Also where another namespace's name is a pattern that matches."""
+    """A namespace name that is a glob pattern matches no other namespace."""
     scope, other = fresh_scope(), fresh_scope()
     keys = {live_key(scope, "thread", str(n)) for n in range(30)}
     for key in (*keys, live_key(other, "thread", "1")):

@@ -1,4 +1,4 @@
-"""The embedded server: private, durable, shared between processes, and ended with its parent."""
+"""The embedded Redis server: private, durable, shared by processes, and ended with its parent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ asyncio.run(main())
 
 
 async def pid_of(live: LiveClient) -> int:
-    """Process id of the server."""
+    """The process id of the server that the client uses."""
     info = await live.run(lambda redis: redis.info("server"), idempotent=True)
     return int(info["process_id"])
 
@@ -57,7 +57,7 @@ async def test_the_server_has_no_port_and_its_files_are_private(tmp_path: Path) 
 
 
 async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: Path) -> None:
-    """The next server of the directory has what was written."""
+    """The next server in the directory has all that was written."""
     async with running_server(tmp_path) as live:
         pid = await pid_of(live)
         await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
@@ -86,7 +86,7 @@ async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: 
 
 
 async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) -> None:
-    """By the next idempotent call."""
+    """The next idempotent call starts the server again."""
     async with running_server(tmp_path) as live:
         await live.run(lambda redis: redis.rpush("a", *range(100)), idempotent=False)
         pid = await pid_of(live)

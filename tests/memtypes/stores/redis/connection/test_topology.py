@@ -1,4 +1,4 @@
-"""Server URLs."""
+"""URLs of Redis servers, Sentinels and clusters."""
 
 from __future__ import annotations
 
