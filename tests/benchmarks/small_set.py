@@ -1,4 +1,4 @@
-"""A small evaluation set, and the parts that it is loaded into and asked through."""
+"""A small evaluation set, and fakes of the parts that load it and ask its questions."""
 
 from __future__ import annotations
 
@@ -92,18 +92,18 @@ def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequen
 
 @dataclass(frozen=True, slots=True)
 class FakeParts:
-    """Real ingestion and retrieval on a fake store and encoder."""
+    """Ingestor and evaluation over an in-memory store and a fake encoder."""
 
     store: InMemoryStore = field(default_factory=InMemoryStore)
 
     @property
     def ingestor(self) -> Ingestor:
-        """Writes to the store."""
+        """An ingestor that writes to the store."""
         return Ingestor(self.store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), system_clock)
 
     @property
     def evaluation(self) -> Evaluation:
-        """Asks."""
+        """An evaluation that asks questions of the store."""
         tokenizer = FakeTokenizer()
         parts = RetrieverParts(self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock)
         return Evaluation(Retriever(parts), tokenizer.count)

@@ -15,13 +15,13 @@ INDEX = Path(__file__).parents[2] / "benchmarks" / "README.md"
 
 
 def test_there_are_eight_commands_at_most() -> None:
-    """A new figure belongs to an existing command."""
+    """A new measurement belongs to one of the existing commands."""
     assert len(COMMANDS) <= 8
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its help has a description and the option --json, and the index has a row for it."""
+    """Its help has a description and the option --json, and benchmarks/README.md has a row for it."""
     with pytest.raises(SystemExit):
         parser().parse_args([command, "--help"])
     assert "--json FILE" in capsys.readouterr().out
@@ -29,7 +29,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without sets ends with exit code 1 and one line on standard error."""
+    """A folder without sets gives exit code 1 and one line on standard error."""
     assert main(["quality", "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"benchmarks: no folder in {tmp_path}")
 

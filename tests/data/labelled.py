@@ -1,4 +1,4 @@
-"""Reads the labelled texts of this folder and counts how many of them are handled as labelled."""
+"""Reads the labelled texts of this folder and compares labels with findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """True positives, false positives and false negatives, with the texts that have one of the last two."""
+    """Numbers of true positives, false positives and false negatives, and the texts with errors."""
 
     right: int
     extra: int
@@ -20,7 +20,7 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Share of the findings that are labelled; 0 without findings."""
+        """Share of the findings that are correct; 0 without findings."""
         return self.right / max(1, self.right + self.extra)
 
     @property
@@ -34,19 +34,19 @@ class Counts:
         return 2 * self.right / max(1, 2 * self.right + self.extra + self.missed)
 
     def __str__(self) -> str:
-        """The figures and the texts that went wrong, as the message of a failed floor."""
+        """The counts and the texts with errors, as an assertion message."""
         figures = f"precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}"
         return "\n".join([figures, *self.wrong])
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    """The lines of NAME.jsonl."""
+    """The parsed lines of the file NAME.jsonl."""
     lines = (Path(__file__).parent / f"{name}.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
 def count(compared: Iterable[tuple[str, Collection[object], Collection[object]]]) -> Counts:
-    """Counts over (text, labels, findings) triples."""
+    """The counts over triples of text, labels and findings."""
     right = extra = missed = 0
     wrong: list[str] = []
     for text, labels, findings in compared:

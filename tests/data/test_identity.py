@@ -1,4 +1,4 @@
-"""Floors of duplicate detection and supersession on labelled texts."""
+"""Minimum quality of duplicate detection and supersession on labelled texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEXTS = [row["text"] for name in ("captured", "types", "facts", "due") for row 
 
 
 def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:
-    """No pair that only looks alike is merged; half of those that say the same are."""
+    """No pair with different meanings is merged, and at least half of the pairs with the same are."""
     counts = count((str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs"))
     assert counts.precision == 1.0, counts
     assert counts.recall >= 0.5, counts
@@ -37,7 +37,7 @@ def _duplicates(row: dict[str, str]) -> set[str]:
 
 
 def test_case_and_spacing_make_no_difference() -> None:
-    """A text in capitals and with doubled spaces is a duplicate, where capitals can be undone."""
+    """A text in capitals and with doubled spaces is a duplicate, unless capitals lose its meaning."""
     assert [text for text in _TEXTS if wording(_respelled(text)) != wording(text)] == []
 
 
@@ -59,7 +59,7 @@ def _renumbered(text: str) -> str:
 
 @pytest.mark.anyio
 async def test_updates_replace_earlier_facts(onnx_directory: Path) -> None:
-    """No fact that still holds is superseded; most facts that were updated are."""
+    """No fact that still holds is superseded; most outdated facts are."""
     embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     try:
         compared = []

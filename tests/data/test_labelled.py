@@ -1,4 +1,4 @@
-"""Counts of labelled texts."""
+"""Comparison of labels with findings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.data.labelled import count
 
 
 def test_counts_compare_labels_with_findings() -> None:
-    """A label that was found is right, another finding is extra, a label without finding is missed."""
+    """Labels that were found, findings without a label and labels without a finding are counted."""
     counts = count([("one", {"a", "b"}, {"a", "c"}), ("two", {"d"}, {"d"})])
     assert (counts.right, counts.extra, counts.missed) == (2, 1, 1)
     assert counts.precision == counts.recall == counts.f1 == 2 / 3
@@ -14,6 +14,6 @@ def test_counts_compare_labels_with_findings() -> None:
 
 
 def test_counts_of_nothing_are_zero() -> None:
-    """Without labels and findings every figure is 0."""
+    """Without labels and findings, precision, recall and F1 are 0."""
     counts = count([])
     assert (counts.precision, counts.recall, counts.f1) == (0.0, 0.0, 0.0)

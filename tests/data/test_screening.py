@@ -44,14 +44,14 @@ def test_prefilter_drops_trivial_texts(name: str, precision: float, recall: floa
 
 @pytest.mark.parametrize(("name", "recall"), [("secrets", 1.0), ("secrets_heldout", 0.9)])
 def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
-    """Every span found holds a marked secret; a secret counts as found when one span covers it whole."""
+    """Each span must contain a marked secret; a secret counts as found if one span covers all of it."""
     counts = count(_secrets(row["text"]) for row in rows(name))
     assert counts.precision == 1.0, counts
     assert counts.recall >= recall, counts
 
 
 def _secrets(marked: str) -> tuple[str, list[str], list[str]]:
-    """The text without marks, its secrets, and the secrets that were found; a span without secret is an extra."""
+    """The text without marks, its marked secrets, and the findings; spans without a secret are extra findings."""
     text, spans = _unmarked(marked)
     found = [(span.start, span.end) for span in secrets_in(text)]
     covered = [text[a:b] for a, b in spans if any(start <= a and b <= end for start, end in found)]
@@ -60,7 +60,7 @@ def _secrets(marked: str) -> tuple[str, list[str], list[str]]:
 
 
 def _unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text without `[[`, `]]` and `~` (which keeps keys out of the file), and the spans that were marked."""
+    """The text without `[[`, `]]` and `~` (which keeps keys out of the file), and the marked spans."""
     plain, spans, last = "", [], 0
     source = marked.replace("~", "")
     for match in _MARKED.finditer(source):
@@ -71,14 +71,14 @@ def _unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def test_marks_give_the_spans_of_secrets() -> None:
-    """Marks and tildes are no part of the text."""
+    """Marks and tildes are removed from the text, and the spans are those within the marks."""
     assert _unmarked("call [[01~2]] or [[3]]") == ("call 012 or 3", [(5, 8), (12, 13)])
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("name", "floor"), [("types", 0.96), ("types_heldout", 0.74)])
 async def test_classifier_finds_the_type(name: str, floor: float, onnx_directory: Path) -> None:
-    """Macro F1 over the four long-term types, rules and prototypes together."""
+    """Rules and prototypes together reach a macro F1 over the four long-term types."""
     embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     try:
         classifier = Classifier(embedder)
@@ -92,7 +92,7 @@ async def test_classifier_finds_the_type(name: str, floor: float, onnx_directory
 
 
 def test_due_times_are_read_from_phrases() -> None:
-    """Phrases said on Wednesday, 4 March 2026 at 11:00 in Berlin; a label without a time allows any time of its day."""
+    """They are said on 4 March 2026 at 11:00 in Berlin; a label without a time allows any on its day."""
     counts = count(_due(row["text"], row["due"]) for row in rows("due"))
     assert (counts.precision, counts.recall) == (1.0, 1.0), counts
 
@@ -107,7 +107,7 @@ def _due(text: str, label: str) -> tuple[str, set[str], set[str]]:
     ("kind", "precision", "recall"), [("requests", 1.0, 0.75), ("howtos", 1.0, 0.62), ("facts", 1.0, 1.0)]
 )
 def test_parts_are_cut_out_word_for_word(kind: str, precision: float, recall: float) -> None:
-    """Requests, how-tos and facts about the speaker; the rules are meant to miss rather than to cut wrongly."""
+    """Requests, how-tos and facts equal the labels; the rules rather miss a part than cut it wrongly."""
     counts = count(_parts(kind))
     assert counts.precision >= precision, counts
     assert counts.recall >= recall, counts

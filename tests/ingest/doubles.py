@@ -1,4 +1,4 @@
-"""A store, an encoder and a tokenizer for tests of ingestion."""
+"""Test doubles for ingestion: a clock, a memory store, encoders, a tokenizer and a sink."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 class Clock:
-    """A clock that stands at NOW until it is moved."""
+    """A clock that shows NOW until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOW
 
     def __call__(self) -> datetime:
-        """The current time."""
+        """The time that the clock shows."""
         return self.now
 
     def move(self, by: timedelta) -> None:
-        """Advance by `by`."""
+        """Advance the clock by `by`."""
         self.now += by
 
 
@@ -50,7 +50,7 @@ Hook = Callable[[str, int], None]
 
 
 def no_trouble(call: str, nth: int) -> None:
-    """No failures."""
+    """The default hook of the doubles: no call fails."""
 
 
 class ObservedStore(InMemoryStore):
@@ -70,7 +70,7 @@ class ObservedStore(InMemoryStore):
         return {point.id: point.vectors for point in self.engine.points}
 
     def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:
-        """The memories in `scope`, by id."""
+        """The stored memories in `scope`, by id."""
         stored = (memory_of(point.payload) for point in self.engine.points)
         return {
             memory.id: memory
@@ -84,7 +84,7 @@ class ObservedStore(InMemoryStore):
         await super().upsert(scope, records)
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories that exist."""
+        """The memories with these ids that exist."""
         self._call("get")
         return await super().get(scope, ids)
 
@@ -96,12 +96,12 @@ class ObservedStore(InMemoryStore):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set and drop fields."""
+        """Set and drop fields of stored memories."""
         self._call("patch")
         await super().patch(scope, changes, removed=removed, fence=fence)
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """One page, newest first."""
+        """One page of memories, newest first."""
         self._call("page")
         return await super().page(scope, listing)
 
@@ -135,7 +135,7 @@ class CountingEmbedder(Embedder):
 
     @property
     def dimensions(self) -> int:
-        """Four."""
+        """Four, the length of every vector."""
         return 4
 
     async def embed_query(self, text: str) -> Embedding:
@@ -162,13 +162,13 @@ class CountingEmbedder(Embedder):
 
 
 def vector_of(text: str) -> Embedding:
-    """Four numbers from the text's hash."""
+    """Four numbers derived from the text's hash."""
     raw = np.frombuffer(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], dtype=np.uint8)
     return Embedding((raw / np.linalg.norm(raw + 1)).astype(np.float32))
 
 
 class LengthSparse(SparseEncoder):
-    """One term, weighted by the text's length."""
+    """A sparse encoder with one term, weighted by the text's length."""
 
     def encode_query(self, text: str) -> SparseVector:
         """The term of `text`."""
@@ -180,7 +180,7 @@ class LengthSparse(SparseEncoder):
 
 
 class CharTokenizer(Tokenizer):
-    """One token per character."""
+    """A tokenizer that counts one token per character."""
 
     @property
     def name(self) -> str:
@@ -193,7 +193,7 @@ class CharTokenizer(Tokenizer):
         return "0" * 64
 
     def count(self, text: str) -> int:
-        """Characters."""
+        """Number of characters."""
         return len(text)
 
     def truncate(self, text: str, limit: int) -> str:
@@ -203,7 +203,7 @@ class CharTokenizer(Tokenizer):
 
 @dataclass
 class Bench:
-    """An ingestor with its parts."""
+    """An ingestor with its store, encoder and clock, which tests can inspect."""
 
     store: ObservedStore = field(default_factory=ObservedStore)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
@@ -217,12 +217,12 @@ class Bench:
         self.ingestor = replace(ingestor, panel=self.panel, recent=self.recent)
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
-        """A sink that writes with this ingestor."""
+        """An import sink that writes with this ingestor."""
         return LocalSink(self.ingestor, scope)
 
 
 def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
-    """A draft of `kind`."""
+    """A draft of type `kind`."""
     return DRAFT.validate_python({"type": kind, "content": content, **fields})
 
 
@@ -240,7 +240,7 @@ def context_of(*memories: Memory) -> str:
 
 
 def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
-    """A hook that raises `error` in these calls of `call`."""
+    """A `trouble` hook that raises `error` in these calls of the method `call`."""
 
     def trouble(name: str, nth: int) -> None:
         if name == call and nth in numbers:
@@ -250,13 +250,13 @@ def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
 
 
 class ScriptedSink:
-    """Answers the n-th write with `answer(n, items)`, and records the items."""
+    """An import sink that answers its n-th write with `answer(n, items)` and records the items."""
 
     def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]) -> None:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """The scripted outcomes."""
+        """The outcomes that `answer` gives for this write."""
         self.written.append(items)
         return self.answer(len(self.written), items)

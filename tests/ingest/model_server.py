@@ -16,7 +16,7 @@ Answer = Callable[[dict[str, Any]], tuple[int, str]]
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers with `answer`, and records the requests and their keys."""
+    """A chat completion endpoint that returns `answer` and records requests and API keys."""
 
     daemon_threads = True
 
@@ -29,7 +29,7 @@ class ModelServer(ThreadingHTTPServer):
 
     @property
     def endpoint(self) -> CompletionEndpoint:
-        """The address of the server, with the key `k`."""
+        """Settings with the server's URL and the key `k`."""
         host, port = self.server_address[:2]
         return CompletionEndpoint(f"http://{host!s}:{port}/v1/", "judge", "k")
 
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[ModelServer]:
-    """A server on a free port, stopped on exit."""
+    """Start the server on a free port, and stop it on exit."""
     server = ModelServer(answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -70,5 +70,5 @@ def serving(answer: Answer) -> Iterator[ModelServer]:
 
 
 def says(content: str) -> Answer:
-    """A chat completion with this message."""
+    """A chat completion response with this message."""
     return lambda _: (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}))

@@ -1,4 +1,4 @@
-"""Retrieval over stand-ins, and the memories that it finds."""
+"""A retriever over test doubles, and helpers that fill its store."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ HOSTILE_TEXTS = [
 
 
 def clock() -> datetime:
-    """Always NOW."""
+    """The time NOW on every call."""
     return NOW
 
 
 class RecordedUses(UseCounts):
-    """Use counts that keep what was noted in `shown`."""
+    """Use counts that also append the noted passages to the list `shown`."""
 
     def __init__(self, store: MemoryStore, shown: list[Passage]) -> None:
         super().__init__(store)
         self.shown = shown
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Keep the passages, too."""
+        """Note the uses and append the passages to `shown`."""
         self.shown.extend(shown)
         super().note(scope, shown, at)
 
@@ -98,7 +98,7 @@ class World:
         self.receipts = Receipts(queue, parts)
 
     async def add(self, kind: str, content: str, **fields: Any) -> str:
-        """The id of a new memory in session s1, made at NOW unless `fields` say otherwise."""
+        """Store a memory in session s1, created at NOW unless `fields` say otherwise, and return its id."""
         draft = DRAFT.validate_python({"type": kind, "content": content, "session_id": "s1"} | fields)
         outcome = await self.ingestor.write_one(SCOPE, draft)
         assert outcome.status == "stored", outcome
@@ -106,7 +106,7 @@ class World:
         return outcome.id
 
     async def add_all(self, kind: str, contents: Sequence[str], **fields: Any) -> list[str]:
-        """The ids of new memories."""
+        """Store these memories and return their ids."""
         return [await self.add(kind, content, **fields) for content in contents]
 
     async def search(self, query: str, scope: Scope = SCOPE, **fields: Any) -> SearchAnswer:
@@ -123,7 +123,7 @@ class World:
 
 
 async def filled(world: World) -> World:
-    """`world` with plain and hostile memories of every type."""
+    """Fill `world` with plain and hostile memories of every type, and return it."""
     for number, text in enumerate(
         [*HOSTILE_TEXTS, *(f"the importer reads file number {n} of the shop" for n in range(40))]
     ):
@@ -138,7 +138,7 @@ async def filled(world: World) -> World:
 
 
 class HitRow(NamedTuple):
-    """A ranked hit, for comparisons."""
+    """A ranked hit as a row that tests compare."""
 
     rank: int
     id: str
@@ -147,7 +147,7 @@ class HitRow(NamedTuple):
 
 
 def hit_rows(ranked: RankedCandidates) -> list[HitRow]:
-    """The hits of a ranking, best first."""
+    """Rows of the hits of a ranking, best first."""
     return [
         HitRow(index + 1, memory_id, float(ranked.scores[index]), ranked.signals_at(index))
         for index, memory_id in enumerate(ranked.hit_ids)

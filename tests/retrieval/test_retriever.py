@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_search_ranks_the_matching_memory_first() -> None:
-    """With its signals when the request asks to explain."""
+    """The hits have their signals if the request asks for an explanation."""
     world = World()
     await world.add("semantic", "The staging database runs on port 5433")
     wanted = await world.add("semantic", "Ana prefers tabs over spaces in Go code")
@@ -32,7 +32,7 @@ async def test_a_search_ranks_the_matching_memory_first() -> None:
 
 
 async def test_top_k_bounds_the_hits() -> None:
-    """From none to all of them."""
+    """It may be anything from 0 to more than there are memories."""
     world = World()
     await world.add_all("semantic", [f"fact number {n}" for n in range(5)])
     counts = [len((await world.search("fact", top_k=k)).hits) for k in (0, 1, 3, 1000)]
@@ -40,7 +40,7 @@ async def test_top_k_bounds_the_hits() -> None:
 
 
 async def test_session_memories_are_found_in_their_session_only() -> None:
-    """Not in another session, and not without one."""
+    """Other sessions and requests without a session do not find them."""
     world = World()
     await world.add("prospective", "call the bank about the shop loan")
     seen = [
@@ -50,7 +50,7 @@ async def test_session_memories_are_found_in_their_session_only() -> None:
 
 
 async def test_filters_and_types_narrow_a_search() -> None:
-    """Only memories that match are ranked."""
+    """Only memories that match both are ranked."""
     world = World()
     await world.add("semantic", "red apples", tags=["fruit"])
     await world.add("semantic", "red cars", tags=["cars"])
@@ -60,7 +60,7 @@ async def test_filters_and_types_narrow_a_search() -> None:
 
 
 async def test_a_search_finds_memories_valid_at_its_time() -> None:
-    """Not memories that had expired or did not exist yet."""
+    """It does not find memories that had expired or did not exist yet."""
     world = World()
     await world.add(
         "semantic", "the code is 1234", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"
@@ -70,7 +70,7 @@ async def test_a_search_finds_memories_valid_at_its_time() -> None:
 
 
 async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context() -> None:
-    """Unless a filter asks for them."""
+    """A context has them only if a filter asks for them."""
     world = World()
     await world.add("prospective", "renew the certificate", status="completed")
     assert (await world.retrieve("certificate")).items == []
@@ -80,7 +80,7 @@ async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context()
 
 
 async def test_without_an_embedder_only_words_are_searched() -> None:
-    """The answer reports that it is degraded."""
+    """The answer is by sparse search and reports that it is degraded."""
     world = World(embedder=AwayEmbedder())
     wanted = await world.add("semantic", "the importer reads CSV")
     await world.add("semantic", "bananas are yellow")
@@ -91,14 +91,14 @@ async def test_without_an_embedder_only_words_are_searched() -> None:
 
 
 async def test_answers_are_deterministic() -> None:
-    """An unchanged store gives byte-identical answers at one time."""
+    """Two requests at the same time get byte-identical answers from an unchanged store."""
     world = await filled(World())
     answers = {(await world.retrieve("importer file", budget=900, explain=True)).model_dump_json() for _ in range(5)}
     assert len(answers) == 1
 
 
 async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
-    """Both report the time of each stage."""
+    """Both answers report the duration of each stage."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.search("importer")
@@ -109,7 +109,7 @@ async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
 
 
 async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None:
-    """With their path in the request."""
+    """The error has the path of the value in the request."""
     world = World()
     with pytest.raises(InvalidRequest, match="known are cl100k_base") as caught:
         await world.retrieve("x", tokenizer="o200k_base")
@@ -119,12 +119,12 @@ async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None
 
 
 class VanishingStore(InMemoryStore):
-    """A store that, once it is `leaky`, loses its memories between ranking and reading."""
+    """A store that, while `leaky` is set, loses its memories between ranking and reading."""
 
     leaky = False
 
     async def candidates(self, scope: Scope, searches: Any) -> list[Candidates]:
-        """Candidates that are removed at once."""
+        """The candidates, which are removed from the store at once."""
         asked: list[CandidateSearch] = list(searches)
         found = await super().candidates(scope, asked)
         if self.leaky:
@@ -133,7 +133,7 @@ class VanishingStore(InMemoryStore):
 
 
 async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
-    """It is neither a hit nor an error."""
+    """It is no hit, and no error is raised."""
     store = VanishingStore()
     world = World(store=store)
     await world.add("semantic", "the importer reads CSV")
@@ -146,7 +146,7 @@ async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
 
 
 async def test_concurrent_retrievals_are_independent() -> None:
-    """Each has the same answer as alone."""
+    """Each gets the answer that it gets alone."""
     world = await filled(World())
     alone = (await world.retrieve("importer file", budget=500)).model_dump_json()
     answers: list[str] = []

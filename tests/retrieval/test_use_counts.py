@@ -1,4 +1,4 @@
-"""Use counts of shown memories."""
+"""Use counts of memories shown in contexts, which are written in the background."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ pytestmark = pytest.mark.anyio
 
 
 async def passage(world: World, memory_id: str) -> Passage:
-    """The memory as a context shows it."""
+    """The passage by which a context shows the memory."""
     return passage_of(await stored(world, memory_id))
 
 
 async def stored(world: World, memory_id: str) -> Memory:
-    """The stored memory."""
+    """The memory as it is stored."""
     return (await world.store.get(SCOPE, [memory_id]))[memory_id]
 
 
 async def test_uses_of_one_memory_are_added_up() -> None:
-    """With the time of the last one."""
+    """The sum is stored with the time of the last use."""
     world = World()
     used, unused = await world.add_all("semantic", ["a fact", "another fact"])
     memory = await passage(world, used)
@@ -49,7 +49,7 @@ async def test_uses_of_one_memory_are_added_up() -> None:
 
 
 async def test_closing_writes_waiting_uses() -> None:
-    """No noted use is lost."""
+    """No use that was noted is lost."""
     world = World()
     used = await world.add("semantic", "a fact")
     async with UseCounts(world.store, period_s=60).running() as use_counts:
@@ -67,7 +67,7 @@ class SlowStore(InMemoryStore):
         self.written: list[tuple[str, float, float]] = []
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Note them after a delay."""
+        """Store the uses after a delay."""
         began = time.monotonic()
         await asyncio.sleep(0.05)
         await super().note_uses(scope, uses)
@@ -77,7 +77,7 @@ class SlowStore(InMemoryStore):
 
 
 async def test_writes_have_pauses_between_them() -> None:
-    """Namespaces are written one by one; closing writes without pauses."""
+    """Namespaces are written one by one with pauses; closing writes them without pauses."""
     store = SlowStore(after=2)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -93,7 +93,7 @@ async def test_writes_have_pauses_between_them() -> None:
 
 
 async def test_write_does_not_wait_for_a_pause() -> None:
-    """A caller that needs the counts gets all that were noted."""
+    """A caller that needs current counts has all noted uses written at once."""
     store = SlowStore(after=1)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -106,7 +106,7 @@ async def test_write_does_not_wait_for_a_pause() -> None:
 
 
 async def test_uses_of_a_removed_memory_are_ignored() -> None:
-    """They do not bring it back."""
+    """Writing them does not create the memory again."""
     world = World()
     used = await world.add("semantic", "a fact")
     memory = await passage(world, used)
@@ -119,15 +119,15 @@ async def test_uses_of_a_removed_memory_are_ignored() -> None:
 
 
 class AwayStore(InMemoryStore):
-    """A store that cannot be written."""
+    """A memory store whose writes of uses fail."""
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Fail."""
+        """Raise."""
         raise Unavailable(f"{len(uses)} uses in {scope.namespace}")
 
 
 async def test_a_failed_write_is_counted() -> None:
-    """The retrievals were answered long before."""
+    """No retrieval fails, as they were answered before the write."""
     world = World(store=AwayStore())
     used = await world.add("semantic", "a fact")
     use_counts = UseCounts(world.store)
@@ -137,7 +137,7 @@ async def test_a_failed_write_is_counted() -> None:
 
 
 async def test_waiting_memories_are_bounded() -> None:
-    """Uses of more memories are dropped and counted; uses of one memory take one place."""
+    """Uses of further memories are dropped and counted; several uses of a memory take one place."""
     world = World()
     memory = await passage(world, await world.add("semantic", "a fact"))
     use_counts = UseCounts(world.store)

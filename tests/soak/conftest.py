@@ -36,11 +36,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def sizes(request: pytest.FixtureRequest) -> Sizes:
-    """The sizes of the run."""
+    """The sizes that `--full` selects."""
     return Sizes(full=bool(request.config.getoption("--full", default=False)))
 
 
 @pytest.fixture
 def settings(tmp_path: Path, onnx_directory: Path) -> Settings:
-    """Settings with an empty data folder and the prepared encoder."""
+    """Service settings with an empty data folder and the prepared encoder."""
     return settings_in(tmp_path).model_copy(update={"encoder_dir": onnx_directory})

@@ -1,4 +1,4 @@
-"""What the soak tests ask a service for after it was killed, and which of its processes they kill."""
+"""Helpers of the soak tests: sizes, the processes to kill, and what a restarted service has stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VICTIMS = ("service and store", "store", "service")
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Whether the soak tests run at full size."""
+    """Sizes of the soak tests: full or reduced."""
 
     full: bool
 
@@ -31,23 +31,23 @@ class Sizes:
 
 
 def victims(count: int) -> list[str]:
-    """What to kill in each of `count` rounds: the service, its store process, or both."""
+    """Names of the processes to kill in each of `count` rounds: the service, its store process, or both."""
     return list(islice(cycle(_VICTIMS), count))
 
 
 def pids_of(service: Service, victim: str) -> list[int]:
-    """The process ids that `victim` names."""
+    """Process ids for a name from `victims`."""
     main, *store = service.pids()
     return {"service": [main], "store": store, "service and store": [main, *store]}[victim]
 
 
 def seeded() -> random.Random:
-    """The random numbers that decide when to kill; the same in each run."""
+    """A seeded random generator, so that kills have the same times in each run."""
     return random.Random(7)  # noqa: S311 - no secret
 
 
 def with_policies(settings: Settings, text: str) -> Settings:
-    """`settings` with a policy file of this YAML text."""
+    """A copy of `settings` with a policy file of this YAML text."""
     path = Path(settings.data_dir) / "policies.yaml"
     path.write_text(text, encoding="utf-8")
     return settings.model_copy(update={"policies": path})
@@ -60,7 +60,7 @@ def stored_memories(settings: Settings, namespace: str) -> list[dict[str, Any]]:
 
 
 def listed(client: httpx.Client, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """The memories of all pages of a list call."""
+    """The memories from all pages of a list call."""
     params = {**query, "limit": "500"}
     while True:
         page = client.get("/v1/memories", params=params).raise_for_status().json()

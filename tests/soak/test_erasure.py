@@ -27,7 +27,7 @@ _LONGEST_READ_S = 10.0
 
 
 async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> None:
-    """The erased text is gone from every file of the store, and others read on meanwhile."""
+    """No file of the store contains it, and reads in other namespaces continue meanwhile."""
     await filled(settings, sizes.of(1_000, 100_000), 50)
     scope = Scope(TENANT, "to-erase")
     async with open_parts(settings) as opened:
@@ -50,7 +50,7 @@ async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> No
 
 
 async def _read_others(store: EdgeStore, done: asyncio.Event) -> list[float]:
-    """Seconds of each of a series of small reads in another namespace."""
+    """Durations in seconds of a series of small reads in another namespace."""
     seconds = []
     while not done.is_set():
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""`python -m ingest` over a folder, killed with and without its engine and run again."""
+"""The command `python -m ingest` over a folder, killed with or without its engine and run again."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _PIECE = 256
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Runs the import of a folder."""
+    """Runs the import of a folder in a process that tests kill."""
 
     settings: Settings
     folder: Path
     rng: random.Random
 
     def start(self) -> subprocess.Popen[bytes]:
-        """A running import."""
+        """The started process of an import."""
         command = [sys.executable, "-m", "ingest", str(self.folder), "--from", "auto", "-n", NAMESPACE, "--json"]
         place = ["--data-dir", str(self.settings.data_dir)]
         return subprocess.Popen([*command, *place], env=environment(self.settings), stdout=subprocess.PIPE)
 
     def kill_once(self, *, engine: bool) -> bool:
-        """Kill the import shortly after it has recorded another piece; False if it ended before."""
+        """Kill the import soon after its journal has grown; False if it ended before."""
         before = self._pieces()
         child = self.start()
         while child.poll() is None and self._pieces() <= before:
@@ -93,7 +93,7 @@ def _imports_each_row_once(settings: Settings, *, rows: int, kills: int) -> None
 
 
 def write_files(folder: Path, count: int) -> None:
-    """Files with `count` rows in all: JSON Lines, CSV, a ChatGPT export and a mem0 export."""
+    """Write JSON Lines, CSV, a ChatGPT export and a mem0 export with `count` rows in all."""
     texts = [f"Parcel {number} goes to shelf {number * 7 % 1_009} of hall {number % 13}." for number in range(count)]
     half, quarter, eighth = count // 2, count // 4, count // 8
     lines, table = texts[:half], texts[half : half + quarter]

@@ -1,4 +1,4 @@
-"""Working items and turns while the service and the live server are killed."""
+"""Working items and turns written while the service and the live server are killed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _POLICIES = "threads: {log: {max_turns: 1000000, ttl: 7d}}\n"
 
 @dataclass(slots=True)
 class Writer(ABC):
-    """Writes until the service is gone. acknowledged: names of what was answered with 201."""
+    """Writes until the service is gone. acknowledged: names of the items or turns answered with 201."""
 
     session: str
     acknowledged: set[str] = field(default_factory=set)
 
     def write(self, url: str) -> None:
-        """Return when the service is gone or refuses."""
+        """Write items or turns until the service is gone or refuses one."""
         with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
             for number in range(1_000_000):
                 try:
@@ -45,26 +45,26 @@ class Writer(ABC):
 
     @abstractmethod
     def send(self, client: httpx.Client, content: str) -> httpx.Response:
-        """Write once."""
+        """Write one item or turn with this content."""
 
     @abstractmethod
     def name(self, answer: httpx.Response) -> str:
-        """The name of what was written."""
+        """The id or content by which `stored` lists what this answer acknowledged."""
 
     @abstractmethod
     def stored(self, client: httpx.Client) -> set[str]:
-        """The names of all that is stored."""
+        """Names of everything stored for this writer."""
 
 
 class Items(Writer):
-    """Writes working items of a session."""
+    """A writer of working items of a session."""
 
     def send(self, client: httpx.Client, content: str) -> httpx.Response:
-        """A new item."""
+        """Write a new item."""
         return client.post("/v1/working", json={**self._space(), "content": f"item {content}", "ttl_s": _WEEK_S})
 
     def name(self, answer: httpx.Response) -> str:
-        """The id."""
+        """The item's id."""
         return str(answer.json()["id"])
 
     def stored(self, client: httpx.Client) -> set[str]:
@@ -77,12 +77,12 @@ class Items(Writer):
 
 @dataclass(slots=True)
 class Turns(Writer):
-    """Appends turns to a thread."""
+    """A writer that appends turns to a thread."""
 
     thread_id: str = ""
 
     def send(self, client: httpx.Client, content: str) -> httpx.Response:
-        """A new turn; the first call creates the thread."""
+        """Append a turn; the first call creates the thread."""
         if not self.thread_id:
             thread = client.post("/v1/threads", json={"namespace": _NAMESPACE, "resource": "log"})
             self.thread_id = thread.json()["id"]
@@ -90,7 +90,7 @@ class Turns(Writer):
         return client.post(f"/v1/threads/{self.thread_id}/turns", params={"namespace": _NAMESPACE}, json=turn)
 
     def name(self, answer: httpx.Response) -> str:
-        """The content."""
+        """The turn's content."""
         return str(answer.json()["turn"]["content"])
 
     def stored(self, client: httpx.Client) -> set[str]:
@@ -106,7 +106,7 @@ class Turns(Writer):
 
 
 def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Six writers, service and live server killed in each round: everything acknowledged is there after a restart."""
+    """Six writers, both processes killed each round: a restarted service has all that it acknowledged."""
     settings, rng = with_policies(settings, _POLICIES), seeded()
     writers: list[Writer] = []
     service = start(settings)

@@ -1,4 +1,4 @@
-"""Replays of receipts of an unchanged store."""
+"""Replays of receipts while the store does not change."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.slow
 async def test_a_few_replays_are_identical(settings: Settings) -> None:
-    """Six contexts in three namespaces come out the same to the byte."""
+    """Six contexts in three namespaces are replayed byte for byte."""
     await _replays_are_identical(settings, memories=60, receipts=6)
 
 
 @pytest.mark.soak
 async def test_many_replays_are_identical(settings: Settings, sizes: Sizes) -> None:
-    """Replayed after all other retrievals, every context is the same to the byte and no candidate has changed."""
+    """Replayed after all retrievals, every context is byte-identical and no candidate has changed."""
     await _replays_are_identical(settings, memories=sizes.of(1_000, 10_000), receipts=sizes.of(50, 1_000))
 
 

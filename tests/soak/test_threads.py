@@ -1,4 +1,4 @@
-"""Many writers on each of many threads, with a SIGKILL of the service on the way."""
+"""Many concurrent writers on many threads, with the service killed by SIGKILL meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOOK_EVERY = 5
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """threads, writers on each, appends to each thread."""
+    """The size of the test: threads, writers on each, and appends to each thread."""
 
     threads: int
     writers: int
@@ -40,13 +40,13 @@ class Load:
 
     @property
     def limit(self) -> int:
-        """Messages that a thread may hold: 90 % of the appends."""
+        """The limit of messages in a thread: 90 % of its appends."""
         return max(1, round(0.9 * self.appends))
 
 
 @dataclass(slots=True)
 class Writer:
-    """Appends turns. acknowledged: contents that were answered; violations: times the thread was over its limit."""
+    """Appends turns. acknowledged: contents answered with success; violations: times the thread exceeded `limit`."""
 
     thread_id: str
     contents: list[str]
@@ -55,7 +55,7 @@ class Writer:
     violations: int = 0
 
     def write(self, client: httpx.Client) -> None:
-        """Return when all are sent or the service is gone; an append without an answer is not repeated."""
+        """Append all turns or stop when the service is gone; an append without an answer is not repeated."""
         while self.contents:
             content = self.contents.pop()
             try:
@@ -99,7 +99,7 @@ def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
 
 @contextmanager
 def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
-    """All writers write at once, on a connection each; ends when they are done."""
+    """Let all writers write at once, each on a connection, until they are done."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with httpx.Client(base_url=url, timeout=TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits) as client:
         threads = [threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers]

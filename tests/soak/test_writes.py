@@ -1,4 +1,4 @@
-"""Writes while the service, its store process, or both are killed."""
+"""Memories written while the service, its store process, or both are killed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _ATTEMPTS = 200
 
 @dataclass(slots=True)
 class Writer:
-    """Writes batches until the service fails. acknowledged: ids that were reported as stored or merged."""
+    """Writes batches until the service fails. acknowledged: ids reported as stored or merged."""
 
     url: str
     seed: int
     acknowledged: set[str] = field(default_factory=set)
 
     def write(self) -> None:
-        """Return at the first batch that is not stored whole."""
+        """Write batches until one is not stored whole."""
         texts = turns(1_000_000, seed=self.seed)
         with httpx.Client(base_url=self.url, timeout=TIMEOUT_S) as client:
             while True:
@@ -45,7 +45,7 @@ class Writer:
 
 
 def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
-    """The ids that the service reports as stored or merged; none if it refuses or is gone."""
+    """Ids that a write reports as stored or merged; empty if the service refuses or is gone."""
     items = [{"type": "semantic", "content": text} for text in texts]
     try:
         answer = client.post("/v1/memories/batch", json={"namespace": NAMESPACE, "items": items})
@@ -56,7 +56,7 @@ def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
 
 
 def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Three writers, a kill within a batch in each round: every acknowledged memory is there after each restart."""
+    """Three writers, a kill within a batch each round: each restart has every acknowledged memory."""
     rng = seeded()
     acknowledged: set[str] = set()
     for index, victim in enumerate(victims(sizes.of(3, 9))):
@@ -69,7 +69,7 @@ def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> 
 
 
 def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed: int) -> set[str]:
-    """The ids acknowledged until `later_s` seconds after `count` writes, and by a restarted store after the kill."""
+    """Ids acknowledged in a round that kills `victim` `later_s` seconds after `count` writes were acknowledged."""
     service = start(settings)
     writers = [Writer(service.url, seed + index) for index in range(_WRITERS)]
     threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]
@@ -92,7 +92,7 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
 
 
 def test_every_item_is_stored_by_a_client_that_retries(settings: Settings, sizes: Sizes) -> None:
-    """A client repeats batches without a good answer: every item ends reported and stored, none of them twice."""
+    """It repeats failed batches until every item is reported as stored, none of them twice."""
     count, kills = sizes.of((400, 3), (20_000, 10))
     source = turns(count, seed=7)
     batches = [[f"{start + index}. {next(source).text}" for index in range(100)] for start in range(0, count, 100)]
@@ -123,7 +123,7 @@ def _killer(service: Service, victim: str, after_s: float) -> threading.Timer:
 
 
 def _send(settings: Settings, service: Service, batch: list[str], reported: set[str]) -> Service:
-    """The service that stored the batch: a new one if the old one was killed."""
+    """Send the batch until it is stored; returns the service, a new one if the old one was killed."""
     for _ in range(_ATTEMPTS):
         if service.child.poll() is not None:
             service.kill(service.pids()[1:])

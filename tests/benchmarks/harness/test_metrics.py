@@ -1,4 +1,4 @@
-"""Metrics, intervals and paired tests, checked by hand and by property."""
+"""Retrieval metrics, confidence intervals and paired tests, checked by hand and by property."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ GAINS = st.lists(st.sampled_from((-1.0, -0.5, 0.0, 0.5, 1.0)), max_size=12)
 
 
 def test_recall_counts_the_evidence_among_the_first() -> None:
-    """Recall is the share of the evidence that is among the first k."""
+    """Recall at k is the share of the evidence that is among the first k."""
     assert recall_at(RANKING, ["b", "e", "x"], 2) == pytest.approx(1 / 3)
     assert recall_at(RANKING, ["b", "e", "x"], 5) == pytest.approx(2 / 3)
 
 
 def test_hit_needs_one_piece_of_evidence() -> None:
-    """One piece of evidence among the first k is a hit."""
+    """A question is a hit at k if any of its evidence is among the first k."""
     assert hit_at(RANKING, ["e", "x"], 4) == 0.0
     assert hit_at(RANKING, ["e", "x"], 5) == 1.0
 
 
 def test_reciprocal_rank_is_that_of_the_first_evidence() -> None:
-    """It is 0 without evidence in the ranking."""
+    """It is 0 if the ranking contains no evidence."""
     assert reciprocal_rank(RANKING, ["c", "e"]) == pytest.approx(1 / 3)
     assert reciprocal_rank(RANKING, ["x"]) == 0.0
 
 
-def test_ndcg_by_hand() -> None:
+def test_ndcg_equals_the_value_computed_by_hand() -> None:
     """Evidence at ranks 1 and 3 of two pieces: (1 + 1/2) / (1 + 1/log2 3)."""
     assert ndcg_at(RANKING, ["a", "c"], 10) == pytest.approx(1.5 / (1 + 1 / math.log2(3)))
     assert ndcg_at(RANKING, ["c"], 2) == 0.0
@@ -59,14 +59,14 @@ def test_ndcg_counts_a_repeated_id_once() -> None:
 
 @pytest.mark.parametrize("metric", [recall_at, hit_at, ndcg_at])
 def test_no_evidence_is_an_error(metric: object) -> None:
-    """A query without evidence has no metric."""
+    """Metrics of a query without evidence raise an error."""
     with pytest.raises(ValueError, match="without evidence"):
         metric(RANKING, [], 5)  # type: ignore[operator]
 
 
 @given(RANKINGS, EVIDENCE, st.integers(1, 10))
 def test_metrics_are_shares(ranking: list[str], evidence: set[str], k: int) -> None:
-    """Every metric is in 0..1, and recall never exceeds a hit."""
+    """Every metric is in 0..1, and recall is at most the hit rate."""
     figures = [recall_at(ranking, evidence, k), ndcg_at(ranking, evidence, k), reciprocal_rank(ranking, evidence)]
     assert all(0.0 <= figure <= 1.0 + 1e-12 for figure in figures)
     assert recall_at(ranking, evidence, k) <= hit_at(ranking, evidence, k)
@@ -85,7 +85,7 @@ def test_evidence_first_is_the_best_ranking(evidence: set[str], rest: list[str])
 
 
 def test_bootstrap_of_equal_values_has_no_width() -> None:
-    """Equal values give an interval of width 0."""
+    """Both ends of the interval equal the value."""
     interval = bootstrap([0.25] * 40)
     assert (interval.mean, interval.low, interval.high) == (0.25, 0.25, 0.25)
 
@@ -106,14 +106,14 @@ def test_bootstrap_stays_within_the_values(values: list[float]) -> None:
 
 
 def test_bootstrap_needs_values() -> None:
-    """No values, no mean."""
+    """An empty list of values raises an error."""
     with pytest.raises(ValueError, match="at least one"):
         bootstrap([])
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)])
-def test_percentile_by_nearest_rank(share: float, expected: int) -> None:
-    """Of 1..100 the p-th percentile is p."""
+def test_percentile_is_the_nearest_rank(share: float, expected: int) -> None:
+    """The p-th percentile of 1..100 is p."""
     assert percentile(list(range(100, 0, -1)), share) == expected
 
 
@@ -139,7 +139,7 @@ def test_percentile_refuses_invalid_arguments(values: list[float], share: float)
 
 @given(GAINS)
 def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
-    """Random sign changes give about the p-value of all sign changes."""
+    """Random sign changes give about the p-value of all possible sign changes."""
     changed = [abs(gain) for gain in gains if gain]
     observed = abs(sum(gains))
     sums = [
@@ -158,7 +158,7 @@ def test_equal_rankings_differ_by_nothing() -> None:
 
 
 def test_a_better_ranking_is_significant() -> None:
-    """Twelve questions won and none lost have a small p-value."""
+    """Twelve questions won and none lost give a small p-value."""
     pair = paired_test([({"R@10": 0.0}, {"R@10": 1.0})] * 12)
     assert pair.difference.mean == 1.0
     assert pair.p < 0.005

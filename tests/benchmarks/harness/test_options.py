@@ -1,4 +1,4 @@
-"""Command lines made of request dataclasses."""
+"""Command-line options generated from request dataclasses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.harness.options import add_options, flag, request_of
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Every kind of option."""
+    """A dataclass with every kind of field that an option can have."""
 
     data: Path = field(metadata=flag("a folder", Path))
     sizes: tuple[int, ...] = field(default=(1, 2), metadata=flag("sizes", int, least=1))
@@ -26,14 +26,14 @@ class Request:
 
 @pytest.fixture
 def parser() -> argparse.ArgumentParser:
-    """A parser of the request."""
+    """An argument parser with the options of Request."""
     parser = argparse.ArgumentParser(prog="p")
     add_options(parser, Request)
     return parser
 
 
 def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
-    """Words are converted to the types of the fields; absent options have their defaults."""
+    """Words are converted to the fields' types; options that are not set have their defaults."""
     assert request_of(parser.parse_args(["--data", "d"]), Request) == Request(Path("d"))
     words = ["--data", "d", "--sizes", "5", "6", "--rounds", "2", "--limit-s", "1.5", "--store", "s", "--plain"]
     expected = Request(Path("d"), (5, 6), 2, 1.5, Path("s"), "cut", plain=True)
@@ -41,7 +41,7 @@ def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
 
 
 def test_help_shows_defaults(parser: argparse.ArgumentParser) -> None:
-    """Defaults that are values are shown; None and False are not."""
+    """Defaults are shown except None and False."""
     text = parser.format_help()
     assert "(default: 1 2)" in text
     assert "(default: 3)" in text
@@ -61,7 +61,7 @@ def test_help_shows_defaults(parser: argparse.ArgumentParser) -> None:
 def test_invalid_words_are_usage_errors(
     parser: argparse.ArgumentParser, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names what was wrong."""
+    """The error names the invalid word or option."""
     with pytest.raises(SystemExit):
         parser.parse_args(words)
     assert message in capsys.readouterr().err

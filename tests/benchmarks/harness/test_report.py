@@ -1,4 +1,4 @@
-"""Reports as text and as JSON."""
+"""Benchmark reports as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long na
 
 
 def test_columns_line_up() -> None:
-    """Text is left-aligned, numbers are right-aligned, None is a dash."""
+    """Text is left-aligned, numbers are right-aligned, and None is a dash."""
     assert render_table(TABLE).splitlines() == [
         "Recall",
         "",
@@ -37,12 +37,12 @@ def test_columns_line_up() -> None:
     ("value", "shown"), [(0.0, "0.000"), (9.8765, "9.877"), (12.34, "12.3"), (-0.5, "-0.500"), (12_345.6, "12,346")]
 )
 def test_numbers_have_about_three_digits(value: float, shown: str) -> None:
-    """Floats have about three significant digits."""
+    """Floats are shown with about three significant digits."""
     assert f" {shown} |" in render_table(Table("t", ("x",), ((value,),))).splitlines()[-1]
 
 
 def test_a_row_of_another_length_is_refused() -> None:
-    """Every row needs a cell for each column."""
+    """A row needs one cell for each column."""
     with pytest.raises(ValueError, match="2 cells under 1 columns"):
         Table("t", ("x",), ((1, 2),))
 
@@ -68,5 +68,5 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_spread_has_median_least_and_most() -> None:
-    """The values are rounded."""
+    """The three values are rounded."""
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

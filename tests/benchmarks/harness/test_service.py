@@ -1,4 +1,4 @@
-"""Processes of the service and the connection to it."""
+"""Starting, finding and killing the service's processes, and the HTTP connection to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.harness.stores import settings_in
 
 
 def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> None:
-    """Its memory is read from the system, and it can be killed."""
+    """Its memory use can be read, and it can be killed."""
     code = "import sys; print('up', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -49,13 +49,13 @@ def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> N
 
 
 def test_free_ports_are_unreserved() -> None:
-    """A free port is above the reserved ones."""
+    """A free port has a number above the reserved ports."""
     assert 1_024 < free_port() < 65_536
 
 
 @pytest.mark.slow
 def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
-    """A data folder that the service cannot use ends the start at once."""
+    """An unusable data folder ends the start at once."""
     (tmp_path / "live").write_text("not a folder")
     (tmp_path / "encoder").write_text("not a folder")
     settings = settings_in(tmp_path).model_copy(update={"encoder_dir": tmp_path / "encoder"})
@@ -65,7 +65,7 @@ def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """The URL of a server that answers with the body that it gets, with 404 for any other path than /."""
+    """The URL of a server that returns each request's body, with status 404 for any path but /."""
 
     class Echo(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -88,7 +88,7 @@ def echo() -> Iterator[str]:
 
 @pytest.mark.anyio
 async def test_a_connection_sends_several_requests(echo: str) -> None:
-    """Answers with 2xx are returned, others are errors with the body as message."""
+    """Answers with 2xx are returned; others raise an error with the body as its message."""
     client = await KeepAliveClient.open(echo)
     try:
         assert await client.post("/", {"a": 1}) == b'{"a": 1}'

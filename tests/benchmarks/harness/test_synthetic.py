@@ -1,4 +1,4 @@
-"""Synthetic texts."""
+"""Synthetic texts for speed benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.harness.synthetic import questions, turns
 
 @given(st.integers(0, 50), st.integers(0, 1_000))
 def test_texts_are_distinct_and_reproducible(count: int, seed: int) -> None:
-    """The same seed gives the same texts, no two of them equal."""
+    """The same seed gives the same texts, all of them different."""
     texts = list(turns(count, seed=seed))
     assert texts == list(turns(count, seed=seed))
     assert len({turn.text for turn in texts}) == count

@@ -1,4 +1,4 @@
-"""Asking the questions of a set and scoring rankings and contexts, on fakes."""
+"""Evaluation: the questions of a set are asked and their rankings and contexts scored, on fakes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def small(tmp_path: Path) -> EvaluationSet:
-    """The small set."""
+    """The small evaluation set."""
     return read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
 
 
 async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
-    """In rankings and in contexts, for the set's types and for all types."""
+    """Rankings and contexts, by the set's types or all types, count the merged memory."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -47,7 +47,7 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
-    """Every budget without a choice, else those of the evaluation."""
+    """Without a choice, a question has a context for every budget."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -57,7 +57,7 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
 
 
 async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
-    """Sliced questions have the same scores, each once."""
+    """The slices together have each question once, with the same scores as unsliced."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     whole = await evaluate(parts.evaluation, small, loaded)
@@ -66,7 +66,7 @@ async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
 
 
 def test_mrr_looks_at_ten_ranks() -> None:
-    """Evidence at rank 11 does not count."""
+    """Evidence at rank 11 gives a reciprocal rank of 0."""
     ranking = [str(number) for number in range(1, 12)]
     assert ranking_metrics(ranking, ["11"]) == dict.fromkeys(METRICS, 0.0)
     assert ranking_metrics(ranking, ["10"])["MRR"] == pytest.approx(0.1)
@@ -89,7 +89,7 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
 
 
 async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> None:
-    """The profile reaches the request; an unknown one is refused."""
+    """The request has the chosen ranking profile; an unknown one is refused."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     with pytest.raises(ExceptionGroup) as failed:
@@ -98,13 +98,13 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
 
 
 def test_evidence_counts_as_shown_by_id() -> None:
-    """Half of the evidence is in the context."""
+    """The ids in the context include half of the evidence, so its recall is one half."""
     item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
     assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
 
 
 def test_violations_and_understatements_are_detected() -> None:
-    """A recount above budget plus working memory violates; one above the stated total understates."""
+    """A context above budget plus working memory violates; one above its stated total understates."""
     score = score_context(_answer([]), ["m"], 2, lambda text: len(text.split()) + 1)
     assert (score.tokens, score.allowed, score.stated) == (4, 3, 3)
     assert score.violates
@@ -115,13 +115,13 @@ def test_violations_and_understatements_are_detected() -> None:
 
 
 def test_only_a_context_of_one_text_is_recounted() -> None:
-    """Messages cannot be recounted as a whole."""
+    """A context in the form of messages is not recounted."""
     with pytest.raises(TypeError, match="one text"):
         score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
 
 
 def _turn(number: int, text: str) -> dict[str, str]:
-    """A corpus line: what Ada said at minute `number`."""
+    """A line of the corpus file: what Ada said at minute `number`."""
     return {
         "id": f"c:{number}",
         "conversation": "c",
@@ -134,7 +134,7 @@ def _turn(number: int, text: str) -> dict[str, str]:
 
 
 async def test_a_current_statement_ranks_above_the_stale_one(tmp_path: Path) -> None:
-    """Only a question with current and stale evidence is a pair."""
+    """Only questions with current and stale evidence are counted."""
     corpus = [
         _turn(1, "My budget for sneakers is 600"),
         _turn(2, "Tea is green"),

@@ -1,4 +1,4 @@
-"""Tables and figures of the scores of questions."""
+"""Tables and figures computed from the scores of questions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
 
 
 def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
-    """Contexts of several budgets; from `all_from` tokens on nothing is left out."""
+    """Scores of contexts for several budgets; from `all_from` tokens on, nothing is left out."""
     return {
         budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
         for budget in (0, 500, 1_000, 2_000, 4_000)
@@ -34,7 +34,7 @@ def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int
 
 
 def test_utilization_counts_full_contexts_only() -> None:
-    """Contexts that left something out count, from 500 tokens on; violations always count."""
+    """Contexts from 500 tokens on that left something out count; violations always do."""
     ways = [_way(1.0, _contexts(1.0, 0.9, all_from=1_000)), _way(0.0, _contexts(0.0, 0.7, over=1))]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
     assert at_500.utilization == pytest.approx(0.8)
@@ -44,7 +44,7 @@ def test_utilization_counts_full_contexts_only() -> None:
 
 
 def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
-    """The whole set comes first; the figures equal the cells."""
+    """The row of the whole set comes first, and the figures equal the cells."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     scores = tuple(
         QuestionScore(question, _way(recall, _contexts(recall, 0.9)), _way(0.0, _contexts(0.0, 0.9)))

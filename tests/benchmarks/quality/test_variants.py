@@ -1,4 +1,4 @@
-"""Rankings of variants and paired comparisons, on fakes."""
+"""Rankings by variants of the retriever and their paired comparison, on fakes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ pytestmark = pytest.mark.anyio
 
 
 class TokenEmbedder(FakeEmbedder):
-    """Embeds queries with token vectors."""
+    """An encoder whose queries have token vectors."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """One token vector."""
+        """The query's vector, with one token vector."""
         return Embedding((await super().embed_query(text)).dense, np.zeros((1, 128), dtype=np.int8))
 
 
 @pytest.fixture
 def opened() -> Opened:
-    """Parts on fakes."""
+    """The parts that a comparison needs, on fakes."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     return Opened(
         store=store,
@@ -57,7 +57,7 @@ def opened() -> Opened:
 
 
 async def test_questions_are_ranked_in_their_order(opened: Opened, tmp_path: Path) -> None:
-    """Each question has its metrics, with the usual weights and with others."""
+    """Each question has its metrics, with the default weights and with others."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     for variant in (Variant("usual", opened.parts), Variant("other", opened.parts, weights={"similarity": 1.0})):
@@ -66,7 +66,7 @@ async def test_questions_are_ranked_in_their_order(opened: Opened, tmp_path: Pat
 
 
 async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
-    """Every signal with a weight, keywords, and token vectors are each left out once."""
+    """There is one ablation per weighted signal, one without keywords and one without token vectors."""
     weights = weights_of("balanced")
     variants = ablations(opened.parts, "balanced")
     weighted = [name for name, weight in weights.items() if weight]
@@ -77,14 +77,14 @@ async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
 
 
 async def test_wordless_queries_have_no_terms() -> None:
-    """Documents keep their terms."""
+    """The encoder drops sparse terms of queries and keeps those of documents."""
     encoder = Wordless(FakeSparse())
     assert encoder.encode_query("harbour crane").indices.size == 0
     assert encoder.encode_document("harbour crane").indices.size == 2
 
 
 async def test_tokenless_queries_keep_their_dense_vector() -> None:
-    """Only the token vectors of a query are missing."""
+    """The encoder drops only the token vectors of a query."""
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
@@ -98,7 +98,7 @@ async def test_tokenless_queries_keep_their_dense_vector() -> None:
 
 
 async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) -> None:
-    """A profile and every ablation have a paired test of all questions and of each category."""
+    """Each profile and ablation has a paired test over all questions and over each category."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     wanted = Comparisons("balanced", against="relevance", ablate=True)
@@ -114,7 +114,7 @@ async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) 
 
 
 async def test_without_options_nothing_is_compared(opened: Opened, tmp_path: Path) -> None:
-    """No option, no comparison."""
+    """No variant is ranked unless an option asks for it."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     assert await compare_variants(Comparisons(), opened, small, loaded) == []

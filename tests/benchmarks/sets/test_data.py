@@ -1,4 +1,4 @@
-"""Reading evaluation sets."""
+"""Reading evaluation sets from files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_conversations_have_their_questions(tmp_path: Path) -> None:
 
 
 def test_only_answerable_queries_with_evidence_count(tmp_path: Path) -> None:
-    """A query without answer or evidence is dropped and counted."""
+    """A query without answer or evidence is dropped, and the dropped ones are counted."""
     unanswerable = {**QUERIES[0], "id": "q8", "answerable": False}
     without_evidence = {**QUERIES[0], "id": "q9", "evidence": []}
     whole = read_set(write_set(tmp_path / "small", CORPUS, [*QUERIES, unanswerable, without_evidence]))
@@ -59,7 +59,7 @@ def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, 
 def test_a_broken_line_is_named(
     tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
 ) -> None:
-    """The error names the file and the line."""
+    """The error has the file and the line number."""
     with pytest.raises(BadSet, match=re.escape(message)):
         read_set(write_set(tmp_path / "broken", corpus, queries))
 
@@ -68,7 +68,7 @@ def test_a_broken_line_is_named(
     ("line", "message"), [("{", "Input data was truncated"), ("[1]", "Expected `object`, got `array`")]
 )
 def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, message: str) -> None:
-    """The error names the file and the line."""
+    """The error has the file and the line number."""
     folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
     (folder / "corpus.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(BadSet, match=f"jsonl:2: {message}"):
@@ -76,7 +76,7 @@ def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, line: str, messag
 
 
 def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
-    """Every folder with both files is a set; asking for another one is an error."""
+    """Every folder with corpus and queries is a set; asking for another one raises an error."""
     write_set(tmp_path / "b", CORPUS, QUERIES)
     write_set(tmp_path / "a", CORPUS, QUERIES)
     (tmp_path / "notes").mkdir()
@@ -87,13 +87,13 @@ def test_sets_are_found_by_their_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_sets_is_an_error(tmp_path: Path) -> None:
-    """An empty folder does not give an empty table."""
+    """An empty folder raises an error instead of giving an empty table."""
     with pytest.raises(BadSet, match="no folder in"):
         find_sets(tmp_path)
 
 
 def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
-    """A limit keeps queries of all conversations and every memory."""
+    """A limit keeps some queries of each conversation and every memory."""
     whole = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     limited = limit_questions(whole, 2)
     assert [question.id for question in limited.questions] == ["q1", "q2"]
@@ -103,7 +103,7 @@ def test_limited_questions_are_spread_over_the_file(tmp_path: Path) -> None:
 
 
 def test_an_event_keeps_its_speaker() -> None:
-    """An episodic entry becomes a draft with speaker, session and time."""
+    """An episodic entry becomes a draft with its speaker, session and time."""
     entry = CorpusEntry("1", "c", "I lost my job", MemoryType.EPISODIC, "s1", "Gina", "2023-01-20T16:04:00Z")
     fields = to_draft(entry).model_dump(mode="json", exclude_defaults=True)
     assert fields == {
@@ -116,7 +116,7 @@ def test_an_event_keeps_its_speaker() -> None:
 
 
 def test_other_types_have_no_speaker() -> None:
-    """A semantic draft has only the fields of the entry."""
+    """The draft of a semantic entry has none of the fields of events."""
     entry = CorpusEntry("1", "c", "Gina dances", MemoryType.SEMANTIC, None, "Gina")
     assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {
         "type": "semantic",
@@ -126,6 +126,6 @@ def test_other_types_have_no_speaker() -> None:
 
 @pytest.mark.parametrize("kind", [MemoryType.PROSPECTIVE, MemoryType.WORKING])
 def test_drafts_are_visible_outside_of_their_session(kind: MemoryType) -> None:
-    """Types that only their session sees are written for the namespace, as queries have no session."""
+    """Private types are written for the whole namespace, as queries have no session."""
     draft = to_draft(CorpusEntry("1", "c", "Call Jon", kind, "s1"))
     assert draft.visibility == "namespace"

@@ -1,4 +1,4 @@
-"""Loading sets into a store and verifying a store that was kept."""
+"""Loading evaluation sets into a store, and verifying a store of an earlier run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def small(tmp_path: Path) -> EvaluationSet:
-    """The small set."""
+    """The small evaluation set."""
     return read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
 
 
@@ -33,7 +33,7 @@ async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
 
 
 async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) -> None:
-    """The manifest survives a round trip; a store with the content of the corpus is accepted."""
+    """Its manifest survives a round trip; a store with the corpus's content is accepted."""
     parts = FakeParts()
     loaded = await kept_or_loaded(parts.ingestor, parts.store, small, tmp_path)
     assert manifest_path(tmp_path, "small").is_file()
@@ -41,7 +41,7 @@ async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) ->
 
 
 async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:
-    """A corpus that changed has another hash."""
+    """The hash in its manifest differs from that of the corpus."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     changed = write_set(tmp_path / "other" / "small", [{**CORPUS[0], "text": "Another text"}, *CORPUS[1:]], QUERIES)
@@ -50,7 +50,7 @@ async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, t
 
 
 async def test_a_kept_store_that_lost_a_memory_is_refused(small: EvaluationSet) -> None:
-    """The missing entry is named."""
+    """The error names the missing entry."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     await parts.store.delete(scope_of("small", "c1"), [loaded.ids["c1:2"]])

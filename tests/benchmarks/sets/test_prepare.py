@@ -1,4 +1,4 @@
-"""Sets made of published files: tiny files of the same shape, written by hand."""
+"""Preparing evaluation sets from published files; the tests use tiny handwritten files of the same shape."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
 
 
 def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
-    """If no turn is marked, every turn of the answering sessions is evidence."""
+    """If no turn is marked as evidence, every turn of the answering sessions is."""
     instance = copy.deepcopy(LONGMEMEVAL[0])
     del instance["haystack_sessions"][1][0]["has_answer"]
     source = _write(tmp_path / "x.json", [instance])
@@ -219,7 +219,7 @@ def test_beam_gives_a_conversation_for_each_folder(tmp_path: Path) -> None:
 
 
 def test_conversations_can_be_limited(tmp_path: Path) -> None:
-    """Only the first N are prepared."""
+    """With a limit of N only the first N are prepared."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     prepare("longmemeval", source, tmp_path / "sets", 1)
     assert list(read_set(tmp_path / "sets" / "longmemeval_s").corpus) == ["lme-q1"]
@@ -308,7 +308,7 @@ def test_an_unexpected_shape_of_beam_is_refused(tmp_path: Path, chat: object, pr
 
 
 def test_a_missing_source_is_reported(tmp_path: Path) -> None:
-    """A missing file, a folder without conversations, a file instead of a folder, and broken JSON."""
+    """Missing files, folders without conversations, a file as folder, and broken JSON are errors."""
     with pytest.raises(BadSource, match="does not exist"):
         prepare("locomo", tmp_path / "none.json", tmp_path / "sets", None)
     with pytest.raises(BadSource, match="no numbered folder"):
@@ -321,7 +321,7 @@ def test_a_missing_source_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_existing_set_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second run ends with one line."""
+    """The second run ends with a one-line error."""
     source = _write(tmp_path / "longmemeval_s.json", LONGMEMEVAL)
     arguments = ["longmemeval", str(source), "--out", str(tmp_path / "sets")]
     assert main(arguments) == 0

@@ -20,7 +20,7 @@ Run: TypeAlias = Callable[[str], Any]
 
 @pytest.fixture
 def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line and returns its figures."""
+    """A function that runs a command line and returns the figures of its JSON report."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
 
     def run(line: str) -> Any:
@@ -33,7 +33,7 @@ def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatc
 
 @slow
 def test_scale_compares_two_sizes(figures: Run) -> None:
-    """Both stores are filled and asked; disk and memory are measured."""
+    """Stores of both sizes are filled and queried; disk and memory use are measured."""
     result = figures("scale --small 20 --large 60 --namespaces 2 --queries 4 --settle-s 0 --store {store}")
     assert result["ratios"]["warm"]["p95"] > 0
     assert result["ratios"]["cold"]["p95"] > 0
@@ -44,7 +44,7 @@ def test_scale_compares_two_sizes(figures: Run) -> None:
 
 @slow
 def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
-    """Each side answers in each round."""
+    """Clients and tasks both get answers in each round."""
     result = figures("throughput --size 40 --namespaces 2 --queries 6 --clients 2 --rounds 1 --store {store}")
     assert len(result["ratios"]) == 1
     assert min(result["ratios"]) > 0
@@ -52,8 +52,8 @@ def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
 
 
 @slow
-def test_latency_measures_over_the_bare_engine(figures: Run) -> None:
-    """Retrievals and writes have percentiles, and the ratios compare them with the engine's queries."""
+def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
+    """Retrievals and writes have percentiles, and ratios to the engine's bare queries."""
     result = figures("latency --sizes 40 --namespaces 2 --queries 10 --writes 3 --settle-s 0 --store {store}")["40"]
     assert result["ratios"][f"{latency.PLAIN} / {latency.ENGINE_IDS}"]["p50"] > 0
     assert set(result["added"]) == {"late interaction", "a receipt"}
@@ -61,8 +61,8 @@ def test_latency_measures_over_the_bare_engine(figures: Run) -> None:
 
 
 @slow
-def test_sidecar_switches_each_part_off(figures: Run) -> None:
-    """Every row has a median."""
+def test_sidecar_measures_the_service_without_each_part(figures: Run) -> None:
+    """Every variant has a row with a median."""
     result = figures("sidecar --sizes 40 --namespaces 2 --queries 4")["40"]
     assert len(result) == 6
     assert min(result.values()) > 0
@@ -70,10 +70,10 @@ def test_sidecar_switches_each_part_off(figures: Run) -> None:
 
 @slow
 def test_ingest_compares_the_pipeline_with_the_encoder(figures: Run) -> None:
-    """Both have a rate in each round."""
+    """Pipeline and encoder both have a rate in each round."""
     assert len(figures("ingest --count 20 --rounds 2 --screened")["ratios"]) == 2
 
 
 def test_ratios_compare_rates_of_the_same_round() -> None:
-    """The rate of the pipeline over that of the encoder, round by round."""
+    """Each ratio is the pipeline's rate divided by the encoder's in that round."""
     assert Rates(encoder=[100.0, 50.0], pipeline=[90.0, 50.0]).ratios() == [0.9, 1.0]

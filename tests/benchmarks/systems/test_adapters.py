@@ -1,4 +1,4 @@
-"""Drivers on stand-ins for their systems: the calls that they make and how they read the answers."""
+"""Drivers of other memory systems, run against stand-ins: the calls they make and how they read the answers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ITEMS = [Item("a", "n", "s", "north"), Item("b", "n", "s", "east")]
 
 
 class Recorded:
-    """Records its calls and returns a fixed answer."""
+    """A callable that records its calls and returns a fixed answer."""
 
     def __init__(self, answer: Any = None) -> None:
         self.calls: list[tuple[Any, dict[str, Any]]] = []
         self.answer = answer
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Record the call."""
+        """Record the call and return the answer."""
         self.calls.append((arguments, named))
         return self.answer
 
@@ -31,7 +31,7 @@ class Recorded:
 
 
 def test_vectors_are_found_by_their_text() -> None:
-    """In the order of the texts; an unknown text is an error."""
+    """They are returned in the order of the texts; an unknown text raises an error."""
     assert VECTORS.dimensions == 2
     assert VECTORS.all_of(["east"]).tolist() == [[1, 0]]
     assert VECTORS.lists(["east", "north"]) == [[1, 0], [0, 1]]
@@ -40,7 +40,7 @@ def test_vectors_are_found_by_their_text() -> None:
 
 
 def test_mem0_adds_each_text_under_its_user() -> None:
-    """Nothing is inferred; hits are named by the ids in their metadata."""
+    """Mem0's inference is off; hits are identified by the ids in their metadata."""
     memory = Recorded({"results": [{"metadata": {"item": "b"}}, {"metadata": {"item": "a"}}]})
     system = Mem0(memory)
     system.add(ITEMS)
@@ -50,7 +50,7 @@ def test_mem0_adds_each_text_under_its_user() -> None:
 
 
 def test_mempalace_files_drawers_in_a_wing() -> None:
-    """A namespace is a wing; hits are named by their source."""
+    """Each namespace is a wing; hits are identified by their source."""
     collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
     system = MemPalace("palace", collection, search)
     system.add(ITEMS)
@@ -62,13 +62,13 @@ def test_mempalace_files_drawers_in_a_wing() -> None:
 
 
 def test_an_error_of_mempalace_is_raised() -> None:
-    """An error is not an empty answer."""
+    """An answer with an error is not read as an empty answer."""
     with pytest.raises(RuntimeError, match="index is broken"):
         MemPalace("palace", Recorded(), Recorded({"error": "index is broken"})).search("n", "?", 1)
 
 
 def test_vectors_are_served_on_loopback() -> None:
-    """For one text or several; an unknown text gets a unit vector."""
+    """The server takes one text or several; an unknown text gets a unit vector."""
     url = serve(VECTORS)
     assert url.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=url, timeout=10) as client:

@@ -1,4 +1,4 @@
-"""The product with precomputed embeddings."""
+"""The product as one of the compared systems, with precomputed embeddings."""
 
 from __future__ import annotations
 

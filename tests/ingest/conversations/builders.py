@@ -1,4 +1,4 @@
-"""Threads over a real server, with ingestion over a store in memory."""
+"""Builders of threads on a real live server, whose ingestor writes to an in-memory store."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
-    """An ingestor that writes to `store` what passes `gates`."""
+    """An ingestor that screens drafts by `gates` and writes those that pass to `store`."""
     return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates)
 
 
 def threads_over(
     live: LiveClient, policies: str = "", ingestor: Ingestor | None = None, redactor: Redactor | None = None
 ) -> Threads:
-    """Threads with the policies of a YAML text."""
+    """Threads whose policies are parsed from a YAML text."""
     store, tokenizer = RedisThreads(live), FakeTokenizer()
     lookup = PolicyLookup(Registry, parse_policies(policies, "test.yaml"))
     screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)

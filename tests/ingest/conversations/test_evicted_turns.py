@@ -31,20 +31,20 @@ SCOPE = Scope("acme", "n")
 
 
 class PoisonGate:
-    """Raises `error` for drafts that contain "poison"."""
+    """A gate that raises `error` for drafts that contain "poison"."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """The submission itself."""
+        """Return the submission unchanged, or raise for "poison"."""
         if self.error is not None and "poison" in submission.draft.content:
             raise self.error
         return submission
 
 
 class CrashingStore(InMemoryStore):
-    """A store that fails after each write while `crashes` is set."""
+    """A memory store that raises after each write while `crashes` is set."""
 
     crashes = True
 
@@ -56,7 +56,7 @@ class CrashingStore(InMemoryStore):
 
 
 async def evicted(*contents: str) -> FakeThreads:
-    """A store with one evicted batch for each of `contents`."""
+    """Live store with one batch of evicted turns for each text in `contents`."""
     threads = FakeThreads()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for content in (*contents, "stays"):
@@ -65,12 +65,12 @@ async def evicted(*contents: str) -> FakeThreads:
 
 
 async def episodes(store: InMemoryStore, scope: Scope = SCOPE) -> list[Memory]:
-    """The episodic memories in `store`."""
+    """All episodic memories in `store`."""
     return list((await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=500))).memories)
 
 
 async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
-    """Indices in the sources of all memories, sorted."""
+    """Turn indices from the `source` of every memory, sorted."""
     return sorted(index for memory in await episodes(store, scope) if memory.source for index in memory.source.turns)
 
 
@@ -78,7 +78,7 @@ async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
 async def test_a_rejected_batch_is_set_aside_after_three_tries(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The batches behind it are stored at once. It is counted and logged without its text."""
+    """The batches behind it are stored at once; it is counted and logged without its text."""
     threads, store = await evicted("poison", "a", "b"), InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
     with caplog.at_level(logging.ERROR):
@@ -97,7 +97,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
 
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
-    """It moves behind the others, and is never set aside."""
+    """It is moved behind the other batches and is never set aside, however often it is tried."""
     threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     for _ in range(3 * TRIES):
@@ -110,7 +110,7 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
 
 
 async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
-    """Once, because its redaction rules may have changed."""
+    """Each start retries each batch once, because the redaction rules may have changed."""
     threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
     ingestor = ingestor_over(InMemoryStore(), gate)
     writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
@@ -124,7 +124,7 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
 
 
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
-    """After 10, 20, 40 minutes and so on, with one try each time."""
+    """A batch that is set aside is tried once after 10 minutes, once after 20, once after 40 and so on."""
     threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: now[0])
     await writer.persist_all()
@@ -176,7 +176,7 @@ async def test_a_long_batch_becomes_several_memories() -> None:
 
 
 async def test_a_memory_is_never_dated_in_the_future() -> None:
-    """A turn from a clock that was two days ahead becomes a memory of now."""
+    """A turn whose timestamp is two days ahead becomes a memory created now."""
     threads, store = FakeThreads(), InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for moment in (NOW + timedelta(days=2), NOW):
@@ -188,7 +188,7 @@ async def test_a_memory_is_never_dated_in_the_future() -> None:
 
 
 async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
-    """The reason says so; it is no internal error."""
+    """The batch is set aside with a reason that says so; it is not an internal error."""
     threads = await evicted("x" * 600_000)
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
@@ -199,7 +199,7 @@ async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
 
 @pytest.mark.parametrize("moment", ["before the write", "after the write"])
 async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, moment: str) -> None:
-    """Another process stores the batch, whether or not the first one had written the memory."""
+    """Another process stores the batch once, whether or not the crashed one had written the memory."""
     policy, scope = "threads: {r: {type: message_count_based, max_messages: 10}}", fresh_scope()
     store = CrashingStore()
     gates: tuple[ScreeningGate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
@@ -212,7 +212,7 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
 
 
 async def flush_once(threads: Threads, scope: Scope) -> None:
-    """Append eight turns, of which the last one causes a flush."""
+    """Append eight turns to a thread; the last one triggers a flush."""
     opened = await threads.open(scope, OpenRequest(resource="r"))
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""Flushes of threads that change meanwhile, without locks, and with a language model."""
+"""Flushes of threads: concurrent changes, summaries by a language model, thresholds and failures."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ threads:
 
 
 class ContestedThreads(FakeThreads):
-    """A store in which the first `times` removals fail."""
+    """A thread store whose first `times` removals fail, as if another caller had removed a turn."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
         self.times = times
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """False at first, as if another caller had removed a turn."""
+        """False for the first `times` calls, as if another caller had removed a turn."""
         self.times -= 1
         return self.times < 0 and await super().remove(scope, removal)
 
 
 class CountingSummariser(Summariser):
-    """Returns a fixed summary of two tokens, and counts its calls."""
+    """A summariser that returns a fixed summary of two tokens and counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
-        """The summary."""
+        """The fixed summary."""
         self.calls += 1
         return "by model"
 
@@ -68,7 +68,7 @@ async def flusher(
 
 
 async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:
-    """The model is asked once; later attempts summarise by rule, to keep up with the changes."""
+    """The language model is asked once; later attempts use the faster summary by rule."""
     store, model = ContestedThreads(2), CountingSummariser()
     result = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
     assert result.flushed == 2
@@ -86,7 +86,7 @@ async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
 async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
-    """Otherwise the summary is made by rule."""
+    """The model is called if the resource's policy asks for it; otherwise the summary is by rule."""
     model = CountingSummariser()
     result = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
     assert model.calls == calls
@@ -94,7 +94,7 @@ async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls:
 
 
 async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:
-    """The threshold is 80 % of four messages."""
+    """The threshold is 80 % of the thread's limit of four messages."""
     store = FakeThreads()
     threads = await flusher(store, CountingSummariser())
     await store.remove(SCOPE, Removal("t", (0,), NOW))
@@ -103,7 +103,7 @@ async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() ->
 
 
 async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
-    """`try_flush` returns 0; a requested flush raises."""
+    """`try_flush`, which an append calls, returns 0; a flush that was requested raises the error."""
     away = await flusher(FakeThreads(), CountingSummariser(), locks=UnavailableLocks())
     assert await away.try_flush(SCOPE, "t") == 0
     with pytest.raises(Unavailable):

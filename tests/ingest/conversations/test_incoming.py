@@ -18,12 +18,12 @@ POLICY = ThreadPolicy(privacy=Privacy(redact=["B-[0-9]{3}"], never_keep_roles=["
 
 
 def screen() -> TurnScreen:
-    """A screen with the default rules."""
+    """A screen of turns with the default redaction rules."""
     return TurnScreen(Redactor(), PolicyLookup(Registry), FakeTokenizer(), lambda: NOW)
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
-    """Names of members too, which stay distinct; other values stay."""
+    """Member names are redacted too and stay distinct; values that are no strings are unchanged."""
     cleaned = redacted({"B-123": ["B-456 x", 7, None], "B-124": 1}, POLICY.privacy.redact)
     assert cleaned.value == {"[redacted]": ["[redacted] x", 7, None], "[redacted] 2": 1}
     assert cleaned.counts == {"policy": 3}
@@ -32,7 +32,7 @@ def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("padding", ["", " word" * 5_000])
 async def test_turns_are_redacted_and_counted(padding: str) -> None:
-    """By the tenant's rules and the policy's patterns; large turns too, which are screened in a worker thread."""
+    """The tenant's rules and the policy's patterns apply; large turns are screened in a worker thread."""
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
     screened = await screen().turns("t", POLICY, new)
     (turn,) = screened.value
@@ -43,7 +43,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
 
 @pytest.mark.anyio
 async def test_turns_that_must_not_be_stored_are_refused() -> None:
-    """For their role, or for their length after redaction."""
+    """A turn is refused for an excluded role, or if it is too long after redaction."""
     with pytest.raises(InvalidRequest, match="role 'tool'"):
         await screen().turns("t", POLICY, [NewTurn(role="tool", content="x")])
     long = "B-123" * (MAX_TURN // 5)

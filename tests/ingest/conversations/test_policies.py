@@ -22,13 +22,13 @@ agents:
 
 
 def registry(window: int) -> Registry:
-    """A registry of one model named tiny."""
+    """A model registry with one model, named tiny."""
     entry = ModelEntry(provider="p", names=["tiny"], window=window, tokenizer="cl100k_base")
     return Registry.of(RegistryFile(models=[entry]))
 
 
 def test_the_example_of_the_readme_is_valid() -> None:
-    """Both policies and the agent."""
+    """Its two policies and its agent are parsed."""
     text = (Path(__file__).parents[3] / "ingest" / "conversations" / "README.md").read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     policies = parse_policies(example, "README.md")
@@ -37,7 +37,7 @@ def test_the_example_of_the_readme_is_valid() -> None:
 
 
 def test_a_share_of_a_models_window_is_a_token_limit() -> None:
-    """The smaller of two limits holds. An unknown model has a default window and a margin."""
+    """Of two limits the smaller one applies; an unknown model has a default window and a margin."""
     known = registry(1_000)
     lookup = PolicyLookup(lambda: known)
     assert lookup.limits(ThreadPolicy(max_context_ratio=0.25, model="tiny")).tokens == 250
@@ -50,7 +50,7 @@ def test_a_share_of_a_models_window_is_a_token_limit() -> None:
 
 
 def test_unknown_models_are_reported() -> None:
-    """With the policy and the window that is assumed."""
+    """The report names the policy and the window that is assumed."""
     policies = Policies(threads={name: ThreadPolicy(max_context_ratio=0.5, model=name) for name in ("tiny", "nobody")})
     assert PolicyLookup(lambda: registry(1_000), policies).warnings() == [
         "threads.nobody.model: the window of 'nobody' is unknown; 8192 tokens are assumed"
@@ -87,7 +87,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """An agent of the file writes only to its own; other resources are open to agents that are not in the file."""
+    """A listed agent writes only to its resources; unlisted agents write to those of no agent."""
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     if allowed:
         lookup.check_write(resource, agent)
@@ -98,6 +98,6 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
 
 @pytest.mark.anyio
 async def test_a_change_is_cancelled_at_its_time_limit() -> None:
-    """The error names the operation and the limit."""
+    """The error names the operation and the time limit."""
     with pytest.raises(Unavailable, match=r"the append was cancelled after 0\.01 s"), time_limit(0.01, "append"):
         await anyio.sleep(1)

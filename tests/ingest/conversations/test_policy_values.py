@@ -77,7 +77,7 @@ CASES: dict[str, tuple[str, str]] = {
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The dotted path of every setting of a model."""
+    """Dotted paths of all settings of a pydantic model."""
     for name, field in model.model_fields.items():
         models = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_model(part)]
         if models:
@@ -91,13 +91,13 @@ def _is_model(annotation: Any) -> bool:
 
 
 def test_every_setting_has_a_case() -> None:
-    """A new setting needs a new case."""
+    """A setting that is added to the policy needs a case in this file."""
     assert set(settings_of(ThreadPolicy)) == set(CASES)
 
 
 @pytest.mark.parametrize("setting", [setting for setting in CASES if not setting.startswith("locks.")])
 async def test_two_values_of_a_setting_give_different_results(setting: str) -> None:
-    """For the same turns: what is stored, evicted, flushed, refused, summarised or shown."""
+    """The same turns are stored, evicted, flushed, refused, summarised or shown differently."""
     value, other = CASES[setting]
     assert await run(value) == await run(value)
     assert await run(value) != await run(other)
@@ -105,14 +105,14 @@ async def test_two_values_of_a_setting_give_different_results(setting: str) -> N
 
 @pytest.mark.parametrize("setting", ["locks.append", "locks.clear", "locks.flush"])
 async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> None:
-    """With a longer lock time it succeeds."""
+    """The same change succeeds with a longer lock time."""
     short, long = CASES[setting]
     assert await slow_change(short, setting) is not None
     assert await slow_change(long, setting) is None
 
 
 class FixedSummariser(Summariser):
-    """Returns a fixed summary."""
+    """A summariser that always returns the same text."""
 
     async def summary(self, _before: str, _turns: Sequence[Turn], _limit: int) -> str:
         """The summary."""
@@ -120,7 +120,7 @@ class FixedSummariser(Summariser):
 
 
 class CharacterTokenizer(FakeTokenizer):
-    """Counts characters."""
+    """A tokenizer that counts one token per character."""
 
     def count(self, text: str) -> int:
         """Number of characters."""
@@ -128,22 +128,22 @@ class CharacterTokenizer(FakeTokenizer):
 
 
 class SlowThreads(FakeThreads):
-    """A store whose changes take 0.3 s while it is slow."""
+    """A thread store whose changes take 0.3 s while `slow` is set."""
 
     slow = False
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Change after a delay."""
+        """Make the change after a delay."""
         await self._wait()
         return await super().append(scope, append)
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Change after a delay."""
+        """Make the change after a delay."""
         await self._wait()
         return await super().clear(scope, thread_id, backup_id)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Change after a delay."""
+        """Make the change after a delay."""
         await self._wait()
         return await super().remove(scope, removal)
 
@@ -154,7 +154,7 @@ class SlowThreads(FakeThreads):
 
 
 def threads_with(policy: str, store: FakeThreads) -> Threads:
-    """Threads with one resource and this policy."""
+    """Threads with one resource that has this policy."""
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
     policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
     lookup = PolicyLookup(lambda: Registry.of(default_file()), policies, tokenizers)
@@ -177,7 +177,7 @@ TURNS = [
 
 
 async def run(policy: str) -> list[object]:
-    """Results of appends, and the thread and its context afterwards."""
+    """Results of a series of appends, then the thread and its rendered context."""
     store = FakeThreads()
     threads = threads_with(policy, store)
     opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
@@ -200,7 +200,7 @@ async def run(policy: str) -> list[object]:
 
 
 async def slow_change(policy: str, setting: str) -> str | None:
-    """The error of a change to a slow store; None if it succeeded."""
+    """The error raised by a change to a slow store; None if the change succeeded."""
     store = SlowThreads()
     threads = threads_with(policy, store)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread

@@ -1,4 +1,4 @@
-"""Summaries of turns: by rule, and by a language model behind a real server on the loopback interface."""
+"""Summaries of turns: by rule, and by a language model behind a real HTTP server on loopback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BY_RULE = extract("so far", TURNS, 40, FakeTokenizer())
 @settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=80), max_size=10), st.integers(1, 60))
 def test_a_summary_by_rule_is_deterministic_and_within_its_limit(contents: list[str], limit: int) -> None:
-    """For any turns."""
+    """For any turns, two calls give the same summary, and it is within its token limit."""
     turns = [Turn("user", content, 1, NOW, index=index) for index, content in enumerate(contents)]
     summary = extract("", turns, limit, FakeTokenizer())
     assert FakeTokenizer().count(summary) <= limit
@@ -36,7 +36,7 @@ def test_a_summary_by_rule_is_deterministic_and_within_its_limit(contents: list[
 
 @pytest.mark.anyio
 async def test_long_turns_are_summarised_by_the_same_rules() -> None:
-    """In a worker thread."""
+    """They are summarised in a worker thread, with the same result."""
     turns = [
         Turn("user", "We decided on this. " * 2_000, 1, NOW, index=0),
         Turn("user", "It must hold.", 1, NOW, index=1),
@@ -47,19 +47,19 @@ async def test_long_turns_are_summarised_by_the_same_rules() -> None:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client."""
+    """An HTTP client."""
     async with httpx.AsyncClient() as client:
         yield client
 
 
 def summariser(http: httpx.AsyncClient, server: ModelServer, limit_s: float = 5.0) -> EndpointSummariser:
-    """A summariser that asks the server."""
+    """A summariser that asks the fake model server."""
     return EndpointSummariser(CompletionClient(http, server.endpoint, limit_s), FakeTokenizer())
 
 
 @pytest.mark.anyio
 async def test_a_model_summarises(http: httpx.AsyncClient) -> None:
-    """Its text is returned; the key is sent."""
+    """The model's text is returned, and the request has the API key."""
     with serving(says('{"summary": "The ledger moves to Postgres."}')) as server:
         summary = await summariser(http, server).summary("so far", TURNS, 40)
     assert summary == "The ledger moves to Postgres."
@@ -100,7 +100,7 @@ async def test_turns_are_sent_as_data_and_never_as_instructions(http: httpx.Asyn
 async def test_any_other_answer_falls_back_to_the_rules(
     http: httpx.AsyncClient, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so, without the turns' text."""
+    """An invalid answer gives the summary by rule; the log says so without the turns' text."""
     with serving(answer) as server:
         assert await summariser(http, server).summary("so far", TURNS, 40) == BY_RULE
     assert "falling back to a summary by rule" in caplog.text
@@ -109,7 +109,7 @@ async def test_any_other_answer_falls_back_to_the_rules(
 
 @pytest.mark.anyio
 async def test_a_slow_or_missing_model_falls_back_to_the_rules(http: httpx.AsyncClient) -> None:
-    """After its time limit at most."""
+    """The summary by rule is returned after the model's time limit at the latest."""
     with serving(lambda _: (0, "")) as server:
         assert await summariser(http, server, 0.2).summary("so far", TURNS, 40) == BY_RULE
     missing = EndpointSummariser(
@@ -120,7 +120,7 @@ async def test_a_slow_or_missing_model_falls_back_to_the_rules(http: httpx.Async
 
 @pytest.mark.anyio
 async def test_a_long_model_summary_is_truncated(http: httpx.AsyncClient) -> None:
-    """To its token limit."""
+    """The model's text is cut to the token limit of the summary."""
     with serving(says(json.dumps({"summary": "word " * 500}))) as server:
         summary = await summariser(http, server).summary("", TURNS, 7)
     assert FakeTokenizer().count(summary) == 7

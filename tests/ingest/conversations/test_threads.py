@@ -1,4 +1,4 @@
-"""Threads on a real server: opening, limits, round trips, TTL of chains, gaps and dry runs."""
+"""Threads on a real live server: opening, limits, round trips, TTL of parent chains, gaps and dry runs."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def threads(live: LiveClient) -> Threads:
 
 @pytest.fixture
 def scope() -> Scope:
-    """A scope that no other test uses."""
+    """A tenant and namespace that no other test uses."""
     return fresh_scope()
 
 
 class CountingClient(LiveClient):
-    """Counts calls of a client; each is one round trip."""
+    """A client of the live server that counts its calls; each call is one round trip."""
 
     def __init__(self, inner: LiveClient) -> None:
         self._inner = inner
@@ -67,12 +67,12 @@ class CountingClient(LiveClient):
 
 
 def turn(content: str) -> NewTurn:
-    """A user's turn."""
+    """A turn of the user."""
     return NewTurn(role="user", content=content)
 
 
 async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]:
-    """Ids of a chain of threads with keys and one turn each; oldest first."""
+    """Open threads with these keys, each the child of the one before, with one turn each; their ids, oldest first."""
     ids: list[str] = []
     for number in range(length):
         parent = ids[-1] if ids else None
@@ -83,7 +83,7 @@ async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]
 
 
 async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
-    """Seconds that each key of the scope has left."""
+    """Remaining TTL in seconds of each live-store key of the scope."""
     keys = [key async for key in live.keys_of(scope)]
 
     async def read(redis: Redis) -> dict[str, int]:
@@ -93,7 +93,7 @@ async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
 
 
 async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
-    """Set the TTL of every key of the scope, or of one thread."""
+    """Set the TTL of every key of the scope, or of the keys of one thread."""
     prefix = live_key(scope, "thread", thread_id or "")
     keys = [key async for key in live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
 
@@ -105,7 +105,7 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
-    """Including limits and TTL; only the first one also reads the thread's resource."""
+    """It includes limits and TTL; only the first append also reads the thread's resource."""
     counting = CountingClient(live)
     threads = threads_over(counting, "threads: {r: {max_messages: 100}}")
     opened = await threads.open(scope, OpenRequest(resource="r"))
@@ -119,7 +119,7 @@ async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> No
 async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """Of all their keys, names included, and of no descendant's."""
+    """All their keys are refreshed, names included; those of descendants are not."""
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
     await threads.append(scope, ids[2], turn("again"), None)
@@ -134,7 +134,7 @@ async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
 async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """Of the whole chain."""
+    """A replacement refreshes the thread and all its ancestors."""
     ids = await chain_of(threads, scope)
     await expire(live, scope, 100)
     await threads.chain(scope, ids[2])
@@ -145,7 +145,7 @@ async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
 
 
 async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """Older ancestors are still read and refreshed. The expired one cannot get a new child."""
+    """Older ancestors are still read and refreshed; a child of the expired thread is refused."""
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
     chain = await threads.chain(scope, ids[3])
@@ -160,7 +160,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, thread
 
 
 async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """The same resource and key create another thread."""
+    """Opening the same resource and key creates another thread."""
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
     opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
@@ -170,7 +170,7 @@ async def test_the_name_of_an_expired_thread_is_free(live: LiveClient, threads: 
 
 @pytest.mark.parametrize("force", [True, False])
 async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, scope: Scope, *, force: bool) -> None:
-    """Every key stays the same, and the result is that of the flush that follows."""
+    """A dry run of a flush leaves every key as it was and reports what the flush then does."""
     (thread_id,) = await chain_of(threads, scope, 1)
     for number in range(7):
         await threads.append(scope, thread_id, turn(f"We decided on step {number}. It must hold."), None)
@@ -201,7 +201,7 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
 
 
 async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: LiveClient, scope: Scope) -> None:
-    """All keys are rendered first."""
+    """All key templates are rendered before the first thread is created."""
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
         await threads.open_for_agent(scope, OpenRequest(agent_id="helper", variables=USER))
@@ -209,7 +209,7 @@ async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: Li
 
 
 async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, scope: Scope) -> None:
-    """Neither append nor replace, nor open with an initial context."""
+    """Append, replace and open with an initial context are refused."""
     threads = threads_over(live, AGENTS)
     request = OpenRequest(resource="facts", variables={"project": {"id": "p"}})
     thread_id = (await threads.open(scope, request)).thread.id
@@ -236,7 +236,7 @@ async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scop
 
 
 async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope) -> None:
-    """The backup has its turns."""
+    """The backup contains the turns that were cleared."""
     (thread_id,) = await chain_of(threads, scope, 1)
     cleared, backup_id = await threads.clear(scope, thread_id, backup=True)
     assert (cleared, backup_id is not None) == (1, True)

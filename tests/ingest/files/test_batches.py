@@ -1,4 +1,4 @@
-"""Cutting a file into batches."""
+"""Cutting the rows of an import file into batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FACTS = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
-    """So many rows, of which row number `bad` is a bad line."""
+    """What a reader returns for a file of `rows` rows, of which row number `bad` is a bad line."""
     readings: list[Reading] = [
         BadLine("f", row, "broken") if row == bad else FileRow({"content": f"row {row}"}, "f", row)
         for row in range(rows)
@@ -28,38 +28,38 @@ def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
 
 
 def test_a_batch_has_a_limited_number_of_rows() -> None:
-    """The next batch continues after it, and there is none after the last."""
+    """The next batch continues after its last row; after the last row there is no batch."""
     batches = read_batches(readings_of(BATCH_ROWS + 3), FACTS, lambda: NOW)
     assert [(batch.first, batch.end) for batch in batches] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS + 3)]
 
 
 @pytest.mark.parametrize(("finished", "expected"), [([(0, 2)], [(2, 5)]), ([(1, 2)], [(0, 1), (2, 5)])])
 def test_finished_rows_are_skipped(finished: list[tuple[int, int]], expected: list[tuple[int, int]]) -> None:
-    """A batch ends before finished rows, and the next one begins after them."""
+    """A batch ends before rows that the journal lists as finished; the next one begins after them."""
     batches = read_batches(readings_of(5), FACTS, lambda: NOW, finished)
     assert [(batch.first, batch.end) for batch in batches] == expected
 
 
 def test_a_strict_batch_ends_at_a_bad_row() -> None:
-    """The bad row is its last."""
+    """In strict mode the bad row is the last one of its batch."""
     batch = next(read_batches(readings_of(5, bad=2), FACTS, lambda: NOW, strict=True))
     assert (batch.end, len(batch.items), batch.problems[0].line) == (3, 2, 2)
 
 
 def test_reasons_do_not_quote_secrets() -> None:
-    """A reason that quotes the row is redacted."""
+    """The reason for a bad row is redacted where it quotes a secret of the row."""
     readings = iter([BadLine("f", 1, "unknown field ann@example.org")])
     (batch,) = read_batches(readings, FACTS, lambda: NOW)
     assert "ann@example.org" not in batch.problems[0].reason
 
 
 def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
-    """A file that can't be opened any more is reported, without a line."""
+    """A file that can no longer be opened is reported as one bad row without a line number."""
     with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (readings, _):
         assert list(readings) == [BadLine("gone", None, "can't be read: No such file or directory")]
 
 
 def test_standard_input_is_read_from_the_stream() -> None:
-    """Its rows have the name of the pipe."""
+    """Its rows have `-` as the name of their file."""
     with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (readings, _):
         assert list(readings) == [FileRow({"content": "text"}, "-", 1)]

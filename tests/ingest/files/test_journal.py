@@ -1,4 +1,4 @@
-"""The journal of an import."""
+"""The journal of an import, which lists the rows that are finished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECOND = FinishedRows("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
 def test_entries_survive_reopening(tmp_path: Path) -> None:
-    """They are found by file, and belong to one import."""
+    """Entries are found by file and belong to one import."""
     journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -36,7 +36,7 @@ def test_entries_survive_reopening(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
-    """Entries before it count, and the next entry is written whole."""
+    """Entries before it are read, and the next entry is written on a new line."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -49,7 +49,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
-    """Its rows will be sent again; the other entries count."""
+    """Rows of the damaged entry are sent again; the other entries are read."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     path = next(tmp_path.iterdir())
@@ -58,7 +58,7 @@ def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
-    """An incomplete one leaves it."""
+    """An import that did not finish keeps its journal."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.close(complete=False)
@@ -68,7 +68,7 @@ def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
 
 
 def test_without_a_directory_nothing_is_written() -> None:
-    """The entries are in memory only."""
+    """The journal keeps its entries in memory only."""
     journal = ImportJournal.open(None, ["import"])
     journal.add(FIRST)
     journal.close(complete=True)
@@ -89,7 +89,7 @@ def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
-    """Size, modification time and beginning count; a pipe and a folder have no identity."""
+    """It depends on size, modification time and first bytes; a pipe and a folder have no identity."""
     path = tmp_path / "f"
 
     def identity(text: str, at: int) -> str | None:
@@ -105,7 +105,7 @@ def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=8))
 def test_spans_cover_the_same_rows_as_their_entries(pieces: list[tuple[int, int]]) -> None:
-    """Joining neither loses nor adds rows, and joined spans do not touch."""
+    """Joining entries to spans neither loses nor adds rows, and joined spans do not touch."""
     joined = spans([FinishedRows("a", first, first + length, {}) for first, length in pieces])
     rows = {row for first, length in pieces for row in range(first, first + length)}
     assert {row for first, end in joined for row in range(first, end)} == rows

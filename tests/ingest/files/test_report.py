@@ -11,7 +11,7 @@ from ingest.writing.outcome import WriteStatus
 
 
 def test_problems_are_listed_up_to_a_limit() -> None:
-    """Further bad rows are counted only, so they do not fill the memory."""
+    """Further bad rows are only counted, which bounds the report's memory."""
     report = ImportReport()
     problem = RowProblem("f", 1, WriteStatus.REJECTED, "no")
     report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
@@ -20,7 +20,7 @@ def test_problems_are_listed_up_to_a_limit() -> None:
 
 
 def shown(*, terminal: bool) -> str:
-    """The output of a progress bar."""
+    """What a progress bar prints."""
     out = io.StringIO()
     bar: ImportProgress = ProgressBar(Console(file=out, force_terminal=terminal, width=100))
     bar.advance(1, 1)
@@ -31,11 +31,11 @@ def shown(*, terminal: bool) -> str:
 
 
 def test_a_terminal_shows_a_bar_with_rows() -> None:
-    """The share of bytes read and the rows are shown."""
+    """The bar has the share of bytes read and the number of rows."""
     assert "50%" in shown(terminal=True)
     assert "7 rows" in shown(terminal=True)
 
 
 def test_a_pipe_shows_no_bar() -> None:
-    """Nothing is written to a file or a pipe."""
+    """No progress is printed to a file or a pipe."""
     assert "rows" not in shown(terminal=False)

@@ -1,4 +1,4 @@
-"""Turning rows of files into items."""
+"""Conversion of file rows to import items."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def item(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> 
 
 
 def refusal(fields: dict[str, Any], options: RowOptions = SEMANTIC, **raw: Any) -> str:
-    """The error for a row with `fields`."""
+    """The error raised for a row with `fields`."""
     with pytest.raises(InvalidRequest) as refused:
         item(fields, options, **raw)
     return str(refused.value)
 
 
 def test_defaults_apply_where_the_row_has_no_value() -> None:
-    """Type, session and agent of the row take precedence; its place in the file is the source."""
+    """The row's type, session and agent take precedence; file and line become the source."""
     options = RowOptions(type=MemoryType.SEMANTIC, session_id="s", agent_id="a")
     assert item({"content": "x", "session_id": "row"}, options) == {
         "type": "semantic",
@@ -41,7 +41,7 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
 
 
 def test_the_place_is_added_to_the_source_of_a_row() -> None:
-    """Fields of its source stay; a source that is a text is the caller."""
+    """File and line join the fields of the row's `source`; a `source` that is a text names the caller."""
     assert item({"content": "x", "source": {"thread_id": "t", "line": 9}})["source"] == {
         "thread_id": "t",
         "file": "f.csv",
@@ -52,7 +52,7 @@ def test_the_place_is_added_to_the_source_of_a_row() -> None:
 
 
 def test_mapping_renames_fields() -> None:
-    """Foreign names become fields or metadata; a row with both names is refused."""
+    """Mapped names become fields or metadata; a row that has both names is refused."""
     options = RowOptions(MemoryType.EPISODIC, mapping={"text": "content", "ts": "created_at", "room": "metadata.room"})
     imported = item({"text": "x", "ts": "2026-01-01T00:00:00Z", "room": 5, "metadata": {"a": 1}}, options)
     assert (imported["content"], imported["created_at"], imported["metadata"]) == (
@@ -64,7 +64,7 @@ def test_mapping_renames_fields() -> None:
 
 
 def test_invalid_mappings_are_refused() -> None:
-    """An unknown target and a target of two fields are refused."""
+    """An unknown target, and two fields with the same target, are refused."""
     check_mapping({"text": "content", "k": "metadata.k"})
     with pytest.raises(InvalidRequest, match="no memory has a field 'contents'"):
         check_mapping({"text": "contents"})
@@ -73,7 +73,7 @@ def test_invalid_mappings_are_refused() -> None:
 
 
 def test_unknown_fields_are_rejected_by_name() -> None:
-    """The error names each of them, up to five; other errors name their field too."""
+    """The error names up to five of them; errors of other kinds name their field too."""
     assert refusal({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
     assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
     assert refusal({"content": "x", "importance": 11, "type": "working"}) == (
@@ -86,7 +86,7 @@ def test_unknown_fields_are_rejected_by_name() -> None:
 
 
 def test_a_row_may_have_no_type() -> None:
-    """Its heading is then put before its content; an unknown type is refused."""
+    """The heading of an untyped row is put before its content; an unknown type is refused."""
     assert "type" not in item({"content": "x"}, RowOptions())
     assert item({"content": "x"}, RowOptions(), heading="Locks")["content"] == "Locks: x"
     assert "dream" in refusal({"content": "x", "type": "dream"}, RowOptions())
@@ -102,7 +102,7 @@ def test_extra_fields_are_moved_to_metadata_on_request() -> None:
 
 
 def test_a_row_may_set_its_review_mode() -> None:
-    """Other values are unknown fields."""
+    """Values that are not review modes make it an unknown field."""
     assert item({"content": "x", "review": "skip"})["review"] == "skip"
     assert "review" not in item({"content": "x"})
     assert submission_from(item({"content": "x", "review": "auto"})).review is ReviewMode.AUTO
@@ -130,7 +130,7 @@ def test_a_heading_becomes_title_concept_or_name(kind: str, expected: dict[str, 
 
 
 def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
-    """Numbers, flags, lists and objects are parsed; text fields stay text; invalid values are refused by field."""
+    """Numbers, flags, lists and objects are parsed, text fields stay text; errors name the field."""
     cells = {
         "content": "[1, 2]",
         "importance": " 7 ",

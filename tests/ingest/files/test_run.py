@@ -1,4 +1,4 @@
-"""Importing files."""
+"""Imports of files: counts, bad rows, retries, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def request(*paths: Path | str, **fields: Any) -> ImportRequest:
 
 
 def lines(contents: Sequence[str]) -> str:
-    """JSON Lines of `contents`."""
+    """JSON Lines text with a row for each of `contents`."""
     return "".join(json.dumps({"content": content}) + "\n" for content in contents)
 
 
@@ -45,26 +45,26 @@ def counts(report: ImportReport) -> tuple[int, int, int, int]:
 
 
 def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Every item stored."""
+    """Outcomes that report every item as stored."""
     return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
 class Recorder(ImportProgress):
-    """Records the calls."""
+    """A progress display that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
     def start(self, total: int | None) -> None:
-        """Record it."""
+        """Record the call."""
         self.calls.append(("start", total))
 
     def advance(self, position: int, rows: int) -> None:
-        """Record it."""
+        """Record the call."""
         self.calls.append(("advance", position, rows))
 
     def finish(self) -> None:
-        """Record it."""
+        """Record the call."""
         self.calls.append(("finish",))
 
 
@@ -110,7 +110,7 @@ async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
 
 
 async def test_standard_input_is_read() -> None:
-    """Without a stream it is empty."""
+    """Without a stream, standard input counts as empty."""
     bench = Bench()
     stdin = io.BytesIO(lines(["one"]).encode())
     report = await run_import(request("-", stdin=stdin), bench.sink(), clock=bench.clock)
@@ -119,7 +119,7 @@ async def test_standard_input_is_read() -> None:
 
 
 async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
-    """The deterministic ids make it harmless, even without a journal."""
+    """Ids are deterministic, so even an import without a journal adds no memory."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two"]))
     bench = Bench()
@@ -131,7 +131,7 @@ async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
-    """Rows before it are written; rows and files after it are not read."""
+    """Rows before the bad row are written; later rows and files are not read."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
     bench = Bench()
@@ -165,7 +165,7 @@ async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
-    """It has the system's reason and no line."""
+    """The bad row has the operating system's reason and no line number."""
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "a.txt").chmod(0)
     if os.access(tmp_path / "a.txt", os.R_OK):
@@ -177,7 +177,7 @@ async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
 
 
 def failing_with(error: RemembrancerError, times: int) -> Sink:
-    """A sink that raises `error` the first `times` calls, and then stores."""
+    """A sink that raises `error` on the first `times` writes and then stores."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if nth <= times:
@@ -189,7 +189,7 @@ def failing_with(error: RemembrancerError, times: int) -> Sink:
 
 @pytest.mark.parametrize("error", [Unavailable("away", retry_after_s=0), Overloaded("full", retry_after_s=0)])
 async def test_an_unavailable_sink_is_retried(tmp_path: Path, error: RemembrancerError) -> None:
-    """After the third failure the batch has failed, with the reason."""
+    """After three failures the batch is reported as failed, with the reason."""
     (tmp_path / "a.txt").write_text("one\n\ntwo")
     assert counts(await run_import(request(tmp_path), failing_with(error, 2))) == (2, 0, 0, 0)
     report = await run_import(request(tmp_path), failing_with(error, 3))
@@ -198,7 +198,7 @@ async def test_an_unavailable_sink_is_retried(tmp_path: Path, error: Remembrance
 
 
 async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> None:
-    """The rest is not read."""
+    """Rows after them are not read."""
     (tmp_path / "a.jsonl").write_text(lines([str(number) for number in range(5 * BATCH_ROWS)]))
     report = await run_import(request(tmp_path), failing_with(RemembrancerError("broken"), 99))
     assert counts(report) == (0, 0, 0, 3 * BATCH_ROWS)
@@ -240,7 +240,7 @@ async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
 
 
 async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
-    """Rows that are finished for one store are still sent to another."""
+    """Rows that are finished for one store are still sent to another store."""
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
@@ -257,11 +257,11 @@ async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the death of the process."""
+    """The exception that simulates the death of the process."""
 
 
 class KilledSink:
-    """Dies at the n-th write, before or after it takes effect."""
+    """A sink that raises Killed at the n-th write, before or after it takes effect."""
 
     def __init__(self, inner: Sink, at: int, *, after: bool) -> None:
         self.inner = inner
@@ -269,7 +269,7 @@ class KilledSink:
         self.after = after
 
     async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """Write, unless it is time to die."""
+        """Write the items, or raise Killed."""
         self.left -= 1
         if self.left == 0 and not self.after:
             raise Killed
@@ -280,14 +280,14 @@ class KilledSink:
 
 
 def without_seq(bench: Bench) -> dict[str, Any]:
-    """The stored memories without sequence numbers, which a resumed import continues later."""
+    """The stored memories without sequence numbers, which a resumed import assigns later."""
     return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 4), st.booleans(), st.booleans())
 def test_a_resumed_import_ends_with_the_same_store(at: int, after: bool, keep_journal: bool) -> None:  # noqa: FBT001
-    """Killed at any batch, before or after its write, with or without its journal."""
+    """Killed at any batch, before or after its write, with or without its journal, it stores the same."""
     contents = [f"memory {number}" for number in range(4 * BATCH_ROWS - 5)]
 
     async def check(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The sample memories."""
+"""The sample memories that the product ships."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_all_samples_are_stored() -> None:
-    """About 150 valid drafts become as many memories."""
+    """About 150 valid drafts become as many stored memories."""
     drafts = [DRAFT.validate_python(item) for item in sample_items()]
     bench = Bench()
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -25,7 +25,7 @@ async def test_all_samples_are_stored() -> None:
 
 
 def test_samples_cover_all_types_over_weeks() -> None:
-    """All types and kinds of event, many sessions, more than five weeks, varied importance."""
+    """They have all types and kinds of event, many sessions, five weeks and varied importance."""
     items = sample_items()
     kinds = Counter(item["type"] for item in items)
     assert set(kinds) == set(MemoryType)

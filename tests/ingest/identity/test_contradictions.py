@@ -1,4 +1,4 @@
-"""Facts that replace others."""
+"""Facts that contradict and replace older facts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 def test_another_value_replaces_the_old_one(newer: str, older: str) -> None:
-    """Also a negation, and a change from one value to another."""
+    """A negation, or a statement such as "from A to B", replaces the old value too."""
     assert replaces(ParsedFact.of(newer), ParsedFact.of(older))
 
 
@@ -86,13 +86,13 @@ def test_another_value_replaces_the_old_one(newer: str, older: str) -> None:
     ],
 )
 def test_statements_that_may_both_hold_replace_nothing(newer: str, older: str) -> None:
-    """Other subjects, relations with several values, values of other kinds, and questions."""
+    """Other subjects, multi-valued relations, values of another kind, and questions replace nothing."""
     assert not replaces(ParsedFact.of(newer), ParsedFact.of(older))
 
 
 @given(st.text(max_size=80))
 def test_a_text_does_not_replace_itself(text: str) -> None:
-    """For any text."""
+    """No text is read as a contradiction of the same text."""
     assert not replaces(ParsedFact.of(text), ParsedFact.of(text))
 
 
@@ -113,7 +113,7 @@ def fact(content: str, day: int, **fields: object) -> Memory:
 
 
 def test_each_value_replaces_the_one_before() -> None:
-    """Of three successive values the newest holds; each links to the one that it replaced."""
+    """Of three successive values the newest is current; each fact links to the one that it replaced."""
     facts = [fact(f"The port is {number}", number) for number in (1, 2, 3)]
     near = {facts[1].id: facts[:1], facts[2].id: facts[:2]}
     timeline = place_facts(facts[1:], near, NOW)
@@ -125,7 +125,7 @@ def test_each_value_replaces_the_one_before() -> None:
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
 def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
-    """Each fact ends where the next one in time begins, and the last one holds."""
+    """Each fact ends when the next one begins; the latest is current."""
     known: dict[str, Memory] = {}
     arriving = [fact(f"The port is {number}", number) for number in order]
     pieces = [arriving] if together else [[new] for new in arriving]
@@ -139,7 +139,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
 
 
 def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
-    """It replaces the first."""
+    """It replaces the value that arrived first."""
     first, last = fact("The port is 1", 5), fact("The port is 2", 5)
     timeline = place_facts([first, last], {last.id: [first]}, NOW)
     assert timeline.replaced_by(last.id) == [first.id]
@@ -157,8 +157,8 @@ def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
     ],
     ids=["newer", "pinned", "other concept", "over", "event"],
 )
-def test_facts_that_are_never_replaced(old: Memory) -> None:
-    """Newer and pinned facts, facts about other concepts, ended facts, and events."""
+def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
+    """Newer facts, pinned facts, facts about other concepts, ended facts and events stay current."""
     newer = fact("The port is 2", 5, pinned=True)
     assert not place_facts([newer], {newer.id: [old]}, NOW).changed
 
@@ -198,7 +198,7 @@ async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
 
 
 async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
-    """It is never current, but found as of its time."""
+    """It is never current, but a search as of its time finds it."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     new = await _write(ingestor, "The port is 2", "2026-02-01T00:00:00Z")
@@ -211,7 +211,7 @@ async def test_an_older_fact_that_arrives_late_is_stored_as_ended() -> None:
 
 
 async def test_a_value_that_returns_is_a_new_memory() -> None:
-    """Each period has its memory, and the past stays as it was."""
+    """Each period of the value has its memory, and the earlier one is unchanged."""
     store = InMemoryStore()
     ingestor = _ingestor(store)
     for number, month in ((1, 1), (2, 2), (1, 2)):
@@ -224,7 +224,7 @@ async def test_a_value_that_returns_is_a_new_memory() -> None:
 
 
 async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
-    """The last value still holds."""
+    """The last value is still the current one."""
     store = InMemoryStore()
     drafts = [DRAFT.validate_python({"type": "semantic", "content": f"The port is {number}"}) for number in (1, 2, 3)]
     first = await _ingestor(store).write(SCOPE, drafts)
@@ -239,12 +239,12 @@ async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
 
 
 class _Patchless(InMemoryStore):
-    """A store that cannot be patched while `away`."""
+    """A memory store whose patches fail while `away` is set."""
 
     away = False
 
     async def patch(self, *given: Any, **named: Any) -> None:
-        """Patch, or fail."""
+        """Patch the memory, or raise while `away` is set."""
         if self.away:
             raise Unavailable("the engine is away")
         await super().patch(*given, **named)

@@ -1,4 +1,4 @@
-"""Repetitions of a statement, also in other words of the same meaning."""
+"""Repetitions of a statement, word for word or reworded with the same meaning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCOPE = Scope("acme", "shop")
 
 
 def fact(content: str) -> Memory:
-    """A semantic memory."""
+    """A semantic memory with this content."""
     return make_memory(MemoryType.SEMANTIC, content)
 
 
@@ -43,7 +43,7 @@ def fact(content: str) -> Memory:
     ],
 )
 def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Another word, number or name does, and so does the case of a command's option."""
+    """Another word, number, name or case of a command's option makes another statement."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -56,7 +56,7 @@ def test_another_speaker_is_another_statement() -> None:
 
 @given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=8), st.data())
 def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: st.DataObject) -> None:
-    """For any words."""
+    """Changing case and spacing of any words gives the same statement."""
     written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
     gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
     other = "".join(part for pair in zip(written, gaps, strict=True) for part in pair)
@@ -82,28 +82,28 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
     ],
 )
 def test_words_and_their_order_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Punctuation, contractions and articles do not; signs and amounts do."""
+    """Punctuation, contractions and articles do not matter; signs and amounts do."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
 
 def test_procedures_are_compared_by_case_and_spacing_only() -> None:
-    """Punctuation may matter in instructions."""
+    """Other punctuation makes another procedure, as it may matter in instructions."""
     first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
     assert not same_statement(first, second)
 
 
 async def test_the_reason_says_how_a_rewording_differs() -> None:
-    """A contraction gives another reason than case and spacing."""
+    """A contraction gives another reason than a change of case and spacing."""
     (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
     assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
 
 
 class ContextEmbedder(FakeEmbedder):
-    """Embeds the context in place of the text, if there is one."""
+    """An encoder that embeds the context in place of the text, if there is a context."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of the context, or of the text without one."""
+        """Vectors of the contexts; of the text where there is no context."""
         return await self.embed_documents([text.before or text.text for text in texts])
 
 
@@ -115,7 +115,7 @@ async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **
 
 
 async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
-    """The stored one keeps its words and gets the evidence; the outcome has its id."""
+    """The stored memory keeps its text and gains the evidence; the outcome has its id."""
     store = InMemoryStore()
     (first,) = await write(store, "The tea is green.")
     (again,) = await write(store, "the TEA is  green.")
@@ -127,7 +127,7 @@ async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
 
 
 async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
-    """Turns are searched by their words, as their vectors depend on the context."""
+    """Duplicate turns are searched by their words, as their vectors depend on the context."""
     store = InMemoryStore()
     turns = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
     *_, last, again, other = await write(store, *turns, kind="episodic", session_id="s")
@@ -138,7 +138,7 @@ async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
 
 
 async def test_rewordings_within_a_batch_are_merged() -> None:
-    """They are merged into the first; a text with another word is stored."""
+    """They are merged into the first one; a text with a different word is stored."""
     store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
@@ -153,7 +153,7 @@ async def test_rewordings_within_a_batch_are_merged() -> None:
 
 
 async def test_private_memories_are_not_compared() -> None:
-    """Those of two sessions are never merged."""
+    """Equal memories that are private to two sessions are not merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(store, content, kind="prospective", session_id=session)

@@ -1,4 +1,4 @@
-"""Finding stored memories near arriving ones."""
+"""Search for stored memories similar to arriving ones."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def record(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEE
 
 
 async def near(store: InMemoryStore, *arriving: Record) -> list[list[Memory]]:
-    """The neighbours of each arriving record."""
+    """Ids of the neighbours found for each arriving record."""
     neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)))
     return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
 
 
 async def test_neighbours_are_of_the_same_type() -> None:
-    """A memory of another type with the same vector is none."""
+    """A memory of another type is no neighbour, even with the same vector."""
     store = InMemoryStore(DIMENSIONS)
     stored = record("The tea is green.")
     await store.upsert(SCOPE, [stored, record("The tea is green.", MemoryType.PROCEDURAL)])
     assert await near(store, record("THE TEA IS GREEN.")) == [[stored.memory]]
 
 
-async def test_private_memories_have_no_neighbours_and_are_none() -> None:
-    """They are neither searched for nor found."""
+async def test_private_memories_neither_have_nor_are_neighbours() -> None:
+    """No search is made for them, and no search returns them."""
     store = InMemoryStore(DIMENSIONS)
     private = record("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [private])
@@ -44,14 +44,14 @@ async def test_private_memories_have_no_neighbours_and_are_none() -> None:
     assert await find_neighbours(store, SCOPE, {0: private}) == {}
 
 
-async def test_facts_that_arrive_before_are_neighbours() -> None:
-    """Also those that are not stored yet; later ones are not."""
+async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
+    """Earlier facts of the same call are neighbours before they are stored; later ones are not."""
     first, second = record("The port is 1"), record("The port is 2")
     assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first.memory]]
 
 
 async def test_distant_memories_are_neighbours_of_facts_only() -> None:
-    """Facts may contradict each other from further away than duplicates are."""
+    """The search radius for contradictions, which only facts have, is wider than that for duplicates."""
     store = InMemoryStore(DIMENSIONS)
     far = record("The port is 1", seed=8)
     await store.upsert(SCOPE, [far, record("Press the key", MemoryType.PROCEDURAL, seed=8)])

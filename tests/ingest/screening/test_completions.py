@@ -19,7 +19,7 @@ REQUEST = CompletionRequest("Rate the text.", {"text": TEXT}, "rating", {"type":
 
 
 class Rating(BaseModel):
-    """An answer."""
+    """The schema of the expected answer."""
 
     score: int
 
@@ -32,13 +32,13 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2.0) -> CompletionClient:
-    """A client of `server`."""
+    """A completion client whose endpoint is `server`."""
     return CompletionClient(http, server.endpoint, timeout_s)
 
 
 @pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])
 async def test_an_answer_may_be_fenced(http: httpx.AsyncClient, form: str) -> None:
-    """JSON is read raw or from a code block; the key and the schema are sent."""
+    """JSON is parsed from plain text or from a code block; the request has the key and the schema."""
     with serving(says(form.format('{"score": 8}'))) as server:
         assert await client_of(http, server).complete(REQUEST, Rating) == Rating(score=8)
     assert server.keys == ["Bearer k"]
@@ -59,13 +59,13 @@ async def test_an_answer_may_be_fenced(http: httpx.AsyncClient, form: str) -> No
     ],
 )
 async def test_a_failure_says_why(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
-    """Errors of the server, slow and invalid answers all raise CompletionFailed."""
+    """Server errors, timeouts and invalid answers raise CompletionFailed with the reason."""
     with serving(answer) as server, pytest.raises(CompletionFailed, match=reason):
         await client_of(http, server, timeout_s=0.5).complete(REQUEST, Rating)
 
 
 async def test_an_unreachable_endpoint_says_so(http: httpx.AsyncClient) -> None:
-    """A refused connection raises CompletionFailed."""
+    """A refused connection raises CompletionFailed with the reason."""
     with serving(says("{}")) as server:
         client = client_of(http, server)
     with pytest.raises(CompletionFailed, match="can't be reached"):
@@ -73,7 +73,7 @@ async def test_an_unreachable_endpoint_says_so(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
-    """It is a JSON member of the user message and not part of the instructions."""
+    """It is a JSON member of the user message; the instructions do not contain it."""
     with serving(says('{"score": 6}')) as server:
         await client_of(http, server).complete(REQUEST, Rating)
     system, user = server.requests[0]["messages"]
@@ -82,6 +82,6 @@ async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
 
 
 def test_an_answer_out_of_range_names_the_field() -> None:
-    """The message has the path of the invalid member."""
+    """The error has the path of the invalid member."""
     with pytest.raises(CompletionFailed, match="score is invalid"):
         parse_answer(Rating, '{"score": 1.5}')

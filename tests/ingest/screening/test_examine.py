@@ -1,4 +1,4 @@
-"""Previews of classification, review and extraction."""
+"""Previews of classification, review and extraction, which store nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) ->
 
 
 async def test_the_context_counts_only_in_doubt() -> None:
-    """A clear content keeps its type; an unclear one takes the type that its context makes clear."""
+    """A clear content keeps its type; an unclear one gets the type that its context suggests."""
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting"
     clear = await examiner(embedder).classify(SCOPE.tenant, "Yesterday we deployed and it failed!", context)
@@ -33,7 +33,7 @@ async def test_the_context_counts_only_in_doubt() -> None:
 
 
 async def test_parts_leave_out_the_whole_text() -> None:
-    """Requests, how-tos and facts inside a longer text are listed with their type."""
+    """Requests, how-tos and facts within a longer text are listed with type; the text itself is not."""
     parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon. Remind me to call Ann.")
     assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann."), (MemoryType.SEMANTIC, "I live in Lisbon.")]
     assert await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon.") == []
@@ -48,6 +48,6 @@ async def test_a_review_removes_and_counts_secrets() -> None:
 
 
 async def test_a_refused_secret_is_an_error() -> None:
-    """The tenant's rules hold for previews too."""
+    """A preview of a text that the tenant's rules refuse raises the error."""
     with pytest.raises(SecretsRefused, match="email"):
         await examiner(CountingEmbedder(), RedactionRules(policy=Treatment.REFUSE)).review(SCOPE, MAIL)

@@ -1,4 +1,4 @@
-"""The pre-filter of captured streams."""
+"""The pre-filter, which rejects trivial texts of captured streams."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.anyio
         ("We walked along the river until the rain came and drove us home.", None),
     ],
 )
-def test_objections_to_trivial_texts(text: str, reason: str | None) -> None:
-    """Filler, short texts and texts without words; not short statements."""
+def test_trivial_texts_are_rejected(text: str, reason: str | None) -> None:
+    """Filler, very short texts and texts without words are rejected; short statements are not."""
     assert objection(text) == reason
 
 
 async def test_only_captured_texts_are_rejected() -> None:
-    """Explicit writes and imports pass however short."""
+    """Explicit writes and imports pass the pre-filter, however short they are."""
     bench = Bench(gates=(Prefilter(),))
     outcomes = await bench.ingestor.write(
         SCOPE,
@@ -47,7 +47,7 @@ async def test_only_captured_texts_are_rejected() -> None:
 
 
 async def test_repetitions_in_a_namespace_are_rejected() -> None:
-    """Blanks do not matter; in another namespace the text is stored."""
+    """Blanks do not matter; the same text in another namespace passes."""
     recent = RecentTexts()
     bench = Bench(gates=(Prefilter(recent),), recent=recent)
     text = "The build of the shop fails on ARM since Monday."
@@ -59,7 +59,7 @@ async def test_repetitions_in_a_namespace_are_rejected() -> None:
 
 
 def test_only_the_last_hundred_are_remembered() -> None:
-    """The oldest texts of a namespace are forgotten, and the least recently used namespaces."""
+    """The oldest texts of a namespace, and the least recently used namespaces, are forgotten."""
     recent = RecentTexts()
     for index in range(101):
         recent.add(SCOPE, f"text {index}")

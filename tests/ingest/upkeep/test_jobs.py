@@ -20,7 +20,7 @@ def upkeep_of(bench: Bench) -> Upkeep:
 
 
 async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:
-    """The id of a memory that expires within an hour."""
+    """Write a memory that expires within an hour, and return its id."""
     outcome = await bench.ingestor.write_one(scope, draft("The sale ends.", expires_at="2026-11-20T13:00:00Z"))
     return outcome.id or ""
 
@@ -39,7 +39,7 @@ async def test_a_dry_run_reports_what_a_run_removes() -> None:
 
 
 async def test_types_limit_a_job() -> None:
-    """Memories of other types are not looked at."""
+    """A job for some types does not read memories of other types."""
     bench = Bench()
     await write_expiring(bench)
     bench.clock.move(timedelta(hours=2))
@@ -60,7 +60,7 @@ async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
 
 
 async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
-    """Every tenant that exists is served, and the affected memories are counted."""
+    """Upkeep runs for every existing tenant and counts the affected memories."""
     bench = Bench()
     for scope in (SCOPE, Scope("acme", "other"), Scope("globex", "shop")):
         await write_expiring(bench, scope)
@@ -71,6 +71,6 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
 
 
 def test_a_round_expires_and_does_the_rest_on_request() -> None:
-    """Only expiry is on by default."""
+    """By default a round only removes expired memories; other jobs are opt-in."""
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
     assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)

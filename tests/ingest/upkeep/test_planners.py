@@ -1,4 +1,4 @@
-"""Properties of the upkeep plans that hold for all memories."""
+"""Properties of the plans of upkeep jobs for arbitrary memories."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _memories = st.lists(
 
 @given(_memories, st.integers(1, 400), st.integers(1, 400), st.integers(0, 12))
 def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int, idle: int, keep: int) -> None:
-    """Pinned memories and open intentions stay; no limit removes nothing; a wider limit removes no more."""
+    """Pinned memories and open intentions stay; no limit removes none, a wider limit no more."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).removed)
     spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}
@@ -81,7 +81,7 @@ def test_expiry_removes_exactly_the_expired_unpinned_memories(memories: Sequence
 
 @given(_memories, st.floats(0.5, 1.0), st.data())
 def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float, data: st.DataObject) -> None:
-    """Evidence of merged memories is added up; pinned memories stay; texts with other words are not merged."""
+    """Evidence of merged memories adds up; pinned memories and texts with other words are not merged."""
     ids = [memory.id for memory in memories]
     likeness = {memory_id: [(other, data.draw(st.floats(0.5, 1.0))) for other in ids] for memory_id in ids}
     plan = compactions(memories, likeness, JobRequest(similarity=cosine), NOW)
@@ -98,7 +98,7 @@ def test_compaction_preserves_evidence(memories: Sequence[Memory], cosine: float
 
 @given(_memories)
 def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
-    """A promoted fact comes from at least three sessions, adds up their evidence and links to every source."""
+    """A promoted fact has events of three or more sessions, the sum of their evidence and links to them."""
     for promotion in promotions(memories, JobRequest(), NOW).created:
         sources = [memory for memory in memories if memory.id in promotion.sources]
         assert len({session for memory in sources for session in memory.source_sessions}) >= 3

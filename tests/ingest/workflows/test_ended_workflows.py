@@ -19,7 +19,7 @@ SCOPE = Scope("t", "n")
 
 
 def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
-    """Events of so many completed steps and the end."""
+    """Events of `count` completed steps, then the event that ends the workflow."""
     events = [
         {"type": "step_completed", "step_id": f"step {number}", "agent": "ann", "output": f"result {number}"}
         for number in range(steps)
@@ -28,7 +28,7 @@ def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
 
 
 def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
-    """The state of a workflow with so many completed steps."""
+    """The state of a workflow that ended after this number of completed steps."""
     return fold(WorkflowState(data=data), logged(steps_and_end(steps, end)))
 
 
@@ -42,12 +42,12 @@ def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
     ],
 )
 def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types: list[str]) -> None:
-    """Every end becomes an episode; a procedure needs a success with more than five completed steps."""
+    """Every ended workflow becomes an episode; only a success with more than five steps a procedure."""
     assert [draft.type for draft in drafts("w", ended(steps, end))] == types
 
 
 def test_an_episode_has_the_name_steps_and_output() -> None:
-    """And the time of the end; a failed workflow is an error event."""
+    """It also has the time of the end; that of a failed workflow is an error event."""
     draft = episode("w7", ended(2, name="Move house"))
     assert draft.content.splitlines() == [
         "Workflow w7 (Move house) completed: 2 of 2 steps completed",
@@ -81,7 +81,7 @@ def test_control_characters_and_large_outputs_are_recorded() -> None:
 
 @pytest.mark.anyio
 async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
-    """The second write adds no evidence and returns the same ids."""
+    """The second write returns the same ids and adds no evidence."""
     memories, workflows = InMemoryStore(), FakeWorkflows()
     records = EndedWorkflows(workflows, ingestor_over(memories))
     base = WorkflowState(data={"name": "Move house"})

@@ -1,4 +1,4 @@
-"""Workflows over a store in memory."""
+"""The workflow engine over an in-memory store."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class SteppingClock:
 
 
 class ContestedWorkflows(FakeWorkflows):
-    """A store in which other callers append `rivals` events right before ours."""
+    """A workflow store in which other callers append `rivals` events just before ours."""
 
     def __init__(self, rivals: int) -> None:
         super().__init__()
         self._rivals = rivals
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append ours after a rival's."""
+        """Append our event after the event of another caller."""
         if append.expected is not None and self._rivals:
             self._rivals -= 1
             await super().append(scope, AppendEvent(append.workflow_id, append.event))
@@ -52,7 +52,7 @@ class ContestedWorkflows(FakeWorkflows):
 
 
 class NoSnapshots(FakeWorkflows):
-    """A store that cannot save snapshots."""
+    """A workflow store that cannot save snapshots."""
 
     async def snapshot(self, _scope: Scope, _workflow_id: str, _state: WorkflowState) -> None:
         """Raise Unavailable."""
@@ -60,19 +60,19 @@ class NoSnapshots(FakeWorkflows):
 
 
 class UnreliableStore(InMemoryStore):
-    """A memory store that can be unavailable."""
+    """A memory store that can be made unavailable."""
 
     available = True
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records, if the store is available."""
+        """Store the records, or raise Unavailable."""
         if not self.available:
             raise Unavailable("away")
         await super().upsert(scope, records)
 
 
 def event(kind: str, **fields: object) -> NewEvent:
-    """A new event."""
+    """A workflow event that is to be appended."""
     return NewEvent.model_validate({"type": kind, **fields})
 
 
@@ -83,7 +83,7 @@ def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | No
 
 
 async def started(engine: Workflows, *kinds: str) -> str:
-    """The id of a new workflow with events of these types."""
+    """Start a workflow with events of these types, and return its id."""
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for kind in kinds:
         await engine.append(SCOPE, workflow_id, event(kind))
@@ -91,7 +91,7 @@ async def started(engine: Workflows, *kinds: str) -> str:
 
 
 async def episodes(memories: InMemoryStore) -> int:
-    """Number of episodic memories."""
+    """Number of episodic memories in the store."""
     return (await memories.page(SCOPE, Listing((MemoryType.EPISODIC,)))).total
 
 
@@ -102,7 +102,7 @@ async def test_a_workflow_without_an_id_gets_a_new_one() -> None:
 
 
 async def test_version_0_is_the_initial_data() -> None:
-    """Later events change the current state only."""
+    """Events that are appended later change the current state and not version 0."""
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="w", data={"goal": "x"}))
     await engine.append(SCOPE, "w", event("data_set", data={"goal": "y"}))
@@ -112,7 +112,7 @@ async def test_version_0_is_the_initial_data() -> None:
 
 
 async def test_a_long_log_is_read_from_its_snapshot() -> None:
-    """A snapshot is saved every fifty events, so no read folds more."""
+    """A snapshot is saved every fifty events, so no read applies more than fifty."""
     store = FakeWorkflows()
     engine = engine_over(store)
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest(data={"k": 0}))
@@ -125,14 +125,14 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
 
 
 async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
-    """The event is stored."""
+    """The event that triggered the snapshot is stored."""
     engine = engine_over(NoSnapshots())
     workflow_id = await started(engine, *["note"] * SNAPSHOT_EVERY)
     assert (await engine.store.load(SCOPE, workflow_id)).state.version == SNAPSHOT_EVERY
 
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
-    """The answer names the memory; a later `record_all` does nothing."""
+    """The answer has the memory's id; a later `record_all` writes nothing."""
     memories = InMemoryStore()
     engine = engine_over(memories=memories)
     workflow_id = await started(engine, "started")
@@ -145,7 +145,7 @@ async def test_an_ended_workflow_is_recorded_once() -> None:
 
 
 async def test_a_failed_record_is_retried() -> None:
-    """The event succeeds; `record_all` writes the record once the first claim has expired."""
+    """The event succeeds; `record_all` writes the memory once the claim of the first try has expired."""
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
@@ -160,7 +160,7 @@ async def test_a_failed_record_is_retried() -> None:
 
 
 async def test_a_workflow_that_expired_is_not_recorded() -> None:
-    """It is taken off the list, so it is not retried forever."""
+    """It is removed from the list of workflows to record, so it is not retried forever."""
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
@@ -185,7 +185,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap() -> None:
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
-    """Whichever workflow set it; resources are sorted newest first."""
+    """It does not matter which workflow set it; resources are sorted newest first."""
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
@@ -201,7 +201,7 @@ async def test_the_newest_value_of_a_chains_resource_wins() -> None:
 
 
 async def test_resuming_returns_the_history_before_the_input() -> None:
-    """The input becomes the next event; it starts a workflow that has no events yet."""
+    """The input is appended as the next event; it is the first one of a workflow without events."""
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
@@ -217,7 +217,7 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
-    """The others are counted as omitted."""
+    """Older events are left out and counted as omitted."""
     engine = engine_over()
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVERY):
@@ -229,7 +229,7 @@ async def test_a_long_history_has_the_newest_events() -> None:
 
 
 async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:
-    """Older versions are not found."""
+    """Versions before the last one are not found."""
     store = FakeWorkflows()
     engine = engine_over(store)
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
@@ -244,7 +244,7 @@ async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None
 
 
 async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
-    """The input is appended once, even if the workflow ends in between; another input is a conflict."""
+    """The input is appended once, even if the workflow ends meanwhile; another input is a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, "started")
     request = ResumeRequest(input="on", budget=500, idempotency_key="key")
@@ -263,7 +263,7 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
-    """It includes the events of other callers; after eight attempts the conflict is raised."""
+    """The history has the events of other callers; the eighth conflict is raised."""
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
     resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
@@ -277,7 +277,7 @@ async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 async def test_an_ended_workflow_cannot_be_resumed(end: str) -> None:
-    """It is a conflict."""
+    """Resuming it raises a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, end)
     with pytest.raises(VersionConflict):

@@ -1,4 +1,4 @@
-"""The history of a workflow chain within a token budget."""
+"""Rendering of a workflow chain's history within a token budget."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class NonAdditiveTokenizer(FakeTokenizer):
 
 
 def notes(*texts: str) -> list[Event]:
-    """A note for each text."""
+    """Note events with these texts."""
     return logged([NewEvent(type=WorkflowEventType.NOTE, input=text) for text in texts])
 
 
 @given(log=LOGS, budget=st.integers(0, 400), cut=st.integers(0, 30))
 @pytest.mark.parametrize("tokenizer", [FakeTokenizer(), NonAdditiveTokenizer()])
 def test_a_history_never_exceeds_its_budget(tokenizer: Tokenizer, log: list[Event], budget: int, cut: int) -> None:
-    """For any budget; the reported tokens are those of the text."""
+    """For any budget the text fits into it, and the reported tokens are those of the text."""
     result = history({"parent": log[:cut], "child": log[cut:]}, budget, tokenizer)
     assert result.tokens == tokenizer.count(result.text) <= budget
     assert 0 <= result.omitted <= len(log)
@@ -41,7 +41,7 @@ def test_a_history_never_exceeds_its_budget(tokenizer: Tokenizer, log: list[Even
 
 @pytest.mark.anyio
 async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path: Path) -> None:
-    """Counted with a real tokenizer; a closing tag in a value is escaped."""
+    """A real tokenizer counts; a closing tag in a value is escaped."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
 
     @settings(max_examples=60, deadline=None)
@@ -84,7 +84,7 @@ def test_parents_come_before_their_children() -> None:
 
 
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
-    """It ends with a mark, counts as omitted, and leaves room for others."""
+    """It ends with a mark and counts as omitted; the other half is left for other events."""
     log = notes("the beginning", "word " * 1_000)
     result = history({"w": log}, 200, FakeTokenizer())
     assert CUT_MARK in result.text
@@ -94,7 +94,7 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
-    """If only its time and the mark would fit, it is left out."""
+    """An event of which only the time and the mark would fit is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [history({"w": events}, budget, tokenizer).text for budget in range(150)]
@@ -103,14 +103,14 @@ async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
 
 
 def test_an_events_text_has_all_its_values() -> None:
-    """Time, step, type, agent, output and data."""
+    """It has the event's time, step, type, agent, output and data."""
     event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, data={"k": "v"})
     text = '2026-03-01T12:00:00Z step s completed by ann\noutput: {"n": 1}\ndata: k = v'
     assert event_text(event.at(START)) == text
 
 
 def test_steps_of_a_state_stand_in_for_an_expired_log() -> None:
-    """One event for each step, by time."""
+    """The history then has one event for each step in the state, sorted by time."""
     log = logged(
         [
             NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", input="in"),

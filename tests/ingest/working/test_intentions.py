@@ -1,4 +1,4 @@
-"""Intentions that are due, and how they end."""
+"""Intentions: when they are due, fire, snooze and end."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
 
 
 class SlowStore(InMemoryStore):
-    """A store that yields to other tasks after each read."""
+    """A memory store that yields to other tasks after each read."""
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories, after a pause."""
+        """The memories, after yielding to other tasks."""
         memories = await super().get(scope, ids)
         await anyio.sleep(0.01)
         return memories
 
 
 def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
-    """Intentions of one process."""
+    """The intentions service of one process."""
     return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks)
 
 
 async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
-    """The id of a new intention."""
+    """Store a new intention and return its id."""
     draft = ProspectiveDraft.model_validate({"type": "prospective", "content": content, **fields})
     outcome = await ingestor.write_one(SCOPE, draft)
     assert outcome.id is not None
@@ -53,7 +53,7 @@ async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
 
 
 async def test_intentions_are_due_by_time_event_or_context() -> None:
-    """Longest due first. Names of events ignore case and blanks."""
+    """The longest due come first; event names ignore case and blanks."""
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     intentions = intentions_over(store, ingestor)
@@ -73,7 +73,7 @@ async def test_intentions_are_due_by_time_event_or_context() -> None:
 
 
 async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() -> None:
-    """Without a session all of them are due."""
+    """Without a session, those of all sessions are due."""
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "mine", due_at=PAST, session_id="s", visibility=Visibility.SESSION)
@@ -106,7 +106,7 @@ async def test_an_ended_intention_stays_ended() -> None:
 
 
 async def times_fired(locks: Locks | None) -> int:
-    """How often a due intention fires if two processes ask at once."""
+    """How often a due intention fires if two processes ask for due intentions at once."""
     store = SlowStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "call Ann", due_at=PAST)
@@ -123,11 +123,11 @@ async def times_fired(locks: Locks | None) -> int:
 
 
 async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> None:
-    """Because of the lock; without one it fires in both."""
+    """A lock ensures it; without the lock it fires in both."""
     assert await times_fired(RedisLocks(live)) == 1
     assert await times_fired(None) == 2
 
 
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
-    """In both processes."""
+    """The intention then fires in both processes."""
     assert await times_fired(UnavailableLocks()) == 2

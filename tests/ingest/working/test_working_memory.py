@@ -23,7 +23,7 @@ SCOPE = Scope("t", "n", session_id="s")
 
 
 class UnpatchableStore(InMemoryStore):
-    """A store that fails to update memories while `fails` is set."""
+    """A memory store whose updates fail while `fails` is set."""
 
     fails = False
 
@@ -47,7 +47,7 @@ def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
 
 
 async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
-    """In whole milliseconds, as the live store keeps it."""
+    """The stored copy expires at the whole millisecond that the live store keeps."""
     store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser", ttl_s=60))).value
@@ -56,7 +56,7 @@ async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
 
 
 async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
-    """An expired item is not listed at all."""
+    """An expired item is never listed, a cleared one if the request includes cleared items."""
     store, now = InMemoryStore(), [NOW]
     working = working_over(store, now)
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
@@ -71,7 +71,7 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
 
 
 async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog: pytest.LogCaptureFixture) -> None:
-    """Clearing succeeds meanwhile."""
+    """Clearing the item succeeds although its stored copy can't be updated."""
     store, now = UnpatchableStore(), [NOW]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser"))).value
@@ -87,7 +87,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
 async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
-    """Its items are cleared in any case. Completing it again adds no second procedure."""
+    """Items of any completed to-do are cleared; completing it again adds no procedure."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
@@ -104,7 +104,7 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
 
 
 async def test_forgetting_removes_live_items_before_their_memories_are_deleted() -> None:
-    """One item by id, or all sessions of the namespace."""
+    """It removes one item by id, or the items of all sessions of the namespace."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
     first = (await working.create(SCOPE, NewItem(content="port the parser"))).value

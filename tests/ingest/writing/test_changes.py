@@ -1,4 +1,4 @@
-"""Revisions, removal and feedback."""
+"""Changes of stored memories: revisions, removal and feedback."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: Any) -> Memory:
-    """A stored memory; a minute passes after it was written."""
+    """Store a memory, move the clock by a minute, and return the memory."""
     outcome = await bench.ingestor.write_one(SCOPE, draft(content, kind, **fields))
     assert outcome.memory is not None
     bench.clock.move(timedelta(minutes=1))
@@ -42,7 +42,7 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
 
 
 async def test_a_new_content_is_embedded_under_the_same_id() -> None:
-    """Hash, token counts, vectors and a derived concept change; id and creation time do not."""
+    """Hash, token counts, vectors and derived concept change; id and creation time do not."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     after = await bench.ingestor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
@@ -74,7 +74,7 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
 
 
 async def test_null_clears_optional_fields() -> None:
-    """They are absent from the payload; a cleared title follows the content again."""
+    """Cleared fields are absent from the payload; a cleared title follows the content again."""
     bench = Bench()
     before = await stored(
         bench,
@@ -101,7 +101,7 @@ async def test_type_fields_in_the_embedded_text_change_the_vectors() -> None:
 
 
 async def test_a_revision_without_changes_writes_nothing() -> None:
-    """updated_at stays as it was."""
+    """The memory's `updated_at` does not change."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     assert await bench.ingestor.revise(SCOPE, before.id, {"importance": 5}) == before
@@ -128,7 +128,7 @@ async def test_a_revision_without_changes_writes_nothing() -> None:
     ],
 )
 async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any], path: str) -> None:
-    """Unknown fields, those of other types, identity fields and invalid values; nothing changes."""
+    """Unknown or identity fields, fields of other types and invalid values change nothing."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(InvalidRequest) as refused:
@@ -148,7 +148,7 @@ async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -
 
 
 async def test_ids_of_other_namespaces_are_not_found() -> None:
-    """Not even their existence is revealed."""
+    """The error is that of an id that does not exist."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(NotFound):
@@ -156,14 +156,14 @@ async def test_ids_of_other_namespaces_are_not_found() -> None:
 
 
 class StubbornStore(ObservedStore):
-    """Ignores patches."""
+    """A memory store that ignores patches."""
 
     async def patch(self, *_: Any, **__: Any) -> None:
-        """Do nothing."""
+        """Change nothing."""
 
 
 async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
-    """The store accepted it but returns the old memory."""
+    """The store accepts the patch but returns the old memory."""
     bench = Bench(store=StubbornStore())
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Unavailable, match="was not stored"):
@@ -171,7 +171,7 @@ async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
 
 
 async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
-    """The path has the field, the message the reason."""
+    """The error's path has the field, its message the reason and the allowed fields."""
     bench = Bench()
     before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
     assert before is not None
@@ -182,14 +182,14 @@ async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
 
 
 class HeldEmbedder(CountingEmbedder):
-    """Blocks on the text of a revision until `release` is set."""
+    """An encoder that blocks on the text of a revision until `release` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.blocked, self.release = anyio.Event(), anyio.Event()
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors, once released."""
+        """The vectors, once `release` is set."""
         if any("revised" in text.text for text in texts):
             self.blocked.set()
             await self.release.wait()
@@ -197,7 +197,7 @@ class HeldEmbedder(CountingEmbedder):
 
 
 async def test_removal_waits_for_a_revision_in_progress() -> None:
-    """The revised memory is removed too, and does not come back."""
+    """The memory is removed after its revision and is not written again."""
     embedder = HeldEmbedder()
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
@@ -211,7 +211,7 @@ async def test_removal_waits_for_a_revision_in_progress() -> None:
 
 
 async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """They get the new text as context; other turns are not embedded."""
+    """Their context has the new text; no other turn is embedded again."""
     bench = Bench()
     first, second, third, _, _ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.texts.clear()
@@ -222,7 +222,7 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """Its text is no longer part of their context."""
+    """The removed text is no longer part of their context."""
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
@@ -232,7 +232,7 @@ async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
-    """Nothing is removed while the encoder is away."""
+    """Nothing is removed while the encoder is unavailable."""
     away: list[bool] = []
 
     def trouble(_call: str, _nth: int) -> None:
@@ -250,12 +250,12 @@ async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
 
 
 def memory(kind: str, **fields: object) -> Memory:
-    """A memory of this type."""
+    """A stored memory of this type."""
     return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), SCOPE, NOW, 1).memory
 
 
 async def test_feedback_used_counts_an_access() -> None:
-    """Count and time of access are updated."""
+    """It raises the access count and sets the time of the last access."""
     bench = Bench()
     written = await bench.ingestor.write_one(SCOPE, draft("x"))
     for expected in (1, 2):
@@ -275,13 +275,13 @@ async def test_feedback_used_counts_an_access() -> None:
     ],
 )
 def test_feedback_on_a_fact_changes_its_importance(outcome: str, before: int, after: int) -> None:
-    """By one, within 1 to 10; success counts as helpful and failure as unhelpful."""
+    """It changes by one, within 1 to 10; success counts as helpful, failure as unhelpful."""
     changed = feedback_changes(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
     assert changed == {"importance": after, "updated_at": "2026-11-20T12:00:00Z"}
 
 
 def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
-    """A failure after three successes in four uses gives three in five."""
+    """A failure after three successes in four uses makes it three in five."""
     changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
     assert changed["usage_count"] == 5
     assert changed["success_rate"] == pytest.approx(0.6)
@@ -289,7 +289,7 @@ def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
 
 
 def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
-    """It changes the importance only."""
+    """Feedback "helpful" changes the importance only."""
     assert "usage_count" not in feedback_changes(memory("procedural"), FeedbackOutcome.HELPFUL, NOW)
 
 

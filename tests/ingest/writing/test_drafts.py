@@ -1,4 +1,4 @@
-"""Drafts, and the memories that they become."""
+"""Drafts, and the memories made from them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_ids_are_deterministic(content: str, kind: str) -> None:
 
 
 def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
-    """The line is the memory's entry in a context."""
+    """The context line is the memory's entry in a rendered context."""
     written = memory("Stock is derived.", concept="Ledger")
     assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (17, "chars", len(piece(written)))
 
@@ -57,13 +57,13 @@ def test_times_default_to_the_arrival() -> None:
 
 
 def test_validity_starts_at_created_at_but_not_in_the_future() -> None:
-    """If created_at is ahead of the clock, it starts at the arrival."""
+    """It starts at the arrival if `created_at` is later than the arrival."""
     assert memory("old", created_at="2026-01-01T00:00:00Z").valid_from.month == 1
     assert memory("ahead", created_at="2026-11-20T20:00:00Z").valid_from == NOW
 
 
 def test_session_and_agent_default_to_the_scope() -> None:
-    """Those of the draft take precedence."""
+    """Session and agent set in the draft take precedence."""
     scope = Scope("acme", "shop", session_id="s1", agent_id="a1")
     assert (memory("x", scope=scope).session_id, memory("x", scope=scope).agent_id) == ("s1", "a1")
     assert memory("x", scope=scope, session_id="s2").session_id == "s2"
@@ -80,7 +80,7 @@ def test_session_and_agent_default_to_the_scope() -> None:
     ],
 )
 def test_visibility_follows_the_policy(kind: str, fields: dict[str, Any], expected: Visibility) -> None:
-    """The type has a default, the caller may override it, and without a session it is the namespace."""
+    """Each type has a default that the caller may override; without a session it is the namespace."""
     assert memory("x", kind, **fields).visibility is expected
 
 
@@ -91,13 +91,13 @@ def test_a_title_defaults_to_the_first_line() -> None:
 
 
 def test_the_session_is_added_to_the_source_sessions() -> None:
-    """Sessions from the caller come first, and none is listed twice."""
+    """Sessions set by the caller come first, and no session is listed twice."""
     assert memory("x", session_id="s", source_sessions=["a", "s"]).source_sessions == ["a", "s"]
     assert memory("x", "episodic", session_id="s").source_sessions == ["s"]
 
 
 def test_sparse_terms_are_those_of_the_embedded_text() -> None:
-    """Dense and sparse vectors come from the same text."""
+    """Dense and sparse vectors are computed from the same text."""
     written = prepared("Stock is derived.", concept="Ledger")
     assert written.memory.embedding_text() == "Ledger: Stock is derived."
     assert written.sparse.values.tolist() == [len(written.memory.embedding_text())]
@@ -113,20 +113,20 @@ def test_sparse_terms_are_those_of_the_embedded_text() -> None:
     ],
 )
 def test_invalid_times_and_visibility_are_refused(fields: dict[str, Any], path: str) -> None:
-    """From the future, expired at creation, or private to no session."""
+    """Drafts from the future, expired at creation, or private without a session are refused."""
     with pytest.raises(InvalidRequest) as refused:
         check_draft(draft("x", **fields), NOW)
     assert refused.value.path == path
 
 
 def test_created_at_may_be_a_day_ahead() -> None:
-    """Exactly one day is still allowed."""
+    """A `created_at` exactly one day after the arrival is accepted."""
     check_draft(draft("x", created_at="2026-11-21T12:00:00Z", expires_at="2026-11-21T12:00:01Z"), NOW)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
 def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
-    """Also if sessions alternate; all numbers are exact as floats."""
+    """They do so if sessions alternate, and all are exact as floats."""
     order, at, last = ArrivalOrder(), NOW, dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
@@ -137,7 +137,7 @@ def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int,
 
 
 def test_only_recent_sessions_are_tracked() -> None:
-    """A forgotten session continues with the time, above its last number."""
+    """A forgotten session continues with a number from the clock, above its last one."""
     order = ArrivalOrder()
     first = order.take(NOW, "a")
     for other in range(MAX_TRACKED_SESSIONS):
@@ -157,5 +157,5 @@ def test_only_recent_sessions_are_tracked() -> None:
     ],
 )
 def test_numbers_and_words_for_changes_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
-    """Other texts do not."""
+    """Texts with a number or a word such as "changed" do; other texts do not."""
     assert gives_value(text) is gives

@@ -1,4 +1,4 @@
-"""Outcomes of writes."""
+"""Outcomes of writes and their counts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ STORED = WriteOutcome(WriteStatus.STORED, id="x")
 
 
 def pending(content: str) -> PendingWrite:
-    """A memory on its way into the store."""
+    """A memory that is to be written."""
     return PendingWrite(make_memory(MemoryType.SEMANTIC, content), make_sparse([1]))
 
 
 def test_every_status_is_counted() -> None:
-    """Those that do not occur are 0."""
+    """Statuses that do not occur are counted as 0."""
     assert count_statuses([STORED, REJECTED, STORED]) == {"stored": 2, "merged": 0, "rejected": 1, "failed": 0}
 
 
 def test_results_replace_the_unfinished_entries() -> None:
-    """Entries that have ended stay in their places."""
+    """Outcomes that are final keep their places."""
     first, second = pending("a"), pending("b")
     entries: list[Entry] = [first, REJECTED, second]
     assert unfinished(entries) == [first, second]

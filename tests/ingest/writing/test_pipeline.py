@@ -29,7 +29,7 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
-    """The error has the index and the field; the valid drafts are not stored either."""
+    """The error has index and field of the draft; the valid drafts are not stored either."""
     bench = Bench()
     with pytest.raises(InvalidRequest) as refused:
         await bench.ingestor.write(SCOPE, [draft("good"), draft("bad", created_at="2027-01-01T00:00:00Z")])
@@ -38,14 +38,14 @@ async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
 
 
 async def test_an_empty_batch_makes_no_calls() -> None:
-    """There are no outcomes, and neither store nor encoder is called."""
+    """It returns no outcomes and calls neither store nor encoder."""
     bench = Bench()
     assert await bench.ingestor.write(SCOPE, []) == []
     assert (bench.store.calls, bench.embedder.calls) == ({}, 0)
 
 
 async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
-    """They rise within a batch and from batch to batch, even if the clock stands."""
+    """They rise within and across batches, even if the clock does not advance."""
     bench = Bench()
     first = await bench.ingestor.write(SCOPE, [draft(f"a{index}") for index in range(5)])
     second = await bench.ingestor.write(SCOPE, [draft(f"b{index}") for index in range(5)])
@@ -54,13 +54,13 @@ async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
 
 
 class Censor:
-    """Rejects `word` alone, replaces it within a text, and fails on "crash"."""
+    """A gate that rejects the text `word`, replaces it within longer texts, and raises on "crash"."""
 
     def __init__(self, word: str) -> None:
         self.word = word
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """Reject, fail or change the draft."""
+        """The submission, the changed one or a rejection; raises on "crash"."""
         draft = submission.draft
         if "crash" in draft.content:
             raise Unavailable(f"the censor of {scope.namespace} failed")
@@ -70,7 +70,7 @@ class Censor:
 
 
 async def test_gates_act_on_single_drafts() -> None:
-    """A changed draft is stored as changed; a rejected or failed one has its reason and is not stored."""
+    """A draft that a gate changes is stored changed; one that it rejects or fails on has a reason."""
     bench = Bench(gates=(Censor("secret"), Censor("***")))
     outcomes = await bench.ingestor.write(
         SCOPE, [draft("my secret here"), draft("secret"), draft("crash"), draft("plain")]
@@ -82,7 +82,7 @@ async def test_gates_act_on_single_drafts() -> None:
 
 
 async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
-    """A rejection is an outcome; the error of a gate is raised."""
+    """A rejection is an outcome; an error of a gate is raised."""
     bench = Bench(gates=(Censor("secret"),))
     assert (await bench.ingestor.write_one(SCOPE, draft("secret"))).reason == "nothing is left"
     with pytest.raises(Unavailable, match="failed"):
@@ -91,7 +91,7 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """Drafts of that piece fail with the store's reason; the others are stored."""
+    """Drafts of the failed piece have the store's reason; those of other pieces are stored."""
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
@@ -100,7 +100,7 @@ async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
 
 
 async def test_a_batch_retries_a_full_encoder() -> None:
-    """The fifth failure is final."""
+    """A batch is tried five times while the encoder is overloaded."""
     full = Overloaded("the queue is full", retry_after_s=0)
     patient = Bench(embedder=CountingEmbedder(failing(full, "embed", 1, 2, 3, 4)))
     assert statuses(await patient.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.STORED]
@@ -110,7 +110,7 @@ async def test_a_batch_retries_a_full_encoder() -> None:
 
 @pytest.mark.parametrize("error", [Overloaded("the queue is full"), Unavailable("the engine is away")])
 async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | Unavailable) -> None:
-    """Nothing is stored then, and the write can be repeated."""
+    """Nothing is stored, and the write can be repeated."""
     bench = Bench(embedder=CountingEmbedder(failing(error, "embed", 1)))
     with pytest.raises(type(error)):
         await bench.ingestor.write_one(SCOPE, draft("m"))
@@ -119,7 +119,7 @@ async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | 
 
 
 class WatchedEmbedder(CountingEmbedder):
-    """Counts calls that overlap with a write."""
+    """An encoder that counts its calls during a write of the store."""
 
     def __init__(self, store: SlowStore) -> None:
         super().__init__()
@@ -127,19 +127,19 @@ class WatchedEmbedder(CountingEmbedder):
         self.overlaps = 0
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """Embed slowly."""
+        """The vectors, after a delay."""
         await anyio.sleep(0.01)
         self.overlaps += self.store.writing
         return await super().embed_documents(texts)
 
 
 class SlowStore(ObservedStore):
-    """A store with slow writes."""
+    """A memory store with slow writes."""
 
     writing = False
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Write slowly."""
+        """Store the records after a delay."""
         self.writing = True
         await anyio.sleep(0.02)
         self.writing = False

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
-    """Whether they are written in separate calls, or in one call of several pieces."""
+    """It makes no difference whether they are written in one call or in several."""
     bench = Bench()
     first, second, third, _ = await write_turns(bench, "one", "two", "three", "four")
     assert bench.embedder.before == ["", context_of(first), context_of(first, second), context_of(second, third)]
@@ -31,8 +31,8 @@ async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
     assert whole.embedder.before == [context_of(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
 
 
-async def test_known_turns_of_a_call_are_context_too() -> None:
-    """A repeated import continues a conversation of which the beginning is stored."""
+async def test_stored_turns_of_a_call_are_context_of_new_turns() -> None:
+    """If an import is repeated and continued, new turns have the turns already stored as context."""
     bench = Bench()
     contents = [f"turn {number}" for number in range(4)]
     first, second = (draft(content, "episodic", session_id="s1") for content in contents[:2])
@@ -64,7 +64,7 @@ async def test_rejected_turns_are_no_context() -> None:
 
 
 async def test_facts_and_other_sessions_are_embedded_alone() -> None:
-    """Only turns of the same session are context, and only of turns."""
+    """Only turns have context, and only turns of the same session."""
     bench = Bench()
     await bench.ingestor.write(SCOPE, [draft(f"fact {number}", session_id="s1") for number in range(3)])
     await bench.ingestor.write(SCOPE, [draft("hm", "episodic", session_id=name) for name in ("s1", "s2")])
@@ -76,7 +76,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 
 async def test_a_decision_is_stored_with_its_memory() -> None:
-    """With every vote and the mean importance; an explicit importance stays, and a rejection has its reason."""
+    """It has every vote and the mean importance; an explicit importance stays."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     auto = ReviewMode.AUTO
     outcomes = await bench.ingestor.write(
@@ -105,7 +105,7 @@ async def test_a_decision_is_stored_with_its_memory() -> None:
     ("trouble", "novelty"), [(None, 10.0), (failing(Unavailable("away"), "candidates", 1, 2, 3), None)]
 )
 async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: float | None) -> None:
-    """If the store can't answer, only the votes of novelty are lost."""
+    """If that search fails, only the votes of novelty are lost."""
     store = ObservedStore(trouble or no_trouble)
     bench = Bench(store=store, panel=Panel((ImportanceReviewer(), NoveltyReviewer(store))))
     texts = ("Nora lives in Graz.", "Ann works at Acme since May.")
@@ -116,7 +116,7 @@ async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: f
 
 
 async def test_copies_of_a_rejected_text_are_rejected() -> None:
-    """A copy in the same call that asks for review is rejected as well; one that asks for none is stored."""
+    """A copy in the same call is rejected too if it asks for review, and otherwise stored."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])

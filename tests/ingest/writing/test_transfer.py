@@ -1,4 +1,4 @@
-"""Export and restore."""
+"""Export of a namespace and restoring it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ SCOPE = Scope("acme", "shop")
 
 
 def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
-    """An ingestor for `store`."""
+    """An ingestor that writes to `store`."""
     redactor = None if rules is None else Redactor(RuleBook(default=rules))
     return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, redactor=redactor)
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
-    """The exported memories of the namespace."""
+    """All memories that an export of the namespace returns."""
     return [payload async for payload in exported(store, scope)]
 
 
 async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
-    """Write memories of these types and contents; the first one is used, superseded and linked."""
+    """Write memories of these types and contents; the first one is then used, superseded and linked."""
     drafts = [
         DRAFT.validate_python({"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}})
         for kind, content in contents
@@ -62,7 +62,7 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
 
 
 async def test_restored_memories_are_redacted() -> None:
-    """The rules of this service apply: secrets are removed, or the memory is rejected."""
+    """The rules of the restoring service remove secrets or reject the memory."""
     store = InMemoryStore()
     await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
     lines = await everything(store, SCOPE)
@@ -97,7 +97,7 @@ memories = st.lists(st.tuples(st.sampled_from([str(kind) for kind in MemoryType]
 @settings(max_examples=30, deadline=None)
 @given(memories)
 async def test_export_and_restore_preserve_everything(contents: list[tuple[str, str]]) -> None:
-    """Under the same tenant and namespace the memories are equal."""
+    """Memories restored to the same tenant and namespace equal the exported ones."""
     source, target = InMemoryStore(), InMemoryStore()
     await fill(source, contents)
     lines = await everything(source, SCOPE)
@@ -107,7 +107,7 @@ async def test_export_and_restore_preserve_everything(contents: list[tuple[str, 
 
 
 async def test_ids_and_references_change_with_the_namespace() -> None:
-    """A memory gets the id that it would have there, and references are updated."""
+    """A memory gets the id of its content in the new namespace; references to it are updated."""
     source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
@@ -124,15 +124,15 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
 
 
 class ForgetfulStore(InMemoryStore):
-    """A store that returns nothing."""
+    """A memory store that finds none of the memories that it is asked for."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
-        """Nothing."""
+        """No memories."""
         return {}
 
 
 async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
-    """A memory is stored if it is read back unchanged."""
+    """It counts as stored only if it is read back unchanged."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     memories = read_exported(SCOPE, await everything(source, SCOPE))
@@ -149,7 +149,7 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     ],
 )
 async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any], path: str) -> None:
-    """The path has the line and the field."""
+    """The error's path has the line number and the field."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     (line,) = await everything(source, SCOPE)
@@ -159,7 +159,7 @@ async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any],
 
 
 async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
-    """Although the export lists the newest first."""
+    """The export lists the newest first, and restoring reverses the order."""
     bench, other = Bench(), Bench()
     contents = ["one", "two", "three", "four"]
     for content in contents:

@@ -1,4 +1,4 @@
-"""Writing memories: what is stored, merged or failed."""
+"""The writer: which memories are stored, merged or failed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_a_new_memory_is_stored_and_read_back() -> None:
-    """The outcome has the memory as read back; its vectors are stored."""
+    """The outcome has the memory as the store returns it, and its vectors are stored."""
     bench = Bench()
     outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
     assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)
@@ -38,7 +38,7 @@ async def test_a_new_memory_is_stored_and_read_back() -> None:
 
 
 async def test_a_repetition_is_merged_without_embedding_again() -> None:
-    """The stored memory gets its evidence and session, and keeps its other fields and vectors."""
+    """The stored memory gains evidence and session; its other fields and vectors are unchanged."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
     bench.clock.move(timedelta(hours=1))
@@ -60,7 +60,7 @@ async def test_repetitions_within_a_batch_are_merged() -> None:
 
 
 async def test_repetitions_across_pieces_are_merged() -> None:
-    """Also if the repetition was embedded before the first one was written."""
+    """They are merged even if embedded before the first occurrence is written."""
     bench = Bench()
     drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -81,7 +81,7 @@ async def test_repetitions_across_pieces_are_merged() -> None:
     ],
 )
 async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]) -> None:
-    """A source with the same line or the same turns identifies it."""
+    """A repeated request is recognised by a source with the same line or the same turns."""
     bench = Bench()
     drafts = [draft("same", source=source) for source in sources]
     await bench.ingestor.write(SCOPE, drafts)
@@ -93,7 +93,7 @@ async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]
 
 @pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
 async def test_a_source_without_a_place_does_not_identify_a_request(source: object) -> None:
-    """Without a line or turns, the statement counts as repeated."""
+    """Without line or turns in the source, the statement gains evidence."""
     bench = Bench()
     for _ in range(2):
         await bench.ingestor.write_one(SCOPE, draft("same", source=source))
@@ -110,7 +110,7 @@ async def test_a_source_without_a_place_does_not_identify_a_request(source: obje
     ],
 )
 async def test_a_repetition_replaces_a_memory_that_is_over(kind: str, ended: dict[str, str]) -> None:
-    """An expired fact, a finished task and a cleared item are current again, with the old evidence added."""
+    """An expired fact, a done task and a cleared item become current again and keep their evidence."""
     bench = Bench()
     await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind, **ended))
     bench.clock.move(timedelta(hours=1))
@@ -123,7 +123,7 @@ async def test_a_repetition_replaces_a_memory_that_is_over(kind: str, ended: dic
 
 @pytest.mark.parametrize("stored_before", [False, True])
 async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored_before: bool) -> None:
-    """Whether or not the completed one is stored already."""
+    """It does so whether or not the completed task is stored already."""
     bench = Bench()
     done = draft("Order labels.", "prospective", status="completed")
     if stored_before:
@@ -136,7 +136,7 @@ async def test_an_open_task_replaces_a_completed_one_of_the_same_batch(*, stored
 
 
 async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
-    """The revised memory keeps its id, so the old text gets another one when it is written again."""
+    """The revised memory keeps its id, so the old text is stored under another id."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
     await bench.ingestor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
@@ -150,7 +150,7 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
 
 
 async def test_a_postponed_task_and_one_for_the_old_day_are_two() -> None:
-    """The postponed task keeps its id, so one for the old day gets another id."""
+    """The postponed task keeps its id, so a task for the old day is stored under another id."""
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
     first = await bench.ingestor.write_one(SCOPE, task)
@@ -172,14 +172,14 @@ async def test_namespaces_do_not_share_memories() -> None:
 
 
 class ForgetfulStore(ObservedStore):
-    """Accepts everything and stores nothing."""
+    """A memory store that accepts writes and stores nothing."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store nothing."""
 
 
 async def test_a_memory_that_is_not_read_back_has_failed() -> None:
-    """A single write raises Unavailable instead."""
+    """In a batch its outcome is failed; a single write raises Unavailable."""
     bench = Bench(store=ForgetfulStore())
     outcomes = await bench.ingestor.write(SCOPE, [draft("m")])
     assert statuses(outcomes) == [WriteStatus.FAILED]
@@ -188,7 +188,7 @@ async def test_a_memory_that_is_not_read_back_has_failed() -> None:
 
 
 async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
-    """It was not embedded at first, since it was known at the look-up."""
+    """The writer had not embedded it, as it was stored at the look-up."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("m"))
 

@@ -1,4 +1,4 @@
-"""The rules of the budget, one entry after the other: the fill must agree with it to the token."""
+"""A plain implementation of the budget fill, entry by entry; the fast one must agree with it to the token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retrieval.context.budget import (
 
 
 class PlainEntry(NamedTuple):
-    """A hit as the budget sees it."""
+    """A ranked hit with what the budget needs: id, type, tokens and the heading of its group."""
 
     id: str
     type: MemoryType
@@ -43,7 +43,7 @@ class PlainPart:
     chosen: dict[str, int] = field(default_factory=dict)
 
     def offer(self, entry: PlainEntry, limit: int, *, cut: bool) -> None:
-        """Take the entry if it fits."""
+        """Take the entry if it fits within `limit`, whole or cut."""
         new_group = entry.group is not None and entry.group not in self.groups
         overhead = (0 if self.chosen else self.overheads.headings[self.kind]) + (
             self.overheads.groups[entry.group] if entry.group is not None and new_group else 0
@@ -61,7 +61,7 @@ class PlainPart:
 
 
 def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
-    """The first entries that are worth DEMAND_WINDOW times the total."""
+    """The first entries, up to DEMAND_WINDOW times the total budget in tokens."""
     seen: list[PlainEntry] = []
     left = DEMAND_WINDOW * plan.total
     for entry in entries:
@@ -73,7 +73,7 @@ def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainE
 
 
 def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Overheads) -> int:
-    """Tokens that all entries of a type would take."""
+    """Tokens that all entries of a type and their headings would take."""
     of_type = [entry for entry in entries if entry.type is kind]
     headings = {entry.group for entry in of_type if entry.group}
     whole = sum(entry.tokens for entry in of_type) + sum(overheads.groups[heading] for heading in headings)

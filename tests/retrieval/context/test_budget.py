@@ -1,4 +1,4 @@
-"""The budget of a context: never exceeded, and used where anything fits."""
+"""The budget of a context: never exceeded, and used up as far as entries fit."""
 
 from __future__ import annotations
 
@@ -29,75 +29,75 @@ NO_OVERHEADS = Overheads(0, dict.fromkeys(LONG_TERM, 0))
 
 
 def plan(total: int, caps: dict[MemoryType, int] | None = None, oversize: Oversize = "skip") -> BudgetPlan:
-    """A plan over all long-term types."""
+    """A budget plan over all long-term types."""
     return BudgetPlan(total, LONG_TERM, caps or {}, oversize=oversize)
 
 
 def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
-    """Entries of `kind`, best first."""
+    """Entries of type `kind` with these token counts, best first."""
     return [PlainEntry(f"{kind}-{index}", kind, cost) for index, cost in enumerate(tokens)]
 
 
 def columns(entries: Sequence[PlainEntry]) -> BudgetEntries:
-    """`entries` as columns, ranked from 1."""
+    """The entries as the columns that the fill takes, ranked from 1."""
     return BudgetEntries.of((rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1))
 
 
 def filled(asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads = NO_OVERHEADS) -> BudgetFill:
-    """The budget, filled with `entries`."""
+    """The result of filling the budget with `entries`."""
     return fill(asked, columns(entries), overheads)
 
 
 def ranks(result: BudgetFill) -> list[int]:
-    """Ranks of the chosen entries."""
+    """Ranks of the entries that the fill chose."""
     return [entry.rank for entry in result.chosen]
 
 
 def test_one_type_alone_gets_the_whole_budget() -> None:
-    """What the other types do not need is handed on."""
+    """Shares that other types do not need are handed on to it."""
     result = filled(plan(1000), entries(EPISODIC, *[100] * 20))
     assert result.used[EPISODIC] == 1000
 
 
 def test_an_entry_that_does_not_fit_is_passed_over() -> None:
-    """The fill goes on with smaller entries."""
+    """Smaller entries of lower rank are still tried."""
     result = filled(plan(100), entries(SEMANTIC, 60, 50, 40))
     assert ranks(result) == [1, 3]
     assert result.refusal(50) is CandidateOutcome.OVER_TOTAL
 
 
 def test_an_entry_that_would_fit_into_the_free_room_is_over_its_type_budget() -> None:
-    """A cap keeps it out."""
+    """The cap of its type excludes it, although the total has room."""
     result = filled(plan(1000, {SEMANTIC: 50}), entries(SEMANTIC, 40, 40))
     assert ranks(result) == [1]
     assert result.refusal(40) is CandidateOutcome.OVER_TYPE_BUDGET
 
 
 def test_the_best_entries_of_a_full_type_are_chosen() -> None:
-    """Within a type the order of the scores decides."""
+    """Entries of a type are chosen in order of score until its budget is full."""
     assert ranks(filled(plan(100), entries(SEMANTIC, *[30] * 5))) == [1, 2, 3]
 
 
 def test_a_cap_holds_even_when_budget_is_left() -> None:
-    """Hand-on stops at the cap."""
+    """Unneeded shares of other types do not raise a type above its cap."""
     result = filled(plan(1000, {EPISODIC: 150}), entries(EPISODIC, *[50] * 10))
     assert result.used[EPISODIC] == 150
 
 
 def test_a_cap_of_zero_leaves_the_type_out() -> None:
-    """Its share goes to the others."""
+    """The share of that type goes to the other types."""
     result = filled(plan(1000, {EPISODIC: 0}), entries(EPISODIC, 10) + entries(SEMANTIC, *[100] * 10))
     assert (result.used[EPISODIC], result.used[SEMANTIC]) == (0, 1000)
 
 
 def test_a_type_outside_of_the_plan_gets_nothing() -> None:
-    """Its share goes to the types of the plan."""
+    """Its share goes to the types that the plan has."""
     result = filled(BudgetPlan(400, (SEMANTIC,), {}), entries(SEMANTIC, *[100] * 9))
     assert result.used == {SEMANTIC: 400}
 
 
 def test_headings_and_wrapper_are_paid_for() -> None:
-    """Entries of one day share its heading."""
+    """Their tokens count towards the budget; entries of one day share a heading."""
     overheads = Overheads(10, dict.fromkeys(LONG_TERM, 5), {"mon": 3, "tue": 3})
     hits = [PlainEntry(day, EPISODIC, 20, day) for day in ("mon", "mon", "tue")]
     assert filled(plan(81), hits, overheads).used[EPISODIC] == 71
@@ -105,7 +105,7 @@ def test_headings_and_wrapper_are_paid_for() -> None:
 
 
 def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
-    """Cut to at most half of the share, so that it does not crowd out the rest."""
+    """It is cut to at most half of the share, which leaves room for others."""
     hits = entries(SEMANTIC, 5000, 100)
     assert ranks(filled(plan(400), hits)) == [2]
     cut = filled(plan(400, oversize="cut"), hits)
@@ -113,7 +113,7 @@ def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
 
 
 def test_an_entry_is_not_cut_below_the_minimum() -> None:
-    """A few tokens of a long memory are not worth their place."""
+    """It is left out if only a few tokens of it would fit."""
     assert ranks(filled(plan(40, oversize="cut"), entries(SEMANTIC, 5000))) == []
 
 
@@ -162,7 +162,7 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], ov
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
 def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """The same entries with the same tokens as one by one."""
+    """It chooses the same entries with the same tokens as `plain_fill`."""
     result = filled(asked, hits, overheads)
     chosen = [(hits[entry.rank - 1].id, entry.allowed) for entry in result.chosen]
     assert (chosen, result.used) == plain_fill(asked, hits, overheads)
@@ -176,7 +176,7 @@ def test_the_fill_agrees_with_the_plain_rules(asked: BudgetPlan, hits: list[Plai
 def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
-    """Unless a cap keeps it out."""
+    """They are larger than the tokens left, or exceed the cap of their type."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     chosen = {entry.rank for entry in result.chosen}
@@ -194,7 +194,7 @@ def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
-    """Its memories get what is left over."""
+    """Its memories get only the tokens that other types leave."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
@@ -203,7 +203,7 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """An entry counts up to its type's cap and up to the total."""
+    """An entry counts at most the cap of its type and the total."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
     assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW

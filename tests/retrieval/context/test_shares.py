@@ -1,4 +1,4 @@
-"""Shares of the budget: policy table, shift by intent, caps and hand-on."""
+"""Shares of the budget for each type: policy table, shift by intent, caps, and handing on what is not needed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 
 
 def plan(total: int, caps: dict[MemoryType, int] | None = None, *, task: bool = False, how: bool = False) -> BudgetPlan:
-    """A plan over all long-term types."""
+    """A budget plan over all long-term types."""
     return BudgetPlan(total, LONG_TERM, caps or {}, task, how)
 
 
 def test_the_default_total_is_shared_by_the_policy_table() -> None:
-    """A quarter, three eighths, an eighth and a quarter of 8,000."""
+    """The shares are a quarter, three eighths, an eighth and a quarter of 8,000 tokens."""
     shares = {EPISODIC: 2000, SEMANTIC: 3000, PROSPECTIVE: 1000, PROCEDURAL: 2000}
     assert initial_shares(plan(8000), 8000) == shares
 
@@ -31,19 +31,19 @@ def test_intent_shifts_500_tokens_of_the_default_total() -> None:
 
 
 def test_a_small_budget_is_shifted_in_proportion() -> None:
-    """A word in the query does not empty a type."""
+    """The shift is smaller than 500 tokens and empties no type."""
     small = plan(800, task=True)
     assert shifted_shares(small, initial_shares(small, 800))[PROSPECTIVE] == 150
 
 
 def test_a_shift_does_not_exceed_a_cap() -> None:
-    """What the caller limited stays limited."""
+    """A type whose cap is below its shifted share gets the cap."""
     capped = plan(8000, {PROSPECTIVE: 100}, task=True)
     assert shifted_shares(capped, initial_shares(capped, 8000))[PROSPECTIVE] == 100
 
 
 def test_hand_on_serves_the_types_in_a_fixed_order() -> None:
-    """Semantic first, then episodic, procedural and prospective."""
+    """Unneeded tokens go to semantic first, then episodic, procedural and prospective."""
     assert HAND_ON_ORDER == (SEMANTIC, EPISODIC, PROCEDURAL, PROSPECTIVE)
     shares = {EPISODIC: 25, SEMANTIC: 40, PROSPECTIVE: 10, PROCEDURAL: 25}
     demand = {EPISODIC: 100, SEMANTIC: 60, PROSPECTIVE: 0, PROCEDURAL: 0}

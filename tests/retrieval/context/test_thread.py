@@ -1,4 +1,4 @@
-"""The context of a thread: shares of the budget, files and images."""
+"""The context rendered from a thread chain: shares of the budget, files and images."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def turn(content: str, role: str = "user", files: list[str] | None = None, image
 
 
 def mentioning(kind: str, *paths: str) -> Turn:
-    """A turn that mentions files or images."""
+    """A turn that mentions these files or images."""
     return turn("look", files=list(paths)) if kind == "files" else turn("look", images=list(paths))
 
 
 def full_chain(words: int = 6) -> list[ThreadContent]:
-    """A chain in which every part is larger than any share."""
+    """A thread chain in which every part is larger than any share."""
     text = " ".join(["word"] * words)
     old = [turn(f"old {number} {text}") for number in range(40)]
     rules = [turn(f"rule {number} {text}", "system") for number in range(40)]
@@ -48,7 +48,7 @@ def full_chain(words: int = 6) -> list[ThreadContent]:
 
 
 def context_of(chain: list[ThreadContent], budget: int, allocation: ContextAllocation | None = None) -> ThreadContext:
-    """The context."""
+    """The context rendered from the chain."""
     return thread_context(chain, budget, FakeTokenizer(), allocation)
 
 
@@ -57,7 +57,7 @@ def context_of(chain: list[ThreadContent], budget: int, allocation: ContextAlloc
 def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
-    """For any budget, headings included."""
+    """Any budget is kept, with the tokens of headings included."""
     context = context_of(full_chain(words), budget, allocation)
     assert context.tokens == FakeTokenizer().count(context.text) <= budget
     if allocation is not None:
@@ -66,7 +66,7 @@ def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
 
 
 def test_every_part_gets_its_share_if_all_are_full() -> None:
-    """The thread's own turns do not displace instructions and ancestors."""
+    """Turns of the thread itself do not displace instructions and ancestors."""
     context = context_of(full_chain(), 400, SHARES)
     assert all(context.parts[name] > 0 for name in PARTS)
     assert context.parts["long_term"] > 0.7 * 0.3 * 400
@@ -74,14 +74,14 @@ def test_every_part_gets_its_share_if_all_are_full() -> None:
 
 
 def test_an_unused_share_is_not_given_to_other_parts() -> None:
-    """A share is a cap."""
+    """The share of a part is its upper limit; without shares it may use more."""
     alone = thread("own", *[turn(f"turn {number} of words") for number in range(100)])
     assert context_of([alone], 200, SHARES).parts["short_term"] <= 100
     assert context_of([alone], 200).parts["short_term"] > 180
 
 
 def test_without_an_allocation_each_part_leaves_the_rest_to_the_next() -> None:
-    """Instructions first, then own turns, then ancestors, then the initial context."""
+    """The order is instructions, own turns, ancestors, initial context."""
     chain = full_chain()
     tight = context_of(chain, 120)
     assert tight.parts["system"] > 0
@@ -93,7 +93,7 @@ def test_without_an_allocation_each_part_leaves_the_rest_to_the_next() -> None:
 
 
 def test_the_newest_own_turns_are_shown_in_order() -> None:
-    """After those of the ancestors."""
+    """They follow the turns of the ancestors."""
     chain = [
         thread("parent", *[turn(f"p{number}") for number in range(3)]),
         thread("own", *[turn(f"o{number}") for number in range(9)]),
@@ -107,7 +107,7 @@ def test_the_newest_own_turns_are_shown_in_order() -> None:
 
 @pytest.mark.parametrize("kind", ["files", "images"])
 def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
-    """Newest first, whichever thread of the chain mentions it."""
+    """Files are listed newest first, whichever thread of the chain mentions them."""
     parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "y", "z"))
     own = thread("own", mentioning(kind, "x"), turn("d"))
     mentions = getattr(context_of([parent, own], 1_000), kind)
@@ -119,7 +119,7 @@ def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
 
 
 def test_files_that_do_not_fit_are_counted_as_omitted() -> None:
-    """The newest ones are listed."""
+    """The newest files are listed, the others only counted."""
     own = thread("own", *[turn("t", files=[f"file-{number}"]) for number in range(50)])
     context = context_of([own], 90, ContextAllocation(short_term=0.5, long_term=0.5))
     assert 0 < len(context.files) < 50

@@ -1,4 +1,4 @@
-"""Live working memory in a retrieval."""
+"""Items of the live working memory in retrieval answers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def items() -> FakeItems:
-    """No items yet."""
+    """A live store without items."""
     return FakeItems()
 
 
 @pytest.fixture
 def world(items: FakeItems) -> World:
-    """A retriever with a store of live items."""
+    """A retriever whose working memory is `items`."""
     world = World()
     world.retriever = Retriever(replace(world.retriever._parts, live=items))
     return world
 
 
 async def keep(items: FakeItems, content: str, **fields: object) -> Working:
-    """A live item of session s1."""
+    """Store a live item of session s1 and return it."""
     defaults = {"session_id": "s1", "live": True, "created_at": NOW, "expires_at": NOW + timedelta(minutes=5)}
     memory = make_memory(MemoryType.WORKING, content, SCOPE, **{**defaults, **fields})
     assert isinstance(memory, Working)
@@ -43,7 +43,7 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
 
 
 async def test_without_the_live_store_an_answer_has_no_working_memory(world: World, items: FakeItems) -> None:
-    """Neither live nor stored items; it reports that it is degraded."""
+    """It has neither live items nor stored copies, and reports that it is degraded."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     await world.add("semantic", "a fact")
@@ -55,7 +55,7 @@ async def test_without_the_live_store_an_answer_has_no_working_memory(world: Wor
 
 
 async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeItems) -> None:
-    """Stored items are searched for; live ones are always there."""
+    """Stored items must match the query; live items are always shown."""
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     answer = await world.retrieve("stored note")
@@ -64,7 +64,7 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
 
 
 async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items: FakeItems) -> None:
-    """Neither beside the item nor after the item was cleared."""
+    """It is left out while the item is live and after the item was cleared."""
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})
@@ -74,7 +74,7 @@ async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
-    """They have score 0, and a receipt can verify the order."""
+    """They have score 0, so a receipt can verify their order."""
     await world.add("semantic", "a fact about ferns")
     await keep(items, "one")
     await keep(items, "two")
@@ -85,13 +85,13 @@ async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> Non
 
 
 async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
-    """It is counted."""
+    """The failure is counted."""
 
     class Forgetful(FakeItems):
-        """A store that can be read and not changed."""
+        """A live store that can be read but raises on changes."""
 
         async def touch(self, *_: object) -> None:
-            """Fail."""
+            """Raise."""
             self.away = True
             self._session(SCOPE)
 
@@ -106,7 +106,7 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
 async def test_live_items_stay_within_the_working_budget(world: World, items: FakeItems, form: str) -> None:
-    """Entries of live items are counted as they are rendered."""
+    """The tokens of their rendered entries are counted."""
     for number in range(20):
         await keep(items, f"live task number {number}")
     answer = await world.retrieve("anything", format=form, working_budget=120)

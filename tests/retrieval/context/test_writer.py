@@ -1,4 +1,4 @@
-"""Contexts of ranked candidates, with the real tokenizers where exact counts matter."""
+"""Contexts written from ranked candidates, with real tokenizers where exact counts matter."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
 
 
 async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
-    """Working memory, events, knowledge, tasks, procedures."""
+    """The order is working memory, events, knowledge, tasks, procedures."""
     world = World()
     await world.add("episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana")
     await world.add("episodic", "the importer was fixed", created_at="2026-02-19T12:00:00Z")
@@ -67,7 +67,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
 
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, oversize: str) -> None:
-    """Recounted as it is sent, with contents that try to break out of their entries."""
+    """The final text is counted again, with contents that try to break out of their entries."""
     world = await filled(World(tokenizer=cl100k))
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
@@ -87,7 +87,7 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, ov
 
 @pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
 async def test_caps_of_types_and_the_total_hold(cl100k: TiktokenTokenizer, caps: dict[str, int]) -> None:
-    """Headings included."""
+    """The counts that are compared include headings."""
     world = await filled(World(tokenizer=cl100k))
     answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
     assert answer.metadata.total_tokens <= 1000
@@ -97,7 +97,7 @@ async def test_caps_of_types_and_the_total_hold(cl100k: TiktokenTokenizer, caps:
 
 @pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
 async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, budget: int) -> None:
-    """Every memory with its id; the count is at least that of the text."""
+    """It has each memory with its id, and the reported tokens are at least those of the text."""
     world = await filled(World(tokenizer=cl100k))
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
@@ -121,7 +121,7 @@ async def test_messages_have_the_role_of_the_user() -> None:
 
 
 async def test_the_outcome_says_why_a_context_is_empty() -> None:
-    """No memories, or none that fits."""
+    """There are no memories, or none that fits into the budget."""
     world = World()
     assert (await world.retrieve("anything")).metadata.outcome == "empty"
     await world.add("semantic", "a fact of more than five words")
@@ -130,7 +130,7 @@ async def test_the_outcome_says_why_a_context_is_empty() -> None:
 
 
 async def test_working_items_of_the_current_todo_come_first() -> None:
-    """Before items that match the query better."""
+    """They precede items that match the query better."""
     world = World()
     await world.add("working", "compare importer and exporter", todo_id="other")
     await world.add("working", "notes on naming", todo_id="mine")
@@ -139,7 +139,7 @@ async def test_working_items_of_the_current_todo_come_first() -> None:
 
 
 async def test_working_memory_can_be_left_out() -> None:
-    """It costs no tokens then."""
+    """It then takes no tokens of the budget."""
     world = World()
     await world.add("working", "debugging the importer")
     answer = await world.retrieve("importer", include_working=False)
@@ -147,13 +147,13 @@ async def test_working_memory_can_be_left_out() -> None:
 
 
 class WhereCounted(FakeTokenizer):
-    """A tokenizer that notes whether it counted long texts on the event loop."""
+    """A tokenizer that records whether it counted long texts on the event loop."""
 
     def __init__(self) -> None:
         self.on_loop: set[bool] = set()
 
     def count(self, text: str) -> int:
-        """Count, and note where."""
+        """Number of tokens; records whether the event loop's thread asked."""
         if len(text) >= LONG_TEXT // 2:
             self.on_loop.add(threading.current_thread() is threading.main_thread())
         return super().count(text)
@@ -161,7 +161,7 @@ class WhereCounted(FakeTokenizer):
 
 @pytest.mark.parametrize(("length", "on_loop"), [(LONG_TEXT, True), (LONG_TEXT + 10, False)])
 async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) -> None:  # noqa: FBT001
-    """A budget of a million tokens takes seconds."""
+    """They do not block the event loop, as a million tokens take seconds."""
     tokenizer = WhereCounted()
     world = World(tokenizer=tokenizer)
     await world.add("semantic", "page " * (length // 5))
@@ -172,7 +172,7 @@ async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) ->
 
 
 async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
-    """The answer for `model`, from forty facts."""
+    """The answer of a retrieval for `model` over forty facts."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
     ingestor = Ingestor(store, embedder, sparse, tokenizer, clock)
@@ -184,7 +184,7 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
 
 
 async def test_the_margin_of_a_stand_in_tokenizer_is_kept_free() -> None:
-    """The metadata have the budget of the request and the margin."""
+    """The answer's metadata have the requested budget and the margin."""
     answer = await facts_for("claude-sonnet-4-5", 140)
     metadata = answer.metadata
     assert (metadata.model, metadata.tokenizer, metadata.margin) == ("claude-sonnet-4-5", "cl100k_base", 0.4)
@@ -197,5 +197,5 @@ async def test_the_margin_of_a_stand_in_tokenizer_is_kept_free() -> None:
 
 
 async def test_a_total_of_0_has_utilization_0() -> None:
-    """Also for a model."""
+    """A request for a model with a total of 0 gets an answer instead of a division by zero."""
     assert (await facts_for("claude-sonnet-4-5", 0)).metadata.utilization == 0

@@ -1,4 +1,4 @@
-"""What a query asks for, by its words."""
+"""The intents that the words of a query reveal: latest state, task, how-to, present value."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from retrieval.query.intent import asks_for_latest, asks_for_value, is_how_to, i
         ("What did he know about it?", False),
     ],
 )
-def test_queries_for_the_latest_state(query: str, latest: bool) -> None:  # noqa: FBT001
-    """Recognised by words such as "latest" and "currently"."""
+def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -> None:  # noqa: FBT001
+    """They are recognised by words such as "latest" and "currently"."""
     assert asks_for_latest(query) is latest
 
 
@@ -32,8 +32,8 @@ def test_queries_for_the_latest_state(query: str, latest: bool) -> None:  # noqa
         ("who is Ana?", False, False),
     ],
 )
-def test_task_like_and_how_to_queries(query: str, task: bool, how: bool) -> None:  # noqa: FBT001
-    """They shift budget between types."""
+def test_task_like_and_how_to_queries_are_recognised(query: str, task: bool, how: bool) -> None:  # noqa: FBT001
+    """They shift tokens of the budget between types."""
     assert (is_task_like(query), is_how_to(query)) == (task, how)
 
 
@@ -50,6 +50,6 @@ def test_task_like_and_how_to_queries(query: str, task: bool, how: bool) -> None
         ("Why does the build fail?", False),
     ],
 )
-def test_queries_for_a_present_value(query: str, value: bool) -> None:  # noqa: FBT001
-    """Queries about the past, and about anything that is no value, are not."""
+def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001
+    """Queries about the past, or for something that is no value, are not recognised as such."""
     assert asks_for_value(query) is value

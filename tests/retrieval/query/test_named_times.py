@@ -1,4 +1,4 @@
-"""The times that a query names."""
+"""The time windows that the words of a query name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 
 
 def at(text: str) -> datetime:
-    """The instant that `text`, ISO 8601 without an offset, names in UTC."""
+    """The UTC instant of `text`, an ISO 8601 time without an offset."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -101,7 +101,7 @@ def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> No
     ],
 )
 def test_other_words_name_no_time(query: str) -> None:
-    """Verbs spelled like months, plain numbers and days that no calendar has give no window."""
+    """Verbs spelled like months, plain numbers and impossible dates give no window."""
     assert time_windows(query, NOW) == ()
     assert not names_time(query)
 
@@ -115,7 +115,7 @@ def test_other_words_name_no_time(query: str) -> None:
     ],
 )
 def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: str, start: str, end: str) -> None:
-    """The reference has the words of the event, and gives a window once the event's time is known."""
+    """It gives the event's words, and a window once the event's time is known."""
     reference = event_reference(query)
     assert reference is not None
     assert names_time(query)
@@ -124,19 +124,19 @@ def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: st
 
 
 def test_an_event_at_the_end_of_the_calendar_gives_no_window() -> None:
-    """Two years before the year 1 is not in the calendar."""
+    """Two years before an event in the year 1 is no valid date."""
     reference = event_reference("two years before the flood")
     assert reference is not None
     assert reference.windows(datetime(1, 6, 1, tzinfo=UTC)) == ()
 
 
 def test_a_date_is_not_an_event() -> None:
-    """A query that names a date has no event to look up."""
+    """A query for a time relative to a date needs no search for an event."""
     assert event_reference("two weeks before 5 March 2026") is None
 
 
 def test_case_folding_that_changes_the_length_keeps_the_event_readable() -> None:
-    """The words of the event are then case-folded."""
+    """The event's words are then returned case-folded."""
     reference = event_reference("The Straße was closed two days before the Umzug")
     assert reference is not None
     assert reference.event == "umzug"
@@ -157,7 +157,7 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
 
 
 def test_every_time_is_read_once_and_in_order() -> None:
-    """A date is not read again as its month or its year."""
+    """A date gives one window, and none for its month or its year."""
     windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
     assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
 

@@ -1,4 +1,4 @@
-"""Profiles, and how the words of a query change their weights."""
+"""Ranking profiles, and how the words of a query change their weights."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ NO_WEIGHTS = dict.fromkeys(SIGNALS, 0.0)
 
 
 def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
-    """A search."""
+    """A search request."""
     return SearchRequest.model_validate({"query": query, "namespace": "n"} | fields)
 
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
-    """Scores of every profile are in [0, 1]."""
+    """Scores by any profile are therefore in [0, 1]."""
     assert set(PROFILES[name]) == set(SIGNALS)
     assert sum(PROFILES[name].values()) == pytest.approx(1.0)
 
 
 def test_balanced_has_the_documented_weights() -> None:
-    """Similarity 0.4, importance 0.3, recency 0.2, access 0.1."""
+    """They are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
     expected = NO_WEIGHTS | {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1}
     assert weights_for(request(profile="balanced")) == ("balanced", expected)
 
 
 def test_weights_in_the_request_replace_those_of_the_profile() -> None:
-    """Signals that they omit get 0."""
+    """Signals without a weight in the request get 0."""
     name, weights = weights_for(request(weights={"recency": 2.0}))
     assert name == "default"
     assert weights == NO_WEIGHTS | {"recency": 2.0}
 
 
 def test_a_query_for_the_latest_raises_recency() -> None:
-    """Only in the default profile; the sum of the weights stays 1."""
+    """Only the default profile changes, and the sum of its weights stays 1."""
     _, plain = weights_for(request())
     _, latest = weights_for(request("what is the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
@@ -46,13 +46,13 @@ def test_a_query_for_the_latest_raises_recency() -> None:
 
 
 def test_an_unknown_profile_is_refused() -> None:
-    """The message lists the known ones."""
+    """The error lists the known profiles."""
     with pytest.raises(InvalidRequest, match="unknown profile 'best'; known are balanced, default, recent, relevance"):
         weights_for(request(profile="best"))
 
 
 def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
-    """The sum of the weights stays 1."""
+    """The sum of the weights is still 1."""
     _, weights = weights_for(request("When is the review?"))
     assert weights["current"] == CURRENT_SHARE
     assert sum(weights.values()) == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Requests of search and retrieve, and what their model decides."""
+"""Search and retrieve requests: validation, and the budget and tokenizer that follow from the model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ REGISTRY = Registry.of(default_file())
 
 
 def test_types_are_listed_once() -> None:
-    """In their order."""
+    """Repeated types are dropped, and the order is kept."""
     request = SearchRequest.model_validate({**BASE, "types": ["semantic", "episodic", "semantic"]})
     assert request.types == [MemoryType.SEMANTIC, MemoryType.EPISODIC]
 
 
 def test_a_budget_is_a_total_or_a_total_with_caps() -> None:
-    """The default total applies where only caps are set."""
+    """The default total applies if only caps are set."""
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})
     assert capped.allowance == Budget(total=DEFAULT_BUDGET, per_type={MemoryType.SEMANTIC: 50})
@@ -42,31 +42,31 @@ def test_a_budget_is_a_total_or_a_total_with_caps() -> None:
     ],
 )
 def test_a_malformed_request_is_refused(fields: dict[str, Any], message: str) -> None:
-    """With a message that says what is wrong."""
+    """The error says what is wrong."""
     with pytest.raises(ValidationError, match=message):
         RetrieveRequest.model_validate({**BASE, **fields})
 
 
 def request(**fields: Any) -> RetrieveRequest:
-    """A retrieval with `fields`."""
+    """A retrieve request with `fields`."""
     return RetrieveRequest(query="what", namespace="n", **fields)
 
 
 def total(asked: RetrieveRequest) -> int:
-    """The total of `asked`."""
+    """The total budget of the request `asked`."""
     assert isinstance(asked.budget, Budget)
     return asked.budget.total
 
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
 def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
-    """Each stand-in token may count for 1 + margin, and all are within the budget."""
+    """The reduced budget times (1 + margin) is at most the original budget."""
     assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
     assert reduced(tokens, 0.0) == tokens
 
 
 def test_without_a_model_the_request_stays() -> None:
-    """No margin, and the same total."""
+    """It has no margin and the same total."""
     asked = request(budget=500)
     settled = settle(asked, REGISTRY)
     assert settled.request is asked
@@ -74,31 +74,31 @@ def test_without_a_model_the_request_stays() -> None:
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    """A window of 128,000 tokens gives memory 7,680; the count is exact."""
+    """A window of 128,000 tokens gives a budget of 7,680; its tokenizer is exact."""
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
 
 
 def test_a_small_window_gives_a_small_budget() -> None:
-    """A model with 8,192 tokens does not get 8,000."""
+    """A model with a window of 8,192 tokens gets less than the default of 8,000."""
     assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
 
 
 def test_a_total_in_the_request_stays() -> None:
-    """As a number or as a member."""
+    """It may be a number or the member `total`."""
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
 def test_caps_without_a_total_leave_it_to_the_model() -> None:
-    """Only what the request omits is decided."""
+    """The model sets the total, and the caps of the request are kept."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
 
 def test_a_stand_in_tokenizer_reduces_the_budgets() -> None:
-    """Total, caps and working budget shrink by the margin; the total of the caller is kept for the answer."""
+    """Total, caps and working budget shrink by the margin; the answer reports the caller's total."""
     asked = request(
         model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
     )
@@ -110,20 +110,20 @@ def test_a_stand_in_tokenizer_reduces_the_budgets() -> None:
 
 
 def test_a_tokenizer_in_the_request_has_no_margin() -> None:
-    """The budget is exact in its tokens."""
+    """The budget is counted exactly with that tokenizer."""
     settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
     assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    """Its window is not known."""
+    """Its window and tokenizer are not known."""
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_is_idempotent(model: str) -> None:
-    """A recorded request asks for the same."""
+    """Settling a request that a receipt recorded changes nothing."""
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)
     assert (again.request.budget, again.request.tokenizer) == (once.budget, once.tokenizer)

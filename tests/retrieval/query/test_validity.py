@@ -1,4 +1,4 @@
-"""Filters for each type of what a query may return."""
+"""The filters for each type that decide which memories a query may return."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
-    """The filters of a context."""
+    """The filters for a context."""
     return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
 
 
 def fields_of(where: Filter) -> list[str]:
-    """The fields that a filter compares, in order."""
+    """Names of the fields that a filter compares, in order."""
     return [leaf.field for leaf in leaves(where)]
 
 
 def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
-    """Every type has the same filter."""
+    """Each of these types has the same filter."""
     everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
     assert set(everything) == set(MemoryType)
     assert len(set(everything.values())) == 1
@@ -36,7 +36,7 @@ def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
-    """Besides what is not valid at its time."""
+    """It also leaves out memories that are not valid at its time."""
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
     assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
@@ -46,32 +46,32 @@ def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> N
 
 @pytest.mark.parametrize("fields", [{"include_working": False}, {"working_budget": 0}])
 def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
-    """By its switch or by its budget."""
+    """The request's switch or a working budget of 0 does so."""
     assert MemoryType.WORKING not in context(**fields)
 
 
 def test_a_filter_on_status_includes_closed_intentions() -> None:
-    """Wherever in the filter it is."""
+    """The condition may be anywhere within the filter."""
     status = {"status": {"eq": "completed"}}
     for tree in (status, {"not": status}, {"or": [{"tags": {"any": ["a"]}}, {"and": [status]}]}):
         assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1
 
 
 def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> None:
-    """Only the fields of a filter matter."""
+    """Only names of fields do, values do not."""
     where = context(filters={"title": {"eq": "a note on 'status': done"}})[MemoryType.PROSPECTIVE]
     assert fields_of(where)[-1] == "status"
 
 
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
-    """Working memory depends on its own switches alone."""
+    """Only the request's switches for working memory do."""
     filters = context(filters={"tags": {"any": ["a"]}})
     assert "tags" in fields_of(filters[MemoryType.SEMANTIC])
     assert "tags" not in fields_of(filters[MemoryType.WORKING])
 
 
 def test_ended_memories_are_superseded_or_expired() -> None:
-    """Those of long-term types, with the filters of the caller."""
+    """The filter covers long-term types and includes the conditions of the caller."""
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
     filters = ended_filters(request, NOW)
     assert set(filters) == set(LONG_TERM)
@@ -80,6 +80,6 @@ def test_ended_memories_are_superseded_or_expired() -> None:
 
 
 def test_a_malformed_filter_is_refused() -> None:
-    """With a message that says what is wrong."""
+    """The error says what is wrong."""
     with pytest.raises(InvalidRequest, match="unknown field"):
         context(filters={"nope": {"eq": 1}})

@@ -1,4 +1,4 @@
-"""Windows read from single calendar phrases."""
+"""Time windows read from single calendar phrases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
 
 
 def read(text: str) -> Window:
-    """The window of the first pattern that matches `text`."""
+    """The window from the first pattern that matches `text`."""
     return next(reader(match, WEDNESDAY) for pattern, reader in READERS if (match := pattern.search(text)))
 
 
@@ -30,7 +30,7 @@ def read(text: str) -> Window:
     ],
 )
 def test_the_most_specific_pattern_reads_the_window(text: str, start: str, end: str) -> None:
-    """Without a year a date or month is the last one that has begun; a weekday is the last one that is over."""
+    """Without a year, a date or month is the last that has begun, a weekday the last that is over."""
     bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
     assert read(text) == Window(*bounds)
 
@@ -42,5 +42,5 @@ def test_a_date_that_no_calendar_has_is_an_error() -> None:
 
 
 def test_the_day_of_an_instant_is_a_window() -> None:
-    """From midnight to midnight, in UTC."""
+    """It lasts from midnight to midnight in UTC."""
     assert Window.day_of(WEDNESDAY) == Window(datetime(2026, 3, 18, tzinfo=UTC), datetime(2026, 3, 19, tzinfo=UTC))

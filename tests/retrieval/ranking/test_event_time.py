@@ -1,4 +1,4 @@
-"""Queries that name a time relative to an event: retrieval dates the event by the memory that tells of it."""
+"""Queries for a time relative to an event, which is dated by the memory that mentions it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ QUESTION = "what was bought two weeks before the move to Lisbon?"
 
 
 def worded() -> World:
-    """A world whose encoder gives token vectors."""
+    """A world whose encoder returns token vectors."""
     return World(embedder=WordEmbedder(), writer=WordEmbedder())
 
 
 async def bought(world: World, days_before: float, what: str) -> str:
-    """Store a purchase made `days_before` the move, which was a hundred days ago; returns its id."""
+    """Store a purchase `days_before` the move, which was a hundred days ago, and return its id."""
     created = NOW - timedelta(days=100 + days_before)
     return await world.add("episodic", f"bought {what}", created_at=rfc3339(created), session_id=f"s{days_before}")
 
 
 async def time_signals(world: World, question: str, **fields: Any) -> dict[str, float]:
-    """The time signal of every hit, by id."""
+    """The `time` signal of every hit, by id."""
     response = await world.search(question, explain=True, **fields)
     return {hit.id: hit.signals["time"] for hit in response.hits if hit.signals}
 
@@ -48,7 +48,7 @@ async def test_memories_near_the_time_of_the_event_rank_first() -> None:
 
 
 async def test_an_unknown_event_gives_no_time_signal() -> None:
-    """The query is then ranked like one that names no time."""
+    """The query is ranked like a query that names no time."""
     world = worded()
     await bought(world, 14, "boxes")
     assert set((await time_signals(world, QUESTION.replace("the move to Lisbon", "his zoological viva"))).values()) == {

@@ -1,4 +1,4 @@
-"""Neighbours of candidates, compared with the plain definition."""
+"""Neighbouring turns of candidates, compared with a plain implementation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = st.sampled_from([-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 5, 2**62, 2**62 
 
 
 def turn(number: int | None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC) -> Candidate:
-    """The turn with this number in a session."""
+    """A turn with this sequence number in a session."""
     fields = {"seq": number, "session_id": session}
     return Candidate("id", kind, 0.5, None, {name: value for name, value in fields.items() if value is not None})
 
@@ -27,7 +27,7 @@ TURNS = st.lists(
 
 
 def plain_neighbour(candidates: list[Candidate], one: Candidate, offset: int) -> int | None:
-    """Position of the last candidate whose number differs by `offset`."""
+    """Position of the last candidate whose sequence number differs by `offset`."""
     session, number = one.payload.get("session_id"), one.payload.get("seq")
     matching = [
         position
@@ -41,7 +41,7 @@ def plain_neighbour(candidates: list[Candidate], one: Candidate, offset: int) ->
 
 
 def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset: int) -> list[float]:
-    """The larger value of the candidates `offset` before and after each."""
+    """The larger value of the candidates `offset` turns before and after each candidate."""
     sides = [[plain_neighbour(candidates, one, away) for away in (-offset, offset)] for one in candidates]
     return [
         max((float(values[position]) for position in positions if position is not None), default=0.0)
@@ -50,7 +50,7 @@ def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset:
 
 
 def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> list[float]:
-    """The largest value in each candidate's session; its own without a session."""
+    """The largest value in each candidate's session; the candidate's value if it has no session."""
 
     def session(one: Candidate) -> tuple[MemoryType, str] | None:
         has = one.type in ORDERED and {"seq", "session_id"} <= one.payload.keys()
@@ -71,7 +71,7 @@ def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> l
 
 @given(TURNS, st.integers(0, 2**32 - 1))
 def test_neighbours_are_those_of_the_definition(candidates: list[Candidate], seed: int) -> None:
-    """One and two places away and in the session, for any order, gaps, repeats and sizes of numbers."""
+    """Turns one and two places away and in the session agree for any order, gaps and repeats."""
     neighbours = neighbours_of(Candidates.of(candidates))
     values = np.random.default_rng(seed).random(len(candidates))
     next_to, two_away = plain_side(candidates, values, 1), plain_side(candidates, values, 2)
@@ -85,7 +85,7 @@ def test_neighbours_are_those_of_the_definition(candidates: list[Candidate], see
 
 @given(st.integers(2, 40), st.integers(1, 6))
 def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
-    """Each column as if it were alone."""
+    """Each column has the result that it would have alone."""
     neighbours = neighbours_of(Candidates.of([turn(number % 7, f"{number % 3}") for number in range(count)]))
     rows = np.random.default_rng(count).random((count, width))
     by_column = [neighbours.widened(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]
@@ -93,7 +93,7 @@ def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
 
 
 def test_only_memories_of_one_ordered_type_in_one_session_are_neighbours() -> None:
-    """Other sessions, other types and memories without a session are not."""
+    """Memories without a session have no neighbours."""
     candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.SEMANTIC), turn(0, None), turn(7, kind=KINDS[2])]
     neighbours = neighbours_of(Candidates.of([*candidates, turn(8, kind=KINDS[2])]))
     assert neighbours.next_to(np.ones(6)).tolist() == neighbours.two_away(np.ones(6)).tolist() == [0.0] * 6
@@ -101,6 +101,6 @@ def test_only_memories_of_one_ordered_type_in_one_session_are_neighbours() -> No
 
 
 def test_the_largest_value_of_a_session_reaches_all_of_it() -> None:
-    """Wherever in the session its candidates are."""
+    """All candidates of the session get it, whatever their distance."""
     neighbours = neighbours_of(Candidates.of([turn(1), turn(9, "other"), turn(40), turn(7, None)]))
     assert neighbours.widened(np.array([1.0, 5.0, 8.0, 0.0]), 0.8, 0.5, 0.5).tolist() == [4.0, 5.0, 8.0, 0.0]

@@ -1,4 +1,4 @@
-"""Ranked candidates as columns."""
+"""Ranked candidates, stored as columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.retrieval.builders import hit_rows
 
 
 def ranking() -> RankedCandidates:
-    """Hits a and c, a duplicate of a, and one candidate below the threshold."""
+    """A ranking of hits a and c, a duplicate of a, and a candidate below the threshold."""
     rows = {"a": (0.9, "same"), "b": (0.8, "same"), "c": (0.7, "other"), "d": (0.0, "last")}
     candidates = [
         Candidate(
@@ -28,14 +28,14 @@ def ranking() -> RankedCandidates:
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
-    """The columns are in that order."""
+    """All columns have that order."""
     ranked = ranking()
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
 
 
 def test_removing_candidates_closes_the_ranks() -> None:
-    """Hits and duplicates that stay keep their order."""
+    """The remaining hits and duplicates keep their order."""
     ranked = ranking().where(np.array([False, True, True, True]))
     assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
     without_duplicate = ranking().where(np.array([True, True, False, True]))
@@ -43,7 +43,7 @@ def test_removing_candidates_closes_the_ranks() -> None:
 
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
-    """They have score 0 and no signals; what is no hit stays behind them."""
+    """They have score 0 and no signals, and precede duplicates and candidates below the threshold."""
     added = [Candidate(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"]
     ranked = ranking().with_unscored_hits(Candidates.of(added))
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]

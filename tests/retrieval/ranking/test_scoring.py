@@ -1,4 +1,4 @@
-"""Candidates to ranked candidates."""
+"""Scoring: from candidates to ranked candidates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BALANCED = Scoring(PROFILES["balanced"], NOW)
 
 
 def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object) -> Candidate:
-    """A fact that was created now."""
+    """A candidate fact that was created now."""
     base = {"created_at": "2026-03-01T00:00:00Z", "content_hash": name, "tokens": {"count": 5, "line": 7}}
     return Candidate(name, MemoryType.SEMANTIC, dense, sparse, base | payload)
 
 
 def ranked(candidates: list[Candidate], scoring: Scoring = BALANCED) -> RankedCandidates:
-    """`candidates`, ranked."""
+    """The ranking of `candidates`."""
     return rank(Candidates.of(candidates), scoring)
 
 
@@ -65,12 +65,12 @@ def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[Candidate])
 
 
 def test_equal_scores_are_ordered_by_id() -> None:
-    """Ties break the same way every time."""
+    """Ties are broken the same way every time."""
     assert ranked([candidate("b"), candidate("a"), candidate("c")]).hit_ids == ["a", "b", "c"]
 
 
 def test_candidates_below_a_threshold_are_no_hits() -> None:
-    """min_similarity applies to similarity alone, min_score to the final score."""
+    """`min_similarity` limits similarity alone, `min_score` the final score."""
     candidates = [candidate("a", 0.9, 9.0), candidate("b", 0.5, 1.0), candidate("c", 0.1, 0.0, importance=10)]
     similar = ranked(candidates, Scoring(PROFILES["relevance"], NOW, min_similarity=0.9))
     assert (similar.hit_ids, len(similar)) == (["a"], 3)
@@ -93,5 +93,5 @@ def test_duplicates_of_a_better_hit_are_no_hits() -> None:
 
 
 def test_without_candidates_there_are_no_hits() -> None:
-    """An empty store is not an error."""
+    """The ranking is empty, and no error is raised."""
     assert hit_rows(ranked([])) == []

@@ -1,4 +1,4 @@
-"""Expansion by the terms of the best hits, and updates of facts."""
+"""The second pass of ranking: expansion by terms of the best hits, and boosts of updates over the facts replaced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_TERMS = numbered(np.empty(0, np.uint32))
 
 
 def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> Candidate:
-    """A candidate with these terms."""
+    """A candidate with these sparse terms."""
     payload = {
         "created_at": "2026-01-01T00:00:00Z",
         "content_hash": name,
@@ -42,7 +42,7 @@ def signals(scores: Sequence[float], candidates: Sequence[Candidate], asked: Seq
 
 
 def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
-    """A term that most candidates have counts less than one that few have."""
+    """A term is rare if few candidates have it."""
     candidates = [
         with_terms("a", [1, 9]),
         with_terms("b", [9]),
@@ -56,19 +56,19 @@ def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
 
 
 def test_terms_of_the_query_do_not_expand_it() -> None:
-    """Similarity has counted them."""
+    """They count in similarity already."""
     candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
     assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
 
 
 def test_a_shared_term_counts_less_in_a_long_memory() -> None:
-    """A long memory shares some of any terms."""
+    """A long memory shares some terms with any hit."""
     candidates = [with_terms("a", [1]), with_terms("b", [1], tokens=400), with_terms("c", [2])]
     assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
 
 
 def test_expansion_is_0_without_terms_or_scores() -> None:
-    """And empty without candidates."""
+    """Without candidates the signal is empty."""
     bare = Candidate("a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"})
     assert signals([1.0], [bare]) == [0.0]
     assert signals([0.0], [with_terms("a", [1])]) == [0.0]
@@ -77,7 +77,7 @@ def test_expansion_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The highest is 1 where one of the seeds has a term and a score."""
+    """The highest is 1 if one of the best hits has a term and a score."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(Candidates.of(candidates), scores, NO_TERMS)
@@ -88,7 +88,7 @@ def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> Non
 
 
 def test_expansion_decides_between_equals() -> None:
-    """A candidate that shares the best hit's terms ranks above its equal."""
+    """Of two candidates with the same score, the one that shares the best hit's terms ranks first."""
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
     hits = hit_rows(rank(Candidates.of(candidates), Scoring(PROFILES["default"], NOW)))
@@ -97,7 +97,7 @@ def test_expansion_decides_between_equals() -> None:
 
 
 def turn(name: str, seq: int, **fields: Any) -> Candidate:
-    """What Ann said in the session at `seq`, unless `fields` say otherwise; None removes a field."""
+    """A turn of Ann at `seq` in the session, unless `fields` say otherwise; None removes a field."""
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
         "session_id": "s1",
@@ -112,14 +112,14 @@ def turn(name: str, seq: int, **fields: Any) -> Candidate:
 
 
 def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
-    """The ids, best first, after boosting."""
+    """Ids after boosting updates, best first."""
     columns, array = Candidates.of(candidates), np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array)), kind="stable")
     return [candidates[index].id for index in best]
 
 
 def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
-    """The later statement of one speaker in a session, when it scores nearly as well."""
+    """It is a later statement by the same speaker in the session and scores nearly as well."""
     assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
     assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
 
@@ -135,12 +135,12 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ids=["another speaker", "no value", "no session", "another type"],
 )
 def test_other_later_statements_are_not_boosted(later: Candidate) -> None:
-    """An update has the same speaker, session and type, and gives a value."""
+    """Only one of the same speaker, session and type that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
 def test_a_much_lower_score_is_no_update() -> None:
-    """Such a statement is about something else."""
+    """A statement that scores much lower is about something else."""
     assert boosted_order([0.6, 0.3], turn("a", 1), turn("b", 5)) == ["a", "b"]
 
 
@@ -157,7 +157,7 @@ def test_only_the_best_few_change_their_order(rows: list[tuple[float, int]]) -> 
 
 
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """The score stays the weighted sum of the signals."""
+    """With that signal, the score is still the weighted sum of the signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     hits = hit_rows(rank(Candidates.of([turn("a", 1), turn("b", 5)]), Scoring(weights, NOW, request.query)))

@@ -1,4 +1,4 @@
-"""Signals of the ranking besides similarity."""
+"""All ranking signals besides similarity."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
-    """Recency of memories of one type."""
+    """Recency signals of memories of one type."""
     candidates = [Candidate("m", MemoryType(kind), None, None, fields) for fields in payloads]
     return [float(value) for value in recency(Candidates.of(candidates), NOW)]
 
 
 def payload(**times: datetime) -> dict[str, Any]:
-    """A payload created now, unless `times` say otherwise."""
+    """A stored payload created now, unless `times` say otherwise."""
     return {"created_at": rfc3339(NOW), **{name: rfc3339(at) for name, at in times.items()}}
 
 
 @pytest.mark.parametrize(("kind", "days"), [("episodic", 7), ("semantic", 90), ("procedural", 90)])
 def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
-    """One half after one half-life, one quarter after two."""
+    """It is one half after one half-life and one quarter after two."""
     made = [payload(created_at=NOW - timedelta(days=days * n)) for n in (0, 1, 2)]
     assert recent(kind, *made) == pytest.approx([1.0, 0.5, 0.25])
 
 
 def test_a_procedure_ages_from_its_last_use() -> None:
-    """A use makes it recent again."""
+    """Using it makes it recent again."""
     used = payload(created_at=NOW - timedelta(days=900), last_used_at=NOW)
     assert recent("procedural", used) == [1.0]
 
@@ -67,24 +67,24 @@ def test_an_intention_is_measured_by_the_time_until_it_is_due() -> None:
 
 
 def test_working_memory_does_not_age() -> None:
-    """Its lifetime is bounded by its expiry."""
+    """Its recency is always 1, as its expiry bounds its lifetime."""
     assert recent("working", payload(created_at=NOW - timedelta(days=9))) == [1.0]
 
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
 def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float, half_life: float) -> None:
-    """Older is never more recent; a future time counts as now."""
+    """An older memory is never more recent; a time in the future counts as now."""
     older, younger = decay(np.array([age + more, age]), np.array([half_life, half_life])).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
 
 def test_importance_spans_0_to_1() -> None:
-    """1 gives 0, 10 gives 1."""
+    """Importance 1 gives the signal 0, importance 10 gives 1."""
     assert importance(np.array([1.0, 5.5, 10.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
 
 
 def test_access_grows_logarithmically_up_to_1() -> None:
-    """The first uses count most."""
+    """The first accesses raise it most."""
     values = access(np.array([0.0, 1.0, 10.0, 100.0, 10_000.0])).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
@@ -101,7 +101,7 @@ def test_access_grows_logarithmically_up_to_1() -> None:
     ],
 )
 def test_open_intentions_are_due_from_their_due_time_on(fields: dict[str, Any], expected: float) -> None:
-    """Not before, and not once they are closed."""
+    """They are not due before, and closed intentions are never due."""
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]
@@ -118,7 +118,7 @@ def test_recency_counts_from_what_matters_for_the_type() -> None:
 
 
 def turns(count: int) -> Candidates:
-    """Consecutive turns of a session."""
+    """Consecutive turns of one session."""
     payloads = ({"seq": number, "session_id": "s"} for number in range(count))
     return Candidates.of(
         [Candidate(f"{number:03}", MemoryType.EPISODIC, 0.5, None, one) for number, one in enumerate(payloads)]
@@ -127,7 +127,7 @@ def turns(count: int) -> Candidates:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_context_is_between_0_and_1(similarity: list[float]) -> None:
-    """For any similarity of the neighbours."""
+    """Any similarity of the neighbouring turns gives a signal in that range."""
     candidates = turns(len(similarity))
     signal = context(np.array(similarity), neighbours_of(candidates), candidates)
     assert ((signal >= 0) & (signal <= 1)).all()
@@ -155,12 +155,12 @@ def test_context_of_a_turn_counts_half_of_that_of_a_fact() -> None:
     ],
 )
 def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
-    """In any case and with any punctuation, but not within another word."""
+    """Case and punctuation do not matter; a match within another word does not count."""
     assert names(query, name) is named
 
 
 def test_mention_marks_the_turns_of_named_speakers() -> None:
-    """0 for other speakers and for turns without one."""
+    """The signal is 0 for turns of other speakers and turns without a speaker."""
     speakers = ["Gina", "Jon", None, "Gina"]
     candidates = [
         Candidate(str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name})
@@ -170,7 +170,7 @@ def test_mention_marks_the_turns_of_named_speakers() -> None:
 
 
 def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:
-    """With several windows the nearest counts."""
+    """Of several windows the nearest one counts."""
     days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
     windows = tuple(Window.day_of(datetime(2026, month, 1, tzinfo=UTC)) for month in (3, 5))
     assert nearness(np.array(days, dtype="datetime64[us]"), windows) == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])

@@ -1,4 +1,4 @@
-"""Similarity: fusion of the legs, and late interaction."""
+"""Similarity: fusion of dense and sparse search, and late interaction of token vectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_
 
 
 def test_each_leg_counts_by_its_share() -> None:
-    """The best in all legs has 1, the worst in all 0, the best in one leg that leg's share."""
+    """The best candidate of all searches has 1, the worst 0, the best of one search that search's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.1, 0.1]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
@@ -39,7 +39,7 @@ def test_each_leg_counts_by_its_share() -> None:
 
 
 def test_the_share_of_an_unsearched_leg_goes_to_the_others() -> None:
-    """With one leg alone its best still has 1."""
+    """If only one search was made, its best candidate has 1."""
     assert similarity(np.array([0.2, 0.4]), None).tolist() == [0.0, 1.0]
     assert similarity(None, np.array([3.0, 6.0])).tolist() == [0.5, 1.0]
 
@@ -56,26 +56,26 @@ def test_a_single_candidate_keeps_its_score() -> None:
 
 
 def test_similarity_needs_a_leg() -> None:
-    """Without any leg there is nothing to fuse."""
+    """Without the scores of any search an error is raised."""
     with pytest.raises(ValueError, match="at least one leg"):
         similarity(None, None)
 
 
-def test_no_scores_are_normalised_to_no_scores() -> None:
+def test_normalising_an_empty_array_gives_an_empty_array() -> None:
     """An empty array stays empty."""
     assert normalised(np.array([])).size == 0
 
 
 @given(pairs)
 def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> None:
-    """For any scores of the legs."""
+    """Any scores of the searches give a similarity in that range."""
     fused = similarity(np.array([d for d, _ in scores]), np.array([s for _, s in scores]))
     assert ((fused >= 0) & (fused <= 1)).all()
 
 
 @given(pairs, st.integers(0, 29))
 def test_similarity_is_monotonic_in_both_legs(scores: list[tuple[float, float]], chosen: int) -> None:
-    """A candidate that is at least as good in both legs as another is not less similar."""
+    """A candidate at least as good in both searches as another is not less similar."""
     dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
     fused = similarity(dense, sparse)
     index = chosen % len(scores)
@@ -95,13 +95,13 @@ def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chanc
 def candidate(
     number: int, late: list[float] | None = None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC
 ) -> Candidate:
-    """The turn with this number in a session."""
+    """A turn with this sequence number in a session, as a candidate."""
     payload = {"seq": number} if session is None else {"seq": number, "session_id": session}
     return Candidate(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
 
 
 def late_scores(candidates: list[Candidate]) -> list[float]:
-    """Late-interaction scores, which must exist."""
+    """Late-interaction scores of the candidates; fails if there are none."""
     columns = Candidates.of(candidates)
     scores = late_similarity(columns, neighbours_of(columns))
     assert scores is not None
@@ -127,14 +127,14 @@ def test_matches_of_neighbours_count_in_part() -> None:
 
 
 def test_a_fair_match_of_every_token_beats_a_good_match_of_half_of_them() -> None:
-    """A memory that speaks of everything that was asked wins."""
+    """A memory that covers the whole query ranks first."""
     rows = {"a": [0.6, 0.6], "b": [0.95, 0.1], "c": [0.1, 0.95]}
     both, first, second = late_scores([candidate(1, row, session) for session, row in rows.items()])
     assert both > max(first, second)
 
 
 def test_candidates_without_token_vectors_have_late_score_0() -> None:
-    """When no candidate has token vectors there is no late interaction."""
+    """If no candidate has token vectors, there are no late-interaction scores."""
     nan = float("nan")
     assert late_scores([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
     without: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
@@ -145,7 +145,7 @@ def test_candidates_without_token_vectors_have_late_score_0() -> None:
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 8)), elements=st.floats(0, 1)))
 def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
-    """For any cosines, no weight is negative and they sum to 1."""
+    """No weight is negative and they sum to 1, for any cosines."""
     weights = token_weights(cosines)
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Fast sorting, compared with plain sorting."""
+"""Fast sorting functions, compared with plain sorting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = st.lists(
 
 @given(SCORES, st.integers(1, 50))
 def test_top_positions_are_the_first_of_a_stable_sort(scores: list[float], count: int) -> None:
-    """Ties and short lists included."""
+    """Both agree for ties and for short lists too."""
     expected = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")[:count]
     assert top_positions(np.array(scores, dtype=np.float64), count).tolist() == expected.tolist()
 
@@ -31,7 +31,7 @@ def test_ascending_breaks_ties_by_position(scores: list[float]) -> None:
 
 @given(TEXTS)
 def test_texts_are_ordered_as_strings(texts: list[str]) -> None:
-    """Short texts, equal texts and texts with a common prefix included; ties by position."""
+    """Ties are in order of position; short, equal and common-prefix texts are covered."""
     column = np.array([text.encode() for text in texts], dtype=np.bytes_)
     assert text_order(column).tolist() == sorted(range(len(texts)), key=lambda index: (texts[index], index))
 

@@ -1,4 +1,4 @@
-"""A shop with memories of every type, and its receipts."""
+"""A store with memories of every type, and the receipts of retrievals from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUERY = "how do I deploy the importer, and what is left to do"
 
 
 async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> World:
-    """Memories of every type, more than fit, some superseded or expired."""
+    """A world with memories of every type, more than fit into a context, some of them superseded or expired."""
     world = World(receipt_store=receipt_store or FakeReceipts())
     for place in range(entries):
         made = rfc3339(NOW - timedelta(hours=5 * place))
@@ -29,7 +29,7 @@ async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> 
 
 
 async def with_ended(world: World) -> World:
-    """With a memory that was superseded a day ago, and one that expired."""
+    """The world with another memory superseded a day ago, and one that has expired."""
     old = await world.add("semantic", "the importer deploys by hand", created_at=rfc3339(NOW - timedelta(days=9)))
     gone = await world.add("episodic", "the importer was down", created_at=rfc3339(NOW - timedelta(days=9)))
     await world.store.patch(SCOPE, {old: {"valid_to": rfc3339(NOW - timedelta(days=1))}})
@@ -38,7 +38,7 @@ async def with_ended(world: World) -> World:
 
 
 async def receipt_of(world: World, answer: RetrieveAnswer) -> dict[str, Any]:
-    """The receipt of an answer."""
+    """The receipt of a retrieval's answer."""
     assert answer.receipt_id is not None
     receipt: dict[str, Any] = json.loads(await world.receipts.text(SCOPE.tenant, answer.receipt_id))
     return receipt

@@ -1,4 +1,4 @@
-"""The members of a receipt, and answers without one."""
+"""The members of a receipt, and answers that have no receipt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
-    """Number of candidates by outcome."""
+    """Number of candidates in a receipt by outcome."""
     recorded = [one["outcome"] for one in receipt["candidates"]]
     return {one: recorded.count(one) for one in recorded}
 
@@ -42,7 +42,7 @@ async def test_every_candidate_has_an_outcome() -> None:
 
 
 async def test_thresholds_and_duplicates_are_recorded() -> None:
-    """A candidate below a threshold, and a duplicate with the hit that it repeats."""
+    """A candidate below `min_similarity` and a duplicate of a hit have these outcomes."""
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine", concept="hours")
     second = await world.add("semantic", "fish swim in the sea")
@@ -57,7 +57,7 @@ async def test_thresholds_and_duplicates_are_recorded() -> None:
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
-    """It was chosen and is not in the context; the receipt is valid."""
+    """It was chosen but is not in the context, and the receipt is valid."""
     store = VanishingStore()
     world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
@@ -68,7 +68,7 @@ async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
 
 
 async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
-    """Up to a limit; the rest is counted."""
+    """Up to a limit they are listed; the rest is counted."""
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
@@ -82,7 +82,7 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
 
 
 async def test_a_receipt_is_bounded() -> None:
-    """Beyond the best hits and those in the context, candidates are counted by outcome."""
+    """The best hits and those in the context are listed; other candidates are counted by outcome."""
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)
     receipt = await receipt_of(world, answer)
@@ -93,7 +93,7 @@ async def test_a_receipt_is_bounded() -> None:
 
 
 async def test_receipts_are_chained() -> None:
-    """Each names the previous one of its tenant, by id and hash."""
+    """Each has the id and the hash of the tenant's previous receipt."""
     world = await shop(3)
     first = await receipt_of(world, await world.retrieve(QUERY))
     second = await receipt_of(world, await world.retrieve(QUERY))
@@ -102,13 +102,13 @@ async def test_receipts_are_chained() -> None:
 
 
 async def test_a_receipt_can_be_declined() -> None:
-    """A request with `receipt: false` has none."""
+    """A request with `receipt: false` gets an answer without a receipt."""
     world = await shop(3)
     assert (await world.retrieve(QUERY, receipt=False)).receipt_id is None
 
 
 async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
-    """It reports that it is degraded."""
+    """The answer reports that it is degraded."""
     world = World(receipt_store=AwayReceipts())
     await world.add("semantic", "the shop opens at nine")
     answer = await world.retrieve("when does the shop open")
@@ -118,7 +118,7 @@ async def test_an_answer_is_sent_when_its_receipt_cannot_be_recorded() -> None:
 
 
 async def test_a_receipt_is_not_found_by_another_tenant() -> None:
-    """Its id is unknown there."""
+    """The other tenant gets the error for an unknown id."""
     world = await shop(3)
     answer = await world.retrieve(QUERY)
     assert answer.receipt_id is not None
@@ -127,7 +127,7 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """The answer reports both; the store is not asked again."""
+    """The answer reports both as degraded, without another call to the live store."""
     receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)

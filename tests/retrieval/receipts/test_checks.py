@@ -1,4 +1,4 @@
-"""Verification: an unchanged receipt is valid, and every change is found."""
+"""Verification of receipts: an unchanged receipt is valid, and every change is detected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNT = counter_for("markdown", FakeTokenizer())
 
 
 async def saved_receipt(world: World, **asked: Any) -> bytes:
-    """A receipt with its contents, as it is saved to a file."""
+    """A receipt with the contents of its context, as `saved` in a file."""
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
     text = await world.receipts.text(SCOPE.tenant, answer.receipt_id)
@@ -30,13 +30,13 @@ async def saved_receipt(world: World, **asked: Any) -> bytes:
 
 
 def faults(raw: bytes) -> list[str]:
-    """Names of the failed checks."""
+    """Names of the checks that failed."""
     return [check.name for check in verify_file(raw, lambda _: COUNT).checks if not check.ok]
 
 
 @pytest.fixture(scope="module")
 def saved() -> bytes:
-    """A saved receipt of a small shop."""
+    """A saved receipt of a small store."""
 
     async def make() -> bytes:
         return await saved_receipt(await shop(4), budget=200, filters={"importance": {"gte": 1.5e-5}})
@@ -67,7 +67,7 @@ def saved() -> bytes:
     ],
 )
 async def test_an_unchanged_receipt_is_valid(asked: dict[str, Any]) -> None:
-    """For every kind of request, from the service and from a file."""
+    """Receipts of every kind of request are valid, as the service has them and as saved in a file."""
     world = await shop()
     answer = await world.retrieve(QUERY, **asked)
     assert answer.receipt_id is not None
@@ -98,7 +98,7 @@ async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
-    """A byte of the receipt, of its context or of an entry."""
+    """It may be a byte of the receipt, of its context or of an entry."""
     raw = bytearray(saved)
     raw[place % len(raw)] ^= flip
     try:
@@ -109,13 +109,13 @@ def test_any_changed_byte_is_found(saved: bytes, place: int, flip: int) -> None:
 
 @pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
 def test_a_reformatted_file_is_valid(saved: bytes, form: dict[str, Any]) -> None:
-    """Blanks, the order of keys, escapes and the spelling of numbers do not matter."""
+    """Blanks, order of keys, escapes and the notation of numbers do not matter."""
     turned = dict(reversed(json.loads(saved).items()))
     assert faults(json.dumps(turned, **form).encode()) == []
 
 
 def resealed(raw: bytes, change: Any) -> dict[str, Any]:
-    """A receipt after `change`, with a matching hash: what only a forger could make."""
+    """A receipt after `change`, with its hash computed again, as a forger would."""
     receipt, _ = read_receipt(raw)
     change(receipt)
     return receipt | {"sha256": receipt_hash(receipt)}
@@ -201,7 +201,7 @@ def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) 
 
 
 async def test_a_memory_that_changed_since_is_no_fault_of_the_receipt() -> None:
-    """Changed and removed memories are not recounted."""
+    """Tokens of changed and removed memories are not counted again."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -215,7 +215,7 @@ async def test_a_memory_that_changed_since_is_no_fault_of_the_receipt() -> None:
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """The chain is checked against the receipt that this one names."""
+    """It does not have the id and hash that the verified receipt names."""
     world = await shop(3)
     await world.retrieve(QUERY)
     other = await receipt_of(world, await world.retrieve("something else"))
@@ -227,7 +227,7 @@ async def test_another_previous_receipt_fails_the_chain_check() -> None:
 
 
 def test_a_receipt_is_verified_without_contents_and_tokenizer(saved: bytes) -> None:
-    """The note of the check says that nothing was recounted."""
+    """The note of the check says that no tokens were counted again."""
     receipt, _ = read_receipt(saved)
     verdict = verify(receipt, ReceiptContents(), None)
     assert verdict.valid

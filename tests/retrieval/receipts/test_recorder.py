@@ -1,4 +1,4 @@
-"""The queue of receipts: written in batches, readable at once, refused while the store is away."""
+"""The queue of receipts: written in batches, readable at once, refused while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCOPE = Scope("acme", "shop")
 
 @dataclass
 class GatedReceipts(FakeReceipts):
-    """A store that waits for its gate, then fails `failures` times. writes: number of receipts in each write."""
+    """A receipt store that blocks on `gate`, then fails `failures` times. writes: number of receipts in each write."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -29,7 +29,7 @@ class GatedReceipts(FakeReceipts):
     writes: list[int] = field(default_factory=list)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Append once the gate is open."""
+        """Once `gate` is open, append the receipts or raise."""
         await self.gate.wait()
         if self.failures:
             self.failures -= 1
@@ -40,7 +40,7 @@ class GatedReceipts(FakeReceipts):
 
 
 async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> None:
-    """Queue a receipt."""
+    """Put a receipt with this id into the queue."""
 
     def make() -> UnsealedReceipt:
         return UnsealedReceipt.of("shop", {"id": receipt_id})
@@ -49,12 +49,12 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
 
 
 def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
-    """A queue whose store is known to respond."""
+    """A receipt queue whose store is known to be available."""
     return ReceiptQueue(receipt_store, lambda: True)
 
 
 async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> None:
-    """A promised receipt is found once it is written."""
+    """The reader gets the receipt as soon as it is written."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")
@@ -68,7 +68,7 @@ async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> No
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
-    """One write for each tenant, chained in the order of the answers."""
+    """Each tenant has one write, chained in the order of the answers."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "0")
@@ -82,7 +82,7 @@ async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
 
 
 async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
-    """It is refused when the write fails."""
+    """If the write fails, the receipt is refused."""
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
     receipt_store = FakeReceipts()
@@ -91,7 +91,7 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
 
 
 async def test_a_promised_receipt_outlives_a_short_outage() -> None:
-    """It is written when the store is back; new receipts are refused meanwhile."""
+    """It is written once the store is available; new receipts are refused until then."""
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -106,7 +106,7 @@ async def test_a_promised_receipt_outlives_a_short_outage() -> None:
 
 
 async def test_erasing_includes_waiting_receipts() -> None:
-    """None of the namespace is written after the erasure."""
+    """No receipt of an erased namespace is written after the erasure."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "one")
@@ -116,7 +116,7 @@ async def test_erasing_includes_waiting_receipts() -> None:
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
-    """A store that is away is tried once more."""
+    """An unavailable store is tried once more."""
     receipt_store = GatedReceipts()
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -133,7 +133,7 @@ async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
 
 
 async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
-    """The rest of its batch is written, and its readers get an error."""
+    """Others of its batch are written; whoever reads the lost one gets an error."""
     receipt_store = GatedReceipts()
 
     def broken() -> UnsealedReceipt:
@@ -152,7 +152,7 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
 
 
 async def test_a_full_queue_is_refused() -> None:
-    """After the timeout."""
+    """After a timeout without room, a further receipt is refused."""
     queue = ReceiptQueue(receipt_store := GatedReceipts(), lambda: True, room_timeout_s=0.05)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -164,7 +164,7 @@ async def test_a_full_queue_is_refused() -> None:
 
 
 async def test_a_full_queue_that_moves_is_waited_for() -> None:
-    """Many answers at once have their receipts, however long the first write takes."""
+    """All of many concurrent answers get receipts, however long the first write takes."""
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -177,7 +177,7 @@ async def test_a_full_queue_that_moves_is_waited_for() -> None:
 
 
 async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
-    """As soon as that is known, not after the whole timeout."""
+    """It ends as soon as the store is known to be unavailable, before the timeout."""
     receipt_store = GatedReceipts(failures=1)
     queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
@@ -191,7 +191,7 @@ async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
 
 
 async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
-    """The receipt is lost, its reader gets an error, and an erasure goes on."""
+    """The receipt is lost, its reader gets an error, and a waiting erasure continues."""
 
     class FaultyReceipts(FakeReceipts):
         async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port

@@ -1,4 +1,4 @@
-"""Replay of a receipt: identical from an unchanged store, and otherwise what changed and why."""
+"""Replay of a recorded retrieval: identical on an unchanged store, else a list of changes with reasons."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.anyio
 
 
 async def retrieved(world: World, **fields: Any) -> tuple[str, list[str]]:
-    """The id of a receipt, and the ids in its context."""
+    """Id of the receipt of a retrieval, and the ids in its context."""
     answer = await world.retrieve(QUERY, **({"budget": 300} | fields))
     assert answer.receipt_id is not None
     return answer.receipt_id, [item.id for item in answer.items]
 
 
 async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
-    """The answer of the replay."""
+    """The answer of replaying this receipt."""
     return await world.receipts.replay(SCOPE.tenant, receipt_id)
 
 
 def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
-    """`receipt` with another context, and candidates of these scores that were not included."""
+    """A copy of `receipt` with this context hash and omitted candidates with these scores."""
     one = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
     candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
@@ -45,7 +45,7 @@ def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) ->
 
 @pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
 async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any]) -> None:
-    """A replay notes no uses and records no receipt."""
+    """A replay counts no uses and records no receipt."""
     world = await shop()
     receipt_id, _ = await retrieved(world, **fields)
     shown = len(world.shown)
@@ -62,7 +62,7 @@ async def test_later_uses_do_not_change_a_replay() -> None:
 
 
 async def test_earlier_uses_are_replayed() -> None:
-    """Even when the stored counts were reset since."""
+    """The recorded access counts are used, even if the stored ones were reset since."""
     world = await shop()
     _, shown = await retrieved(world)
     await world.store.patch(SCOPE, {one: {"access_count": place + 1} for place, one in enumerate(shown)})
@@ -72,7 +72,7 @@ async def test_earlier_uses_are_replayed() -> None:
 
 
 async def test_a_removed_memory_is_a_change() -> None:
-    """With its earlier outcome and the reason."""
+    """The change has its earlier outcome and the reason."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
     await world.store.delete(SCOPE, [shown[-1]])
@@ -84,7 +84,7 @@ async def test_a_removed_memory_is_a_change() -> None:
 
 
 async def test_a_changed_memory_is_a_change() -> None:
-    """The reason says when it was changed."""
+    """The reason has the time at which it was changed."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
     later = rfc3339(NOW + timedelta(days=1))
@@ -96,7 +96,7 @@ async def test_a_changed_memory_is_a_change() -> None:
 
 
 async def test_changes_behind_an_identical_context_are_listed_apart() -> None:
-    """A score that the context does not show is listed in `behind`."""
+    """A changed score that does not affect the context is listed in `behind`."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -109,7 +109,7 @@ async def test_changes_behind_an_identical_context_are_listed_apart() -> None:
 
 
 async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
-    """A receipt records the access counts of candidates that it only counts, too."""
+    """A receipt has the access counts of all candidates, even of those it does not list."""
     world = await shop(60)
     page = await world.store.page(SCOPE, Listing(limit=500))
     await world.store.patch(SCOPE, {memory.id: {"access_count": 3} for memory in page.memories[::2]})
@@ -122,7 +122,7 @@ async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> tuple[Receipt, Memory]:
-    """A receipt, and a memory."""
+    """A receipt, and a memory of its context."""
 
     async def make() -> tuple[Receipt, Memory]:
         world = await shop(3)
@@ -141,7 +141,7 @@ SOME = st.sets(st.integers(0, 9))
 def test_changes_are_listed_only_where_the_context_differs(
     recorded: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
 ) -> None:
-    """Moved and removed candidates are changes; candidates that are merely unlisted are not."""
+    """Moved and removed candidates are changes; candidates only missing from the list are not."""
     receipt, memory = recorded
     scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
     before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))
@@ -168,7 +168,7 @@ def test_changes_are_listed_only_where_the_context_differs(
 def test_an_unchanged_memory_differs_because_of_its_environment(
     recorded: tuple[Receipt, Memory], since: dict[str, Any], why: str
 ) -> None:
-    """The reason is the same for its outcome, tokens and text."""
+    """Changes of its outcome, tokens or text have the same reason."""
     receipt, memory = recorded
     shown = next(one for one in receipt.candidates if one.outcome is CandidateOutcome.INCLUDED)
     other = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
@@ -187,14 +187,14 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 
 
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
-    """Also for a context that differs without any listed change."""
+    """It explains a context that differs without any other listed change."""
     before = recorded[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
     (change,) = compare(ReplayedReceipt(before, recorded[0], {})).changes
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
 async def test_a_backdated_memory_is_a_change() -> None:
-    """It did not exist then, and is included now."""
+    """It was not stored at the first retrieval, and the replay includes it."""
     world = await shop(4)
     receipt_id, _ = await retrieved(world, budget=8000)
     added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))

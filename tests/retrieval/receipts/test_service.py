@@ -1,4 +1,4 @@
-"""Reading receipts by id: a promised receipt is waited for, others are not."""
+"""Reading receipts by id: the service waits for a promised receipt and for no other."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A store to which another process writes receipt `comes` before read number `after`. looks: number of reads."""
+    """A store into which another process writes receipt `comes` just before read `after`. looks: number of reads."""
 
     comes: str = ""
     after: int = 3
     looks: int = 0
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The text."""
+        """The receipt's text; None if it is not written yet."""
         self.looks += 1
         if self.looks == self.after and self.comes:
             await self.append(tenant, [UnsealedReceipt.of(SCOPE.namespace, {"id": self.comes})])
@@ -33,7 +33,7 @@ class LateReceipts(FakeReceipts):
 
 
 async def test_a_receipt_promised_by_another_process_is_found() -> None:
-    """Once it is written."""
+    """The reader waits until that process has written it."""
     promised = receipt_id(NOW)
     world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
     assert promised.encode() in await world.receipts.text(SCOPE.tenant, promised)
@@ -42,7 +42,7 @@ async def test_a_receipt_promised_by_another_process_is_found() -> None:
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
 async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> None:
-    """One read, and it is unknown."""
+    """After one read of the store the id is reported as unknown."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
@@ -51,7 +51,7 @@ async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> 
 
 @pytest.mark.parametrize("away", [-2, 2])
 async def test_an_id_that_was_promised_at_another_time_is_not_waited_for(away: int) -> None:
-    """Long ago, or by a clock that is ahead."""
+    """The id's time is too long ago, or ahead of the clock."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
@@ -59,7 +59,7 @@ async def test_an_id_that_was_promised_at_another_time_is_not_waited_for(away: i
 
 
 async def test_a_receipt_that_never_comes_is_given_up() -> None:
-    """Even when the clock stands still."""
+    """Waiting ends even if the clock does not advance."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))

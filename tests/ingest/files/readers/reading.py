@@ -1,4 +1,4 @@
-"""Run a reader over text."""
+"""Helpers that run a file reader over a text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.files.row_to_item import RowOptions, to_item
 
 
 def read(reader: Reader, data: str | bytes) -> list[Reading]:
-    """All rows and bad lines."""
+    """All rows and all bad lines that the reader returns."""
     raw = data.encode() if isinstance(data, str) else data
     return list(reader(io.BytesIO(raw), "f"))
 

@@ -1,4 +1,4 @@
-"""Reading CSV."""
+"""The reader of CSV files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_separator_is_detected_from_the_header(separator: str) -> None:
 
 
 def test_bad_records_are_reported_and_the_rest_is_read() -> None:
-    """Too many cells, broken quoting and invalid UTF-8 affect their record only."""
+    """A record with too many cells, broken quoting or invalid UTF-8 does not affect the others."""
     data = b'content,type\na,b,c\nok,x\n"q"r,x\n\xff,x\nlast,x\n'
     readings = read(read_csv, data)
     assert [reading.line for reading in readings] == [2, 3, 4, 5, 6]
@@ -40,7 +40,7 @@ def test_bad_records_are_reported_and_the_rest_is_read() -> None:
 
 
 def test_headers_must_name_each_column_once() -> None:
-    """An empty or repeated name and UTF-16 are errors; an empty file has no rows."""
+    """An empty or repeated column name and UTF-16 are errors; an empty file has no rows."""
     message = "the header must name every column, each once"
     assert bad(read_csv, "a,\nx,y\n") == [(1, message)]
     assert bad(read_csv, "a,a\nx,y\n") == [(1, message)]
@@ -58,7 +58,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 
 @given(st.lists(st.tuples(cells, cells), max_size=8))
 def test_csv_round_trips(records: list[tuple[str, str]]) -> None:
-    """The output of Python's csv module is read back."""
+    """Rows written by Python's csv module are read back unchanged."""
     out = io.StringIO()
     csv.writer(out).writerows([("content", "other"), *records])
     assert [fields for _, fields in rows(read_csv, out.getvalue())] == [{"content": a, "other": b} for a, b in records]

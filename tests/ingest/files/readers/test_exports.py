@@ -1,4 +1,4 @@
-"""Reading other programs' exports."""
+"""The readers of exports from ChatGPT, Claude, mem0 and MCP memory servers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_chatgpt_reads_the_current_branch() -> None:
 
 
 def test_chatgpt_without_current_node_reads_to_the_last_leaf() -> None:
-    """A cycle ends the branch."""
+    """The branch of the last leaf is read; a cycle ends it."""
     (conversation,) = CHATGPT[:1]
     items, _ = read_items(read_chatgpt, [{**conversation, "current_node": None}])
     assert [item["content"] for item in items] == ["Which tea?", "Green."]
@@ -92,7 +92,7 @@ def test_claude_messages_become_events() -> None:
 
 @pytest.mark.parametrize("data", [MEM0, MEM0["results"]])
 def test_mem0_memories_become_facts(data: Any) -> None:
-    """They have their time, tags and metadata; one without text is reported."""
+    """Facts have the memory's time, tags and metadata; a memory without text is reported."""
     items, bad = read_items(read_mem0, data)
     assert [(item["content"], item["tags"], item["created_at"]) for item in items] == [
         ("Likes tea", ["food"], "2026-01-02T10:00:00.500000-08:00")

@@ -1,4 +1,4 @@
-"""Reading JSON and JSON Lines."""
+"""The readers of JSON and JSON Lines files."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_a_bad_json_line_is_reported_and_the_rest_is_read(line: str, reason: str
 
 
 def test_invalid_utf8_affects_its_line_only() -> None:
-    """The position of the byte is reported."""
+    """The position of the invalid byte is reported, and the other lines are read."""
     assert bad(read_jsonl, b'{"a": 1}\n{"a": "\xff"}\n{"a": 3}') == [(2, "is not UTF-8 (byte 8 of the line)")]
     assert bad(read_jsonl, '{"a": 1}'.encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
 
 
 def test_a_too_long_line_is_skipped() -> None:
-    """The next line is read, with the right number."""
+    """The next line is read and has the right line number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
     assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes")
     assert readings[1] == FileRow({"a": 2}, "f", 2)

@@ -1,4 +1,4 @@
-"""Formats, and the files for given paths."""
+"""Detection of file formats, and the files found under given paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtypes.model.errors import InvalidRequest
 
 
 def test_folders_are_walked_in_order(tmp_path: Path) -> None:
-    """Sorted, without hidden entries; files of unknown format are listed as skipped; sizes are summed."""
+    """Files are sorted and hidden entries left out; unknown formats are listed as skipped, sizes summed."""
     for name in ("b.md", "a/z.jsonl", "a/.hidden.md", ".git/x.md", "c.png", "D.TXT"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def test_folders_are_walked_in_order(tmp_path: Path) -> None:
 
 
 def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
-    """Also to names without a suffix; standard input is JSON Lines by default."""
+    """It applies to names without a suffix too; standard input is JSON Lines by default."""
     (tmp_path / "notes").write_text("x")
     sources = find_sources(("-", str(tmp_path / "notes"), "-"), Format.TEXT)
     assert (sources.files[0].name, sources.files[0].format) == ("-", Format.TEXT)
@@ -43,14 +43,14 @@ def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.md", "there is no file or folder"), ("notes", "can't be told")])
 def test_missing_paths_and_unknown_formats_are_refused(tmp_path: Path, name: str, reason: str) -> None:
-    """Both are refused before anything is read."""
+    """Both are refused before any file is read."""
     (tmp_path / "notes").write_text("x")
     with pytest.raises(InvalidRequest, match=reason):
         find_sources((str(tmp_path / name),), None)
 
 
 def test_no_path_is_refused() -> None:
-    """At least one path is required."""
+    """A request without paths is refused: at least one is required."""
     with pytest.raises(InvalidRequest, match="at least one"):
         find_sources((), None)
 
@@ -76,7 +76,7 @@ def test_readers_accept_any_bytes(data: bytes, form: Format) -> None:
     ],
 )
 def test_exports_are_recognised_by_content(tmp_path: Path, name: str, data: str, origin: Format | None) -> None:
-    """Other files go by their names."""
+    """The format of other JSON files follows from their names."""
     assert export_format(name, data.encode()) is origin
     (tmp_path / name).write_text(data)
     form = find_sources((str(tmp_path),), None, by_content=True).files[0].format

@@ -1,4 +1,4 @@
-"""Reading Markdown and plain text."""
+"""The readers of Markdown and plain text files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ The end.
 
 
 def test_markdown_has_one_row_per_section() -> None:
-    """Fenced blocks are text, and front matter applies to every section."""
+    """Fenced blocks are part of the text, and front matter applies to every section."""
     readings = [reading for reading in read(read_markdown, MARKDOWN) if isinstance(reading, FileRow)]
     assert [(reading.line, reading.heading) for reading in readings] == [(8, None), (10, "Deploy"), (18, "Last")]
     assert readings[1].fields["content"] == "Run it.\n\n```sh\n# no heading\n```"
@@ -43,7 +43,7 @@ def test_markdown_has_one_row_per_section() -> None:
 
 
 def test_headings_include_those_above_them() -> None:
-    """A section has the path of its headings; a higher heading ends the ones below it."""
+    """A section's heading is the path of all headings above it; a higher heading ends the lower ones."""
     text = "# A\n## B\nb\n### C\nc\n## D\nd\n# E\ne\n"
     readings = [reading for reading in read(read_markdown, text) if isinstance(reading, FileRow)]
     assert [reading.heading for reading in readings] == ["A > B", "A > B > C", "A > D", "E"]
@@ -56,7 +56,7 @@ def test_incomplete_front_matter_and_headings_are_text(text: str) -> None:
 
 
 def test_markdown_reports_invalid_utf8() -> None:
-    """The line is reported and skipped."""
+    """A line with invalid UTF-8 is reported and skipped."""
     assert bad(read_markdown, b"# A\n\xff\ntext\n") == [(2, "is not UTF-8 (byte 1 of the line)")]
     assert bad(read_markdown, b"\xff\ntext\n") == [(1, "is not UTF-8 (byte 1 of the line)")]
 
@@ -68,7 +68,7 @@ def test_text_has_one_row_per_paragraph() -> None:
 
 
 def test_a_too_long_paragraph_is_skipped() -> None:
-    """It is reported once, and the next paragraph is read."""
+    """It is reported once, and the paragraph after it is read."""
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
     assert readings[0] == BadLine("f", 1, f"the text from here on is longer than {MAX_LINE} characters")

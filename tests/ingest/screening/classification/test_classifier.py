@@ -1,4 +1,4 @@
-"""Classification by rules and prototype sentences."""
+"""Classification of untyped texts by rules and prototype sentences."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
 
 
 async def test_clear_rules_need_no_embedding() -> None:
-    """The encoder is used only for unclear texts, and embeds the prototypes once."""
+    """Only unclear texts are embedded, and the prototype sentences are embedded once."""
     embedder = CountingEmbedder()
     classifier = Classifier(embedder)
     await classifier.classify("remind me to call the bank")
@@ -55,7 +55,7 @@ async def test_clear_rules_need_no_embedding() -> None:
 
 
 async def test_an_untyped_draft_gets_its_type() -> None:
-    """Its other fields stay; a typed draft is unchanged."""
+    """Its other fields are unchanged, and a typed draft is unchanged."""
     gate = ClassificationGate(Classifier(FakeEmbedder()))
     screened = await gate.examine(SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"])))
     assert isinstance(screened, Submission)
@@ -66,7 +66,7 @@ async def test_an_untyped_draft_gets_its_type() -> None:
 
 
 async def test_without_a_classifier_the_type_is_required() -> None:
-    """An untyped draft is refused."""
+    """A draft without a type is refused."""
     with pytest.raises(InvalidRequest, match="no classifier to find the type"):
         await Bench().ingestor.write_one(SCOPE, UntypedDraft(content="x"))
 

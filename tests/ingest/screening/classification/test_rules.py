@@ -1,4 +1,4 @@
-"""Scores by rules."""
+"""The scores of the classification rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtypes.model.policy import MemoryType
 
 @given(st.text(min_size=1, max_size=300))
 def test_any_text_has_scores(text: str) -> None:
-    """No text raises an error or has a negative score."""
+    """Every text gets scores without an error, and none is negative."""
     assert all(score >= 0 for score in score_by_rules(text).scores.values())
 
 
@@ -27,17 +27,17 @@ def test_any_text_has_scores(text: str) -> None:
     ],
 )
 def test_clear_signs_count_in_other_languages(text: str, kind: MemoryType) -> None:
-    """The type of a sentence with a clear sign has the highest score, and a reason."""
+    """The expected type of each foreign sentence has the highest score, and a reason."""
     result = score_by_rules(text)
     assert max(result.scores, key=lambda one: result.scores[one]) is kind
     assert kind in result.reasons
 
 
 def test_the_reason_is_that_of_the_heaviest_rule() -> None:
-    """Of several rules for a type the one with the largest weight gives the reason."""
+    """If several rules match for a type, the one with the largest weight gives the reason."""
     assert score_by_rules("Wow, I fell yesterday!").reasons[MemoryType.EPISODIC] == "it says when it happened"
 
 
 def test_only_the_beginning_is_read() -> None:
-    """Words after MAX_READ characters do not count."""
+    """Words after the first MAX_READ characters do not change the scores."""
     assert not any(score_by_rules(" " * MAX_READ + "remind me").scores.values())

@@ -1,4 +1,4 @@
-"""The words that name a due time."""
+"""Phrases that name a due time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ingest.screening.due.phrases import Duration, find_time_phrase, read_durati
     ],
 )
 def test_the_first_time_is_found_with_its_time_of_day(text: str, words: str | None) -> None:
-    """The phrase is cut out as written; a part of the day without a day is not a time."""
+    """The phrase is returned as written; "evening" without a day is not a time."""
     phrase = find_time_phrase(text)
     assert (phrase.text if phrase else None) == words
 
 
 @given(st.text(max_size=100))
 def test_a_phrase_names_a_day_or_a_time(text: str) -> None:
-    """No text raises an error."""
+    """Every phrase found in any text has a day or a time of day."""
     phrase = find_time_phrase(text)
     assert phrase is None or phrase.day or phrase.time
 

@@ -38,12 +38,12 @@ pytestmark = pytest.mark.anyio
     ],
 )
 def test_other_words_give_no_due_time(text: str) -> None:
-    """Numbers, ordinary words and dates that no calendar has are not due times."""
+    """Numbers, ordinary words and impossible dates are not due times."""
     assert due_in(text, NOW) is None
 
 
 def test_the_time_zone_decides_the_instant() -> None:
-    """3pm is a different instant in each zone, and in summer time."""
+    """The words "3pm" mean another instant in each time zone, and in summer time."""
     assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
     assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
     assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
@@ -75,7 +75,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -> None:
-    """Days and weeks keep the wall-clock time, hours are exact; a repeated hour is the first still to come."""
+    """Days keep the wall-clock time, hours are exact; of a repeated hour the next to come is meant."""
     due = due_in(text, datetime.fromisoformat(now), BERLIN)
     assert due is not None
     assert due.at == datetime.fromisoformat(expected)

@@ -1,4 +1,4 @@
-"""Times in other languages, translated to English words."""
+"""Translation of foreign time phrases to English words."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ingest.screening.due.translation import in_english
     ],
 )
 def test_times_are_translated_and_other_words_stay(text: str, english: str) -> None:
-    """Word by word, in lower case, with clocks of twenty-four hours."""
+    """The translation is word by word, in lower case, with times on the 24-hour clock."""
     assert in_english(text) == english
 
 
 @pytest.mark.parametrize("text", ["call Ann tomorrow at 3pm", "Guten Morgen zusammen", ""])
 def test_texts_without_a_foreign_time_are_not_translated(text: str) -> None:
-    """English times and greetings give None."""
+    """Texts with English times and foreign greetings give None."""
     assert in_english(text) is None
 
 
 @given(st.text(max_size=100))
 def test_any_text_can_be_translated(text: str) -> None:
-    """No text raises an error, and a translation differs from the text."""
+    """No text raises an error, and a translation that is returned differs from the text."""
     assert in_english(text) != text

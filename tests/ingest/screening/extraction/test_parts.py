@@ -23,7 +23,7 @@ from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
     ],
 )
 def test_requests_for_a_reminder_are_cut_out(text: str, requests: list[str]) -> None:
-    """Whole sentences; a question about the past is not a request."""
+    """Each request is a whole sentence; a question about the past is no request."""
     assert requests_in(text) == requests
 
 
@@ -47,13 +47,13 @@ def test_requests_for_a_reminder_are_cut_out(text: str, requests: list[str]) -> 
     ],
 )
 def test_howtos_are_cut_out_with_their_steps(text: str, howtos: list[tuple[str, str, tuple[str, ...]]]) -> None:
-    """Lists and sentences with a purpose and two steps or more."""
+    """A how-to is a list, or sentences, with a purpose and at least two steps."""
     assert [(howto.name, howto.text, howto.steps) for howto in howtos_in(text)] == howtos
 
 
 @given(st.text(alphabet="To a1.2)-\n:,then!", max_size=120))
 def test_howtos_are_parts_of_the_text(text: str) -> None:
-    """As written, with at least two steps."""
+    """A how-to is a part of the text as written and has at least two steps."""
     for part in howtos_in(text):
         assert part.text in text
         assert len(part.steps) >= 2
@@ -88,11 +88,11 @@ def test_any_text_is_read_in_linear_time(unit: str) -> None:
     ],
 )
 def test_lasting_facts_are_cut_out_whole(text: str, facts: list[str]) -> None:
-    """Plain statements of the speaker; not what is passing, asked, supposed or quoted."""
+    """Plain statements of the speaker are facts; passing states, questions, conditions and quotes are not."""
     assert facts_in(text) == facts
 
 
 @given(st.text(max_size=300))
 def test_facts_are_parts_of_the_text(text: str) -> None:
-    """No text raises an error."""
+    """Every fact is a part of the text as written, and no text raises an error."""
     assert all(fact in text for fact in facts_in(text))

@@ -1,4 +1,4 @@
-"""Statements read as subject, relation and value."""
+"""Parsing of statements into subject, relation and value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ingest.screening.extraction.statements import read_statement, without_denia
     ],
 )
 def test_statements_are_read(text: str, subject: tuple[str, ...], relations: set[str], value: tuple[str, ...]) -> None:
-    """The verb gives the relation; the value comes after the connectors."""
+    """The verb gives the relation, and the value is what follows the verb and its connecting words."""
     read = read_statement(text)
     assert read is not None
     assert (read.subject, set(read.relations), read.value) == (subject, relations, value)
@@ -31,18 +31,18 @@ def test_statements_are_read(text: str, subject: tuple[str, ...], relations: set
     ["Is the port 8080?", "Ann likes tea", "is 8080 now", "The port is", "Ann moved quickly", "The is Rome", "x " * 41],
 )
 def test_other_sentences_are_not_read(text: str) -> None:
-    """Questions, other verbs, a missing subject or value, a move to nowhere, and long texts."""
+    """Questions, unknown verbs, a missing subject or value, a move to nowhere, and long texts give None."""
     assert read_statement(text) is None
 
 
 def test_words_of_change_mark_an_update() -> None:
-    """The word "now" and verbs of change mark an update; a plain statement is none."""
+    """The word "now" and verbs such as "changed" mark an update; a plain statement is no update."""
     statements = [read_statement(text) for text in ("We now use Vim", "The port changed to 81", "We use Vim")]
     assert [one is not None and one.updated for one in statements] == [True, True, False]
 
 
 def test_a_denial_compares_equal_to_its_statement() -> None:
-    """Without the auxiliary and the ending of the verb the words are the same."""
+    """Without "does not" and the verb's ending the words are the same."""
     denied, plain = without_denials(words_of("Ann doesn't like tea")), without_denials(words_of("Ann likes tea"))
     assert denied == (plain[0], True)
     assert plain[1] is False
@@ -50,6 +50,6 @@ def test_a_denial_compares_equal_to_its_statement() -> None:
 
 @given(st.text(max_size=120))
 def test_any_text_can_be_read(text: str) -> None:
-    """No text raises an error, and a statement has a subject and a value."""
+    """No text raises an error, and every parsed statement has a subject and a value."""
     read = read_statement(text)
     assert read is None or (read.subject and read.value)

@@ -8,7 +8,7 @@ _LETTERS = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU1vW0xY"
 
 
 def filler(length: int, start: int = 0) -> str:
-    """The same letters and digits on every call."""
+    """Letters and digits that are the same on every call."""
     return "".join(_LETTERS[(start + index * 7) % len(_LETTERS)] for index in range(length))
 
 

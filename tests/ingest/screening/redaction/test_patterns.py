@@ -22,7 +22,7 @@ def test_a_secret_is_found_in_any_sentence(kind: str, secret: str, sentence: str
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_harmless_texts_are_unchanged(text: str) -> None:
-    """Texts that only resemble secrets come back as the same object."""
+    """Texts that only resemble secrets are returned as the same object."""
     assert redact(text) is text
 
 
@@ -45,5 +45,5 @@ def test_every_built_in_kind_has_a_sample() -> None:
 
 @pytest.mark.parametrize(("text", "kinds"), [("nora@example.com: hello", ["email"]), ("git@example.com:a/b.git", [])])
 def test_repository_addresses_are_not_emails(text: str, kinds: list[str]) -> None:
-    """A colon after an address does not make it one of a repository; the user git does."""
+    """`git@host:path` is no email address; other addresses before a colon are."""
     assert [secret.kind for secret in secrets_in(text)] == kinds

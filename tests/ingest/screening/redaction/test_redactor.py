@@ -1,4 +1,4 @@
-"""Redaction by the rules of a tenant."""
+"""Redaction of drafts and changes by the rules of a tenant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection
 
 
 async def test_every_text_of_a_draft_is_redacted() -> None:
-    """Content, name, steps, tags, metadata and source are redacted and counted; ids stay."""
+    """Secrets in content, name, steps, tags, metadata and source are replaced and counted; ids stay."""
     result = await screen(
         RedactionRules(),
         content=f"ask {MAIL}",
@@ -77,7 +77,7 @@ async def test_large_texts_are_redacted() -> None:
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
-    """So the reason can be logged."""
+    """The reason of a refusal contains no secret and can be logged."""
     result = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
     assert result == Rejection("contains secrets that are not stored here: email; remove them and send it again")
 
@@ -90,7 +90,7 @@ async def test_allowed_kinds_are_not_redacted() -> None:
 
 
 async def test_excluded_roles_and_types_are_rejected() -> None:
-    """The rules may exclude speakers and types whatever the text."""
+    """Drafts of excluded speakers or types are rejected whatever their text."""
     assert await screen(RedactionRules(never_keep_types=frozenset({"procedural"}))) == Rejection(
         "memories of type procedural are not stored here"
     )
@@ -117,7 +117,7 @@ async def test_nothing_is_stored_if_redaction_fails() -> None:
 
 
 def test_changes_to_a_memory_are_redacted() -> None:
-    """The redactor refuses a value like the gate refuses a draft."""
+    """A changed value is redacted or refused by the same rules as a draft."""
     redactor = Redactor(RuleBook(tenants={"acme": RedactionRules(policy=Treatment.REFUSE)}))
     with pytest.raises(InvalidRequest, match="email"):
         redactor.clean("acme", {"content": MAIL})
@@ -151,7 +151,7 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_rules_say_why(tmp_path: Path, text: str, message: str) -> None:
-    """The error has the place of the mistake in the file."""
+    """The error names the place of the mistake in the rules file."""
     path = tmp_path / "rules.yaml"
     path.write_text(text)
     with pytest.raises(InvalidConfigFile, match=message):
@@ -174,7 +174,7 @@ _JSON = st.recursive(
 @pytest.mark.parametrize("regex", ["", r"a-[0-9]", r"^a-[0-9]$"])
 @given(value=_JSON)
 def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> None:
-    """The quick search of a whole value agrees with redacting each of its texts and keys."""
+    """The quick search of a whole value finds a secret if redacting any of its texts or keys does."""
     rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
     cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
     each = Redaction(rules.active_patterns())

@@ -12,7 +12,7 @@ MAIL = "nora" + "@" + "example.com"
 
 @given(st.text(max_size=200))
 def test_redaction_is_idempotent(text: str) -> None:
-    """A redacted text contains no more secrets."""
+    """Redacting a redacted text changes nothing."""
     assert redact(redact(text)) == redact(text)
 
 
@@ -23,14 +23,14 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 
 def test_overlapping_secrets_are_joined() -> None:
-    """A password that looks like the start of an address is removed whole."""
+    """Overlapping matches are redacted as one, so no part of a password is left."""
     text = "https://nora:" + "tulip93@lake" + "@example.com/x"
     assert "tulip" not in redact(text)
     assert len(secrets_in(text)) == 1
 
 
 def test_nested_values_are_redacted() -> None:
-    """Lists, keys, numbers and values under a password key; counted by kind."""
+    """Lists, keys, and numbers and values under a password key are redacted and counted by kind."""
     redaction = Redaction()
     clean = redaction.value(
         {

@@ -1,4 +1,4 @@
-"""The panel: concurrent reviewers, lost votes, and the decision on the votes."""
+"""The panel: concurrent reviewers, lost votes, and the decision that follows from the votes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACT = "The team decided to move the ledger to Postgres because the Redis counte
 
 
 def vote(*, ok: bool = True, trivial: bool | None = None, **scores: float) -> Vote:
-    """A vote with these scores."""
+    """A reviewer's vote with these scores."""
     return Vote(reviewer="any", ok=ok, scores=scores, trivial=trivial, reason="because")
 
 
@@ -45,7 +45,7 @@ VOTES = st.lists(
 
 @dataclass(frozen=True, slots=True)
 class StubReviewer:
-    """Votes after `delay_s`, or fails. Records the texts that it was shown."""
+    """A reviewer that votes after `delay_s`, or fails, and records the texts that it was shown."""
 
     name: str
     shown: list[str]
@@ -53,7 +53,7 @@ class StubReviewer:
     delay_s: float = 0.0
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """A vote of 8."""
+        """A vote with the score 8, or the error."""
         self.shown.append(request.text)
         await anyio.sleep(self.delay_s)
         if self.fails:
@@ -62,13 +62,13 @@ class StubReviewer:
 
 
 def request(text: str = FACT) -> ReviewRequest:
-    """A request without an embedding."""
+    """A review request without an embedding."""
     return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC)
 
 
 @pytest.mark.anyio
 async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
-    """The others decide, and the lost vote says why. Votes come in the order of the reviewers."""
+    """The others decide; the lost vote has its reason, and votes keep the order of the reviewers."""
     failing, slow = StubReviewer("novelty", [], fails=True), StubReviewer("importance", [], delay_s=0.02)
     panel = Panel((slow, StubReviewer("relevance", []), failing))
     decided = await panel.review(request())
@@ -83,7 +83,7 @@ async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
 
 @pytest.mark.anyio
 async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
-    """The decision does not wait for it."""
+    """The panel decides at the time limit with the votes of the others."""
     panel = Panel((StubReviewer("importance", [], delay_s=5), StubReviewer("relevance", [])), limit_s=0.05)
     decided = await panel.review(request())
     assert decided.votes[0].reason == "no answer within 0.05 s"
@@ -92,7 +92,7 @@ async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
 
 @pytest.mark.anyio
 async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
-    """Reviewers see the first MAX_READ characters."""
+    """Reviewers are shown the first MAX_READ characters."""
     reviewer = StubReviewer("importance", [])
     await Panel((reviewer,)).review(request("x" * (MAX_READ + 1)))
     assert [len(text) for text in reviewer.shown] == [MAX_READ]
@@ -147,7 +147,7 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
 def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
-    """Each rule applies exactly from its bound."""
+    """Each rule of the decision applies exactly from its documented score on."""
     decided = decide(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 

@@ -38,18 +38,18 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
-    """Importance by the server, relevance and novelty locally."""
+    """A panel whose importance comes from the fake model server, relevance and novelty from local reviewers."""
     model = EndpointReviewer(CompletionClient(http, server.endpoint, 2.0), ImportanceReviewer())
     return Panel((model, RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
 
 
 async def request(text: str = FACT) -> ReviewRequest:
-    """A request with the text's embedding."""
+    """A review request with the text's embedding."""
     return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, (await FakeEmbedder().embed_query(text)).dense)
 
 
 async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
-    """It counts among the three; the text is sent as data."""
+    """The model's score is one of three votes, and the text is sent to it as data."""
     with serving(says('{"score": 8, "trivial": false, "reason": "a decision"}')) as server:
         decided = await panel_with(http, server).review(await request())
     assert decided.tier is Tier.CONSENSUS
@@ -70,7 +70,7 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
     ],
 )
 async def test_a_failing_endpoint_loses_its_own_vote(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
-    """The two others decide; the lost vote says why."""
+    """The two local reviewers decide; the lost vote has its reason."""
     with serving(answer) as server:
         decided = await panel_with(http, server).review(await request())
     assert decided.tier is Tier.CONSENSUS
@@ -90,7 +90,7 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("text", INJECTIONS)
 async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(http: httpx.AsyncClient, text: str) -> None:
-    """The language model is not shown it, and the text gets the score that it gets without a model."""
+    """It is not sent to the language model and gets the score of a panel without one."""
     with serving(says('{"score": 10, "trivial": false, "reason": "as ordered"}')) as server:
         decided = await panel_with(http, server).review(await request(text))
     assert server.requests == []
@@ -137,14 +137,14 @@ async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, d
 
 
 async def test_novelty_needs_an_embedding() -> None:
-    """Without one its vote is lost, and the text is still reviewed."""
+    """Without an embedding the vote of novelty is lost, and the others still decide."""
     local = Panel((ImportanceReviewer(), NoveltyReviewer(InMemoryStore())))
     decided = await local.review(ReviewRequest(SCOPE, FACT, MemoryType.SEMANTIC))
     assert (decided.tier, decided.novelty) == (Tier.PARTIAL, None)
 
 
 async def test_a_text_stored_as_another_type_is_not_new() -> None:
-    """Novelty compares with memories of all long-term types."""
+    """Novelty compares a text with memories of all long-term types."""
     world = World()
     await world.add("episodic", FACT)
     vote = await NoveltyReviewer(world.store).vote(await request())
