@@ -104,10 +104,11 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
         bare_embedder = await open_embedder(settings)
         stack.push_async_callback(bare_embedder.aclose)
         engine = stack.enter_context(BareEngine.open(copy, settings.candidate_depth))
-        client = await KeepAliveClient.open(stack.enter_context(running(settings)).url)
-        stack.push_async_callback(client.aclose)
+        service = stack.enter_context(running(settings))
         async with open_parts(settings) as opened:
             await _warm_up(opened, request)
+            client = await KeepAliveClient.open(service.url)  # after the pause: the service closes idle connections
+            stack.push_async_callback(client.aclose)
             plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
             sides = Sides(opened, plain, client, bare_embedder, engine)
             warm_up = replace(sides, samples=defaultdict(list))
