@@ -73,7 +73,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """Members of the variable `name`, whose value is a JSON object or a model, with texts as leaves."""
+    """Members of the variable `name`, whose value is a mapping, with texts as leaves."""
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"variables.{name} must be an object such as {{'id': ...}}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

@@ -100,8 +100,8 @@ def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) 
 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
-def test_ctrl_c_during_import_prints_no_traceback(program: str, tmp_path: Path) -> None:
-    """An interrupted import ends by SIGINT."""
+def test_ctrl_c_while_modules_load_prints_no_traceback(program: str, tmp_path: Path) -> None:
+    """Ctrl-C while the modules of the program are loading ends it by SIGINT, without output."""
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.
