@@ -3,8 +3,7 @@
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
 "query cached" repeats the question to the service. What late interaction adds is measured in pairs with and without it,
-in alternating order. A receipt is written after its answer and slows the next call, so calls with and without receipts
-are made ten at a time.
+in alternating order. A receipt slows the call after it, so calls with and without receipts are made ten at a time.
 """
 
 from __future__ import annotations
